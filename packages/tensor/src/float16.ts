@@ -1,0 +1,94 @@
+/*
+ * Half-precision numbers as bits in typed arrays of integers. `Float16Array` is not used: Node 20 has none, and where it
+ * exists several native libraries misread it.
+ */
+
+/** The float32 value of one IEEE 754 binary16, exactly. `bits` is read modulo 2^16. */
+export function f16BitsToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * (1 + fraction * 2 ** -10) * 2 ** (exponent - 15);
+}
+
+/**
+ * The bits of the binary16 nearest to a number, ties to even; too large values become infinity, small ones subnormal.
+ * The number is rounded to float32 first, as a stored float32 would be. NaN becomes a quiet NaN of the same sign.
+ */
+export function numberToF16Bits(value: number): number {
+  return roundF32Bits(f32Bits(value));
+}
+
+/** The float32 value of one bfloat16, exactly. `bits` is read modulo 2^16. */
+export function bf16BitsToNumber(bits: number): number {
+  return new Float32Array(Uint32Array.of((bits & 0xffff) << 16).buffer)[0]!;
+}
+
+/** The bits of the bfloat16 nearest to a number, ties to even. NaN stays NaN. */
+export function numberToBf16Bits(value: number): number {
+  const word = f32Bits(value);
+  if ((word & 0x7fffffff) > 0x7f800000) return (word >>> 16) | 0x40;
+  return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+}
+
+/** Widens binary16 bits to float32, exactly, into a new array. */
+export function f16ToF32(bits: Uint16Array): Float32Array<ArrayBuffer> {
+  const words = new Uint32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) words[i] = widenF16Bits(bits[i]!);
+  return new Float32Array(words.buffer);
+}
+
+/** Rounds float32 values to binary16 bits (nearest, ties to even), into a new array. */
+export function f32ToF16(values: Float32Array): Uint16Array<ArrayBuffer> {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const bits = new Uint16Array(values.length);
+  for (let i = 0; i < words.length; i++) bits[i] = roundF32Bits(words[i]!);
+  return bits;
+}
+
+/** Widens bfloat16 bits to float32, exactly, into a new array. */
+export function bf16ToF32(bits: Uint16Array): Float32Array<ArrayBuffer> {
+  const words = new Uint32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) words[i] = bits[i]! << 16;
+  return new Float32Array(words.buffer);
+}
+
+function f32Bits(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0]!;
+}
+
+/** binary16 bits to the float32 bits of the same value. */
+function widenF16Bits(bits: number): number {
+  const sign = (bits & 0x8000) << 16;
+  const magnitude = bits & 0x7fff;
+  if (magnitude >= 0x7c00) return sign | 0x7f800000 | ((magnitude & 0x3ff) << 13);
+  if (magnitude >= 0x400) return sign | ((magnitude << 13) + ((127 - 15) << 23));
+  if (magnitude === 0) return sign;
+  // A subnormal: shift its leading bit up to where float32 leaves it out.
+  const shift = Math.clz32(magnitude) - 21;
+  return sign | ((((magnitude << shift) & 0x3ff) << 13) + ((127 - 14 - shift) << 23));
+}
+
+/** float32 bits to the bits of the nearest binary16, ties to even. */
+function roundF32Bits(word: number): number {
+  const sign = (word >>> 16) & 0x8000;
+  const magnitude = word & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00 | ((magnitude >>> 13) & 0x1ff);
+  // 65520 lies halfway between the largest binary16 and what would follow it: from there on it is infinity.
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;
+  if (magnitude >= 0x38800000) {
+    const rebased = magnitude - ((127 - 15) << 23);
+    return sign | ((rebased + 0xfff + ((rebased >>> 13) & 1)) >>> 13);
+  }
+  // At most half of the smallest subnormal: zero.
+  if (magnitude <= 0x33000000) return sign;
+  const exponent = magnitude >>> 23;
+  const significand = (magnitude & 0x7fffff) | 0x800000;
+  const shift = 126 - exponent;
+  const kept = significand >>> shift;
+  const rest = significand & ((1 << shift) - 1);
+  const half = 1 << (shift - 1);
+  return sign | (kept + (rest > half || (rest === half && (kept & 1) === 1) ? 1 : 0));
+}
