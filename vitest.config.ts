@@ -1,0 +1,92 @@
+import { fileURLToPath } from 'node:url';
+import { defaultClientConditions, defaultServerConditions } from 'vite';
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
+import ClosingLine from './scripts/closing-line.ts';
+import { serveShared } from './test-support/serve-shared.ts';
+
+const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const source = '@heddle/source';
+const folders = '{packages/*/src,bench,examples,scripts,test-support}';
+const required = process.env['REQUIRE_BACKENDS']?.split(',').map((name) => name.trim()) ?? [];
+
+/** Every `*.backend.test.ts`, run on the back end `name`; `module` stands in for its own file in test-support/backends. */
+const backend = (name: string, test: object = {}, module: string = name): TestProjectConfiguration => ({
+  extends: true,
+  plugins: [serveShared()],
+  optimizeDeps: { include: ['fast-check'], exclude: ['webgpu', 'onnxruntime-node'] },
+  resolve: { alias: { '#backend': at(`./test-support/backends/${module}.ts`) } },
+  test: {
+    name,
+    include: [`${folders}/**/*.backend.test.ts`],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    provide: { backend: name, required: required.includes(name), unavailable: '' },
+    ...test,
+  },
+});
+
+/** `name` where it cannot run: each of its tests is skipped with `reason`, or fails where it is required. */
+const unavailable = (name: string, reason: string): TestProjectConfiguration =>
+  backend(name, { provide: { backend: name, required: required.includes(name), unavailable: reason } }, 'unavailable');
+
+/** The GPU back ends of a machine that names its Vulkan driver (a GPU, lavapipe): no software GPU is brought, no browser runs. */
+const ownDriver = () => [backend('webgpu-node')];
+
+/** The GPU back ends everywhere else: the software GPU and the Chromium that come with npm packages. */
+async function bundledDriver(): Promise<TestProjectConfiguration[]> {
+  const { softwareGpu, whyNotRunning } = await import('./test-support/software-gpu.ts');
+  let gpu: Awaited<ReturnType<typeof softwareGpu>>;
+  try {
+    gpu = await softwareGpu();
+  } catch (cause) {
+    const reason = `no software GPU: ${String(cause)}`;
+    return [unavailable('webgpu-node', reason), unavailable('webgpu-browser', reason)];
+  }
+  const node = backend('webgpu-node', {
+    env: {
+      VK_DRIVER_FILES: gpu.icd,
+      VK_ICD_FILENAMES: gpu.icd,
+      VULKAN_LOADER: gpu.loader,
+      DAWN_TOGGLES: 'disable_workgroup_init',
+    },
+  });
+  const chromium = process.env['CHROMIUM_PATH'] ?? gpu.chromium;
+  const reason = await whyNotRunning(chromium);
+  if (reason) return [node, unavailable('webgpu-browser', reason)];
+  const { playwright } = await import('@vitest/browser-playwright');
+  const launchOptions = {
+    executablePath: chromium,
+    args: ['--enable-unsafe-webgpu', '--enable-dawn-features=disable_workgroup_init'],
+  };
+  const browser = {
+    enabled: true,
+    headless: true,
+    screenshotFailures: false,
+    provider: playwright({ launchOptions }),
+    instances: [{ browser: 'chromium' }],
+  };
+  return [node, backend('webgpu-browser', { browser })];
+}
+
+export default defineConfig({
+  resolve: { conditions: [source, ...defaultClientConditions] },
+  ssr: { resolve: { conditions: [source, ...defaultServerConditions] } },
+  test: {
+    reporters: ['default', new ClosingLine()],
+    pool: 'forks',
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: [`${folders}/**/*.test.ts`],
+          exclude: ['**/*.backend.test.ts', '**/node_modules/**', '**/dist/**'],
+          testTimeout: 30_000,
+        },
+      },
+      backend('reference'),
+      backend('onnx'),
+      ...(process.env['VK_DRIVER_FILES'] ? ownDriver() : await bundledDriver()),
+    ],
+  },
+});
