@@ -1,11 +1,7 @@
-import { writeFileSync } from 'node:fs';
 import type { Reporter, TestModule } from 'vitest/node';
-import { type Counts, closingLine } from './counts.ts';
+import { type Counts, closeRun } from './report.ts';
 
-/**
- * Names what did not run with its reason, then closes the run with a plain `N passed, N failed, N skipped`. Where
- * COUNTS_FILE is set, the counts and reasons go there instead, for a script that runs more than vitest.
- */
+/** Closes every vitest run: what did not run with its reason, then a plain `N passed, N failed, N skipped`. */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
     const counts: Counts = { passed: 0, failed: unhandled.length, skipped: 0 };
@@ -19,14 +15,11 @@ export default class ClosingLine implements Reporter {
           continue;
         }
         counts.skipped++;
-        const note = result.state === 'skipped' ? result.note : 'the run ended before it';
-        const reason = `[${test.project.name}] ${note ?? 'skipped in the source'}`;
+        const note = result.state === 'skipped' ? (result.note ?? 'skipped in the source') : 'the run ended before it';
+        const reason = `[${test.project.name}] ${note}`;
         reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
       }
     }
-    const notRun = [...reasons].map(([reason, n]) => `NOT RUN  ${n} test(s)  ${reason}`);
-    const file = process.env['COUNTS_FILE'];
-    if (file) writeFileSync(file, JSON.stringify({ counts, notRun }));
-    else for (const line of [...notRun, closingLine(counts)]) console.log(line);
+    closeRun({ counts, notes: [...reasons].map(([reason, n]) => `NOT RUN  ${n} test(s)  ${reason}`) });
   }
 }

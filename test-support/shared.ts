@@ -22,7 +22,10 @@ export async function readShared(path: string): Promise<Uint8Array<ArrayBuffer> 
   }
 }
 
-/** The reason for which a test without `../shared/PATH` is skipped. */
+/**
+ * The reason for which a test without `../shared/PATH` is skipped.
+ * @public
+ */
 export function sharedMissing(path: string): string {
   return `../shared/${path} is not here`;
 }
