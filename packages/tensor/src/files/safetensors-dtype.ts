@@ -1,0 +1,73 @@
+import { DTypeError } from '../errors.ts';
+import { bf16ToF32, f16ToF32 } from '../float16.ts';
+
+/** Element types of the safetensors format, as its headers name them. */
+export type SafetensorsDType = keyof typeof itemSizes;
+
+const itemSizes = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+} as const;
+
+/** The element types of the format, in the order in which messages list them. */
+export const safetensorsDTypes: readonly SafetensorsDType[] = Object.keys(itemSizes) as SafetensorsDType[];
+
+export function isSafetensorsDType(value: unknown): value is SafetensorsDType {
+  return typeof value === 'string' && Object.hasOwn(itemSizes, value);
+}
+
+/** Bytes of one element. */
+export function itemSize(dtype: SafetensorsDType): number {
+  return itemSizes[dtype];
+}
+
+/**
+ * The values of floating-point tensor bytes as float32, in a new array (over the same memory for F32).
+ * Exact for all but F64, which is rounded to the nearest.
+ *
+ * @param bytes A whole number of elements, starting at a multiple of the element size.
+ * @throws DTypeError for integers and BOOL.
+ */
+export function safetensorsToF32(dtype: SafetensorsDType, bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  const { buffer, byteOffset } = bytes;
+  const length = bytes.byteLength / itemSizes[dtype];
+  switch (dtype) {
+    case 'F64':
+      return Float32Array.from(new Float64Array(buffer, byteOffset, length));
+    case 'F32':
+      return new Float32Array(buffer, byteOffset, length);
+    case 'F16':
+      return f16ToF32(new Uint16Array(buffer, byteOffset, length));
+    case 'BF16':
+      return bf16ToF32(new Uint16Array(buffer, byteOffset, length));
+    case 'F8_E5M2':
+      // The upper byte of a binary16.
+      return f16ToF32(Uint16Array.from(bytes, (bits) => bits << 8));
+    case 'F8_E4M3':
+      return Float32Array.from(bytes, f8e4m3ToNumber);
+    default:
+      throw new DTypeError(`safetensorsToF32: expected a floating-point dtype, got ${dtype}`);
+  }
+}
+
+/** Four exponent bits of bias 7, three fraction bits, no infinity; only all ones is NaN (arXiv:2209.05433). */
+function f8e4m3ToNumber(bits: number): number {
+  const sign = bits & 0x80 ? -1 : 1;
+  const exponent = (bits >> 3) & 0xf;
+  const fraction = bits & 7;
+  if (exponent === 0xf && fraction === 7) return Number.NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -9 : sign * (8 + fraction) * 2 ** (exponent - 10);
+}
