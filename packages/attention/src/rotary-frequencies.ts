@@ -1,0 +1,132 @@
+import { ArgumentError } from '@heddle/tensor';
+import type { Llama3Rotary, LongRopeRotary, RotarySpec, YarnRotary } from './rotary-spec.ts';
+
+/** What rotates a head: component pair i at position p turns by `p * inverseFrequencies[i]` radians. */
+export interface RotaryFrequencies {
+  /** [dim / 2], radians per position. */
+  readonly inverseFrequencies: Float64Array;
+  /** Scale of cosine and sine; 1 but for yarn and longrope. */
+  readonly attentionFactor: number;
+}
+
+/**
+ * The frequencies of a rotary embedding, the same as Hugging Face transformers computes but in float64.
+ *
+ * @param sequenceLength Positions that are in use, for the kinds that depend on it (`dynamic`, `longrope`); without it
+ *   those of the pretraining.
+ * @returns New arrays, the caller's.
+ * @throws ArgumentError `ERR_ARGUMENT` if the spec is out of range.
+ */
+export function rotaryFrequencies(spec: RotarySpec, sequenceLength?: number): RotaryFrequencies {
+  checkSpec(spec);
+  const { theta, dim, scaling } = spec;
+  switch (scaling.kind) {
+    case 'default':
+      return plain(baseFrequencies(theta, dim));
+    case 'linear':
+      return plain(baseFrequencies(theta, dim).map((frequency) => frequency / scaling.factor));
+    case 'dynamic': {
+      const { factor, maxPositions } = scaling;
+      const length = Math.max(sequenceLength ?? maxPositions, maxPositions);
+      const growth = (factor * length) / maxPositions - (factor - 1);
+      return plain(baseFrequencies(theta * growth ** (dim / (dim - 2)), dim));
+    }
+    case 'llama3':
+      return plain(baseFrequencies(theta, dim).map((frequency) => llama3Frequency(frequency, scaling)));
+    case 'yarn':
+      return yarn(theta, dim, scaling);
+    case 'longrope':
+      return longRope(theta, dim, scaling, sequenceLength);
+  }
+}
+
+/** theta^(-2i / dim) for each pair i. */
+function baseFrequencies(theta: number, dim: number): Float64Array {
+  return Float64Array.from({ length: dim / 2 }, (_, i) => theta ** ((-2 * i) / dim));
+}
+
+function plain(inverseFrequencies: Float64Array): RotaryFrequencies {
+  return { inverseFrequencies, attentionFactor: 1 };
+}
+
+function llama3Frequency(frequency: number, scaling: Llama3Rotary): number {
+  const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions } = scaling;
+  // How often the component turns over the original context.
+  const rotations = (originalMaxPositions * frequency) / (2 * Math.PI);
+  if (rotations > high) return frequency;
+  if (rotations < low) return frequency / factor;
+  const kept = (rotations - low) / (high - low);
+  return (1 - kept) * (frequency / factor) + kept * frequency;
+}
+
+function yarn(theta: number, dim: number, scaling: YarnRotary): RotaryFrequencies {
+  const { factor, betaFast, betaSlow, originalMaxPositions, truncate } = scaling;
+  // The component that turns so many times over the original context.
+  const component = (rotations: number) =>
+    (dim * Math.log(originalMaxPositions / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
+  const round = truncate ? { down: Math.floor, up: Math.ceil } : { down: Number, up: Number };
+  const from = Math.max(round.down(component(betaFast)), 0);
+  const to = Math.min(round.up(component(betaSlow)), dim - 1);
+  // A ramp of no length would divide by zero.
+  const length = from === to ? 0.001 : to - from;
+  const inverseFrequencies = baseFrequencies(theta, dim).map((frequency, i) => {
+    const interpolated = Math.min(Math.max((i - from) / length, 0), 1);
+    return interpolated * (frequency / factor) + (1 - interpolated) * frequency;
+  });
+  return { inverseFrequencies, attentionFactor: scaling.attentionFactor ?? yarnAttentionFactor(scaling) };
+}
+
+function yarnAttentionFactor({ factor, mscale, mscaleAllDim }: YarnRotary): number {
+  const scale = (multiplier: number) => (factor <= 1 ? 1 : 0.1 * multiplier * Math.log(factor) + 1);
+  return mscale && mscaleAllDim ? scale(mscale) / scale(mscaleAllDim) : scale(1);
+}
+
+function longRope(theta: number, dim: number, scaling: LongRopeRotary, length: number | undefined): RotaryFrequencies {
+  const { factor, originalMaxPositions, shortFactors, longFactors } = scaling;
+  const divisors = length !== undefined && length > originalMaxPositions ? longFactors : shortFactors;
+  const grown = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
+  return {
+    inverseFrequencies: baseFrequencies(theta, dim).map((frequency, i) => frequency / divisors[i]!),
+    attentionFactor: scaling.attentionFactor ?? grown,
+  };
+}
+
+function checkSpec({ theta, dim, scaling }: RotarySpec): void {
+  const fail = (rule: string, got: unknown): never => {
+    throw new ArgumentError(`rotaryFrequencies (${scaling.kind}): ${rule}, got ${String(got)}`);
+  };
+  const positive = (name: string, value: number) => {
+    if (!(value > 0 && Number.isFinite(value))) fail(`${name} must be a positive number`, value);
+  };
+  positive('theta', theta);
+  if (!(Number.isInteger(dim) && dim > 0 && dim % 2 === 0)) fail('dim must be a positive even integer', dim);
+  if (scaling.kind === 'default') return;
+  positive('factor', scaling.factor);
+  if (scaling.kind === 'linear') return;
+  if (scaling.kind === 'dynamic') {
+    positive('maxPositions', scaling.maxPositions);
+    if (dim < 4) fail('dim must be at least 4', dim);
+    return;
+  }
+  positive('originalMaxPositions', scaling.originalMaxPositions);
+  if (scaling.kind === 'llama3') {
+    const { lowFrequencyFactor: low, highFrequencyFactor: high } = scaling;
+    positive('lowFrequencyFactor', low);
+    if (!(high > low)) fail(`highFrequencyFactor must be greater than lowFrequencyFactor ${low}`, high);
+    return;
+  }
+  if (scaling.attentionFactor !== undefined) positive('attentionFactor', scaling.attentionFactor);
+  if (scaling.kind === 'yarn') {
+    positive('betaFast', scaling.betaFast);
+    positive('betaSlow', scaling.betaSlow);
+    if (theta === 1) fail('theta must not be 1', theta);
+    return;
+  }
+  for (const [name, factors] of [
+    ['shortFactors', scaling.shortFactors],
+    ['longFactors', scaling.longFactors],
+  ] as const) {
+    if (factors.length !== dim / 2) fail(`${name} must hold dim / 2 = ${dim / 2} numbers`, factors.length);
+    for (const factor of factors) positive(name, factor);
+  }
+}
