@@ -1,0 +1,54 @@
+import { isFloat } from '../dtype.ts';
+import { ArgumentError, DTypeError } from '../errors.ts';
+import { Tensor } from '../graph/tensor.ts';
+import { identity } from '../ops/identity.ts';
+import { mapTree, tensorsOf } from '../tree.ts';
+import { gradients } from './gradients.ts';
+
+/** The gradient by an argument: a tensor for a tensor, the same tree for a tree of them. */
+export type Gradient<A> = A extends Tensor ? Tensor : { [K in keyof A]: Gradient<A[K]> };
+
+type ScalarFunction<A extends readonly unknown[]> = (...args: A) => Tensor;
+
+/**
+ * Value and gradients of a function that gives a scalar.
+ *
+ * `valueAndGrad(f)(x, y)` is `{ value, grads }` with the gradient by the first argument; `argnums` names others. Arguments
+ * are tensors or nested arrays and plain objects of tensors; each gradient has the shape and dtype of its tensor. Only
+ * records: gradients of gradients work.
+ * @throws ShapeError where `f` gives no scalar; DTypeError for an argument that is no float
+ */
+export function valueAndGrad<A extends readonly unknown[]>(
+  f: ScalarFunction<A>,
+  options: { readonly argnums?: readonly number[] } = {},
+): (...args: A) => { value: Tensor; grads: Gradient<A[number]>[] } {
+  const { argnums = [0] } = options;
+  return (...args) => {
+    for (const n of argnums)
+      if (!Number.isInteger(n) || n < 0 || n >= args.length)
+        throw new ArgumentError(`grad: argnums must name arguments in [0, ${args.length - 1}], got ${n}`);
+    // gradients are taken at these handles, so that only uses through the argument count
+    const own = args.map((arg, i) => (argnums.includes(i) ? mapTree(arg, standIn) : arg)) as unknown as A;
+    const value = f(...own);
+    const wrt = argnums.map((n) => tensorsOf(own[n]));
+    const all = gradients(value, wrt.flat());
+    let next = 0;
+    const grads = argnums.map((n) => mapTree(own[n], (leaf) => (leaf instanceof Tensor ? all[next++] : leaf)));
+    return { value, grads: grads as Gradient<A[number]>[] };
+  };
+}
+
+function standIn(leaf: unknown): unknown {
+  if (!(leaf instanceof Tensor)) return leaf;
+  if (!isFloat(leaf.dtype)) throw new DTypeError(`grad: takes gradients by f32 and f16 tensors, got ${leaf.dtype}`);
+  return identity(leaf);
+}
+
+/** The gradients of `valueAndGrad`, one per entry of `argnums` (by default the first argument alone). */
+export function grad<A extends readonly unknown[]>(
+  f: ScalarFunction<A>,
+  options: { readonly argnums?: readonly number[] } = {},
+): (...args: A) => Gradient<A[number]>[] {
+  const both = valueAndGrad(f, options);
+  return (...args) => both(...args).grads;
+}

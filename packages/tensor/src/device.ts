@@ -1,0 +1,217 @@
+import type { Dim, SymbolValues } from './dim.ts';
+import { type DType, type HostArray, hostArray } from './dtype.ts';
+import { DisposedError, ShapeError } from './errors.ts';
+import type { Executor, Program, Storage } from './executor.ts';
+import { f16ToF32 } from './float16.ts';
+import { buildGraph } from './graph/build.ts';
+import { dataOp } from './graph/op.ts';
+import { recordOn } from './graph/record.ts';
+import type { Tensor } from './graph/tensor.ts';
+import { type Update, Variable } from './graph/variable.ts';
+import { type HostData, parseData, type TensorOptions } from './host-data.ts';
+import type { MemoryReport } from './memory.ts';
+import { arange, full } from './ops/creation.ts';
+import { identity } from './ops/identity.ts';
+import { type ConcreteType, formatShape, type Shape } from './shape.ts';
+
+/** Programs of single realizations that are kept for the next equal one. */
+const keptPrograms = 256;
+const noSymbols: SymbolValues = Object.freeze({});
+
+/**
+ * Where tensors live and are computed: an executor with the ways to make tensors. Open one with `openReference`,
+ * `openOnnx` or `openWebGpu`; who opens it disposes of it, which frees everything on it.
+ */
+export class Device implements AsyncDisposable {
+  readonly executor: Executor;
+  readonly #programs = new Map<string, Program>();
+  readonly #identities = new WeakMap<object, number>();
+  #identityCount = 0;
+  #pending = 0;
+  #tail: Promise<unknown> = Promise.resolve();
+  #disposal: Promise<void> | undefined;
+
+  constructor(executor: Executor) {
+    this.executor = executor;
+  }
+
+  /** The executor's name: 'reference', 'onnx', 'webgpu'. */
+  get name(): string {
+    return this.executor.name;
+  }
+  /** Hardware and driver, for people. */
+  get description(): string {
+    return this.executor.description;
+  }
+
+  /** A tensor with a copy of `data`, owned by the caller. @throws ShapeError, DTypeError, OutOfMemoryError */
+  tensor(data: HostData, options: TensorOptions = {}): Tensor {
+    this.assertOpen('tensor');
+    const parsed = parseData(data, options);
+    return this.adopt(this.executor.create({ shape: parsed.shape, dtype: parsed.dtype }, 'tensors', parsed.data));
+  }
+  /** A named tensor that can be updated, with a copy of `data`, owned by the caller. */
+  variable(
+    data: HostData,
+    options: TensorOptions & { readonly name?: string; readonly frozen?: boolean; readonly owner?: string } = {},
+  ): Variable {
+    this.assertOpen('variable');
+    const { data: values, shape, dtype } = parseData(data, options);
+    return this.#newVariable({ shape, dtype }, options, values);
+  }
+  /** A variable of zeros, made without a copy on the host. */
+  zeroVariable(
+    shape: readonly number[],
+    options: { readonly dtype?: DType; readonly name?: string; readonly owner?: string } = {},
+  ): Variable {
+    this.assertOpen('zeroVariable');
+    return this.#newVariable({ shape, dtype: options.dtype ?? 'f32' }, options);
+  }
+  #newVariable(
+    type: ConcreteType,
+    { name = 'variable', owner = 'variables', frozen = false }: { name?: string; owner?: string; frozen?: boolean },
+    data?: HostArray,
+  ): Variable {
+    return new Variable(this, name, type, this.executor.create(type, owner, data), frozen);
+  }
+
+  full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
+    return full(this, shape, value, dtype);
+  }
+  zeros(shape: Shape, dtype: DType = 'f32'): Tensor {
+    return full(this, shape, 0, dtype);
+  }
+  ones(shape: Shape, dtype: DType = 'f32'): Tensor {
+    return full(this, shape, 1, dtype);
+  }
+  /** 0, 1, ... length - 1. */
+  arange(length: Dim, dtype: DType = 'i32'): Tensor {
+    return arange(this, length, dtype);
+  }
+
+  /** Computes tensors together and keeps their values on the device, then applies `updates`. */
+  async realize(tensors: readonly Tensor[], updates: readonly Update[] = []): Promise<void> {
+    const open = tensors.filter((tensor) => {
+      tensor.assertUsable('realize');
+      return !tensor.storage;
+    });
+    if (open.length === 0 && updates.length === 0) return;
+    const storages = await this.#compute([...new Set(open)], updates);
+    [...new Set(open)].forEach((tensor, i) => {
+      tensor.hold(storages[i]!);
+    });
+  }
+
+  /** Values on the host; what had to be computed for it is freed again. */
+  async read(tensor: Tensor): Promise<HostArray> {
+    if (tensor.storage) {
+      // the copy is taken in order, the wait for it holds up nothing
+      const { values } = await this.enqueue(() => {
+        tensor.assertUsable('data');
+        return { values: this.executor.read(tensor.storage!) };
+      });
+      return values;
+    }
+    const [storage] = await this.#compute([tensor], []);
+    try {
+      return await this.executor.read(storage!);
+    } finally {
+      storage!.dispose();
+    }
+  }
+
+  async readNumber(tensor: Tensor): Promise<number> {
+    if (tensor.shape.some((dim) => dim !== 1))
+      throw new ShapeError(`item: takes a tensor of one value, got ${formatShape(tensor.shape)}`);
+    const data = await tensor.data();
+    return tensor.dtype === 'f16' ? f16ToF32(data as Uint16Array)[0]! : data[0]!;
+  }
+
+  clone(tensor: Tensor): Tensor {
+    return tensor.storage ? this.adopt(this.executor.copy(tensor.storage, 'tensors')) : identity(tensor);
+  }
+
+  /** A tensor that owns `storage`. */
+  adopt(storage: Storage): Tensor {
+    const tensor = recordOn(this, dataOp, [], storage.type)[0]!;
+    tensor.hold(storage);
+    return tensor;
+  }
+
+  /** Runs tasks one after the other in the order of the calls; at once where none is waiting. */
+  enqueue<T>(task: () => T | Promise<T>): Promise<T> {
+    const start = this.#pending === 0 ? attempt(task) : this.#tail.then(task);
+    this.#pending++;
+    const done = () => {
+      this.#pending--;
+    };
+    this.#tail = start.then(done, done);
+    return start;
+  }
+
+  /** A number that stays with an object: which variable, which constant a program is for. */
+  identify(value: object): number {
+    let identity = this.#identities.get(value);
+    if (identity === undefined) {
+      identity = ++this.#identityCount;
+      this.#identities.set(value, identity);
+    }
+    return identity;
+  }
+
+  memory(): MemoryReport {
+    return this.executor.memory();
+  }
+
+  /** @throws DisposedError */
+  assertOpen(operation: string): void {
+    if (this.#disposal) throw new DisposedError(`${operation}: the ${this.name} device was disposed of`);
+  }
+
+  /** Frees everything on the device after the work under way. Idempotent. */
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#tail.then(() => {
+      for (const program of this.#programs.values()) program.dispose();
+      this.#programs.clear();
+      return this.executor.dispose();
+    });
+    return this.#disposal;
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  /** Storages of `outputs`, owned by the caller. */
+  #compute(outputs: readonly Tensor[], updates: readonly Update[]): Promise<readonly Storage[]> {
+    const { graph, key, leaves } = buildGraph(this.executor, { outputs, updates, inputs: [] }, 'inputs');
+    return this.enqueue(async () => {
+      let program = this.#programs.get(key);
+      this.#programs.delete(key); // and to the end: least recently used first
+      program ??= await this.executor.compile(graph, { owner: 'eager programs', ownOutputs: true });
+      this.#programs.set(key, program);
+      if (this.#programs.size > keptPrograms) {
+        const [oldest, old] = this.#programs.entries().next().value!;
+        this.#programs.delete(oldest);
+        old.dispose();
+      }
+      const inputs = leaves.map((leaf) => {
+        leaf.assertUsable('realize');
+        return leaf.storage!;
+      });
+      return program.run(inputs, noSymbols);
+    });
+  }
+}
+
+/** Calls a task now, with what it throws as a rejection. */
+async function attempt<T>(task: () => T | Promise<T>): Promise<T> {
+  return task();
+}
+
+/** A zeroed host array with the values' count of a concrete type. */
+export function zerosOf({ shape, dtype }: ConcreteType): HostArray {
+  return hostArray(
+    dtype,
+    shape.reduce((a, b) => a * b, 1),
+  );
+}

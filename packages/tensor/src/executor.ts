@@ -1,0 +1,62 @@
+import type { SymbolValues } from './dim.ts';
+import type { HostArray } from './dtype.ts';
+import type { Graph } from './graph/graph.ts';
+import type { Node } from './graph/op.ts';
+import type { MemoryReport } from './memory.ts';
+import type { ConcreteType } from './shape.ts';
+
+/** Values on a device. Who created it disposes of it; `dispose` is idempotent. */
+export interface Storage {
+  readonly type: ConcreteType;
+  readonly byteLength: number;
+  dispose(): void;
+}
+
+/**
+ * What runs graphs: the whole of what a device must be able to do.
+ *
+ * Everything but `read`, `compile` and `run` is synchronous, and calls take effect in the order in which they are made.
+ */
+export interface Executor {
+  /** 'reference', 'onnx', 'webgpu', or a name of one's own. */
+  readonly name: string;
+  /** The hardware and driver, for people. */
+  readonly description: string;
+  /** Whether this executor has an implementation of its own for an application of an operation; if not, it is decomposed. */
+  lowers(node: Node): boolean;
+  /** Storage for `type` with a copy of `data`, or zeros. @throws OutOfMemoryError before anything is allocated */
+  create(type: ConcreteType, owner: string, data?: HostArray): Storage;
+  /** Overwrites values, from value `offset` on, with a copy of `data`. */
+  write(storage: Storage, data: HostArray, offset?: number): void;
+  /** Storage of its own with the same values. */
+  copy(storage: Storage, owner: string): Storage;
+  /** The values as they are at the time of the call. */
+  read(storage: Storage): Promise<HostArray>;
+  /** Prepares a lowered graph. `ownOutputs`: each run gives storages that the caller owns; otherwise the program owns them. */
+  compile(graph: Graph, options: { readonly owner: string; readonly ownOutputs: boolean }): Promise<Program>;
+  memory(): MemoryReport;
+  /** Frees everything that is left. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+/** A prepared graph. */
+export interface Program {
+  /**
+   * Runs once, then applies the graph's updates. `inputs` are storages, or host values that the program copies in, in the
+   * order of `graph.inputs`, with the sizes that `symbols` gives; the result is in the order of `graph.outputs`.
+   * Synchronous where the executor can be (WebGPU returns when the work is submitted, not when it is done).
+   */
+  run(
+    inputs: readonly (Storage | HostArray)[],
+    symbols: SymbolValues,
+  ): readonly Storage[] | Promise<readonly Storage[]>;
+  /** Everything that a first run of these sizes has to do once (pipelines, buffers), so that the run itself does not wait. */
+  prepare(symbols: SymbolValues): Promise<void>;
+  /** Bytes that a run of these sizes takes beyond inputs, weights and variables, and the sum without reuse; undefined where a runtime does not say. */
+  plannedBytes(symbols: SymbolValues): { readonly peak: number; readonly sum: number } | undefined;
+  /** The kernels or runtime operators and the memory, for people. */
+  explain(): string;
+  /** Number of kernels (WebGPU), operators (ONNX) or operations (reference) of a run. */
+  readonly kernelCount: number;
+  dispose(): void;
+}

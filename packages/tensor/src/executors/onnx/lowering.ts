@@ -1,0 +1,35 @@
+import type { Dim } from '../../dim.ts';
+import type { DType } from '../../dtype.ts';
+import type { Node } from '../../graph/op.ts';
+
+/** Element types inside an ONNX graph: those of tensors, and the int64 of shapes and indices. */
+export type OnnxType = DType | 'i64';
+
+/** An attribute of an ONNX node. A bare number is an integer; `{ float }` a float; an array is of integers. */
+export type OnnxAttribute = number | string | readonly number[] | { readonly float: number };
+
+export interface OnnxOptions {
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
+  /** 'com.microsoft' for the runtime's own operators. */
+  readonly domain?: string;
+}
+
+/** Adds nodes to the ONNX graph that is being built; values are named by strings. */
+export interface OnnxBuilder {
+  /** Adds a node with one output and gives its name. An empty input name leaves an optional input out. */
+  op(type: string, inputs: readonly string[], options?: OnnxOptions): string;
+  /** Adds a node with `count` outputs. */
+  opWithOutputs(type: string, inputs: readonly string[], count: number, options?: OnnxOptions): readonly string[];
+  /** An initialiser; equal ones are shared. f16 values are given as numbers and rounded. */
+  constant(dtype: OnnxType, shape: readonly number[], values: readonly number[]): string;
+  /** An int64 vector of sizes, computed from the run's named dimensions where they are symbolic. */
+  sizes(dims: readonly Dim[]): string;
+  cast(value: string, to: OnnxType): string;
+}
+
+/** How the ONNX executor computes an operation: by nodes of the runtime. */
+export interface OnnxLowering<A> {
+  /** Where this lowering does not fit an application, it is decomposed. */
+  supports?(node: Node<A>): boolean;
+  emit(builder: OnnxBuilder, inputs: readonly string[], node: Node<A>): string | readonly string[];
+}

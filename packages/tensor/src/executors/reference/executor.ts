@@ -1,0 +1,192 @@
+import { evaluateDim, type SymbolValues } from '../../dim.ts';
+import { type DType, type HostArray, isFloat } from '../../dtype.ts';
+import type { Executor, Program, Storage } from '../../executor.ts';
+import { f16ToF32, f32ToF16 } from '../../float16.ts';
+import type { Graph } from '../../graph/graph.ts';
+import type { Node } from '../../graph/op.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { toHostArray } from '../../host-data.ts';
+import { MemoryAccount, type MemoryReport } from '../../memory.ts';
+import { broadcastShapes, type ConcreteType, evaluateShape, sizeOf, stridesOf } from '../../shape.ts';
+import type { ReferenceArray } from './lowering.ts';
+
+/** Values of the reference executor: float64, whatever the dtype. */
+class ReferenceStorage implements Storage {
+  readonly type: ConcreteType;
+  readonly byteLength: number;
+  data: Float64Array;
+  readonly #release: () => void;
+
+  constructor(type: ConcreteType, data: Float64Array, release: () => void) {
+    this.type = type;
+    this.data = data;
+    this.byteLength = data.byteLength;
+    this.#release = release;
+  }
+  dispose(): void {
+    this.#release();
+  }
+}
+
+/**
+ * Computes graphs one operation after the other in plain TypeScript and float64: the oracle of every test. It is slow and
+ * plans nothing; what it is for is being obviously right.
+ */
+export class ReferenceExecutor implements Executor {
+  readonly name = 'reference';
+  readonly description = 'plain TypeScript, float64';
+  readonly #memory: MemoryAccount;
+
+  constructor(options: { readonly memoryBudget?: number }) {
+    this.#memory = new MemoryAccount(options.memoryBudget);
+  }
+
+  lowers(node: Node): boolean {
+    return node.op.lower?.reference !== undefined;
+  }
+  create(type: ConcreteType, owner: string, data?: HostArray): ReferenceStorage {
+    return this.store(type, owner, () => (data ? fromHost(type.dtype, data) : new Float64Array(sizeOf(type.shape))));
+  }
+  store(type: ConcreteType, owner: string, values: () => Float64Array): ReferenceStorage {
+    const release = this.#memory.take(sizeOf(type.shape) * 8, owner);
+    return new ReferenceStorage(type, values(), release);
+  }
+  write(storage: Storage, data: HostArray, offset = 0): void {
+    (storage as ReferenceStorage).data.set(fromHost(storage.type.dtype, data), offset);
+  }
+  copy(storage: Storage, owner: string): Storage {
+    return this.store(storage.type, owner, () => (storage as ReferenceStorage).data.slice());
+  }
+  async read(storage: Storage): Promise<HostArray> {
+    const { type, data } = storage as ReferenceStorage;
+    return type.dtype === 'f32' ? Float32Array.from(data) : toHostArray(type.dtype, data);
+  }
+  async compile(graph: Graph, options: { readonly owner: string; readonly ownOutputs: boolean }): Promise<Program> {
+    return new ReferenceProgram(this, graph, options.ownOutputs ? 'tensors' : options.owner);
+  }
+  memory(): MemoryReport {
+    return this.#memory.report();
+  }
+  async dispose(): Promise<void> {}
+}
+
+function fromHost(dtype: DType, data: HostArray): Float64Array {
+  return Float64Array.from(dtype === 'f16' ? f16ToF32(data as Uint16Array) : data);
+}
+
+/** What a dtype does to values: integers wrap, f16 rounds, f32 stays in float64. */
+function settle(dtype: DType, data: Float64Array): Float64Array {
+  if (dtype === 'i32') return data.map((value) => value | 0);
+  if (dtype === 'u32') return data.map((value) => value >>> 0);
+  if (dtype === 'f16') return Float64Array.from(f16ToF32(f32ToF16(Float32Array.from(data))));
+  return data;
+}
+
+class ReferenceProgram implements Program {
+  readonly #executor: ReferenceExecutor;
+  readonly #graph: Graph;
+  readonly #owner: string;
+
+  constructor(executor: ReferenceExecutor, graph: Graph, owner: string) {
+    this.#executor = executor;
+    this.#graph = graph;
+    this.#owner = owner;
+  }
+  get kernelCount(): number {
+    return this.#graph.nodes.length;
+  }
+
+  run(inputs: readonly (Storage | HostArray)[], symbols: SymbolValues): readonly Storage[] {
+    const values = new Map<Tensor, ReferenceArray>();
+    const { graph } = { graph: this.#graph };
+    const bind = (tensor: Tensor, data: Float64Array) =>
+      values.set(tensor, { shape: evaluateShape(tensor.shape, symbols), dtype: tensor.dtype, data });
+    graph.inputs.forEach((tensor, i) => {
+      const input = inputs[i]!;
+      bind(tensor, ArrayBuffer.isView(input) ? fromHost(tensor.dtype, input) : (input as ReferenceStorage).data);
+    });
+    for (const tensor of [...graph.constants, ...graph.variables])
+      bind(tensor, (tensor.storage as ReferenceStorage).data);
+    for (const node of graph.nodes)
+      for (const [i, data] of evaluate(node, values, symbols).entries()) bind(node.outputs[i]!, data);
+    const results = graph.outputs.map((tensor) => {
+      const { shape, dtype, data } = values.get(tensor)!;
+      return this.#executor.store({ shape, dtype }, this.#owner, () => data.slice());
+    });
+    // values first, then all writes: a read sees the value from before the run
+    const writes = graph.updates.map((update) => ({
+      storage: update.variable.storage as ReferenceStorage,
+      data: values.get(update.value)!.data.slice(),
+      rows: update.rows && values.get(update.rows)!.data.slice(),
+    }));
+    for (const { storage, data, rows } of writes) {
+      const inner = sizeOf(storage.type.shape.slice(1));
+      if (!rows) storage.data.set(data);
+      else
+        rows.forEach((row, t) => {
+          if (row >= 0) storage.data.set(data.subarray(t * inner, (t + 1) * inner), row * inner);
+        });
+    }
+    return results;
+  }
+
+  async prepare(): Promise<void> {}
+  plannedBytes(): undefined {
+    return undefined;
+  }
+  explain(): string {
+    return this.#graph.nodes
+      .map(({ op, outputs }) => `${op.name} -> ${outputs.map((o) => `${o.dtype}[${o.shape}]`)}`)
+      .join('\n');
+  }
+  dispose(): void {}
+}
+
+function evaluate(node: Node, values: ReadonlyMap<Tensor, ReferenceArray>, symbols: SymbolValues): Float64Array[] {
+  const lowering = node.op.lower!.reference!;
+  const inputs = node.inputs.map((input) => values.get(input)!);
+  const outputs = node.outputs.map(({ shape, dtype }) => ({ shape: evaluateShape(shape, symbols), dtype }));
+  const dim = (size: Parameters<typeof evaluateDim>[0]) => evaluateDim(size, symbols);
+  const results =
+    'run' in lowering
+      ? lowering.run({ inputs, outputs, attributes: node.attributes, dim })
+      : [mapBroadcast(node.op.name, inputs, outputs[0]!.shape, lowering.elementwise(node.attributes))];
+  return results.map((data, i) => {
+    const { dtype } = outputs[i]!;
+    return isFloat(dtype) && dtype === 'f32' ? data : settle(dtype, data);
+  });
+}
+
+/** Applies `apply` to every combination of broadcast values. */
+function mapBroadcast(
+  name: string,
+  inputs: readonly ReferenceArray[],
+  shape: readonly number[],
+  apply: (...values: number[]) => number,
+): Float64Array {
+  broadcastShapes(
+    name,
+    inputs.map((input) => input.shape),
+  );
+  const steps = inputs.map((input) => {
+    const strides = stridesOf(input.shape);
+    const extra = shape.length - input.shape.length;
+    return shape.map((_, axis) => (axis < extra || input.shape[axis - extra] === 1 ? 0 : strides[axis - extra]!));
+  });
+  const out = new Float64Array(sizeOf(shape));
+  const at = new Array<number>(shape.length).fill(0);
+  const place = new Array<number>(inputs.length).fill(0);
+  const values = new Array<number>(inputs.length);
+  for (let i = 0; i < out.length; i++) {
+    for (let k = 0; k < inputs.length; k++) values[k] = inputs[k]!.data[place[k]!]!;
+    out[i] = apply(...values);
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      at[axis]!++;
+      for (let k = 0; k < inputs.length; k++) place[k]! += steps[k]![axis]!;
+      if (at[axis]! < shape[axis]!) break;
+      for (let k = 0; k < inputs.length; k++) place[k]! -= at[axis]! * steps[k]![axis]!;
+      at[axis] = 0;
+    }
+  }
+  return out;
+}

@@ -1,0 +1,23 @@
+import type { Dim } from '../../dim.ts';
+import type { DType } from '../../dtype.ts';
+import type { ConcreteType } from '../../shape.ts';
+
+/** Values inside the reference executor: row-major, float64 whatever the dtype (bool as 0 and 1). */
+export interface ReferenceArray {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly data: Float64Array;
+}
+
+export interface ReferenceContext<A> {
+  readonly inputs: readonly ReferenceArray[];
+  /** Types of the outputs, with the sizes of this run. */
+  readonly outputs: readonly ConcreteType[];
+  readonly attributes: A;
+  dim(dim: Dim): number;
+}
+
+/** How the reference executor computes an operation: value by value with broadcasting, or whole arrays. */
+export type ReferenceLowering<A> =
+  | { elementwise(attributes: A): (...values: number[]) => number }
+  | { run(context: ReferenceContext<A>): readonly Float64Array[] };

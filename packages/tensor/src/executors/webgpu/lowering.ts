@@ -1,0 +1,80 @@
+import type { Dim } from '../../dim.ts';
+import type { Node } from '../../graph/op.ts';
+import type { TensorType } from '../../shape.ts';
+
+/** What kernels may count on, of the adapter and the features that were switched on. */
+export interface WebGpuCapabilities {
+  readonly shaderF16: boolean;
+  readonly subgroups: boolean;
+  readonly subgroupMinSize: number;
+  readonly subgroupMaxSize: number;
+  /** Shapes of `subgroup_matrix` products that the adapter has; empty without the feature. */
+  readonly subgroupMatrices: readonly {
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+    readonly componentType: string;
+    readonly resultComponentType: string;
+  }[];
+  readonly maxWorkgroupStorageBytes: number;
+  readonly maxInvocations: number;
+  readonly maxStorageBuffers: number;
+}
+
+/** Builds the WGSL expression of one output value. Coordinates are `u32` expressions, one per axis. */
+export interface PointwiseContext<A> {
+  readonly attributes: A;
+  readonly inputs: readonly TensorType[];
+  readonly output: TensorType;
+  /** Name of the value of input `index` at `coordinates` (f32 for floats, u32 for u32 and bool as 0 or 1, i32 for i32). Must be in range. */
+  read(index: number, coordinates: readonly string[]): string;
+  /** A size as a `u32` expression. */
+  dim(dim: Dim): string;
+  /** Binds an expression to a name, so that it is computed once. */
+  let(expression: string): string;
+}
+
+/** A storage buffer of a kernel: an input or output of the node, or scratch memory of the kernel sequence. */
+export type KernelBuffer = { readonly name: string } & (
+  | { readonly input: number }
+  | { readonly output: number }
+  | { readonly scratch: string; readonly type: TensorType; readonly access: 'read' | 'write' }
+);
+
+/** One dispatch. */
+export interface KernelCall {
+  readonly label: string;
+  /** In the order of their bindings; the executor writes the declarations (see `kernel-source.ts`). */
+  readonly buffers: readonly KernelBuffer[];
+  /** Sizes, read in WGSL as `params.NAME`, u32. */
+  readonly parameters: Readonly<Record<string, Dim>>;
+  /** WGSL after the declarations: constants, workgroup variables, functions and the entry point `main`. */
+  readonly body: string;
+  /** `enable` directives and extension names that the body needs beyond what its buffers need. */
+  readonly requires?: readonly string[];
+  workgroups(size: (dim: Dim) => number): readonly [number, number, number];
+}
+
+export interface KernelContext<A> {
+  readonly node: Node<A>;
+  readonly attributes: A;
+  readonly inputs: readonly TensorType[];
+  readonly outputs: readonly TensorType[];
+  readonly capabilities: WebGpuCapabilities;
+  /** The most that a size can be in this plan (the bucket, not the run's value). */
+  bound(dim: Dim): number;
+}
+
+/** How the WebGPU executor computes an operation. */
+export type WebGpuLowering<A> =
+  /** Value by value from the inputs' values at the same (broadcast) place; fuses with its neighbours. */
+  | { expression(values: readonly string[], attributes: A, node: Node<A>): string }
+  /** Value by value from any place of the inputs (movement, gathering, generation); fuses with its neighbours. */
+  | { at(context: PointwiseContext<A>, coordinates: readonly string[]): string }
+  /** Over `attributes.axes` (ascending) with or without `attributes.keepDims`; fuses with what computes its input. */
+  | { readonly reduce: { readonly identity: string; combine(a: string, b: string): string } }
+  /** Kernels of its own. */
+  | {
+      supports?(node: Node<A>, capabilities: WebGpuCapabilities): boolean;
+      kernels(context: KernelContext<A>): readonly KernelCall[];
+    };

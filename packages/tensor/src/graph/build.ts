@@ -1,0 +1,198 @@
+import { type DimSymbol, symbolsOf } from '../dim.ts';
+import { DeviceError } from '../errors.ts';
+import type { Executor } from '../executor.ts';
+import type { Graph } from './graph.ts';
+import { inputOp, isLeafOp, type Node, variableOp } from './op.ts';
+import { record, recordOn } from './record.ts';
+import type { Tensor } from './tensor.ts';
+import { Update, Variable } from './variable.ts';
+
+/** What a graph is built from. */
+export interface Recording {
+  readonly outputs: readonly Tensor[];
+  readonly updates: readonly Update[];
+  /** Placeholders, in the order in which a run gives them. */
+  readonly inputs: readonly Tensor[];
+}
+
+/** A built graph with a text that is equal for graphs that compute the same from the same inputs and variables. */
+export interface BuiltGraph {
+  readonly graph: Graph;
+  readonly key: string;
+  /** Leaves that became inputs behind those of the recording, in order. */
+  readonly leaves: readonly Tensor[];
+}
+
+/**
+ * Rewrites what was recorded into what `executor` can run: operations without a lowering of its own are decomposed, equal
+ * applications become one, and only what outputs and updates need is kept.
+ *
+ * With `leaves: 'inputs'` stored tensors become inputs (so that the program serves other tensors too); with 'constants'
+ * they are fixed in the program.
+ */
+export function buildGraph(executor: Executor, recording: Recording, leaves: 'inputs' | 'constants'): BuiltGraph {
+  const rewriter = new Rewriter(executor, recording.inputs, leaves);
+  const outputs = recording.outputs.map((tensor) => rewriter.rewrite(tensor));
+  const updates = recording.updates.map(
+    ({ variable, value, rows }) => new Update(variable, rewriter.rewrite(value), rows && rewriter.rewrite(rows)),
+  );
+  for (const { variable } of updates) rewriter.use(variable);
+  const id = (tensor: Tensor) => rewriter.idOf(tensor);
+  const effects = updates.map((u) => `${id(u.variable)}<-${id(u.value)}${u.rows ? `@${id(u.rows)}` : ''}`);
+  return {
+    graph: {
+      inputs: [...recording.inputs, ...rewriter.standIns],
+      constants: rewriter.constants,
+      variables: rewriter.variables,
+      nodes: rewriter.nodes,
+      outputs,
+      updates,
+      symbols: collectSymbols([...recording.inputs, ...rewriter.nodes.flatMap((node) => node.outputs)]),
+    },
+    key: [...rewriter.keys, `out ${outputs.map(id).join()}`, ...effects].join('\n'),
+    leaves: rewriter.leaves,
+  };
+}
+
+function collectSymbols(tensors: readonly Tensor[]): DimSymbol[] {
+  const found = new Map<string, DimSymbol>();
+  for (const { shape } of tensors)
+    for (const dim of shape) for (const symbol of symbolsOf(dim)) found.set(symbol.name, symbol);
+  return [...found.values()];
+}
+
+/** Numbers that JSON has no text for stay apart. */
+const attributesKey = (attributes: unknown) =>
+  JSON.stringify(attributes, (_, value: unknown) =>
+    typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))
+      ? Object.is(value, -0)
+        ? '-0'
+        : String(value)
+      : value,
+  );
+
+class Rewriter {
+  readonly nodes: Node[] = [];
+  readonly constants: Tensor[] = [];
+  readonly variables: Variable[] = [];
+  readonly leaves: Tensor[] = [];
+  readonly standIns: Tensor[] = [];
+  readonly keys: string[] = [];
+  readonly #executor: Executor;
+  readonly #leafMode: 'inputs' | 'constants';
+  readonly #done = new Map<Tensor, Tensor>();
+  readonly #ids = new Map<Tensor, number>();
+  readonly #byKey = new Map<string, Node>();
+  readonly #operations = new Map<unknown, number>();
+
+  constructor(executor: Executor, inputs: readonly Tensor[], leafMode: 'inputs' | 'constants') {
+    this.#executor = executor;
+    this.#leafMode = leafMode;
+    for (const input of inputs) this.#leaf(input, input, `input ${input.dtype} ${input.shape}`);
+  }
+
+  idOf(tensor: Tensor): number {
+    return this.#ids.get(tensor)!;
+  }
+
+  use(variable: Variable): void {
+    if (!this.#done.has(variable)) this.#leafOf(variable);
+  }
+
+  /** The lowered value of `root`. Works through a stack of its own: graphs are deeper than the call stack. */
+  rewrite(root: Tensor): Tensor {
+    const stack: Tensor[] = [root];
+    while (stack.length > 0) {
+      const tensor = stack[stack.length - 1]!;
+      if (this.#done.has(tensor)) {
+        stack.pop();
+        continue;
+      }
+      tensor.assertUsable(tensor.node.op.name);
+      if (tensor.storage || isLeafOp(tensor.node.op)) {
+        this.#leafOf(tensor);
+        continue;
+      }
+      const missing = tensor.node.inputs.filter((input) => !this.#done.has(input));
+      if (missing.length > 0) stack.push(...missing);
+      else this.#application(tensor.node, stack);
+    }
+    return this.#done.get(root)!;
+  }
+
+  #leafOf(tensor: Tensor): void {
+    if (tensor instanceof Variable) {
+      this.variables.push(tensor);
+      this.#leaf(tensor, tensor, `variable ${this.#numberOf(tensor)} ${tensor.device.identify(tensor)}`);
+      return;
+    }
+    const { op } = tensor.node;
+    if (!tensor.storage || op === variableOp)
+      throw new DeviceError(
+        `${op.name}: ${op === inputOp ? 'an argument of a compiled function was used outside of its run' : 'a leaf has no values'}`,
+      );
+    if (this.#leafMode === 'constants') {
+      this.constants.push(tensor);
+      this.#leaf(tensor, tensor, `constant ${tensor.device.identify(tensor)}`);
+      return;
+    }
+    const { shape, dtype } = tensor;
+    const standIn = recordOn(tensor.device, inputOp, [], { name: `leaf${this.leaves.length}`, shape, dtype })[0]!;
+    this.leaves.push(tensor);
+    this.standIns.push(standIn);
+    this.#leaf(tensor, standIn, `input ${dtype} ${shape}`);
+  }
+
+  #leaf(tensor: Tensor, as: Tensor, key: string): void {
+    this.#done.set(tensor, as);
+    this.#done.set(as, as); // decompositions are recorded on lowered inputs
+    this.#ids.set(as, this.#ids.size);
+    this.keys.push(key);
+  }
+
+  /** Lowers one application whose inputs are lowered; decomposed outputs are pushed on the stack to be lowered in turn. */
+  #application(node: Node, stack: Tensor[]): void {
+    const inputs = node.inputs.map((input) => this.#done.get(input)!);
+    const same = inputs.every((input, i) => input === node.inputs[i]);
+    const lowered = same ? node : record(node.op, inputs, node.attributes)[0]!.node;
+    if (this.#executor.lowers(lowered)) {
+      const kept = this.#keep(lowered);
+      node.outputs.forEach((output, i) => this.#done.set(output, kept.outputs[i]!));
+      return;
+    }
+    if (!node.op.decompose)
+      throw new DeviceError(
+        `${node.op.name}: the ${this.#executor.name} executor has no lowering of it and it has no decomposition`,
+      );
+    const parts = this.#decomposed.get(node) ?? node.op.decompose(inputs, node.attributes);
+    this.#decomposed.set(node, parts);
+    const missing = parts.filter((part) => !this.#done.has(part));
+    if (missing.length > 0) stack.push(...missing);
+    else node.outputs.forEach((output, i) => this.#done.set(output, this.#done.get(parts[i]!)!));
+  }
+  readonly #decomposed = new Map<Node, readonly Tensor[]>();
+
+  /** The one node that stands for all equal ones. */
+  #keep(node: Node): Node {
+    const key = `${this.#numberOf(node.op)} ${node.op.name} ${attributesKey(node.attributes)} ${node.inputs.map((i) => this.idOf(i)).join()}`;
+    const known = this.#byKey.get(key);
+    if (known) return known;
+    this.#byKey.set(key, node);
+    this.nodes.push(node);
+    this.keys.push(key);
+    for (const output of node.outputs) {
+      this.#ids.set(output, this.#ids.size);
+      this.#done.set(output, output);
+    }
+    return node;
+  }
+
+  #numberOf(value: unknown): number {
+    let number = this.#operations.get(value);
+    if (number === undefined) {
+      number = this.#operations.size;
+      this.#operations.set(value, number);
+    }
+    return number;
+  }
+}

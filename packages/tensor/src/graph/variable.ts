@@ -1,0 +1,80 @@
+import type { Device } from '../device.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
+import type { Storage } from '../executor.ts';
+import { type ConcreteType, formatShape, shapesEqual } from '../shape.ts';
+import { type Node, variableOp } from './op.ts';
+import { Tensor } from './tensor.ts';
+
+/** A change of a variable, applied when what returns or realizes it runs, after every read of that run. */
+export class Update {
+  readonly variable: Variable;
+  readonly value: Tensor;
+  /** Rows that `value` overwrites, or undefined: `value` replaces everything. Negative rows are passed over. */
+  readonly rows: Tensor | undefined;
+
+  constructor(variable: Variable, value: Tensor, rows?: Tensor) {
+    this.variable = variable;
+    this.value = value;
+    this.rows = rows;
+  }
+}
+
+/**
+ * A named tensor that outlives plans: weights, optimizer moments, cache pages. Read it as any tensor; change it with
+ * `assign` and `scatter`, whose updates a compiled function returns or `device.realize` takes. A read in the same run sees
+ * the value from before. Owned by whoever created it.
+ */
+export class Variable extends Tensor {
+  readonly name: string;
+  /** A frozen variable never changes: executors may bake it into programs (ONNX: an initialiser). */
+  readonly frozen: boolean;
+
+  constructor(device: Device, name: string, type: ConcreteType, storage: Storage, frozen: boolean) {
+    const outputs: Tensor[] = [];
+    const node: Node = { op: variableOp, inputs: [], attributes: { ...type, name }, outputs };
+    super(device, node, 0, type);
+    outputs.push(this);
+    this.name = name;
+    this.frozen = frozen;
+    this.hold(storage);
+  }
+
+  /** Replaces the whole value by `value` of the same shape and dtype. */
+  assign(value: Tensor): Update {
+    this.#assertMutable('assign');
+    if (!shapesEqual(value.shape, this.shape))
+      throw new ShapeError(
+        `assign: ${this.name} has shape ${formatShape(this.shape)}, got a value of ${formatShape(value.shape)}`,
+      );
+    this.#assertDType('assign', value);
+    return new Update(this, value);
+  }
+
+  /**
+   * Overwrites rows along the first axis: row `rows[t]` becomes `value[t]`.
+   * @param rows i32 `[T]`; negative rows are passed over, a row named twice has one of its values
+   * @param value `[T, ...this.shape.slice(1)]`, of this dtype
+   */
+  scatter(rows: Tensor, value: Tensor): Update {
+    this.#assertMutable('scatter');
+    const expected = [...rows.shape, ...this.shape.slice(1)];
+    if (rows.dtype !== 'i32' || rows.shape.length !== 1)
+      throw new DTypeError(`scatter: rows must be i32 [T], got ${rows.dtype} ${formatShape(rows.shape)}`);
+    if (!shapesEqual(value.shape, expected))
+      throw new ShapeError(
+        `scatter: ${this.name} takes values of ${formatShape(expected)}, got ${formatShape(value.shape)}`,
+      );
+    this.#assertDType('scatter', value);
+    return new Update(this, value, rows);
+  }
+
+  #assertMutable(operation: string): void {
+    this.assertUsable(operation);
+    if (this.frozen) throw new ArgumentError(`${operation}: ${this.name} is frozen`);
+  }
+
+  #assertDType(operation: string, value: Tensor): void {
+    if (value.dtype !== this.dtype)
+      throw new DTypeError(`${operation}: ${this.name} is ${this.dtype}, got a value of ${value.dtype}; cast it`);
+  }
+}

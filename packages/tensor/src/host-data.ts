@@ -1,0 +1,87 @@
+import { type DType, dtypeOfArray, type HostArray, hostArray, isHostArrayOf } from './dtype.ts';
+import { ArgumentError, DTypeError, ShapeError } from './errors.ts';
+import { f32ToF16 } from './float16.ts';
+import { formatShape, sizeOf } from './shape.ts';
+
+/** Numbers or booleans, nested to any depth. */
+export type NestedNumbers = number | boolean | readonly NestedNumbers[];
+/** Values from the host: a typed array, numbers, or nested arrays. */
+export type HostData = HostArray | Float64Array | NestedNumbers;
+
+export interface TensorOptions {
+  /** By default the nesting, or one axis for a typed array. */
+  readonly shape?: readonly number[];
+  /** By default what the typed array holds (Uint16Array: f16 bits, Uint8Array: bool), otherwise f32, bool for booleans. */
+  readonly dtype?: DType;
+}
+
+/** Values as an executor takes them, with their shape and dtype. */
+export interface ParsedData {
+  readonly data: HostArray;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+function nesting(data: NestedNumbers): number[] {
+  return Array.isArray(data) ? [data.length, ...(data.length > 0 ? nesting(data[0] as NestedNumbers) : [])] : [];
+}
+
+function flattenInto(data: NestedNumbers, shape: readonly number[], out: number[], depth = 0): void {
+  if (!Array.isArray(data)) {
+    if (depth !== shape.length)
+      throw new ShapeError(`tensor: nested arrays must be rectangular, expected ${formatShape(shape)}`);
+    out.push(Number(data));
+    return;
+  }
+  if (data.length !== shape[depth])
+    throw new ShapeError(
+      `tensor: nested arrays must be rectangular, expected ${formatShape(shape)}, got a row of ${data.length}`,
+    );
+  for (const child of data as readonly NestedNumbers[]) flattenInto(child, shape, out, depth + 1);
+}
+
+/** Converts numbers to the host array of a dtype. @throws DTypeError for numbers that an integer dtype cannot hold */
+export function toHostArray(dtype: DType, values: ArrayLike<number>): HostArray {
+  if (dtype === 'f16') return f32ToF16(Float32Array.from(values));
+  const out = hostArray(dtype, values.length);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    out[i] = dtype === 'bool' ? Number(value !== 0) : value;
+    if (dtype !== 'f32' && dtype !== 'bool' && out[i] !== value)
+      throw new DTypeError(`tensor: ${value} at place ${i} is no ${dtype}`);
+  }
+  return out;
+}
+
+/** Brings what a user gives as values into the form that executors take, copying nothing that has it already. */
+export function parseData(data: HostData, options: TensorOptions): ParsedData {
+  if (ArrayBuffer.isView(data)) {
+    const dtype = options.dtype ?? dtypeOfArray(data);
+    if (!dtype)
+      throw new DTypeError(
+        `tensor: takes Float32Array, Float64Array, Int32Array, Uint32Array, Uint16Array (f16 bits) or Uint8Array`,
+      );
+    const shape = options.shape ?? [data.length];
+    checkSize(data.length, shape);
+    return { data: isHostArrayOf(dtype, data) ? data : toHostArray(dtype, data), shape, dtype };
+  }
+  const nested = nesting(data);
+  const values: number[] = [];
+  flattenInto(data, nested, values);
+  const dtype = options.dtype ?? (isBoolean(data) ? 'bool' : 'f32');
+  const shape = options.shape ?? nested;
+  checkSize(values.length, shape);
+  return { data: toHostArray(dtype, values), shape, dtype };
+}
+
+function isBoolean(data: NestedNumbers): boolean {
+  return Array.isArray(data) ? data.length > 0 && isBoolean(data[0] as NestedNumbers) : typeof data === 'boolean';
+}
+
+function checkSize(length: number, shape: readonly number[]): void {
+  for (const size of shape)
+    if (!Number.isSafeInteger(size) || size < 0)
+      throw new ArgumentError(`tensor: sizes must be whole numbers from 0, got ${formatShape(shape)}`);
+  if (length !== sizeOf(shape))
+    throw new ShapeError(`tensor: ${formatShape(shape)} holds ${sizeOf(shape)} values, got ${length}`);
+}

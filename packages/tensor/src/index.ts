@@ -1,0 +1,48 @@
+export { type Gradient, grad, valueAndGrad } from './autograd/grad.ts';
+export { gradients } from './autograd/gradients.ts';
+export { Device } from './device.ts';
+export {
+  addDims,
+  type Dim,
+  type DimSymbol,
+  dimsEqual,
+  divideDims,
+  evaluateDim,
+  multiplyDims,
+  SymbolicDim,
+  type SymbolValues,
+  subtractDims,
+  symbolicDim,
+} from './dim.ts';
+export { byteSize, type DType, type HostArray, hostArray, isFloat, promote } from './dtype.ts';
+export * from './errors.ts';
+export type { Executor, Program, Storage } from './executor.ts';
+export type { OnnxBuilder, OnnxLowering } from './executors/onnx/lowering.ts';
+export type { ReferenceArray, ReferenceLowering } from './executors/reference/lowering.ts';
+export type {
+  KernelCall,
+  KernelContext,
+  PointwiseContext,
+  WebGpuCapabilities,
+  WebGpuLowering,
+} from './executors/webgpu/lowering.ts';
+export { f16ToF32, f32ToF16 } from './float16.ts';
+export type { Graph } from './graph/graph.ts';
+export { defineOp, type GradientContext, type Node, type Op, type OpDefinition } from './graph/op.ts';
+export { record, recordOn, recordOne } from './graph/record.ts';
+export { Tensor } from './graph/tensor.ts';
+export { Update, Variable } from './graph/variable.ts';
+export type { HostData, NestedNumbers, TensorOptions } from './host-data.ts';
+export type { MemoryReport } from './memory.ts';
+export { cast } from './ops/cast.ts';
+export { concat } from './ops/concat.ts';
+export { arange, full, sizeScalar } from './ops/creation.ts';
+export * from './ops/elementwise.ts';
+export { embedding, scatterAdd, take } from './ops/gather.ts';
+export { identity, stopGradient } from './ops/identity.ts';
+export { matmul } from './ops/matmul.ts';
+export { expand, flatten, pad, permute, reshape, slice, transpose } from './ops/movement.ts';
+export { crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
+export { argmax, max, mean, min, sum } from './ops/reduce.ts';
+export { logSoftmax, softmax } from './ops/softmax.ts';
+export { broadcastShapes, type ConcreteType, formatShape, type Shape, shapesEqual, type TensorType } from './shape.ts';

@@ -1,0 +1,77 @@
+import { type DType, isFloat } from '../dtype.ts';
+import { DTypeError } from '../errors.ts';
+import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
+import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { broadcastShapes } from '../shape.ts';
+
+/** An elementwise operation has no attributes. */
+export type None = Readonly<Record<never, never>>;
+export const none: None = Object.freeze({});
+
+type Numbers = 'float' | 'number' | 'bool' | 'any';
+const accepts: Readonly<Record<Numbers, (dtype: DType) => boolean>> = {
+  float: isFloat,
+  number: (dtype) => dtype !== 'bool',
+  bool: (dtype) => dtype === 'bool',
+  any: () => true,
+};
+
+/** One row of the table of elementwise operations: a rule in the words of each executor. */
+export interface Elementwise {
+  readonly name: string;
+  /** What dtypes the operands may have; all the same, after promotion. */
+  readonly takes: Numbers;
+  /** bool for comparisons; otherwise the operands' dtype. */
+  readonly gives?: 'bool';
+  reference(...values: number[]): number;
+  /** An operator of ONNX with the operands as inputs, or nodes. */
+  readonly onnx: string | ((builder: OnnxBuilder, inputs: readonly string[], dtype: DType) => string);
+  /** WGSL of the operands' values; bool is `u32` 0 or 1. */
+  webgpu(values: readonly string[], dtype: DType): string;
+  /** Gradients by the operands before broadcasting is undone; none for operations that are flat wherever they are smooth. */
+  gradient?(inputs: readonly Tensor[], output: Tensor, gradient: Tensor): readonly (Tensor | undefined)[];
+}
+
+/** Defines an elementwise operation whose operands broadcast by NumPy's rule; `sumTo` undoes broadcasting in gradients. */
+export function defineElementwise(row: Elementwise, sumTo: (x: Tensor, like: Tensor) => Tensor): Op<None> {
+  const { name, onnx, gradient } = row;
+  return defineOp<None>({
+    name,
+    shape(inputs) {
+      const dtype = inputs[0]!.dtype;
+      for (const input of inputs)
+        if (!accepts[row.takes](input.dtype) || input.dtype !== dtype)
+          throw new DTypeError(
+            `${name}: operands must be ${row.takes === 'any' ? 'of one dtype' : row.takes}, got ${inputs.map((i) => i.dtype).join(' and ')}`,
+          );
+      return [
+        {
+          shape: broadcastShapes(
+            name,
+            inputs.map((input) => input.shape),
+          ),
+          dtype: row.gives ?? dtype,
+        },
+      ];
+    },
+    gradient({ inputs, outputs, outputGradients }: GradientContext<None>) {
+      if (!gradient) return inputs.map(() => undefined);
+      const by = gradient(inputs, outputs[0]!, outputGradients[0]!);
+      return by.map((g, i) => (g ? sumTo(g, inputs[i]!) : undefined));
+    },
+    lower: {
+      reference: {
+        elementwise:
+          () =>
+          (...values) =>
+            row.reference(...values),
+      },
+      onnx: {
+        emit: (builder, inputs, node) =>
+          typeof onnx === 'string' ? builder.op(onnx, inputs) : onnx(builder, inputs, node.inputs[0]!.dtype),
+      },
+      webgpu: { expression: (values, _, node) => row.webgpu(values, node.inputs[0]!.dtype) },
+    },
+  });
+}

@@ -1,0 +1,292 @@
+import { promote } from '../dtype.ts';
+import { ArgumentError, DTypeError } from '../errors.ts';
+import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
+import { defineOp, type Node, type Op } from '../graph/op.ts';
+import { recordOne } from '../graph/record.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { broadcastShapes } from '../shape.ts';
+import { cast } from './cast.ts';
+import { full } from './creation.ts';
+import { defineElementwise, type Elementwise, type None, none } from './define-elementwise.ts';
+import { sumTo } from './reduce.ts';
+
+/** An operand: a tensor, or a number that takes the other's dtype. */
+export type Operand = Tensor | number;
+
+const define = (row: Elementwise): Op<None> => defineElementwise(row, (x, like) => sumTo(x, like.shape));
+
+/** Brings operands to tensors of one dtype. */
+function together(name: string, operands: readonly Operand[]): readonly Tensor[] {
+  const tensors = operands.filter((x): x is Tensor => typeof x !== 'number');
+  const first = tensors[0];
+  if (!first) throw new ArgumentError(`${name}: one operand must be a tensor`);
+  const dtype = tensors.map((t) => t.dtype).reduce(promote);
+  return operands.map((x) => (typeof x === 'number' ? full(first.device, [], x, dtype) : cast(x, dtype)));
+}
+
+const unary = (row: Elementwise) => {
+  const op = define(row);
+  return (x: Tensor): Tensor => recordOne(op, [x], none);
+};
+const binary = (row: Elementwise) => {
+  const op = define(row);
+  return (a: Operand, b: Operand): Tensor => recordOne(op, together(row.name, [a, b]), none);
+};
+const infix =
+  (operator: string): Elementwise['webgpu'] =>
+  ([a, b]) =>
+    `(${a} ${operator} ${b})`;
+const call =
+  (name: string): Elementwise['webgpu'] =>
+  (values) =>
+    `${name}(${values.join(', ')})`;
+const comparison =
+  (operator: string): Elementwise['webgpu'] =>
+  ([a, b]) =>
+    `u32(${a} ${operator} ${b})`;
+const bit = (value: boolean) => (value ? 1 : 0);
+
+export const add: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'add',
+  takes: 'number',
+  reference: (a, b) => a! + b!,
+  onnx: 'Add',
+  webgpu: infix('+'),
+  gradient: (_, __, g) => [g, g],
+});
+export const sub: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'sub',
+  takes: 'number',
+  reference: (a, b) => a! - b!,
+  onnx: 'Sub',
+  webgpu: infix('-'),
+  gradient: (_, __, g) => [g, g.neg()],
+});
+export const mul: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'mul',
+  takes: 'number',
+  reference: (a, b) => a! * b!,
+  onnx: 'Mul',
+  webgpu: infix('*'),
+  gradient: ([a, b], _, g) => [g.mul(b!), g.mul(a!)],
+});
+/** Division; integers are divided towards zero. */
+export const div: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'div',
+  takes: 'number',
+  reference: (a, b) => a! / b!,
+  onnx: 'Div',
+  webgpu: infix('/'),
+  gradient: ([a, b], _, g) => [g.div(b!), g.mul(a!).div(b!.mul(b!)).neg()],
+});
+/** `a` to the power of `b`; NaN for negative bases unless `b` is whole. */
+export const pow: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'pow',
+  takes: 'float',
+  reference: (a, b) => a! ** b!,
+  onnx: 'Pow',
+  webgpu: call('safe_pow'),
+  gradient: ([a, b], y, g) => [
+    g.mul(b!).mul(pow(a!, b!.sub(1))),
+    g.mul(y).mul(where(a!.greater(0), maximum(a!, 1e-45).log(), 0)),
+  ],
+});
+/** The larger of two values; where they are equal, both take half of the gradient. */
+export const maximum: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'maximum',
+  takes: 'number',
+  reference: (a, b) => Math.max(a!, b!),
+  onnx: 'Max',
+  webgpu: call('max'),
+  gradient: ([a, b], _, g) => [g.mul(share(a!, b!)), g.mul(share(b!, a!))],
+});
+export const minimum: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'minimum',
+  takes: 'number',
+  reference: (a, b) => Math.min(a!, b!),
+  onnx: 'Min',
+  webgpu: call('min'),
+  gradient: ([a, b], _, g) => [g.mul(share(b!, a!)), g.mul(share(a!, b!))],
+});
+/** 1 where `a > b`, a half where they are equal, otherwise 0. */
+const share = (a: Tensor, b: Tensor) => cast(a.greater(b), a.dtype).add(cast(a.equal(b), a.dtype).mul(0.5));
+
+export const equal: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'equal',
+  takes: 'any',
+  gives: 'bool',
+  reference: (a, b) => bit(a === b),
+  onnx: 'Equal',
+  webgpu: comparison('=='),
+});
+export const less: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'less',
+  takes: 'number',
+  gives: 'bool',
+  reference: (a, b) => bit(a! < b!),
+  onnx: 'Less',
+  webgpu: comparison('<'),
+});
+export const lessEqual: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'lessEqual',
+  takes: 'number',
+  gives: 'bool',
+  reference: (a, b) => bit(a! <= b!),
+  onnx: 'LessOrEqual',
+  webgpu: comparison('<='),
+});
+export const greater = (a: Operand, b: Operand): Tensor => less(b, a);
+export const greaterEqual = (a: Operand, b: Operand): Tensor => lessEqual(b, a);
+export const and: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'and',
+  takes: 'bool',
+  reference: (a, b) => a! & b!,
+  onnx: 'And',
+  webgpu: infix('&'),
+});
+export const or: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'or',
+  takes: 'bool',
+  reference: (a, b) => a! | b!,
+  onnx: 'Or',
+  webgpu: infix('|'),
+});
+export const not: (x: Tensor) => Tensor = unary({
+  name: 'not',
+  takes: 'bool',
+  reference: (x) => 1 - x!,
+  onnx: 'Not',
+  webgpu: ([x]) => `(1u - ${x})`,
+});
+
+export const neg: (x: Tensor) => Tensor = unary({
+  name: 'neg',
+  takes: 'number',
+  reference: (x) => -x!,
+  onnx: 'Neg',
+  webgpu: ([x]) => `(-${x})`,
+  gradient: (_, __, g) => [g.neg()],
+});
+/** Absolute value; its gradient at 0 is 0. */
+export const abs: (x: Tensor) => Tensor = unary({
+  name: 'abs',
+  takes: 'number',
+  reference: (x) => Math.abs(x!),
+  onnx: 'Abs',
+  webgpu: call('abs'),
+  gradient: ([x], _, g) => [g.mul(sign(x!))],
+});
+export const sign: (x: Tensor) => Tensor = unary({
+  name: 'sign',
+  takes: 'number',
+  reference: (x) => Math.sign(x!),
+  onnx: 'Sign',
+  webgpu: call('sign'),
+});
+export const floor: (x: Tensor) => Tensor = unary({
+  name: 'floor',
+  takes: 'float',
+  reference: (x) => Math.floor(x!),
+  onnx: 'Floor',
+  webgpu: call('floor'),
+});
+export const exp: (x: Tensor) => Tensor = unary({
+  name: 'exp',
+  takes: 'float',
+  reference: (x) => Math.exp(x!),
+  onnx: 'Exp',
+  webgpu: call('exp'),
+  gradient: (_, y, g) => [g.mul(y)],
+});
+export const log: (x: Tensor) => Tensor = unary({
+  name: 'log',
+  takes: 'float',
+  reference: (x) => Math.log(x!),
+  onnx: 'Log',
+  webgpu: call('log'),
+  gradient: ([x], _, g) => [g.div(x!)],
+});
+export const sqrt: (x: Tensor) => Tensor = unary({
+  name: 'sqrt',
+  takes: 'float',
+  reference: (x) => Math.sqrt(x!),
+  onnx: 'Sqrt',
+  webgpu: call('sqrt'),
+  gradient: (_, y, g) => [g.div(y.mul(2))],
+});
+export const rsqrt: (x: Tensor) => Tensor = unary({
+  name: 'rsqrt',
+  takes: 'float',
+  reference: (x) => 1 / Math.sqrt(x!),
+  webgpu: call('inverseSqrt'),
+  onnx: (b, [x]) => b.op('Reciprocal', [b.op('Sqrt', [x!])]),
+  gradient: (_, y, g) => [g.mul(y.mul(y).mul(y)).mul(-0.5)],
+});
+export const sin: (x: Tensor) => Tensor = unary({
+  name: 'sin',
+  takes: 'float',
+  reference: (x) => Math.sin(x!),
+  onnx: 'Sin',
+  webgpu: call('sin'),
+  gradient: ([x], _, g) => [g.mul(cos(x!))],
+});
+export const cos: (x: Tensor) => Tensor = unary({
+  name: 'cos',
+  takes: 'float',
+  reference: (x) => Math.cos(x!),
+  onnx: 'Cos',
+  webgpu: call('cos'),
+  gradient: ([x], _, g) => [g.mul(sin(x!)).neg()],
+});
+export const tanh: (x: Tensor) => Tensor = unary({
+  name: 'tanh',
+  takes: 'float',
+  reference: (x) => Math.tanh(x!),
+  onnx: 'Tanh',
+  webgpu: call('safe_tanh'),
+  gradient: (_, y, g) => [g.mul(y.mul(y).neg().add(1))],
+});
+export const sigmoid: (x: Tensor) => Tensor = unary({
+  name: 'sigmoid',
+  takes: 'float',
+  reference: (x) => 1 / (1 + Math.exp(-x!)),
+  onnx: 'Sigmoid',
+  webgpu: ([x]) => `(1.0 / (1.0 + exp(-${x})))`,
+  gradient: (_, y, g) => [g.mul(y).mul(y.neg().add(1))],
+});
+
+const whereOp: Op<None> = defineOp<None>({
+  name: 'where',
+  shape([condition, a, b]) {
+    if (condition!.dtype !== 'bool' || a!.dtype !== b!.dtype)
+      throw new DTypeError(
+        `where: takes a bool and two operands of one dtype, got ${condition!.dtype}, ${a!.dtype}, ${b!.dtype}`,
+      );
+    return [{ shape: broadcastShapes('where', [condition!.shape, a!.shape, b!.shape]), dtype: a!.dtype }];
+  },
+  gradient({ inputs: [condition, a, b], outputGradients }) {
+    const g = outputGradients[0]!;
+    return [undefined, sumTo(where(condition!, g, 0), a!.shape), sumTo(where(condition!, 0, g), b!.shape)];
+  },
+  lower: {
+    reference: { elementwise: () => (c, a, b) => (c ? a! : b!) },
+    onnx: { emit: emitWhere },
+    webgpu: { expression: ([c, a, b]) => `select(${b}, ${a}, ${c} != 0u)` },
+  },
+});
+
+/** The runtime has no kernel of Where for bool and u32: those are chosen as i32. */
+function emitWhere(builder: OnnxBuilder, [c, a, b]: readonly string[], node: Node): string {
+  const { dtype } = node.outputs[0]!;
+  if (dtype !== 'bool' && dtype !== 'u32') return builder.op('Where', [c!, a!, b!]);
+  return builder.cast(builder.op('Where', [c!, builder.cast(a!, 'i32'), builder.cast(b!, 'i32')]), dtype);
+}
+
+/** `a` where `condition` (bool) holds, `b` elsewhere; all three broadcast. */
+export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  const [x, y] =
+    typeof a === 'number' && typeof b === 'number'
+      ? [full(condition.device, [], a, 'f32'), full(condition.device, [], b, 'f32')]
+      : together('where', [a, b]);
+  return recordOne(whereOp, [condition, x!, y!], none);
+}

@@ -1,0 +1,123 @@
+import type { Dim } from '../dim.ts';
+import { DTypeError, ShapeError } from '../errors.ts';
+import { defineOp, type Op } from '../graph/op.ts';
+import { recordOne } from '../graph/record.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { formatShape, normalizeAxis, shapesEqual, sizeOf } from '../shape.ts';
+import { flatten, permute, reshape } from './movement.ts';
+import { scatterAddWebGpu } from './scatter-add.wgsl.ts';
+
+const takeOp: Op<{ readonly axis: number }> = defineOp({
+  name: 'take',
+  shape([x, indices], { axis }) {
+    if (indices!.dtype !== 'i32') throw new DTypeError(`take: indices must be i32, got ${indices!.dtype}`);
+    return [{ shape: [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)], dtype: x!.dtype }];
+  },
+  gradient({ inputs: [x, indices], outputGradients: [g], attributes: { axis } }) {
+    const inner = indices!.rank;
+    // the gathered axes in front, scattered, and back
+    const front = Array.from({ length: inner }, (_, i) => axis + i);
+    const others = Array.from({ length: g!.rank }, (_, i) => i).filter((i) => !front.includes(i));
+    const rows = reshape(permute(g!, [...front, ...others]), [
+      sizeOf(indices!.shape),
+      ...others.map((i) => g!.shape[i]!),
+    ]);
+    const scattered = scatterAdd(x!.shape[axis]!, flatten(indices!), rows);
+    const back = x!.shape.map((_, i) => (i === axis ? 0 : i < axis ? i + 1 : i));
+    return [permute(scattered, back), undefined];
+  },
+  lower: {
+    reference: {
+      run({ inputs: [x, indices], outputs: [out], attributes: { axis } }) {
+        const inner = sizeOf(x!.shape.slice(axis + 1));
+        const size = x!.shape[axis]!;
+        const result = new Float64Array(sizeOf(out!.shape));
+        const outer = sizeOf(x!.shape.slice(0, axis));
+        let at = 0;
+        for (let o = 0; o < outer; o++)
+          for (const index of indices!.data) {
+            const from = (o * size + Math.min(Math.max(index, 0), size - 1)) * inner;
+            result.set(x!.data.subarray(from, from + inner), at);
+            at += inner;
+          }
+        return [result];
+      },
+    },
+    onnx: {
+      emit(builder, [x, indices], { inputs, attributes: { axis } }) {
+        const last = builder.op('Sub', [
+          builder.cast(builder.sizes([inputs[0]!.shape[axis]!]), 'i32'),
+          builder.constant('i32', [1], [1]),
+        ]);
+        const clamped = builder.op('Max', [builder.op('Min', [indices!, last]), builder.constant('i32', [1], [0])]);
+        const shaped = inputs[1]!.rank === 0 ? builder.op('Squeeze', [clamped]) : clamped;
+        return builder.op('Gather', [x!, shaped], { attributes: { axis } });
+      },
+    },
+    webgpu: {
+      at({ inputs: [x, indices], attributes: { axis }, read, dim, let: bind }, coordinates) {
+        const index = read(1, coordinates.slice(axis, axis + indices!.shape.length));
+        const clamped = bind(`min(u32(max(${index}, 0)), ${dim(x!.shape[axis]!)} - 1u)`);
+        return read(0, [...coordinates.slice(0, axis), clamped, ...coordinates.slice(axis + indices!.shape.length)]);
+      },
+    },
+  },
+});
+
+/**
+ * The slices of `x` along `axis` at `indices` (i32, any shape, which replaces the axis). Indices outside the axis take the
+ * nearest slice.
+ */
+export function take(x: Tensor, indices: Tensor, axis = 0): Tensor {
+  return recordOne(takeOp, [x, indices], { axis: normalizeAxis('take', axis, x.rank) });
+}
+
+const scatterAddOp: Op<{ readonly rows: Dim }> = defineOp({
+  name: 'scatterAdd',
+  shape([indices, updates], { rows }) {
+    if (indices!.dtype !== 'i32') throw new DTypeError(`scatterAdd: indices must be i32, got ${indices!.dtype}`);
+    if (indices!.shape.length !== 1 || !shapesEqual(indices!.shape, updates!.shape.slice(0, 1)))
+      throw new ShapeError(
+        `scatterAdd: takes indices [T] and updates [T, ...], got ${formatShape(indices!.shape)} and ${formatShape(updates!.shape)}`,
+      );
+    return [{ shape: [rows, ...updates!.shape.slice(1)], dtype: updates!.dtype }];
+  },
+  gradient: ({ inputs: [indices], outputGradients: [g] }) => [undefined, take(g!, indices!)],
+  lower: {
+    reference: {
+      run({ inputs: [indices, updates], outputs: [out] }) {
+        const result = new Float64Array(sizeOf(out!.shape));
+        const inner = sizeOf(out!.shape.slice(1));
+        const last = out!.shape[0]! - 1;
+        indices!.data.forEach((row, t) => {
+          const to = Math.min(Math.max(row, 0), last) * inner;
+          for (let i = 0; i < inner; i++) result[to + i]! += updates!.data[t * inner + i]!;
+        });
+        return [result];
+      },
+    },
+    onnx: {
+      emit(builder, [indices, updates], { outputs: [out] }) {
+        const zeros = builder.op('Expand', [builder.constant(out!.dtype, [], [0]), builder.sizes(out!.shape)]);
+        const last = builder.op('Sub', [
+          builder.cast(builder.sizes(out!.shape.slice(0, 1)), 'i32'),
+          builder.constant('i32', [1], [1]),
+        ]);
+        const clamped = builder.op('Max', [builder.op('Min', [indices!, last]), builder.constant('i32', [1], [0])]);
+        const places = builder.op('Unsqueeze', [builder.cast(clamped, 'i64'), builder.constant('i64', [1], [-1])]);
+        return builder.op('ScatterND', [zeros, places, updates!], { attributes: { reduction: 'add' } });
+      },
+    },
+    webgpu: scatterAddWebGpu,
+  },
+});
+
+/** Zeros `[rows, ...]` to whose row `indices[t]` (i32 `[T]`) each `updates[t]` (`[T, ...]`) is added; outside indices go to the nearest row. */
+export function scatterAdd(rows: Dim, indices: Tensor, updates: Tensor): Tensor {
+  return recordOne(scatterAddOp, [indices, updates], { rows });
+}
+
+/** Rows of `table` `[V, E]` for `ids` (i32, any shape): `[...ids, E]`. */
+export function embedding(table: Tensor, ids: Tensor): Tensor {
+  return take(table, ids, 0);
+}

@@ -1,0 +1,4 @@
+import type { WebGpuLowering } from '../executors/webgpu/lowering.ts';
+import type { MatmulAttributes } from './matmul.ts';
+
+export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = { kernels: () => [] };

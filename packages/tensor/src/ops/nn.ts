@@ -1,0 +1,89 @@
+import { isFloat } from '../dtype.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
+import { defineOp, type Op } from '../graph/op.ts';
+import { recordOne } from '../graph/record.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { formatShape, shapesEqual } from '../shape.ts';
+import { cast } from './cast.ts';
+import { arange } from './creation.ts';
+import { where } from './elementwise.ts';
+import { matmul } from './matmul.ts';
+import { reshape } from './movement.ts';
+import { sumTo } from './reduce.ts';
+import { logSoftmax } from './softmax.ts';
+
+const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
+  name: 'rmsNorm',
+  shape([x, weight]) {
+    if (!isFloat(x!.dtype)) throw new DTypeError(`rmsNorm: takes f32 or f16, got ${x!.dtype}`);
+    if (!shapesEqual(weight!.shape, x!.shape.slice(-1)))
+      throw new ShapeError(
+        `rmsNorm: the weight must be [E] for x [..., E], got ${formatShape(weight!.shape)} for ${formatShape(x!.shape)}`,
+      );
+    return [{ shape: x!.shape, dtype: x!.dtype }];
+  },
+  gradient({ inputs: [x, weight], outputGradients: [g], needs, attributes: { epsilon } }) {
+    const inverse = inverseRms(x!, epsilon);
+    const unit = x!.mul(inverse);
+    const scaled = g!.mul(weight!);
+    return [
+      needs[0]
+        ? cast(scaled.sub(unit.mul(scaled.mul(unit).mean(-1, { keepDims: true }))).mul(inverse), x!.dtype)
+        : undefined,
+      needs[1] ? cast(sumTo(g!.mul(unit), weight!.shape), weight!.dtype) : undefined,
+    ];
+  },
+  decompose: ([x, weight], { epsilon }) => [cast(x!.mul(inverseRms(x!, epsilon)).mul(weight!), x!.dtype)],
+  lower: {
+    onnx: {
+      supports: ({ inputs: [x, weight] }) => x!.dtype === 'f32' && weight!.dtype === 'f32',
+      emit: (builder, [x, weight], { attributes: { epsilon } }) =>
+        builder.op('SimplifiedLayerNormalization', [x!, weight!], {
+          attributes: { axis: -1, epsilon: { float: epsilon }, stash_type: 1 },
+        }),
+    },
+  },
+});
+
+const inverseRms = (x: Tensor, epsilon: number) =>
+  cast(x, 'f32').mul(cast(x, 'f32')).mean(-1, { keepDims: true }).add(epsilon).rsqrt();
+
+/**
+ * Root-mean-square normalisation over the last axis: x / sqrt(mean(x^2) + epsilon) * weight, statistics in f32.
+ * `x` is `[..., E]`, `weight` is `[E]`; the result has the dtype of `x`. Source: https://arxiv.org/abs/1910.07467
+ */
+export function rmsNorm(x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor {
+  return recordOne(rmsNormOp, [x, weight], { epsilon });
+}
+
+/** x * sigmoid(x). */
+export function silu(x: Tensor): Tensor {
+  return x.mul(x.sigmoid());
+}
+
+/** x [..., In] times the transpose of weight [Out, In], plus bias [Out] where there is one. */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  const y = matmul(x, weight, { transposeB: true });
+  return bias ? y.add(bias) : y;
+}
+
+/**
+ * Mean over the tokens of minus the log-probability of the target.
+ *
+ * `logits` is `[..., V]`, `targets` i32 `[...]`; tokens whose target is `ignoreIndex` (by default -100) do not count.
+ * Computed in f32; NaN where no token counts.
+ */
+export function crossEntropy(logits: Tensor, targets: Tensor, options: { readonly ignoreIndex?: number } = {}): Tensor {
+  const { ignoreIndex = -100 } = options;
+  if (!Number.isInteger(ignoreIndex))
+    throw new ArgumentError(`crossEntropy: ignoreIndex must be an integer, got ${ignoreIndex}`);
+  if (!shapesEqual(targets.shape, logits.shape.slice(0, -1)) || targets.dtype !== 'i32')
+    throw new ShapeError(
+      `crossEntropy: takes logits [..., V] and targets i32 [...], got ${formatShape(logits.shape)} and ${targets.dtype} ${formatShape(targets.shape)}`,
+    );
+  const logProbabilities = logSoftmax(cast(logits, 'f32'));
+  const isTarget = arange(logits.device, logits.shape.at(-1)!).equal(reshape(targets, [...targets.shape, 1]));
+  const picked = where(isTarget, logProbabilities, 0).sum(-1);
+  const counts = cast(targets.equal(ignoreIndex).not(), 'f32');
+  return picked.mul(counts).sum().neg().div(counts.sum());
+}

@@ -1,0 +1,62 @@
+import { isFloat } from '../dtype.ts';
+import { DTypeError } from '../errors.ts';
+import { defineOp, type Op } from '../graph/op.ts';
+import { recordOne } from '../graph/record.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { normalizeAxis, type TensorType } from '../shape.ts';
+
+interface AlongAxis {
+  readonly axis: number;
+}
+
+const sameFloat =
+  (name: string) =>
+  ([x]: readonly TensorType[]): readonly TensorType[] => {
+    if (!isFloat(x!.dtype)) throw new DTypeError(`${name}: takes f32 or f16, got ${x!.dtype}`);
+    return [{ shape: x!.shape, dtype: x!.dtype }];
+  };
+
+const softmaxOp: Op<AlongAxis> = defineOp({
+  name: 'softmax',
+  shape: sameFloat('softmax'),
+  gradient({ outputs: [y], outputGradients: [g], attributes: { axis } }) {
+    const weighted = g!.mul(y!);
+    return [weighted.sub(y!.mul(weighted.sum(axis, { keepDims: true })))];
+  },
+  decompose([x], { axis }) {
+    const e = x!.sub(x!.max(axis, { keepDims: true })).exp();
+    return [e.div(e.sum(axis, { keepDims: true }))];
+  },
+  lower: {
+    onnx: {
+      emit: (builder, [x], { attributes }) => builder.op('Softmax', [x!], { attributes: { axis: attributes.axis } }),
+    },
+  },
+});
+
+/** exp(x) / sum(exp(x)) along an axis, with the maximum subtracted first. */
+export function softmax(x: Tensor, axis = -1): Tensor {
+  return recordOne(softmaxOp, [x], { axis: normalizeAxis('softmax', axis, x.rank) });
+}
+
+const logSoftmaxOp: Op<AlongAxis> = defineOp({
+  name: 'logSoftmax',
+  shape: sameFloat('logSoftmax'),
+  gradient: ({ outputs: [y], outputGradients: [g], attributes: { axis } }) => [
+    g!.sub(y!.exp().mul(g!.sum(axis, { keepDims: true }))),
+  ],
+  decompose([x], { axis }) {
+    const centred = x!.sub(x!.max(axis, { keepDims: true }));
+    return [centred.sub(centred.exp().sum(axis, { keepDims: true }).log())];
+  },
+  lower: {
+    onnx: {
+      emit: (builder, [x], { attributes }) => builder.op('LogSoftmax', [x!], { attributes: { axis: attributes.axis } }),
+    },
+  },
+});
+
+/** log(softmax(x)) along an axis, without overflow. */
+export function logSoftmax(x: Tensor, axis = -1): Tensor {
+  return recordOne(logSoftmaxOp, [x], { axis: normalizeAxis('logSoftmax', axis, x.rank) });
+}

@@ -1,0 +1,12 @@
+import { Device } from './device.ts';
+import { ReferenceExecutor } from './executors/reference/executor.ts';
+
+export interface ReferenceOptions {
+  /** The most bytes that tensors and variables may take (eight a value). */
+  readonly memoryBudget?: number;
+}
+
+/** Opens the reference device: plain TypeScript in float64, on any machine. Owned by the caller. */
+export async function openReference(options: ReferenceOptions = {}): Promise<Device> {
+  return new Device(new ReferenceExecutor(options));
+}
