@@ -13,7 +13,7 @@ const required = process.env['REQUIRE_BACKENDS']?.split(',').map((name) => name.
 const backend = (name: string, test: object = {}, module: string = name): TestProjectConfiguration => ({
   extends: true,
   plugins: [serveShared()],
-  optimizeDeps: { include: ['fast-check'], exclude: ['webgpu', 'onnxruntime-node'] },
+  optimizeDeps: { include: ['fast-check', '@huggingface/tokenizers'], exclude: ['webgpu', 'onnxruntime-node'] },
   resolve: { alias: { '#backend': at(`./test-support/backends/${module}.ts`) } },
   test: {
     name,
