@@ -29,8 +29,11 @@ const backend = (name: string, test: object = {}, module: string = name): TestPr
 const unavailable = (name: string, reason: string): TestProjectConfiguration =>
   backend(name, { provide: { backend: name, required: required.includes(name), unavailable: reason } }, 'unavailable');
 
-/** The GPU back ends of a machine that names its Vulkan driver (a GPU, lavapipe): no software GPU is brought, no browser runs. */
-const ownDriver = () => [backend('webgpu-node')];
+/** The GPU back ends of a machine that names its Vulkan driver (a GPU, lavapipe): no software GPU or browser is unpacked. */
+const ownDriver = () => [
+  backend('webgpu-node'),
+  unavailable('webgpu-browser', 'VK_DRIVER_FILES is set, and the browser is only tested on the bundled driver'),
+];
 
 /** The GPU back ends everywhere else: the software GPU and the Chromium that come with npm packages. */
 async function bundledDriver(): Promise<TestProjectConfiguration[]> {

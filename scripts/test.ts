@@ -7,7 +7,7 @@ import { closeRun, joinReports } from './report.ts';
 import { runCheck, runCounted } from './run-step.ts';
 
 const report = joinReports([
-  runCheck('lint', ['biome', 'ci', '.']),
+  runCheck('lint', ['biome', 'ci', '--colors=off', '.']),
   runCheck('types', ['tsc', '-b']),
   runCounted('tests', ['vitest', 'run', ...process.argv.slice(2)]),
 ]);
