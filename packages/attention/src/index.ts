@@ -1,6 +1,3 @@
-import { name as tensor } from '@heddle/tensor';
-/** Name of the package and of what it stands on. */
-export const name: string = ['attention', tensor].join('<');
 export { type RotaryFrequencies, rotaryFrequencies } from './rotary-frequencies.ts';
 export type {
   DefaultRotary,

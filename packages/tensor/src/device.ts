@@ -1,5 +1,5 @@
 import type { Dim, SymbolValues } from './dim.ts';
-import { type DType, type HostArray, hostArray } from './dtype.ts';
+import type { DType, HostArray } from './dtype.ts';
 import { DisposedError, ShapeError } from './errors.ts';
 import type { Executor, Program, Storage } from './executor.ts';
 import { f16ToF32 } from './float16.ts';
@@ -131,10 +131,10 @@ export class Device implements AsyncDisposable {
     return tensor.storage ? this.adopt(this.executor.copy(tensor.storage, 'tensors')) : identity(tensor);
   }
 
-  /** A tensor that owns `storage`. */
-  adopt(storage: Storage): Tensor {
+  /** A tensor that holds `storage`: its own, or one that it borrows. */
+  adopt(storage: Storage, borrowed = false): Tensor {
     const tensor = recordOn(this, dataOp, [], storage.type)[0]!;
-    tensor.hold(storage);
+    tensor.hold(storage, borrowed);
     return tensor;
   }
 
@@ -206,12 +206,4 @@ export class Device implements AsyncDisposable {
 /** Calls a task now, with what it throws as a rejection. */
 async function attempt<T>(task: () => T | Promise<T>): Promise<T> {
   return task();
-}
-
-/** A zeroed host array with the values' count of a concrete type. */
-export function zerosOf({ shape, dtype }: ConcreteType): HostArray {
-  return hostArray(
-    dtype,
-    shape.reduce((a, b) => a * b, 1),
-  );
 }

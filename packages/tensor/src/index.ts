@@ -1,5 +1,13 @@
 export { type Gradient, grad, valueAndGrad } from './autograd/grad.ts';
 export { gradients } from './autograd/gradients.ts';
+export {
+  type CompiledFunction,
+  type CompileOptions,
+  compile,
+  type FedArguments,
+  type Results,
+} from './compile/compile.ts';
+export type { Fed, InputSpec, ShapedArray } from './compile/input-spec.ts';
 export { Device } from './device.ts';
 export {
   addDims,
@@ -45,4 +53,5 @@ export { expand, flatten, pad, permute, reshape, slice, transpose } from './ops/
 export { crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
 export { argmax, max, mean, min, sum } from './ops/reduce.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
+export { threefry2x32, uniformFromBits } from './random-bits.ts';
 export { broadcastShapes, type ConcreteType, formatShape, type Shape, shapesEqual, type TensorType } from './shape.ts';

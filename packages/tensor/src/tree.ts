@@ -7,13 +7,35 @@ function isBranch(value: unknown): value is readonly unknown[] | Readonly<Record
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
-/** Replaces the leaves of nested arrays and plain objects, in order. */
-export function mapTree(tree: unknown, replace: (leaf: unknown, path: string) => unknown, path = ''): unknown {
-  if (!isBranch(tree)) return replace(tree, path);
-  if (Array.isArray(tree)) return tree.map((child, i) => mapTree(child, replace, `${path}[${i}]`));
+/**
+ * Replaces the leaves of nested arrays and plain objects, in order. `isLeaf` names plain objects that are leaves.
+ * Paths read like the source: `batch.tokens`, `layers[2]`.
+ */
+export function mapTree(
+  tree: unknown,
+  replace: (leaf: unknown, path: string) => unknown,
+  isLeaf: (value: unknown) => boolean = () => false,
+  path = '',
+): unknown {
+  if (!isBranch(tree) || isLeaf(tree)) return replace(tree, path);
+  if (Array.isArray(tree)) return tree.map((child, i) => mapTree(child, replace, isLeaf, `${path}[${i}]`));
   return Object.fromEntries(
-    Object.entries(tree).map(([key, child]) => [key, mapTree(child, replace, path ? `${path}.${key}` : key)]),
+    Object.entries(tree).map(([key, child]) => [key, mapTree(child, replace, isLeaf, path ? `${path}.${key}` : key)]),
   );
+}
+
+/** Calls `visit` for each leaf of `tree` that `isLeaf` names, with what stands at its place in `other`. */
+export function visitTogether(
+  tree: unknown,
+  other: unknown,
+  isLeaf: (value: unknown) => boolean,
+  visit: (leaf: unknown, counterpart: unknown) => void,
+): void {
+  if (isLeaf(tree)) visit(tree, other);
+  else if (isBranch(tree)) {
+    const branch = (isBranch(other) ? other : {}) as Readonly<Record<string, unknown>>;
+    for (const [key, child] of Object.entries(tree)) visitTogether(child, branch[key], isLeaf, visit);
+  }
 }
 
 /** The leaves of nested arrays and plain objects, in order. */

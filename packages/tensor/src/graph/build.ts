@@ -157,7 +157,7 @@ class Rewriter {
     const lowered = same ? node : record(node.op, inputs, node.attributes)[0]!.node;
     if (this.#executor.lowers(lowered)) {
       const kept = this.#keep(lowered);
-      node.outputs.forEach((output, i) => this.#done.set(output, kept.outputs[i]!));
+      for (const [i, output] of node.outputs.entries()) this.#done.set(output, kept.outputs[i]!);
       return;
     }
     if (!node.op.decompose)
@@ -168,7 +168,7 @@ class Rewriter {
     this.#decomposed.set(node, parts);
     const missing = parts.filter((part) => !this.#done.has(part));
     if (missing.length > 0) stack.push(...missing);
-    else node.outputs.forEach((output, i) => this.#done.set(output, this.#done.get(parts[i]!)!));
+    else for (const [i, output] of node.outputs.entries()) this.#done.set(output, this.#done.get(parts[i]!)!);
   }
   readonly #decomposed = new Map<Node, readonly Tensor[]>();
 

@@ -30,6 +30,7 @@ export class Tensor implements TensorType, Disposable {
   /** Which output of its node this is. */
   readonly outputIndex: number;
   #storage: Storage | undefined;
+  #borrowed = false;
   #unusable: 'disposed' | 'stale' | undefined;
 
   /** Tensors are made by devices and operations. */
@@ -75,16 +76,17 @@ export class Tensor implements TensorType, Disposable {
   /** Frees the values on the device, if this handle holds any. Idempotent; later use throws `DisposedError`. */
   dispose(): void {
     if (this.#unusable === undefined) this.#unusable = 'disposed';
-    this.#storage?.dispose();
+    if (!this.#borrowed) this.#storage?.dispose();
     this.#storage = undefined;
   }
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  /** Makes this handle a leaf that holds `storage`. For devices. */
-  hold(storage: Storage): void {
+  /** Makes this handle a leaf that holds `storage`; a borrowed one belongs to somebody else. For devices. */
+  hold(storage: Storage, borrowed = false): void {
     this.#storage = storage;
+    this.#borrowed = borrowed;
     if (this.#node.inputs.length > 0)
       this.#node = {
         op: dataOp,

@@ -62,7 +62,7 @@ export class ReferenceExecutor implements Executor {
     return type.dtype === 'f32' ? Float32Array.from(data) : toHostArray(type.dtype, data);
   }
   async compile(graph: Graph, options: { readonly owner: string; readonly ownOutputs: boolean }): Promise<Program> {
-    return new ReferenceProgram(this, graph, options.ownOutputs ? 'tensors' : options.owner);
+    return new ReferenceProgram(this, graph, options.ownOutputs ? undefined : options.owner);
   }
   memory(): MemoryReport {
     return this.#memory.report();
@@ -85,9 +85,12 @@ function settle(dtype: DType, data: Float64Array): Float64Array {
 class ReferenceProgram implements Program {
   readonly #executor: ReferenceExecutor;
   readonly #graph: Graph;
-  readonly #owner: string;
+  readonly #owner: string | undefined;
+  /** Results of the last run, where they are the program's. */
+  #held: readonly Storage[] = [];
 
-  constructor(executor: ReferenceExecutor, graph: Graph, owner: string) {
+  /** @param owner whom outputs are accounted to; undefined where the caller owns them */
+  constructor(executor: ReferenceExecutor, graph: Graph, owner: string | undefined) {
     this.#executor = executor;
     this.#graph = graph;
     this.#owner = owner;
@@ -98,7 +101,8 @@ class ReferenceProgram implements Program {
 
   run(inputs: readonly (Storage | HostArray)[], symbols: SymbolValues): readonly Storage[] {
     const values = new Map<Tensor, ReferenceArray>();
-    const { graph } = { graph: this.#graph };
+    const graph = this.#graph;
+    this.#free();
     const bind = (tensor: Tensor, data: Float64Array) =>
       values.set(tensor, { shape: evaluateShape(tensor.shape, symbols), dtype: tensor.dtype, data });
     graph.inputs.forEach((tensor, i) => {
@@ -111,8 +115,9 @@ class ReferenceProgram implements Program {
       for (const [i, data] of evaluate(node, values, symbols).entries()) bind(node.outputs[i]!, data);
     const results = graph.outputs.map((tensor) => {
       const { shape, dtype, data } = values.get(tensor)!;
-      return this.#executor.store({ shape, dtype }, this.#owner, () => data.slice());
+      return this.#executor.store({ shape, dtype }, this.#owner ?? 'tensors', () => data.slice());
     });
+    if (this.#owner !== undefined) this.#held = results;
     // values first, then all writes: a read sees the value from before the run
     const writes = graph.updates.map((update) => ({
       storage: update.variable.storage as ReferenceStorage,
@@ -139,7 +144,13 @@ class ReferenceProgram implements Program {
       .map(({ op, outputs }) => `${op.name} -> ${outputs.map((o) => `${o.dtype}[${o.shape}]`)}`)
       .join('\n');
   }
-  dispose(): void {}
+  dispose(): void {
+    this.#free();
+  }
+  #free(): void {
+    for (const storage of this.#held) storage.dispose();
+    this.#held = [];
+  }
 }
 
 function evaluate(node: Node, values: ReadonlyMap<Tensor, ReferenceArray>, symbols: SymbolValues): Float64Array[] {

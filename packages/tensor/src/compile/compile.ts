@@ -1,0 +1,172 @@
+import type { Device } from '../device.ts';
+import type { SymbolValues } from '../dim.ts';
+import { ArgumentError, DisposedError } from '../errors.ts';
+import { Tensor } from '../graph/tensor.ts';
+import type { Update } from '../graph/variable.ts';
+import { formatShape, type TensorType } from '../shape.ts';
+import { leavesOf, mapTree, visitTogether } from '../tree.ts';
+import { type Fed, type InputSpec, isInputSpec, typeOfSpec } from './input-spec.ts';
+import { Trace } from './trace.ts';
+
+/** Arguments of a compiled function: wherever the function takes a tensor, a tensor or host values. */
+export type FedArguments<T> = T extends Tensor ? Fed : T extends object ? { [K in keyof T]: FedArguments<T[K]> } : T;
+/** Results of a compiled function: tensors, and nothing where the function returned updates. */
+export type Results<T> = T extends Tensor
+  ? Tensor
+  : T extends Update
+    ? undefined
+    : T extends object
+      ? { [K in keyof T]: Results<T[K]> }
+      : T;
+type Specs<T> = T extends Tensor ? InputSpec : T extends object ? { [K in keyof T]: Specs<T[K]> } : T;
+
+export interface CompileOptions<A extends readonly unknown[]> {
+  /** Where it runs; by default the device of the first tensor among the arguments. */
+  readonly device?: Device;
+  /**
+   * What the arguments will be. With it the function is traced once, sizes may be names, and host values may be given;
+   * without it, once for each combination of shapes and dtypes that comes.
+   */
+  readonly inputs?: Specs<A>;
+  /** The largest size of each named dimension. */
+  readonly symbols?: Readonly<Record<string, number>>;
+  /** For errors, memory reports and profiles. */
+  readonly name?: string;
+}
+
+/** A function that runs as replayed plans. */
+export interface CompiledFunction<A extends readonly unknown[], R> {
+  /**
+   * Runs a plan for these arguments, compiled at the first call. Outputs belong to the plan: its next run makes them stale,
+   * and use then throws; `clone()` keeps one. Calls take effect in their order.
+   * @throws ShapeError, DTypeError, ArgumentError for arguments that do not fit; OutOfMemoryError before anything is allocated
+   */
+  (...args: FedArguments<A>): Promise<Results<R>>;
+  /** The same, with the sizes of named dimensions that no argument shows. */
+  run(args: FedArguments<A>, options: { readonly symbols: SymbolValues }): Promise<Results<R>>;
+  /** Compiles and allocates ahead for these sizes. Needs `options.inputs`. */
+  prepare(symbols?: SymbolValues): Promise<void>;
+  /** The kernels and the memory of each plan, for people. */
+  explain(): string;
+  /** Kernels (WebGPU), operators (ONNX) or operations (reference) of the last traced signature, once compiled. */
+  kernelCount(): number | undefined;
+  /** Bytes that a run takes beyond arguments, weights and variables; undefined before compilation or where a runtime does not say. */
+  plannedBytes(symbols?: SymbolValues): { readonly peak: number; readonly sum: number } | undefined;
+  /** Frees the plans; outputs become stale. Idempotent. */
+  dispose(): void;
+}
+
+/**
+ * Makes a function of tensors into plans that are traced once and replayed: it may return tensors and updates of variables
+ * in nested arrays and plain objects. Tensors that it uses from outside are fixed at the trace (weights); variables are
+ * read anew at each run. Arguments other than tensors are part of the signature.
+ *
+ * ```ts
+ * const step = compile((x: Tensor) => x.mul(2).sum(), { device, inputs: [{ shape: ['T', 4] }], symbols: { T: 1024 } });
+ * const doubled = await step(new Float32Array(12)); // T = 3
+ * ```
+ */
+export function compile<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  options: CompileOptions<A> = {},
+): CompiledFunction<A, R> {
+  const { name = fn.name || 'compiled function', symbols: bounds = {} } = options;
+  const traces = new Map<string, Trace>();
+  let last: Trace | undefined;
+  let disposed = false;
+
+  const newTrace = (
+    device: Device,
+    template: readonly unknown[],
+    isTensor: (leaf: unknown) => boolean,
+    typeOf: (leaf: unknown) => TensorType,
+  ) => {
+    const types: { path: string; type: TensorType }[] = [];
+    const note = (leaf: unknown, path: string) => {
+      if (isTensor(leaf)) types.push({ path: `${name}: argument ${path}`, type: typeOf(leaf) });
+    };
+    mapTree(template, note, isTensor);
+    return new Trace(device, name, types, (placeholders) => {
+      let next = 0;
+      const args = mapTree(template, (leaf) => (isTensor(leaf) ? placeholders[next++] : leaf), isTensor);
+      return fn(...(args as unknown as A));
+    });
+  };
+
+  /** The one trace of a function whose inputs are described. */
+  const described = (args?: readonly unknown[]): Trace => {
+    if (last) return last;
+    const specs = options.inputs as readonly unknown[];
+    const device = options.device ?? deviceOf(args ?? [], name);
+    last = newTrace(device, specs as readonly unknown[], isInputSpec, (leaf) => typeOfSpec(leaf as InputSpec, bounds));
+    traces.set('described', last);
+    return last;
+  };
+  const bySignature = (args: readonly unknown[]): Trace => {
+    const signature = signatureOf(args);
+    last = traces.get(signature);
+    if (!last) {
+      const device = options.device ?? deviceOf(args, name);
+      last = newTrace(device, args, isTensorLeaf, (leaf) => leaf as Tensor);
+      traces.set(signature, last);
+    }
+    return last;
+  };
+
+  const run = async (args: readonly unknown[], symbols: SymbolValues) => {
+    if (disposed) throw new DisposedError(`${name}: the compiled function was disposed of`);
+    const trace = options.inputs ? described(args) : bySignature(args);
+    const fed = options.inputs
+      ? fedBySpec(options.inputs as readonly unknown[], args)
+      : await realized(leavesOf(args).filter(isTensorLeaf) as Tensor[]);
+    return (await trace.run(fed, symbols)) as Results<R>;
+  };
+
+  return Object.assign((...args: FedArguments<A>) => run(args as readonly unknown[], {}), {
+    run: (args: FedArguments<A>, { symbols }: { readonly symbols: SymbolValues }) =>
+      run(args as readonly unknown[], symbols),
+    prepare: async (symbols: SymbolValues = {}) => {
+      if (!options.inputs) throw new ArgumentError(`${name}: prepare needs options.inputs`);
+      await described().prepare(symbols);
+    },
+    explain: () =>
+      [...traces]
+        .map(([signature, trace]) => `${signature}\n${trace.program?.explain() ?? 'not compiled yet'}`)
+        .join('\n\n'),
+    kernelCount: () => last?.program?.kernelCount,
+    plannedBytes: (symbols: SymbolValues = {}) => last?.program?.plannedBytes(symbols),
+    dispose: () => {
+      disposed = true;
+      for (const trace of traces.values()) trace.dispose();
+      traces.clear();
+    },
+  });
+}
+
+const isTensorLeaf = (leaf: unknown): boolean => leaf instanceof Tensor;
+
+function deviceOf(args: readonly unknown[], name: string): Device {
+  for (const leaf of leavesOf(args)) if (leaf instanceof Tensor) return leaf.device;
+  throw new ArgumentError(`${name}: no argument is a tensor; name the device in options.device`);
+}
+
+function signatureOf(args: readonly unknown[]): string {
+  const parts: string[] = [];
+  mapTree(args, (leaf, path) => {
+    parts.push(`${path}:${leaf instanceof Tensor ? `${leaf.dtype}${formatShape(leaf.shape)}` : JSON.stringify(leaf)}`);
+  });
+  return parts.join(' ');
+}
+
+/** Arguments of a plain call may be lazy: they are computed first. */
+async function realized(tensors: readonly Tensor[]): Promise<readonly Tensor[]> {
+  await tensors[0]?.device.realize(tensors);
+  return tensors;
+}
+
+/** What stands in `args` where the specs have their leaves. */
+function fedBySpec(specs: readonly unknown[], args: readonly unknown[]): Fed[] {
+  const fed: Fed[] = [];
+  visitTogether(specs, args, isInputSpec, (_, value) => fed.push(value as Fed));
+  return fed;
+}
