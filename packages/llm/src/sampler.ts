@@ -1,0 +1,125 @@
+import { ArgumentError, threefry2x32, uniformFromBits } from '@heddle/tensor';
+import { type LogitFilter, softmaxWeights, temperature, topK, topP } from './sampling/filters.ts';
+
+/** Where in which sequence a token is chosen. */
+export interface SampleContext {
+  /** How many tokens this sequence has generated before, from 0. */
+  readonly step: number;
+  /** Tells sequences apart that share a sampler, so that they draw different numbers; an integer from 0, below 2^32. */
+  readonly sequence: number;
+}
+
+/** Chooses the next token. A sampler is a value without state: the same logits and context give the same token. */
+export interface Sampler {
+  readonly name: string;
+  /**
+   * @param logits [V], left as they are.
+   * @returns A token id, from 0 to V - 1.
+   * @throws ArgumentError if a logit is NaN or +Infinity, or none is finite.
+   */
+  sample(logits: Float32Array, context: SampleContext): number;
+}
+
+/** A sampler that draws at random, with the seed that repeats its draws. */
+export interface SeededSampler extends Sampler {
+  readonly seed: number;
+}
+
+/** How to draw; what is absent does not restrict. */
+export interface SamplerOptions {
+  /** 0 is greedy; 1 if absent. */
+  readonly temperature?: number;
+  /** Keep so many most likely tokens, after the temperature. */
+  readonly topK?: number;
+  /** Keep the most likely tokens that make up this probability, after top-k. */
+  readonly topP?: number;
+  /** An integer from 0 to 2^53 - 1; drawn from the system's randomness if absent. */
+  readonly seed?: number;
+}
+
+/** Always the most likely token; among equals that of the lowest id. */
+export function greedy(): Sampler {
+  return { name: 'greedy', sample: firstMaximum };
+}
+
+/**
+ * The usual sampler: temperature, then top-k, then top-p, then a draw.
+ *
+ * @returns A greedy sampler (which keeps the seed) where the temperature is 0.
+ * @throws ArgumentError if an option is out of range.
+ */
+export function sampler(options: SamplerOptions = {}): SeededSampler {
+  const filters: LogitFilter[] = [];
+  if (options.temperature !== undefined && options.temperature !== 0 && options.temperature !== 1) {
+    filters.push(temperature(options.temperature));
+  }
+  if (options.topK !== undefined) filters.push(topK(options.topK));
+  if (options.topP !== undefined) filters.push(topP(options.topP));
+  const drawing = filteredSampler(filters, options.seed);
+  return options.temperature === 0 ? { ...greedy(), seed: drawing.seed } : drawing;
+}
+
+/**
+ * Draws a token by the softmax of the logits that the filters leave, applied in order.
+ *
+ * The draw depends on the seed, the sequence and the step alone (a counter-based generator), not on what was drawn
+ * before or beside it.
+ *
+ * @throws ArgumentError if the seed is out of range.
+ */
+export function filteredSampler(filters: readonly LogitFilter[], seed: number = randomSeed()): SeededSampler {
+  if (!(Number.isSafeInteger(seed) && seed >= 0)) {
+    throw new ArgumentError(`sampler: seed must be an integer from 0 to 2^53 - 1, got ${String(seed)}`);
+  }
+  return {
+    name: ['draw', ...filters.map((filter) => filter.name)].join(', '),
+    seed,
+    sample(logits, { step, sequence }) {
+      firstMaximum(logits);
+      const left = logits.slice();
+      for (const filter of filters) filter.apply(left);
+      // Here and above for its checks: of the model's logits, and of what the filters made of them.
+      firstMaximum(left);
+      const uniform = uniformFromBits(threefry2x32(seed % 2 ** 32, Math.floor(seed / 2 ** 32), step, sequence));
+      return drawToken(softmaxWeights(left), uniform);
+    },
+  };
+}
+
+/** The token at which the running sum of the weights passes `uniform` of their total. */
+function drawToken(weights: Float64Array, uniform: number): number {
+  const target = uniform * weights.reduce((sum, weight) => sum + weight, 0);
+  let sum = 0;
+  let last = -1;
+  for (let id = 0; id < weights.length; id++) {
+    const weight = weights[id]!;
+    if (weight === 0) continue;
+    sum += weight;
+    last = id;
+    if (sum > target) return id;
+  }
+  // Rounding can leave the target at the whole sum: the last token that has a weight.
+  return last;
+}
+
+function firstMaximum(logits: Float32Array): number {
+  let best = -1;
+  let top = Number.NEGATIVE_INFINITY;
+  for (let id = 0; id < logits.length; id++) {
+    const logit = logits[id]!;
+    if (logit > top) {
+      top = logit;
+      best = id;
+    } else if (Number.isNaN(logit)) {
+      throw new ArgumentError(`sample: logits must be numbers, got NaN for token ${id} of ${logits.length}`);
+    }
+  }
+  if (Number.isFinite(top)) return best;
+  const got = best < 0 ? 'none' : `+Infinity for token ${best}`;
+  throw new ArgumentError(`sample: the largest of ${logits.length} logits must be finite, got ${got}`);
+}
+
+function randomSeed(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+  return (high! >>> 11) * 2 ** 32 + low!;
+}

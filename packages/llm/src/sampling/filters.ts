@@ -1,0 +1,127 @@
+import { ArgumentError } from '@heddle/tensor';
+
+/**
+ * Changes logits before a token is drawn. A filter takes a token out by setting its logit to -Infinity, and leaves at
+ * least one in.
+ */
+export interface LogitFilter {
+  readonly name: string;
+  /** Changes `logits` [V] in place. */
+  apply(logits: Float32Array): void;
+}
+
+/**
+ * Divides logits by a temperature: below 1 likely tokens become likelier, above 1 the distribution flattens.
+ *
+ * @param value Positive and finite.
+ * @throws ArgumentError
+ */
+export function temperature(value: number): LogitFilter {
+  if (!(value > 0 && Number.isFinite(value))) fail('temperature must be a positive number', value);
+  return {
+    name: `temperature ${value}`,
+    apply(logits) {
+      // From the maximum, so that a tiny temperature cannot overflow.
+      const top = maximum(logits);
+      for (let i = 0; i < logits.length; i++) logits[i] = (logits[i]! - top) / value;
+    },
+  };
+}
+
+/**
+ * Keeps the k most likely tokens; among equals those of lower id.
+ *
+ * @param k Positive integer; at or above the vocabulary size nothing is taken out.
+ * @throws ArgumentError
+ */
+export function topK(k: number): LogitFilter {
+  if (!(Number.isSafeInteger(k) && k > 0)) fail('top-k must be a positive integer', k);
+  return {
+    name: `top-k ${k}`,
+    apply(logits) {
+      if (k >= logits.length) return;
+      const least = nthLargest(logits.slice(), k - 1);
+      let room = k;
+      for (const value of logits) if (value > least) room--;
+      for (let i = 0; i < logits.length; i++) {
+        const value = logits[i]!;
+        if (value > least || (value === least && room-- > 0)) continue;
+        logits[i] = Number.NEGATIVE_INFINITY;
+      }
+    },
+  };
+}
+
+/**
+ * Keeps the fewest most likely tokens whose probabilities sum to at least p, at least one (nucleus sampling,
+ * https://arxiv.org/abs/1904.09751); among equals those of lower id.
+ *
+ * @param p From 0 (the most likely token alone) to 1 (all).
+ * @throws ArgumentError
+ */
+export function topP(p: number): LogitFilter {
+  if (!(p >= 0 && p <= 1)) fail('top-p must be from 0 to 1', p);
+  return {
+    name: `top-p ${p}`,
+    apply(logits) {
+      if (p === 1) return;
+      const weights = softmaxWeights(logits);
+      const total = weights.reduce((sum, weight) => sum + weight, 0);
+      // Tokens below this weight cannot matter: all of them together miss the mass that may be left out.
+      const negligible = ((1 - p) * total) / logits.length;
+      const candidates: number[] = [];
+      weights.forEach((weight, id) => {
+        if (weight >= negligible) candidates.push(id);
+      });
+      candidates.sort((a, b) => weights[b]! - weights[a]! || a - b);
+      let mass = 0;
+      const kept = new Set<number>();
+      for (const id of candidates) {
+        kept.add(id);
+        mass += weights[id]!;
+        if (mass >= p * total) break;
+      }
+      for (let id = 0; id < logits.length; id++) if (!kept.has(id)) logits[id] = Number.NEGATIVE_INFINITY;
+    },
+  };
+}
+
+/** exp(logit - maximum) of each token, in float64; their sum is the softmax's denominator. */
+export function softmaxWeights(logits: Float32Array): Float64Array {
+  const top = maximum(logits);
+  return Float64Array.from(logits, (logit) => Math.exp(logit - top));
+}
+
+function maximum(values: Float32Array): number {
+  let top = Number.NEGATIVE_INFINITY;
+  for (const value of values) if (value > top) top = value;
+  return top;
+}
+
+/** The n-th largest value, counted from 0, by quickselect; reorders `values`. */
+function nthLargest(values: Float32Array, n: number): number {
+  let low = 0;
+  let high = values.length - 1;
+  while (low < high) {
+    const pivot = values[(low + high) >> 1]!;
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while (values[i]! > pivot) i++;
+      while (values[j]! < pivot) j--;
+      if (i <= j) {
+        const value = values[i]!;
+        values[i++] = values[j]!;
+        values[j--] = value;
+      }
+    }
+    if (n <= j) high = j;
+    else if (n >= i) low = i;
+    else break;
+  }
+  return values[n]!;
+}
+
+function fail(rule: string, got: number): never {
+  throw new ArgumentError(`sampler: ${rule}, got ${String(got)}`);
+}
