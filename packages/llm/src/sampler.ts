@@ -81,14 +81,15 @@ export function filteredSampler(filters: readonly LogitFilter[], seed: number = 
       // Here and above for its checks: of the model's logits, and of what the filters made of them.
       firstMaximum(left);
       const uniform = uniformFromBits(threefry2x32(seed % 2 ** 32, Math.floor(seed / 2 ** 32), step, sequence));
-      return drawToken(softmaxWeights(left), uniform);
+      return drawToken(left, uniform);
     },
   };
 }
 
-/** The token at which the running sum of the weights passes `uniform` of their total. */
-function drawToken(weights: Float64Array, uniform: number): number {
-  const target = uniform * weights.reduce((sum, weight) => sum + weight, 0);
+/** The token at which the running sum of the softmax passes `uniform`. */
+function drawToken(logits: Float32Array, uniform: number): number {
+  const { weights, total } = softmaxWeights(logits);
+  const target = uniform * total;
   let sum = 0;
   let last = -1;
   for (let id = 0; id < weights.length; id++) {

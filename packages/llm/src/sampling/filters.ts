@@ -41,13 +41,9 @@ export function topK(k: number): LogitFilter {
     apply(logits) {
       if (k >= logits.length) return;
       const least = nthLargest(logits.slice(), k - 1);
-      let room = k;
-      for (const value of logits) if (value > least) room--;
-      for (let i = 0; i < logits.length; i++) {
-        const value = logits[i]!;
-        if (value > least || (value === least && room-- > 0)) continue;
-        logits[i] = Number.NEGATIVE_INFINITY;
-      }
+      let above = 0;
+      for (let i = 0; i < logits.length; i++) if (logits[i]! > least) above++;
+      keep(logits, logits, least, k - above);
     },
   };
 }
@@ -65,36 +61,55 @@ export function topP(p: number): LogitFilter {
     name: `top-p ${p}`,
     apply(logits) {
       if (p === 1) return;
-      const weights = softmaxWeights(logits);
-      const total = weights.reduce((sum, weight) => sum + weight, 0);
+      const { weights, total } = softmaxWeights(logits);
       // Tokens below this weight cannot matter: all of them together miss the mass that may be left out.
       const negligible = ((1 - p) * total) / logits.length;
-      const candidates: number[] = [];
-      weights.forEach((weight, id) => {
-        if (weight >= negligible) candidates.push(id);
-      });
-      candidates.sort((a, b) => weights[b]! - weights[a]! || a - b);
+      const candidates = new Float64Array(weights.length);
+      let count = 0;
+      for (let i = 0; i < weights.length; i++) if (weights[i]! >= negligible) candidates[count++] = weights[i]!;
+      const sorted = candidates.subarray(0, count).sort();
       let mass = 0;
-      const kept = new Set<number>();
-      for (const id of candidates) {
-        kept.add(id);
-        mass += weights[id]!;
-        if (mass >= p * total) break;
+      let equals = 0;
+      let least = Number.POSITIVE_INFINITY;
+      for (let i = count - 1; i >= 0 && (equals === 0 || mass < p * total); i--) {
+        equals = sorted[i] === least ? equals + 1 : 1;
+        least = sorted[i]!;
+        mass += least;
       }
-      for (let id = 0; id < logits.length; id++) if (!kept.has(id)) logits[id] = Number.NEGATIVE_INFINITY;
+      keep(logits, weights, least, equals);
     },
   };
 }
 
-/** exp(logit - maximum) of each token, in float64; their sum is the softmax's denominator. */
-export function softmaxWeights(logits: Float32Array): Float64Array {
+/** Takes out every token whose value is below `least`, and of those equal to it all but the first `equals`. */
+function keep(logits: Float32Array, values: Float32Array | Float64Array, least: number, equals: number): void {
+  let room = equals;
+  for (let id = 0; id < logits.length; id++) {
+    const value = values[id]!;
+    if (value > least || (value === least && room-- > 0)) continue;
+    logits[id] = Number.NEGATIVE_INFINITY;
+  }
+}
+
+/** exp(logit - maximum) of each token in float64, and their sum: the quotients are the softmax. */
+export function softmaxWeights(logits: Float32Array): { readonly weights: Float64Array; readonly total: number } {
   const top = maximum(logits);
-  return Float64Array.from(logits, (logit) => Math.exp(logit - top));
+  const weights = new Float64Array(logits.length);
+  let total = 0;
+  // A plain loop, here and below: callbacks take ten times as long over a real vocabulary.
+  for (let id = 0; id < logits.length; id++) {
+    const logit = logits[id]!;
+    if (logit === Number.NEGATIVE_INFINITY) continue;
+    const weight = Math.exp(logit - top);
+    weights[id] = weight;
+    total += weight;
+  }
+  return { weights, total };
 }
 
 function maximum(values: Float32Array): number {
   let top = Number.NEGATIVE_INFINITY;
-  for (const value of values) if (value > top) top = value;
+  for (let i = 0; i < values.length; i++) if (values[i]! > top) top = values[i]!;
   return top;
 }
 
