@@ -1,0 +1,102 @@
+import type { Dim, DimSymbol, SymbolicDim } from '../../dim.ts';
+import { hostArray } from '../../dtype.ts';
+import { f32ToF16 } from '../../float16.ts';
+import type { OnnxBuilder, OnnxOptions, OnnxType } from './lowering.ts';
+import { elementTypes, type OnnxInitializer, type OnnxNode } from './model.ts';
+
+/** Collects the nodes and constants of one model. */
+export class GraphBuilder implements OnnxBuilder {
+  readonly nodes: OnnxNode[] = [];
+  readonly initializers: OnnxInitializer[] = [];
+  /** Named dimensions that are computed with, by the name of the int64 `[1]` input that gives the size. */
+  readonly sizeInputs: Map<string, string> = new Map();
+  readonly #constants = new Map<string, string>();
+  readonly #casts = new Map<string, string>();
+  readonly #sizes = new Map<string, string>();
+  #values = 0;
+  #scope = 'graph';
+
+  /** Names the nodes that follow after the operation that they are for: the runtime's messages show the names. */
+  enter(scope: string): void {
+    this.#scope = scope;
+  }
+
+  op(type: string, inputs: readonly string[], options: OnnxOptions = {}): string {
+    return this.opWithOutputs(type, inputs, 1, options)[0]!;
+  }
+
+  opWithOutputs(type: string, inputs: readonly string[], count: number, options: OnnxOptions = {}): readonly string[] {
+    const outputs = Array.from({ length: count }, () => this.#name());
+    const { domain = '', attributes = {} } = options;
+    this.nodes.push({ name: `${this.#scope}.${type}.${outputs[0]}`, type, domain, inputs, outputs, attributes });
+    return outputs;
+  }
+
+  constant(type: OnnxType, shape: readonly number[], values: readonly number[]): string {
+    const key = `${type} ${shape} ${values.map((value) => (Object.is(value, -0) ? '-0' : value))}`;
+    return remember(this.#constants, key, () => this.initializer(type, shape, constantData(type, values)));
+  }
+
+  /** Values that become part of the model, by reference. */
+  initializer(type: OnnxType, shape: readonly number[], data: ArrayBufferView): string {
+    const name = this.#name();
+    this.initializers.push({ name, type, shape, data });
+    return name;
+  }
+
+  sizes(dims: readonly Dim[]): string {
+    if (dims.every((dim) => typeof dim === 'number')) return this.constant('i64', [dims.length], dims);
+    return remember(this.#sizes, dims.join(), () => {
+      const parts = dims.map((dim) => (typeof dim === 'number' ? this.sizes([dim]) : this.#size(dim)));
+      return parts.length === 1 ? parts[0]! : this.op('Concat', parts, { attributes: { axis: 0 } });
+    });
+  }
+
+  cast(value: string, to: OnnxType): string {
+    return remember(this.#casts, `${value} ${to}`, () =>
+      this.op('Cast', [value], { attributes: { to: elementTypes[to] } }),
+    );
+  }
+
+  /** A size that depends on named dimensions, as int64 `[1]`. */
+  #size(dim: SymbolicDim): string {
+    return remember(this.#sizes, dim.key, () => {
+      const terms = dim.terms.map(({ symbols, coefficient }) => {
+        const factors = symbols.map((symbol) => this.#sizeInput(symbol));
+        if (coefficient !== 1 || factors.length === 0) factors.push(this.sizes([coefficient]));
+        return factors.reduce((a, b) => this.op('Mul', [a, b]));
+      });
+      return terms.reduce((a, b) => this.op('Add', [a, b]));
+    });
+  }
+
+  #sizeInput({ name }: DimSymbol): string {
+    return remember(this.sizeInputs, name, () => `size.${name}`);
+  }
+
+  #name(): string {
+    return `v${this.#values++}`;
+  }
+}
+
+function remember(map: Map<string, string>, key: string, make: () => string): string {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+function constantData(type: OnnxType, values: readonly number[]): ArrayBufferView {
+  if (type === 'i64') return BigInt64Array.from(values, BigInt);
+  if (type === 'f16') return f32ToF16(Float32Array.from(values));
+  const data = hostArray(type, values.length);
+  data.set(values);
+  return data;
+}
+
+/** Sizes as a model declares them: a name for what is known only in a run. */
+export function declaredShape(shape: readonly Dim[]): (number | string)[] {
+  return shape.map((dim) => (typeof dim === 'number' ? dim : dim.key));
+}

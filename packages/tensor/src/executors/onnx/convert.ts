@@ -1,0 +1,106 @@
+import { DeviceError } from '../../errors.ts';
+import type { Graph } from '../../graph/graph.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { Variable } from '../../graph/variable.ts';
+import { declaredShape, GraphBuilder } from './builder.ts';
+import type { OnnxModel, OnnxValue } from './model.ts';
+import { messageOf } from './runtime.ts';
+import type { Source } from './source.ts';
+import type { OnnxStorage } from './storage.ts';
+
+/** A value that a run gives to the model. */
+export interface Feed {
+  readonly name: string;
+  readonly tensor: Tensor;
+  /** Which input of the graph it is; undefined for a variable. */
+  readonly input: number | undefined;
+}
+
+/** A graph as an ONNX model, and how its inputs and outputs belong to the graph's. */
+export interface Conversion {
+  readonly model: OnnxModel;
+  readonly feeds: readonly Feed[];
+  /** Inputs that are sizes of named dimensions: int64 `[1]`. */
+  readonly sizeFeeds: readonly { readonly name: string; readonly symbol: string }[];
+  readonly sourceOf: (tensor: Tensor) => Source;
+}
+
+/**
+ * Turns a graph into nodes of ONNX. Constants, and frozen variables where `bakeFrozen` is set, become part of the model;
+ * inputs and other variables are fed, those that a node reads. Only results of nodes are outputs of the model: what a
+ * graph gives or writes unchanged is already on the host.
+ */
+export function convertGraph(graph: Graph, options: { readonly bakeFrozen: boolean }): Conversion {
+  const builder = new GraphBuilder();
+  const names = new Map<Tensor, string>();
+  const feeds: Feed[] = [];
+  const inputs = new Map(graph.inputs.map((tensor, index) => [tensor, index]));
+
+  const leaf = (tensor: Tensor): string => {
+    const input = inputs.get(tensor);
+    const baked = input === undefined && (!(tensor instanceof Variable) || (options.bakeFrozen && tensor.frozen));
+    if (baked) {
+      const { type, data } = tensor.storage as OnnxStorage;
+      return builder.initializer(type.dtype, type.shape, data);
+    }
+    const name = input === undefined ? `variable${feeds.length}` : `input${input}`;
+    feeds.push({ name, tensor, input });
+    return name;
+  };
+  const nameOf = (tensor: Tensor): string => {
+    let name = names.get(tensor);
+    if (name === undefined) {
+      name = leaf(tensor);
+      names.set(tensor, name);
+    }
+    return name;
+  };
+
+  graph.nodes.forEach((node, place) => {
+    builder.enter(`${node.op.name}${place}`);
+    const args = node.inputs.map(nameOf);
+    let results: string | readonly string[];
+    try {
+      results = node.op.lower!.onnx!.emit(builder, args, node);
+    } catch (cause) {
+      throw new DeviceError(`${node.op.name}: the ONNX lowering failed: ${messageOf(cause)}`, { cause });
+    }
+    const list = typeof results === 'string' ? [results] : results;
+    node.outputs.forEach((output, i) => {
+      names.set(output, list[i]!);
+    });
+  });
+
+  const computed = new Set(graph.nodes.flatMap((node) => node.outputs));
+  const results = new Map<Tensor, OnnxValue>();
+  // a lowering may give a constant or an input as its result, or one value as two: an output needs a name of its own
+  const free = new Set(builder.nodes.flatMap((node) => node.outputs));
+  const wanted = [...graph.outputs, ...graph.updates.flatMap(({ value, rows }) => (rows ? [value, rows] : [value]))];
+  builder.enter('result');
+  for (const tensor of wanted) {
+    if (!computed.has(tensor) || results.has(tensor)) continue;
+    const value = names.get(tensor)!;
+    const name = free.delete(value) ? value : builder.op('Identity', [value]);
+    results.set(tensor, { name, type: tensor.dtype, shape: declaredShape(tensor.shape) });
+  }
+
+  const sizeFeeds = [...builder.sizeInputs].map(([symbol, name]) => ({ symbol, name }));
+  const fed = feeds.map(({ name, tensor }) => ({ name, type: tensor.dtype, shape: declaredShape(tensor.shape) }));
+  const sizes = sizeFeeds.map(({ name }): OnnxValue => ({ name, type: 'i64', shape: [1] }));
+  return {
+    model: {
+      inputs: [...fed, ...sizes],
+      outputs: [...results.values()],
+      initializers: builder.initializers,
+      nodes: builder.nodes,
+    },
+    feeds,
+    sizeFeeds,
+    sourceOf(tensor) {
+      const result = results.get(tensor);
+      if (result) return { kind: 'result', name: result.name, tensor };
+      const index = inputs.get(tensor);
+      return index === undefined ? { kind: 'stored', tensor } : { kind: 'input', index, tensor };
+    },
+  };
+}

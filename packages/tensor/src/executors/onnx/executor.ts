@@ -1,0 +1,162 @@
+import { byteSize, type HostArray, hostArray } from '../../dtype.ts';
+import { DeviceError, DisposedError } from '../../errors.ts';
+import type { Executor, Storage } from '../../executor.ts';
+import type { Graph } from '../../graph/graph.ts';
+import type { Node } from '../../graph/op.ts';
+import { MemoryAccount, type MemoryReport } from '../../memory.ts';
+import { type ConcreteType, sizeOf } from '../../shape.ts';
+import { convertGraph } from './convert.ts';
+import { type EncodedModel, encodeModel } from './model.ts';
+import { OnnxProgram } from './program.ts';
+import { messageOf, type OnnxRuntime, type RuntimeSession } from './runtime.ts';
+import { OnnxStorage } from './storage.ts';
+
+export interface OnnxExecutorOptions {
+  readonly runtime: OnnxRuntime;
+  readonly threads: number;
+  readonly memoryBudget?: number;
+}
+
+/** Bytes accounted for, for an array that comes later or never. */
+export interface Reservation {
+  fill(data: HostArray): OnnxStorage;
+  release(): void;
+}
+
+/**
+ * Runs graphs on ONNX Runtime: a graph becomes a model with one session, whatever the sizes of its named dimensions.
+ *
+ * Values are arrays on the host that the runtime reads in place. Updates of variables are written by TypeScript after the
+ * run, so a model outputs only what is new. The runtime's own memory is not known and not reported.
+ */
+export class OnnxExecutor implements Executor {
+  readonly name = 'onnx';
+  readonly description: string;
+  readonly runtime: OnnxRuntime;
+  readonly #account: MemoryAccount;
+  readonly #threads: number;
+  readonly #storages = new Set<OnnxStorage>();
+  readonly #programs = new Set<OnnxProgram>();
+  #sessionCount = 0;
+  #disposed = false;
+  #pending = 0;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor({ runtime, threads, memoryBudget }: OnnxExecutorOptions) {
+    this.runtime = runtime;
+    this.#account = new MemoryAccount(memoryBudget);
+    this.#threads = threads;
+    const version = runtime.env?.versions?.common;
+    this.description = `ONNX Runtime${version ? ` ${version}` : ''}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`;
+  }
+
+  /** Sessions that were created so far. */
+  get sessionCount(): number {
+    return this.#sessionCount;
+  }
+
+  lowers(node: Node): boolean {
+    const lowering = node.op.lower?.onnx;
+    return lowering !== undefined && (lowering.supports?.(node) ?? true);
+  }
+
+  create(type: ConcreteType, owner: string, data?: HostArray): OnnxStorage {
+    const reservation = this.reserve(type, owner);
+    return reservation.fill(data ? data.slice() : hostArray(type.dtype, sizeOf(type.shape)));
+  }
+  /** Accounts for bytes before there is an array, so that what the budget refuses is never made. */
+  reserve(type: ConcreteType, owner: string): Reservation {
+    this.#assertOpen('create');
+    const release = this.#account.take(sizeOf(type.shape) * byteSize[type.dtype], owner);
+    return {
+      release,
+      fill: (data) => {
+        const storage = new OnnxStorage(type, data, () => {
+          this.#storages.delete(storage);
+          release();
+        });
+        this.#storages.add(storage);
+        return storage;
+      },
+    };
+  }
+  write(storage: Storage, data: HostArray, offset = 0): void {
+    (storage as OnnxStorage).data.set(data, offset);
+  }
+  copy(storage: Storage, owner: string): Storage {
+    return this.create(storage.type, owner, (storage as OnnxStorage).data);
+  }
+  async read(storage: Storage): Promise<HostArray> {
+    return (storage as OnnxStorage).data.slice();
+  }
+
+  async compile(
+    graph: Graph,
+    { owner, ownOutputs }: { readonly owner: string; readonly ownOutputs: boolean },
+  ): Promise<OnnxProgram> {
+    this.#assertOpen('compile');
+    // a single realization feeds frozen variables too: a copy of the weights in each such program would add up
+    const conversion = convertGraph(graph, { bakeFrozen: !ownOutputs });
+    const { initializers, nodes } = conversion.model;
+    const release = this.#account.take(
+      initializers.reduce((bytes, { data }) => bytes + data.byteLength, 0),
+      owner,
+    );
+    try {
+      const session = nodes.length > 0 ? await this.#createSession(owner, encodeModel(conversion.model)) : undefined;
+      const onDispose = () => {
+        this.#programs.delete(program);
+        release();
+      };
+      const program = new OnnxProgram({ executor: this, graph, conversion, session, owner, ownOutputs, onDispose });
+      this.#programs.add(program);
+      return program;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async #createSession(owner: string, { bytes, externalData }: EncodedModel): Promise<RuntimeSession> {
+    try {
+      const session = await this.runtime.InferenceSession.create(bytes, {
+        executionProviders: ['cpu'],
+        intraOpNumThreads: this.#threads,
+        interOpNumThreads: 1,
+        graphOptimizationLevel: 'all',
+        logSeverityLevel: 3,
+        ...(externalData.length > 0 ? { externalData } : {}),
+      });
+      this.#sessionCount++;
+      return session;
+    } catch (cause) {
+      throw new DeviceError(`onnx: the runtime refuses a graph of ${owner}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  /** Runs a task when those before it are done: runs read arrays in place and write variables behind. */
+  inOrder<T>(task: () => Promise<T>): Promise<T> {
+    const start = this.#pending === 0 ? task() : this.#tail.then(task);
+    this.#pending++;
+    const done = () => {
+      this.#pending--;
+    };
+    this.#tail = start.then(done, done);
+    return start;
+  }
+
+  memory(): MemoryReport {
+    return this.#account.report();
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    await this.#tail;
+    for (const program of this.#programs) program.dispose();
+    for (const storage of this.#storages) storage.dispose();
+  }
+
+  #assertOpen(operation: string): void {
+    if (this.#disposed) throw new DisposedError(`${operation}: the onnx executor was disposed of`);
+  }
+}

@@ -1,0 +1,113 @@
+import type { OnnxAttribute, OnnxType } from './lowering.ts';
+import { Message } from './protobuf.ts';
+
+/** Element types by their number in onnx.proto. */
+export const elementTypes: Readonly<Record<OnnxType, number>> = { f32: 1, f16: 10, i32: 6, u32: 12, bool: 9, i64: 7 };
+
+/** A graph input or output. A string is the name of a size that is known only in a run. */
+export interface OnnxValue {
+  readonly name: string;
+  readonly type: OnnxType;
+  readonly shape: readonly (number | string)[];
+}
+/** A value that is part of the model. */
+export interface OnnxInitializer {
+  readonly name: string;
+  readonly type: OnnxType;
+  readonly shape: readonly number[];
+  readonly data: ArrayBufferView;
+}
+export interface OnnxNode {
+  readonly name: string;
+  readonly type: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, OnnxAttribute>>;
+}
+export interface OnnxModel {
+  readonly inputs: readonly OnnxValue[];
+  readonly outputs: readonly OnnxValue[];
+  readonly initializers: readonly OnnxInitializer[];
+  readonly nodes: readonly OnnxNode[];
+}
+
+/** Bytes of a model, and those initialisers that lie beside it, as the runtime takes them. */
+export interface EncodedModel {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[];
+}
+
+/** Operator sets whose rules the nodes follow. */
+const operatorSets: Readonly<Record<string, number>> = { '': 21, 'com.microsoft': 1 };
+const irVersion = 10;
+/** The runtime infers shapes from small initialisers: those always stay inside. */
+const smallestExternal = 1024;
+
+/**
+ * Encodes a model as the bytes of an .onnx file. Where its initialisers take more than `externalAbove` bytes (by default
+ * 64 MiB; a protobuf ends at 2 GiB) all but small ones become external data: referred to, not copied.
+ * The format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+ */
+export function encodeModel(model: OnnxModel, options: { readonly externalAbove?: number } = {}): EncodedModel {
+  const { externalAbove = 64 * 2 ** 20 } = options;
+  const total = model.initializers.reduce((bytes, { data }) => bytes + data.byteLength, 0);
+  const externalData: { path: string; data: Uint8Array }[] = [];
+  const graph = new Message();
+  for (const node of model.nodes) graph.message(1, nodeMessage(node));
+  graph.string(2, 'heddle');
+  for (const initializer of model.initializers) {
+    const { data } = initializer;
+    const external = total > externalAbove && data.byteLength >= smallestExternal;
+    graph.message(5, tensorMessage(initializer, external));
+    if (external)
+      externalData.push({
+        path: initializer.name,
+        data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+      });
+  }
+  for (const value of model.inputs) graph.message(11, valueMessage(value));
+  for (const value of model.outputs) graph.message(12, valueMessage(value));
+  const out = new Message().int(1, irVersion).string(2, 'heddle').message(7, graph);
+  for (const [domain, version] of Object.entries(operatorSets))
+    out.message(8, new Message().string(1, domain).int(2, version));
+  return { bytes: out.finish(), externalData };
+}
+
+function nodeMessage({ name, type, domain, inputs, outputs, attributes }: OnnxNode): Message {
+  const out = new Message();
+  for (const input of inputs) out.string(1, input);
+  for (const output of outputs) out.string(2, output);
+  out.string(3, name).string(4, type);
+  for (const [key, value] of Object.entries(attributes)) out.message(5, attributeMessage(key, value));
+  return out.string(7, domain);
+}
+
+function attributeMessage(name: string, value: OnnxAttribute): Message {
+  const out = new Message().string(1, name);
+  if (typeof value === 'string') return out.string(4, value).int(20, 3);
+  if (typeof value === 'number') return out.int(3, value).int(20, 2);
+  if ('float' in value) return out.float(2, value.float).int(20, 1);
+  for (const entry of value) out.int(8, entry);
+  return out.int(20, 7);
+}
+
+function valueMessage({ name, type, shape }: OnnxValue): Message {
+  const sizes = new Message();
+  for (const size of shape)
+    sizes.message(1, typeof size === 'number' ? new Message().int(1, size) : new Message().string(2, size));
+  const tensor = new Message().int(1, elementTypes[type]).message(2, sizes);
+  return new Message().string(1, name).message(2, new Message().message(1, tensor));
+}
+
+function tensorMessage({ name, type, shape, data }: OnnxInitializer, external: boolean): Message {
+  const out = new Message();
+  for (const size of shape) out.int(1, size);
+  out.int(2, elementTypes[type]).string(8, name);
+  if (!external) return out.bytes(9, data);
+  const entry = (key: string, value: string) => out.message(13, new Message().string(1, key).string(2, value));
+  entry('location', name);
+  entry('offset', '0');
+  entry('length', String(data.byteLength));
+  return out.int(14, 1);
+}

@@ -1,0 +1,76 @@
+import type { DType, HostArray } from '../../dtype.ts';
+import { DeviceError } from '../../errors.ts';
+
+/** A tensor of the runtime: values by reference, with a type and sizes. */
+export interface RuntimeTensor {
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly data: unknown;
+}
+export interface RuntimeSession {
+  run(feeds: Readonly<Record<string, RuntimeTensor>>): Promise<Readonly<Record<string, RuntimeTensor>>>;
+  release(): Promise<void>;
+}
+/** What is used of `onnxruntime-node` or `onnxruntime-web`: pass the module's namespace object. */
+export interface OnnxRuntime {
+  readonly InferenceSession: {
+    create(model: Uint8Array, options: Readonly<Record<string, unknown>>): Promise<RuntimeSession>;
+  };
+  readonly Tensor: new (type: never, data: never, dims: readonly number[]) => RuntimeTensor;
+  readonly env?: { readonly versions?: { readonly common?: string; readonly node?: string; readonly web?: string } };
+}
+
+const tensorTypes: Readonly<Record<DType | 'i64', string>> = {
+  f32: 'float32',
+  f16: 'float16',
+  i32: 'int32',
+  u32: 'uint32',
+  bool: 'bool',
+  i64: 'int64',
+};
+
+/** A tensor of the runtime around `data`, which is not copied. */
+export function runtimeTensor(
+  runtime: OnnxRuntime,
+  dtype: DType | 'i64',
+  data: HostArray | BigInt64Array,
+  shape: readonly number[],
+): RuntimeTensor {
+  return new runtime.Tensor(tensorTypes[dtype] as never, data as never, shape);
+}
+
+/** The values of a result of the runtime, which come as a `Float16Array` where JavaScript has one. */
+export function hostValues(dtype: DType, tensor: RuntimeTensor): HostArray {
+  const data = tensor.data as HostArray;
+  if (dtype !== 'f16' || data instanceof Uint16Array) return data;
+  const { buffer, byteOffset, length } = data as ArrayBufferView as Float32Array;
+  return new Uint16Array(buffer, byteOffset, length);
+}
+
+/** Loads `onnxruntime-node`. @throws DeviceError saying what to install */
+export async function loadNodeRuntime(): Promise<OnnxRuntime> {
+  const name = 'onnxruntime-node'; // not in the import itself: bundlers for browsers have nothing to resolve it to
+  try {
+    const module = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as OnnxRuntime & {
+      readonly default?: OnnxRuntime;
+    };
+    return module.InferenceSession ? module : module.default!;
+  } catch (cause) {
+    throw new DeviceError(
+      `openOnnx: ${name} does not load (${messageOf(cause)}); install it with 'npm install ${name}', or pass a runtime: openOnnx({ runtime })`,
+      { cause },
+    );
+  }
+}
+
+/** Threads that compute, where nothing is said: as many as there are processors. */
+export async function defaultThreads(): Promise<number> {
+  if (typeof process !== 'object' || !process.versions?.node) return globalThis.navigator?.hardwareConcurrency ?? 1;
+  const name = 'node:os';
+  const os = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('node:os');
+  return os.availableParallelism();
+}
+
+export function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
