@@ -28,12 +28,14 @@ export type { Executor, Program, Storage } from './executor.ts';
 export type { OnnxBuilder, OnnxLowering } from './executors/onnx/lowering.ts';
 export type { ReferenceArray, ReferenceLowering } from './executors/reference/lowering.ts';
 export type {
+  KernelBuffer,
   KernelCall,
   KernelContext,
   PointwiseContext,
   WebGpuCapabilities,
   WebGpuLowering,
 } from './executors/webgpu/lowering.ts';
+export { spreadWorkgroups } from './executors/webgpu/workgroups.ts';
 export { f16ToF32, f32ToF16 } from './float16.ts';
 export type { Graph } from './graph/graph.ts';
 export { defineOp, type GradientContext, type Node, type Op, type OpDefinition } from './graph/op.ts';

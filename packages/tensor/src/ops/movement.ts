@@ -27,7 +27,7 @@ const reshapeOp: Op<ToShape> = defineOp({
       emit: (builder, [x], { attributes: { shape } }) =>
         builder.op('Reshape', [x!, builder.sizes(shape)], { attributes: { allowzero: 1 } }),
     },
-    webgpu: { at: (context, coordinates) => context.read(0, regroup(context, coordinates)) },
+    webgpu: { at: (context, coordinates) => context.read(0, regroup(context, coordinates)), keepsOrder: true },
   },
 });
 

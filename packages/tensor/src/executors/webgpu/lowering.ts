@@ -5,7 +5,10 @@ import type { TensorType } from '../../shape.ts';
 /** What kernels may count on, of the adapter and the features that were switched on. */
 export interface WebGpuCapabilities {
   readonly shaderF16: boolean;
+  /** Whether `enable subgroups` works. Sizes differ between adapters and may differ between kernels: never take 32. */
   readonly subgroups: boolean;
+  /** Whether the builtin values `subgroup_id` and `num_subgroups` are there. */
+  readonly subgroupId: boolean;
   readonly subgroupMinSize: number;
   readonly subgroupMaxSize: number;
   /** Shapes of `subgroup_matrix` products that the adapter has; empty without the feature. */
@@ -17,7 +20,9 @@ export interface WebGpuCapabilities {
     readonly resultComponentType: string;
   }[];
   readonly maxWorkgroupStorageBytes: number;
+  /** Invocations of a workgroup. */
   readonly maxInvocations: number;
+  /** Storage buffers that one kernel may bind. */
   readonly maxStorageBuffers: number;
 }
 
@@ -35,9 +40,21 @@ export interface PointwiseContext<A> {
 }
 
 /** A storage buffer of a kernel: an input or output of the node, or scratch memory of the kernel sequence. */
-export type KernelBuffer = { readonly name: string } & (
+export type KernelBuffer = {
+  /** A WGSL name; `kernel-source.ts` says which functions are declared under it. */
+  readonly name: string;
+  /** 4 declares the buffer as vectors of four, so that `NAME_at4` is one load and `NAME_set4` one store. Default 1. */
+  readonly vector?: 1 | 4;
+} & (
   | { readonly input: number }
-  | { readonly output: number }
+  | {
+      readonly output: number;
+      /**
+       * Promises that the kernel sets every value of this output exactly once, by the `NAME_set` functions alone, and never
+       * reads it: elementwise consumers are then computed inside of them, and the buffer may get another dtype.
+       */
+      readonly epilogue?: boolean;
+    }
   | { readonly scratch: string; readonly type: TensorType; readonly access: 'read' | 'write' }
 );
 
@@ -50,8 +67,9 @@ export interface KernelCall {
   readonly parameters: Readonly<Record<string, Dim>>;
   /** WGSL after the declarations: constants, workgroup variables, functions and the entry point `main`. */
   readonly body: string;
-  /** `enable` directives and extension names that the body needs beyond what its buffers need. */
+  /** Extensions to `enable` beyond what the buffers need ('subgroups', 'f16', ...). */
   readonly requires?: readonly string[];
+  /** Workgroups along x, y and z for the sizes of a run, each at most 65,535: see `spreadWorkgroups`. */
   workgroups(size: (dim: Dim) => number): readonly [number, number, number];
 }
 
@@ -70,7 +88,11 @@ export type WebGpuLowering<A> =
   /** Value by value from the inputs' values at the same (broadcast) place; fuses with its neighbours. */
   | { expression(values: readonly string[], attributes: A, node: Node<A>): string }
   /** Value by value from any place of the inputs (movement, gathering, generation); fuses with its neighbours. */
-  | { at(context: PointwiseContext<A>, coordinates: readonly string[]): string }
+  | {
+      at(context: PointwiseContext<A>, coordinates: readonly string[]): string;
+      /** The output is the one input's values in their row-major order: it shares the input's buffer. */
+      readonly keepsOrder?: boolean;
+    }
   /** Over `attributes.axes` (ascending) with or without `attributes.keepDims`; fuses with what computes its input. */
   | { readonly reduce: { readonly identity: string; combine(a: string, b: string): string } }
   /** Kernels of its own. */

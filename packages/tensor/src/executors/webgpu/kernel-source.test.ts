@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest';
+import { kernelSource, type SourceSpec } from './kernel-source.ts';
+
+const native = { shaderF16: true };
+const packed = { shaderF16: false };
+
+const copy = (dtype: 'f32' | 'f16' | 'bool', vector: 1 | 4): SourceSpec => ({
+  buffers: [
+    { name: 'x', dtype, access: 'read', vector },
+    { name: 'y', dtype, access: 'write', vector },
+  ],
+  parameters: ['count'],
+  body: 'fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }',
+});
+
+describe('the text of a kernel', () => {
+  test('declares buffers, parameters and the functions that the body calls', () => {
+    expect(kernelSource(copy('f32', 4), native)).toMatchInlineSnapshot(`
+      "struct Params { count: u32 }
+      @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+      @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+      @group(0) @binding(2) var<uniform> params: Params;
+      fn x_at2(i: u32) -> vec2<f32> { return vec2<f32>(vec2<f32>(x[i >> 1u][2u * (i & 1u) + 0u], x[i >> 1u][2u * (i & 1u) + 1u])); }
+      fn x_at4(i: u32) -> vec4<f32> { return x[i]; }
+      fn y_set2(i: u32, v: vec2<f32>) { y[i >> 1u][2u * (i & 1u) + 0u] = v.x; y[i >> 1u][2u * (i & 1u) + 1u] = v.y; }
+      fn y_set4(i: u32, v: vec4<f32>) { y[i] = v; }
+      fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
+    `);
+    expect(kernelSource(copy('bool', 1), native)).toMatchInlineSnapshot(`
+      "struct Params { count: u32 }
+      @group(0) @binding(0) var<storage, read> x: array<u32>;
+      @group(0) @binding(1) var<storage, read_write> y: array<u32>;
+      @group(0) @binding(2) var<uniform> params: Params;
+      fn x_at2(i: u32) -> vec2<u32> { return vec2<u32>(x[2u * i + 0u],x[2u * i + 1u]); }
+      fn x_at4(i: u32) -> vec4<u32> { return vec4<u32>(x[4u * i + 0u],x[4u * i + 1u],x[4u * i + 2u],x[4u * i + 3u]); }
+      fn y_set2(i: u32, v: vec2<u32>) { y[2u * i + 0u] = v[0]; y[2u * i + 1u] = v[1]; }
+      fn y_set4(i: u32, v: vec4<u32>) { y[4u * i + 0u] = v[0]; y[4u * i + 1u] = v[1]; y[4u * i + 2u] = v[2]; y[4u * i + 3u] = v[3]; }
+      fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
+    `);
+  });
+
+  test('stores f16 as such where the adapter has it, in pairs elsewhere', () => {
+    expect(kernelSource(copy('f16', 4), native)).toMatchInlineSnapshot(`
+      "enable f16;
+      struct Params { count: u32 }
+      @group(0) @binding(0) var<storage, read> x: array<vec4<f16>>;
+      @group(0) @binding(1) var<storage, read_write> y: array<vec4<f16>>;
+      @group(0) @binding(2) var<uniform> params: Params;
+      fn x_at2(i: u32) -> vec2<f32> { return vec2<f32>(vec2<f16>(x[i >> 1u][2u * (i & 1u) + 0u], x[i >> 1u][2u * (i & 1u) + 1u])); }
+      fn x_at4(i: u32) -> vec4<f32> { return vec4<f32>(x[i]); }
+      fn y_set2(i: u32, v: vec2<f32>) { y[i >> 1u][2u * (i & 1u) + 0u] = f16(v.x); y[i >> 1u][2u * (i & 1u) + 1u] = f16(v.y); }
+      fn y_set4(i: u32, v: vec4<f32>) { y[i] = vec4<f16>(v); }
+      fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
+    `);
+    expect(kernelSource(copy('f16', 4), packed)).toMatchInlineSnapshot(`
+      "struct Params { count: u32 }
+      @group(0) @binding(0) var<storage, read> x: array<vec2<u32>>;
+      @group(0) @binding(1) var<storage, read_write> y: array<vec2<u32>>;
+      @group(0) @binding(2) var<uniform> params: Params;
+      fn x_at2(i: u32) -> vec2<f32> { return unpack2x16float(x[i >> 1u][i & 1u]); }
+      fn x_at4(i: u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(x[i].x), unpack2x16float(x[i].y)); }
+      fn y_set2(i: u32, v: vec2<f32>) { y[i >> 1u][i & 1u] = pack2x16float(v); }
+      fn y_set4(i: u32, v: vec4<f32>) { y[i] = vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw)); }
+      fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
+    `);
+    expect(kernelSource(copy('f16', 1), packed)).toMatchInlineSnapshot(`
+      "struct Params { count: u32 }
+      @group(0) @binding(0) var<storage, read> x: array<u32>;
+      @group(0) @binding(1) var<storage, read_write> y: array<u32>;
+      @group(0) @binding(2) var<uniform> params: Params;
+      fn x_at2(i: u32) -> vec2<f32> { return unpack2x16float(x[i]); }
+      fn x_at4(i: u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(x[2u * i]), unpack2x16float(x[2u * i + 1u])); }
+      fn y_set2(i: u32, v: vec2<f32>) { y[i] = pack2x16float(v); }
+      fn y_set4(i: u32, v: vec4<f32>) { y[2u * i] = pack2x16float(v.xy); y[2u * i + 1u] = pack2x16float(v.zw); }
+      fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
+    `);
+  });
+
+  test('has no function that sets one of two values of a word', () => {
+    const spec: SourceSpec = {
+      buffers: [{ name: 'y', dtype: 'f16', access: 'write', vector: 1 }],
+      parameters: [],
+      body: 'fn main() { y_set(0u, 1.0); }',
+    };
+    expect(kernelSource(spec, native)).toContain('fn y_set(');
+    expect(kernelSource(spec, packed)).not.toContain('fn y_set(');
+  });
+
+  test('contains the prelude functions that are called, and what those call', () => {
+    const body = 'fn main() { let x = safe_pow(2.0, 3.0); }';
+    const text = kernelSource({ buffers: [], parameters: [], body, requires: ['subgroups'] }, packed);
+    expect(text.startsWith('enable subgroups;\n')).toBe(true);
+    for (const name of ['nan_value', 'infinity_value', 'safe_pow']) expect(text.split(`fn ${name}(`)).toHaveLength(2);
+    expect(text).not.toContain('safe_tanh');
+  });
+});
