@@ -12,6 +12,8 @@ export interface SampleContext {
 /** Chooses the next token. A sampler is a value without state: the same logits and context give the same token. */
 export interface Sampler {
   readonly name: string;
+  /** True where it always takes the most likely token: a device can do that without copying the logits to the host. */
+  readonly takesMostLikely?: boolean;
   /**
    * @param logits [V], left as they are.
    * @returns A token id, from 0 to V - 1.
@@ -39,7 +41,7 @@ export interface SamplerOptions {
 
 /** Always the most likely token; among equals that of the lowest id. */
 export function greedy(): Sampler {
-  return { name: 'greedy', sample: firstMaximum };
+  return { name: 'greedy', takesMostLikely: true, sample: firstMaximum };
 }
 
 /**

@@ -1,0 +1,92 @@
+import { ArgumentError } from '@heddle/tensor';
+import { openEngine } from '../engine/default-engine.ts';
+import { type LoadedModel, loadModel } from '../load-model.ts';
+import { openDevice } from '../open-device.ts';
+import { type Sampler, sampler } from '../sampler.ts';
+import type { GenerateCommand } from './options.ts';
+import { Output } from './output.ts';
+
+/** `heddle generate`: loads a model and streams what it writes. */
+export async function generate(command: GenerateCommand, signal: AbortSignal): Promise<number> {
+  const started = performance.now();
+  const device = await openDevice(command.device);
+  try {
+    signal.throwIfAborted();
+    const model = await loadModel(command.model, { device, dtype: command.dtype });
+    try {
+      return await run(command, model, started, signal);
+    } finally {
+      await model.dispose();
+    }
+  } finally {
+    await device.dispose();
+  }
+}
+
+async function run(
+  command: GenerateCommand,
+  model: LoadedModel,
+  started: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const prompt = promptOf(command, model);
+  const room = model.config.maxPositions - prompt.length;
+  if (room < 1)
+    throw new ArgumentError(
+      `generate: the prompt has ${prompt.length} tokens, and the model's context of ${model.config.maxPositions} leaves room for none more`,
+    );
+  const maxTokens = Math.min(command.maxTokens ?? 128, room);
+  const engine = openEngine(model, {
+    maxSequences: 1,
+    maxSequenceTokens: prompt.length + maxTokens,
+    sampler: samplerOf(command, model),
+  });
+  try {
+    await engine.prepare(prompt.length);
+    const output = new Output(command, model, prompt, performance.now() - started);
+    const stream = engine.generate(
+      { tokens: prompt, maxTokens, stopTokens: command.ignoreEos ? [] : model.config.eosTokenIds },
+      { signal },
+    );
+    output.begin();
+    try {
+      for await (const token of stream) output.token(token);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+    output.end(signal.aborted ? 'aborted' : (await stream.ended).reason);
+    return signal.aborted ? 130 : 0;
+  } finally {
+    await engine.dispose();
+  }
+}
+
+function promptOf({ prompt, promptTokens }: GenerateCommand, { tokenizer, config }: LoadedModel): readonly number[] {
+  if (promptTokens) return promptTokens;
+  if (prompt === undefined) {
+    if (config.bosTokenId === undefined)
+      throw new ArgumentError('generate: this model needs a prompt, for it has no first token');
+    return [config.bosTokenId];
+  }
+  if (!tokenizer)
+    throw new ArgumentError(
+      'generate: the model folder has no tokenizer.json: give the prompt as --prompt-tokens 1,2,3',
+    );
+  const tokens = tokenizer.encode(prompt);
+  if (tokens.length === 0) throw new ArgumentError('generate: the prompt is empty');
+  return tokens;
+}
+
+/** What the user asks for, then what the model's authors suggest. */
+function samplerOf({ temperature, topK, topP, seed }: GenerateCommand, { config }: LoadedModel): Sampler {
+  const { generation } = config;
+  const asked = temperature !== undefined || topK !== undefined || topP !== undefined || seed !== undefined;
+  if (!asked && !generation.sample) return sampler({ temperature: 0 });
+  const options = {
+    temperature: temperature ?? generation.temperature,
+    topK: topK ?? generation.topK,
+    topP: topP ?? generation.topP,
+    seed,
+  };
+  return sampler(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)));
+}

@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises';
+import { isHeddleError } from '@heddle/tensor';
+import { devices } from './devices.ts';
+import { generate } from './generate.ts';
+import { parseDevices, parseGenerate } from './options.ts';
+import { help, UsageError } from './usage.ts';
+
+/** Runs the command and gives its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted. */
+export async function main(args: readonly string[], signal: AbortSignal): Promise<number> {
+  try {
+    return await run(args, signal);
+  } catch (error) {
+    if (signal.aborted) return 130;
+    if (error instanceof UsageError) {
+      console.error(`heddle: ${error.message} (see heddle --help)`);
+      return 2;
+    }
+    console.error(`heddle: ${lineOf(error)}`);
+    if (process.env['HEDDLE_DEBUG']) console.error(error);
+    return 1;
+  }
+}
+
+async function run([name, ...args]: readonly string[], signal: AbortSignal): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) return print(help);
+  switch (name) {
+    case 'generate':
+      return generate(parseGenerate(args), signal);
+    case 'devices':
+      return devices(parseDevices(args));
+    case 'help':
+    case '--help':
+    case '-h':
+      return print(help);
+    case '--version':
+      return print(`${await version()}\n`);
+    case undefined:
+      throw new UsageError('a command is needed: generate or devices');
+    default:
+      throw new UsageError(`there is no command '${name}'`);
+  }
+}
+
+/** What happened, in one line. Errors that are not ours are defects, and say where they come from. */
+function lineOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const line = message.split('\n')[0]!;
+  return isHeddleError(error) || !(error instanceof Error) ? line : `${error.name}: ${line}`;
+}
+
+async function version(): Promise<string> {
+  const manifest = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return manifest.version;
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}

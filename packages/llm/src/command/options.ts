@@ -1,0 +1,110 @@
+import { parseArgs } from 'node:util';
+import { type DeviceName, deviceNames } from '../open-device.ts';
+import { UsageError } from './usage.ts';
+
+export interface GenerateCommand {
+  readonly model: string;
+  readonly prompt: string | undefined;
+  readonly promptTokens: readonly number[] | undefined;
+  readonly maxTokens: number | undefined;
+  readonly ignoreEos: boolean;
+  readonly temperature: number | undefined;
+  readonly topK: number | undefined;
+  readonly topP: number | undefined;
+  readonly seed: number | undefined;
+  readonly device: DeviceName;
+  readonly dtype: 'f32' | 'f16';
+  readonly json: boolean;
+}
+
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
+
+/** @throws UsageError naming the option, what it takes and what came */
+export function parseGenerate(args: readonly string[]): GenerateCommand {
+  const values = parse(args, {
+    model: text,
+    prompt: text,
+    'prompt-tokens': text,
+    'max-tokens': text,
+    'ignore-eos': flag,
+    temperature: text,
+    'top-k': text,
+    'top-p': text,
+    seed: text,
+    device: text,
+    dtype: text,
+    json: flag,
+  });
+  const { model, prompt } = values;
+  const promptTokens = values['prompt-tokens'];
+  if (!model) throw new UsageError('generate needs --model PATH, a Hugging Face model folder');
+  if (prompt !== undefined && promptTokens !== undefined)
+    throw new UsageError('--prompt and --prompt-tokens exclude each other');
+  return {
+    model,
+    prompt,
+    promptTokens: promptTokens === undefined ? undefined : tokenList(promptTokens),
+    maxTokens: wholeNumber('--max-tokens', values['max-tokens'], 1),
+    ignoreEos: values['ignore-eos'] ?? false,
+    temperature: number('--temperature', values.temperature, 0),
+    topK: wholeNumber('--top-k', values['top-k'], 1),
+    topP: number('--top-p', values['top-p'], 0, 1),
+    seed: wholeNumber('--seed', values.seed, 0),
+    device: oneOf('--device', values.device, deviceNames) ?? 'auto',
+    dtype: oneOf('--dtype', values.dtype, ['f32', 'f16'] as const) ?? 'f32',
+    json: values.json ?? false,
+  };
+}
+
+export function parseDevices(args: readonly string[]): { readonly json: boolean } {
+  return { json: parse(args, { json: flag }).json ?? false };
+}
+
+type Kinds = Readonly<Record<string, typeof text | typeof flag>>;
+type Values<K extends Kinds> = { readonly [N in keyof K]?: K[N] extends typeof text ? string : boolean };
+
+function parse<K extends Kinds>(args: readonly string[], options: K): Values<K> {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values as Values<K>;
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+function tokenList(value: string): number[] {
+  const parts = value.split(',').map((part) => part.trim());
+  if (!parts.every((part) => /^\d+$/.test(part)))
+    throw new UsageError(`--prompt-tokens takes token ids separated by commas, got '${value}'`);
+  return parts.map(Number);
+}
+
+function number(
+  name: string,
+  value: string | undefined,
+  min: number,
+  max = Number.POSITIVE_INFINITY,
+): number | undefined {
+  if (value === undefined) return undefined;
+  const parsed = Number(value);
+  if (value.trim() === '' || !Number.isFinite(parsed) || parsed < min || parsed > max)
+    throw new UsageError(
+      `${name} takes a number ${Number.isFinite(max) ? `from ${min} to ${max}` : `of at least ${min}`}, got '${value}'`,
+    );
+  return parsed;
+}
+
+function wholeNumber(name: string, value: string | undefined, min: number): number | undefined {
+  if (value === undefined) return undefined;
+  const parsed = Number(value);
+  if (value.trim() === '' || !Number.isSafeInteger(parsed) || parsed < min)
+    throw new UsageError(`${name} takes a whole number of at least ${min}, got '${value}'`);
+  return parsed;
+}
+
+function oneOf<T extends string>(name: string, value: string | undefined, among: readonly T[]): T | undefined {
+  if (value === undefined) return undefined;
+  const found = among.find((candidate) => candidate === value);
+  if (!found) throw new UsageError(`${name} takes ${among.join(', ')}, got '${value}'`);
+  return found;
+}

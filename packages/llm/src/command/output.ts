@@ -1,0 +1,85 @@
+import type { LoadedModel } from '../load-model.ts';
+import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
+import type { GenerateCommand } from './options.ts';
+
+/** Prints a generation: text as it comes with the figures after it, or one JSON object at the end. */
+export class Output {
+  readonly #command: GenerateCommand;
+  readonly #model: LoadedModel;
+  readonly #prompt: readonly number[];
+  readonly #loadMs: number;
+  readonly #tokens: number[] = [];
+  #text = '';
+  readonly #decoder: IncrementalDecoder | undefined;
+  #began = 0;
+  #first = 0;
+  #last = 0;
+
+  constructor(command: GenerateCommand, model: LoadedModel, prompt: readonly number[], loadMs: number) {
+    this.#command = command;
+    this.#model = model;
+    this.#prompt = prompt;
+    this.#loadMs = loadMs;
+    this.#decoder = model.tokenizer?.stream({ after: prompt, skipSpecialTokens: true });
+  }
+
+  /** The request is on its way. */
+  begin(): void {
+    this.#began = performance.now();
+    if (this.#command.prompt !== undefined) this.#write(this.#command.prompt);
+  }
+
+  token(token: number): void {
+    this.#last = performance.now();
+    if (this.#tokens.length === 0) this.#first = this.#last;
+    this.#tokens.push(token);
+    if (this.#decoder) this.#extend(this.#decoder.push(token));
+    else this.#write(`${this.#tokens.length > 1 ? ',' : ''}${token}`);
+  }
+
+  end(reason: string): void {
+    if (this.#decoder) this.#extend(this.#decoder.finish());
+    if (this.#command.json) {
+      process.stdout.write(`${JSON.stringify(this.#report(reason))}\n`);
+      return;
+    }
+    this.#write('\n');
+    const { device, timings } = this.#report(reason);
+    const rate = (perSecond: number | null) => (perSecond === null ? '' : ` (${perSecond.toFixed(0)} tokens/s)`);
+    process.stderr.write(
+      `\n${device}\n` +
+        `loaded in ${timings.load_ms.toFixed(0)} ms; ` +
+        `${this.#prompt.length} prompt tokens in ${timings.prefill_ms?.toFixed(1) ?? '-'} ms${rate(timings.prefill_tokens_per_s)}; ` +
+        `${this.#tokens.length} tokens in ${((timings.prefill_ms ?? 0) + (timings.decode_ms ?? 0)).toFixed(1)} ms, decoding${rate(timings.decode_tokens_per_s)}\n`,
+    );
+  }
+
+  #report(reason: string) {
+    const tokens = this.#tokens;
+    const { device } = this.#model;
+    const prefillMs = tokens.length > 0 ? this.#first - this.#began : null;
+    const decodeMs = tokens.length > 1 ? this.#last - this.#first : null;
+    return {
+      device: `${device.name}: ${device.description}`,
+      prompt_tokens: this.#prompt,
+      tokens,
+      text: this.#decoder ? this.#text : null,
+      finish_reason: reason,
+      timings: {
+        load_ms: this.#loadMs,
+        prefill_ms: prefillMs,
+        decode_ms: decodeMs,
+        prefill_tokens_per_s: prefillMs === null ? null : (this.#prompt.length / prefillMs) * 1000,
+        decode_tokens_per_s: decodeMs === null ? null : ((tokens.length - 1) / decodeMs) * 1000,
+      },
+    };
+  }
+
+  #extend(piece: string): void {
+    this.#text += piece;
+    this.#write(piece);
+  }
+  #write(text: string): void {
+    if (!this.#command.json) process.stdout.write(text);
+  }
+}

@@ -1,0 +1,26 @@
+/** Wrong use of the command: printed with a pointer to the help, exit code 2. */
+export class UsageError extends Error {}
+
+export const help = `heddle: language models in TypeScript, on WebGPU and on the CPU
+
+  heddle generate --model PATH [options]    continues a prompt
+  heddle devices  [--json]                  what devices there are
+  heddle help | --help                      this text
+  heddle --version
+
+generate
+  --model PATH            a Hugging Face folder: config.json, *.safetensors, tokenizer.json
+  --prompt TEXT           what to continue (by default the beginning-of-sequence token alone)
+  --prompt-tokens 1,2,3   the same as token ids; needs no tokenizer
+  --max-tokens N          most tokens to generate (default 128, or what the context leaves)
+  --ignore-eos            go on after the end-of-sequence token
+  --temperature T         0 takes the most likely token (default: what the model's authors suggest, otherwise 0)
+  --top-k K, --top-p P    draw from the most likely tokens only
+  --seed S                repeats a draw
+  --device NAME           auto, webgpu, onnx or reference (default auto: a GPU, otherwise the CPU)
+  --dtype f32|f16         how matrices are stored (default f32)
+  --json                  one JSON object instead of the text
+
+Ctrl-C stops a generation and prints what there is.
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.
+`;

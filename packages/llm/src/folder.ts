@@ -1,0 +1,69 @@
+import { FileFormatError } from '@heddle/tensor';
+import { openSafetensors, openShardedSafetensors, type SafetensorsFile } from '@heddle/tensor/safetensors';
+import { type ModelConfig, parseModelConfig } from './config.ts';
+import { fileLabel, type ModelFiles, modelFolder, readTextFile } from './model-files.ts';
+import { loadTokenizer, type TokenizerResult } from './tokenizer.ts';
+
+const configFile = 'config.json';
+const generationFile = 'generation_config.json';
+const weightsFile = 'model.safetensors';
+const indexFile = 'model.safetensors.index.json';
+
+/** What a Hugging Face folder holds, ready to build a model from. */
+export interface OpenModelFolder {
+  /** The folder's path, or what the files call themselves. */
+  readonly label: string;
+  readonly config: ModelConfig;
+  /** The tokenizer, or why there is none. */
+  readonly tokenizer: TokenizerResult;
+  /** Open; closed by `close`. Header checked, no data read. */
+  readonly weights: SafetensorsFile;
+  /** Closes the weights; idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a Hugging Face folder: `config.json`, `generation_config.json`, the tokenizer, and the safetensors in one file
+ * or in shards. No weight is read yet.
+ *
+ * @param source The path of a folder (where there is `node:fs`), or the files of a model.
+ * @returns The open folder; the caller closes it.
+ * @throws FileFormatError `ERR_FILE_NOT_FOUND` for a missing folder, configuration, weights or shard,
+ *   `ERR_UNKNOWN_ARCHITECTURE`, `ERR_CONFIG`, `ERR_TOKENIZER`, and the `ERR_SAFETENSORS_...` of damaged weights.
+ */
+export async function openModelFolder(source: string | ModelFiles): Promise<OpenModelFolder> {
+  const files = typeof source === 'string' ? await modelFolder(source) : source;
+  const config = await readConfig(files);
+  const tokenizer = await loadTokenizer(files);
+  const weights = await openWeights(files);
+  return { label: files.label, config, tokenizer, weights, close: () => weights.close() };
+}
+
+async function readConfig(files: ModelFiles): Promise<ModelConfig> {
+  const text = await readTextFile(files, configFile);
+  if (text === undefined) throw missing(`${files.label} has no ${configFile}`);
+  const generation = await readTextFile(files, generationFile);
+  return parseModelConfig(
+    { label: fileLabel(files, configFile), text },
+    generation === undefined ? undefined : { label: fileLabel(files, generationFile), text: generation },
+  );
+}
+
+async function openWeights(files: ModelFiles): Promise<SafetensorsFile> {
+  const index = await readTextFile(files, indexFile);
+  if (index !== undefined) {
+    const openShard = async (shard: string) => {
+      const input = await files.open(shard);
+      if (input === undefined) throw missing(`${files.label} has no ${shard}, which its ${indexFile} names`);
+      return input;
+    };
+    return openShardedSafetensors(index, openShard, fileLabel(files, indexFile));
+  }
+  const single = await files.open(weightsFile);
+  if (single === undefined) throw missing(`${files.label} has no weights: neither ${weightsFile} nor ${indexFile}`);
+  return openSafetensors(single);
+}
+
+function missing(message: string): FileFormatError {
+  return new FileFormatError(`open model: ${message}`, { code: 'ERR_FILE_NOT_FOUND' });
+}

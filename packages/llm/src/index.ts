@@ -1,0 +1,22 @@
+export type { LlamaConfig } from './config/llama.ts';
+export type { ModelConfig } from './config.ts';
+export { cacheCapacity } from './engine/cache-capacity.ts';
+export { type EngineOptions, openEngine } from './engine/default-engine.ts';
+export { createEngine, type Engine, type EngineParts } from './engine/engine.ts';
+export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
+export { type LoadedModel, type LoadModelOptions, loadModel } from './load-model.ts';
+export { type ModelFiles, modelFolder } from './model-files.ts';
+export type { CausalLm, ForwardInputs, ForwardResult } from './models/causal-lm.ts';
+export { type DeviceName, type OpenDeviceOptions, openDevice } from './open-device.ts';
+export {
+  filteredSampler,
+  greedy,
+  type SampleContext,
+  type Sampler,
+  type SamplerOptions,
+  type SeededSampler,
+  sampler,
+} from './sampler.ts';
+export { type LogitFilter, temperature, topK, topP } from './sampling/filters.ts';
+export type { IncrementalDecoder } from './tokenizer/incremental-decoder.ts';
+export { loadTokenizer, type Tokenizer, type TokenizerResult } from './tokenizer.ts';

@@ -1,0 +1,48 @@
+import { type AttentionKernel, flash } from '@heddle/attention';
+import type { Device } from '@heddle/tensor';
+import { openModelFolder } from './folder.ts';
+import type { ModelFiles } from './model-files.ts';
+import type { CausalLm } from './models/causal-lm.ts';
+import { Llama, llamaWeightShapes } from './models/llama.ts';
+import { Weights } from './models/weights.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+export interface LoadModelOptions {
+  readonly device: Device;
+  /** How matrices are stored; norms and biases stay f32, and so does arithmetic. Default f32. */
+  readonly dtype?: 'f32' | 'f16';
+  /** Whether the weights may be updated. Weights that may not are faster on ONNX Runtime. Default false. */
+  readonly trainable?: boolean;
+  /** Default `flash()`. */
+  readonly attention?: AttentionKernel;
+  /** Called after each tensor. */
+  readonly onProgress?: (progress: { readonly loadedBytes: number; readonly totalBytes: number }) => void;
+}
+
+/** A model with the tokenizer that came with it. */
+export interface LoadedModel extends CausalLm {
+  /** Undefined where the folder has no tokenizer.json. */
+  readonly tokenizer: Tokenizer | undefined;
+}
+
+/**
+ * Loads a language model from a Hugging Face folder, or from the files of one: weights go to the device one tensor at a
+ * time. Owned by the caller.
+ * @throws FileFormatError for files that are missing, damaged or of an unknown architecture, OutOfMemoryError; then nothing
+ *   is left on the device
+ */
+export async function loadModel(source: string | ModelFiles, options: LoadModelOptions): Promise<LoadedModel> {
+  const { device, dtype = 'f32', trainable = false, attention = flash() } = options;
+  const folder = await openModelFolder(source);
+  try {
+    const { config, tokenizer } = folder;
+    const weights = await Weights.load(device, folder.weights, llamaWeightShapes(config), {
+      dtype,
+      frozen: !trainable,
+      ...(options.onProgress && { onProgress: options.onProgress }),
+    });
+    return Object.assign(new Llama(device, config, weights, { attention }), { tokenizer: tokenizer.tokenizer });
+  } finally {
+    await folder.close();
+  }
+}

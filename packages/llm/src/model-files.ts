@@ -1,0 +1,81 @@
+import { FileFormatError } from '@heddle/tensor';
+import type { FileInput } from '@heddle/tensor/safetensors';
+
+/** The files of a model by name, wherever they are: a folder, files that a user picked, a cache. */
+export interface ModelFiles {
+  /** Names the model in messages. */
+  readonly label: string;
+  /** The file of that name, undefined if there is none. */
+  open(file: string): FileInput | undefined | Promise<FileInput | undefined>;
+}
+
+/**
+ * The files of a folder on disk, where there is `node:fs`.
+ *
+ * @throws FileFormatError `ERR_FILE_NOT_FOUND` if there is no folder at the path.
+ */
+export async function modelFolder(path: string): Promise<ModelFiles> {
+  const { stat } = await nodeFiles();
+  const found = await stat(path).catch((cause: unknown) => {
+    throw accessError(`no folder at ${path}`, cause);
+  });
+  if (!found.isDirectory()) throw accessError(`${path} is a file, not a folder`, { code: 'ENOTDIR' });
+  return {
+    label: path,
+    async open(file) {
+      const inside = `${path}/${file}`;
+      try {
+        await stat(inside);
+        return inside;
+      } catch (cause) {
+        if (isNotFound(cause)) return undefined;
+        throw accessError(`cannot read ${inside}`, cause);
+      }
+    },
+  };
+}
+
+/** What to call a file of a model in messages. */
+export function fileLabel(files: ModelFiles, file: string): string {
+  return `${files.label}/${file}`;
+}
+
+/** A small file as text, undefined if there is none. */
+export async function readTextFile(files: ModelFiles, file: string): Promise<string | undefined> {
+  const input = await files.open(file);
+  if (input === undefined) return undefined;
+  if (typeof input === 'string') {
+    const { readFile } = await nodeFiles();
+    return readFile(input, 'utf8').catch((cause: unknown) => {
+      throw accessError(`cannot read ${fileLabel(files, file)}`, cause);
+    });
+  }
+  if (input instanceof Uint8Array) return new TextDecoder().decode(input);
+  if ('text' in input) return input.text();
+  try {
+    return new TextDecoder().decode(await input.read(0, input.byteLength));
+  } finally {
+    await input.close?.();
+  }
+}
+
+/** The specifier is a variable so that bundlers for browsers leave the import alone. */
+async function nodeFiles(): Promise<typeof import('node:fs/promises')> {
+  const specifier = 'node:fs/promises';
+  try {
+    return await import(/* @vite-ignore */ specifier);
+  } catch (cause) {
+    throw accessError('paths need a runtime with node:fs', cause);
+  }
+}
+
+function isNotFound(cause: unknown): boolean {
+  const { code } = cause as { code?: unknown };
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+function accessError(message: string, cause: unknown): FileFormatError {
+  if (isNotFound(cause)) return new FileFormatError(`open model: ${message}`, { code: 'ERR_FILE_NOT_FOUND', cause });
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new FileFormatError(`open model: ${message}: ${reason}`, { code: 'ERR_FILE_ACCESS', cause });
+}

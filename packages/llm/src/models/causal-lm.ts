@@ -1,0 +1,50 @@
+import type { AttentionKernel } from '@heddle/attention';
+import type { KvShape, KvStep } from '@heddle/kvcache';
+import type { Device, Tensor, Update, Variable } from '@heddle/tensor';
+import type { ModelConfig } from '../config.ts';
+
+/** What a forward pass takes: packed rows `[T]` of any number of sequences, or a batch `[B, L]` of equally long ones. */
+export interface ForwardInputs {
+  /** i32 token ids, `[T]` or `[B, L]`. */
+  readonly tokens: Tensor;
+  /** i32, of the shape of `tokens`: positions in the sequences. By default 0, 1, ... along the last axis. */
+  readonly positions?: Tensor;
+  /** i32 `[T]`, for packed rows: which sequence each belongs to, negative for none. By default all are of one. */
+  readonly segments?: Tensor;
+  /** What was cached before, for packed rows. The step's own keys and values are written by the updates in the result. */
+  readonly kv?: KvStep;
+  /** i32 `[R]`, for packed rows: those whose logits are wanted; all by default. */
+  readonly rows?: Tensor;
+  /** By default the model's own. */
+  readonly attention?: AttentionKernel;
+}
+
+export interface ForwardResult {
+  /** f32 `[T, V]`, `[R, V]` with `rows`, or `[B, L, V]`. */
+  readonly logits: Tensor;
+  /** Writes of the cache; empty without `kv`. A compiled step returns them. */
+  readonly updates: readonly Update[];
+}
+
+/** A model that gives the logits of the next token. */
+export interface CausalLm {
+  readonly device: Device;
+  readonly config: ModelConfig;
+  /** What is trained; frozen unless the model was loaded with `trainable`. */
+  readonly parameters: readonly Variable[];
+  /** Sizes of the keys and values that its layers write. */
+  readonly kvShape: KvShape;
+  /** Records a forward pass. Differentiable without `kv`. @throws ShapeError, DTypeError */
+  forward(inputs: ForwardInputs): ForwardResult;
+  /**
+   * Logits of whole rows of token ids: f32 `[B, T, V]`, owned by the caller. Rows are equally long; shorter ones are padded
+   * on the left, with 0 in `attentionMask` there, and what the logits are at padding has no meaning.
+   * @throws ArgumentError for rows of different lengths, ids beyond the vocabulary, more tokens than positions
+   */
+  logits(
+    rows: readonly (readonly number[])[],
+    options?: { readonly attentionMask?: readonly (readonly number[])[] },
+  ): Promise<Tensor>;
+  /** Frees the weights and plans. Idempotent. */
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,143 @@
+import { ArgumentError, FileFormatError } from '@heddle/tensor';
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import { fileLabel, type ModelFiles, modelFolder, readTextFile } from './model-files.ts';
+import { type IncrementalDecoder, incrementalDecoder } from './tokenizer/incremental-decoder.ts';
+
+/** Text to token ids and back. */
+export interface Tokenizer {
+  /** One more than the highest token id; a model's logits may be wider. */
+  readonly vocabularySize: number;
+  readonly bosTokenId: number | undefined;
+  readonly eosTokenId: number | undefined;
+  /** Token ids of a text, with the tokens that the model expects around it unless `addSpecialTokens` is false. */
+  encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
+  /**
+   * Text of token ids, exactly as the tokens spell it: spaces before punctuation stay. Ids that the vocabulary lacks
+   * stand for no text.
+   *
+   * @throws ArgumentError if an id is no non-negative integer.
+   */
+  decode(ids: readonly number[], options?: DecodeOptions): string;
+  /** Decodes token by token: the pieces joined are what `decode` gives, and none holds half a character. */
+  stream(options?: StreamOptions): IncrementalDecoder;
+}
+
+export interface DecodeOptions {
+  /** Leave out tokens such as those that begin and end a text; false if absent. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+export interface StreamOptions extends DecodeOptions {
+  /** Tokens that the stream continues, usually the prompt: their text is not given again. */
+  readonly after?: readonly number[];
+}
+
+/** A tokenizer, or why there is none. */
+export type TokenizerResult =
+  | { readonly tokenizer: Tokenizer; readonly reason?: undefined }
+  | { readonly tokenizer: undefined; readonly reason: string };
+
+/**
+ * Loads the tokenizer of a model: its `tokenizer.json`, and `tokenizer_config.json` where there is one.
+ *
+ * @param source The path of a folder, or the files of a model.
+ * @returns The reason in place of a tokenizer if there is no `tokenizer.json`: a model can do without.
+ * @throws FileFormatError `ERR_TOKENIZER` if a file cannot be understood; `ERR_FILE_NOT_FOUND`, `ERR_FILE_ACCESS`.
+ */
+export async function loadTokenizer(source: string | ModelFiles): Promise<TokenizerResult> {
+  const files = typeof source === 'string' ? await modelFolder(source) : source;
+  const text = await readTextFile(files, 'tokenizer.json');
+  if (text === undefined) return { tokenizer: undefined, reason: `${files.label} has no tokenizer.json` };
+  const settings = await readTextFile(files, 'tokenizer_config.json');
+  return {
+    tokenizer: createTokenizer(
+      parseJson(fileLabel(files, 'tokenizer.json'), text),
+      settings === undefined ? {} : parseJson(fileLabel(files, 'tokenizer_config.json'), settings),
+      fileLabel(files, 'tokenizer.json'),
+    ),
+  };
+}
+
+/**
+ * A tokenizer from the contents of `tokenizer.json` and `tokenizer_config.json`.
+ *
+ * @throws FileFormatError `ERR_TOKENIZER`.
+ */
+export function createTokenizer(definition: object, settings: object = {}, label = 'tokenizer.json'): Tokenizer {
+  let inner: HuggingFaceTokenizer;
+  try {
+    inner = new HuggingFaceTokenizer(definition, settings);
+  } catch (cause) {
+    throw tokenizerError(label, cause);
+  }
+  let highest = -1;
+  for (const id of inner.get_vocab().values()) highest = Math.max(highest, id);
+  const special = new Set<number>();
+  for (const [id, token] of inner.get_added_tokens_decoder()) if (token.special) special.add(id);
+
+  // An id that is unknown, or known as the empty text, stands for nothing.
+  const isText = (id: number, options: DecodeOptions) =>
+    Boolean(inner.id_to_token(id)) && !(options.skipSpecialTokens && special.has(id));
+  const decodeText = (ids: readonly number[]) =>
+    ids.length === 0 ? '' : inner.decode([...ids], { clean_up_tokenization_spaces: false });
+
+  return {
+    vocabularySize: highest + 1,
+    bosTokenId: specialTokenId(inner, settings, 'bos_token'),
+    eosTokenId: specialTokenId(inner, settings, 'eos_token'),
+    encode(text, { addSpecialTokens = true } = {}) {
+      const { ids, tokens } = inner.encode(text, { add_special_tokens: addSpecialTokens });
+      const missing = ids.findIndex((id: unknown) => id === undefined);
+      if (missing < 0) return ids;
+      throw new ArgumentError(`encode: ${label} has neither ${JSON.stringify(tokens[missing])} nor an unknown token`);
+    },
+    decode(ids, options = {}) {
+      checkIds('decode', ids);
+      return decodeText(ids.filter((id) => isText(id, options)));
+    },
+    stream({ after = [], ...options } = {}) {
+      checkIds('stream', after);
+      const pieces = incrementalDecoder(
+        decodeText,
+        after.filter((id) => isText(id, options)),
+      );
+      return {
+        push(id) {
+          checkIds('push', [id]);
+          return isText(id, options) ? pieces.push(id) : '';
+        },
+        finish: () => pieces.finish(),
+      };
+    },
+  };
+}
+
+/** The id of a token that the settings name, as text or as an object with its content. */
+function specialTokenId(inner: HuggingFaceTokenizer, settings: object, name: string): number | undefined {
+  const token = (settings as Record<string, unknown>)[name];
+  const content = typeof token === 'object' && token !== null ? (token as { content?: unknown }).content : token;
+  return typeof content === 'string' ? inner.token_to_id(content) : undefined;
+}
+
+function checkIds(operation: string, ids: readonly number[]): void {
+  for (const id of ids) {
+    if (Number.isSafeInteger(id) && id >= 0) continue;
+    throw new ArgumentError(`${operation}: token ids must be non-negative integers, got ${String(id)}`);
+  }
+}
+
+function parseJson(label: string, text: string): object {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw tokenizerError(label, cause);
+  }
+  if (typeof value === 'object' && value !== null) return value;
+  throw tokenizerError(label, new Error('expected a JSON object'));
+}
+
+function tokenizerError(label: string, cause: unknown): FileFormatError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new FileFormatError(`tokenizer: ${label}: ${reason}`, { code: 'ERR_TOKENIZER', cause });
+}

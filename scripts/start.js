@@ -1,0 +1,28 @@
+// The main job of a checkout: loads a language model and streams text from it. `npm start -- --model PATH` takes another
+// model, and any other option of `heddle generate`.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const model = at('../shared/models/stories260K');
+const given = process.argv.slice(2);
+const names = (option) => given.some((arg) => arg === option || arg.startsWith(`${option}=`));
+
+if (!names('--model') && !existsSync(model)) {
+  console.error(`There is no model at ${relative(process.cwd(), model)}. Name one, a Hugging Face folder with config.json,
+*.safetensors and tokenizer.json of a Llama:
+
+  npm start -- --model PATH --prompt "Once upon a time"`);
+  process.exit(1);
+}
+const defaults = [
+  ...(names('--model') ? [] : ['--model', model]),
+  ...(names('--prompt') || names('--prompt-tokens') ? [] : ['--prompt', 'Once upon a time']),
+  ...(names('--max-tokens') ? [] : ['--max-tokens', '200']),
+];
+const { status } = spawnSync(process.execPath, [at('packages/llm/bin/heddle.js'), 'generate', ...defaults, ...given], {
+  stdio: 'inherit',
+});
+process.exit(status ?? 130);
