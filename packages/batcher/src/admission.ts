@@ -1,4 +1,5 @@
 import type { SequenceView } from './policy.ts';
+import { QuantileSketch } from './quantile-sketch.ts';
 import type { SequenceRequest } from './scheduler.ts';
 
 /** How much room a sequence must find before it starts. A value: pass one of ours or your own. */
@@ -25,4 +26,42 @@ export function reserveAll(): AdmissionRule {
 export function optimistic(options: { readonly headroomTokens?: number } = {}): AdmissionRule {
   const { headroomTokens = 32 } = options;
   return { name: 'optimistic', tokens: ({ length }) => length + headroomTokens };
+}
+
+/** How `estimated` guesses. */
+export interface EstimateOptions {
+  /** Share of the sequences that should end within their estimate, 0 to 1. Default 0.9. */
+  readonly quantile?: number;
+  /** Finished requests to learn from before guessing; until then room is reserved for the whole stream. Default 32. */
+  readonly minSamples?: number;
+}
+
+/** Finished requests after which those before them count half. */
+const HALF_LIFE = 1000;
+
+/**
+ * Room for what the finished requests of late suggest: the given quantile of their generated tokens, among those that
+ * generated more than this one has by now. `expectedTokens` of a request takes the place of the guess until it is passed.
+ * Between `reserveAll` and `optimistic`: few preemptions, little room reserved in vain.
+ */
+export function estimated(options: EstimateOptions = {}): AdmissionRule {
+  const { quantile = 0.9, minSamples = 32 } = options;
+  const lengths = new QuantileSketch();
+  let sinceFade = 0;
+  return {
+    name: 'estimated',
+    tokens({ request, newTokens }) {
+      const { promptTokens, maxTokens, expectedTokens = 0 } = request;
+      if (expectedTokens > newTokens) return promptTokens + expectedTokens;
+      if (lengths.count < minSamples) return promptTokens + maxTokens;
+      const shorter = newTokens === 0 ? 0 : lengths.shareUpTo(newTokens);
+      return promptTokens + Math.ceil(lengths.quantile(shorter + (1 - shorter) * quantile));
+    },
+    finished({ newTokens }) {
+      lengths.add(newTokens);
+      if (++sinceFade < HALF_LIFE) return;
+      lengths.fade(0.5);
+      sinceFade = 0;
+    },
+  };
 }

@@ -94,7 +94,7 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
   }
 
   get idle(): boolean {
-    return this.#lifecycle.idle && this.#flights.length === 0;
+    return this.#lifecycle.idle;
   }
 
   get load(): SchedulerLoad {

@@ -126,7 +126,7 @@ export interface Scheduler<R extends SequenceRequest = SequenceRequest> {
   /** Leaves a sequence out of the steps to come until `resume`; meanwhile it is the first to lose its place to others. */
   pause(id: string): boolean;
   resume(id: string): boolean;
-  /** Whether nothing is alive and no event is left to deliver. */
+  /** Whether nothing is alive and no event is left to deliver. (Plans still in flight are empty then.) */
   readonly idle: boolean;
   readonly load: SchedulerLoad;
 }

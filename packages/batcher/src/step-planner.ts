@@ -141,6 +141,7 @@ export class StepPlanner<R extends SequenceRequest> {
       const victim = this.#last();
       if (!victim) return undefined;
       if (victim.inFlight > 0) {
+        this.#revoke(victim);
         victim.evicting = true;
         return undefined;
       }
@@ -187,10 +188,15 @@ export class StepPlanner<R extends SequenceRequest> {
   }
 
   #preempt(victim: Sequence<R>): void {
-    this.#budget += victim.planned + victim.plannedDrafts;
-    victim.planned = 0;
-    victim.plannedDrafts = 0;
+    this.#revoke(victim);
     this.#lifecycle.preempt(victim);
+  }
+
+  /** Takes back what this step had granted. */
+  #revoke(sequence: Sequence<R>): void {
+    this.#budget += sequence.planned + sequence.plannedDrafts;
+    sequence.planned = 0;
+    sequence.plannedDrafts = 0;
   }
 
   #refuse(sequence: Sequence<R>, why: string): void {

@@ -1,0 +1,84 @@
+import { BatcherError } from './errors.ts';
+import { LoadRecorder, type LoadReport, type ServiceLevel } from './load-report.ts';
+import type { Arrivals, LoadRequest } from './load-workload.ts';
+import type { Scheduler, SequenceRequest, StepPlan, StepResult } from './scheduler.ts';
+
+/** A request of a load as a scheduler takes it. */
+export interface LoadSequence extends SequenceRequest {
+  readonly load: LoadRequest;
+}
+
+/** What `simulate` runs. */
+export interface SimulateOptions {
+  readonly requests: readonly LoadRequest[];
+  readonly arrivals: Arrivals;
+  /** Makes the scheduler, on the simulation's clock. */
+  readonly scheduler: (clock: () => number) => Scheduler<LoadSequence>;
+  /** What a step takes, in ms. */
+  readonly costMs: (plan: StepPlan<LoadSequence>) => number;
+  /** The scheduler's `maxTokens` for a request, which it cannot know to stop sooner. Default its `newTokens`. */
+  readonly maxTokens?: number;
+  readonly serviceLevel?: ServiceLevel;
+  /** Told after every step of the tokens that it gave to whom, at which time. */
+  readonly onToken?: (request: LoadRequest, at: number) => void;
+}
+
+/**
+ * Runs a load through a scheduler in virtual time, with a cost for each step in place of a model: the same options give
+ * the same report on any machine.
+ *
+ * @throws BatcherError ERR_CAPACITY if the scheduler leaves requests lying with nothing more to come
+ */
+export function simulate(options: SimulateOptions): LoadReport {
+  const { requests, arrivals, costMs, onToken } = options;
+  const recorder = new LoadRecorder(options.serviceLevel);
+  const generated = new Map<string, number>();
+  let now = 0;
+  let next = 0;
+  const scheduler = options.scheduler(() => now);
+
+  const dueAt = (): number => {
+    const request = requests[next];
+    if (!request) return Number.POSITIVE_INFINITY;
+    if (arrivals.kind === 'open') return request.atMs;
+    return generated.size < arrivals.concurrency ? now : Number.POSITIVE_INFINITY;
+  };
+  const send = (): void => {
+    const load = requests[next++]!;
+    const { id, promptTokens, tenant } = load;
+    const maxTokens = Math.max(load.newTokens, options.maxTokens ?? 0);
+    recorder.sent(id, promptTokens, now);
+    if (scheduler.add({ id, promptTokens, maxTokens, tenant, load }).accepted) generated.set(id, 0);
+    else recorder.failed(id, now);
+  };
+  const answer = ({ request, yields }: StepPlan<LoadSequence>['sequences'][number]): StepResult | undefined => {
+    if (!yields) return undefined;
+    const count = generated.get(request.id)! + 1;
+    generated.set(request.id, count);
+    return count < request.load.newTokens ? { tokens: [0] } : { tokens: [0], finish: 'stop' };
+  };
+
+  while (next < requests.length || !scheduler.idle) {
+    if (scheduler.idle) now = Math.max(now, dueAt());
+    while (dueAt() <= now) send();
+    const plan = scheduler.step();
+    if (plan.sequences.length > 0) now += costMs(plan);
+    for (const event of scheduler.commit(plan, plan.sequences.map(answer))) {
+      if (event.type === 'token') {
+        recorder.tokens(event.id, 1, now);
+        onToken?.(event.request.load, now);
+      } else if (event.type === 'finished') {
+        generated.delete(event.id);
+        if (event.reason === 'stop' || event.reason === 'length') recorder.completed(event.id, now);
+        else recorder.failed(event.id, now);
+      }
+    }
+    if (plan.sequences.length > 0 || scheduler.idle) continue;
+    if (dueAt() === Number.POSITIVE_INFINITY) {
+      const what = `simulate: ${scheduler.load.waiting} requests wait, nothing runs and nothing more comes`;
+      throw new BatcherError('ERR_CAPACITY', what);
+    }
+    now = Math.max(now, dueAt());
+  }
+  return recorder.report();
+}

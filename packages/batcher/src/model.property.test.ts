@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type AdmissionRule, estimated, optimistic, reserveAll } from './admission.ts';
+import { auditedCapacity, auditedScheduler } from './audit.ts';
+import { blockCapacity, slotCapacity } from './block-capacity.ts';
+import { continuousScheduler } from './continuous-scheduler.ts';
+import { fairShare } from './fair-share.ts';
+import { longestPrefix } from './longest-prefix.ts';
+import { byPriority, earliestDeadline, firstCome, shortestRemaining } from './policies.ts';
+import type { Policy } from './policy.ts';
+import { seededRandom } from './random.ts';
+import { randomWalk } from './random-walk.ts';
+
+const policies: (() => Policy)[] = [
+  firstCome,
+  () => byPriority({ ageingMs: 20 }),
+  () => byPriority({ ageingMs: Number.POSITIVE_INFINITY, preemptive: true }),
+  () => shortestRemaining({ msPerToken: 1, preemptive: true }),
+  () => earliestDeadline({ preemptive: true }),
+  () => longestPrefix({ window: 4, patience: 3 }),
+  () => fairShare(),
+];
+const rules: (() => AdmissionRule)[] = [
+  reserveAll,
+  () => optimistic({ headroomTokens: 0 }),
+  () => optimistic({ headroomTokens: 8 }),
+  () => estimated({ minSamples: 4, quantile: 0.5 }),
+];
+
+const settings = fc.record({
+  seed: fc.integer(),
+  maxBatchTokens: fc.integer({ min: 1, max: 40 }),
+  maxSequences: fc.integer({ min: 1, max: 12 }),
+  maxChunkTokens: fc.integer({ min: 1, max: 40 }),
+  maxPlansInFlight: fc.integer({ min: 1, max: 3 }),
+  maxWaiting: fc.constantFrom(5, Number.POSITIVE_INFINITY),
+  blocks: fc.integer({ min: 8, max: 24 }),
+  blockSize: fc.constantFrom(1, 4),
+  slots: fc.constantFrom(false, false, true),
+  policy: fc.constantFrom(...policies),
+  rule: fc.constantFrom(rules[1]!, ...rules),
+});
+
+describe('the continuous scheduler against a model', () => {
+  it('keeps every rule over 60,000 random calls', () => {
+    let steps = 0;
+    let preemptions = 0;
+    fc.assert(
+      fc.property(settings, (drawn) => {
+        const { blocks, blockSize, policy, rule, seed, slots, ...limits } = drawn;
+        let time = 0;
+        const counts = slots ? slotCapacity({ slots: 4, tokensPerSlot: 40 }) : blockCapacity({ blocks, blockSize });
+        const capacity = auditedCapacity(counts);
+        const options = { ...limits, capacity, policy: policy(), admission: rule(), clock: () => time };
+        const scheduler = auditedScheduler(continuousScheduler(options), limits);
+        const outcome = randomWalk(scheduler, {
+          calls: 200,
+          random: seededRandom(seed),
+          maxPromptTokens: 30,
+          maxNewTokens: 12,
+          maxPlansInFlight: limits.maxPlansInFlight,
+          advance: (ms) => {
+            time += ms;
+          },
+          now: () => time,
+        });
+        steps += outcome.steps;
+        preemptions += outcome.preemptions;
+        expect(capacity.open.size).toBe(0);
+        expect(counts.free).toBe(counts.total);
+        expect(scheduler.idle).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+    // The walk must have gone where it is hard.
+    expect(steps).toBeGreaterThan(20_000);
+    expect(preemptions).toBeGreaterThan(100);
+  });
+});
