@@ -15,7 +15,7 @@ export interface ModelFiles {
  * @throws FileFormatError `ERR_FILE_NOT_FOUND` if there is no folder at the path.
  */
 export async function modelFolder(path: string): Promise<ModelFiles> {
-  const { stat } = await nodeFiles();
+  const { stat } = nodeFiles();
   const found = await stat(path).catch((cause: unknown) => {
     throw accessError(`no folder at ${path}`, cause);
   });
@@ -45,7 +45,7 @@ export async function readTextFile(files: ModelFiles, file: string): Promise<str
   const input = await files.open(file);
   if (input === undefined) return undefined;
   if (typeof input === 'string') {
-    const { readFile } = await nodeFiles();
+    const { readFile } = nodeFiles();
     return readFile(input, 'utf8').catch((cause: unknown) => {
       throw accessError(`cannot read ${fileLabel(files, file)}`, cause);
     });
@@ -59,14 +59,13 @@ export async function readTextFile(files: ModelFiles, file: string): Promise<str
   }
 }
 
-/** The specifier is a variable so that bundlers for browsers leave the import alone. */
-async function nodeFiles(): Promise<typeof import('node:fs/promises')> {
-  const specifier = 'node:fs/promises';
-  try {
-    return await import(/* @vite-ignore */ specifier);
-  } catch (cause) {
-    throw accessError('paths need a runtime with node:fs', cause);
-  }
+/** Asked of the process rather than imported: no bundler for browsers sees a module that it lacks. */
+function nodeFiles(): typeof import('node:fs/promises') {
+  const files = globalThis.process?.getBuiltinModule?.('node:fs/promises');
+  if (files) return files;
+  throw new FileFormatError('open model: paths need a runtime with node:fs; pass files instead', {
+    code: 'ERR_FILE_ACCESS',
+  });
 }
 
 function isNotFound(cause: unknown): boolean {

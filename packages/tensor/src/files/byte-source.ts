@@ -44,7 +44,7 @@ export async function openSource(input: FileInput): Promise<OpenSource> {
 }
 
 async function openPath(path: string): Promise<OpenSource> {
-  const files = await nodeFiles();
+  const files = nodeFiles();
   const operation = 'open file';
   const file = await files.open(path, 'r').catch((cause: unknown) => {
     throw fileError(operation, path, cause);

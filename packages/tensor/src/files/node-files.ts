@@ -13,21 +13,20 @@ interface NodeFile {
 }
 
 /**
- * Node's file system, loaded on first use.
+ * Node's file system.
  *
- * The specifier is a variable so that bundlers for browsers leave the import alone, and the types are written here so
- * that the package needs none of Node's.
+ * Asked of the process rather than imported: no bundler for browsers sees a module that it lacks. The types are written
+ * here so that the package needs none of Node's.
+ *
+ * @throws FileFormatError `ERR_FILE_ACCESS` where there is none.
  */
-export async function nodeFiles(): Promise<NodeFiles> {
-  const specifier = 'node:fs/promises';
-  try {
-    return (await import(/* @vite-ignore */ specifier)) as NodeFiles;
-  } catch (cause) {
-    throw new FileFormatError('open file: paths need a runtime with node:fs; pass a Blob or bytes instead', {
-      code: 'ERR_FILE_ACCESS',
-      cause,
-    });
-  }
+export function nodeFiles(): NodeFiles {
+  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } };
+  const files = process?.getBuiltinModule?.('node:fs/promises');
+  if (files) return files as NodeFiles;
+  throw new FileFormatError('open file: paths need a runtime with node:fs; pass a Blob or bytes instead', {
+    code: 'ERR_FILE_ACCESS',
+  });
 }
 
 /** The typed form of an error of Node's file system. */

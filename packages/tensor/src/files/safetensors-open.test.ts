@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { isHeddleError } from '../errors.ts';
 import type { FileInput } from './byte-source.ts';
 import { openSafetensors, openShardedSafetensors } from './safetensors-open.ts';
@@ -189,4 +189,17 @@ test.skipIf(!existsSync(model))(`a model as others wrote it (needs ${model})`, a
   expect(norm.length).toBe(64);
   expect(norm.every((value) => Number.isFinite(value) && Math.abs(value) < 100)).toBe(true);
   await file.close();
+});
+
+test('without a file system a path is an error that says what to do', async () => {
+  vi.stubGlobal('process', undefined);
+  try {
+    await expect(openSafetensors('model.safetensors')).rejects.toMatchObject({
+      code: 'ERR_FILE_ACCESS',
+      message: expect.stringContaining('pass a Blob or bytes instead'),
+    });
+    expect((await openSafetensors(bytes)).names()).toEqual(['two', 'one']);
+  } finally {
+    vi.unstubAllGlobals();
+  }
 });

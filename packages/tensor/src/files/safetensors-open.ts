@@ -24,7 +24,7 @@ const maxIndexLength = 256 * 2 ** 20;
  */
 export async function openSafetensors(input: FileInput): Promise<SafetensorsFile> {
   if (typeof input !== 'string') return readSafetensors(await openSource(input));
-  const files = await nodeFiles();
+  const files = nodeFiles();
   const stat = await files.stat(input).catch((cause: unknown) => {
     throw fileError('open safetensors', input, cause);
   });
