@@ -1,5 +1,8 @@
 export type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
+export { flash } from './flash.ts';
 export type { KvView } from './kv-view.ts';
+export { naive } from './naive.ts';
+export { rotary } from './rotary.ts';
 export { type RotaryFrequencies, rotaryFrequencies } from './rotary-frequencies.ts';
 export type {
   DefaultRotary,
@@ -11,3 +14,4 @@ export type {
   RotarySpec,
   YarnRotary,
 } from './rotary-spec.ts';
+export { type RotaryTable, rotaryTable } from './rotary-table.ts';

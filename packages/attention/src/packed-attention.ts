@@ -1,0 +1,93 @@
+import {
+  type Dim,
+  DTypeError,
+  defineOp,
+  formatShape,
+  isFloat,
+  type Op,
+  recordOne,
+  ShapeError,
+  shapesEqual,
+  type Tensor,
+  type TensorType,
+} from '@heddle/tensor';
+import type { AttendSpec } from './attention-kernel.ts';
+import type { KvView } from './kv-view.ts';
+import { packedOnnx } from './packed-attention.onnx.ts';
+import { packedReference } from './packed-attention.reference.ts';
+import { decomposePacked } from './packed-decomposition.ts';
+
+/**
+ * Attention of packed rows over a cache and over each other. Inputs: q `[T, H, D]`, k and v `[T, K, D]`, segments and
+ * positions `[T]`, and with a cache its keys and values `[slots, K, D]`, block table `[B, N]` and lengths `[B]`.
+ */
+export interface PackedAttributes {
+  readonly scale: number;
+  readonly window?: number;
+  readonly softcap?: number;
+  readonly cache?: { readonly blockSize: number; readonly maxLength: Dim };
+}
+
+export const packedAttentionOp: Op<PackedAttributes> = defineOp({
+  name: 'packedAttention',
+  shape: (inputs) => [checkPacked(inputs)],
+  decompose: (inputs, attributes) => [decomposePacked(inputs, attributes)],
+  lower: { reference: packedReference, onnx: packedOnnx },
+});
+
+/** The shape and dtype rule. @throws ShapeError, DTypeError */
+export function checkPacked(inputs: readonly TensorType[]): TensorType {
+  const [q, k, v, segments, positions, keys, values, blockTable, lengths] = inputs;
+  const fail = (rule: string, ...got: readonly (TensorType | undefined)[]): never => {
+    throw new ShapeError(`attend: ${rule}, got ${got.map((type) => formatShape(type!.shape)).join(' and ')}`);
+  };
+  if (q!.shape.length !== 3 || k!.shape.length !== 3 || !shapesEqual(k!.shape, v!.shape))
+    fail('q must be [T, H, D], k and v both [T, K, D]', q, k, v);
+  const [T, H, D] = q!.shape as [Dim, number, number];
+  const K = k!.shape[1] as number;
+  if (!shapesEqual(k!.shape, [T, K, D]) || typeof K !== 'number' || typeof H !== 'number' || H % K !== 0)
+    fail('k must have the rows and head size of q, and q a multiple of its heads', q, k);
+  if (!shapesEqual(segments!.shape, [T]) || !shapesEqual(positions!.shape, [T]))
+    fail('segments and positions must be [T]', segments, positions);
+  if (![q, k, v].every((type) => isFloat(type!.dtype)) || k!.dtype !== v!.dtype)
+    throw new DTypeError(
+      `attend: q, k and v must be f32 or f16, k and v the same, got ${q!.dtype}, ${k!.dtype} and ${v!.dtype}`,
+    );
+  if (segments!.dtype !== 'i32' || positions!.dtype !== 'i32')
+    throw new DTypeError(`attend: segments and positions must be i32, got ${segments!.dtype} and ${positions!.dtype}`);
+  if (!keys) return q!;
+  if (!shapesEqual(keys.shape, values!.shape) || !shapesEqual(keys.shape.slice(1), [K, D]))
+    fail(`the cache's keys and values must be [slots, ${K}, ${D}]`, keys, values);
+  if (blockTable!.shape.length !== 2 || !shapesEqual(blockTable!.shape.slice(0, 1), lengths!.shape))
+    fail('the block table must be [B, N] and the lengths [B]', blockTable, lengths);
+  if (!isFloat(keys.dtype) || keys.dtype !== values!.dtype || blockTable!.dtype !== 'i32' || lengths!.dtype !== 'i32')
+    throw new DTypeError(
+      `attend: a cache's keys and values must be f32 or f16, its block table and lengths i32, got ${[keys, values!, blockTable!, lengths!].map((type) => type.dtype).join(', ')}`,
+    );
+  return q!;
+}
+
+/** Inputs and attributes of a packed attention. */
+export function packedArguments(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  kv: KvView | undefined,
+  { segments, positions, scale, window, softcap }: AttendSpec,
+): { inputs: readonly Tensor[]; attributes: PackedAttributes } {
+  const dim = q.shape.at(-1);
+  const attributes: PackedAttributes = {
+    scale: scale ?? 1 / Math.sqrt(dim as number),
+    ...(window === undefined ? {} : { window }),
+    ...(softcap === undefined ? {} : { softcap }),
+    ...(kv ? { cache: { blockSize: kv.blockSize, maxLength: kv.maxLength } } : {}),
+  };
+  const own = [q, k, v, segments, positions];
+  return { inputs: kv ? [...own, kv.keys, kv.values, kv.blockTable, kv.lengths] : own, attributes };
+}
+
+/** Records a packed attention as one operation. */
+export function packedAttention(q: Tensor, k: Tensor, v: Tensor, kv: KvView | undefined, spec: AttendSpec): Tensor {
+  const { inputs, attributes } = packedArguments(q, k, v, kv, spec);
+  return recordOne(packedAttentionOp, inputs, attributes);
+}
