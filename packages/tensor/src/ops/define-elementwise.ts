@@ -9,9 +9,10 @@ import { broadcastShapes } from '../shape.ts';
 export type None = Readonly<Record<never, never>>;
 export const none: None = Object.freeze({});
 
-type Numbers = 'float' | 'number' | 'bool' | 'any';
+type Numbers = 'float' | 'signed' | 'number' | 'bool' | 'any';
 const accepts: Readonly<Record<Numbers, (dtype: DType) => boolean>> = {
   float: isFloat,
+  signed: (dtype) => isFloat(dtype) || dtype === 'i32',
   number: (dtype) => dtype !== 'bool',
   bool: (dtype) => dtype === 'bool',
   any: () => true,

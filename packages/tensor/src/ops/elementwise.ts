@@ -1,4 +1,4 @@
-import { promote } from '../dtype.ts';
+import { isFloat, promote } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
 import { defineOp, type Node, type Op } from '../graph/op.ts';
@@ -70,15 +70,29 @@ export const mul: (a: Operand, b: Operand) => Tensor = binary({
   webgpu: infix('*'),
   gradient: ([a, b], _, g) => [g.mul(b!), g.mul(a!)],
 });
-/** Division; integers are divided towards zero. */
+/** Division; integers are divided towards zero, and give 0 where the divisor is 0. */
 export const div: (a: Operand, b: Operand) => Tensor = binary({
   name: 'div',
   takes: 'number',
   reference: (a, b) => a! / b!,
-  onnx: 'Div',
-  webgpu: infix('/'),
+  onnx: (builder, [a, b], dtype) =>
+    isFloat(dtype) ? builder.op('Div', [a!, b!]) : builder.cast(divideWhole(builder, a!, b!), dtype),
+  webgpu([a, b], dtype) {
+    if (isFloat(dtype)) return `(${a} / ${b})`;
+    const suffix = dtype === 'i32' ? 'i' : 'u';
+    const isZero = `${b} == 0${suffix}`;
+    return `select(${a} / select(${b}, 1${suffix}, ${isZero}), 0${suffix}, ${isZero})`;
+  },
   gradient: ([a, b], _, g) => [g.div(b!), g.mul(a!).div(b!.mul(b!)).neg()],
 });
+/** In int64: the runtime refuses to divide by 0, and the smallest i32 divided by -1 ends the process. */
+function divideWhole(builder: OnnxBuilder, a: string, b: string): string {
+  const [zero, one] = [builder.constant('i64', [], [0]), builder.constant('i64', [], [1])];
+  const divisor = builder.cast(b, 'i64');
+  const isZero = builder.op('Equal', [divisor, zero]);
+  const quotient = builder.op('Div', [builder.cast(a, 'i64'), builder.op('Where', [isZero, one, divisor])]);
+  return builder.op('Where', [isZero, zero, quotient]);
+}
 /** `a` to the power of `b`; NaN for negative bases unless `b` is whole. */
 export const pow: (a: Operand, b: Operand) => Tensor = binary({
   name: 'pow',
@@ -161,7 +175,7 @@ export const not: (x: Tensor) => Tensor = unary({
 
 export const neg: (x: Tensor) => Tensor = unary({
   name: 'neg',
-  takes: 'number',
+  takes: 'signed',
   reference: (x) => -x!,
   onnx: 'Neg',
   webgpu: ([x]) => `(-${x})`,
@@ -178,7 +192,7 @@ export const abs: (x: Tensor) => Tensor = unary({
 });
 export const sign: (x: Tensor) => Tensor = unary({
   name: 'sign',
-  takes: 'number',
+  takes: 'signed',
   reference: (x) => Math.sign(x!),
   onnx: 'Sign',
   webgpu: call('sign'),

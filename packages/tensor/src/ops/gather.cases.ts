@@ -38,5 +38,10 @@ export const gatherCases: readonly Case[] = [
   { name: 'scatterAdd of nothing', inputs: [integers([0], 0, 1), floats([0, 2])], f: (i, u) => scatterAdd(3, i, u) },
   { name: 'scatterAdd f16', inputs: [integers([5], 0, 3), halves([5, 2])], f: (i, u) => scatterAdd(3, i, u) },
   { name: 'scatterAdd i32', inputs: [integers([5], 0, 3), integers([5], -9, 9)], f: (i, u) => scatterAdd(3, i, u) },
+  {
+    name: 'scatterAdd u32',
+    inputs: [integers([5], 0, 3), integers([5], 0, 9, 'u32')],
+    f: (i, u) => scatterAdd(3, i, u),
+  },
   { name: 'embedding', inputs: [floats([6, 4]), integers([2, 3], 0, 6)], f: embedding },
 ];

@@ -98,14 +98,18 @@ const scatterAddOp: Op<{ readonly rows: Dim }> = defineOp({
     },
     onnx: {
       emit(builder, [indices, updates], { outputs: [out] }) {
-        const zeros = builder.op('Expand', [builder.constant(out!.dtype, [], [0]), builder.sizes(out!.shape)]);
+        // the runtime adds no f16 here; in f32 it is also summed as it should be
+        const dtype = out!.dtype === 'f16' ? 'f32' : out!.dtype;
+        const zeros = builder.op('Expand', [builder.constant(dtype, [], [0]), builder.sizes(out!.shape)]);
         const last = builder.op('Sub', [
           builder.cast(builder.sizes(out!.shape.slice(0, 1)), 'i32'),
           builder.constant('i32', [1], [1]),
         ]);
         const clamped = builder.op('Max', [builder.op('Min', [indices!, last]), builder.constant('i32', [1], [0])]);
         const places = builder.op('Unsqueeze', [builder.cast(clamped, 'i64'), builder.constant('i64', [1], [-1])]);
-        return builder.op('ScatterND', [zeros, places, updates!], { attributes: { reduction: 'add' } });
+        const values = dtype === out!.dtype ? updates! : builder.cast(updates!, dtype);
+        const sums = builder.op('ScatterND', [zeros, places, values], { attributes: { reduction: 'add' } });
+        return dtype === out!.dtype ? sums : builder.cast(sums, out!.dtype);
       },
     },
     webgpu: scatterAddWebGpu,

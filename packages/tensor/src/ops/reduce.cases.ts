@@ -37,6 +37,8 @@ export const reduceCases: readonly Case[] = [
   { name: 'max over an empty axis', inputs: [floats([2, 0])], f: (x) => max(x, 1), gradient: false },
   ...reduction('min', min),
   { name: 'min i32', inputs: [integers([3, 4], -50, 50)], f: (x) => min(x, -2) },
+  { name: 'min of the smallest i32', inputs: [exactly('i32', [3], [5, -2147483648, 2147483647])], f: (x) => min(x) },
+  { name: 'min u32', inputs: [exactly('u32', [2, 3], [4e9, 0, 1, 5, 4294967295, 3e9])], f: (x) => min(x, 1) },
   { name: 'argmax over the last axis', inputs: [floats([3, 5])], f: (x) => argmax(x, -1) },
   { name: 'argmax over the first axis', inputs: [floats([4, 2])], f: (x) => argmax(x, 0) },
   {

@@ -7,7 +7,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, normalizeAxes, normalizeAxis, type Shape, sizeOf, stridesOf, type TensorType } from '../shape.ts';
 import { cast } from './cast.ts';
 import { arange, sizeScalar } from './creation.ts';
-import { where } from './elementwise.ts';
+import { sub, where } from './elementwise.ts';
 import { reshape } from './movement.ts';
 
 export interface ReduceAttributes {
@@ -41,10 +41,14 @@ function defineReduction(row: {
     lower: {
       reference: { run: (context) => [reduceReference(context, row.identity(context.outputs[0]!.dtype), row.combine)] },
       onnx: {
-        emit: (builder, [x], { attributes: { axes, keepDims } }) =>
-          builder.op(row.onnx, [x!, builder.constant('i64', [axes.length], axes)], {
-            attributes: { keepdims: Number(keepDims), noop_with_empty_axes: 1 },
-          }),
+        emit(builder, [x], { outputs: [out], attributes: { axes, keepDims } }) {
+          const inputs = [x!, builder.constant('i64', [axes.length], axes)];
+          const attributes = { keepdims: Number(keepDims), noop_with_empty_axes: 1 };
+          if (out!.dtype !== 'u32') return builder.op(row.onnx, inputs, { attributes });
+          // the runtime reduces no u32
+          const wide = builder.op(row.onnx, [builder.cast(x!, 'i64'), inputs[1]!], { attributes });
+          return builder.cast(wide, 'u32');
+        },
       },
       webgpu: { reduce: row.webgpu },
     },
@@ -127,7 +131,13 @@ export function max(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
 
 /** Smallest value over `axes` (all where none are named). */
 export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return max(x.neg(), axes, options).neg();
+  return reverseOrder(max(reverseOrder(x), axes, options));
+}
+
+/** The largest value for the smallest and so on; twice, it is nothing. Integers have no `-x` for every `x`. */
+function reverseOrder(x: Tensor): Tensor {
+  if (x.dtype === 'i32') return sub(-1, x);
+  return x.dtype === 'u32' ? sub(2 ** 32 - 1, x) : x.neg();
 }
 
 /** Arithmetic mean over `axes` (all where none are named). */

@@ -124,7 +124,7 @@ export class OnnxExecutor implements Executor {
         intraOpNumThreads: this.#threads,
         interOpNumThreads: 1,
         graphOptimizationLevel: 'all',
-        logSeverityLevel: 3,
+        logSeverityLevel: 4, // errors are thrown
         ...(externalData.length > 0 ? { externalData } : {}),
       });
       this.#sessionCount++;

@@ -39,7 +39,7 @@ export interface EncodedModel {
 }
 
 /** Operator sets whose rules the nodes follow. */
-const operatorSets: Readonly<Record<string, number>> = { '': 21, 'com.microsoft': 1 };
+const operatorSets: Readonly<Record<string, number>> = { '': 23, 'com.microsoft': 1 };
 const irVersion = 10;
 /** The runtime infers shapes from small initialisers: those always stay inside. */
 const smallestExternal = 1024;
