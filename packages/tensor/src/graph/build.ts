@@ -1,4 +1,4 @@
-import { type DimSymbol, symbolsOf } from '../dim.ts';
+import { type DimSymbol, SymbolicDim, symbolsOf } from '../dim.ts';
 import { DeviceError } from '../errors.ts';
 import type { Executor } from '../executor.ts';
 import type { Graph } from './graph.ts';
@@ -47,17 +47,25 @@ export function buildGraph(executor: Executor, recording: Recording, leaves: 'in
       nodes: rewriter.nodes,
       outputs,
       updates,
-      symbols: collectSymbols([...recording.inputs, ...rewriter.nodes.flatMap((node) => node.outputs)]),
+      symbols: collectSymbols(recording.inputs, rewriter.nodes),
     },
     key: [...rewriter.keys, `out ${outputs.map(id).join()}`, ...effects].join('\n'),
     leaves: rewriter.leaves,
   };
 }
 
-function collectSymbols(tensors: readonly Tensor[]): DimSymbol[] {
+/** Named dimensions of shapes, and of attributes: the place at which a slice starts need be in no shape. */
+function collectSymbols(inputs: readonly Tensor[], nodes: readonly Node[]): DimSymbol[] {
   const found = new Map<string, DimSymbol>();
-  for (const { shape } of tensors)
-    for (const dim of shape) for (const symbol of symbolsOf(dim)) found.set(symbol.name, symbol);
+  const note = (value: unknown): void => {
+    if (value instanceof SymbolicDim) for (const symbol of symbolsOf(value)) found.set(symbol.name, symbol);
+    else if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) note(part);
+  };
+  for (const { shape } of inputs) note(shape);
+  for (const { outputs, attributes } of nodes) {
+    note(attributes);
+    for (const { shape } of outputs) note(shape);
+  }
   return [...found.values()];
 }
 
