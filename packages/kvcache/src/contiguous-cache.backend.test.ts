@@ -75,6 +75,7 @@ conformance('contiguous cache', (device) => {
     expect(cache.stats()).toMatchObject({ sequences: 3, tokens: 10, tokenCapacity: 24, blocksUsed: 3 });
     cache.checkIntegrity();
     cache.dispose();
+    await device().trim();
     expect(device().memory().live).toBe(before);
   });
 });

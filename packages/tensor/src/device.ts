@@ -159,6 +159,11 @@ export class Device implements AsyncDisposable {
     return identity;
   }
 
+  /** Frees the programs of past realizations, which are kept for the next equal one. */
+  trim(): Promise<void> {
+    return this.enqueue(() => this.#dropPrograms());
+  }
+
   memory(): MemoryReport {
     return this.executor.memory();
   }
@@ -171,14 +176,18 @@ export class Device implements AsyncDisposable {
   /** Frees everything on the device after the work under way. Idempotent. */
   dispose(): Promise<void> {
     this.#disposal ??= this.#tail.then(() => {
-      for (const program of this.#programs.values()) program.dispose();
-      this.#programs.clear();
+      this.#dropPrograms();
       return this.executor.dispose();
     });
     return this.#disposal;
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  #dropPrograms(): void {
+    for (const program of this.#programs.values()) program.dispose();
+    this.#programs.clear();
   }
 
   /** Storages of `outputs`, owned by the caller. */

@@ -55,16 +55,17 @@ export function buildGraph(executor: Executor, recording: Recording, leaves: 'in
 }
 
 /** Named dimensions of shapes, and of attributes: the place at which a slice starts need be in no shape. */
+/** The named dimensions of inputs, results and attributes (a lowering may use sizes that no result shows). */
 function collectSymbols(inputs: readonly Tensor[], nodes: readonly Node[]): DimSymbol[] {
   const found = new Map<string, DimSymbol>();
-  const note = (value: unknown): void => {
+  const visit = (value: unknown): void => {
     if (value instanceof SymbolicDim) for (const symbol of symbolsOf(value)) found.set(symbol.name, symbol);
-    else if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) note(part);
+    else if (typeof value === 'object' && value !== null) for (const child of Object.values(value)) visit(child);
   };
-  for (const { shape } of inputs) note(shape);
+  for (const { shape } of inputs) visit(shape);
   for (const { outputs, attributes } of nodes) {
-    note(attributes);
-    for (const { shape } of outputs) note(shape);
+    for (const { shape } of outputs) visit(shape);
+    visit(attributes);
   }
   return [...found.values()];
 }
