@@ -22,7 +22,7 @@ export {
   subtractDims,
   symbolicDim,
 } from './dim.ts';
-export { byteSize, type DType, type HostArray, hostArray, isFloat, promote } from './dtype.ts';
+export { byteSize, type DType, dtypeOfArray, type HostArray, hostArray, isFloat, promote } from './dtype.ts';
 export * from './errors.ts';
 export type { Executor, Program, Storage } from './executor.ts';
 export type { OnnxBuilder, OnnxLowering } from './executors/onnx/lowering.ts';
@@ -57,3 +57,4 @@ export { argmax, max, mean, min, sum } from './ops/reduce.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { threefry2x32, uniformFromBits } from './random-bits.ts';
 export { broadcastShapes, type ConcreteType, formatShape, type Shape, shapesEqual, type TensorType } from './shape.ts';
+export { mapTree } from './tree.ts';

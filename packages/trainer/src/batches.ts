@@ -1,0 +1,39 @@
+/** Goes over `batches` again and again: `data: repeat([batch])` trains on one batch. */
+export function* repeat<B>(batches: Iterable<B>): Generator<B, void, undefined> {
+  for (;;) {
+    let empty = true;
+    for (const batch of batches) {
+      empty = false;
+      yield batch;
+    }
+    if (empty) return;
+  }
+}
+
+/** One iterator for both kinds of data. */
+export function iteratorOf<B>(data: Iterable<B> | AsyncIterable<B>): Iterator<B> | AsyncIterator<B> {
+  return Symbol.asyncIterator in data ? data[Symbol.asyncIterator]() : data[Symbol.iterator]();
+}
+
+/** The value of `promise`, or the reason of `signal` where that aborts first. */
+export async function unlessAborted<T>(promise: T | PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
+  signal?.throwIfAborted();
+  if (!signal) return promise;
+  let stop: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop!);
+  }
+}
+
+/** Lets an iterator free what it holds. One that was left in the middle of a wait is not waited for. */
+export async function closed(batches: Iterator<unknown> | AsyncIterator<unknown>, signal?: AbortSignal): Promise<void> {
+  const closing = Promise.resolve(batches.return?.());
+  if (signal?.aborted) closing.catch(() => {});
+  else await closing;
+}

@@ -1,0 +1,38 @@
+import type { Tensor } from '@heddle/tensor';
+import type { GradientTransform, Optimizer, UpdateContext } from './optimizer.ts';
+
+/**
+ * Gradient transforms, applied in order, and the optimizer that takes what they give: `chain(clipByGlobalNorm(1), adamw(...))`.
+ * The chain is an optimizer itself; its state is the list of theirs.
+ */
+export function chain(...parts: [...GradientTransform[], Optimizer]): Optimizer<readonly unknown[]> {
+  const optimizer = parts.at(-1) as Optimizer;
+  const transforms = parts.slice(0, -1) as GradientTransform[];
+  /** The scalars of each part, from the scalars of all. */
+  const split = (scalars: readonly Tensor[]): UpdateContext[] => {
+    let start = 0;
+    return parts.map((part) => {
+      const end = start + part.scalars(0).length;
+      const own = scalars.slice(start, end);
+      start = end;
+      return { scalars: own };
+    });
+  };
+  return {
+    init: (parameters, allocate) => parts.map((part) => part.init(parameters, allocate)),
+    scalars: (step) => parts.flatMap((part) => part.scalars(step)),
+    learningRate: (step) => optimizer.learningRate(step),
+    update(gradients, state, parameters, { scalars }) {
+      const contexts = split(scalars);
+      const states: unknown[] = [];
+      let current = gradients;
+      for (const [i, transform] of transforms.entries()) {
+        const next = transform.update(current, state[i], parameters, contexts[i]!);
+        current = next.gradients;
+        states.push(next.state);
+      }
+      const last = optimizer.update(current, state[transforms.length], parameters, contexts[transforms.length]!);
+      return { parameters: last.parameters, state: [...states, last.state] };
+    },
+  };
+}

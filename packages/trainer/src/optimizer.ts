@@ -1,0 +1,56 @@
+import type { Shape, Tensor } from '@heddle/tensor';
+
+/** A parameter as an optimizer sees it: while training, `value` is the model's variable. */
+export interface Parameter {
+  readonly name: string;
+  readonly value: Tensor;
+}
+
+/** Makes a value of an optimizer's state: zeros, f32. It belongs to whoever called `init`. */
+export type AllocateState = (name: string, shape: Shape) => Tensor;
+
+/** What changes from step to step without a new plan. */
+export interface UpdateContext {
+  /** The numbers of `scalars(step)`, as f32 scalars. */
+  readonly scalars: readonly Tensor[];
+}
+
+interface Stateful<S> {
+  /** The state before the first step: nested arrays and plain objects of what `allocate` gives. */
+  init(parameters: readonly Parameter[], allocate: AllocateState): S;
+  /**
+   * Numbers that depend on the step (counted from 0): learning rates, bias corrections. Computed on the host in float64 and
+   * fed to the plan, so a schedule never recompiles it. As many for every step.
+   */
+  scalars(step: number): readonly number[];
+}
+
+/** Rewrites gradients before an optimizer takes them: clipping, for example. Put in front of one with `chain`. */
+export interface GradientTransform<S = unknown> extends Stateful<S> {
+  /** Records the new gradients, in the order of the old, and the next state, a tree like the one that it was given. */
+  update(
+    gradients: readonly Tensor[],
+    state: S,
+    parameters: readonly Parameter[],
+    context: UpdateContext,
+  ): { readonly gradients: readonly Tensor[]; readonly state: S };
+}
+
+/**
+ * How parameters follow from gradients. Two pure functions over tensors: they record and keep nothing, so one optimizer may
+ * serve any number of runs.
+ */
+export interface Optimizer<S = unknown> extends Stateful<S> {
+  /** The learning rate of a step, for reports. */
+  learningRate(step: number): number;
+  /**
+   * Records the new value of each parameter, in their order, shape and dtype, and the next state, a tree like the one that
+   * it was given.
+   */
+  update(
+    gradients: readonly Tensor[],
+    state: S,
+    parameters: readonly Parameter[],
+    context: UpdateContext,
+  ): { readonly parameters: readonly Tensor[]; readonly state: S };
+}

@@ -1,0 +1,214 @@
+import {
+  type CompiledFunction,
+  compile,
+  concat,
+  type Device,
+  DisposedError,
+  DTypeError,
+  formatShape,
+  gradients,
+  isFloat,
+  mapTree,
+  ShapeError,
+  Tensor,
+  type Update,
+  Variable,
+  where,
+} from '@heddle/tensor';
+import { type Batch, type BatchFor, type BatchSpec, specOf, type TracedBatch } from './batch.ts';
+import { globalNorm } from './clip-by-global-norm.ts';
+import { TrainingError } from './errors.ts';
+import type { AllocateState, Optimizer } from './optimizer.ts';
+import { type ModelParameters, type TrainedParameter, trainedParameters } from './parameters.ts';
+
+/** Anything with weights and a forward pass. */
+export interface TrainableModel<I, Output> {
+  readonly parameters: ModelParameters;
+  /** Records the output for a batch. Traced once per shape of a batch. */
+  forward(batch: I): Output;
+}
+
+export interface TrainStepOptions<I, Output> {
+  readonly model: TrainableModel<I, Output>;
+  /** Records what is to become small, a float scalar. */
+  readonly loss: (output: Output, batch: I) => Tensor;
+  readonly optimizer: Optimizer;
+}
+
+/** What a step found out. */
+export interface StepResult {
+  /** Counted from 0. */
+  readonly step: number;
+  /** With the weights from before the step. */
+  readonly loss: number;
+  /** Over all parameters, before any clipping. */
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+  /** False where loss or gradient norm are NaN or infinite: such a step leaves weights and state as they were. */
+  readonly applied: boolean;
+}
+
+/** A step that the device has taken on; its result comes later. */
+export interface SubmittedStep {
+  readonly step: number;
+  readonly result: Promise<StepResult>;
+}
+
+/** `I` is what the loss reads of a batch, as tensors. */
+export interface TrainStep<I> extends Disposable {
+  /** One step: new weights and the next state from a batch. Steps take effect in the order of the calls. */
+  (batch: BatchFor<I>): Promise<StepResult>;
+  /** The same without the wait for its result: resolves when the device has the work. Keeps a GPU busy. */
+  submit(batch: BatchFor<I>): Promise<SubmittedStep>;
+  /** Steps that were submitted. */
+  readonly steps: number;
+  /** Plans that were made, one per shape of a batch. */
+  readonly plans: number;
+  /** Frees plans and the optimizer's state; the model stays. Idempotent. Await the results of submitted steps first. */
+  dispose(): void;
+}
+
+type Traced = Readonly<Record<string, Tensor>>;
+type Plan = CompiledFunction<[Traced, Tensor], { metrics: Tensor; updates: Update[] }>;
+
+/**
+ * A training step as replayed plans, one per shape of a batch: forward pass, gradients, optimizer and the update of the
+ * weights in place. The model's variables belong to the caller; the optimizer's state (owner 'optimizer' in
+ * `device.memory()`) and the plans belong to the step: dispose of it.
+ * @throws TrainingError `ERR_PARAMETER` for parameters that cannot be trained; OutOfMemoryError where the state does not fit
+ */
+export function createTrainStep<I extends TracedBatch<I>, Output>(options: TrainStepOptions<I, Output>): TrainStep<I> {
+  const { optimizer } = options;
+  const parameters = trainedParameters(options.model.parameters);
+  const { device } = parameters[0]!.value;
+  const { state, variables } = allocateState(device, optimizer, parameters);
+  const plans = new Map<string, Plan>();
+  let steps = 0;
+  let disposed = false;
+  let tail: Promise<unknown> = Promise.resolve();
+
+  const planFor = (spec: BatchSpec): Plan => {
+    let plan = plans.get(spec.key);
+    if (!plan) {
+      const record = (batch: Traced, scalars: Tensor) =>
+        recordStep(options as unknown as TrainStepOptions<Traced, unknown>, parameters, state, batch, scalars);
+      const inputs = [spec.inputs, { shape: [scalarsOf(0).length] }] as const;
+      plan = compile(record, { device, inputs: inputs as never, name: 'train step' }) as Plan;
+      plans.set(spec.key, plan);
+    }
+    return plan;
+  };
+  // never empty: a plan's input has values
+  const scalarsOf = (step: number) => Float32Array.of(...optimizer.scalars(step), 0);
+
+  const submitNow = async (batch: Batch): Promise<SubmittedStep> => {
+    if (disposed) throw new DisposedError('train step: it was disposed of');
+    const step = steps;
+    const { metrics } = await planFor(specOf(batch))(batch, scalarsOf(step));
+    steps++;
+    const learningRate = optimizer.learningRate(step);
+    const result = (metrics as Tensor).data().then(([loss, gradientNorm, applied]) => ({
+      step,
+      loss: loss!,
+      gradientNorm: gradientNorm!,
+      learningRate,
+      applied: applied === 1,
+    }));
+    result.catch(() => {}); // whoever submitted may look at it later, or never
+    return { step, result };
+  };
+  // the read of a step's metrics comes before the next run overwrites them
+  const submit = (batch: Batch): Promise<SubmittedStep> => {
+    const submitted = tail.then(() => submitNow(batch));
+    tail = submitted.catch(() => {});
+    return submitted;
+  };
+  const dispose = () => {
+    disposed = true;
+    for (const plan of plans.values()) plan.dispose();
+    for (const variable of variables) variable.dispose();
+  };
+
+  const trainStep = async (batch: Batch) => (await submit(batch)).result;
+  return Object.defineProperties(Object.assign(trainStep, { submit, dispose, [Symbol.dispose]: dispose }), {
+    steps: { get: () => steps },
+    plans: { get: () => plans.size },
+  }) as unknown as TrainStep<I>;
+}
+
+/** The optimizer's state as variables; where one does not fit, none are kept. */
+function allocateState(device: Device, optimizer: Optimizer, parameters: readonly TrainedParameter[]) {
+  const variables: Variable[] = [];
+  const allocate: AllocateState = (name, shape) => {
+    const variable = device.zeroVariable(shape as readonly number[], { name, owner: 'optimizer' });
+    variables.push(variable);
+    return variable;
+  };
+  try {
+    return { state: optimizer.init(parameters, allocate), variables };
+  } catch (cause) {
+    for (const variable of variables) variable.dispose();
+    throw cause;
+  }
+}
+
+/** Records one step: what it reports, and the updates that it makes. */
+function recordStep(
+  { model, loss: lossOf, optimizer }: TrainStepOptions<Traced, unknown>,
+  parameters: readonly TrainedParameter[],
+  state: unknown,
+  batch: Traced,
+  scalars: Tensor,
+): { metrics: Tensor; updates: Update[] } {
+  const loss = lossOf(model.forward(batch), batch);
+  checkLoss(loss);
+  const values = parameters.map(({ value }) => value);
+  const byParameter = gradients(loss, values);
+  const norm = globalNorm(byParameter);
+  const count = optimizer.scalars(0).length;
+  const context = { scalars: Array.from({ length: count }, (_, i) => scalars.slice(0, i, i + 1).reshape([])) };
+  const next = optimizer.update(byParameter, state, parameters, context);
+  if (next.parameters.length !== parameters.length)
+    throw new TrainingError(
+      'ERR_OPTIMIZER',
+      `train: the optimizer must give ${parameters.length} parameters, got ${next.parameters.length}`,
+    );
+  const finite = whetherFinite(loss).and(whetherFinite(norm));
+  const assign = (variable: Variable, value: Tensor) => variable.assign(where(finite, value, variable));
+  const metrics = [loss, norm, finite].map((scalar) => scalar.cast('f32').reshape([1]));
+  return {
+    metrics: concat(metrics, 0),
+    updates: [
+      ...values.map((variable, i) => assign(variable, next.parameters[i]!)),
+      ...pairState(state, next.state).map(([variable, value]) => assign(variable, value)),
+    ],
+  };
+}
+
+/** @throws ShapeError, DTypeError, for what has no gradient */
+function checkLoss(loss: unknown): asserts loss is Tensor {
+  if (!(loss instanceof Tensor)) throw new ShapeError(`train: the loss must be a scalar tensor, got ${typeof loss}`);
+  if (loss.rank !== 0)
+    throw new ShapeError(`train: the loss must be a scalar, got ${formatShape(loss.shape)}; sum or average it`);
+  if (!isFloat(loss.dtype)) throw new DTypeError(`train: the loss must be f32 or f16, got ${loss.dtype}`);
+}
+
+/** Neither NaN nor infinite: of those no comparison with the largest finite number holds. */
+function whetherFinite(scalar: Tensor): Tensor {
+  return scalar.cast('f32').abs().lessEqual(3.4028234663852886e38);
+}
+
+/** Each variable of the state with its next value, by their place in the tree. */
+function pairState(state: unknown, next: unknown): [Variable, Tensor][] {
+  const values = new Map<string, unknown>();
+  mapTree(next, (leaf, path) => values.set(path, leaf));
+  const pairs: [Variable, Tensor][] = [];
+  mapTree(state, (leaf, path) => {
+    if (!(leaf instanceof Variable)) return;
+    const value = values.get(path);
+    if (!(value instanceof Tensor))
+      throw new TrainingError('ERR_OPTIMIZER', `train: the optimizer's next state has no tensor at ${path}`);
+    pairs.push([leaf, value]);
+  });
+  return pairs;
+}

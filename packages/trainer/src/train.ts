@@ -1,0 +1,137 @@
+import { ArgumentError } from '@heddle/tensor';
+import { type Batch, type TracedBatch, valueCount } from './batch.ts';
+import { closed, iteratorOf, unlessAborted } from './batches.ts';
+import { TrainingError } from './errors.ts';
+import { trainedParameters } from './parameters.ts';
+import { createTrainStep, type StepResult, type TrainStepOptions } from './train-step.ts';
+
+export interface TrainOptions<B extends Batch, Output> extends TrainStepOptions<TracedBatch<B>, Output> {
+  /** Batches, one a step, read as steps need them. See `repeat` for going over them again. */
+  readonly data: Iterable<B> | AsyncIterable<B>;
+  /** How many steps; where it is not named, as many as there are batches. */
+  readonly steps?: number;
+  /** Stops before the next step; the iteration then throws the signal's reason. */
+  readonly signal?: AbortSignal;
+  /**
+   * What a NaN or infinite loss or gradient norm does: 'throw' (where nothing is named) ends the training, 'skip' goes on with the
+   * next batch. Either way that step changes neither weights nor the optimizer's state.
+   */
+  readonly nonFinite?: 'throw' | 'skip';
+  /**
+   * Steps that are submitted before the report of an earlier one is waited for: with 1 (where nothing is named) a GPU has the
+   * next step while the last one's loss is read, and the weights that the body of the loop sees are one step ahead of the
+   * report. With 0 they are those of the report: for evaluating or saving at exact steps.
+   */
+  readonly stepsAhead?: 0 | 1;
+  /** Tokens of a batch, for the reports; where it is not named, the number of values of its `tokens`, if it has them. */
+  readonly tokens?: (batch: B) => number;
+}
+
+/** What happened in one step. */
+export interface StepReport extends StepResult {
+  /** Tokens of the step; undefined where nothing says what a token is. */
+  readonly tokens: number | undefined;
+  /** From the end of the step before, or from its own submission if that came later, to its end; the first compiles too. */
+  readonly seconds: number;
+  readonly tokensPerSecond: number | undefined;
+  /** Bytes on the model's device at the end of the step, and the most that it has held. */
+  readonly memory: { readonly live: number; readonly peak: number };
+}
+
+/**
+ * Trains a model, a step per batch, and reports each step. Nothing runs until the reports are read, and no more than
+ * `stepsAhead` beyond them. Weights change in place and stay the caller's; what training allocates (the optimizer's state,
+ * plans) is freed when the iteration ends, in whatever way: at the last step, by `break`, by an error, by the signal.
+ *
+ * ```ts
+ * for await (const { step, loss } of train({ model, loss, data, optimizer, steps: 100 })) console.log(step, loss);
+ * ```
+ * @throws TrainingError `ERR_PARAMETER`, ArgumentError, at the call; while iterating TrainingError `ERR_EMPTY_DATA`,
+ *   `ERR_DATA_ENDED`, `ERR_NON_FINITE` (with its step), ShapeError for a loss that is no scalar, OutOfMemoryError
+ */
+export function train<B extends Batch, Output>(options: TrainOptions<B, Output>): AsyncGenerator<StepReport, void> {
+  const { steps = Number.POSITIVE_INFINITY, stepsAhead = 1 } = options;
+  if (options.steps !== undefined && !(Number.isSafeInteger(steps) && steps > 0))
+    throw new ArgumentError(`train: steps must be a whole number from 1, got ${steps}`);
+  if (stepsAhead !== 0 && stepsAhead !== 1)
+    throw new ArgumentError(`train: stepsAhead must be 0 or 1, got ${stepsAhead}`);
+  trainedParameters(options.model.parameters);
+  return run(options, steps, stepsAhead);
+}
+
+async function* run<B extends Batch, Output>(
+  options: TrainOptions<B, Output>,
+  steps: number,
+  stepsAhead: number,
+): AsyncGenerator<StepReport, void> {
+  const { signal, nonFinite = 'throw' } = options;
+  const { device } = trainedParameters(options.model.parameters)[0]!.value;
+  signal?.throwIfAborted();
+  const trainStep = createTrainStep(options);
+  const batches = iteratorOf(options.data);
+  const inFlight: Promise<StepReport>[] = [];
+  let lastEnd = 0;
+  let ended = false;
+
+  const submit = async (batch: B): Promise<void> => {
+    const start = performance.now();
+    const { result } = await trainStep.submit(batch);
+    const tokens = tokensOf(batch, options.tokens);
+    const report = result.then((found): StepReport => {
+      const end = performance.now();
+      const seconds = (end - Math.max(start, lastEnd)) / 1000;
+      lastEnd = end;
+      const { live, peak } = device.memory();
+      const tokensPerSecond = tokens === undefined ? undefined : tokens / seconds;
+      return { ...found, tokens, seconds, tokensPerSecond, memory: { live, peak } };
+    });
+    report.catch(() => {}); // looked at when its turn comes
+    inFlight.push(report);
+  };
+  const nextReport = async (): Promise<StepReport> => {
+    const report = await inFlight.shift()!;
+    if (!report.applied && nonFinite === 'throw') throw nonFiniteError(report);
+    return report;
+  };
+
+  try {
+    let taken = 0;
+    for (; taken < steps; taken++) {
+      const next = await unlessAborted(batches.next(), signal);
+      if (next.done) {
+        ended = true;
+        break;
+      }
+      await submit(next.value);
+      if (inFlight.length > stepsAhead) yield await nextReport();
+    }
+    while (inFlight.length > 0) yield await nextReport();
+    if (taken === 0) throw new TrainingError('ERR_EMPTY_DATA', 'train: the data has no batches');
+    if (taken < steps && steps !== Number.POSITIVE_INFINITY)
+      throw new TrainingError(
+        'ERR_DATA_ENDED',
+        `train: the data ended after ${taken} of ${steps} steps; repeat(batches) goes over it again`,
+        taken,
+      );
+  } finally {
+    await Promise.allSettled(inFlight);
+    trainStep.dispose();
+    if (!ended) await closed(batches, signal);
+  }
+}
+
+function tokensOf<B extends Batch>(batch: B, count: ((batch: B) => number) | undefined): number | undefined {
+  if (count) return count(batch);
+  return batch['tokens'] === undefined ? undefined : valueCount(batch['tokens']);
+}
+
+function nonFiniteError({ step, loss, gradientNorm }: StepReport): TrainingError {
+  const what = Number.isFinite(loss)
+    ? `the gradient norm of step ${step} is ${gradientNorm}`
+    : `the loss of step ${step} is ${loss}`;
+  return new TrainingError(
+    'ERR_NON_FINITE',
+    `train: ${what}; that step changed nothing. Lower the learning rate, look at its batch, or go on with nonFinite: 'skip'`,
+    step,
+  );
+}
