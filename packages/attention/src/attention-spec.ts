@@ -1,0 +1,29 @@
+import type { Tensor } from '@heddle/tensor';
+
+/**
+ * How queries attend to keys. Query l of L stands at position `l + S - L`: the queries are the last L of the S keys.
+ *
+ * Scores are made in this order: scale, softcap, ALiBi, bias; then what is masked is left out.
+ */
+export interface AttentionSpec {
+  /** A query sees keys up to its own position. */
+  readonly causal?: boolean;
+  /** Only keys less than `window` positions back are seen. */
+  readonly window?: number;
+  /** Keys in front that are seen in spite of the window (https://arxiv.org/abs/2309.17453). */
+  readonly keepFirst?: number;
+  /** f32 `[H]`: the logit of a key without a value, one per head, which takes part in the softmax. */
+  readonly sinks?: Tensor;
+  /** Scores become softcap * tanh(score / softcap). */
+  readonly softcap?: number;
+  /** Scores lose slope * distance (https://arxiv.org/abs/2108.12409): with the paper's slopes, or f32 `[H]` of one's own. */
+  readonly alibi?: boolean | Tensor;
+  /** Factor on the scores; by default 1 / sqrt(D). */
+  readonly scale?: number;
+  /** f32 or f16, broadcast to `[B, H, L, S]`: added to the scores. */
+  readonly bias?: Tensor;
+  /** bool, broadcast to `[B, H, L, S]`: the keys that may be seen. */
+  readonly mask?: Tensor;
+  /** i32 `[B]`: keys of each sequence; those behind are not seen. */
+  readonly keyLengths?: Tensor;
+}
