@@ -1,7 +1,7 @@
 import { Device } from './device.ts';
 import { ArgumentError } from './errors.ts';
 import { OnnxExecutor } from './executors/onnx/executor.ts';
-import { defaultThreads, loadNodeRuntime, type OnnxRuntime } from './executors/onnx/runtime.ts';
+import { defaultThreads, loadRuntime, type OnnxRuntime } from './executors/onnx/runtime.ts';
 
 export type { OnnxRuntime, RuntimeSession, RuntimeTensor } from './executors/onnx/runtime.ts';
 
@@ -24,6 +24,6 @@ export async function openOnnx(options: OnnxOptions = {}): Promise<Device> {
   const { memoryBudget, threads = await defaultThreads() } = options;
   if (!Number.isInteger(threads) || threads < 1)
     throw new ArgumentError(`openOnnx: threads must be a positive integer, got ${threads}`);
-  const runtime = options.runtime ?? (await loadNodeRuntime());
+  const runtime = options.runtime ?? (await loadRuntime());
   return new Device(new OnnxExecutor({ runtime, threads, ...(memoryBudget === undefined ? {} : { memoryBudget }) }));
 }

@@ -5,8 +5,7 @@ import { Variable } from '../../graph/variable.ts';
 import { declaredShape, GraphBuilder } from './builder.ts';
 import type { OnnxModel, OnnxValue } from './model.ts';
 import { messageOf } from './runtime.ts';
-import type { Source } from './source.ts';
-import type { OnnxStorage } from './storage.ts';
+import { type Source, storageOf } from './source.ts';
 
 /** A value that a run gives to the model. */
 export interface Feed {
@@ -23,6 +22,8 @@ export interface Conversion {
   /** Inputs that are sizes of named dimensions: int64 `[1]`. */
   readonly sizeFeeds: readonly { readonly name: string; readonly symbol: string }[];
   readonly sourceOf: (tensor: Tensor) => Source;
+  /** Bytes of the graph's constants and frozen variables in the model. */
+  readonly bakedBytes: number;
 }
 
 /**
@@ -34,13 +35,15 @@ export function convertGraph(graph: Graph, options: { readonly bakeFrozen: boole
   const builder = new GraphBuilder();
   const names = new Map<Tensor, string>();
   const feeds: Feed[] = [];
+  let bakedBytes = 0;
   const inputs = new Map(graph.inputs.map((tensor, index) => [tensor, index]));
 
   const leaf = (tensor: Tensor): string => {
     const input = inputs.get(tensor);
     const baked = input === undefined && (!(tensor instanceof Variable) || (options.bakeFrozen && tensor.frozen));
     if (baked) {
-      const { type, data } = tensor.storage as OnnxStorage;
+      const { type, data, byteLength } = storageOf(tensor);
+      bakedBytes += byteLength;
       return builder.initializer(type.dtype, type.shape, data);
     }
     const name = input === undefined ? `variable${feeds.length}` : `input${input}`;
@@ -96,6 +99,7 @@ export function convertGraph(graph: Graph, options: { readonly bakeFrozen: boole
     },
     feeds,
     sizeFeeds,
+    bakedBytes,
     sourceOf(tensor) {
       const result = results.get(tensor);
       if (result) return { kind: 'result', name: result.name, tensor };

@@ -1,10 +1,11 @@
+import { symbolsOf } from '../../dim.ts';
 import { byteSize, type HostArray, hostArray } from '../../dtype.ts';
 import { DeviceError, DisposedError } from '../../errors.ts';
 import type { Executor, Storage } from '../../executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/op.ts';
 import { MemoryAccount, type MemoryReport } from '../../memory.ts';
-import { type ConcreteType, sizeOf } from '../../shape.ts';
+import { type ConcreteType, evaluateShape, type Shape, sizeOf } from '../../shape.ts';
 import { convertGraph } from './convert.ts';
 import { type EncodedModel, encodeModel } from './model.ts';
 import { OnnxProgram } from './program.ts';
@@ -97,13 +98,11 @@ export class OnnxExecutor implements Executor {
     this.#assertOpen('compile');
     // a single realization feeds frozen variables too: a copy of the weights in each such program would add up
     const conversion = convertGraph(graph, { bakeFrozen: !ownOutputs });
-    const { initializers, nodes } = conversion.model;
-    const release = this.#account.take(
-      initializers.reduce((bytes, { data }) => bytes + data.byteLength, 0),
-      owner,
-    );
+    const release = this.#account.take(conversion.bakedBytes, owner);
     try {
-      const session = nodes.length > 0 ? await this.#createSession(owner, encodeModel(conversion.model)) : undefined;
+      const { nodes } = conversion.model;
+      const session =
+        nodes.length > 0 ? await this.#createSession(graph, owner, encodeModel(conversion.model)) : undefined;
       const onDispose = () => {
         this.#programs.delete(program);
         release();
@@ -117,11 +116,11 @@ export class OnnxExecutor implements Executor {
     }
   }
 
-  async #createSession(owner: string, { bytes, externalData }: EncodedModel): Promise<RuntimeSession> {
+  async #createSession(graph: Graph, owner: string, { bytes, externalData }: EncodedModel): Promise<RuntimeSession> {
     try {
       const session = await this.runtime.InferenceSession.create(bytes, {
         executionProviders: ['cpu'],
-        intraOpNumThreads: this.#threads,
+        intraOpNumThreads: isSmall(graph) ? 1 : this.#threads,
         interOpNumThreads: 1,
         graphOptimizationLevel: 'all',
         logSeverityLevel: 4, // errors are thrown
@@ -159,4 +158,19 @@ export class OnnxExecutor implements Executor {
   #assertOpen(operation: string): void {
     if (this.#disposed) throw new DisposedError(`${operation}: the onnx executor was disposed of`);
   }
+}
+
+/**
+ * Whether no value of a graph is large enough for a second thread to help. Every session has threads of its own, whose
+ * start takes ten times as long as all else of a small session.
+ */
+function isSmall({ inputs, constants, variables, nodes }: Graph): boolean {
+  const tensors = [...inputs, ...constants, ...variables, ...nodes.flatMap((node) => node.outputs)];
+  return tensors.every(({ shape }) => largestSize(shape) < 2 ** 16);
+}
+
+/** Number of values where every named dimension is at its bound. */
+function largestSize(shape: Shape): number {
+  const bounds = Object.fromEntries(shape.flatMap(symbolsOf).map(({ name, bound }) => [name, bound]));
+  return sizeOf(evaluateShape(shape, bounds));
 }

@@ -89,14 +89,14 @@ export class OnnxProgram implements Program {
       applyUpdates(this.#updates, values);
       for (const old of this.#previous) old.dispose();
       const outputs = reserved.map((reservation, i) => reservation.fill(arrays[i]!));
-      this.#previous = ownOutputs ? [] : outputs;
+      if (!ownOutputs) this.#previous = outputs;
       return outputs;
     } catch (error) {
       for (const reservation of reserved) reservation.release();
       throw error;
     } finally {
       this.#running = false;
-      if (this.#disposed) this.#releaseSession();
+      if (this.#disposed) this.#free();
     }
   }
 
@@ -147,13 +147,13 @@ export class OnnxProgram implements Program {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const old of this.#previous) old.dispose();
-    this.#previous = [];
-    if (!this.#running) this.#releaseSession();
+    if (!this.#running) this.#free();
     this.#options.onDispose();
   }
 
-  #releaseSession(): void {
+  #free(): void {
+    for (const output of this.#previous) output.dispose();
+    this.#previous = [];
     // the runtime frees the session within the call; that it fails later has nobody left to tell
     this.#options.session?.release().catch(() => undefined);
   }

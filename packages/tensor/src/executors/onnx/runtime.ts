@@ -47,9 +47,11 @@ export function hostValues(dtype: DType, tensor: RuntimeTensor): HostArray {
   return new Uint16Array(buffer, byteOffset, length);
 }
 
-/** Loads `onnxruntime-node`. @throws DeviceError saying what to install */
-export async function loadNodeRuntime(): Promise<OnnxRuntime> {
-  const name = 'onnxruntime-node'; // not in the import itself: bundlers for browsers have nothing to resolve it to
+/**
+ * Loads a package with the runtime. Its name is not in the import itself: bundlers for browsers have nothing to resolve it to.
+ * @throws DeviceError saying what to install
+ */
+export async function loadRuntime(name = 'onnxruntime-node'): Promise<OnnxRuntime> {
   try {
     const module = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as OnnxRuntime & {
       readonly default?: OnnxRuntime;
