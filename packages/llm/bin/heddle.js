@@ -15,7 +15,10 @@ const allocator = {
   MALLOC_TOP_PAD_: '268435456',
 };
 const env = process.platform === 'linux' ? { ...allocator, ...process.env } : process.env;
-const child = spawn(process.execPath, [...process.execArgv, ...flags, entry, ...process.argv.slice(2)], { stdio: 'inherit', env });
+const child = spawn(process.execPath, [...process.execArgv, ...flags, entry, ...process.argv.slice(2)], {
+  stdio: 'inherit',
+  env,
+});
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
 child.on('error', (error) => {
   console.error(`heddle: ${error.message}`);

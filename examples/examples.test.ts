@@ -1,0 +1,26 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { sharedMissing } from '../test-support/shared.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+async function run(name: string): Promise<string> {
+  const args = ['--import', 'tsx', '--conditions=@heddle/source', `examples/${name}.ts`];
+  return (await promisify(execFile)(process.execPath, args, { cwd: root })).stdout;
+}
+
+test('tensor-basics computes, differentiates and learns', async () => {
+  const output = await run('tensor-basics');
+  expect(output).toContain('sums Float32Array(2) [ 15, 33 ]');
+  expect(output).toContain('gradients 30 9');
+  expect(Number(/step 400: loss ([\d.]+)/.exec(output)?.[1])).toBeLessThan(0.2);
+}, 60_000);
+
+test('generate-text writes a story', async (context) => {
+  const model = 'models/stories260K';
+  if (!existsSync(new URL(`../../shared/${model}`, import.meta.url))) context.skip(sharedMissing(model));
+  expect(await run('generate-text')).toMatch(/^Once upon a time.{100,}/s);
+}, 60_000);

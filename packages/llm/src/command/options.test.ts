@@ -1,0 +1,42 @@
+import { describe, expect, test } from 'vitest';
+import { parseGenerate } from './options.ts';
+import { UsageError } from './usage.ts';
+
+describe('options of heddle generate', () => {
+  test('all of them', () => {
+    const line =
+      '--model m --prompt-tokens 1,22,3 --max-tokens 5 --ignore-eos --temperature 0.5 --top-k 3 --top-p 0.9 --seed 7 --device onnx --dtype f16 --json';
+    expect(parseGenerate(line.split(' '))).toEqual({
+      model: 'm',
+      prompt: undefined,
+      promptTokens: [1, 22, 3],
+      maxTokens: 5,
+      ignoreEos: true,
+      temperature: 0.5,
+      topK: 3,
+      topP: 0.9,
+      seed: 7,
+      device: 'onnx',
+      dtype: 'f16',
+      json: true,
+    });
+  });
+
+  test.each([
+    ['', /needs --model/],
+    ['--model m --prompt a --prompt-tokens 1', /exclude each other/],
+    ['--model m --prompt-tokens 1,x', /--prompt-tokens takes token ids separated by commas, got '1,x'/],
+    ['--model m --max-tokens 0', /--max-tokens takes a whole number of at least 1, got '0'/],
+    ['--model m --max-tokens 1.5', /--max-tokens takes a whole number/],
+    ['--model m --temperature hot', /--temperature takes a number of at least 0, got 'hot'/],
+    ['--model m --top-p 1.5', /--top-p takes a number from 0 to 1, got '1.5'/],
+    ['--model m --device cuda', /--device takes auto, webgpu, onnx, reference, got 'cuda'/],
+    ['--model m --dtype int8', /--dtype takes f32, f16, got 'int8'/],
+    ['--model m --frobnicate', /frobnicate/],
+    ['--model m stray', /stray/],
+  ])('refuses %j', (line, message) => {
+    const parse = () => parseGenerate(line.split(' ').filter(Boolean));
+    expect(parse).toThrow(UsageError);
+    expect(parse).toThrow(message);
+  });
+});

@@ -1,0 +1,146 @@
+import { type AttentionKernel, type RotaryTable, rotary, rotaryTable } from '@heddle/attention';
+import type { KvShape } from '@heddle/kvcache';
+import {
+  ArgumentError,
+  arange,
+  cast,
+  type Device,
+  embedding,
+  full,
+  linear,
+  rmsNorm,
+  silu,
+  type Tensor,
+  take,
+  type Update,
+  type Variable,
+} from '@heddle/tensor';
+import type { LlamaConfig } from '../config/llama.ts';
+import type { CausalLm, ForwardInputs, ForwardResult } from './causal-lm.ts';
+import { RowLogits } from './row-logits.ts';
+import type { Weights } from './weights.ts';
+
+/** Name and shape of every weight, as Hugging Face writes them. */
+export function llamaWeightShapes(config: LlamaConfig): ReadonlyMap<string, readonly number[]> {
+  const { hiddenSize: E, intermediateSize: F, vocabularySize: V, heads: H, keyValueHeads: K, headDim: D } = config;
+  const shapes = new Map<string, readonly number[]>([['model.embed_tokens.weight', [V, E]]]);
+  const projection = (name: string, out: number, size: number, bias: boolean) => {
+    shapes.set(`${name}.weight`, [out, size]);
+    if (bias) shapes.set(`${name}.bias`, [out]);
+  };
+  for (let i = 0; i < config.layers; i++) {
+    const layer = `model.layers.${i}`;
+    projection(`${layer}.self_attn.q_proj`, H * D, E, config.attentionBias);
+    projection(`${layer}.self_attn.k_proj`, K * D, E, config.attentionBias);
+    projection(`${layer}.self_attn.v_proj`, K * D, E, config.attentionBias);
+    projection(`${layer}.self_attn.o_proj`, E, H * D, config.attentionBias);
+    projection(`${layer}.mlp.gate_proj`, F, E, config.mlpBias);
+    projection(`${layer}.mlp.up_proj`, F, E, config.mlpBias);
+    projection(`${layer}.mlp.down_proj`, E, F, config.mlpBias);
+    shapes.set(`${layer}.input_layernorm.weight`, [E]);
+    shapes.set(`${layer}.post_attention_layernorm.weight`, [E]);
+  }
+  shapes.set('model.norm.weight', [E]);
+  if (!config.tieWordEmbeddings) shapes.set('lm_head.weight', [V, E]);
+  return shapes;
+}
+
+/** How the rows of one forward pass attend, the same in every layer. */
+type Attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
+
+/** Llama: pre-norm blocks of rotary grouped-query attention and gated SiLU. Source: https://arxiv.org/abs/2302.13971 */
+export class Llama implements CausalLm {
+  readonly device: Device;
+  readonly config: LlamaConfig;
+  readonly parameters: readonly Variable[];
+  readonly kvShape: KvShape;
+  readonly #weights: Weights;
+  readonly #rotary: RotaryTable;
+  readonly #attention: AttentionKernel;
+  readonly #rowLogits: RowLogits;
+
+  /** @param weights owned by the model from here on */
+  constructor(device: Device, config: LlamaConfig, weights: Weights, options: { readonly attention: AttentionKernel }) {
+    this.device = device;
+    this.config = config;
+    this.parameters = weights.all();
+    this.kvShape = {
+      layers: config.layers,
+      heads: config.keyValueHeads,
+      headDim: config.headDim,
+      dtype: weights.get('model.embed_tokens.weight').dtype === 'f16' ? 'f16' : 'f32',
+    };
+    this.#weights = weights;
+    this.#rotary = rotaryTable(device, config.rotary, config.maxPositions);
+    this.#attention = options.attention;
+    this.#rowLogits = new RowLogits(this);
+  }
+
+  forward(inputs: ForwardInputs): ForwardResult {
+    const { tokens, rows } = inputs;
+    const positions = inputs.positions ?? arange(this.device, tokens.shape.at(-1)!);
+    const updates: Update[] = [];
+    const attend = tokens.rank === 1 ? this.#packed(inputs, positions, updates) : this.#dense(inputs);
+    let x = cast(embedding(this.#weights.get('model.embed_tokens.weight'), tokens), 'f32');
+    for (let i = 0; i < this.config.layers; i++) x = this.#block(i, x, positions, attend);
+    if (rows) x = take(x, rows);
+    x = this.#norm('model.norm', x);
+    const head = this.config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
+    const logits = linear(x, this.#weights.get(head));
+    return { logits, updates };
+  }
+
+  logits(
+    rows: readonly (readonly number[])[],
+    options: { readonly attentionMask?: readonly (readonly number[])[] } = {},
+  ): Promise<Tensor> {
+    return this.#rowLogits.compute(rows, options.attentionMask);
+  }
+
+  async dispose(): Promise<void> {
+    this.#rowLogits.dispose();
+    this.#rotary.cos.dispose();
+    this.#rotary.sin.dispose();
+    for (const parameter of this.parameters) parameter.dispose();
+  }
+
+  #block(index: number, x: Tensor, positions: Tensor, attend: Attend): Tensor {
+    const { heads, keyValueHeads, headDim } = this.config;
+    const layer = `model.layers.${index}`;
+    const lead = x.shape.slice(0, -1);
+    const normed = this.#norm(`${layer}.input_layernorm`, x);
+    const project = (name: string, count: number) =>
+      this.#linear(`${layer}.self_attn.${name}`, normed).reshape([...lead, count, headDim]);
+    const q = rotary(project('q_proj', heads), positions, this.#rotary);
+    const k = rotary(project('k_proj', keyValueHeads), positions, this.#rotary);
+    const mixed = attend(index, q, k, project('v_proj', keyValueHeads)).reshape([...lead, heads * headDim]);
+    const h = x.add(this.#linear(`${layer}.self_attn.o_proj`, mixed));
+    const fed = this.#norm(`${layer}.post_attention_layernorm`, h);
+    const gated = silu(this.#linear(`${layer}.mlp.gate_proj`, fed)).mul(this.#linear(`${layer}.mlp.up_proj`, fed));
+    return h.add(this.#linear(`${layer}.mlp.down_proj`, gated));
+  }
+
+  #packed({ tokens, segments, kv, attention }: ForwardInputs, positions: Tensor, updates: Update[]): Attend {
+    const kernel = attention ?? this.#attention;
+    const spec = { positions, segments: segments ?? full(this.device, tokens.shape, 0, 'i32') };
+    const reason = kernel.supports(spec);
+    if (reason !== undefined) throw new ArgumentError(`forward: attention ${kernel.name} cannot be used: ${reason}`);
+    return (layer, q, k, v) => {
+      if (kv) updates.push(...kv.write(layer, k, v));
+      return kernel.attend(q, k, v, kv?.layer(layer), spec);
+    };
+  }
+
+  #dense({ kv, rows, segments }: ForwardInputs): Attend {
+    if (kv || rows || segments)
+      throw new ArgumentError('forward: kv, rows and segments take packed rows [T], got a batch [B, L] of tokens');
+    return (_, q) => q;
+  }
+
+  #norm(name: string, x: Tensor): Tensor {
+    return rmsNorm(x, this.#weights.get(`${name}.weight`), this.config.normEpsilon);
+  }
+  #linear(name: string, x: Tensor): Tensor {
+    return linear(x, this.#weights.get(`${name}.weight`), this.#weights.optional(`${name}.bias`));
+  }
+}
