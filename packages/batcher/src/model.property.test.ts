@@ -3,12 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { type AdmissionRule, estimated, optimistic, reserveAll } from './admission.ts';
 import { auditedCapacity, auditedScheduler } from './audit.ts';
 import { blockCapacity, slotCapacity } from './block-capacity.ts';
+import type { Capacity } from './capacity.ts';
 import { continuousScheduler } from './continuous-scheduler.ts';
 import { fairShare } from './fair-share.ts';
 import { longestPrefix } from './longest-prefix.ts';
 import { byPriority, earliestDeadline, firstCome, shortestRemaining } from './policies.ts';
 import type { Policy } from './policy.ts';
-import { seededRandom } from './random.ts';
+import { type Random, seededRandom } from './random.ts';
 import { randomWalk } from './random-walk.ts';
 
 const policies: (() => Policy)[] = [
@@ -36,10 +37,25 @@ const settings = fc.record({
   maxWaiting: fc.constantFrom(5, Number.POSITIVE_INFINITY),
   blocks: fc.integer({ min: 8, max: 24 }),
   blockSize: fc.constantFrom(1, 4),
+  caches: fc.boolean(),
   slots: fc.constantFrom(false, false, true),
   policy: fc.constantFrom(...policies),
   rule: fc.constantFrom(rules[1]!, ...rules),
 });
+
+/** A capacity that now and then finds tokens in its cache, shares a parent's, or is not ready. */
+function caching(capacity: Capacity, random: Random): Capacity {
+  return {
+    ...capacity,
+    admit(request, tokens, length, parent) {
+      if (random() < 0.2) return 'pending';
+      const admitted = capacity.admit(request, tokens, length, parent);
+      if (admitted === 'full') return 'full';
+      return parent ? request.promptTokens - 1 : Math.floor(random() * (length + 1));
+    },
+    cachedTokens: (request) => Math.floor(random() * request.promptTokens),
+  };
+}
 
 describe('the continuous scheduler against a model', () => {
   it('keeps every rule over 60,000 random calls', () => {
@@ -47,15 +63,16 @@ describe('the continuous scheduler against a model', () => {
     let preemptions = 0;
     fc.assert(
       fc.property(settings, (drawn) => {
-        const { blocks, blockSize, policy, rule, seed, slots, ...limits } = drawn;
+        const { blocks, blockSize, policy, rule, seed, slots, caches, ...limits } = drawn;
         let time = 0;
         const counts = slots ? slotCapacity({ slots: 4, tokensPerSlot: 40 }) : blockCapacity({ blocks, blockSize });
-        const capacity = auditedCapacity(counts);
+        const random = seededRandom(seed);
+        const capacity = auditedCapacity(caches ? caching(counts, random) : counts);
         const options = { ...limits, capacity, policy: policy(), admission: rule(), clock: () => time };
         const scheduler = auditedScheduler(continuousScheduler(options), limits);
         const outcome = randomWalk(scheduler, {
           calls: 200,
-          random: seededRandom(seed),
+          random,
           maxPromptTokens: 30,
           maxNewTokens: 12,
           maxPlansInFlight: limits.maxPlansInFlight,

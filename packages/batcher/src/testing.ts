@@ -1,1 +1,10 @@
-export {};
+export type { AuditedCapacity, AuditLimits } from './audit.ts';
+export { AuditError, auditedCapacity, auditedScheduler } from './audit.ts';
+export type { CapacityUnderTest } from './capacity-contract.ts';
+export { capacityContract } from './capacity-contract.ts';
+export type { ContractCase } from './contract.ts';
+export { ContractError } from './contract.ts';
+export type { RandomWalkOptions, RandomWalkOutcome } from './random-walk.ts';
+export { randomWalk } from './random-walk.ts';
+export type { MakeScheduler, SchedulerParts } from './scheduler-contract.ts';
+export { schedulerContract } from './scheduler-contract.ts';
