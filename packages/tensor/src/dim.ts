@@ -77,7 +77,7 @@ export function subtractDims(a: Dim, b: Dim): Dim {
 }
 
 export function multiplyDims(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number' && typeof b === 'number') return a * b;
+  if (typeof a === 'number' && typeof b === 'number') return a * b + 0; // -0 would be another size in a key
   const products = termsOf(a).flatMap((x) =>
     termsOf(b).map((y) => ({
       symbols: [...x.symbols, ...y.symbols].sort((p, q) => (p.name < q.name ? -1 : 1)),

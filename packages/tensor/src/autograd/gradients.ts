@@ -1,4 +1,5 @@
-import { ShapeError } from '../errors.ts';
+import { isFloat } from '../dtype.ts';
+import { DTypeError, ShapeError } from '../errors.ts';
 import { isLeafOp, type Node } from '../graph/op.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { full } from '../ops/creation.ts';
@@ -8,21 +9,42 @@ import { formatShape } from '../shape.ts';
  * Gradients of `output` (a scalar) by each tensor of `wrt`, recorded as tensor operations, so that they can be
  * differentiated again. Tensors that `output` does not depend on get zeros.
  *
- * @param wrt leaves, variables or intermediate results; each gradient has the shape and dtype of its tensor
- * @throws ShapeError where `output` is no scalar
+ * @param wrt leaves, variables or intermediate results; each gradient has the shape and dtype of its tensor, and counts every
+ *   way from it to the output, those through other tensors of `wrt` too
+ * @throws ShapeError where `output` is no scalar; DTypeError where it or a tensor of `wrt` is no float
  */
 export function gradients(output: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (output.rank !== 0)
     throw new ShapeError(`gradients: the output must be a scalar, got ${formatShape(output.shape)}; sum or average it`);
-  const order = dependents(output, new Set(wrt));
+  for (const { dtype } of [output, ...wrt])
+    if (!isFloat(dtype)) throw new DTypeError(`gradients: takes f32 and f16 tensors, got ${dtype}`);
+  const found = backward([output], [full(output.device, [], 1, output.dtype)], wrt, 'total');
+  return wrt.map((tensor) => found.get(tensor) ?? full(tensor.device, tensor.shape, 0, tensor.dtype));
+}
+
+/**
+ * Sends `seeds`, gradients of some scalar by `outputs`, back to `wrt`. Seeds are values of their own: they are not
+ * differentiated, whatever they depend on.
+ *
+ * @param reach 'total' counts ways through other tensors of `wrt`; 'partial' ends at each of them
+ */
+function backward(
+  outputs: readonly Tensor[],
+  seeds: readonly (Tensor | undefined)[],
+  wrt: readonly Tensor[],
+  reach: 'total' | 'partial',
+): ReadonlyMap<Tensor, Tensor> {
+  const { nodes, needed } = dependents(outputs, new Set(wrt), reach);
   const found = new Map<Tensor, Tensor>();
   const add = (tensor: Tensor, gradient: Tensor) => {
     const before = found.get(tensor);
     found.set(tensor, before ? before.add(gradient) : gradient);
   };
-  if (order.needed.has(output)) add(output, full(output.device, [], 1, output.dtype));
-  for (const node of order.nodes.reverse()) propagate(node, order.needed, found, add);
-  return wrt.map((tensor) => found.get(tensor) ?? full(tensor.device, tensor.shape, 0, tensor.dtype));
+  outputs.forEach((output, i) => {
+    if (seeds[i] && needed.has(output)) add(output, seeds[i]);
+  });
+  for (const node of nodes.reverse()) propagate(node, needed, found, add);
+  return found;
 }
 
 /** Sends the gradients of a node's outputs on to those of its inputs that lead to a tensor that is asked for. */
@@ -51,39 +73,35 @@ function throughDecomposition(
 ): readonly (Tensor | undefined)[] {
   if (!node.op.decompose) return node.inputs.map(() => undefined);
   const parts = node.op.decompose(node.inputs, node.attributes);
-  const weighted = parts.flatMap((part, i) => (outputGradients[i] ? [part.mul(outputGradients[i]).sum()] : []));
-  return gradients(
-    weighted.reduce((a, b) => a.add(b)),
-    node.inputs,
-  );
+  const found = backward(parts, outputGradients, node.inputs, 'partial');
+  return node.inputs.map((input) => found.get(input));
 }
 
-/** The nodes between `wrt` and `output`, inputs first, and the tensors whose gradient is needed on the way. */
-function dependents(output: Tensor, wrt: ReadonlySet<Tensor>): { nodes: Node[]; needed: Set<Tensor> } {
-  const needed = new Set<Tensor>();
+/** The nodes between `wrt` and `outputs`, inputs first, and the tensors whose gradient is needed on the way. */
+function dependents(
+  outputs: readonly Tensor[],
+  wrt: ReadonlySet<Tensor>,
+  reach: 'total' | 'partial',
+): { nodes: Node[]; needed: Set<Tensor> } {
+  const ends = (tensor: Tensor) => isLeafOp(tensor.node.op) || (reach === 'partial' && wrt.has(tensor));
+  const needed = new Set([...wrt].filter(({ dtype }) => isFloat(dtype)));
   const nodes: Node[] = [];
   const done = new Set<Node>();
-  const stack: Node[] = [output.node];
+  const stack: Node[] = [];
+  for (const output of outputs) if (!ends(output)) stack.push(output.node);
   while (stack.length > 0) {
     const node = stack[stack.length - 1]!;
-    if (done.has(node)) {
-      stack.pop();
-      continue;
-    }
-    const inputs = isLeafOp(node.op) ? [] : node.inputs;
-    const open = inputs.filter((input) => !done.has(input.node) && !wrt.has(input));
+    const open = done.has(node) ? [] : node.inputs.filter((input) => !ends(input) && !done.has(input.node));
     if (open.length > 0) {
-      stack.push(...open.map((input) => input.node));
+      for (const input of open) stack.push(input.node);
       continue;
     }
     stack.pop();
+    if (done.has(node)) continue;
     done.add(node);
-    for (const input of inputs) if (wrt.has(input)) needed.add(input);
-    if (inputs.some((input) => needed.has(input))) {
-      for (const result of node.outputs) needed.add(result);
-      nodes.push(node);
-    }
+    if (!node.inputs.some((input) => needed.has(input))) continue;
+    for (const result of node.outputs) needed.add(result);
+    nodes.push(node);
   }
-  for (const tensor of wrt) if (tensor === output) needed.add(tensor);
   return { nodes, needed };
 }

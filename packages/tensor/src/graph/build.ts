@@ -1,6 +1,7 @@
 import { type DimSymbol, SymbolicDim, symbolsOf } from '../dim.ts';
 import { DeviceError } from '../errors.ts';
 import type { Executor } from '../executor.ts';
+import { plainKey } from '../plain-key.ts';
 import type { Graph } from './graph.ts';
 import { inputOp, isLeafOp, type Node, variableOp } from './op.ts';
 import { record, recordOn } from './record.ts';
@@ -54,7 +55,6 @@ export function buildGraph(executor: Executor, recording: Recording, leaves: 'in
   };
 }
 
-/** Named dimensions of shapes, and of attributes: the place at which a slice starts need be in no shape. */
 /** The named dimensions of inputs, results and attributes (a lowering may use sizes that no result shows). */
 function collectSymbols(inputs: readonly Tensor[], nodes: readonly Node[]): DimSymbol[] {
   const found = new Map<string, DimSymbol>();
@@ -70,16 +70,6 @@ function collectSymbols(inputs: readonly Tensor[], nodes: readonly Node[]): DimS
   return [...found.values()];
 }
 
-/** Numbers that JSON has no text for stay apart. */
-const attributesKey = (attributes: unknown) =>
-  JSON.stringify(attributes, (_, value: unknown) =>
-    typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))
-      ? Object.is(value, -0)
-        ? '-0'
-        : String(value)
-      : value,
-  );
-
 class Rewriter {
   readonly nodes: Node[] = [];
   readonly constants: Tensor[] = [];
@@ -92,7 +82,6 @@ class Rewriter {
   readonly #done = new Map<Tensor, Tensor>();
   readonly #ids = new Map<Tensor, number>();
   readonly #byKey = new Map<string, Node>();
-  readonly #operations = new Map<unknown, number>();
 
   constructor(executor: Executor, inputs: readonly Tensor[], leafMode: 'inputs' | 'constants') {
     this.#executor = executor;
@@ -132,7 +121,7 @@ class Rewriter {
   #leafOf(tensor: Tensor): void {
     if (tensor instanceof Variable) {
       this.variables.push(tensor);
-      this.#leaf(tensor, tensor, `variable ${this.#numberOf(tensor)} ${tensor.device.identify(tensor)}`);
+      this.#leaf(tensor, tensor, `variable ${tensor.device.identify(tensor)}`);
       return;
     }
     const { op } = tensor.node;
@@ -183,7 +172,7 @@ class Rewriter {
 
   /** The one node that stands for all equal ones. */
   #keep(node: Node): Node {
-    const key = `${this.#numberOf(node.op)} ${node.op.name} ${attributesKey(node.attributes)} ${node.inputs.map((i) => this.idOf(i)).join()}`;
+    const key = `${node.outputs[0]!.device.identify(node.op)} ${node.op.name} ${plainKey(node.attributes)} ${node.inputs.map((i) => this.idOf(i)).join()}`;
     const known = this.#byKey.get(key);
     if (known) return known;
     this.#byKey.set(key, node);
@@ -194,14 +183,5 @@ class Rewriter {
       this.#done.set(output, output);
     }
     return node;
-  }
-
-  #numberOf(value: unknown): number {
-    let number = this.#operations.get(value);
-    if (number === undefined) {
-      number = this.#operations.size;
-      this.#operations.set(value, number);
-    }
-    return number;
   }
 }
