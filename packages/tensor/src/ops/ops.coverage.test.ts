@@ -17,16 +17,18 @@ interface OperationsFile {
   readonly cases: readonly Case[];
 }
 
+const at = (file: string) => new URL(file, import.meta.url).href;
 const entryValues = new Set<unknown>(Object.values(entry));
 
 async function operationsFile(name: string): Promise<OperationsFile> {
-  const module = (await import(`./${name}.ts`)) as Record<string, unknown>;
+  const module = (await import(at(`${name}.ts`))) as Record<string, unknown>;
   const exported = Object.keys(module).filter(
     (key) => typeof module[key] === 'function' && entryValues.has(module[key]),
   );
   if (exported.length === 0) return { name, exported, cases: [] };
-  const table = (await import(`./${name}.cases.ts`)) as Record<string, readonly Case[]>;
-  return { name, exported, cases: table[`${name}Cases`]! };
+  const table = (await import(at(`${name}.cases.ts`))) as Record<string, readonly Case[]>;
+  const camelCase = name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+  return { name, exported, cases: table[`${camelCase}Cases`]! };
 }
 
 const names = (await readdir(new URL('.', import.meta.url))).flatMap((file) => /^([\w-]+)\.ts$/.exec(file)?.[1] ?? []);
