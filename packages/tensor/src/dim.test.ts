@@ -25,7 +25,7 @@ interface Expression {
 }
 const leaf: fc.Arbitrary<Expression> = fc.oneof(
   constant.map((value) => ({ dim: value, at: () => value })),
-  fc.constantFrom(...names).map((name) => ({ dim: symbolicDim(name, bound), at: (values) => values[name]! })),
+  fc.constantFrom(...names).map((name) => ({ dim: symbolicDim(name, bound), at: (v: SymbolValues) => v[name]! })),
 );
 const { expression } = fc.letrec<{ expression: Expression }>((tie) => ({
   expression: fc.oneof(

@@ -16,7 +16,7 @@ type ScalarFunction<A extends readonly unknown[]> = (...args: A) => Tensor;
  * `valueAndGrad(f)(x, y)` is `{ value, grads }` with the gradient by the first argument; `argnums` names others. Arguments
  * are tensors or nested arrays and plain objects of tensors; each gradient has the shape and dtype of its tensor. Only
  * records: gradients of gradients work.
- * @throws ShapeError where `f` gives no scalar; DTypeError for an argument that is no float
+ * @throws ShapeError where `f` gives no scalar; DTypeError for an argument or a value that is no float
  */
 export function valueAndGrad<A extends readonly unknown[]>(
   f: ScalarFunction<A>,
@@ -29,7 +29,9 @@ export function valueAndGrad<A extends readonly unknown[]>(
         throw new ArgumentError(`grad: argnums must name arguments in [0, ${args.length - 1}], got ${n}`);
     // gradients are taken at these handles, so that only uses through the argument count
     const own = args.map((arg, i) => (argnums.includes(i) ? mapTree(arg, standIn) : arg)) as unknown as A;
-    const value = f(...own);
+    const value: unknown = f(...own);
+    if (!(value instanceof Tensor))
+      throw new ArgumentError(`grad: the function must give a tensor, got ${value === null ? 'null' : typeof value}`);
     const wrt = argnums.map((n) => tensorsOf(own[n]));
     const all = gradients(value, wrt.flat());
     let next = 0;
