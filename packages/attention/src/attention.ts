@@ -1,5 +1,6 @@
 import { defineOp, type Op, record, recordOne, type Tensor } from '@heddle/tensor';
 import { attentionOnnx } from './attention.onnx.ts';
+import { attentionWebGpu } from './attention.wgsl.ts';
 import type { AttentionSpec } from './attention-spec.ts';
 import { checkDense, type DenseAttributes, denseArguments } from './dense-arguments.ts';
 import { decomposeDense } from './dense-decomposition.ts';
@@ -15,6 +16,7 @@ export const attentionWithLseOp: Op<DenseAttributes> = defineOp({
   gradient: (context) =>
     denseGradients(context, context.outputs[0]!, context.outputs[1]!, ...(context.outputGradients as [Tensor, Tensor])),
   decompose: decomposeDense,
+  lower: { webgpu: attentionWebGpu },
 });
 
 /** The output alone, for executors that have an operator without log-sum-exp; gradients find it by the operation with one. */

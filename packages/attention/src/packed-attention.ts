@@ -15,6 +15,7 @@ import type { AttendSpec } from './attention-kernel.ts';
 import type { KvView } from './kv-view.ts';
 import { packedOnnx } from './packed-attention.onnx.ts';
 import { packedReference } from './packed-attention.reference.ts';
+import { packedWebGpu } from './packed-attention.wgsl.ts';
 import { decomposePacked } from './packed-decomposition.ts';
 
 /**
@@ -32,7 +33,7 @@ export const packedAttentionOp: Op<PackedAttributes> = defineOp({
   name: 'packedAttention',
   shape: (inputs) => [checkPacked(inputs)],
   decompose: (inputs, attributes) => [decomposePacked(inputs, attributes)],
-  lower: { reference: packedReference, onnx: packedOnnx },
+  lower: { reference: packedReference, onnx: packedOnnx, webgpu: packedWebGpu },
 });
 
 /** The shape and dtype rule. @throws ShapeError, DTypeError */

@@ -1,0 +1,162 @@
+import { lowestScore } from './lowest-score.ts';
+
+/** Sizes of a forward tile; 256 invocations. */
+const [M, N] = [64, 32];
+/** Fours of the head that a step of the score product takes. */
+const C = 8;
+
+/** Queries of one workgroup of the forward kernel. */
+export const forwardQueries: number = M;
+/** Keys of one tile. */
+export const forwardKeys: number = N;
+
+/** WGSL of a number as f32. */
+export function f32(value: number): string {
+  const text = String(Math.fround(value));
+  return /[.e]/.test(text) ? `f32(${text})` : `${text}.0`;
+}
+export const lowest: string = f32(lowestScore);
+
+/** The parts of a forward kernel; see `forwardTile`. */
+export interface ForwardTile {
+  /** Workgroup memory. */
+  readonly declarations: string;
+  /** Opens the tile's state, in `main`. */
+  readonly begin: string;
+  /** Takes the keys from `key_first` on into the state. */
+  readonly tile: string;
+  /** Divides by the sum of the weights and stores outputs and log-sum-exps. */
+  readonly finish: string;
+}
+
+/**
+ * Online softmax of ${M} queries of one key-value head over tiles of keys, which no other invocation sees
+ * (https://arxiv.org/abs/2205.14135): the scores of a tile go through workgroup memory, sums of values stay in registers.
+ *
+ * The caller's text has `query_first`, `query_count` and `key_first` (u32, uniform), `local` (the invocation) and
+ *   fn load_query4(query: u32, c: u32) -> vec4<f32>   for query < query_count
+ *   fn load_key4(key: u32, c: u32) -> vec4<f32>       for key in the tile, which may reach past the last key
+ *   fn load_value4(key: u32, c: u32) -> vec4<f32>
+ *   fn query_of(query: u32) -> Query                  whatever `adjust` needs to know of a query
+ *   fn adjust(score: f32, query: Query, key: u32) -> f32   the score, or ${lowestScore} where the key is not seen
+ *   fn first_maximum(query: u32) -> f32, fn first_sum(query: u32) -> f32   before any key
+ *   fn store4(query: u32, c: u32, value: vec4<f32>), fn store_lse(query: u32, value: f32)
+ */
+export function forwardTile(D: number): ForwardTile {
+  const D4 = Math.ceil(D / 4);
+  const VC = Math.min(16, Math.max(4, 2 ** Math.ceil(Math.log2(D4))));
+  const rowsPV = (M * VC) / 256;
+  const chunksPV = Math.ceil(D4 / VC);
+  const each = <T>(count: number, text: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => text(i));
+  const lines = (...parts: readonly (string | readonly string[])[]) => parts.flat().join('\n');
+  const guarded = (c: string, size: number, full: string) =>
+    D4 % size === 0 ? full : `select(vec4<f32>(), ${full.replaceAll('@', `min(${c}, ${D4 - 1}u)`)}, ${c} < ${D4}u)`;
+  const load = (call: string, c: string, size: number) => guarded(c, size, call).replaceAll('@', c);
+
+  const declarations = `
+var<workgroup> q_tile: array<vec4<f32>, ${M * (C + 1)}>;
+var<workgroup> kv_tile: array<vec4<f32>, ${Math.max(N * (C + 1), N * VC)}>;
+var<workgroup> p_tile: array<vec4<f32>, ${M * (N / 4 + 1)}>;
+var<workgroup> part: array<f32, 256>;
+var<workgroup> row_scale: array<f32, ${M}>;
+`;
+  const begin = lines(
+    `let tx = local % 8u; let ty = local / 8u;`,
+    each(2, (r) => `let query_${r} = query_of(min(query_first + ty * 2u + ${r}u, query_count - 1u));`),
+    `let softmax_query = min(query_first + local / 4u, query_count - 1u);`,
+    `var top = first_maximum(softmax_query);`,
+    `var total = select(0.0, first_sum(softmax_query), local % 4u == 0u);`,
+    `let vx = local % ${VC}u; let vy = local / ${VC}u;`,
+    each(chunksPV, (v) => each(rowsPV, (i) => `var o${v}_${i} = vec4<f32>();`)).flat(),
+  );
+  const scores = lines(
+    each(2, (r) => each(4, (i) => `var s${r}${i} = 0.0;`).join(' ')),
+    `for (var c0 = 0u; c0 < ${D4}u; c0 += ${C}u) {`,
+    `  workgroupBarrier();`,
+    `  for (var i = local; i < ${M * C}u; i += 256u) {`,
+    `    let c = c0 + i % ${C}u;`,
+    `    let query = min(query_first + i / ${C}u, query_count - 1u);`,
+    `    q_tile[i / ${C}u * ${C + 1}u + i % ${C}u] = ${load('load_query4(query, @)', 'c', C)};`,
+    `  }`,
+    // keys that one invocation takes lie apart, so that the reads of neighbours fall into different banks
+    `  for (var i = local; i < ${N * C}u; i += 256u) {`,
+    `    let c = c0 + i % ${C}u;`,
+    `    let slot = i / ${C}u;`,
+    `    let key = key_first + slot % 8u * 4u + slot / 8u;`,
+    `    kv_tile[slot * ${C + 1}u + i % ${C}u] = ${load('load_key4(key, @)', 'c', C)};`,
+    `  }`,
+    `  workgroupBarrier();`,
+    `  for (var c = 0u; c < ${C}u; c++) {`,
+    each(2, (r) => `    let a${r} = q_tile[(ty * 2u + ${r}u) * ${C + 1}u + c];`),
+    each(4, (i) => `    let b${i} = kv_tile[(tx + ${8 * i}u) * ${C + 1}u + c];`),
+    each(2, (r) => `    ${each(4, (i) => `s${r}${i} += dot(a${r}, b${i});`).join(' ')}`),
+    `  }`,
+    `}`,
+    each(
+      2,
+      (r) =>
+        `p_tile[(ty * 2u + ${r}u) * ${N / 4 + 1}u + tx] = vec4<f32>(${each(4, (i) => `adjust(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u)`).join(', ')});`,
+    ),
+    `workgroupBarrier();`,
+  );
+  const softmax = lines(
+    `let mine = local / 4u * ${N / 4 + 1}u + local % 4u * 2u;`,
+    `let x0 = p_tile[mine]; let x1 = p_tile[mine + 1u];`,
+    `let y = max(x0, x1);`,
+    `part[local] = max(max(y.x, y.y), max(y.z, y.w));`,
+    `workgroupBarrier();`,
+    `let first = local / 4u * 4u;`,
+    `let new_top = max(top, max(max(part[first], part[first + 1u]), max(part[first + 2u], part[first + 3u])));`,
+    // where nothing was seen yet all scores are the lowest, and would weigh 1
+    `let w0 = select(vec4<f32>(), exp(x0 - new_top), x0 > vec4<f32>(${f32(lowestScore / 2)}));`,
+    `let w1 = select(vec4<f32>(), exp(x1 - new_top), x1 > vec4<f32>(${f32(lowestScore / 2)}));`,
+    `let scale = exp(top - new_top);`,
+    `let w = w0 + w1;`,
+    `total = total * scale + (w.x + w.y + w.z + w.w);`,
+    `top = new_top;`,
+    `p_tile[mine] = w0; p_tile[mine + 1u] = w1;`,
+    `if (local % 4u == 0u) { row_scale[local / 4u] = scale; }`,
+  );
+  const products = each(chunksPV, (v) =>
+    lines(
+      `workgroupBarrier();`,
+      `for (var i = local; i < ${N * VC}u; i += 256u) {`,
+      `  let c = ${v * VC}u + i % ${VC}u;`,
+      `  kv_tile[i] = ${load(`load_value4(key_first + i / ${VC}u, @)`, 'c', VC)};`,
+      `}`,
+      `workgroupBarrier();`,
+      each(rowsPV, (i) => `o${v}_${i} *= row_scale[vy * ${rowsPV}u + ${i}u];`),
+      `for (var j = 0u; j < ${N / 4}u; j++) {`,
+      each(rowsPV, (i) => `  let p${i} = p_tile[(vy * ${rowsPV}u + ${i}u) * ${N / 4 + 1}u + j];`),
+      each(4, (k) => [
+        `  let v${k} = kv_tile[(j * 4u + ${k}u) * ${VC}u + vx];`,
+        ...each(rowsPV, (i) => `  o${v}_${i} += p${i}.${'xyzw'[k]} * v${k};`),
+      ]).flat(),
+      `}`,
+    ),
+  );
+  const finish = lines(
+    `workgroupBarrier();`,
+    `part[local] = total;`,
+    `workgroupBarrier();`,
+    `let quad = local / 4u * 4u;`,
+    `let weight = part[quad] + part[quad + 1u] + part[quad + 2u] + part[quad + 3u];`,
+    `if (local % 4u == 0u) {`,
+    `  row_scale[local / 4u] = select(0.0, 1.0 / weight, weight > 0.0);`,
+    `  if (query_first + local / 4u < query_count) {`,
+    `    store_lse(query_first + local / 4u, select(${lowest}, top + log(weight), weight > 0.0));`,
+    `  }`,
+    `}`,
+    `workgroupBarrier();`,
+    each(rowsPV, (i) => [
+      `if (query_first + vy * ${rowsPV}u + ${i}u < query_count) {`,
+      ...each(chunksPV, (v) => {
+        const c = `vx + ${v * VC}u`;
+        const store = `store4(query_first + vy * ${rowsPV}u + ${i}u, ${c}, o${v}_${i} * row_scale[vy * ${rowsPV}u + ${i}u]);`;
+        return (v + 1) * VC <= D4 ? `  ${store}` : `  if (${c} < ${D4}u) { ${store} }`;
+      }),
+      `}`,
+    ]).flat(),
+  );
+  return { declarations, begin, tile: lines(`{`, scores, softmax, products, `}`), finish };
+}
