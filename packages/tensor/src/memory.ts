@@ -47,6 +47,11 @@ export class MemoryAccount {
     };
   }
 
+  /** Whether `bytes` more are within the budget. */
+  fits(bytes: number): boolean {
+    return this.#budget === undefined || this.#live + bytes <= this.#budget;
+  }
+
   report(extra: { readonly pooled?: number; readonly runtimeArena?: number } = {}): MemoryReport {
     return {
       live: this.#live,

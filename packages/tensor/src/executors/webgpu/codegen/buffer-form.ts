@@ -1,4 +1,4 @@
-import type { DType } from '../../dtype.ts';
+import type { DType } from '../../../dtype.ts';
 
 /** WGSL types of values in registers: f16 is computed in f32, bool is 0 or 1. */
 export const registerType: Readonly<Record<DType, 'f32' | 'i32' | 'u32'>> = {

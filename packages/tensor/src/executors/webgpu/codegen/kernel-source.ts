@@ -1,6 +1,6 @@
-import type { DType } from '../../dtype.ts';
+import type { DType } from '../../../dtype.ts';
+import type { WebGpuCapabilities } from '../lowering.ts';
 import { bufferForm, registerType } from './buffer-form.ts';
-import type { WebGpuCapabilities } from './lowering.ts';
 import { preludeFor } from './prelude.ts';
 
 /** A storage buffer as a kernel's text sees it. */

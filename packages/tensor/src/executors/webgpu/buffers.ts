@@ -1,0 +1,108 @@
+import { OutOfMemoryError } from '../../errors.ts';
+import type { MemoryAccount } from '../../memory.ts';
+import { bufferUsage } from './gpu-flags.ts';
+
+/** A GPU buffer with a number, by which bind groups of it are found again. */
+export interface DeviceBuffer {
+  readonly id: number;
+  readonly gpu: GPUBuffer;
+  readonly byteLength: number;
+}
+
+/** A buffer in use. */
+export interface Allocation {
+  readonly buffer: DeviceBuffer;
+  /** Whether it holds what was in it before, and not zeros. */
+  readonly used: boolean;
+  /** Gives the buffer back. Idempotent. */
+  release(): void;
+}
+
+/** Free buffers are kept for the next of their size up to this many bytes. */
+const keptBytes = 1 << 28;
+
+/** Makes, counts, keeps and destroys the storage buffers of a device. */
+export class BufferPool {
+  readonly #device: GPUDevice;
+  readonly #account: MemoryAccount;
+  readonly #free = new Map<number, DeviceBuffer[]>();
+  #pooled = 0;
+  #count = 0;
+
+  constructor(device: GPUDevice, account: MemoryAccount) {
+    this.#device = device;
+    this.#account = account;
+  }
+
+  /** Bytes of free buffers. */
+  get pooled(): number {
+    return this.#pooled;
+  }
+
+  /** @throws OutOfMemoryError where no buffer can be as large, before anything is allocated */
+  check(byteLength: number, owner: string): void {
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.#device.limits;
+    const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+    if (byteLength > most)
+      throw new OutOfMemoryError(
+        `memory: ${owner} asked for a buffer of ${byteLength} bytes; this device's largest is ${most}`,
+      );
+  }
+
+  /** A storage buffer of `byteLength` bytes. @throws OutOfMemoryError before anything is allocated */
+  allocate(byteLength: number, owner: string): Allocation {
+    this.check(byteLength, owner);
+    const kept = this.#free.get(byteLength)?.pop();
+    if (kept) this.#pooled -= byteLength;
+    let giveBack: () => void;
+    try {
+      giveBack = this.take(byteLength, owner);
+    } catch (refusal) {
+      if (kept) this.#keep(kept);
+      throw refusal;
+    }
+    const buffer = kept ?? this.create(byteLength);
+    let released = false;
+    return {
+      buffer,
+      used: kept !== undefined,
+      release: () => {
+        if (released) return;
+        released = true;
+        giveBack();
+        this.#keep(buffer);
+      },
+    };
+  }
+
+  /** Counts bytes for `owner`; free buffers go first where the budget is short. */
+  take(byteLength: number, owner: string): () => void {
+    if (!this.#account.fits(byteLength + this.#pooled)) this.clear();
+    return this.#account.take(byteLength, owner);
+  }
+
+  /** A new buffer, uncounted. */
+  create(byteLength: number): DeviceBuffer {
+    const usage = bufferUsage.storage | bufferUsage.copySource | bufferUsage.copyDestination;
+    return { id: ++this.#count, gpu: this.#device.createBuffer({ size: byteLength, usage }), byteLength };
+  }
+
+  /** Destroys the free buffers. */
+  clear(): void {
+    for (const buffers of this.#free.values()) for (const { gpu } of buffers) gpu.destroy();
+    this.#free.clear();
+    this.#pooled = 0;
+  }
+
+  #keep(buffer: DeviceBuffer): void {
+    const { byteLength } = buffer;
+    if (this.#pooled + byteLength > keptBytes) {
+      buffer.gpu.destroy();
+      return;
+    }
+    let buffers = this.#free.get(byteLength);
+    if (!buffers) this.#free.set(byteLength, (buffers = []));
+    buffers.push(buffer);
+    this.#pooled += byteLength;
+  }
+}

@@ -1,0 +1,71 @@
+import { DeviceError } from '../../../errors.ts';
+import { sizeOf } from '../../../shape.ts';
+import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '../lowering.ts';
+import type { BufferValue, Step } from '../values.ts';
+import { registerType } from './buffer-form.ts';
+import { type Epilogue, epilogueFunction } from './epilogue.ts';
+import { type BufferOf, KernelBuilder } from './kernel-builder.ts';
+import { isPacked } from './kernel-source.ts';
+import { innermostIsFours } from './place.ts';
+
+export interface CallSpec {
+  readonly call: KernelCall;
+  /** The buffer of an input, output or scratch. */
+  valueOf(buffer: KernelBuffer): BufferValue;
+  readonly capabilities: WebGpuCapabilities;
+  /** What is stored in place of the output that takes an epilogue. */
+  readonly epilogue?: { readonly of: Epilogue; readonly target: BufferValue } | undefined;
+  readonly bufferOf: BufferOf;
+}
+
+/** The output of a call into whose stores an epilogue may go. */
+export function takesEpilogue(call: KernelCall): KernelBuffer | undefined {
+  return call.buffers.find((buffer) => 'output' in buffer && buffer.epilogue);
+}
+
+/** A kernel of an operation's own, with the declarations that its body builds on. */
+export function callStep({ call, valueOf, capabilities, epilogue, bufferOf }: CallSpec): Step {
+  const builder = new KernelBuilder(capabilities, 'e_');
+  const fused = epilogue && takesEpilogue(call);
+  for (const buffer of call.buffers) {
+    const access = 'access' in buffer ? buffer.access : 'output' in buffer ? 'write' : 'read';
+    const vector = buffer.vector ?? 1;
+    if (buffer === fused) builder.declare(`${buffer.name}_stored`, epilogue!.target, access, vector);
+    else builder.declare(buffer.name, valueOf(buffer), access, vector);
+  }
+  for (const [name, dim] of Object.entries(call.parameters)) builder.sizes.add(name, dim);
+  const wrappers = fused ? epilogueWrappers(fused.name, epilogue!, builder, bufferOf, call.body) : '';
+  const workgroups: Step['workgroups'] = (size) => {
+    const counts = call.workgroups(size);
+    if (counts.some((count) => !Number.isInteger(count) || count < 0 || count > 65_535))
+      throw new DeviceError(`${call.label}: workgroups must be whole numbers up to 65535, got [${counts.join(', ')}]`);
+    return counts;
+  };
+  return builder.build(call.label, `${wrappers}${call.body}`, workgroups, call.requires);
+}
+
+/** The `NAME_set` functions of an output, computing the epilogue of each value that goes through them. */
+function epilogueWrappers(
+  name: string,
+  { of, target }: { readonly of: Epilogue; readonly target: BufferValue },
+  builder: KernelBuilder,
+  bufferOf: BufferOf,
+  body: string,
+): string {
+  const [from, to] = [registerType[of.source.dtype], registerType[target.type.dtype]];
+  const widths = [1, 2, 4].filter((width) => new RegExp(`\\b${name}_set${width === 1 ? '' : width}\\(`).test(body));
+  if (widths.includes(1) && isPacked(target.type.dtype, builder.capabilities))
+    throw new DeviceError(`${name}_set: single values of packed f16 cannot be set`);
+  // a pair or four may reach past the last value, where there is nothing for the epilogue to read
+  const last = innermostIsFours(of.root.shape) ? undefined : builder.sizes.add('e_count', sizeOf(of.root.shape));
+  const within = (position: string) => (last ? `min(${position}, ${last} - 1u)` : position);
+  const wrappers = widths.map((width) => {
+    if (width === 1) return `fn ${name}_set(i: u32, v: ${from}) { ${name}_stored_set(i, epilogue(i, v)); }`;
+    const values = Array.from(
+      { length: width },
+      (_, lane) => `epilogue(${within(`${width}u * k + ${lane}u`)}, v[${lane}])`,
+    );
+    return `fn ${name}_set${width}(k: u32, v: vec${width}<${from}>) { ${name}_stored_set${width}(k, vec${width}<${to}>(${values.join(', ')})); }`;
+  });
+  return `${[epilogueFunction(of, from, builder, bufferOf), ...wrappers].join('\n')}\n`;
+}

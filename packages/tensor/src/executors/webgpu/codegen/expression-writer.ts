@@ -1,0 +1,129 @@
+import type { Dim } from '../../../dim.ts';
+import { DeviceError } from '../../../errors.ts';
+import type { Node } from '../../../graph/op.ts';
+import type { Tensor } from '../../../graph/tensor.ts';
+import { shapesEqual } from '../../../shape.ts';
+import type { PointwiseContext } from '../lowering.ts';
+import { Place, type PlaceText } from './place.ts';
+
+/** Where an expression gets what it does not compute. */
+export interface ExpressionSource {
+  /** An expression of the value of a tensor that has a buffer, or is in a register, at `place`; undefined: it is computed. */
+  read(tensor: Tensor, place: Place): string | undefined;
+  dim(dim: Dim): string;
+}
+
+/**
+ * Writes the WGSL statements that compute values of a graph at places, inlining whatever has no buffer. What is asked for
+ * twice at one place is computed once.
+ */
+export class ExpressionWriter implements PlaceText {
+  readonly statements: string[] = [];
+  readonly #source: ExpressionSource;
+  readonly #done = new Map<Tensor, Map<string, string>>();
+  readonly #names = new Map<string, string>();
+
+  constructor(source: ExpressionSource) {
+    this.#source = source;
+  }
+
+  dim(dim: Dim): string {
+    return this.#source.dim(dim);
+  }
+
+  let(expression: string): string {
+    return /^\w+$/.test(expression) ? expression : this.#bind(expression);
+  }
+
+  #bind(expression: string): string {
+    if (/^[a-z]\w*$/i.test(expression)) return expression;
+    let name = this.#names.get(expression);
+    if (name === undefined) {
+      name = `t${this.#names.size}`;
+      this.#names.set(expression, name);
+      this.statements.push(`let ${name} = ${expression};`);
+    }
+    return name;
+  }
+
+  /** The name of the value of `tensor` at `place`, which is a place of its shape. */
+  value(tensor: Tensor, place: Place): string {
+    let places = this.#done.get(tensor);
+    if (!places) this.#done.set(tensor, (places = new Map()));
+    let name = places.get(place.key);
+    if (name === undefined) {
+      // bound to a name even where it is a literal: WGSL refuses constant expressions that overflow or divide by 0
+      name = this.#bind(this.#source.read(tensor, place) ?? this.#compute(tensor, place));
+      places.set(place.key, name);
+    }
+    return name;
+  }
+
+  #compute(tensor: Tensor, place: Place): string {
+    const { node } = tensor;
+    const lowering = node.op.lower?.webgpu;
+    if (lowering && 'expression' in lowering) {
+      const values = node.inputs.map((input) => this.value(input, this.#broadcast(place, input)));
+      return lowering.expression(values, node.attributes, node);
+    }
+    if (lowering && 'at' in lowering) {
+      const input = node.inputs[0];
+      if (lowering.keepsOrder && input) return this.value(input, this.#reordered(node, input, place));
+      return lowering.at(this.#context(node, place), place.coordinates());
+    }
+    throw new DeviceError(`${node.op.name}: has no value by value lowering and no buffer`);
+  }
+
+  /** The place of an operand that broadcasts to the place of the result. */
+  #broadcast(place: Place, { shape }: Tensor): Place {
+    if (shapesEqual(shape, place.shape)) return place;
+    const extra = place.shape.length - shape.length;
+    return Place.at(
+      shape,
+      shape.map((size, axis) => (size === 1 ? '0u' : place.coordinate(axis + extra))),
+      this,
+    );
+  }
+
+  #context(node: Node, place: Place): PointwiseContext<unknown> {
+    return {
+      attributes: node.attributes,
+      inputs: node.inputs,
+      output: node.outputs[0]!,
+      dim: (dim) => this.dim(dim),
+      let: (expression) => this.let(expression),
+      read: (index, coordinates) => {
+        const input = node.inputs[index]!;
+        const here =
+          shapesEqual(input.shape, place.shape) && coordinates.every((c, axis) => c === place.coordinate(axis));
+        return this.value(input, here ? place : Place.at(input.shape, coordinates, this));
+      },
+    };
+  }
+
+  /** The place of the input of an operation that keeps row-major order: the same position, other coordinates. */
+  #reordered(node: Node, input: Tensor, place: Place): Place {
+    const linear = () => place.linear();
+    // from a position, coordinates are divided out directly; from coordinates, the operation knows the shorter way
+    if (place.isLinear) return new Place(place.key, input.shape, this, { linear });
+    let found: readonly string[] | undefined;
+    const coordinate = (axis: number) => {
+      found ??= this.#coordinatesRead(node, place);
+      return found[axis]!;
+    };
+    return new Place(`~${place.key}`, input.shape, this, { linear, coordinate });
+  }
+
+  #coordinatesRead(node: Node, place: Place): readonly string[] {
+    let found: readonly string[] = [];
+    const lowering = node.op.lower?.webgpu;
+    if (lowering && 'at' in lowering) {
+      const read = (_: number, coordinates: readonly string[]) => {
+        found = coordinates.map((c) => this.let(c));
+        return '';
+      };
+      lowering.at({ ...this.#context(node, place), read }, place.coordinates());
+    }
+    return found;
+  }
+}

@@ -1,0 +1,84 @@
+import type { Tensor } from '../../../graph/tensor.ts';
+import type { WebGpuCapabilities } from '../lowering.ts';
+import type { BufferValue, Step } from '../values.ts';
+import { kernelSource } from './kernel-source.ts';
+import { SizeTable } from './size-table.ts';
+
+/** The value that has `tensor` in its buffer; undefined where it is to be computed. */
+export type BufferOf = (tensor: Tensor) => BufferValue | undefined;
+
+/** `bufferOf` of a kernel that computes `tensor`, and therefore does not read it. */
+export const computing =
+  (computed: Tensor, bufferOf: BufferOf): BufferOf =>
+  (tensor) =>
+    tensor === computed ? undefined : bufferOf(tensor);
+
+interface Binding {
+  readonly name: string;
+  readonly value: BufferValue;
+  access: 'read' | 'write';
+  vector: 1 | 4;
+}
+
+/** Collects the buffers and sizes of one kernel while its text is written. */
+export class KernelBuilder {
+  readonly sizes: SizeTable;
+  readonly capabilities: WebGpuCapabilities;
+  /** Values that are read at other places than that at which the kernel writes. */
+  readonly readElsewhere: Set<BufferValue> = new Set();
+  readonly #prefix: string;
+  readonly #bindings: Binding[] = [];
+  readonly #byValue = new Map<BufferValue, Binding>();
+
+  /** @param prefix of the names that this gives, where a kernel's author chooses names too */
+  constructor(capabilities: WebGpuCapabilities, prefix = '') {
+    this.capabilities = capabilities;
+    this.#prefix = prefix;
+    this.sizes = new SizeTable(prefix);
+  }
+
+  /** The name of a buffer that is read. */
+  reads(value: BufferValue): string {
+    return this.#bind(value).name;
+  }
+  /** The name of a buffer that is written, and maybe read too: it is bound once. */
+  writes(value: BufferValue): string {
+    const binding = this.#bind(value);
+    binding.access = 'write';
+    return binding.name;
+  }
+  /** Declares a buffer as vectors of four. */
+  vectorize(value: BufferValue): void {
+    this.#bind(value).vector = 4;
+  }
+  /** Binds a buffer under a name of the caller's, beside any other binding of it. */
+  declare(name: string, value: BufferValue, access: 'read' | 'write', vector: 1 | 4): void {
+    this.#bindings.push({ name, value, access, vector });
+  }
+
+  #bind(value: BufferValue): Binding {
+    let binding = this.#byValue.get(value);
+    if (!binding) {
+      binding = { name: `${this.#prefix}b${this.#byValue.size}`, value, access: 'read', vector: 1 };
+      this.#byValue.set(value, binding);
+      this.#bindings.push(binding);
+    }
+    return binding;
+  }
+
+  build(label: string, body: string, workgroups: Step['workgroups'], requires: readonly string[] = []): Step {
+    const buffers = this.#bindings.map(({ name, value, access, vector }) => ({
+      name,
+      dtype: value.type.dtype,
+      access,
+      vector,
+    }));
+    return {
+      label,
+      source: kernelSource({ buffers, parameters: this.sizes.names, body, requires }, this.capabilities),
+      bindings: this.#bindings.map(({ value, access }) => ({ value, access })),
+      parameters: this.sizes.sizes,
+      workgroups,
+    };
+  }
+}

@@ -1,0 +1,36 @@
+import type { Dim } from '../../../dim.ts';
+
+/**
+ * The sizes that one kernel needs, as fields of its parameter block. Texts name sizes by the order of their first use, so
+ * kernels that differ in sizes alone have one text.
+ */
+export class SizeTable {
+  readonly #prefix: string;
+  readonly #names = new Map<string, string>();
+  readonly sizes: Dim[] = [];
+  readonly names: string[] = [];
+
+  /** @param prefix of names, where others choose names too */
+  constructor(prefix = '') {
+    this.#prefix = prefix;
+  }
+
+  /** A size as a `u32` expression; 0 and 1 are part of a kernel's structure. */
+  expression(dim: Dim): string {
+    if (dim === 0 || dim === 1) return `${dim}u`;
+    const key = String(dim);
+    let name = this.#names.get(key);
+    if (name === undefined) {
+      name = this.add(`${this.#prefix}n${this.sizes.length}`, dim);
+      this.#names.set(key, name);
+    }
+    return name;
+  }
+
+  /** A size under a name of its own. */
+  add(name: string, dim: Dim): string {
+    this.sizes.push(dim);
+    this.names.push(name);
+    return `params.${name}`;
+  }
+}

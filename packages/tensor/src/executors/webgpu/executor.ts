@@ -1,0 +1,145 @@
+import type { HostArray } from '../../dtype.ts';
+import { ArgumentError, DeviceError } from '../../errors.ts';
+import type { Executor, Program, Storage } from '../../executor.ts';
+import type { Graph } from '../../graph/graph.ts';
+import type { Node } from '../../graph/op.ts';
+import { MemoryAccount, type MemoryReport } from '../../memory.ts';
+import { type ConcreteType, sizeOf } from '../../shape.ts';
+import { Arena } from './arena.ts';
+import { BufferPool } from './buffers.ts';
+import { DeviceHealth } from './health.ts';
+import type { WebGpuCapabilities } from './lowering.ts';
+import { PipelineCache } from './pipelines.ts';
+import { bufferBytes } from './planning/memory-plan.ts';
+import { WebGpuProgram } from './program.ts';
+import { Readback } from './readback.ts';
+import type { DeviceServices } from './services.ts';
+import { fromDevice, toDevice, WebGpuStorage } from './storage.ts';
+
+export interface WebGpuExecutorOptions {
+  readonly device: GPUDevice;
+  readonly capabilities: WebGpuCapabilities;
+  readonly description: string;
+  /** Whether the device is this executor's to destroy, and all of its errors this executor's. */
+  readonly ownsDevice: boolean;
+  readonly memoryBudget?: number | undefined;
+  /** Whether operations share kernels. Default true; false is for comparing. */
+  readonly fuse?: boolean | undefined;
+  /** Called when the device has been let go of. */
+  onDispose?(): void;
+}
+
+/**
+ * Runs graphs on a GPU through WebGPU: compiles them into WGSL kernels, plans their memory, and replays the plans as one
+ * compute pass each.
+ */
+export class WebGpuExecutor implements Executor {
+  readonly name = 'webgpu';
+  readonly description: string;
+  readonly #options: WebGpuExecutorOptions;
+  readonly #services: DeviceServices;
+  readonly #readback: Readback;
+  #disposed = false;
+
+  constructor(options: WebGpuExecutorOptions) {
+    const { device, capabilities } = options;
+    this.description = options.description;
+    this.#options = options;
+    const health = new DeviceHealth(device, options.ownsDevice);
+    const account = new MemoryAccount(options.memoryBudget);
+    const pool = new BufferPool(device, account);
+    const arena = new Arena(pool);
+    const pipelines = new PipelineCache(device, health);
+    this.#services = { device, capabilities, health, account, pool, arena, pipelines };
+    this.#readback = new Readback(device, pool, health);
+  }
+
+  lowers(node: Node): boolean {
+    const lowering = node.op.lower?.webgpu;
+    if (!lowering) return false;
+    const { capabilities } = this.#services;
+    if ('kernels' in lowering) return lowering.supports?.(node, capabilities) ?? true;
+    return node.inputs.length < capabilities.maxStorageBuffers;
+  }
+
+  create(type: ConcreteType, owner: string, data?: HostArray): WebGpuStorage {
+    this.#services.health.assertWorks();
+    const { buffer, used, release } = this.#services.pool.allocate(bufferBytes(type.dtype, sizeOf(type.shape)), owner);
+    const storage = new WebGpuStorage(type, buffer, release);
+    if (data) this.write(storage, data);
+    else if (used) this.#submit((encoder) => encoder.clearBuffer(buffer.gpu));
+    return storage;
+  }
+
+  write(storage: Storage, data: HostArray, offset = 0): void {
+    const { device, health } = this.#services;
+    health.assertWorks();
+    const { type, buffer } = storage as WebGpuStorage;
+    const size = sizeOf(type.shape);
+    if (offset < 0 || offset + data.length > size)
+      throw new ArgumentError(`write: values ${offset} to ${offset + data.length} are outside of ${size}`);
+    if (data.length === 0) return;
+    if (type.dtype !== 'f16') {
+      device.queue.writeBuffer(buffer.gpu, 4 * offset, toDevice(type.dtype, data));
+      return;
+    }
+    const endsOdd = (offset + data.length) % 2 === 1 && offset + data.length < size;
+    if (offset % 2 === 1 || endsOdd)
+      throw new ArgumentError(
+        `write: f16 values are written in pairs, got values ${offset} to ${offset + data.length} of ${size}`,
+      );
+    device.queue.writeBuffer(buffer.gpu, 2 * offset, toDevice('f16', data));
+  }
+
+  copy(storage: Storage, owner: string): WebGpuStorage {
+    this.#services.health.assertWorks();
+    const { type, buffer } = storage as WebGpuStorage;
+    const byteLength = bufferBytes(type.dtype, sizeOf(type.shape));
+    const allocation = this.#services.pool.allocate(byteLength, owner);
+    this.#submit((encoder) => encoder.copyBufferToBuffer(buffer.gpu, 0, allocation.buffer.gpu, 0, byteLength));
+    return new WebGpuStorage(type, allocation.buffer, allocation.release);
+  }
+
+  async read(storage: Storage): Promise<HostArray> {
+    this.#services.health.assertWorks();
+    const { type, buffer, byteLength } = storage as WebGpuStorage;
+    return fromDevice(type, await this.#readback.read(buffer, byteLength));
+  }
+
+  async compile(graph: Graph, options: { readonly owner: string; readonly ownOutputs: boolean }): Promise<Program> {
+    this.#services.health.assertWorks();
+    return new WebGpuProgram(graph, { ...options, fuse: this.#options.fuse ?? true }, this.#services);
+  }
+
+  memory(): MemoryReport {
+    const { account, pool } = this.#services;
+    return account.report({ pooled: pool.pooled });
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    const { device, health, pool, arena } = this.#services;
+    health.close();
+    this.#readback.dispose();
+    arena.dispose();
+    pool.clear();
+    if (this.#options.ownsDevice) device.destroy();
+    this.#options.onDispose?.();
+  }
+
+  #submit(record: (encoder: GPUCommandEncoder) => void): void {
+    const { device } = this.#services;
+    const encoder = device.createCommandEncoder();
+    record(encoder);
+    device.queue.submit([encoder.finish()]);
+  }
+}
+
+/** Refuses a device that cannot run the executor's kernels. @throws DeviceError */
+export function assertCapable({ maxStorageBuffers, maxInvocations }: WebGpuCapabilities): void {
+  if (maxStorageBuffers < 8 || maxInvocations < 256)
+    throw new DeviceError(
+      `openWebGpu: needs 8 storage buffers and 256 invocations a kernel, the device has ${maxStorageBuffers} and ${maxInvocations}`,
+    );
+}

@@ -1,0 +1,45 @@
+import { DeviceLostError } from '../../errors.ts';
+
+/** Whether a device still works. A lost device, or an error that WebGPU reports to nobody in particular, ends its use. */
+export class DeviceHealth {
+  #failure: DeviceLostError | undefined;
+  #closed = false;
+  readonly #waiting = new Set<(failure: DeviceLostError) => void>();
+
+  /** @param ours whether uncaptured errors can only come from what this executor does */
+  constructor(device: GPUDevice, ours: boolean) {
+    void device.lost.then(({ reason, message }) =>
+      this.#fail(`the device was lost (${reason || 'unknown'}): ${message}`),
+    );
+    if (ours)
+      device.addEventListener('uncapturederror', (event) => {
+        this.#fail(`the device reported an error: ${event.error.message}`);
+      });
+  }
+
+  /** @throws DeviceLostError */
+  assertWorks(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** `work`, or the device's failure where that comes first. */
+  orFailure<T>(work: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure);
+      this.#waiting.add(reject);
+      void work.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
+  }
+
+  /** The executor is done with the device: its end is no failure any more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #fail(message: string): void {
+    if (this.#closed || this.#failure) return;
+    this.#failure = new DeviceLostError(`webgpu: ${message}`);
+    for (const reject of this.#waiting) reject(this.#failure);
+    this.#waiting.clear();
+  }
+}

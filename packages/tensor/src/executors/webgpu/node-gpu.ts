@@ -1,0 +1,45 @@
+import { DeviceError } from '../../errors.ts';
+
+/** What a plain device needs in Dawn for f16 and subgroup matrices on NVIDIA GPUs. */
+const defaultToggles = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia'];
+
+export interface NodeGpuOptions {
+  /** Dawn toggles to switch on beyond those that kernels need, for example 'skip_validation'. */
+  readonly toggles?: readonly string[] | undefined;
+  /** Path of a Vulkan loader (libvulkan.so.1), on machines where it is in none of the places that Dawn looks at. */
+  readonly vulkanLoader?: string | undefined;
+}
+
+/**
+ * WebGPU in Node, from the package `webgpu` (Dawn). The result must stay reachable as long as a device of it lives, or the
+ * process crashes; while it is, Node does not exit by itself.
+ * @throws DeviceError where the package is not installed or does not start
+ */
+export async function createNodeGpu({ toggles = [], vulkanLoader }: NodeGpuOptions): Promise<GPU> {
+  if (typeof process === 'undefined' || !process.versions?.node)
+    throw new DeviceError('openWebGpu: this environment has no navigator.gpu');
+  if (vulkanLoader) loadVulkan(vulkanLoader);
+  let create: (flags: string[]) => GPU;
+  try {
+    ({ create } = await import('webgpu'));
+  } catch (cause) {
+    throw new DeviceError(
+      'openWebGpu: in Node this needs the package webgpu: npm install webgpu (or pass your own gpu, adapter or device)',
+      { cause },
+    );
+  }
+  return create([`enable-dawn-features=${[...defaultToggles, ...toggles].join(',')}`]);
+}
+
+/** Brings a Vulkan loader into the process, so that Dawn's own dlopen finds it by its name. */
+function loadVulkan(path: string): void {
+  const [now, neverUnload] = [2, 0x1000];
+  try {
+    process.dlopen({ exports: {} }, path, now | neverUnload);
+  } catch (cause) {
+    // it is no addon, so this always throws; a library that was loaded says only that it did not register
+    const { message } = cause as Error;
+    if (!message.includes('did not self-register'))
+      throw new DeviceError(`openWebGpu: the Vulkan loader ${path} cannot be loaded: ${message}`, { cause });
+  }
+}

@@ -1,0 +1,115 @@
+import type { Dim } from '../../../dim.ts';
+import type { Node } from '../../../graph/op.ts';
+import type { Tensor } from '../../../graph/tensor.ts';
+import type { TensorType } from '../../../shape.ts';
+import { callStep, takesEpilogue } from '../codegen/call-step.ts';
+import { computing } from '../codegen/kernel-builder.ts';
+import { pointwiseKernel } from '../codegen/pointwise.ts';
+import { reductionSteps } from '../codegen/reduction.ts';
+import { scatterStep } from '../codegen/scatter.ts';
+import type { KernelBuffer, WebGpuCapabilities } from '../lowering.ts';
+import type { BufferValue, Step } from '../values.ts';
+import type { Cone } from './cones.ts';
+import type { Schedule, Unit } from './units.ts';
+
+/** What is known when the kernels of a plan are generated. */
+export interface PlanContext {
+  readonly capabilities: WebGpuCapabilities;
+  /** The most that a size can be in this plan. */
+  bound(dim: Dim): number;
+}
+
+type NodeUnit = Extract<Unit, { kind: 'reduction' | 'kernels' }>;
+
+/** The kernels of a schedule for one plan, in order. */
+export function stepsOf(schedule: Schedule, context: PlanContext): Step[] {
+  return schedule.units.flatMap((unit) => {
+    switch (unit.kind) {
+      case 'pointwise':
+        return [pointwiseKernel({ label: labelOf(unit.roots.map(({ tensor }) => tensor)), ...unit, ...context }).step];
+      case 'scatter':
+        return [scatterStep({ ...unit, ...context })];
+      default:
+        return nodeSteps(unit, schedule, context);
+    }
+  });
+}
+
+const labelOf = (roots: readonly Tensor[]) => [...new Set(roots.map(({ node }) => node.op.name))].join('+');
+
+/** The kernels of a reduction or an operation of its own, with its epilogue inside where that fits, otherwise behind. */
+function nodeSteps(unit: NodeUnit, schedule: Schedule, context: PlanContext): Step[] {
+  const { node, cone } = unit;
+  const generate = unit.kind === 'reduction' ? reductionOf : callsOf;
+  if (!cone) return generate(node, undefined, schedule.bufferOf, context)!;
+  const target = schedule.bufferOf(cone.root)!;
+  const fused = generate(node, { cone, target }, schedule.bufferOf, context);
+  if (fused?.every(({ bindings }) => bindings.length <= context.capabilities.maxStorageBuffers)) return fused;
+  const source = temporary(node.op.name, cone.source);
+  const bufferOf = (tensor: Tensor) => (tensor === cone.source ? source : schedule.bufferOf(tensor));
+  const roots = [{ tensor: cone.root, target }];
+  return [
+    ...generate(node, undefined, bufferOf, context)!,
+    pointwiseKernel({ label: labelOf([cone.root]), roots, ...context, bufferOf: computing(cone.root, bufferOf) }).step,
+  ];
+}
+
+interface Fused {
+  readonly cone: Cone;
+  readonly target: BufferValue;
+}
+
+function reductionOf(
+  node: Node,
+  fused: Fused | undefined,
+  bufferOf: Schedule['bufferOf'],
+  context: PlanContext,
+): Step[] {
+  const lowering = node.op.lower!.webgpu!;
+  if (!('reduce' in lowering)) throw new TypeError(`${node.op.name} is no reduction`);
+  return reductionSteps({
+    label: fused ? `${node.op.name}+${labelOf([fused.cone.root])}` : node.op.name,
+    input: node.inputs[0]!,
+    axes: (node.attributes as { readonly axes: readonly number[] }).axes,
+    reduce: lowering.reduce,
+    target: fused ? fused.target : bufferOf(node.outputs[0]!)!,
+    epilogue: fused?.cone,
+    bufferOf: fused ? computing(fused.cone.root, bufferOf) : bufferOf,
+    scratch: (shape, dtype) => temporary('partial', { shape, dtype }),
+    ...context,
+  });
+}
+
+/** Undefined where an epilogue is wanted and the kernels take none. */
+function callsOf(
+  node: Node,
+  fused: Fused | undefined,
+  bufferOf: Schedule['bufferOf'],
+  context: PlanContext,
+): Step[] | undefined {
+  const lowering = node.op.lower!.webgpu!;
+  if (!('kernels' in lowering)) throw new TypeError(`${node.op.name} has no kernels`);
+  const { inputs, outputs, attributes } = node;
+  const calls = lowering.kernels({ node, attributes, inputs, outputs, ...context });
+  if (fused && !calls.some(takesEpilogue)) return undefined;
+  const scratch = new Map<string, BufferValue>();
+  const valueOf = (buffer: KernelBuffer): BufferValue => {
+    if ('input' in buffer) return bufferOf(inputs[buffer.input]!)!;
+    if ('output' in buffer) return bufferOf(outputs[buffer.output]!)!;
+    let value = scratch.get(buffer.scratch);
+    if (!value) scratch.set(buffer.scratch, (value = temporary(`${node.op.name} ${buffer.scratch}`, buffer.type)));
+    return value;
+  };
+  return calls.map((call) => {
+    const inside = fused && takesEpilogue(call) ? fused : undefined;
+    return callStep({
+      call: inside ? { ...call, label: `${call.label}+${labelOf([inside.cone.root])}` } : call,
+      valueOf,
+      capabilities: context.capabilities,
+      epilogue: inside && { of: inside.cone, target: inside.target },
+      bufferOf: inside ? computing(inside.cone.root, bufferOf) : bufferOf,
+    });
+  });
+}
+
+const temporary = (name: string, type: TensorType): BufferValue => ({ kind: 'temporary', name, type });

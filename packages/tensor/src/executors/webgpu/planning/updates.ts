@@ -1,0 +1,119 @@
+import type { Dim } from '../../../dim.ts';
+import type { Graph } from '../../../graph/graph.ts';
+import type { Tensor } from '../../../graph/tensor.ts';
+import type { Update } from '../../../graph/variable.ts';
+import { shapesEqual } from '../../../shape.ts';
+import type { BufferOf } from '../codegen/kernel-builder.ts';
+import { pointwiseKernel } from '../codegen/pointwise.ts';
+import type { WebGpuCapabilities } from '../lowering.ts';
+import type { BufferValue } from '../values.ts';
+import type { Fusion } from './fusion.ts';
+import type { Unit } from './units.ts';
+
+export interface UpdateContext {
+  readonly graph: Graph;
+  readonly fusion: Fusion;
+  readonly bufferOf: BufferOf;
+  readonly capabilities: WebGpuCapabilities;
+  bound(dim: Dim): number;
+}
+
+/**
+ * The units that change variables, to run after all others. A read sees the value from before the run: whatever an update
+ * reads of an updated variable must either be the variable's own place in the same kernel, or be in another buffer by then.
+ *
+ * Optimizer steps are the first case: the new parameter and its moments are computed in one kernel, in place.
+ */
+export function planUpdates(context: UpdateContext): { readonly before: Unit[]; readonly units: Unit[] } {
+  const { graph, fusion } = context;
+  const updated = new Set<Tensor>(graph.updates.map(({ variable }) => variable));
+  const inPlace = groupsInPlace(context, updated);
+  for (const update of graph.updates) {
+    const { value, rows } = update;
+    if (inPlace.has(update) || !fusion.isForUpdates(value)) continue;
+    // the rows of a scatter are computed as they are written, unless that reads what is being updated
+    if (!rows || [...fusion.leavesOf(value)].some((leaf) => updated.has(leaf))) fusion.store(value);
+  }
+  const before: Unit[] = [];
+  const units: Unit[] = [];
+  for (const update of graph.updates) {
+    const { variable, value, rows } = update;
+    const target = context.bufferOf(variable)!;
+    const group = inPlace.get(update);
+    if (group) {
+      if (group[0] !== update) continue;
+      const roots = group.map((u) => ({ tensor: u.value, target: context.bufferOf(u.variable)! }));
+      units.push({ kind: 'pointwise', roots, bufferOf: context.bufferOf });
+      continue;
+    }
+    const bufferOf = withSnapshots(rows ? [value, rows] : [value], updated, context, before);
+    if (rows) units.push({ kind: 'scatter', value, rows, target, bufferOf });
+    else units.push({ kind: 'pointwise', roots: [{ tensor: value, target }], bufferOf });
+  }
+  return { before, units };
+}
+
+/** Copies, ahead of all updates, those of `tensors` that are themselves variables about to change. */
+function withSnapshots(
+  tensors: readonly Tensor[],
+  updated: ReadonlySet<Tensor>,
+  { fusion, bufferOf }: UpdateContext,
+  before: Unit[],
+): BufferOf {
+  const snapshots = new Map<Tensor, BufferValue>();
+  for (const tensor of tensors) {
+    const base = fusion.flow.base(tensor);
+    if (!updated.has(base)) continue;
+    const target: BufferValue = { kind: 'temporary', name: 'snapshot', type: base };
+    before.push({ kind: 'pointwise', roots: [{ tensor: base, target }], bufferOf });
+    snapshots.set(base, target);
+  }
+  return snapshots.size === 0 ? bufferOf : (tensor) => snapshots.get(fusion.flow.base(tensor)) ?? bufferOf(tensor);
+}
+
+/** Updates whose values one kernel can compute and write over the variables, by each update of the group. */
+function groupsInPlace(context: UpdateContext, updated: ReadonlySet<Tensor>): Map<Update, readonly Update[]> {
+  const { graph, fusion } = context;
+  const inPlace = new Map<Update, readonly Update[]>();
+  const once = graph.updates.filter((u) =>
+    graph.updates.every((other) => other === u || other.variable !== u.variable),
+  );
+  const candidates = once.filter(({ value, rows }) => !rows && fusion.isForUpdates(value));
+  for (const group of groupsOf(candidates, fusion)) {
+    const whole = fits(group, context, updated);
+    for (const update of group) {
+      if (whole) inPlace.set(update, group);
+      else if (group.length > 1 && fits([update], context, updated)) inPlace.set(update, [update]);
+    }
+  }
+  return inPlace;
+}
+
+/** Updates of one shape that read a tensor in common. */
+function groupsOf(updates: readonly Update[], fusion: Fusion): Update[][] {
+  const groups: { readonly members: Update[]; readonly reads: Set<Tensor> }[] = [];
+  for (const update of updates) {
+    const reads = new Set([...fusion.leavesOf(update.value)].filter(({ shape }) => shape.some((dim) => dim !== 1)));
+    const joined = groups.filter(
+      ({ members, reads: theirs }) =>
+        shapesEqual(members[0]!.value.shape, update.value.shape) && [...reads].some((leaf) => theirs.has(leaf)),
+    );
+    for (const group of joined) groups.splice(groups.indexOf(group), 1);
+    groups.push({
+      members: [...joined.flatMap(({ members }) => members), update],
+      reads: new Set([...reads, ...joined.flatMap((group) => [...group.reads])]),
+    });
+  }
+  return groups.map(({ members }) => members);
+}
+
+function fits(group: readonly Update[], context: UpdateContext, updated: ReadonlySet<Tensor>): boolean {
+  const { bufferOf, capabilities, bound } = context;
+  const roots = group.map(({ value, variable }) => ({ tensor: value, target: bufferOf(variable)! }));
+  const { step, readElsewhere } = pointwiseKernel({ label: 'update', roots, bufferOf, capabilities, bound });
+  if (step.bindings.length > capabilities.maxStorageBuffers) return false;
+  return step.bindings.every(({ value, access }) => {
+    if (value.kind !== 'variable' || !updated.has(value.tensor)) return true;
+    return access === 'write' && !readElsewhere.has(value);
+  });
+}

@@ -1,0 +1,17 @@
+import type { MemoryAccount } from '../../memory.ts';
+import type { Arena } from './arena.ts';
+import type { BufferPool } from './buffers.ts';
+import type { DeviceHealth } from './health.ts';
+import type { WebGpuCapabilities } from './lowering.ts';
+import type { PipelineCache } from './pipelines.ts';
+
+/** What the programs of one device share. */
+export interface DeviceServices {
+  readonly device: GPUDevice;
+  readonly capabilities: WebGpuCapabilities;
+  readonly health: DeviceHealth;
+  readonly account: MemoryAccount;
+  readonly pool: BufferPool;
+  readonly arena: Arena;
+  readonly pipelines: PipelineCache;
+}

@@ -1,0 +1,25 @@
+import type { Dim } from '../../dim.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import type { TensorType } from '../../shape.ts';
+
+/** A value of a program that has a buffer of its own. */
+export type BufferValue = {
+  readonly type: TensorType;
+} & (
+  | { readonly kind: 'input'; readonly index: number }
+  | { readonly kind: 'constant' | 'variable'; readonly tensor: Tensor }
+  | { readonly kind: 'temporary'; readonly name: string }
+  | { readonly kind: 'output'; readonly index: number }
+);
+
+/** One dispatch of a plan, with everything that is the same in every run. */
+export interface Step {
+  readonly label: string;
+  /** The whole WGSL text; its entry point is `main`. */
+  readonly source: string;
+  /** In the order of their bindings. A buffer that is written may be read too. */
+  readonly bindings: readonly { readonly value: BufferValue; readonly access: 'read' | 'write' }[];
+  /** Values of the parameter block. */
+  readonly parameters: readonly Dim[];
+  workgroups(size: (dim: Dim) => number): readonly [number, number, number];
+}

@@ -1,0 +1,52 @@
+import { Device } from './device.ts';
+import { describeInfo, type GpuOptions, gpuOf, requestAdapter, requestDevice } from './executors/webgpu/adapters.ts';
+import { capabilitiesOf } from './executors/webgpu/capabilities.ts';
+import { assertCapable, WebGpuExecutor } from './executors/webgpu/executor.ts';
+
+export { type AdapterDescription, describeAdapters, type GpuOptions } from './executors/webgpu/adapters.ts';
+
+export interface WebGpuOptions extends GpuOptions {
+  readonly adapter?: GPUAdapter | undefined;
+  /** A device of the caller's own: it is used as it is, and never destroyed. */
+  readonly device?: GPUDevice | undefined;
+  readonly powerPreference?: 'high-performance' | 'low-power' | undefined;
+  /** The most bytes that the device may hold in buffers. */
+  readonly memoryBudget?: number | undefined;
+  /** Whether operations share kernels (default true). False is for comparing results and kernel counts. */
+  readonly fuse?: boolean | undefined;
+}
+
+/**
+ * Opens a GPU through WebGPU: in browsers `navigator.gpu`, in Node the package `webgpu`, or what the caller passes. Owned by
+ * the caller, whose `dispose()` also lets Node exit.
+ * @throws DeviceError where there is no adapter, or no `webgpu` package in Node
+ */
+export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
+  const { memoryBudget, fuse } = options;
+  if (options.device) {
+    const { device } = options;
+    const capabilities = capabilitiesOf(device, globalThis.navigator?.gpu?.wgslLanguageFeatures);
+    assertCapable(capabilities);
+    const description = device.adapterInfo ? describeInfo(device.adapterInfo) : 'a device of the caller';
+    return new Device(new WebGpuExecutor({ device, capabilities, description, ownsDevice: false, memoryBudget, fuse }));
+  }
+  // an adapter keeps its GPU object reachable only as far as it was passed with it; ours is held until the device is disposed of
+  let gpu = options.adapter ? options.gpu : await gpuOf(options);
+  const adapter = options.adapter ?? (await requestAdapter(gpu!, options));
+  const device = await requestDevice(adapter);
+  const capabilities = capabilitiesOf(device, (gpu ?? globalThis.navigator?.gpu)?.wgslLanguageFeatures);
+  assertCapable(capabilities);
+  return new Device(
+    new WebGpuExecutor({
+      device,
+      capabilities,
+      description: describeInfo(adapter.info),
+      ownsDevice: true,
+      memoryBudget,
+      fuse,
+      onDispose: () => {
+        gpu = undefined;
+      },
+    }),
+  );
+}
