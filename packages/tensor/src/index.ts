@@ -44,17 +44,56 @@ export { Tensor } from './graph/tensor.ts';
 export { Update, Variable } from './graph/variable.ts';
 export type { HostData, NestedNumbers, TensorOptions } from './host-data.ts';
 export type { MemoryReport } from './memory.ts';
+export { gelu, relu, softplus } from './ops/activation.ts';
+export { flip, repeat, roll, split, squeeze, stack, tile, unsqueeze } from './ops/arrange.ts';
+export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/bitwise.ts';
 export { cast } from './ops/cast.ts';
 export { concat } from './ops/concat.ts';
+export { eye, linspace, oneHot, tril, triu } from './ops/construction.ts';
 export { arange, full, sizeScalar } from './ops/creation.ts';
-export * from './ops/elementwise.ts';
+export {
+  abs,
+  add,
+  and,
+  cos,
+  div,
+  equal,
+  exp,
+  floor,
+  greater,
+  greaterEqual,
+  less,
+  lessEqual,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  not,
+  type Operand,
+  or,
+  pow,
+  rsqrt,
+  sigmoid,
+  sign,
+  sin,
+  sqrt,
+  sub,
+  tanh,
+  where,
+} from './ops/elementwise.ts';
+export { erf } from './ops/erf.ts';
+export { expm1, log1p } from './ops/exponential.ts';
 export { embedding, scatterAdd, take } from './ops/gather.ts';
 export { identity, stopGradient } from './ops/identity.ts';
+export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './ops/indexing.ts';
 export { matmul } from './ops/matmul.ts';
 export { expand, flatten, pad, permute, reshape, slice, transpose } from './ops/movement.ts';
 export { crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
-export { argmax, max, mean, min, sum } from './ops/reduce.ts';
+export { argmax, argmin, max, mean, min, prod, sum } from './ops/reduce.ts';
+export { clip, round } from './ops/rounding.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
+export { all, any, logSumExp, variance } from './ops/statistics.ts';
 export { threefry2x32, uniformFromBits } from './random-bits.ts';
 export { broadcastShapes, type ConcreteType, formatShape, type Shape, shapesEqual, type TensorType } from './shape.ts';
 export { mapTree } from './tree.ts';

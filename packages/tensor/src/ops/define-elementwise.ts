@@ -9,12 +9,14 @@ import { broadcastShapes } from '../shape.ts';
 export type None = Readonly<Record<never, never>>;
 export const none: None = Object.freeze({});
 
-type Numbers = 'float' | 'signed' | 'number' | 'bool' | 'any';
+type Numbers = 'float' | 'signed' | 'number' | 'bool' | 'u32' | 'integer' | 'any';
 const accepts: Readonly<Record<Numbers, (dtype: DType) => boolean>> = {
   float: isFloat,
   signed: (dtype) => isFloat(dtype) || dtype === 'i32',
   number: (dtype) => dtype !== 'bool',
   bool: (dtype) => dtype === 'bool',
+  u32: (dtype) => dtype === 'u32',
+  integer: (dtype) => dtype === 'i32' || dtype === 'u32',
   any: () => true,
 };
 

@@ -16,7 +16,7 @@ export type Operand = Tensor | number;
 const define = (row: Elementwise): Op<None> => defineElementwise(row, (x, like) => sumTo(x, like.shape));
 
 /** Brings operands to tensors of one dtype. */
-function together(name: string, operands: readonly Operand[]): readonly Tensor[] {
+export function together(name: string, operands: readonly Operand[]): readonly Tensor[] {
   const tensors = operands.filter((x): x is Tensor => typeof x !== 'number');
   const first = tensors[0];
   if (!first) throw new ArgumentError(`${name}: one operand must be a tensor`);

@@ -24,28 +24,11 @@ const reshapeOp: Op<ToShape> = defineOp({
   lower: {
     reference: { run: ({ inputs: [x] }) => [x!.data] },
     onnx: {
-      emit(builder, [x], { inputs, attributes: { shape } }) {
-        const fixed = openShape(inputs[0]!.shape, shape);
-        if (fixed) return builder.op('Reshape', [x!, builder.constant('i64', [fixed.length], fixed)]);
-        return builder.op('Reshape', [x!, builder.sizes(shape)], { attributes: { allowzero: 1 } });
-      },
+      emit: (builder, [x], { attributes: { shape } }) => builder.reshape(x!, shape),
     },
     webgpu: { at: (context, coordinates) => context.read(0, regroup(context, coordinates)), keepsOrder: true },
   },
 });
-
-/**
- * The target of a reshape as ONNX writes it without computing sizes in each run: 0 for a size that the same axis had
- * before, -1 for one size that follows from the others. Undefined where that does not say it.
- */
-function openShape(from: Shape, to: Shape): readonly number[] | undefined {
-  if (to.some((dim) => dim === 0)) return undefined;
-  const fixed = to.map((dim, axis) => {
-    if (typeof dim === 'number') return dim;
-    return axis < from.length && dimsEqual(dim, from[axis]!) ? 0 : -1;
-  });
-  return fixed.filter((dim) => dim === -1).length > 1 || (fixed.includes(-1) && fixed.includes(0)) ? undefined : fixed;
-}
 
 /** Coordinates before a reshape. Axes that both shapes share in front stay; the others go through their common position. */
 function regroup(
@@ -177,7 +160,13 @@ const expandOp: Op<ToShape> = defineOp({
         return [gatherStrided(x!.data, out!.shape, [...new Array<number>(extra).fill(0), ...strides], 0)];
       },
     },
-    onnx: { emit: (builder, [x], { attributes: { shape } }) => builder.op('Expand', [x!, builder.sizes(shape)]) },
+    onnx: {
+      emit(builder, [x], { outputs: [out], attributes: { shape } }) {
+        // the runtime leaves an axis of 1 as it is where it is to become one of 0
+        const from = shape.includes(0) ? builder.constant(out!.dtype, [], [0]) : x!;
+        return builder.op('Expand', [from, builder.sizes(shape)]);
+      },
+    },
     webgpu: {
       at: ({ inputs: [x], output, read }, coordinates) => {
         const extra = output.shape.length - x!.shape.length;

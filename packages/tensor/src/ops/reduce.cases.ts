@@ -1,6 +1,6 @@
 import { type Case, exactly, floats, halves, integers } from '../../../../test-support/cases.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { argmax, max, mean, min, sum } from './reduce.ts';
+import { argmax, argmin, max, mean, min, prod, sum } from './reduce.ts';
 
 type Reduce = (x: Tensor, axes?: number | readonly number[], options?: { readonly keepDims?: boolean }) => Tensor;
 
@@ -47,5 +47,31 @@ export const reduceCases: readonly Case[] = [
     f: (x) => argmax(x, 1),
   },
   { name: 'argmax f16', inputs: [halves([9])], f: (x) => argmax(x, 0) },
+  ...reduction('prod', prod),
+  { name: 'prod i32', inputs: [integers([3, 4], -5, 5)], f: (x) => prod(x, 0) },
+  { name: 'prod u32', inputs: [integers([3, 4], 1, 9, 'u32')], f: (x) => prod(x, 1) },
+  {
+    name: 'prod with zeros',
+    inputs: [exactly('f32', [3, 3], [2, 0, -3, 0, 5, 0, 1.5, -2, 4])],
+    f: (x) => prod(x, 1),
+  },
+  { name: 'prod over an empty axis', inputs: [floats([2, 0])], f: (x) => prod(x, 1), gradient: false },
+  { name: 'min over an empty axis', inputs: [floats([2, 0])], f: (x) => min(x, 1), gradient: false },
+  {
+    name: 'min of ties shares its gradient',
+    inputs: [exactly('f32', [2, 3], [1, 5, 1, 2, 0, 0])],
+    f: (x) => min(x, 1),
+    gradient: false,
+  },
+  { name: 'argmin', inputs: [floats([3, 5])], f: (x) => argmin(x, -1) },
+  {
+    name: 'argmin takes the first of equals',
+    inputs: [exactly('f32', [2, 4], [7, 1, 1, 9, 3, 3, 3, 3])],
+    f: (x) => argmin(x, 1),
+  },
+  { name: 'argmin u32', inputs: [exactly('u32', [3], [4e9, 7, 3e9])], f: (x) => argmin(x, 0) },
+  { name: 'argmax u32', inputs: [exactly('u32', [3], [7, 4e9, 3e9])], f: (x) => argmax(x, 0) },
+  { name: 'argmin f16', inputs: [halves([9])], f: (x) => argmin(x, 0) },
+  { name: 'argmin i32', inputs: [integers([2, 5], -9, 9)], f: (x) => argmin(x, 1) },
   { name: 'argmax i32', inputs: [integers([2, 5], -9, 9)], f: (x) => argmax(x, 1) },
 ];

@@ -7,7 +7,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, normalizeAxes, normalizeAxis, type Shape, sizeOf, stridesOf, type TensorType } from '../shape.ts';
 import { cast } from './cast.ts';
 import { arange, sizeScalar } from './creation.ts';
-import { sub, where } from './elementwise.ts';
+import { where } from './elementwise.ts';
 import { reshape } from './movement.ts';
 
 export interface ReduceAttributes {
@@ -20,10 +20,10 @@ interface ReduceOptions {
   readonly keepDims?: boolean;
 }
 
-const reducedShape = (shape: Shape, { axes, keepDims }: ReduceAttributes): Shape =>
+export const reducedShape = (shape: Shape, { axes, keepDims }: ReduceAttributes): Shape =>
   keepDims ? shape.map((dim, i) => (axes.includes(i) ? 1 : dim)) : shape.filter((_, i) => !axes.includes(i));
 
-function defineReduction(row: {
+export function defineReduction(row: {
   readonly name: string;
   readonly identity: (dtype: TensorType['dtype']) => number;
   combine(a: number, b: number): number;
@@ -101,11 +101,44 @@ const maxOp: Op<ReduceAttributes> = defineReduction({
   combine: Math.max,
   onnx: 'ReduceMax',
   webgpu: { identity: 'lowest', combine: (a, b) => `max(${a}, ${b})` },
-  // values that share the maximum share its gradient
-  gradient({ inputs: [x], outputs: [y], outputGradients: [g], attributes }) {
-    const hit = cast(x!.equal(restore(y!, x!.shape, attributes)), x!.dtype);
-    const count = sum(hit, attributes.axes, { keepDims: true });
-    return [hit.mul(restore(g!, x!.shape, attributes).div(count))];
+  gradient: extremumGradient,
+});
+
+const minOp: Op<ReduceAttributes> = defineReduction({
+  name: 'min',
+  identity: (dtype) => (dtype === 'u32' ? 2 ** 32 - 1 : dtype === 'i32' ? 2 ** 31 - 1 : Infinity),
+  combine: Math.min,
+  onnx: 'ReduceMin',
+  webgpu: { identity: 'highest', combine: (a, b) => `min(${a}, ${b})` },
+  gradient: extremumGradient,
+});
+
+/** Values that share the maximum share its gradient. */
+function extremumGradient({
+  inputs: [x],
+  outputs: [y],
+  outputGradients: [g],
+  attributes,
+}: GradientContext<ReduceAttributes>): readonly Tensor[] {
+  const hit = cast(x!.equal(restore(y!, x!.shape, attributes)), x!.dtype);
+  const count = sum(hit, attributes.axes, { keepDims: true });
+  return [hit.mul(restore(g!, x!.shape, attributes).div(count))];
+}
+
+const prodOp: Op<ReduceAttributes> = defineReduction({
+  name: 'prod',
+  identity: () => 1,
+  combine: (a, b) => a * b,
+  onnx: 'ReduceProd',
+  webgpu: { identity: '1', combine: (a, b) => `${a} * ${b}` },
+  // the product of the others: by division where nothing is 0, and of what is not 0 by the one value that is
+  gradient({ inputs: [x], outputGradients: [g], attributes }) {
+    const isZero = x!.equal(0);
+    const filled = where(isZero, 1, x!);
+    const zeros = sum(cast(isZero, x!.dtype), attributes.axes, { keepDims: true });
+    const rest = prod(filled, attributes.axes, { keepDims: true });
+    const others = where(isZero, where(zeros.equal(1), rest, 0), where(zeros.equal(0), rest.div(filled), 0));
+    return [others.mul(restore(g!, x!.shape, attributes))];
   },
 });
 
@@ -131,13 +164,12 @@ export function max(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
 
 /** Smallest value over `axes` (all where none are named). */
 export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return reverseOrder(max(reverseOrder(x), axes, options));
+  return reduce(minOp, x, axes, options);
 }
 
-/** The largest value for the smallest and so on; twice, it is nothing. Integers have no `-x` for every `x`. */
-function reverseOrder(x: Tensor): Tensor {
-  if (x.dtype === 'i32') return sub(-1, x);
-  return x.dtype === 'u32' ? sub(2 ** 32 - 1, x) : x.neg();
+/** Product over `axes` (all where none are named). */
+export function prod(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return reduce(prodOp, x, axes, options);
 }
 
 /** Arithmetic mean over `axes` (all where none are named). */
@@ -154,28 +186,43 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   return axes.length === 0 ? x : reshape(sum(x, axes), shape);
 }
 
-const argmaxOp: Op<{ readonly axis: number }> = defineOp({
-  name: 'argmax',
-  shape: ([x], { axis }) => [{ shape: x!.shape.filter((_, i) => i !== axis), dtype: 'i32' }],
-  gradient: () => [undefined],
-  decompose([x], { axis }) {
-    const size: Dim = x!.shape[axis]!;
-    const index = reshape(
-      arange(x!.device, size),
-      x!.shape.map((_, i) => (i === axis ? size : 1)),
-    );
-    const hit = x!.equal(max(x!, axis, { keepDims: true }));
-    return [min(where(hit, index, sizeScalar(x!.device, size, 'i32')), axis)];
-  },
-  lower: {
-    onnx: {
-      emit: (builder, [x], { attributes: { axis } }) =>
-        builder.cast(builder.op('ArgMax', [x!], { attributes: { axis, keepdims: 0 } }), 'i32'),
+function defineArgument(name: string, extremum: typeof max, onnx: string): Op<{ readonly axis: number }> {
+  return defineOp({
+    name,
+    shape([x], { axis }) {
+      if (x!.dtype === 'bool') throw new DTypeError(`${name}: takes numbers, got bool; cast it`);
+      return [{ shape: x!.shape.filter((_, i) => i !== axis), dtype: 'i32' }];
     },
-  },
-});
+    gradient: () => [undefined],
+    decompose([x], { axis }) {
+      const size: Dim = x!.shape[axis]!;
+      const index = reshape(
+        arange(x!.device, size),
+        x!.shape.map((_, i) => (i === axis ? size : 1)),
+      );
+      const hit = x!.equal(extremum(x!, axis, { keepDims: true }));
+      return [min(where(hit, index, sizeScalar(x!.device, size, 'i32')), axis)];
+    },
+    lower: {
+      onnx: {
+        // the runtime has no kernel for u32
+        supports: ({ inputs: [x] }) => x!.dtype !== 'u32',
+        emit: (builder, [x], { attributes: { axis } }) =>
+          builder.cast(builder.op(onnx, [x!], { attributes: { axis, keepdims: 0 } }), 'i32'),
+      },
+    },
+  });
+}
+
+const argmaxOp: Op<{ readonly axis: number }> = defineArgument('argmax', max, 'ArgMax');
+const argminOp: Op<{ readonly axis: number }> = defineArgument('argmin', min, 'ArgMin');
 
 /** Index (i32) of the first largest value along `axis`. */
 export function argmax(x: Tensor, axis: number): Tensor {
   return recordOne(argmaxOp, [x], { axis: normalizeAxis('argmax', axis, x.rank) });
+}
+
+/** Index (i32) of the first smallest value along `axis`. */
+export function argmin(x: Tensor, axis: number): Tensor {
+  return recordOne(argminOp, [x], { axis: normalizeAxis('argmin', axis, x.rank) });
 }
