@@ -2,7 +2,7 @@ import { Tensor } from './graph/tensor.ts';
 import { Update } from './graph/variable.ts';
 
 /** Whether a value is an array or a plain object, through which trees are walked. */
-function isBranch(value: unknown): value is readonly unknown[] | Readonly<Record<string, unknown>> {
+export function isBranch(value: unknown): value is readonly unknown[] | Readonly<Record<string, unknown>> {
   if (Array.isArray(value)) return true;
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }

@@ -3,9 +3,10 @@ import type { SymbolValues } from '../dim.ts';
 import { ArgumentError, DisposedError } from '../errors.ts';
 import { Tensor } from '../graph/tensor.ts';
 import type { Update } from '../graph/variable.ts';
-import { formatShape, type TensorType } from '../shape.ts';
-import { leavesOf, mapTree, visitTogether } from '../tree.ts';
+import type { TensorType } from '../shape.ts';
+import { isBranch, leavesOf, mapTree, visitTogether } from '../tree.ts';
 import { type Fed, type InputSpec, isInputSpec, typeOfSpec } from './input-spec.ts';
+import { signatureOf } from './signature.ts';
 import { Trace } from './trace.ts';
 
 /** Arguments of a compiled function: wherever the function takes a tensor, a tensor or host values. */
@@ -103,10 +104,10 @@ export function compile<A extends readonly unknown[], R>(
     return last;
   };
   const bySignature = (args: readonly unknown[]): Trace => {
-    const signature = signatureOf(args);
+    const device = options.device ?? deviceOf(args, name);
+    const signature = signatureOf(name, args, device);
     last = traces.get(signature);
     if (!last) {
-      const device = options.device ?? deviceOf(args, name);
       last = newTrace(device, args, isTensorLeaf, (leaf) => leaf as Tensor);
       traces.set(signature, last);
     }
@@ -117,8 +118,8 @@ export function compile<A extends readonly unknown[], R>(
     if (disposed) throw new DisposedError(`${name}: the compiled function was disposed of`);
     const trace = options.inputs ? described(args) : bySignature(args);
     const fed = options.inputs
-      ? fedBySpec(options.inputs as readonly unknown[], args)
-      : await realized(leavesOf(args).filter(isTensorLeaf) as Tensor[]);
+      ? fedBySpec(name, options.inputs as readonly unknown[], args)
+      : (leavesOf(args).filter(isTensorLeaf) as Tensor[]);
     return (await trace.run(fed, symbols)) as Results<R>;
   };
 
@@ -150,23 +151,24 @@ function deviceOf(args: readonly unknown[], name: string): Device {
   throw new ArgumentError(`${name}: no argument is a tensor; name the device in options.device`);
 }
 
-function signatureOf(args: readonly unknown[]): string {
-  const parts: string[] = [];
-  mapTree(args, (leaf, path) => {
-    parts.push(`${path}:${leaf instanceof Tensor ? `${leaf.dtype}${formatShape(leaf.shape)}` : JSON.stringify(leaf)}`);
-  });
-  return parts.join(' ');
-}
-
-/** Arguments of a plain call may be lazy: they are computed first. */
-async function realized(tensors: readonly Tensor[]): Promise<readonly Tensor[]> {
-  await tensors[0]?.device.realize(tensors);
-  return tensors;
-}
-
-/** What stands in `args` where the specs have their leaves. */
-function fedBySpec(specs: readonly unknown[], args: readonly unknown[]): Fed[] {
+/** What stands in `args` where the specs have their leaves. @throws ArgumentError where anything else differs from the specs */
+function fedBySpec(name: string, specs: readonly unknown[], args: readonly unknown[]): Fed[] {
+  if (args.length > specs.length)
+    throw new ArgumentError(
+      `${name}: takes ${specs.length} arguments, as options.inputs describes them, got ${args.length}`,
+    );
   const fed: Fed[] = [];
-  visitTogether(specs, args, isInputSpec, (_, value) => fed.push(value as Fed));
+  visitTogether(
+    specs,
+    args,
+    (leaf) => isInputSpec(leaf) || !isBranch(leaf),
+    (spec, value) => {
+      if (isInputSpec(spec)) fed.push(value as Fed);
+      else if (!Object.is(spec, value))
+        throw new ArgumentError(
+          `${name}: options.inputs has fixed an argument to ${String(spec)}, got ${String(value)}`,
+        );
+    },
+  );
   return fed;
 }

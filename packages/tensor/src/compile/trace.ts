@@ -1,7 +1,7 @@
 import type { Device } from '../device.ts';
 import type { SymbolValues } from '../dim.ts';
 import type { HostArray } from '../dtype.ts';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, DisposedError } from '../errors.ts';
 import type { Program, Storage } from '../executor.ts';
 import { buildGraph } from '../graph/build.ts';
 import type { Graph } from '../graph/graph.ts';
@@ -50,23 +50,23 @@ export class Trace {
 
   run(fed: readonly Fed[], symbols: SymbolValues): Promise<unknown> {
     const sizes: Record<string, number> = { ...symbols };
-    const inputs = this.#ports.map((port, i) => port.accept(fed[i]!, sizes));
+    const inputs = this.#ports.map((port, i) => this.#own(port, port.accept(fed[i]!, sizes)));
     this.#checkBounds(sizes);
+    // what is lazy is computed before the run, which takes its place in the order of calls at once
+    const lazy = inputs.filter((input): input is Tensor => input instanceof Tensor && !input.storage);
+    const computed = lazy.length > 0 ? this.#device.realize(lazy) : undefined;
+    computed?.catch(() => {}); // the run rejects with it
     return this.#device.enqueue(() => {
-      this.#assertUsable();
       const program = this.#program;
-      if (program) return this.#execute(program, inputs, sizes);
-      return this.#compile().then((compiled) => this.#execute(compiled, inputs, sizes));
+      if (program && !computed) return this.#execute(program, inputs, sizes);
+      return this.#ready(computed).then((compiled) => this.#execute(compiled, inputs, sizes));
     });
   }
 
   /** Compiles, and does what the first run of these sizes would have to wait for. */
   async prepare(symbols: SymbolValues): Promise<void> {
     this.#checkBounds(symbols);
-    await this.#device.enqueue(async () => {
-      this.#assertUsable();
-      await (this.#program ?? (await this.#compile())).prepare(symbols);
-    });
+    await this.#device.enqueue(async () => (await this.#ready()).prepare(symbols));
   }
 
   get program(): Program | undefined {
@@ -80,20 +80,54 @@ export class Trace {
     this.#program = undefined;
   }
 
-  async #compile(): Promise<Program> {
-    this.#program = await this.#device.executor.compile(this.#graph, { owner: this.#owner, ownOutputs: false });
-    return this.#program;
+  /** The program, compiled where it is not yet, once `before` is done. */
+  async #ready(before?: Promise<unknown>): Promise<Program> {
+    await before;
+    this.#assertUsable();
+    if (this.#program) return this.#program;
+    const program = await this.#device.executor.compile(this.#graph, { owner: this.#owner, ownOutputs: false });
+    if (this.#disposed) program.dispose();
+    this.#assertUsable();
+    this.#program = program;
+    return program;
+  }
+
+  #own(port: InputPort, input: HostArray | Tensor): HostArray | Tensor {
+    if (input instanceof Tensor && input.device !== this.#device)
+      throw new ArgumentError(
+        `${port.path} must be on the function's device, got ${input.device.name} and ${this.#device.name}`,
+      );
+    return input;
   }
 
   #execute(program: Program, inputs: readonly (HostArray | Tensor)[], sizes: SymbolValues): unknown {
+    this.#assertUsable();
+    const copies: Storage[] = [];
     const given = inputs.map((input) => {
       if (!(input instanceof Tensor)) return input;
       input.assertUsable(this.#owner);
-      return input.storage!;
+      if (!this.#outputs.includes(input)) return input.storage!;
+      // the run overwrites its own outputs: one that is fed back is read from a copy
+      copies.push(this.#device.executor.copy(input.storage!, this.#owner));
+      return copies.at(-1)!;
     });
     this.#expire();
+    if (copies.length > 0) return this.#runOnCopies(program, given, sizes, copies);
     const storages = program.run(given, sizes);
     return storages instanceof Promise ? storages.then((list) => this.#wrap(list)) : this.#wrap(storages);
+  }
+
+  async #runOnCopies(
+    program: Program,
+    inputs: readonly (HostArray | Storage)[],
+    sizes: SymbolValues,
+    copies: readonly Storage[],
+  ): Promise<unknown> {
+    try {
+      return this.#wrap(await program.run(inputs, sizes));
+    } finally {
+      for (const copy of copies) copy.dispose();
+    }
   }
 
   /** The function's result with tensors over the program's outputs, and undefined where updates were. */
@@ -123,7 +157,7 @@ export class Trace {
   }
 
   #assertUsable(): void {
-    if (this.#disposed) throw new ArgumentError(`${this.#owner}: the compiled function was disposed of`);
+    if (this.#disposed) throw new DisposedError(`${this.#owner}: the compiled function was disposed of`);
     for (const leaf of this.#graph.constants) leaf.assertUsable(this.#owner);
     for (const variable of this.#graph.variables) variable.assertUsable(this.#owner);
   }

@@ -1,5 +1,5 @@
 import { type DimSymbol, SymbolicDim, symbolsOf } from '../dim.ts';
-import { DeviceError } from '../errors.ts';
+import { ArgumentError, DeviceError } from '../errors.ts';
 import type { Executor } from '../executor.ts';
 import { plainKey } from '../plain-key.ts';
 import type { Graph } from './graph.ts';
@@ -32,6 +32,7 @@ export interface BuiltGraph {
  * they are fixed in the program.
  */
 export function buildGraph(executor: Executor, recording: Recording, leaves: 'inputs' | 'constants'): BuiltGraph {
+  checkUpdates(recording.updates);
   const rewriter = new Rewriter(executor, recording.inputs, leaves);
   const outputs = recording.outputs.map((tensor) => rewriter.rewrite(tensor));
   const updates = recording.updates.map(
@@ -53,6 +54,17 @@ export function buildGraph(executor: Executor, recording: Recording, leaves: 'in
     key: [...rewriter.keys, `out ${outputs.map(id).join()}`, ...effects].join('\n'),
     leaves: rewriter.leaves,
   };
+}
+
+/** Rows of a variable may be written by several updates; a whole value only by one. */
+function checkUpdates(updates: readonly Update[]): void {
+  const seen = new Map<Variable, Update>();
+  for (const update of updates) {
+    const before = seen.get(update.variable);
+    if (before && !(before.rows && update.rows))
+      throw new ArgumentError(`assign: variable '${update.variable.name}' is assigned and changed again in one run`);
+    seen.set(update.variable, update);
+  }
 }
 
 /** The named dimensions of inputs, results and attributes (a lowering may use sizes that no result shows). */

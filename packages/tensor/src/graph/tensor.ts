@@ -83,8 +83,15 @@ export class Tensor implements TensorType, Disposable {
     this.dispose();
   }
 
-  /** Makes this handle a leaf that holds `storage`; a borrowed one belongs to somebody else. For devices. */
+  /**
+   * Makes this handle a leaf that holds `storage`; a borrowed one belongs to somebody else. Where it was computed or disposed
+   * of in the meantime, its own storage is freed. For devices.
+   */
   hold(storage: Storage, borrowed = false): void {
+    if (this.#storage || this.#unusable) {
+      if (!borrowed) storage.dispose();
+      return;
+    }
     this.#storage = storage;
     this.#borrowed = borrowed;
     if (this.#node.inputs.length > 0)
