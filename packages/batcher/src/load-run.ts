@@ -22,21 +22,31 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadReport> {
   const { requests, arrivals, send, clock = () => performance.now() } = options;
   const signal = options.signal ?? new AbortController().signal;
   const recorder = new LoadRecorder(options.serviceLevel);
+  // A signal for each request, for thousands of listeners on one are taken for a leak.
+  const underWay = new Set<AbortController>();
+  const abortAll = () => {
+    for (const controller of underWay) controller.abort(signal.reason);
+  };
 
   const one = async (request: LoadRequest): Promise<void> => {
     const { id } = request;
+    const controller = new AbortController();
+    underWay.add(controller);
     recorder.sent(id, request.promptTokens, clock());
     try {
-      for await (const tokens of send(request, signal)) {
+      for await (const tokens of send(request, controller.signal)) {
         recorder.tokens(id, Array.isArray(tokens) ? tokens.length : 1, clock());
       }
       recorder.completed(id, clock());
     } catch {
       // Counted, not thrown: how many fail is one of the things that a load measures.
       recorder.failed(id, clock());
+    } finally {
+      underWay.delete(controller);
     }
   };
 
+  signal.addEventListener('abort', abortAll);
   if (arrivals.kind === 'closed') {
     const left = requests[Symbol.iterator]();
     const caller = async () => {
@@ -48,14 +58,15 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadReport> {
     await Promise.all(Array.from({ length: arrivals.concurrency }, caller));
   } else {
     const start = clock();
-    const underWay: Promise<void>[] = [];
+    const sent: Promise<void>[] = [];
     for (const request of requests) {
       await until(start + request.atMs, clock, signal);
       if (signal.aborted) break;
-      underWay.push(one(request));
+      sent.push(one(request));
     }
-    await Promise.all(underWay);
+    await Promise.all(sent);
   }
+  signal.removeEventListener('abort', abortAll);
   return recorder.report();
 }
 

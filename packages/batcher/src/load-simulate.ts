@@ -19,6 +19,8 @@ export interface SimulateOptions {
   /** The scheduler's `maxTokens` for a request, which it cannot know to stop sooner. Default its `newTokens`. */
   readonly maxTokens?: number;
   readonly serviceLevel?: ServiceLevel;
+  /** Ends the simulation at this time; what has not ended by then counts for nothing. Default when all has ended. */
+  readonly untilMs?: number;
   /** Told after every step of the tokens that it gave to whom, at which time. */
   readonly onToken?: (request: LoadRequest, at: number) => void;
 }
@@ -30,7 +32,7 @@ export interface SimulateOptions {
  * @throws BatcherError ERR_CAPACITY if the scheduler leaves requests lying with nothing more to come
  */
 export function simulate(options: SimulateOptions): LoadReport {
-  const { requests, arrivals, costMs, onToken } = options;
+  const { requests, arrivals, costMs, onToken, untilMs = Number.POSITIVE_INFINITY } = options;
   const recorder = new LoadRecorder(options.serviceLevel);
   const generated = new Map<string, number>();
   let now = 0;
@@ -58,7 +60,7 @@ export function simulate(options: SimulateOptions): LoadReport {
     return count < request.load.newTokens ? { tokens: [0] } : { tokens: [0], finish: 'stop' };
   };
 
-  while (next < requests.length || !scheduler.idle) {
+  while ((next < requests.length || !scheduler.idle) && now < untilMs) {
     if (scheduler.idle) now = Math.max(now, dueAt());
     while (dueAt() <= now) send();
     const plan = scheduler.step();
