@@ -17,7 +17,7 @@ export const attentionOnnx: OnnxLowering<DenseAttributes> = {
     const sizes = sizesOf(node.inputs);
     const { B, L, S, H, K, D } = sizes;
     const flat = (input: number, length: typeof L, width: number) => {
-      const rows = builder.op('Reshape', [inputs[input]!, builder.sizes([B, length, width])]);
+      const rows = builder.reshape(inputs[input]!, [B, length, width]);
       return node.inputs[input]!.dtype === 'f32' ? rows : builder.cast(rows, 'f32');
     };
     const added = addedScores(builder, inputs, node.attributes, sizes, node.inputs);
@@ -26,7 +26,7 @@ export const attentionOnnx: OnnxLowering<DenseAttributes> = {
       [flat(0, L, H * D), flat(1, S, K * D), flat(2, S, K * D), ...(added ? [added.scores] : [])],
       { attributes: { scale: { float: node.attributes.scale }, q_num_heads: H, kv_num_heads: K } },
     );
-    const shaped = builder.op('Reshape', [out, builder.sizes([B, L, H, D])]);
+    const shaped = builder.reshape(out, [B, L, H, D]);
     const zeroed = added?.any ? builder.op('Where', [added.any, shaped, builder.constant('f32', [], [0])]) : shaped;
     return node.outputs[0]!.dtype === 'f32' ? zeroed : builder.cast(zeroed, node.outputs[0]!.dtype);
   },

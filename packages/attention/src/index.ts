@@ -1,10 +1,12 @@
 export { attention, attentionWithLse } from './attention.ts';
 export type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
 export type { AttentionSpec } from './attention-spec.ts';
-export { flash } from './flash.ts';
+export { type FirstSupportedOptions, firstSupported } from './first-supported.ts';
+export { decode, flash, paged } from './flash.ts';
 export type { KvView } from './kv-view.ts';
 export { mergeAttention } from './merge-attention.ts';
 export { naive } from './naive.ts';
+export { prefillDecode } from './prefill-decode.ts';
 export { rotary } from './rotary.ts';
 export { type RotaryFrequencies, rotaryFrequencies } from './rotary-frequencies.ts';
 export type {

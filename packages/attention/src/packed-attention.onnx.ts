@@ -37,7 +37,7 @@ export const packedOnnx: OnnxLowering<PackedAttributes> = {
     const packed = gatherRows(builder, padded, layout.placeOf, H * D);
     // rows that belong to nothing took the place of another
     const zeroed = builder.op('Mul', [packed, layout.belongs]);
-    const result = builder.op('Reshape', [zeroed, builder.sizes(shape)]);
+    const result = builder.reshape(zeroed, shape);
     return dtype === 'f32' ? result : builder.cast(result, dtype);
   },
 };
@@ -151,7 +151,7 @@ function maskOf(
 
 /** Rows of x, taken as `[rows, width]`, at `indices`: `[...indices, width]`. */
 function gatherRows(builder: OnnxBuilder, x: string, indices: string, width: number): string {
-  const rows = builder.op('Reshape', [x, builder.constant('i64', [2], [-1, width])]);
+  const rows = builder.reshape(x, [-1, width]);
   return builder.op('Gather', [rows, indices], { attributes: { axis: 0 } });
 }
 

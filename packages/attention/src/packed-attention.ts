@@ -27,6 +27,8 @@ export interface PackedAttributes {
   readonly window?: number;
   readonly softcap?: number;
   readonly cache?: { readonly blockSize: number; readonly maxLength: Dim };
+  /** How a GPU's workgroups are laid out: tiles of neighbouring rows, each row with its keys split, or what fits the sizes. */
+  readonly layout: 'auto' | 'tiles' | 'rows';
 }
 
 export const packedAttentionOp: Op<PackedAttributes> = defineOp({
@@ -75,6 +77,7 @@ export function packedArguments(
   v: Tensor,
   kv: KvView | undefined,
   { segments, positions, scale, window, softcap }: AttendSpec,
+  layout: PackedAttributes['layout'] = 'auto',
 ): { inputs: readonly Tensor[]; attributes: PackedAttributes } {
   const dim = q.shape.at(-1);
   const attributes: PackedAttributes = {
@@ -82,13 +85,21 @@ export function packedArguments(
     ...(window === undefined ? {} : { window }),
     ...(softcap === undefined ? {} : { softcap }),
     ...(kv ? { cache: { blockSize: kv.blockSize, maxLength: kv.maxLength } } : {}),
+    layout,
   };
   const own = [q, k, v, segments, positions];
   return { inputs: kv ? [...own, kv.keys, kv.values, kv.blockTable, kv.lengths] : own, attributes };
 }
 
 /** Records a packed attention as one operation. */
-export function packedAttention(q: Tensor, k: Tensor, v: Tensor, kv: KvView | undefined, spec: AttendSpec): Tensor {
-  const { inputs, attributes } = packedArguments(q, k, v, kv, spec);
+export function packedAttention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  kv: KvView | undefined,
+  spec: AttendSpec,
+  layout: PackedAttributes['layout'],
+): Tensor {
+  const { inputs, attributes } = packedArguments(q, k, v, kv, spec, layout);
   return recordOne(packedAttentionOp, inputs, attributes);
 }

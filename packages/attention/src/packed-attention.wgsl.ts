@@ -15,7 +15,8 @@ export const packedWebGpu: WebGpuLowering<PackedAttributes> = {
     const { inputs, attributes, bound } = context;
     const rows = bound(inputs[0]!.shape[0]!);
     // about one row of each sequence: decoding
-    const few = attributes.cache && rows <= Math.max(fewRows, bound(inputs[8]!.shape[0]!));
-    return few ? packedDecode(context) : [packedPrefill(context)];
+    const few = attributes.cache !== undefined && rows <= Math.max(fewRows, bound(inputs[8]!.shape[0]!));
+    const byRow = attributes.layout === 'auto' ? few : attributes.layout === 'rows' && attributes.cache !== undefined;
+    return byRow ? packedDecode(context) : [packedPrefill(context)];
   },
 };

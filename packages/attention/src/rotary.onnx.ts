@@ -18,8 +18,8 @@ export const rotaryOnnx: OnnxLowering<RotaryAttributes> = {
     const rows = shape.length === 3 ? [1, shape[0]!] : shape.slice(0, 2);
     const last = builder.op('Sub', [builder.cast(builder.sizes([table[0]]), 'i32'), builder.constant('i32', [1], [1])]);
     const clamped = builder.op('Max', [builder.op('Min', [positions!, last]), builder.constant('i32', [1], [0])]);
-    const ids = builder.op('Reshape', [builder.cast(clamped, 'i64'), builder.sizes(rows)]);
-    const flat = builder.op('Reshape', [x!, builder.sizes([...rows, heads * dim])]);
+    const ids = builder.reshape(builder.cast(clamped, 'i64'), rows);
+    const flat = builder.reshape(x!, [...rows, heads * dim]);
     const turned = builder.op('RotaryEmbedding', [flat, ids, cos!, inverse ? builder.op('Neg', [sin!]) : sin!], {
       domain: 'com.microsoft',
       attributes: {
@@ -28,6 +28,6 @@ export const rotaryOnnx: OnnxLowering<RotaryAttributes> = {
         rotary_embedding_dim: 2 * table[1] === dim ? 0 : 2 * table[1],
       },
     });
-    return builder.op('Reshape', [turned, builder.sizes(shape)]);
+    return builder.reshape(turned, shape);
   },
 };

@@ -1,0 +1,1 @@
+export { type KernelContractCase, type KernelContractOptions, kernelContract } from './kernel-contract.ts';
