@@ -10,6 +10,8 @@ export interface WebGpuOptions extends GpuOptions {
   /** A device of the caller's own: it is used as it is, and never destroyed. */
   readonly device?: GPUDevice | undefined;
   readonly powerPreference?: 'high-performance' | 'low-power' | undefined;
+  /** Whether an adapter will do that only emulates a GPU (default true). */
+  readonly allowFallbackAdapter?: boolean | undefined;
   /** The most bytes that the device may hold in buffers. */
   readonly memoryBudget?: number | undefined;
   /** Whether operations share kernels (default true). False is for comparing results and kernel counts. */

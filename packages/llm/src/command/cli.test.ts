@@ -88,114 +88,113 @@ describe('the heddle command on a real model', () => {
     if (!existsSync(model)) context.skip(sharedMissing(path));
   });
   let folder: string;
-    beforeAll(() => {
-      folder = mkdtempSync(join(tmpdir(), 'heddle-'));
-    });
-    afterAll(() => rmSync(folder, { recursive: true }));
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'heddle-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
 
-    const damaged = (name: string, change: (copy: string) => void): string => {
-      const copy = join(folder, name);
-      cpSync(model, copy, { recursive: true });
-      change(copy);
-      return copy;
-    };
+  const damaged = (name: string, change: (copy: string) => void): string => {
+    const copy = join(folder, name);
+    cpSync(model, copy, { recursive: true });
+    change(copy);
+    return copy;
+  };
 
-    test(
-      'writes the text that transformers writes, as one JSON object',
-      async () => {
-        const golden = JSON.parse(readFileSync(join(model, 'golden-greedy.json'), 'utf8')) as Record<
-          string,
-          { prompt: number[]; tokens: number[] }
-        >;
-        const { prompt, tokens } = golden['Once upon a time']!;
-        const line = [
+  test(
+    'writes the text that transformers writes, as one JSON object',
+    async () => {
+      const golden = JSON.parse(readFileSync(join(model, 'golden-greedy.json'), 'utf8')) as Record<
+        string,
+        { prompt: number[]; tokens: number[] }
+      >;
+      const { prompt, tokens } = golden['Once upon a time']!;
+      const line = [
+        'generate',
+        '--model',
+        model,
+        '--prompt',
+        'Once upon a time',
+        '--max-tokens',
+        '100',
+        '--temperature',
+        '0',
+        '--json',
+        '--device',
+        'onnx',
+      ];
+      const { code, out, err } = await heddle(line);
+      expect({ code, err }).toEqual({ code: 0, err: '' });
+      const report = JSON.parse(out) as Record<string, unknown>;
+      expect(report).toMatchObject({ prompt_tokens: prompt, tokens: tokens.slice(0, 100), finish_reason: 'length' });
+      expect(report['text']).toMatch(/^, there was a little girl named Lily\. She loved to play/);
+      expect(report['timings']).toMatchObject({
+        load_ms: expect.any(Number),
+        decode_tokens_per_s: expect.any(Number),
+      });
+    },
+    seconds,
+  );
+
+  test(
+    'works without a tokenizer',
+    async () => {
+      const bare = damaged('no-tokenizer', (copy) => rmSync(join(copy, 'tokenizer.json')));
+      const line = ['generate', '--model', bare, '--max-tokens', '3', '--device', 'reference'];
+      const { out } = await heddle([...line, '--prompt-tokens', '1,403,407,261,378', '--json']);
+      expect(JSON.parse(out)).toMatchObject({ tokens: [432, 383, 286], text: null });
+      await fails([...line, '--prompt', 'Once'], 1, /no tokenizer\.json: give the prompt as --prompt-tokens/);
+    },
+    seconds,
+  );
+
+  test(
+    'files that are damaged, and a prompt longer than the context',
+    async () => {
+      const cut = damaged('cut', (copy) => truncateSync(join(copy, 'model.safetensors'), 300_000));
+      await fails(['generate', '--model', cut, '--device', 'reference'], 1, /safetensors/);
+      const unknown = damaged('unknown', (copy) =>
+        writeFileSync(join(copy, 'config.json'), '{"architectures":["MambaForCausalLM"]}'),
+      );
+      await fails(
+        ['generate', '--model', unknown, '--device', 'reference'],
+        1,
+        /unknown architecture: expected one of LlamaForCausalLM, got MambaForCausalLM/,
+      );
+      const long = Array.from({ length: 600 }, () => 5).join(',');
+      await fails(
+        ['generate', '--model', model, '--prompt-tokens', long, '--device', 'reference'],
+        1,
+        /prompt has 600 tokens.*context of 512/,
+      );
+    },
+    seconds,
+  );
+
+  test(
+    'Ctrl-C stops the generation and prints what there is',
+    async () => {
+      let sent = false;
+      const { code, out } = await heddle(
+        [
           'generate',
           '--model',
           model,
           '--prompt',
-          'Once upon a time',
+          'Once',
           '--max-tokens',
-          '100',
-          '--temperature',
-          '0',
-          '--json',
+          '400',
+          '--ignore-eos',
           '--device',
-          'onnx',
-        ];
-        const { code, out, err } = await heddle(line);
-        expect({ code, err }).toEqual({ code: 0, err: '' });
-        const report = JSON.parse(out) as Record<string, unknown>;
-        expect(report).toMatchObject({ prompt_tokens: prompt, tokens: tokens.slice(0, 100), finish_reason: 'length' });
-        expect(report['text']).toMatch(/^, there was a little girl named Lily\. She loved to play/);
-        expect(report['timings']).toMatchObject({
-          load_ms: expect.any(Number),
-          decode_tokens_per_s: expect.any(Number),
-        });
-      },
-      seconds,
-    );
-
-    test(
-      'works without a tokenizer',
-      async () => {
-        const bare = damaged('no-tokenizer', (copy) => rmSync(join(copy, 'tokenizer.json')));
-        const line = ['generate', '--model', bare, '--max-tokens', '3', '--device', 'reference'];
-        const { out } = await heddle([...line, '--prompt-tokens', '1,403,407,261,378', '--json']);
-        expect(JSON.parse(out)).toMatchObject({ tokens: [432, 383, 286], text: null });
-        await fails([...line, '--prompt', 'Once'], 1, /no tokenizer\.json: give the prompt as --prompt-tokens/);
-      },
-      seconds,
-    );
-
-    test(
-      'files that are damaged, and a prompt longer than the context',
-      async () => {
-        const cut = damaged('cut', (copy) => truncateSync(join(copy, 'model.safetensors'), 300_000));
-        await fails(['generate', '--model', cut, '--device', 'reference'], 1, /safetensors/);
-        const unknown = damaged('unknown', (copy) =>
-          writeFileSync(join(copy, 'config.json'), '{"architectures":["MambaForCausalLM"]}'),
-        );
-        await fails(
-          ['generate', '--model', unknown, '--device', 'reference'],
-          1,
-          /unknown architecture: expected one of LlamaForCausalLM, got MambaForCausalLM/,
-        );
-        const long = Array.from({ length: 600 }, () => 5).join(',');
-        await fails(
-          ['generate', '--model', model, '--prompt-tokens', long, '--device', 'reference'],
-          1,
-          /prompt has 600 tokens.*context of 512/,
-        );
-      },
-      seconds,
-    );
-
-    test(
-      'Ctrl-C stops the generation and prints what there is',
-      async () => {
-        let sent = false;
-        const { code, out } = await heddle(
-          [
-            'generate',
-            '--model',
-            model,
-            '--prompt',
-            'Once',
-            '--max-tokens',
-            '400',
-            '--ignore-eos',
-            '--device',
-            'reference',
-          ],
-          (kill) => {
-            if (!sent) kill('SIGINT');
-            sent = true;
-          },
-        );
-        expect(code).toBe(130);
-        expect(out.length).toBeGreaterThan(4);
-      },
-      seconds,
-    );
-  },
-);
+          'reference',
+        ],
+        (kill) => {
+          if (!sent) kill('SIGINT');
+          sent = true;
+        },
+      );
+      expect(code).toBe(130);
+      expect(out.length).toBeGreaterThan(4);
+    },
+    seconds,
+  );
+});

@@ -2,6 +2,7 @@ import { cpus, totalmem } from 'node:os';
 import { isHeddleError } from '@heddle/tensor';
 import { openOnnx } from '@heddle/tensor/onnx';
 import { describeAdapters } from '@heddle/tensor/webgpu';
+import { gpuEnvironment } from './gpu-environment.ts';
 
 /** One device as `heddle devices` lists it. */
 interface DeviceEntry {
@@ -23,7 +24,7 @@ export async function devices({ json }: { readonly json: boolean }): Promise<num
 
 async function webgpuEntries(): Promise<DeviceEntry[]> {
   try {
-    const adapters = await describeAdapters();
+    const adapters = await describeAdapters(gpuEnvironment());
     if (adapters.length > 0)
       return adapters.map(({ description, isFallbackAdapter, features, limits }) => ({
         device: 'webgpu',

@@ -3,13 +3,14 @@ import { openEngine } from '../engine/default-engine.ts';
 import { type LoadedModel, loadModel } from '../load-model.ts';
 import { openDevice } from '../open-device.ts';
 import { type Sampler, sampler } from '../sampler.ts';
+import { gpuEnvironment } from './gpu-environment.ts';
 import type { GenerateCommand } from './options.ts';
 import { Output } from './output.ts';
 
 /** `heddle generate`: loads a model and streams what it writes. */
 export async function generate(command: GenerateCommand, signal: AbortSignal): Promise<number> {
   const started = performance.now();
-  const device = await openDevice(command.device);
+  const device = await openDevice(command.device, { webgpu: gpuEnvironment() });
   try {
     signal.throwIfAborted();
     const model = await loadModel(command.model, { device, dtype: command.dtype });

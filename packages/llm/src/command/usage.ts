@@ -22,5 +22,6 @@ generate
   --json                  one JSON object instead of the text
 
 Ctrl-C stops a generation and prints what there is.
+Environment: VULKAN_LOADER (path of libvulkan.so.1), DAWN_TOGGLES (switches of Dawn, separated by commas).
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.
 `;

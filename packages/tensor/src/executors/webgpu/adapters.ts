@@ -14,12 +14,19 @@ export async function gpuOf(options: GpuOptions): Promise<GPU> {
 
 export interface AdapterOptions {
   readonly powerPreference?: 'high-performance' | 'low-power' | undefined;
+  /** Whether an adapter will do that only emulates a GPU (default true). */
+  readonly allowFallbackAdapter?: boolean | undefined;
 }
 
 /** @throws DeviceError where there is none */
-export async function requestAdapter(gpu: GPU, { powerPreference }: AdapterOptions): Promise<GPUAdapter> {
+export async function requestAdapter(
+  gpu: GPU,
+  { powerPreference, allowFallbackAdapter = true }: AdapterOptions,
+): Promise<GPUAdapter> {
   const adapter = await gpu.requestAdapter(powerPreference ? { powerPreference } : {});
   if (!adapter) throw new DeviceError('openWebGpu: no WebGPU adapter: the machine has no GPU that a driver serves');
+  if (!allowFallbackAdapter && adapter.info.isFallbackAdapter)
+    throw new DeviceError(`openWebGpu: the adapter only emulates a GPU: ${describeInfo(adapter.info)}`);
   return adapter;
 }
 
