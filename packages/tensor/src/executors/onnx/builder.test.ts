@@ -84,6 +84,36 @@ describe('the ONNX graph builder', () => {
     expect(builder.sizes([T])).toBe('size.T');
   });
 
+  test('a reshape of a reshape starts from what was there first', () => {
+    const builder = new GraphBuilder();
+    const last = builder.reshape(builder.reshape(builder.op('Neg', ['x']), [T, 2, 2]), [T, 4]);
+    builder.prune([last]);
+    const [neg, reshape] = builder.nodes;
+    expect(builder.nodes.map(({ type }) => type)).toEqual(['Neg', 'Reshape']);
+    expect(reshape!.inputs[0]).toBe(neg!.outputs[0]);
+    expect(evaluate(builder, reshape!.inputs[1]!, {})).toEqual([-1, 4]);
+    expect(builder.sizeInputs.size).toBe(0);
+  });
+
+  test('a reshape with several named sizes, or none of a value, computes its sizes', () => {
+    const builder = new GraphBuilder();
+    builder.reshape('x', [T, S, 2]);
+    expect(builder.nodes.at(-1)).toMatchObject({ type: 'Reshape', attributes: { allowzero: 1 } });
+    expect(evaluate(builder, builder.nodes.at(-1)!.inputs[1]!, { T: 3, S: 5 })).toEqual([3, 5, 2]);
+    builder.reshape('x', [0, 3]);
+    expect(evaluate(builder, builder.nodes.at(-1)!.inputs[1]!, {})).toEqual([0, 3]);
+  });
+
+  test('nodes, constants and sizes that lead nowhere are dropped', () => {
+    const builder = new GraphBuilder();
+    const used = builder.op('Add', ['x', builder.constant('f32', [], [1])]);
+    builder.op('Reshape', [used, builder.sizes([T, 4])]);
+    builder.prune([used]);
+    expect(builder.nodes.map(({ type }) => type)).toEqual(['Add']);
+    expect(builder.initializers).toHaveLength(1);
+    expect(builder.sizeInputs.size).toBe(0);
+  });
+
   test('declared shapes name what is known only in a run', () => {
     expect(declaredShape([T, 3, addDims(T, 1)])).toEqual(['T', 3, 'T+1']);
   });

@@ -1,18 +1,21 @@
 import type { Dim, DimSymbol, SymbolicDim } from '../../dim.ts';
 import { hostArray } from '../../dtype.ts';
 import { f32ToF16 } from '../../float16.ts';
+import type { Shape } from '../../shape.ts';
 import type { OnnxBuilder, OnnxOptions, OnnxType } from './lowering.ts';
 import { elementTypes, type OnnxInitializer, type OnnxNode } from './model.ts';
 
 /** Collects the nodes and constants of one model. */
 export class GraphBuilder implements OnnxBuilder {
-  readonly nodes: OnnxNode[] = [];
-  readonly initializers: OnnxInitializer[] = [];
+  nodes: OnnxNode[] = [];
+  initializers: OnnxInitializer[] = [];
   /** Named dimensions that are computed with, by the name of the int64 `[1]` input that gives the size. */
   readonly sizeInputs: Map<string, string> = new Map();
   readonly #constants = new Map<string, string>();
   readonly #casts = new Map<string, string>();
   readonly #sizes = new Map<string, string>();
+  /** What a reshaped value was before, however many times it was reshaped. */
+  readonly #unshaped = new Map<string, string>();
   #values = 0;
   #scope = 'graph';
 
@@ -56,6 +59,35 @@ export class GraphBuilder implements OnnxBuilder {
     return remember(this.#casts, `${value} ${to}`, () =>
       this.op('Cast', [value], { attributes: { to: elementTypes[to] } }),
     );
+  }
+
+  reshape(value: string, shape: Shape): string {
+    const source = this.#unshaped.get(value) ?? value;
+    const open = shape.filter((dim) => typeof dim !== 'number' || dim === -1);
+    const fixed = open.length <= 1 && !shape.includes(0);
+    const target = fixed
+      ? this.constant(
+          'i64',
+          [shape.length],
+          shape.map((dim) => (typeof dim === 'number' ? dim : -1)),
+        )
+      : this.sizes(shape);
+    const reshaped = this.op('Reshape', [source, target], { attributes: { allowzero: fixed ? 0 : 1 } });
+    this.#unshaped.set(reshaped, source);
+    return reshaped;
+  }
+
+  /** Drops the nodes that none of `outputs` depends on. */
+  prune(outputs: readonly string[]): void {
+    const needed = new Set(outputs);
+    const kept = this.nodes.reverse().filter((node) => {
+      if (!node.outputs.some((output) => needed.has(output))) return false;
+      for (const input of node.inputs) needed.add(input);
+      return true;
+    });
+    this.nodes = kept.reverse();
+    for (const [symbol, input] of this.sizeInputs) if (!needed.has(input)) this.sizeInputs.delete(symbol);
+    this.initializers = this.initializers.filter(({ name }) => needed.has(name));
   }
 
   /** A size that depends on named dimensions, as int64 `[1]`. */

@@ -87,6 +87,7 @@ export function convertGraph(graph: Graph, options: { readonly bakeFrozen: boole
     results.set(tensor, { name, type: tensor.dtype, shape: declaredShape(tensor.shape) });
   }
 
+  builder.prune([...results.values()].map(({ name }) => name));
   const sizeFeeds = [...builder.sizeInputs].map(([symbol, name]) => ({ symbol, name }));
   const fed = feeds.map(({ name, tensor }) => ({ name, type: tensor.dtype, shape: declaredShape(tensor.shape) }));
   const sizes = sizeFeeds.map(({ name }): OnnxValue => ({ name, type: 'i64', shape: [1] }));

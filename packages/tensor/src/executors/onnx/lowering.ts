@@ -1,6 +1,7 @@
 import type { Dim } from '../../dim.ts';
 import type { DType } from '../../dtype.ts';
 import type { Node } from '../../graph/op.ts';
+import type { Shape } from '../../shape.ts';
 
 /** Element types inside an ONNX graph: those of tensors, and the int64 of shapes and indices. */
 export type OnnxType = DType | 'i64';
@@ -25,6 +26,8 @@ export interface OnnxBuilder {
   /** An int64 vector of sizes, computed from the run's named dimensions where they are symbolic. */
   sizes(dims: readonly Dim[]): string;
   cast(value: string, to: OnnxType): string;
+  /** The same values, row-major, in another shape (one size may be -1 and follows); of a reshape of a reshape one is left. */
+  reshape(value: string, shape: Shape): string;
 }
 
 /** How the ONNX executor computes an operation: by nodes of the runtime. */
