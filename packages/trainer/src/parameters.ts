@@ -1,12 +1,12 @@
 import { isFloat, Variable } from '@heddle/tensor';
 import { TrainingError } from './errors.ts';
 
-/** The weights of a model by name. */
-export type ModelParameters = Readonly<Record<string, Variable>> | ReadonlyMap<string, Variable>;
+/** The weights of a model: by name, or a list of variables that have names of their own. */
+export type ModelParameters = Readonly<Record<string, Variable>> | ReadonlyMap<string, Variable> | readonly Variable[];
 
 /** A weight that is trained. */
 export interface TrainedParameter {
-  /** Its key among the model's parameters. */
+  /** Its key among the model's parameters, or the variable's own name where they are a list. */
   readonly name: string;
   readonly value: Variable;
 }
@@ -17,10 +17,8 @@ export interface TrainedParameter {
  * @throws TrainingError `ERR_PARAMETER` naming the parameter and what is wrong with it
  */
 export function trainedParameters(parameters: ModelParameters): readonly TrainedParameter[] {
-  const entries: Iterable<readonly [string, unknown]> =
-    parameters instanceof Map ? parameters.entries() : Object.entries(parameters);
   const found = new Map<Variable, TrainedParameter>();
-  for (const [name, value] of entries) {
+  for (const [name, value] of named(parameters)) {
     const wrong = (what: string) => new TrainingError('ERR_PARAMETER', `train: parameter '${name}' ${what}`);
     if (!(value instanceof Variable)) throw wrong(`must be a Variable, got ${describe(value)}`);
     value.assertUsable(`train: parameter '${name}'`);
@@ -33,6 +31,12 @@ export function trainedParameters(parameters: ModelParameters): readonly Trained
   }
   if (found.size === 0) throw new TrainingError('ERR_PARAMETER', 'train: the model has no parameters');
   return [...found.values()];
+}
+
+function named(parameters: ModelParameters): Iterable<readonly [string, unknown]> {
+  if (parameters instanceof Map) return parameters;
+  if (!Array.isArray(parameters)) return Object.entries(parameters);
+  return parameters.map((value: unknown, i) => [value instanceof Variable ? value.name : `[${i}]`, value]);
 }
 
 function describe(value: unknown): string {

@@ -185,6 +185,19 @@ describe('train', () => {
     const [plain] = await collect(train({ ...options(), model: model(), data: [batch] }));
     expect(tied!.gradientNorm).toBe(plain!.gradientNorm);
   });
+
+  test('takes parameters as a list, by the names of the variables', async () => {
+    const names: string[] = [];
+    const decays = ({ name }: { readonly name: string }) => names.push(name) > 0;
+    const listed = { parameters: [w, device.variable([1], { name: 'spare' })], forward: model().forward };
+    await collect(
+      train({ ...options(), model: listed, optimizer: adamw({ learningRate: 0.1, decays }), data: [batch] }),
+    );
+    expect(names).toEqual(['variable', 'spare']);
+    expect(() => train({ ...options(), model: { ...listed, parameters: [w, 3 as never] } })).toThrow(
+      /parameter '\[1\]' must be a Variable, got number/,
+    );
+  });
 });
 
 describe('train ends early', () => {

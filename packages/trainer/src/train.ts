@@ -1,11 +1,11 @@
 import { ArgumentError } from '@heddle/tensor';
-import { type Batch, type TracedBatch, valueCount } from './batch.ts';
+import { type Batch, type BatchFor, type TracedBatch, valueCount } from './batch.ts';
 import { closed, iteratorOf, unlessAborted } from './batches.ts';
 import { TrainingError } from './errors.ts';
 import { trainedParameters } from './parameters.ts';
 import { createTrainStep, type StepResult, type TrainStepOptions } from './train-step.ts';
 
-export interface TrainOptions<B extends Batch, Output> extends TrainStepOptions<TracedBatch<B>, Output> {
+export interface TrainOptions<B extends BatchFor<B>, Output> extends TrainStepOptions<TracedBatch<B>, Output> {
   /** Batches, one a step, read as steps need them. See `repeat` for going over them again. */
   readonly data: Iterable<B> | AsyncIterable<B>;
   /** How many steps; where it is not named, as many as there are batches. */
@@ -49,7 +49,7 @@ export interface StepReport extends StepResult {
  * @throws TrainingError `ERR_PARAMETER`, ArgumentError, at the call; while iterating TrainingError `ERR_EMPTY_DATA`,
  *   `ERR_DATA_ENDED`, `ERR_NON_FINITE` (with its step), ShapeError for a loss that is no scalar, OutOfMemoryError
  */
-export function train<B extends Batch, Output>(options: TrainOptions<B, Output>): AsyncGenerator<StepReport, void> {
+export function train<B extends BatchFor<B>, Output>(options: TrainOptions<B, Output>): AsyncGenerator<StepReport, void> {
   const { steps = Number.POSITIVE_INFINITY, stepsAhead = 1 } = options;
   if (options.steps !== undefined && !(Number.isSafeInteger(steps) && steps > 0))
     throw new ArgumentError(`train: steps must be a whole number from 1, got ${steps}`);
@@ -59,7 +59,7 @@ export function train<B extends Batch, Output>(options: TrainOptions<B, Output>)
   return run(options, steps, stepsAhead);
 }
 
-async function* run<B extends Batch, Output>(
+async function* run<B extends BatchFor<B>, Output>(
   options: TrainOptions<B, Output>,
   steps: number,
   stepsAhead: number,
@@ -120,9 +120,10 @@ async function* run<B extends Batch, Output>(
   }
 }
 
-function tokensOf<B extends Batch>(batch: B, count: ((batch: B) => number) | undefined): number | undefined {
+function tokensOf<B extends BatchFor<B>>(batch: B, count: ((batch: B) => number) | undefined): number | undefined {
   if (count) return count(batch);
-  return batch['tokens'] === undefined ? undefined : valueCount(batch['tokens']);
+  const { tokens } = batch as Batch;
+  return tokens === undefined ? undefined : valueCount(tokens);
 }
 
 function nonFiniteError({ step, loss, gradientNorm }: StepReport): TrainingError {

@@ -84,7 +84,7 @@ export class Llama implements CausalLm {
 
   forward(inputs: ForwardInputs): ForwardResult {
     const { tokens, rows } = inputs;
-    const positions = inputs.positions ?? arange(this.device, tokens.shape.at(-1)!);
+    const positions = inputs.positions ?? arange(this.device, tokens.shape.at(-1)!).expand(tokens.shape);
     const updates: Update[] = [];
     const attend = tokens.rank === 1 ? this.#packed(inputs, positions, updates) : this.#dense(inputs);
     let x = cast(embedding(this.#weights.get('model.embed_tokens.weight'), tokens), 'f32');
