@@ -51,6 +51,8 @@ export { cast } from './ops/cast.ts';
 export { concat } from './ops/concat.ts';
 export { eye, linspace, oneHot, tril, triu } from './ops/construction.ts';
 export { arange, full, sizeScalar } from './ops/creation.ts';
+export { cumsum } from './ops/cumsum.ts';
+export { dropout } from './ops/dropout.ts';
 export {
   abs,
   add,
@@ -90,9 +92,11 @@ export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './o
 export { matmul } from './ops/matmul.ts';
 export { expand, flatten, pad, permute, reshape, slice, transpose } from './ops/movement.ts';
 export { crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
+export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/random.ts';
 export { argmax, argmin, max, mean, min, prod, sum } from './ops/reduce.ts';
 export { clip, round } from './ops/rounding.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
+export { type Sorted, sort, topK } from './ops/sort.ts';
 export { all, any, logSumExp, variance } from './ops/statistics.ts';
 export { threefry2x32, uniformFromBits } from './random-bits.ts';
 export { broadcastShapes, type ConcreteType, formatShape, type Shape, shapesEqual, type TensorType } from './shape.ts';

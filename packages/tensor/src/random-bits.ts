@@ -1,8 +1,8 @@
 /** Rotations of the eight rounds that repeat. */
-const rotations = [13, 15, 26, 6, 17, 29, 16, 24] as const;
+export const rotations: readonly number[] = [13, 15, 26, 6, 17, 29, 16, 24];
 
 /** Mixed into the key so that an all-zero key does not stay zero. */
-const parity = 0x1bd11bda;
+export const parity = 0x1bd11bda;
 
 /**
  * Threefry-2x32 with 20 rounds: 64 random bits from a key and a counter.

@@ -28,7 +28,7 @@ export function variance(
 ): Tensor {
   const { correction = 0, keepDims = false } = options;
   if (!isFloat(x.dtype)) throw new DTypeError(`variance: takes f32 or f16, got ${x.dtype}`);
-  if (!Number.finite(correction))
+  if (!Number.isFinite(correction))
     throw new ArgumentError(`variance: the correction must be a number, got ${correction}`);
   const list = normalizeAxes('variance', axes, x.rank);
   const distance = x.sub(mean(x, list, { keepDims: true }));
