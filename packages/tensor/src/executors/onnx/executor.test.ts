@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { onnxOnly } from '../../../../../test-support/onnx.ts';
 import { compile } from '../../compile/compile.ts';
 import { DeviceError, DisposedError, OutOfMemoryError, ShapeError } from '../../errors.ts';
+import { f16ToF32 } from '../../float16.ts';
 import { defineOp } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -64,6 +65,23 @@ onnxOnly('sessions', (open) => {
     expect(f.explain()).toMatch(/inputs\n {2}input0: f32 \[2\]\n {2}variable\d: f32 \[2\]\nnodes/);
     await device.realize([], [trained.assign(device.tensor([0, 0]))]);
     expect(await numbers(await f(Float32Array.of(0, 0)))).toEqual([101, 202]);
+  });
+
+  test('f16 weights may be in the model or fed', async () => {
+    const { device } = await open();
+    const values = Uint16Array.of(0x3c00, 0x4000, 0x4200, 0x4400); // 1, 2, 3, 4
+    for (const frozen of [true, false]) {
+      const weights = device.variable(values, { shape: [2, 2], frozen });
+      const f = compile((x: Tensor) => x.matmul(weights).tanh().mul(2), {
+        device,
+        inputs: [{ shape: [1, 2], dtype: 'f16' }],
+      });
+      const result = await f(Uint16Array.of(0x3800, 0xb800)); // 0.5, -0.5
+      expect(result.dtype).toBe('f16');
+      const [a, b] = f16ToF32((await result.data()) as Uint16Array);
+      expect(a).toBeCloseTo(2 * Math.tanh(-1), 2);
+      expect(b).toBeCloseTo(2 * Math.tanh(-1), 2);
+    }
   });
 
   test('results that are constants, inputs or given twice have values of their own', async () => {
