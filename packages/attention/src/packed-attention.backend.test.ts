@@ -1,7 +1,7 @@
 import type { Device, Tensor } from '@heddle/tensor';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { conformance, test } from '../../../test-support/suite.ts';
+import { backendName, conformance, test } from '../../../test-support/suite.ts';
 import { decode, flash, paged } from './flash.ts';
 import { kernelContract, packedTensors } from './kernel-contract.ts';
 import { naive } from './naive.ts';
@@ -10,29 +10,33 @@ import { packedCase, packedExpected } from './testing/packed-case.ts';
 
 const values = async (x: Tensor) => Array.from(await x.cast('f32').data());
 
+const onGpu = backendName.startsWith('webgpu');
+/** On a GPU `flash` chooses between the kernels of the others, and a software driver takes seconds to compile one. */
+const enoughOnGpu = ['one row after 1100 keys', 'chunks and single rows together', 'gradients'];
+
 conformance('packed attention', (device: () => Device) => {
   for (const kernel of [flash(), paged(), decode(), naive()])
     for (const { name, run } of kernelContract(kernel, device))
-      test(`${kernel.name}: ${name}`, async (context) => {
-        const reason = await run();
-        if (reason !== undefined) context.skip(reason);
-      });
+      if (!onGpu || kernel.name === 'flash' || enoughOnGpu.includes(name))
+        test(`${kernel.name}: ${name}`, async (context) => {
+          const reason = await run();
+          if (reason !== undefined) context.skip(reason);
+        });
 
-  for (const kernel of [flash(), naive()])
+  for (const kernel of onGpu ? [flash()] : [flash(), naive()])
     test(`${kernel.name}: random sizes`, async () => {
       const side = fc.record({ rows: fc.integer({ min: 0, max: 9 }), before: fc.integer({ min: 0, max: 40 }) });
       const shape = fc.record({
         sequences: fc.array(side, { minLength: 1, maxLength: 4 }),
         idle: fc.integer({ min: 0, max: 2 }),
         blockSize: fc.constantFrom(1, 4, 16, 64),
-        K: fc.integer({ min: 1, max: 3 }),
-        G: fc.integer({ min: 1, max: 4 }),
-        D: fc.constantFrom(8, 16, 20, 64),
-        window: fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined }),
+        // these are part of a kernel's text
+        K: onGpu ? fc.constant(2) : fc.integer({ min: 1, max: 3 }),
+        G: onGpu ? fc.constant(2) : fc.integer({ min: 1, max: 4 }),
+        D: onGpu ? fc.constant(16) : fc.constantFrom(8, 16, 20, 64),
+        window: onGpu ? fc.constant(undefined) : fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined }),
         seed: fc.nat(1000),
       });
-      // each text is compiled anew, which takes SwiftShader a second
-      const numRuns = device().description.includes('SwiftShader') ? 3 : 40;
       await fc.assert(
         fc.asyncProperty(shape, async ({ sequences, idle, blockSize, K, G, D, window, seed }) => {
           fc.pre(sequences.some(({ rows }) => rows > 0) || idle > 0);
@@ -51,7 +55,7 @@ conformance('packed attention', (device: () => Device) => {
           const got = await values(kernel.attend(q, k, v, kv, spec));
           expect(relativeError(got, packedExpected(c))).toBeLessThan(5e-6);
         }),
-        { numRuns, seed: 5 },
+        { numRuns: 50, seed: 5 },
       );
     });
 

@@ -82,7 +82,7 @@ function rowsCall(
   return {
     label: 'packedAttention.rows',
     buffers: [...buffers, parts ?? { name: 'out', output: 0, vector }],
-    parameters: { T, N: inputs[7]!.shape[1]!, longest: keys },
+    parameters: { T, N: inputs[7]!.shape[1]!, block_size: cache.blockSize, longest: keys },
     body: `
 const G = ${G}u;
 const H = ${H}u;
@@ -94,7 +94,7 @@ var<workgroup> q_row: array<vec4<f32>, ${heads * D4}>;
 var<workgroup> weights: array<f32, ${heads * W}>;
 var<workgroup> partial: array<f32, ${heads * 16}>;
 var<workgroup> sums: array<vec4<f32>, ${heads * W}>;
-${slotText(cache.blockSize)}
+${slotText}
 fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k')}
 }
 fn load_value4(key: u32, c: u32) -> vec4<f32> {${load('values', 'v')}

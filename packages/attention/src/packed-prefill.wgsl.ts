@@ -30,7 +30,7 @@ export function packedPrefill({ inputs, attributes }: KernelContext<PackedAttrib
   return {
     label: 'packedAttention',
     buffers: [...buffers, { name: 'out', output: 0, vector }],
-    parameters: { T, ...(cache ? { N: inputs[7]!.shape[1]! } : {}) },
+    parameters: { T, ...(cache ? { N: inputs[7]!.shape[1]!, block_size: cache.blockSize } : {}) },
     body: `
 const G = ${G}u;
 const H = ${H}u;
@@ -41,7 +41,7 @@ var<private> from_cache: bool;
 var<private> sequence: i32;
 var<private> key_end: u32;
 ${tile.declarations}
-${cache ? slotText(cache.blockSize) : ''}
+${cache ? slotText : ''}
 ${packedScores(attributes)}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', 'query / G * H + kv_head * G + query % G', 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> {
@@ -137,11 +137,10 @@ const cachedStep = (window: number | undefined) => `
       }`;
 
 /** WGSL of `slot_of(key)`: the place of a cached key of `sequence`. */
-export function slotText(blockSize: number): string {
-  return `fn slot_of(key: u32) -> u32 {
-  return u32(table_at(u32(sequence) * params.N + key / ${blockSize}u)) * ${blockSize}u + key % ${blockSize}u;
+export const slotText = `fn slot_of(key: u32) -> u32 {
+  let block = table_at(u32(sequence) * params.N + key / params.block_size);
+  return u32(block) * params.block_size + key % params.block_size;
 }`;
-}
 
 /** WGSL of `Query`, `query_of` and `adjust` of packed attention. */
 function packedScores({ scale, window, softcap, cache }: PackedAttributes): string {
