@@ -50,9 +50,11 @@ export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/bitwise.ts';
 export { cast } from './ops/cast.ts';
 export { concat } from './ops/concat.ts';
 export { eye, linspace, oneHot, tril, triu } from './ops/construction.ts';
+export { type AxisPadding, type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from './ops/convolution.ts';
 export { arange, full, sizeScalar } from './ops/creation.ts';
 export { cumsum } from './ops/cumsum.ts';
 export { dropout } from './ops/dropout.ts';
+export { einsum } from './ops/einsum.ts';
 export {
   abs,
   add,
@@ -92,6 +94,7 @@ export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './o
 export { matmul } from './ops/matmul.ts';
 export { expand, flatten, pad, permute, reshape, slice, transpose } from './ops/movement.ts';
 export { crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
+export { groupNorm, layerNorm } from './ops/normalization.ts';
 export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/random.ts';
 export { argmax, argmin, max, mean, min, prod, sum } from './ops/reduce.ts';
 export { clip, round } from './ops/rounding.ts';
