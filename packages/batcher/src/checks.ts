@@ -1,6 +1,6 @@
 import { BatcherError, type BatcherErrorCode, RejectedError } from './errors.ts';
 import type { SequenceRequest, StepPlan, StepResult } from './scheduler.ts';
-import { roomOf } from './sequence.ts';
+import { roomOf, type SequenceState } from './sequence.ts';
 
 /** @throws BatcherError ERR_ARGUMENT unless `value` is an integer of at least `least` */
 export function checkCount(operation: string, name: string, value: number, least: number): void {
@@ -35,14 +35,14 @@ export function refusal(
   return undefined;
 }
 
-/** @throws BatcherError ERR_PROTOCOL unless the results fit the plan; `alive(i)` says whether sequence i still counts */
+/** @throws BatcherError ERR_PROTOCOL unless the results fit the plan, whose sequences stand as `sequences` says */
 export function checkResults(
   plan: StepPlan,
   results: readonly (StepResult | undefined)[],
-  alive: (index: number) => boolean,
+  sequences: readonly { readonly state: SequenceState }[],
 ): void {
   for (let i = 0; i < plan.sequences.length; i++) {
-    if (!alive(i)) continue;
+    if (sequences[i]!.state === 'finished') continue;
     const { id, request, yields, drafts } = plan.sequences[i]!;
     const result = results[i];
     if (result?.finish === 'error') continue;

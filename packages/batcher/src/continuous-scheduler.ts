@@ -60,10 +60,13 @@ export function continuousScheduler<R extends SequenceRequest = SequenceRequest>
   return new ContinuousScheduler(options);
 }
 
+/** A plan that is not committed yet, with its sequences. Used again for later plans. */
 interface Flight<R extends SequenceRequest> {
-  readonly plan: StepPlan<R>;
+  plan: StepPlan<R> | undefined;
   readonly sequences: Sequence<R>[];
 }
+
+const NO_TOKENS: readonly number[] = [];
 
 class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
   readonly #capacity: Capacity<R>;
@@ -73,8 +76,7 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
   readonly #lifecycle: Lifecycle<R>;
   readonly #planner: StepPlanner<R>;
   readonly #flights: Flight<R>[] = [];
-  /** Emptied lists of past flights, to be filled again. */
-  readonly #spares: Sequence<R>[][] = [];
+  readonly #landed: Flight<R>[] = [];
   #order = 0;
   #steps = 0;
 
@@ -132,7 +134,7 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
       throw new BatcherError('ERR_PROTOCOL', `commit: step ${plan.step} is not the oldest plan in flight`);
     }
     const { sequences } = flight;
-    checkResults(plan, results, (i) => sequences[i]!.state !== 'finished');
+    checkResults(plan, results, sequences);
     this.#flights.shift();
     this.#lifecycle.now = this.#clock();
     for (let i = 0; i < sequences.length; i++) {
@@ -141,7 +143,7 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
       if (sequence.state === 'finished') this.#lifecycle.close(sequence);
       else this.#take(sequence, plan.sequences[i]!, results[i]);
     }
-    this.#recycle(sequences);
+    this.#land(flight);
     return this.#lifecycle.takeEvents();
   }
 
@@ -149,9 +151,10 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     const first = this.#flights.findIndex((flight) => flight.plan === plan);
     if (first < 0) throw new BatcherError('ERR_PROTOCOL', `discard: step ${plan.step} is not in flight`);
     while (this.#flights.length > first) {
-      const { plan: last, sequences } = this.#flights.pop()!;
-      for (let i = 0; i < sequences.length; i++) this.#takeBack(sequences[i]!, last.sequences[i]!);
-      this.#recycle(sequences);
+      const flight = this.#flights.pop()!;
+      const { sequences } = flight;
+      for (let i = 0; i < sequences.length; i++) this.#takeBack(sequences[i]!, flight.plan!.sequences[i]!);
+      this.#land(flight);
     }
   }
 
@@ -198,7 +201,8 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
   /** Turns what was planned into a plan in flight. */
   #launch(): StepPlan<R> {
     const { running } = this.#lifecycle;
-    const sequences = this.#spares.pop() ?? [];
+    const flight = this.#landed.pop() ?? { plan: undefined, sequences: [] };
+    const { sequences } = flight;
     for (const sequence of running) if (sequence.planned > 0 && sequence.ready === 1) sequences.push(sequence);
     for (const sequence of running) if (sequence.planned > 0 && sequence.ready > 1) sequences.push(sequence);
     const entries = new Array<ScheduledSequence<R>>(sequences.length);
@@ -209,13 +213,14 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
       tokens += entry.end - entry.start;
     }
     const plan: StepPlan<R> = { step: this.#steps++, sequences: entries, tokens };
-    this.#flights.push({ plan, sequences });
+    flight.plan = plan;
+    this.#flights.push(flight);
     return plan;
   }
 
   /** Takes one sequence's result. */
   #take(sequence: Sequence<R>, entry: ScheduledSequence<R>, result: StepResult | undefined): void {
-    const tokens = entry.yields && sequence.generates ? (result?.tokens ?? []) : [];
+    const tokens = entry.yields && sequence.generates ? (result?.tokens ?? NO_TOKENS) : NO_TOKENS;
     const accepted = Math.max(0, tokens.length - 1);
     sequence.draftsInFlight = false;
     sequence.length += accepted;
@@ -242,9 +247,10 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     if (sequence.state === 'finished') this.#lifecycle.close(sequence);
   }
 
-  #recycle(sequences: Sequence<R>[]): void {
-    sequences.length = 0;
-    this.#spares.push(sequences);
+  #land(flight: Flight<R>): void {
+    flight.plan = undefined;
+    flight.sequences.length = 0;
+    this.#landed.push(flight);
     this.#lifecycle.compact();
   }
 }

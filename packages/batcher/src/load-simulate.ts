@@ -1,9 +1,9 @@
 import { BatcherError } from './errors.ts';
 import { LoadRecorder, type LoadReport, type ServiceLevel } from './load-report.ts';
 import type { Arrivals, LoadRequest } from './load-workload.ts';
-import type { Scheduler, SequenceRequest, StepPlan, StepResult } from './scheduler.ts';
+import type { ScheduledSequence, Scheduler, SequenceRequest, StepPlan, StepResult } from './scheduler.ts';
 
-/** A request of a load as a scheduler takes it. */
+/** A request of a load as the scheduler gets it, and with it its policy and capacity. */
 export interface LoadSequence extends SequenceRequest {
   readonly load: LoadRequest;
 }
@@ -12,10 +12,10 @@ export interface LoadSequence extends SequenceRequest {
 export interface SimulateOptions {
   readonly requests: readonly LoadRequest[];
   readonly arrivals: Arrivals;
-  /** Makes the scheduler, on the simulation's clock. */
-  readonly scheduler: (clock: () => number) => Scheduler<LoadSequence>;
+  /** Makes the scheduler, on the simulation's clock. Its requests are `LoadSequence`s. */
+  readonly scheduler: (clock: () => number) => Scheduler;
   /** What a step takes, in ms. */
-  readonly costMs: (plan: StepPlan<LoadSequence>) => number;
+  readonly costMs: (plan: StepPlan) => number;
   /** The scheduler's `maxTokens` for a request, which it cannot know to stop sooner. Default its `newTokens`. */
   readonly maxTokens?: number;
   readonly serviceLevel?: ServiceLevel;
@@ -34,7 +34,7 @@ export interface SimulateOptions {
 export function simulate(options: SimulateOptions): LoadReport {
   const { requests, arrivals, costMs, onToken, untilMs = Number.POSITIVE_INFINITY } = options;
   const recorder = new LoadRecorder(options.serviceLevel);
-  const generated = new Map<string, number>();
+  const underWay = new Map<string, { readonly load: LoadRequest; generated: number }>();
   let now = 0;
   let next = 0;
   const scheduler = options.scheduler(() => now);
@@ -43,21 +43,22 @@ export function simulate(options: SimulateOptions): LoadReport {
     const request = requests[next];
     if (!request) return Number.POSITIVE_INFINITY;
     if (arrivals.kind === 'open') return request.atMs;
-    return generated.size < arrivals.concurrency ? now : Number.POSITIVE_INFINITY;
+    return underWay.size < arrivals.concurrency ? now : Number.POSITIVE_INFINITY;
   };
   const send = (): void => {
     const load = requests[next++]!;
     const { id, promptTokens, tenant } = load;
     const maxTokens = Math.max(load.newTokens, options.maxTokens ?? 0);
     recorder.sent(id, promptTokens, now);
-    if (scheduler.add({ id, promptTokens, maxTokens, tenant, load }).accepted) generated.set(id, 0);
+    const sequence: LoadSequence = { id, promptTokens, maxTokens, tenant, load };
+    if (scheduler.add(sequence).accepted) underWay.set(id, { load, generated: 0 });
     else recorder.failed(id, now);
   };
-  const answer = ({ request, yields }: StepPlan<LoadSequence>['sequences'][number]): StepResult | undefined => {
-    if (!yields) return undefined;
-    const count = generated.get(request.id)! + 1;
-    generated.set(request.id, count);
-    return count < request.load.newTokens ? { tokens: [0] } : { tokens: [0], finish: 'stop' };
+  const answer = ({ id, yields }: ScheduledSequence): StepResult | undefined => {
+    const sequence = underWay.get(id);
+    if (!yields || !sequence) return undefined;
+    sequence.generated++;
+    return sequence.generated < sequence.load.newTokens ? { tokens: [0] } : { tokens: [0], finish: 'stop' };
   };
 
   while ((next < requests.length || !scheduler.idle) && now < untilMs) {
@@ -68,9 +69,9 @@ export function simulate(options: SimulateOptions): LoadReport {
     for (const event of scheduler.commit(plan, plan.sequences.map(answer))) {
       if (event.type === 'token') {
         recorder.tokens(event.id, 1, now);
-        onToken?.(event.request.load, now);
+        onToken?.(underWay.get(event.id)!.load, now);
       } else if (event.type === 'finished') {
-        generated.delete(event.id);
+        underWay.delete(event.id);
         if (event.reason === 'stop' || event.reason === 'length') recorder.completed(event.id, now);
         else recorder.failed(event.id, now);
       }

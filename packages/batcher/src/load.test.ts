@@ -5,7 +5,7 @@ import { continuousScheduler } from './continuous-scheduler.ts';
 import { isBatcherError } from './errors.ts';
 import { formatReport, LoadRecorder } from './load-report.ts';
 import { runLoad } from './load-run.ts';
-import { type LoadSequence, simulate } from './load-simulate.ts';
+import { simulate } from './load-simulate.ts';
 import {
   allAtOnce,
   bursty,
@@ -134,7 +134,7 @@ describe('a report', () => {
 describe('a simulation', () => {
   const capacity = () => blockCapacity({ blocks: 1000, blockSize: 16 });
   const scheduler = (clock: () => number) =>
-    continuousScheduler<LoadSequence>({ maxBatchTokens: 64, maxSequences: 8, capacity: capacity(), clock });
+    continuousScheduler({ maxBatchTokens: 64, maxSequences: 8, capacity: capacity(), clock });
 
   it('is the same every time, in virtual time', () => {
     const arrivals = poisson({ perSecond: 20 });
@@ -175,7 +175,7 @@ describe('a simulation', () => {
     const arrivals = allAtOnce();
     const requests = workload({ requests: 1, arrivals, promptTokens: fixed(8), newTokens: fixed(10) });
     const never = (clock: () => number) =>
-      continuousScheduler<LoadSequence>({
+      continuousScheduler({
         maxBatchTokens: 8,
         maxSequences: 1,
         capacity: { ...capacity(), admit: () => 'pending' },

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type AdmissionRule, estimated, optimistic, reserveAll } from './admission.ts';
 import { auditedCapacity, auditedScheduler } from './audit.ts';
 import { blockCapacity, slotCapacity } from './block-capacity.ts';
@@ -11,6 +11,9 @@ import { byPriority, earliestDeadline, firstCome, shortestRemaining } from './po
 import type { Policy } from './policy.ts';
 import { type Random, seededRandom } from './random.ts';
 import { randomWalk } from './random-walk.ts';
+
+// Machines that do much else at the same time are slow.
+vi.setConfig({ testTimeout: 60_000 });
 
 const policies: (() => Policy)[] = [
   firstCome,
