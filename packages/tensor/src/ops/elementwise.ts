@@ -209,7 +209,7 @@ export const exp: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.exp(x!),
   onnx: 'Exp',
-  webgpu: call('exp'),
+  webgpu: call('safe_exp'),
   gradient: (_, y, g) => [g.mul(y)],
 });
 export const log: (x: Tensor) => Tensor = unary({
@@ -217,7 +217,7 @@ export const log: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.log(x!),
   onnx: 'Log',
-  webgpu: call('log'),
+  webgpu: call('safe_log'),
   gradient: ([x], _, g) => [g.div(x!)],
 });
 export const sqrt: (x: Tensor) => Tensor = unary({
@@ -241,7 +241,7 @@ export const sin: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.sin(x!),
   onnx: 'Sin',
-  webgpu: call('sin'),
+  webgpu: call('safe_sin'),
   gradient: ([x], _, g) => [g.mul(cos(x!))],
 });
 export const cos: (x: Tensor) => Tensor = unary({
@@ -249,7 +249,7 @@ export const cos: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.cos(x!),
   onnx: 'Cos',
-  webgpu: call('cos'),
+  webgpu: call('safe_cos'),
   gradient: ([x], _, g) => [g.mul(sin(x!)).neg()],
 });
 export const tanh: (x: Tensor) => Tensor = unary({
@@ -265,7 +265,7 @@ export const sigmoid: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => 1 / (1 + Math.exp(-x!)),
   onnx: 'Sigmoid',
-  webgpu: ([x]) => `(1.0 / (1.0 + exp(-${x})))`,
+  webgpu: ([x]) => `(1.0 / (1.0 + safe_exp(-${x})))`,
   gradient: (_, y, g) => [g.mul(y).mul(y.neg().add(1))],
 });
 

@@ -8,6 +8,7 @@ export class Arena {
   readonly #pool: BufferPool;
   readonly #slots: { readonly buffer: DeviceBuffer; readonly release: () => void }[] = [];
   #generation = 0;
+  #plans = 0;
 
   constructor(pool: BufferPool) {
     this.#pool = pool;
@@ -20,6 +21,17 @@ export class Arena {
 
   get buffers(): readonly DeviceBuffer[] {
     return this.#slots.map(({ buffer }) => buffer);
+  }
+
+  /** Counts a plan that runs in the arena; with the last one its buffers go. */
+  join(): () => void {
+    this.#plans++;
+    let left = false;
+    return () => {
+      if (left) return;
+      left = true;
+      if (--this.#plans === 0) this.dispose();
+    };
   }
 
   /**
@@ -60,5 +72,6 @@ export class Arena {
       release();
     }
     this.#slots.length = 0;
+    this.#generation++;
   }
 }

@@ -1,5 +1,6 @@
 import { OutOfMemoryError } from '../../errors.ts';
 import type { MemoryAccount } from '../../memory.ts';
+import { getOrMake } from './get-or-make.ts';
 import { bufferUsage } from './gpu-flags.ts';
 
 /** A GPU buffer with a number, by which bind groups of it are found again. */
@@ -100,9 +101,7 @@ export class BufferPool {
       buffer.gpu.destroy();
       return;
     }
-    let buffers = this.#free.get(byteLength);
-    if (!buffers) this.#free.set(byteLength, (buffers = []));
-    buffers.push(buffer);
+    getOrMake(this.#free, byteLength, (): DeviceBuffer[] => []).push(buffer);
     this.#pooled += byteLength;
   }
 }

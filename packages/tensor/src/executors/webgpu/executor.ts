@@ -113,7 +113,7 @@ export class WebGpuExecutor implements Executor {
 
   memory(): MemoryReport {
     const { account, pool } = this.#services;
-    return account.report({ pooled: pool.pooled });
+    return account.report({ pooled: pool.pooled + this.#readback.pooled });
   }
 
   async dispose(): Promise<void> {

@@ -1,4 +1,5 @@
 import { DeviceError } from '../../errors.ts';
+import { getOrMake } from './get-or-make.ts';
 import { shaderStageCompute } from './gpu-flags.ts';
 import type { DeviceHealth } from './health.ts';
 import type { Step } from './values.ts';
@@ -28,12 +29,7 @@ export class PipelineCache {
 
   /** @throws DeviceError where the text does not compile */
   get(step: Step): Promise<Pipeline> {
-    let pipeline = this.#pipelines.get(step.source);
-    if (!pipeline) {
-      pipeline = this.#health.orFailure(this.#create(step));
-      this.#pipelines.set(step.source, pipeline);
-    }
-    return pipeline;
+    return getOrMake(this.#pipelines, step.source, () => this.#health.orFailure(this.#create(step)));
   }
 
   async #create(step: Step): Promise<Pipeline> {

@@ -1,4 +1,5 @@
 import type { SymbolValues } from '../../dim.ts';
+import { DisposedError } from '../../errors.ts';
 import { sizeOf, type TensorType } from '../../shape.ts';
 import type { DeviceBuffer } from './buffers.ts';
 import { bufferUsage } from './gpu-flags.ts';
@@ -30,8 +31,9 @@ export class Plan {
   readonly #sizes: RunSizes;
   readonly #groups: BindGroups;
   #pipelines: readonly Pipeline[] | undefined;
-  #parameters: { readonly buffer: GPUBuffer; readonly release: () => void } | undefined;
+  #resources: { readonly buffer: GPUBuffer; readonly release: () => void; readonly leave: () => void } | undefined;
   #preparation: Promise<void> | undefined;
+  #disposed = false;
 
   constructor(schedule: Schedule, bucket: Bucket, services: DeviceServices) {
     this.bucket = bucket;
@@ -49,7 +51,7 @@ export class Plan {
   }
 
   get isReady(): boolean {
-    return this.#parameters !== undefined;
+    return this.#resources !== undefined;
   }
 
   /** Compiles and allocates. @throws OutOfMemoryError before anything is allocated; DeviceError */
@@ -63,20 +65,28 @@ export class Plan {
 
   async #prepare(owner: string): Promise<void> {
     const { device, pool, arena, pipelines, health } = this.#services;
-    arena.reserve(this.memory.slots);
-    this.#pipelines = await Promise.all(this.steps.map((step) => pipelines.get(step)));
-    health.assertWorks();
-    const size = Math.max(16, this.#sizes.words.byteLength);
-    const release = pool.take(size, owner);
-    const usage = bufferUsage.uniform | bufferUsage.copyDestination;
-    this.#parameters = { buffer: device.createBuffer({ size, usage }), release };
-    this.#groups.bindParameters(this.#parameters.buffer, this.#sizes, this.#pipelines);
+    const leave = arena.join();
+    try {
+      arena.reserve(this.memory.slots);
+      this.#pipelines = await Promise.all(this.steps.map((step) => pipelines.get(step)));
+      health.assertWorks();
+      if (this.#disposed) throw new DisposedError(`${owner}: the program was disposed of`);
+      const size = Math.max(16, this.#sizes.words.byteLength);
+      const release = pool.take(size, owner);
+      const usage = bufferUsage.uniform | bufferUsage.copyDestination;
+      const buffer = device.createBuffer({ size, usage });
+      this.#groups.bindParameters(buffer, this.#sizes, this.#pipelines);
+      this.#resources = { buffer, release, leave };
+    } catch (cause) {
+      leave();
+      throw cause;
+    }
   }
 
   /** Records the run: first copies, then one pass. The sizes are in this plan's bucket. */
   encode(encoder: GPUCommandEncoder, buffers: RunBuffers, symbols: SymbolValues): void {
     const { device } = this.#services;
-    if (this.#sizes.update(symbols)) device.queue.writeBuffer(this.#parameters!.buffer, 0, this.#sizes.words);
+    if (this.#sizes.update(symbols)) device.queue.writeBuffer(this.#resources!.buffer, 0, this.#sizes.words);
     const groups = this.#groups.forRun(buffers);
     const pipelines = this.#pipelines!;
     const counts = this.#sizes.workgroups;
@@ -95,10 +105,11 @@ export class Plan {
   }
 
   dispose(): void {
-    this.#parameters?.buffer.destroy();
-    this.#parameters?.release();
-    this.#parameters = undefined;
-    this.#preparation = undefined;
+    this.#disposed = true;
+    this.#resources?.buffer.destroy();
+    this.#resources?.release();
+    this.#resources?.leave();
+    this.#resources = undefined;
   }
 }
 

@@ -6,6 +6,7 @@ import type { Graph } from '../../graph/graph.ts';
 import { evaluateShape, formatShape, sizeOf } from '../../shape.ts';
 import type { Allocation, DeviceBuffer } from './buffers.ts';
 import { explainPlan } from './explain.ts';
+import { getOrMake } from './get-or-make.ts';
 import { Plan } from './plan.ts';
 import { boundOf, bucketIndex, bucketOf } from './planning/buckets.ts';
 import { Fusion } from './planning/fusion.ts';
@@ -88,12 +89,11 @@ export class WebGpuProgram implements Program {
 
   #planOf(symbols: SymbolValues): Plan {
     const index = bucketIndex(this.#graph.symbols, symbols);
-    let plan = this.#plans.get(index);
-    if (!plan) {
-      plan = new Plan(this.#schedule, bucketOf(this.#graph.symbols, symbols), this.#services);
-      this.#plans.set(index, plan);
-    }
-    return plan;
+    return getOrMake(
+      this.#plans,
+      index,
+      () => new Plan(this.#schedule, bucketOf(this.#graph.symbols, symbols), this.#services),
+    );
   }
 
   #largest(): Plan {
@@ -163,12 +163,7 @@ export class WebGpuProgram implements Program {
   }
 
   #ownBuffer(use: string, byteLength: number): DeviceBuffer {
-    const key = `${use}: ${byteLength}`;
-    let allocation = this.#own.get(key);
-    if (!allocation) {
-      allocation = this.#services.pool.allocate(byteLength, this.#options.owner);
-      this.#own.set(key, allocation);
-    }
-    return allocation.buffer;
+    const { owner } = this.#options;
+    return getOrMake(this.#own, `${use}: ${byteLength}`, () => this.#services.pool.allocate(byteLength, owner)).buffer;
   }
 }

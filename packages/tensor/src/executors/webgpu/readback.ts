@@ -13,8 +13,8 @@ export class Readback {
   readonly #device: GPUDevice;
   readonly #pool: BufferPool;
   readonly #health: DeviceHealth;
-  readonly #idle: { readonly gpu: GPUBuffer; readonly byteLength: number; readonly release: () => void }[] = [];
-  #idleBytes = 0;
+  readonly #idle: { readonly gpu: GPUBuffer; readonly byteLength: number }[] = [];
+  #pooled = 0;
 
   constructor(device: GPUDevice, pool: BufferPool, health: DeviceHealth) {
     this.#device = device;
@@ -22,11 +22,18 @@ export class Readback {
     this.#health = health;
   }
 
+  /** Bytes of idle staging buffers. */
+  get pooled(): number {
+    return this.#pooled;
+  }
+
   /** The first `byteLength` bytes of a buffer as they are after everything that was submitted. */
   async read(buffer: DeviceBuffer, byteLength: number): Promise<ArrayBuffer> {
     if (byteLength === 0) return new ArrayBuffer(0);
     const copied = Math.ceil(byteLength / 4) * 4;
-    const staging = this.#take(copied);
+    const size = Math.max(256, 2 ** Math.ceil(Math.log2(copied)));
+    const release = this.#pool.take(size, 'readback');
+    const staging = this.#take(size);
     try {
       const encoder = this.#device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer.gpu, 0, staging.gpu, 0, copied);
@@ -34,44 +41,39 @@ export class Readback {
       await this.#health.orFailure(staging.gpu.mapAsync(mapModeRead, 0, copied));
       const bytes = staging.gpu.getMappedRange(0, copied).slice(0);
       staging.gpu.unmap();
-      this.#give(staging);
+      this.#keep(staging);
       return bytes;
     } catch (cause) {
       staging.gpu.destroy();
-      staging.release();
       throw cause;
+    } finally {
+      release();
     }
   }
 
   /** Destroys the idle staging buffers. */
   dispose(): void {
-    for (const { gpu, release } of this.#idle) {
-      gpu.destroy();
-      release();
-    }
+    for (const { gpu } of this.#idle) gpu.destroy();
     this.#idle.length = 0;
-    this.#idleBytes = 0;
+    this.#pooled = 0;
   }
 
   #take(byteLength: number) {
-    const size = Math.max(256, 2 ** Math.ceil(Math.log2(byteLength)));
-    const at = this.#idle.findIndex((staging) => staging.byteLength === size);
+    const at = this.#idle.findIndex((staging) => staging.byteLength === byteLength);
     if (at >= 0) {
-      this.#idleBytes -= size;
+      this.#pooled -= byteLength;
       return this.#idle.splice(at, 1)[0]!;
     }
-    const release = this.#pool.take(size, 'readback');
     const usage = bufferUsage.mapRead | bufferUsage.copyDestination;
-    return { gpu: this.#device.createBuffer({ size, usage }), byteLength: size, release };
+    return { gpu: this.#device.createBuffer({ size: byteLength, usage }), byteLength };
   }
 
-  #give(staging: { readonly gpu: GPUBuffer; readonly byteLength: number; readonly release: () => void }): void {
-    if (this.#idleBytes + staging.byteLength > keptBytes) {
+  #keep(staging: { readonly gpu: GPUBuffer; readonly byteLength: number }): void {
+    if (this.#pooled + staging.byteLength > keptBytes) {
       staging.gpu.destroy();
-      staging.release();
       return;
     }
-    this.#idleBytes += staging.byteLength;
+    this.#pooled += staging.byteLength;
     this.#idle.push(staging);
   }
 }

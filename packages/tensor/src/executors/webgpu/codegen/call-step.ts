@@ -11,7 +11,7 @@ import { innermostIsFours } from './place.ts';
 export interface CallSpec {
   readonly call: KernelCall;
   /** The buffer of an input, output or scratch. */
-  valueOf(buffer: KernelBuffer): BufferValue;
+  bufferFor(buffer: KernelBuffer): BufferValue;
   readonly capabilities: WebGpuCapabilities;
   /** What is stored in place of the output that takes an epilogue. */
   readonly epilogue?: { readonly of: Epilogue; readonly target: BufferValue } | undefined;
@@ -24,14 +24,14 @@ export function takesEpilogue(call: KernelCall): KernelBuffer | undefined {
 }
 
 /** A kernel of an operation's own, with the declarations that its body builds on. */
-export function callStep({ call, valueOf, capabilities, epilogue, bufferOf }: CallSpec): Step {
+export function callStep({ call, bufferFor, capabilities, epilogue, bufferOf }: CallSpec): Step {
   const builder = new KernelBuilder(capabilities, 'e_');
   const fused = epilogue && takesEpilogue(call);
   for (const buffer of call.buffers) {
     const access = 'access' in buffer ? buffer.access : 'output' in buffer ? 'write' : 'read';
     const vector = buffer.vector ?? 1;
     if (buffer === fused) builder.declare(`${buffer.name}_stored`, epilogue!.target, access, vector);
-    else builder.declare(buffer.name, valueOf(buffer), access, vector);
+    else builder.declare(buffer.name, bufferFor(buffer), access, vector);
   }
   for (const [name, dim] of Object.entries(call.parameters)) builder.sizes.add(name, dim);
   const wrappers = fused ? epilogueWrappers(fused.name, epilogue!, builder, bufferOf, call.body) : '';

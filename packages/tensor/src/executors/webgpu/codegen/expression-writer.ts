@@ -3,6 +3,7 @@ import { DeviceError } from '../../../errors.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import { shapesEqual } from '../../../shape.ts';
+import { getOrMake } from '../get-or-make.ts';
 import type { PointwiseContext } from '../lowering.ts';
 import { Place, type PlaceText } from './place.ts';
 
@@ -48,15 +49,11 @@ export class ExpressionWriter implements PlaceText {
 
   /** The name of the value of `tensor` at `place`, which is a place of its shape. */
   value(tensor: Tensor, place: Place): string {
-    let places = this.#done.get(tensor);
-    if (!places) this.#done.set(tensor, (places = new Map()));
-    let name = places.get(place.key);
-    if (name === undefined) {
-      // bound to a name even where it is a literal: WGSL refuses constant expressions that overflow or divide by 0
-      name = this.#bind(this.#source.read(tensor, place) ?? this.#compute(tensor, place));
-      places.set(place.key, name);
-    }
-    return name;
+    const places = getOrMake(this.#done, tensor, () => new Map<string, string>());
+    // bound to a name even where it is a literal: WGSL refuses constant expressions that overflow or divide by 0
+    return getOrMake(places, place.key, () =>
+      this.#bind(this.#source.read(tensor, place) ?? this.#compute(tensor, place)),
+    );
   }
 
   #compute(tensor: Tensor, place: Place): string {

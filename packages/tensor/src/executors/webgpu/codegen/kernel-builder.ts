@@ -1,4 +1,5 @@
 import type { Tensor } from '../../../graph/tensor.ts';
+import { getOrMake } from '../get-or-make.ts';
 import type { WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { kernelSource } from './kernel-source.ts';
@@ -57,13 +58,11 @@ export class KernelBuilder {
   }
 
   #bind(value: BufferValue): Binding {
-    let binding = this.#byValue.get(value);
-    if (!binding) {
-      binding = { name: `${this.#prefix}b${this.#byValue.size}`, value, access: 'read', vector: 1 };
-      this.#byValue.set(value, binding);
+    return getOrMake(this.#byValue, value, () => {
+      const binding: Binding = { name: `${this.#prefix}b${this.#byValue.size}`, value, access: 'read', vector: 1 };
       this.#bindings.push(binding);
-    }
-    return binding;
+      return binding;
+    });
   }
 
   build(label: string, body: string, workgroups: Step['workgroups'], requires: readonly string[] = []): Step {

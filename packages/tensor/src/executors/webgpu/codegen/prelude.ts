@@ -12,6 +12,33 @@ const functions: Readonly<Record<string, string>> = {
   var bits = 0x7f800000u;
   return bitcast<f32>(bits);
 }`,
+  // some drivers lose what is no number on the way, or give the logarithm of the least number for that of 0
+  safe_exp: `fn safe_exp(x: f32) -> f32 {
+  return select(exp(x), x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
+}`,
+  safe_log: `fn safe_log(x: f32) -> f32 {
+  if (x == 0.0) { return -infinity_value(); }
+  let bits = bitcast<u32>(x);
+  if (bits >= 0x7f800000u) { return select(x, nan_value(), bits > 0x7f800000u); }
+  return log(x);
+}`,
+  // WGSL promises three digits of sine and cosine; these have seven, by the reduction and polynomials of Cephes
+  safe_sin: `fn safe_sin(x: f32) -> f32 {
+  return turned(x, 0);
+}`,
+  safe_cos: `fn safe_cos(x: f32) -> f32 {
+  return turned(x, 1);
+}`,
+  turned: `fn turned(x: f32, quarters: i32) -> f32 {
+  let k = round(x * 0.63661977236);
+  let r = ((x - k * 1.5703125) - k * 4.837512969970703125e-4) - k * 7.54978995489188216e-8;
+  let z = r * r;
+  let sine = ((-1.9515295891e-4 * z + 8.3321608736e-3) * z - 1.6666654611e-1) * z * r + r;
+  let cosine = ((2.443315711809948e-5 * z - 1.388731625493765e-3) * z + 4.166664568298827e-2) * z * z - 0.5 * z + 1.0;
+  let quadrant = (i32(k) + quarters) & 3;
+  let value = select(sine, cosine, (quadrant & 1) == 1);
+  return select(value, -value, quadrant >= 2);
+}`,
   // exp overflows in some drivers' tanh
   safe_tanh: `fn safe_tanh(x: f32) -> f32 {
   return tanh(clamp(x, -15.0, 15.0));

@@ -1,4 +1,5 @@
 import type { Dim } from '../../../dim.ts';
+import { getOrMake } from '../get-or-make.ts';
 
 /**
  * The sizes that one kernel needs, as fields of its parameter block. Texts name sizes by the order of their first use, so
@@ -15,16 +16,10 @@ export class SizeTable {
     this.#prefix = prefix;
   }
 
-  /** A size as a `u32` expression; 0 and 1 are part of a kernel's structure. */
+  /** A size as a `u32` expression; 1 is part of a kernel's structure. */
   expression(dim: Dim): string {
-    if (dim === 0 || dim === 1) return `${dim}u`;
-    const key = String(dim);
-    let name = this.#names.get(key);
-    if (name === undefined) {
-      name = this.add(`${this.#prefix}n${this.sizes.length}`, dim);
-      this.#names.set(key, name);
-    }
-    return name;
+    if (dim === 1) return '1u';
+    return getOrMake(this.#names, String(dim), () => this.add(`${this.#prefix}n${this.sizes.length}`, dim));
   }
 
   /** A size under a name of its own. */

@@ -1,6 +1,7 @@
 import type { Graph } from '../../../graph/graph.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
+import { getOrMake } from '../get-or-make.ts';
 
 /** How an operation's values come about, as far as fusion is concerned. */
 export type NodeKind = 'alias' | 'value' | 'reduction' | 'kernels';
@@ -52,9 +53,6 @@ export class Dataflow {
   }
 
   uses(tensor: Tensor): Uses {
-    const base = this.base(tensor);
-    let uses = this.#uses.get(base);
-    if (!uses) this.#uses.set(base, (uses = { nodes: [], outputs: 0, updates: 0 }));
-    return uses;
+    return getOrMake(this.#uses, this.base(tensor), (): Uses => ({ nodes: [], outputs: 0, updates: 0 }));
   }
 }

@@ -7,6 +7,7 @@ import { computing } from '../codegen/kernel-builder.ts';
 import { pointwiseKernel } from '../codegen/pointwise.ts';
 import { reductionSteps } from '../codegen/reduction.ts';
 import { scatterStep } from '../codegen/scatter.ts';
+import { getOrMake } from '../get-or-make.ts';
 import type { KernelBuffer, WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
 import type { Cone } from './cones.ts';
@@ -93,18 +94,17 @@ function callsOf(
   const calls = lowering.kernels({ node, attributes, inputs, outputs, ...context });
   if (fused && !calls.some(takesEpilogue)) return undefined;
   const scratch = new Map<string, BufferValue>();
-  const valueOf = (buffer: KernelBuffer): BufferValue => {
+  const bufferFor = (buffer: KernelBuffer): BufferValue => {
     if ('input' in buffer) return bufferOf(inputs[buffer.input]!)!;
     if ('output' in buffer) return bufferOf(outputs[buffer.output]!)!;
-    let value = scratch.get(buffer.scratch);
-    if (!value) scratch.set(buffer.scratch, (value = temporary(`${node.op.name} ${buffer.scratch}`, buffer.type)));
-    return value;
+    const { scratch: name, type } = buffer;
+    return getOrMake(scratch, name, () => temporary(`${node.op.name} ${name}`, type));
   };
   return calls.map((call) => {
     const inside = fused && takesEpilogue(call) ? fused : undefined;
     return callStep({
       call: inside ? { ...call, label: `${call.label}+${labelOf([inside.cone.root])}` } : call,
-      valueOf,
+      bufferFor,
       capabilities: context.capabilities,
       epilogue: inside && { of: inside.cone, target: inside.target },
       bufferOf: inside ? computing(inside.cone.root, bufferOf) : bufferOf,

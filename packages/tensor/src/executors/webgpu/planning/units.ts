@@ -34,7 +34,8 @@ export class Schedule {
   constructor(graph: Graph, fusion: Fusion, limits: Pick<UpdateContext, 'capabilities' | 'bound'>) {
     this.graph = graph;
     this.#fusion = fusion;
-    graph.inputs.forEach((tensor, index) => this.#values.set(tensor, { kind: 'input', index, type: tensor }));
+    for (const [index, tensor] of graph.inputs.entries())
+      this.#values.set(tensor, { kind: 'input', index, type: tensor });
     for (const tensor of graph.constants) this.#values.set(tensor, { kind: 'constant', tensor, type: tensor });
     for (const tensor of graph.variables) this.#values.set(tensor, { kind: 'variable', tensor, type: tensor });
     const copies = this.#placeOutputs();
