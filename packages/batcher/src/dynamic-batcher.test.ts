@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { packed, padded } from './collate.ts';
 import { dynamicBatcher } from './dynamic-batcher.ts';
@@ -187,6 +188,87 @@ describe('an item', () => {
     await vi.advanceTimersByTimeAsync(400);
     expect(await Promise.all(answers)).toEqual(['no error', 'ERR_DEADLINE', 'no error']);
   });
+});
+
+describe('nothing is lost, mixed up or too much', () => {
+  const item = fc.record({
+    value: fc.nat(1000),
+    key: fc.constantFrom('a', 'b', 'c'),
+    cost: fc.integer({ min: 1, max: 9 }),
+    priority: fc.integer({ min: -1, max: 2 }),
+    pauseMs: fc.constantFrom(0, 0, 0, 1, 7, 40),
+    fate: fc.constantFrom('answer', 'answer', 'answer', 'fail', 'abort', 'deadline'),
+  });
+  const settings = fc.record({
+    maxBatchSize: fc.integer({ min: 1, max: 6 }),
+    maxBatchCost: fc.integer({ min: 9, max: 30 }),
+    maxWaitMs: fc.constantFrom(0, 5, 50),
+    concurrency: fc.integer({ min: 1, max: 3 }),
+    runMs: fc.constantFrom(0, 3, 30),
+  });
+
+  it('whatever comes when', async () => {
+    await fc.assert(
+      fc.asyncProperty(settings, fc.array(item, { maxLength: 60 }), async ({ runMs, ...limits }, items) => {
+        let running = 0;
+        const batch = dynamicBatcher<(typeof items)[number], string>({
+          ...limits,
+          keyOf: ({ key }) => key,
+          costOf: ({ cost }) => cost,
+          run: async (list) => {
+            expect(++running).toBeLessThanOrEqual(limits.concurrency);
+            expect(list.length).toBeLessThanOrEqual(limits.maxBatchSize);
+            expect(list.reduce((sum, { cost }) => sum + cost, 0)).toBeLessThanOrEqual(limits.maxBatchCost);
+            expect(new Set(list.map(({ key }) => key)).size).toBe(1);
+            await sleep(runMs);
+            running--;
+            return list.map(({ value, key, fate }) => (fate === 'fail' ? failed(value) : `${key}${value}`));
+          },
+        });
+        const outcomes: Promise<unknown>[] = [];
+        for (const one of items) {
+          const controller = new AbortController();
+          const options = {
+            priority: one.priority,
+            ...(one.fate === 'abort' && { signal: controller.signal }),
+            ...(one.fate === 'deadline' && { deadlineMs: 10 }),
+          };
+          outcomes.push(batch(one, options).catch((error: unknown) => (isBatcherError(error) ? error.code : error)));
+          await vi.advanceTimersByTimeAsync(one.pauseMs);
+          controller.abort('aborted');
+        }
+        const closed = batch.close();
+        await vi.advanceTimersByTimeAsync(5000);
+        await closed;
+        const settled = await Promise.all(outcomes);
+        for (const [i, { value, key, fate }] of items.entries()) {
+          const answers: Record<string, unknown[]> = {
+            answer: [`${key}${value}`],
+            fail: [value],
+            abort: [`${key}${value}`, 'aborted'],
+            deadline: [`${key}${value}`, 'ERR_DEADLINE'],
+          };
+          expect(answers[fate]).toContain(settled[i]);
+        }
+        const { answered, failed: failures, aborted, deadline, waiting } = batch.figures().items;
+        expect([answered + failures + aborted + deadline, waiting, batch.figures().running]).toEqual([
+          items.length,
+          0,
+          0,
+        ]);
+        expect(vi.getTimerCount()).toBe(0);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+it('functions that throw reject their item', async () => {
+  const keyOf = () => {
+    throw new Error('no key');
+  };
+  const batch = dynamicBatcher<number, number>({ run: async (items) => items, maxBatchSize: 1, maxWaitMs: 0, keyOf });
+  expect(await batch(1).catch(String)).toBe('Error: no key');
 });
 
 describe('a full queue', () => {

@@ -70,7 +70,7 @@ export interface DynamicBatcher<I, O> extends AsyncDisposable {
  */
 export function dynamicBatcher<I, O, B = readonly I[]>(options: DynamicBatcherOptions<I, O, B>): DynamicBatcher<I, O> {
   const runner = new BatchRunner(options);
-  return Object.assign((item: I, itemOptions: ItemOptions = {}) => runner.submit(item, itemOptions), {
+  return Object.assign(async (item: I, itemOptions: ItemOptions = {}) => runner.submit(item, itemOptions), {
     drain: () => runner.drain(),
     close: () => runner.close(),
     figures: () => runner.figures(),
