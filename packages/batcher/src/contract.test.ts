@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { estimated, reserveAll } from './admission.ts';
-import { AuditError, auditedScheduler } from './audit.ts';
+import { AuditError } from './audit-error.ts';
+import { auditedScheduler } from './audited-scheduler.ts';
 import { blockCapacity, slotCapacity } from './block-capacity.ts';
 import type { Capacity } from './capacity.ts';
 import { capacityContract } from './capacity-contract.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { type AdmissionRule, estimated, optimistic, reserveAll } from './admission.ts';
-import { auditedCapacity, auditedScheduler } from './audit.ts';
+import { auditedCapacity } from './audited-capacity.ts';
+import { auditedScheduler } from './audited-scheduler.ts';
 import { blockCapacity, slotCapacity } from './block-capacity.ts';
 import type { Capacity } from './capacity.ts';
 import { continuousScheduler } from './continuous-scheduler.ts';

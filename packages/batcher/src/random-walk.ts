@@ -1,4 +1,4 @@
-import { AuditError } from './audit.ts';
+import { AuditError } from './audit-error.ts';
 import type { Random } from './random.ts';
 import type { Scheduler, SchedulerEvent, SequenceRequest, StepPlan, StepResult } from './scheduler.ts';
 

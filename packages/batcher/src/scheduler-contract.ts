@@ -1,4 +1,5 @@
-import { auditedCapacity, auditedScheduler } from './audit.ts';
+import { auditedCapacity } from './audited-capacity.ts';
+import { auditedScheduler } from './audited-scheduler.ts';
 import { blockCapacity } from './block-capacity.ts';
 import type { Capacity } from './capacity.ts';
 import { type ContractCase, holds, same } from './contract.ts';

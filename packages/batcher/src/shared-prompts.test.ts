@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { auditedCapacity, auditedScheduler } from './audit.ts';
+import { auditedCapacity } from './audited-capacity.ts';
+import { auditedScheduler } from './audited-scheduler.ts';
 import { blockCapacity } from './block-capacity.ts';
 import type { Capacity } from './capacity.ts';
 import { continuousScheduler } from './continuous-scheduler.ts';

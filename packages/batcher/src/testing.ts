@@ -1,5 +1,8 @@
-export type { AuditedCapacity, AuditLimits } from './audit.ts';
-export { AuditError, auditedCapacity, auditedScheduler } from './audit.ts';
+export { AuditError } from './audit-error.ts';
+export type { AuditedCapacity } from './audited-capacity.ts';
+export { auditedCapacity } from './audited-capacity.ts';
+export type { AuditLimits } from './audited-scheduler.ts';
+export { auditedScheduler } from './audited-scheduler.ts';
 export type { CapacityUnderTest } from './capacity-contract.ts';
 export { capacityContract } from './capacity-contract.ts';
 export type { ContractCase } from './contract.ts';

@@ -1,4 +1,4 @@
-import type { Capacity } from './capacity.ts';
+import { must } from './audit-error.ts';
 import type { Scheduler, SchedulerEvent, SequenceRequest, StepPlan, StepResult } from './scheduler.ts';
 
 /** What the audited scheduler was made with. */
@@ -30,18 +30,6 @@ interface Account {
   firstTold: boolean;
   /** How it must end once `untold` is told. */
   ending: 'stop' | 'length' | 'error' | 'aborted' | undefined;
-}
-
-/** A rule that the audited component broke. */
-export class AuditError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'AuditError';
-  }
-}
-
-function must(holds: boolean, rule: string, got: unknown): void {
-  if (!holds) throw new AuditError(`${rule}; got ${JSON.stringify(got)}`);
 }
 
 /**
@@ -262,49 +250,4 @@ function settleEvent(account: Account, event: SchedulerEvent): void {
     account.state = 'ended';
     account.ending = undefined;
   }
-}
-
-/** A capacity whose rules are checked, with what it knows of who is open. */
-export interface AuditedCapacity<R extends SequenceRequest = SequenceRequest> extends Capacity<R> {
-  /** Tokens reserved by open sequences, by id. */
-  readonly open: ReadonlyMap<string, number>;
-}
-
-/**
- * The same capacity, with every call checked: opened before it is grown or closed, closed once, never asked for more than
- * a request needs.
- *
- * @throws AuditError naming the rule that was broken
- */
-export function auditedCapacity<R extends SequenceRequest>(capacity: Capacity<R>): AuditedCapacity<R> {
-  const open = new Map<string, number>();
-  const roomOf = ({ promptTokens, maxTokens }: R) => promptTokens + Math.max(1, maxTokens) - 1;
-  return {
-    open,
-    maxSequenceTokens: capacity.maxSequenceTokens,
-    admit(request, tokens, length, parent) {
-      must(!open.has(request.id), 'a sequence is opened once', request.id);
-      must(length >= request.promptTokens && tokens >= length, 'room is asked for what is known', { tokens, length });
-      must(tokens <= roomOf(request), `'${request.id}' needs room for ${roomOf(request)} tokens`, tokens);
-      must(parent === undefined || open.has(parent.id), 'a parent is open', parent?.id);
-      const found = capacity.admit(request, tokens, length, parent);
-      if (typeof found === 'number') {
-        must(Number.isInteger(found) && found >= 0 && found <= length, 'cached tokens are among the known', found);
-        open.set(request.id, tokens);
-      }
-      return found;
-    },
-    reserve(request, tokens) {
-      must(open.has(request.id), 'only an open sequence grows', request.id);
-      must(tokens <= roomOf(request), `'${request.id}' needs room for ${roomOf(request)} tokens`, tokens);
-      const granted = capacity.reserve(request, tokens);
-      if (granted) open.set(request.id, Math.max(tokens, open.get(request.id)!));
-      return granted;
-    },
-    release(request, why) {
-      must(open.delete(request.id), 'only an open sequence is closed', request.id);
-      capacity.release(request, why);
-    },
-    ...(capacity.cachedTokens && { cachedTokens: (request: R) => capacity.cachedTokens!(request) }),
-  };
 }
