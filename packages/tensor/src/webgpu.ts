@@ -36,7 +36,8 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
   let gpu = options.adapter ? options.gpu : await gpuOf(options);
   const adapter = options.adapter ?? (await requestAdapter(gpu!, options));
   const device = await requestDevice(adapter);
-  const capabilities = capabilitiesOf(device, (gpu ?? globalThis.navigator?.gpu)?.wgslLanguageFeatures);
+  const languageFeatures = (gpu ?? globalThis.navigator?.gpu)?.wgslLanguageFeatures;
+  const capabilities = capabilitiesOf(device, languageFeatures, adapter.info);
   assertCapable(capabilities);
   return new Device(
     new WebGpuExecutor({

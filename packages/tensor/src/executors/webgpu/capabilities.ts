@@ -30,12 +30,16 @@ export const wantedLimits = [
   'maxComputeWorkgroupSizeY',
 ] as const;
 
-/** What kernels on a device may use. `languageFeatures` are those of the `GPU` object that the device came from. */
+/**
+ * What kernels on a device may use. `languageFeatures` are those of the `GPU` object that the device came from; `adapterInfo`
+ * is the adapter's own, where it is at hand: Dawn's devices do not repeat the shapes of subgroup matrices.
+ */
 export function capabilitiesOf(
   device: GPUDevice,
   languageFeatures: ReadonlySet<string> | undefined,
+  adapterInfo: GPUAdapterInfo | undefined = device.adapterInfo,
 ): WebGpuCapabilities {
-  const { limits, adapterInfo } = device;
+  const { limits } = device;
   const features = device.features as ReadonlySet<string>;
   const has = (feature: string) => features.has(feature);
   const matrices = has('chromium-experimental-subgroup-matrix')
