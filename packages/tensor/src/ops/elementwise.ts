@@ -78,7 +78,7 @@ export const div: (a: Operand, b: Operand) => Tensor = binary({
   onnx: (builder, [a, b], dtype) =>
     isFloat(dtype) ? builder.op('Div', [a!, b!]) : builder.cast(divideWhole(builder, a!, b!), dtype),
   webgpu([a, b], dtype) {
-    if (isFloat(dtype)) return `(${a} / ${b})`;
+    if (isFloat(dtype)) return `safe_div(${a}, ${b})`;
     const suffix = dtype === 'i32' ? 'i' : 'u';
     const isZero = `${b} == 0${suffix}`;
     return `select(${a} / select(${b}, 1${suffix}, ${isZero}), 0${suffix}, ${isZero})`;

@@ -12,6 +12,11 @@ const functions: Readonly<Record<string, string>> = {
   var bits = 0x7f800000u;
   return bitcast<f32>(bits);
 }`,
+  // lavapipe computes nothing at all where a divisor is known to be 0
+  safe_div: `fn safe_div(a: f32, b: f32) -> f32 {
+  let infinite = bitcast<f32>(bitcast<u32>(infinity_value()) | (bitcast<u32>(b) & 0x80000000u));
+  return select(a / b, a * infinite, b == 0.0);
+}`,
   // some drivers lose what is no number on the way, or give the logarithm of the least number for that of 0
   safe_exp: `fn safe_exp(x: f32) -> f32 {
   return select(exp(x), x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
