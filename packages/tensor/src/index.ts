@@ -1,3 +1,5 @@
+export { checkpoint } from './autograd/checkpoint.ts';
+export { customVjp, type VjpContext } from './autograd/custom-vjp.ts';
 export { type Gradient, grad, valueAndGrad } from './autograd/grad.ts';
 export { gradients } from './autograd/gradients.ts';
 export {
@@ -91,9 +93,10 @@ export { expm1, log1p } from './ops/exponential.ts';
 export { embedding, scatterAdd, take } from './ops/gather.ts';
 export { identity, stopGradient } from './ops/identity.ts';
 export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './ops/indexing.ts';
+export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/loss.ts';
 export { matmul } from './ops/matmul.ts';
 export { expand, flatten, pad, permute, reshape, slice, transpose } from './ops/movement.ts';
-export { crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
+export { type CrossEntropyOptions, crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
 export { groupNorm, layerNorm } from './ops/normalization.ts';
 export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/random.ts';
 export { argmax, argmin, max, mean, min, prod, sum } from './ops/reduce.ts';

@@ -28,7 +28,7 @@ export function gradients(output: Tensor, wrt: readonly Tensor[]): Tensor[] {
  *
  * @param reach 'total' counts ways through other tensors of `wrt`; 'partial' ends at each of them
  */
-function backward(
+export function backward(
   outputs: readonly Tensor[],
   seeds: readonly (Tensor | undefined)[],
   wrt: readonly Tensor[],

@@ -5,6 +5,7 @@ import { plainKey } from '../plain-key.ts';
 import type { Graph } from './graph.ts';
 import { inputOp, isLeafOp, type Node, variableOp } from './op.ts';
 import { record, recordOn } from './record.ts';
+import { scheduleNodes } from './schedule.ts';
 import type { Tensor } from './tensor.ts';
 import { Update, Variable } from './variable.ts';
 
@@ -46,7 +47,10 @@ export function buildGraph(executor: Executor, recording: Recording, leaves: 'in
       inputs: [...recording.inputs, ...rewriter.standIns],
       constants: rewriter.constants,
       variables: rewriter.variables,
-      nodes: rewriter.nodes,
+      nodes: scheduleNodes(rewriter.nodes, [
+        ...outputs,
+        ...updates.flatMap((u) => (u.rows ? [u.value, u.rows] : [u.value])),
+      ]),
       outputs,
       updates,
       symbols: collectSymbols(recording.inputs, rewriter.nodes),
@@ -124,7 +128,8 @@ class Rewriter {
         continue;
       }
       const missing = tensor.node.inputs.filter((input) => !this.#done.has(input));
-      if (missing.length > 0) stack.push(...missing);
+      // the first input first: in a gradient that is what comes from behind, before what it is multiplied by
+      if (missing.length > 0) stack.push(...missing.reverse());
       else this.#application(tensor.node, stack);
     }
     return this.#done.get(root)!;

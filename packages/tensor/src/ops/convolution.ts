@@ -10,7 +10,7 @@ import { cast } from './cast.ts';
 import { convolutionReference } from './convolution.reference.ts';
 import { matmul } from './matmul.ts';
 import { permute, reshape } from './movement.ts';
-import { fit, patches, spread, type Window, windowPlaces } from './patches.ts';
+import { fitAxis, patches, spread, type Window, windowPlaces } from './patches.ts';
 import { sum } from './reduce.ts';
 
 export interface ConvolutionAttributes extends Window {
@@ -108,7 +108,7 @@ function inputGradient(
       const reach = dilation[i]! * (size - 1);
       const before = reach - padding[i]![0];
       const after = subtractDims(subtractDims(shape[i + 2]!, y.shape[i + 2]!), before - reach);
-      return fit(y, i + 2, before, after as number);
+      return fitAxis(y, i + 2, before, after as number);
     },
     spread(g, stride),
   );

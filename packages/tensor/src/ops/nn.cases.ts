@@ -45,5 +45,10 @@ export const nnCases: readonly Case[] = [
     inputs: [floats([3, 4]), exactly('i32', [3], [0, 2, 0])],
     f: (x, t) => crossEntropy(x, t, { ignoreIndex: 0 }),
   },
+  {
+    name: 'crossEntropy with label smoothing',
+    inputs: [floats([4, 5]), exactly('i32', [4], [0, -100, 4, 2])],
+    f: (x, t) => crossEntropy(x, t, { labelSmoothing: 0.1 }),
+  },
   { name: 'crossEntropy f16', inputs: [halves([3, 6]), integers([3], 0, 6)], f: (x, t) => crossEntropy(x, t) },
 ];

@@ -1,5 +1,5 @@
 import { isFloat } from '../dtype.ts';
-import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
+import { DTypeError, ShapeError } from '../errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -7,6 +7,7 @@ import { formatShape, shapesEqual } from '../shape.ts';
 import { cast } from './cast.ts';
 import { arange } from './creation.ts';
 import { where } from './elementwise.ts';
+import { checkLoss } from './loss.ts';
 import { matmul } from './matmul.ts';
 import { reshape } from './movement.ts';
 import { sumTo } from './reduce.ts';
@@ -67,16 +68,24 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return bias ? y.add(bias) : y;
 }
 
+export interface CrossEntropyOptions {
+  /** Tokens with this target do not count; -100 by default. */
+  readonly ignoreIndex?: number;
+  /** Part of the target that is spread evenly over all classes; 0 by default. */
+  readonly labelSmoothing?: number;
+}
+
 /**
- * Mean over the tokens of minus the log-probability of the target.
+ * Mean over the tokens of minus the log-probability of the target; with label smoothing, of minus the mean of the
+ * log-probabilities, the target's weighing 1 - labelSmoothing more than each other's.
  *
- * `logits` is `[..., V]`, `targets` i32 `[...]`; tokens whose target is `ignoreIndex` (by default -100) do not count.
- * Computed in f32; NaN where no token counts.
+ * `logits` is `[..., V]`, `targets` i32 `[...]`; tokens whose target is `ignoreIndex` do not count. Computed in f32; NaN where
+ * no token counts.
+ * @throws ShapeError, ArgumentError
  */
-export function crossEntropy(logits: Tensor, targets: Tensor, options: { readonly ignoreIndex?: number } = {}): Tensor {
-  const { ignoreIndex = -100 } = options;
-  if (!Number.isInteger(ignoreIndex))
-    throw new ArgumentError(`crossEntropy: ignoreIndex must be an integer, got ${ignoreIndex}`);
+export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  const { ignoreIndex = -100, labelSmoothing = 0 } = options;
+  checkLoss('crossEntropy', ignoreIndex, labelSmoothing);
   if (!shapesEqual(targets.shape, logits.shape.slice(0, -1)) || targets.dtype !== 'i32')
     throw new ShapeError(
       `crossEntropy: takes logits [..., V] and targets i32 [...], got ${formatShape(logits.shape)} and ${targets.dtype} ${formatShape(targets.shape)}`,
@@ -84,6 +93,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: { readonl
   const logProbabilities = logSoftmax(cast(logits, 'f32'));
   const isTarget = arange(logits.device, logits.shape.at(-1)!).equal(reshape(targets, [...targets.shape, 1]));
   const picked = where(isTarget, logProbabilities, 0).sum(-1);
+  const expected =
+    labelSmoothing === 0 ? picked : picked.mul(1 - labelSmoothing).add(logProbabilities.mean(-1).mul(labelSmoothing));
   const counts = cast(targets.equal(ignoreIndex).not(), 'f32');
-  return picked.mul(counts).sum().neg().div(counts.sum());
+  return expected.mul(counts).sum().neg().div(counts.sum());
 }

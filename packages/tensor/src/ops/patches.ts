@@ -108,7 +108,7 @@ export function spread(x: Tensor, stride: readonly number[]): Tensor {
 }
 
 /** Pads an axis by `before` and `after`, or cuts off where they are below 0. */
-export function fit(x: Tensor, axis: number, before: number, after: number): Tensor {
+export function fitAxis(x: Tensor, axis: number, before: number, after: number): Tensor {
   const at = (size: number) => x.shape.map((_, i) => (i === axis ? Math.max(size, 0) : 0));
   const padded = pad(x, at(before), at(after));
   const size: Dim = padded.shape[axis]!;

@@ -1,0 +1,4 @@
+import { operations } from '../../../../test-support/operations.ts';
+import { lossCases } from './loss.cases.ts';
+
+operations('loss', lossCases);

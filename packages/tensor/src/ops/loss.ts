@@ -1,0 +1,165 @@
+import { type Dim, dimsEqual } from '../dim.ts';
+import { isFloat } from '../dtype.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
+import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
+import { recordOne } from '../graph/record.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { formatShape, shapesEqual, sizeOf } from '../shape.ts';
+import { barrier } from './barrier.ts';
+import { cast } from './cast.ts';
+import { concat } from './concat.ts';
+import { oneHot } from './construction.ts';
+import { takeAlongAxis } from './indexing.ts';
+import { matmul } from './matmul.ts';
+import { flatten, reshape, slice } from './movement.ts';
+import { mean, sum } from './reduce.ts';
+import { softmax } from './softmax.ts';
+import { logSumExp } from './statistics.ts';
+
+interface LossAttributes {
+  /** Rows whose logits are there at a time. */
+  readonly chunkRows: number;
+  readonly ignoreIndex: number;
+  readonly labelSmoothing: number;
+}
+
+/** One chunk of rows, whose logits are computed when `after` is there. */
+interface Chunk {
+  readonly rows: Tensor;
+  readonly targets: Tensor;
+  readonly logits: Tensor;
+  /** 1 for rows that count, else 0. */
+  readonly counts: Tensor;
+}
+
+function chunkAt(
+  inputs: readonly Tensor[],
+  start: number,
+  attributes: LossAttributes,
+  after: Tensor | undefined,
+): Chunk {
+  const [x, weight, targets, bias] = inputs;
+  const end = Math.min(start + attributes.chunkRows, x!.shape[0] as number);
+  const part = slice(x!, 0, start, end);
+  const rows = after ? barrier(part, after) : part;
+  const own = slice(targets!, 0, start, end);
+  const product = matmul(rows, weight!, { transposeB: true });
+  const logits = cast(bias ? product.add(bias) : product, 'f32');
+  return { rows, targets: own, logits, counts: cast(own.equal(attributes.ignoreIndex).not(), 'f32') };
+}
+
+const startsOf = ({ shape }: Tensor, { chunkRows }: LossAttributes) =>
+  Array.from({ length: Math.ceil((shape[0] as number) / chunkRows) }, (_, i) => i * chunkRows);
+
+// inputs: x [T, E], weight [V, E], targets [T], and bias [V]; the sum of the losses of rows that count
+const lossOp: Op<LossAttributes> = defineOp<LossAttributes>({
+  name: 'linearCrossEntropy',
+  shape: () => [{ shape: [], dtype: 'f32' }],
+  gradient: gradients,
+  decompose(inputs, attributes) {
+    let total: Tensor | undefined;
+    for (const start of startsOf(inputs[0]!, attributes)) {
+      const { logits, targets, counts } = chunkAt(inputs, start, attributes, total);
+      const loss = sum(rowLosses(logits, targets, attributes.labelSmoothing).mul(counts));
+      total = total ? total.add(loss) : loss;
+    }
+    return [total!];
+  },
+});
+
+function rowLosses(logits: Tensor, targets: Tensor, labelSmoothing: number): Tensor {
+  const own = reshape(takeAlongAxis(logits, reshape(targets, [...targets.shape, 1]), -1), targets.shape);
+  const expected = labelSmoothing === 0 ? own : own.mul(1 - labelSmoothing).add(mean(logits, -1).mul(labelSmoothing));
+  return logSumExp(logits, -1).sub(expected);
+}
+
+/** Each chunk's logits once more, one chunk after the other; what is kept of them is the sum by weights and the rows by `x`. */
+function gradients({
+  inputs,
+  outputGradients: [g],
+  needs,
+  attributes,
+}: GradientContext<LossAttributes>): readonly (Tensor | undefined)[] {
+  const [x, weight, , bias] = inputs;
+  const classes = weight!.shape[0]!;
+  const byRows: Tensor[] = [];
+  let [byWeight, byBias]: (Tensor | undefined)[] = [];
+  const plus = (total: Tensor | undefined, part: Tensor) => (total ? total.add(part) : part);
+  let after = g!;
+  for (const start of startsOf(x!, attributes)) {
+    const { rows, targets, logits, counts } = chunkAt(inputs, start, attributes, after);
+    const { labelSmoothing } = attributes;
+    const hit = oneHot(targets, classes).mul(1 - labelSmoothing);
+    const wanted = labelSmoothing === 0 ? hit : hit.add(labelSmoothing / (classes as number));
+    const byLogits = softmax(logits, -1)
+      .sub(wanted)
+      .mul(reshape(counts.mul(g!), [counts.shape[0]!, 1]));
+    if (needs[0]) byRows.push(cast(matmul(byLogits, weight!), x!.dtype));
+    if (needs[1]) byWeight = plus(byWeight, matmul(byLogits, rows, { transposeA: true }));
+    if (bias && needs[3]) byBias = plus(byBias, sum(byLogits, 0));
+    after = byWeight ?? byBias ?? byRows.at(-1)!;
+  }
+  const by = [
+    needs[0] ? concat(byRows, 0) : undefined,
+    byWeight && cast(byWeight, weight!.dtype),
+    undefined,
+    byBias && cast(byBias, bias!.dtype),
+  ];
+  return by.slice(0, inputs.length);
+}
+
+export interface LinearCrossEntropyOptions {
+  /** `[V]`, added to the logits. */
+  readonly bias?: Tensor;
+  /** Rows with this target do not count; -100 by default. */
+  readonly ignoreIndex?: number;
+  /** Part of the target that is spread over all classes; 0 by default. */
+  readonly labelSmoothing?: number;
+  /** Rows whose logits are there at a time; 1024 by default. */
+  readonly chunkRows?: number;
+}
+
+/**
+ * `crossEntropy(linear(x, weight, bias), targets)` that never holds all logits: they are computed for `chunkRows` rows at a
+ * time, and once more for the gradient.
+ *
+ * `x` is `[..., E]`, `weight` `[V, E]`, `targets` i32 `[...]`; the result is a scalar, f32, summed in f32, NaN where no row
+ * counts. The number of rows must be known when this is recorded.
+ * @throws ShapeError, DTypeError, ArgumentError
+ */
+export function linearCrossEntropy(
+  x: Tensor,
+  weight: Tensor,
+  targets: Tensor,
+  options: LinearCrossEntropyOptions = {},
+): Tensor {
+  const { bias, ignoreIndex = -100, labelSmoothing = 0, chunkRows = 1024 } = options;
+  const name = 'linearCrossEntropy';
+  const shapes = `${formatShape(x.shape)}, ${formatShape(weight.shape)} and ${formatShape(targets.shape)}`;
+  if (weight.rank !== 2 || x.rank < 1 || !dimsEqual(x.shape.at(-1)!, weight.shape[1]!))
+    throw new ShapeError(`${name}: takes x [..., E] and a weight [V, E], got ${shapes}`);
+  if (!shapesEqual(targets.shape, x.shape.slice(0, -1)))
+    throw new ShapeError(`${name}: takes targets [...] for x [..., E], got ${shapes}`);
+  if (!isFloat(x.dtype) || !isFloat(weight.dtype) || targets.dtype !== 'i32')
+    throw new DTypeError(`${name}: takes floats and i32 targets, got ${x.dtype}, ${weight.dtype} and ${targets.dtype}`);
+  if (bias && !shapesEqual(bias.shape, [weight.shape[0]!]))
+    throw new ShapeError(`${name}: the bias must be [${weight.shape[0]}], got ${formatShape(bias.shape)}`);
+  checkLoss(name, ignoreIndex, labelSmoothing);
+  if (!Number.isSafeInteger(chunkRows) || chunkRows < 1)
+    throw new ArgumentError(`${name}: chunkRows must be a positive integer, got ${chunkRows}`);
+  const rows: Dim = sizeOf(targets.shape);
+  if (typeof rows !== 'number' || typeof weight.shape[0] !== 'number' || rows === 0)
+    throw new ShapeError(`${name}: the numbers of rows and classes must be known and positive, got ${shapes}`);
+  const flat = flatten(targets);
+  const inputs = [reshape(x, [rows, x.shape.at(-1)!]), weight, flat, ...(bias ? [bias] : [])];
+  const total = recordOne(lossOp, inputs, { chunkRows, ignoreIndex, labelSmoothing });
+  return total.div(sum(cast(flat.equal(ignoreIndex).not(), 'f32')));
+}
+
+/** What cross-entropies take. @throws ArgumentError naming `name` */
+export function checkLoss(name: string, ignoreIndex: number, labelSmoothing: number): void {
+  if (!Number.isInteger(ignoreIndex))
+    throw new ArgumentError(`${name}: ignoreIndex must be an integer, got ${ignoreIndex}`);
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
+    throw new ArgumentError(`${name}: labelSmoothing must be in [0, 1], got ${labelSmoothing}`);
+}
