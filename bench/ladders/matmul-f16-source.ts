@@ -13,8 +13,10 @@ export interface MatmulVariant {
   readonly buffers: 1 | 2;
   /** Whether the next tile is read into registers while the present one is used. */
   readonly prefetch: boolean;
-  /** B as [K, N] ('NN') or as [N, K] ('NT'). */
-  readonly layout: 'NN' | 'NT';
+  /** A as [M, K], or as [K, M] ('TN'); B as [K, N], or as [N, K] ('NT'). */
+  readonly layout: 'NN' | 'NT' | 'TN';
+  /** Which fragments are held through a step: those of both operands, or of A with one of B at a time. */
+  readonly hold: 'both' | 'left';
   /** The adapter's fragment. */
   readonly fragment: { readonly M: number; readonly N: number; readonly K: number };
   readonly subgroupSize: number;
@@ -31,36 +33,62 @@ export function matmulSource(v: MatmulVariant): string {
   const { BM, BN, BK, SM, SN, pad, fragment: f, layout } = v;
   const threads = SM * SN * v.subgroupSize;
   const [fm, fn, fk] = [BM / SM / f.M, BN / SN / f.N, BK / f.K];
-  const aStride = BK + pad;
-  const [bRows, bWidth] = layout === 'NN' ? [BK, BN] : [BN, BK];
+  const [aRows, aWidth] = layout === 'TN' ? [BK, BM] : [BM, BK];
+  const aStride = aWidth + pad;
+  const [bRows, bWidth] = layout === 'NT' ? [BN, BK] : [BK, BN];
   const bStride = bWidth + pad;
   const [aVectors, bVectors] = [(BM * BK) / 8 / threads, (BN * BK) / 8 / threads];
   if (!Number.isInteger(aVectors) || !Number.isInteger(bVectors)) throw new Error('threads do not divide the tiles');
-  const [aTile, bTile] = [(BM * aStride) / 8, (bRows * bStride) / 8];
+  const [aTile, bTile] = [(aRows * aStride) / 8, (bRows * bStride) / 8];
 
   // one vector of eight halves at a time: index -> row and column of the tile
-  const at = (width: number, i: number) => `let x = local + ${i * threads}u; let row = x / ${width / 8}u; let col = x % ${width / 8}u;`;
-  const readA = (i: number, k: string) => `{ ${at(BK, i)} ra[${i}] = a[(rowA + row) * (params.K / 8u) + (${k}) / 8u + col]; }`;
+  const at = (width: number, i: number) =>
+    `let x = local + ${i * threads}u; let row = x / ${width / 8}u; let col = x % ${width / 8}u;`;
+  const readA = (i: number, k: string) =>
+    layout === 'TN'
+      ? `{ ${at(BM, i)} ra[${i}] = a[((${k}) + row) * (params.M / 8u) + rowA / 8u + col]; }`
+      : `{ ${at(BK, i)} ra[${i}] = a[(rowA + row) * (params.K / 8u) + (${k}) / 8u + col]; }`;
   const readB = (i: number, k: string) =>
-    layout === 'NN'
+    layout !== 'NT'
       ? `{ ${at(BN, i)} rb[${i}] = b[((${k}) + row) * (params.N / 8u) + colB / 8u + col]; }`
       : `{ ${at(BK, i)} rb[${i}] = b[(colB + row) * (params.K / 8u) + (${k}) / 8u + col]; }`;
-  const writeA = (i: number, tile: string) => `{ ${at(BK, i)} ta[${tile} * ${aTile}u + row * ${aStride / 8}u + col] = ra[${i}]; }`;
-  const writeB = (i: number, tile: string) => `{ ${at(bWidth, i)} tb[${tile} * ${bTile}u + row * ${bStride / 8}u + col] = rb[${i}]; }`;
-  const read = (k: string) => [...range(aVectors).map((i) => readA(i, k)), ...range(bVectors).map((i) => readB(i, k))].join('\n    ');
-  const write = (tile: string) => [...range(aVectors).map((i) => writeA(i, tile)), ...range(bVectors).map((i) => writeB(i, tile))].join('\n    ');
+  const writeA = (i: number, tile: string) =>
+    `{ ${at(aWidth, i)} ta[${tile} * ${aTile}u + row * ${aStride / 8}u + col] = ra[${i}]; }`;
+  const writeB = (i: number, tile: string) =>
+    `{ ${at(bWidth, i)} tb[${tile} * ${bTile}u + row * ${bStride / 8}u + col] = rb[${i}]; }`;
+  const read = (k: string) =>
+    [...range(aVectors).map((i) => readA(i, k)), ...range(bVectors).map((i) => readB(i, k))].join('\n    ');
+  const write = (tile: string) =>
+    [...range(aVectors).map((i) => writeA(i, tile)), ...range(bVectors).map((i) => writeB(i, tile))].join('\n    ');
 
   const left = `subgroup_matrix_left<f16, ${f.K}, ${f.M}>`;
   const right = `subgroup_matrix_right<f16, ${f.N}, ${f.K}>`;
+  const aOffset = (i: number, k: string) =>
+    layout === 'TN' ? `(${k}) * ${aStride}u + warpM + ${i * f.M}u` : `(warpM + ${i * f.M}u) * ${aStride}u + (${k})`;
   const bOffset = (j: number, k: string) =>
-    layout === 'NN' ? `(${k}) * ${bStride}u + warpN + ${j * f.N}u` : `(warpN + ${j * f.N}u) * ${bStride}u + (${k})`;
-  const step = (tile: string, k: string) => `
-      ${range(fm).map((i) => `let a${i} = subgroupMatrixLoad<${left}, row_major>(&ta, (${tile} * ${BM * aStride}u + (warpM + ${i * f.M}u) * ${aStride}u + ${k}) / 8u, ${aStride / 8}u);`).join('\n      ')}
-      ${range(fn).map((j) => `let b${j} = subgroupMatrixLoad<${right}, ${layout === 'NN' ? 'row_major' : 'col_major'}>(&tb, (${tile} * ${bRows * bStride}u + ${bOffset(j, k)}) / 8u, ${bStride / 8}u);`).join('\n      ')}
-      ${range(fm).flatMap((i) => range(fn).map((j) => `c${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, c${i}_${j});`)).join('\n      ')}`;
+    layout === 'NT' ? `(warpN + ${j * f.N}u) * ${bStride}u + (${k})` : `(${k}) * ${bStride}u + warpN + ${j * f.N}u`;
+  // offsets and strides count elements of the array: vectors of eight halves
+  const loadA = (i: number, tile: string, k: string) =>
+    `let a${i} = subgroupMatrixLoad<${left}, ${layout === 'TN' ? 'col_major' : 'row_major'}>(&ta, (${tile} * ${aRows * aStride}u + ${aOffset(i, k)}) / 8u, ${aStride / 8}u);`;
+  const loadB = (j: number, tile: string, k: string) =>
+    `let b${j} = subgroupMatrixLoad<${right}, ${layout === 'NT' ? 'col_major' : 'row_major'}>(&tb, (${tile} * ${bRows * bStride}u + ${bOffset(j, k)}) / 8u, ${bStride / 8}u);`;
+  const multiply = (i: number, j: number) => `c${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, c${i}_${j});`;
+  const step = (tile: string, k: string) =>
+    v.hold === 'both'
+      ? [
+          ...range(fm).map((i) => loadA(i, tile, k)),
+          ...range(fn).map((j) => loadB(j, tile, k)),
+          ...range(fm).flatMap((i) => range(fn).map((j) => multiply(i, j))),
+        ].join('\n      ')
+      : [
+          ...range(fm).map((i) => loadA(i, tile, k)),
+          ...range(fn).flatMap((j) => [loadB(j, tile, k), ...range(fm).map((i) => multiply(i, j))]),
+        ].join('\n      ');
   const compute = (tile: string) =>
     v.unroll
-      ? range(fk).map((k) => `{${step(tile, `${k * f.K}u`)}\n    }`).join('\n    ')
+      ? range(fk)
+          .map((k) => `{${step(tile, `${k * f.K}u`)}\n    }`)
+          .join('\n    ')
       : `for (var k = 0u; k < ${BK}u; k += ${f.K}u) {${step(tile, 'k')}\n    }`;
 
   const loop =
@@ -116,8 +144,17 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
     let warpM = subgroup / ${SN}u * ${BM / SM}u; let warpN = subgroup % ${SN}u * ${BN / SN}u;
     ${place}
     var ra: array<vec4<u32>, ${aVectors}>; var rb: array<vec4<u32>, ${bVectors}>;
-    ${range(fm).flatMap((i) => range(fn).map((j) => `var c${i}_${j}: subgroup_matrix_result<f32, ${f.N}, ${f.M}>;`)).join('\n    ')}
+    ${range(fm)
+      .flatMap((i) => range(fn).map((j) => `var c${i}_${j}: subgroup_matrix_result<f32, ${f.N}, ${f.M}>;`))
+      .join('\n    ')}
     ${loop}
-    ${range(fm).flatMap((i) => range(fn).map((j) => `subgroupMatrixStore<row_major>(&c, (rowA + warpM + ${i * f.M}u) * params.N + colB + warpN + ${j * f.N}u, c${i}_${j}, params.N);`)).join('\n    ')}
+    ${range(fm)
+      .flatMap((i) =>
+        range(fn).map(
+          (j) =>
+            `subgroupMatrixStore<row_major>(&c, (rowA + warpM + ${i * f.M}u) * params.N + colB + warpN + ${j * f.N}u, c${i}_${j}, params.N);`,
+        ),
+      )
+      .join('\n    ')}
 }`;
 }
