@@ -14,9 +14,18 @@ interface Batch {
 }
 
 const onWebGpu = backendName.startsWith('webgpu');
-/** Relative distance of gradients, and distance of losses, that is rounding. */
-const tolerance = onWebGpu ? { gradient: 1e-4, loss: 1e-4 } : { gradient: 1e-5, loss: 2e-5 };
+/** What is rounding: relative distance of gradients, distance of losses, relative distance of gradient norms. */
+const tolerance = onWebGpu ? { gradient: 1e-4, loss: 1e-4, norm: 1e-3 } : { gradient: 1e-5, loss: 1e-5, norm: 1e-5 };
+/** How many steps of the random and of the real model are taken: the slower devices do not get far in a minute. */
+function stepsOn({ name, description }: Device): { readonly random: number; readonly real: number } {
+  if (name === 'onnx') return { random: 60, real: 100 };
+  if (name === 'reference') return { random: 5, real: 2 };
+  if (backendName === 'webgpu-browser') return { random: 2, real: 0 };
+  return /SwiftShader/i.test(description) ? { random: 4, real: 1 } : { random: 60, real: 10 };
+}
 
+const timeout = 240_000;
+const tooSlow = 'the real model takes a minute a step on a software GPU; it runs on webgpu-node';
 const folder = 'fixtures/training';
 const nextTokenLoss = ({ logits }: { readonly logits: Tensor }, { targets }: { readonly targets: Tensor }) =>
   crossEntropy(logits, targets);
@@ -81,16 +90,26 @@ async function expectSameRun(model: LoadedModel, run: Run): Promise<void> {
     clipByGlobalNorm(1),
     adamw({ learningRate: warmupCosineSchedule(schedule), betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.1 }),
   );
-  let steps = 0;
+  let taken = 0;
   for await (const report of train({ model, loss: nextTokenLoss, optimizer, data: run.batches })) {
     const { step } = report;
     expect(Math.abs(report.loss - run.loss[step]!), `loss of step ${step}`).toBeLessThan(tolerance.loss);
-    expect(Math.abs(report.gradientNorm / run.gradientNorm[step]! - 1), `norm of step ${step}`).toBeLessThan(5e-3);
+    expect(Math.abs(report.gradientNorm / run.gradientNorm[step]! - 1), `norm of step ${step}`).toBeLessThan(
+      tolerance.norm,
+    );
     expect(report.learningRate).toBeCloseTo(run.learningRate[step]!, 9);
     expect(report.tokens).toBe(run.batches[step]!.tokens.data.length);
-    steps++;
+    taken++;
   }
-  expect(steps).toBe(run.batches.length);
+  expect(taken).toBe(run.batches.length);
+}
+
+async function expectWeights({ parameters }: LoadedModel, expected: SafetensorsFile): Promise<void> {
+  for (const parameter of parameters)
+    expect(
+      distance((await parameter.data()) as Float32Array, await floats(expected, parameter.name)),
+      parameter.name,
+    ).toBeLessThan(1e-4);
 }
 
 conformance('training a Llama of random weights as PyTorch does', (device) => {
@@ -120,23 +139,20 @@ conformance('training a Llama of random weights as PyTorch does', (device) => {
     await model.dispose();
   });
 
-  test('60 steps: losses, norms, rates, and the weights at the end', async (context) => {
+  test('steps: losses, norms, rates, and the weights after the last of 60', { timeout }, async (context) => {
+    const steps = stepsOn(device()).random;
     const file = await safetensors(context, `${folder}/llama-mqa.run.safetensors`);
     const final = await safetensors(context, `${folder}/llama-mqa.final.safetensors`);
     const model = await trainable(device(), context, 'fixtures/models/llama-mqa');
     await expectSameRun(model, {
-      batches: await batchesOf(file),
+      batches: (await batchesOf(file)).slice(0, steps),
       loss: [...(await floats(file, 'loss'))],
       gradientNorm: [...(await floats(file, 'grad_norm'))],
       learningRate: [...(await floats(file, 'lr'))],
       peak: 3e-3,
       steps: 60,
     });
-    for (const parameter of model.parameters)
-      expect(
-        distance((await parameter.data()) as Float32Array, await floats(final, parameter.name)),
-        parameter.name,
-      ).toBeLessThan(1e-4);
+    if (steps === 60) await expectWeights(model, final);
     await model.dispose();
   });
 });
@@ -148,7 +164,8 @@ conformance('training a real model as PyTorch does', (device) => {
     return Int32Array.from(new Uint16Array(bytes.buffer));
   };
 
-  test('first gradients', async (context) => {
+  test('first gradients', { timeout }, async (context) => {
+    if (backendName === 'webgpu-browser') context.skip(tooSlow);
     const shapes = (await needSharedJson(context, `${folder}/stories260K-step0-grads.json`)) as Stacks;
     const bytes = await needShared(context, `${folder}/stories260K-step0-grads.f32`);
     const expected = unstacked(new Float32Array(bytes.buffer), shapes, 8);
@@ -160,12 +177,14 @@ conformance('training a real model as PyTorch does', (device) => {
     await model.dispose();
   });
 
-  test('the first 10 of 100 steps', async (context) => {
+  test('steps: losses, norms and rates', { timeout }, async (context) => {
+    const steps = stepsOn(device()).real;
+    if (steps === 0) context.skip(tooSlow);
     const run = (await needSharedJson(context, `${folder}/stories260K-adamw100.json`)) as Record<string, number[]>;
     const tokens = await stream(context);
     const model = await trainable(device(), context, path);
     await expectSameRun(model, {
-      batches: Array.from({ length: 10 }, (_, step) => windows(tokens, 8, 64, step * 512)),
+      batches: Array.from({ length: steps }, (_, step) => windows(tokens, 8, 64, step * 512)),
       loss: run['loss_fp64']!,
       gradientNorm: run['gradnorm_fp64']!,
       learningRate: run['lr_per_step']!,
