@@ -1,0 +1,57 @@
+import type { Dim, Shape } from '@heddle/tensor';
+import { type DenseAttributes, extrasOf, sizesOf } from './dense-arguments.ts';
+import { f32, lowest } from './flash-tile.wgsl.ts';
+
+/** WGSL of the keys that queries from row `first` to row `last` may see: `key_begin` and `key_end`. */
+export function keyRange({ causal, window, keepFirst, extras }: DenseAttributes, last: string, first: string): string {
+  const offset = 'i32(params.S) - i32(params.L)';
+  const ends = [
+    'i32(params.S)',
+    ...(causal ? [`i32(${last}) + ${offset} + 1`] : []),
+    ...(extras.includes('keyLengths') ? ['keyLengths_at(w.z)'] : []),
+  ];
+  const end = ends.reduce((a, b) => `min(${a}, ${b})`);
+  const begin = window === undefined || keepFirst !== undefined ? '0' : `i32(${first}) + ${offset} - ${window - 1}`;
+  return `let key_end = u32(max(${end}, 0));
+  let key_begin = u32(max(${begin}, 0));`;
+}
+
+/** WGSL of `Query`, `query_of` and `adjust` of dense attention; uses `batch`, `kv_head`, H and G. */
+export function denseScores(inputs: Parameters<typeof sizesOf>[0], attributes: DenseAttributes): string {
+  const { scale, softcap, causal, window, keepFirst } = attributes;
+  const { bias, mask, keyLengths, slopes } = extrasOf(inputs, attributes);
+  const { B, L, S, H } = sizesOf(inputs);
+  const at = (shape: Shape) => broadcastPlace(shape, [B, H, L, S], ['batch', 'query.head', 'query.row', 'key']);
+  const rules = ['key < params.S'];
+  if (causal) rules.push('back >= 0');
+  if (window !== undefined)
+    rules.push(keepFirst === undefined ? `back < ${window}` : `(back < ${window} || key < ${keepFirst}u)`);
+  if (keyLengths) rules.push('i32(key) < keyLengths_at(batch)');
+  return `
+struct Query { row: u32, head: u32, position: i32 }
+fn query_of(query: u32) -> Query {
+  let row = query / G;
+  return Query(row, kv_head * G + query % G, i32(row) + i32(params.S) - i32(params.L));
+}
+fn adjust(product: f32, query: Query, key: u32) -> f32 {
+  let back = query.position - i32(key);
+  if (!(${rules.join(' && ')})) { return ${lowest}; }
+  ${mask ? `if (mask_at(${at(mask.shape)}) == 0u) { return ${lowest}; }` : ''}
+  var score = product * ${f32(scale)};
+  ${softcap === undefined ? '' : `score = ${f32(softcap)} * safe_tanh(score / ${f32(softcap)});`}
+  ${slopes ? 'score -= slopes_at(query.head) * f32(abs(back));' : ''}
+  ${bias ? `score += bias_at(${at(bias.shape)});` : ''}
+  return score;
+}`;
+}
+
+/** The position in a tensor of `shape` of the value that broadcasts to `coordinates` of `full`. */
+function broadcastPlace(shape: Shape, full: readonly Dim[], coordinates: readonly string[]): string {
+  const names = ['params.B', 'H', 'params.L', 'params.S'];
+  let place = '0u';
+  shape.forEach((dim, i) => {
+    const axis = full.length - shape.length + i;
+    if (dim !== 1) place = place === '0u' ? coordinates[axis]! : `((${place}) * ${names[axis]} + ${coordinates[axis]})`;
+  });
+  return place;
+}
