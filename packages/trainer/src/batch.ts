@@ -22,7 +22,8 @@ export interface BatchSpec {
 /** @throws ArgumentError naming the value that is neither a tensor nor a typed array */
 export function specOf(batch: Batch): BatchSpec {
   const inputs: Record<string, { shape: readonly number[]; dtype: DType }> = {};
-  for (const [name, value] of Object.entries(batch)) {
+  for (const name of Object.keys(batch).sort()) {
+    const value = batch[name]!;
     const dtype = dtypeOf(value);
     if (!dtype)
       throw new ArgumentError(

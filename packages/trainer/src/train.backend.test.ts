@@ -19,8 +19,9 @@ import type { Batch, TracedBatch } from './batch.ts';
 import { repeat } from './batches.ts';
 import { chain } from './chain.ts';
 import { clipByGlobalNorm } from './clip-by-global-norm.ts';
+import type { TrainableModel } from './record-step.ts';
 import { train } from './train.ts';
-import { createTrainStep, type TrainableModel, type TrainStep } from './train-step.ts';
+import { createTrainStep, type TrainStep } from './train-step.ts';
 
 /** Weights that look random and are the same on every device. */
 function weights(device: Device, shapes: Readonly<Record<string, readonly number[]>>, scale: number) {

@@ -84,7 +84,8 @@ describe('train', () => {
   });
 
   test('each shape of a batch has a plan of its own, traced once', async () => {
-    const data = [batch, batchOf([1, 2]), batch, batchOf([3, 1]), batch];
+    const swapped = { y: batch.y, x: batch.x };
+    const data = [batch, batchOf([1, 2]), swapped, batchOf([3, 1]), batch];
     expect(await collect(train({ ...options(), data }))).toHaveLength(5);
     expect(traces).toBe(2);
   });

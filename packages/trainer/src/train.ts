@@ -3,7 +3,8 @@ import { type Batch, type BatchFor, type TracedBatch, valueCount } from './batch
 import { closed, iteratorOf, unlessAborted } from './batches.ts';
 import { TrainingError } from './errors.ts';
 import { trainedParameters } from './parameters.ts';
-import { createTrainStep, type StepResult, type TrainStepOptions } from './train-step.ts';
+import type { TrainStepOptions } from './record-step.ts';
+import { createTrainStep, type StepResult } from './train-step.ts';
 
 export interface TrainOptions<B extends BatchFor<B>, Output> extends TrainStepOptions<TracedBatch<B>, Output> {
   /** Batches, one a step, read as steps need them. See `repeat` for going over them again. */
@@ -49,7 +50,9 @@ export interface StepReport extends StepResult {
  * @throws TrainingError `ERR_PARAMETER`, ArgumentError, at the call; while iterating TrainingError `ERR_EMPTY_DATA`,
  *   `ERR_DATA_ENDED`, `ERR_NON_FINITE` (with its step), ShapeError for a loss that is no scalar, OutOfMemoryError
  */
-export function train<B extends BatchFor<B>, Output>(options: TrainOptions<B, Output>): AsyncGenerator<StepReport, void> {
+export function train<B extends BatchFor<B>, Output>(
+  options: TrainOptions<B, Output>,
+): AsyncGenerator<StepReport, void> {
   const { steps = Number.POSITIVE_INFINITY, stepsAhead = 1 } = options;
   if (options.steps !== undefined && !(Number.isSafeInteger(steps) && steps > 0))
     throw new ArgumentError(`train: steps must be a whole number from 1, got ${steps}`);
