@@ -1,50 +1,35 @@
-import { type Dim, multiplyDims } from '../dim.ts';
-import type { WebGpuLowering } from '../executors/webgpu/lowering.ts';
-import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
+import type { KernelCall, WebGpuLowering } from '../executors/webgpu/lowering.ts';
 import { sizeOf } from '../shape.ts';
-import { type MatmulAttributes, matmulSizes } from './matmul.ts';
-import { matrixIndex } from './matmul-batch.ts';
+import type { MatmulAttributes } from './matmul.ts';
+import { matmulColumns } from './matmul-columns.wgsl.ts';
+import { matmulPairs } from './matmul-pairs.wgsl.ts';
+import { matmulRows } from './matmul-rows.wgsl.ts';
+import { matmulSpec } from './matmul-spec.ts';
+import { type MatmulTile, matmulTiles } from './matmul-tiles.wgsl.ts';
 
-/** One pair of values an invocation. */
+/** Up to so many rows, reading `b` is what takes time, and each of its values is read once. */
+const fewRows = 8;
+/** Workgroups below which smaller tiles are better than an idle GPU. */
+const wantedWorkgroups = 128;
+
+const tiles: readonly MatmulTile[] = [
+  { m: 128, n: 128, k: 16, perRow: 8, perColumn: 8 },
+  { m: 64, n: 64, k: 16, perRow: 4, perColumn: 4 },
+  { m: 32, n: 64, k: 16, perRow: 4, perColumn: 4 },
+];
+
+/** Chooses a kernel by the sizes of the plan, and by what is known of them whatever the run. */
 export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
-  kernels({ inputs: [a, b], outputs: [out], attributes }) {
-    const { m, k, n } = matmulSizes(a!.shape, b!.shape, attributes);
-    const batch = out!.shape.slice(0, -2);
-    const parameters: Record<string, Dim> = { m, k, n, count: sizeOf(out!.shape) };
-    const which = (operand: typeof a) => matrixIndex('matrix', batch, operand!.shape.slice(0, -2), parameters);
-    const at = (transposed: boolean, row: string, column: string, rows: string, columns: string) =>
-      transposed ? `${column} * params.${rows} + ${row}` : `${row} * params.${columns} + ${column}`;
-    return [
-      {
-        label: 'matmul',
-        buffers: [
-          { name: 'a', input: 0 },
-          { name: 'b', input: 1 },
-          { name: 'y', output: 0, epilogue: true },
-        ],
-        parameters,
-        body: `
-fn product(i: u32) -> f32 {
-  let matrix = i / (params.m * params.n);
-  let row = i / params.n % params.m;
-  let column = i % params.n;
-  let a0 = ${which(a)} * params.m * params.k;
-  let b0 = ${which(b)} * params.k * params.n;
-  var sum = 0.0;
-  for (var p = 0u; p < params.k; p++) {
-    sum += a_at(a0 + ${at(attributes.transposeA, 'row', 'p', 'm', 'k')}) * b_at(b0 + ${at(attributes.transposeB, 'p', 'column', 'k', 'n')});
-  }
-  return sum;
-}
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let pair = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
-  let i = 2u * pair;
-  if (i >= params.count) { return; }
-  y_set2(pair, vec2<f32>(product(i), product(min(i + 1u, params.count - 1u))));
-}`,
-        workgroups: (size) => spreadWorkgroups(Math.ceil(size(multiplyDims(sizeOf(batch), multiplyDims(m, n))) / 128)),
-      },
-    ];
+  kernels(context): readonly KernelCall[] {
+    const spec = matmulSpec(context);
+    const { bound, capabilities, outputs } = context;
+    if (outputs[0]!.dtype === 'f16' && !capabilities.shaderF16 && spec.store === 1) return [matmulPairs(spec)];
+    const [m, n] = [bound(spec.m), bound(spec.n)];
+    if (m <= fewRows) {
+      const rows = 2 ** Math.ceil(Math.log2(Math.max(1, m)));
+      return [spec.b.depthIsInner ? matmulRows(spec, rows, bound(spec.k), capabilities) : matmulColumns(spec, rows)];
+    }
+    const groups = (tile: MatmulTile) => Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));
+    return [matmulTiles(spec, tiles.find((tile) => groups(tile) >= wantedWorkgroups) ?? tiles.at(-1)!)];
   },
 };

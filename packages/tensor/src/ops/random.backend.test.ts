@@ -30,7 +30,7 @@ conformance('random numbers of a device', (device) => {
 
   test('normal values agree with the reference within 1e-6 and have the moments of the distribution', async () => {
     const reference = await openReference();
-    const got = await randomNormal(device(), [draws], 4).data();
+    const got = (await randomNormal(device(), [draws], 4).data()) as Float32Array;
     const expected = await randomNormal(reference, [draws], 4).data();
     const off = got.reduce((most, value, i) => {
       const difference = Math.abs(value - expected[i]!) / Math.max(1, Math.abs(expected[i]!));

@@ -1,3 +1,4 @@
+import type { DType } from '../../../dtype.ts';
 import { DeviceError } from '../../../errors.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '../lowering.ts';
@@ -18,15 +19,24 @@ export interface CallSpec {
   readonly bufferOf: BufferOf;
 }
 
-/** The output of a call into whose stores an epilogue may go. */
-export function takesEpilogue(call: KernelCall): KernelBuffer | undefined {
-  return call.buffers.find((buffer) => 'output' in buffer && buffer.epilogue);
+/**
+ * The output of a call into whose stores an epilogue may go that gives values of `dtype`: not where the kernel sets single
+ * values and two of that type share a word.
+ */
+export function takesEpilogue(
+  call: KernelCall,
+  dtype: DType,
+  capabilities: WebGpuCapabilities,
+): KernelBuffer | undefined {
+  const output = call.buffers.find((buffer) => 'output' in buffer && buffer.epilogue);
+  const setsSingles = output && new RegExp(`\\b${output.name}_set\\(`).test(call.body);
+  return setsSingles && isPacked(dtype, capabilities) ? undefined : output;
 }
 
 /** A kernel of an operation's own, with the declarations that its body builds on. */
 export function callStep({ call, bufferFor, capabilities, epilogue, bufferOf }: CallSpec): Step {
   const builder = new KernelBuilder(capabilities, 'e_');
-  const fused = epilogue && takesEpilogue(call);
+  const fused = epilogue && takesEpilogue(call, epilogue.target.type.dtype, capabilities);
   for (const buffer of call.buffers) {
     const access = 'access' in buffer ? buffer.access : 'output' in buffer ? 'write' : 'read';
     const vector = buffer.vector ?? 1;
@@ -54,8 +64,6 @@ function epilogueWrappers(
 ): string {
   const [from, to] = [registerType[of.source.dtype], registerType[target.type.dtype]];
   const widths = [1, 2, 4].filter((width) => new RegExp(`\\b${name}_set${width === 1 ? '' : width}\\(`).test(body));
-  if (widths.includes(1) && isPacked(target.type.dtype, builder.capabilities))
-    throw new DeviceError(`${name}_set: single values of packed f16 cannot be set`);
   // a pair or four may reach past the last value, where there is nothing for the epilogue to read
   const last = innermostIsFours(of.root.shape) ? undefined : builder.sizes.add('e_count', sizeOf(of.root.shape));
   const within = (position: string) => (last ? `min(${position}, ${last} - 1u)` : position);

@@ -8,7 +8,7 @@ import { pointwiseKernel } from '../codegen/pointwise.ts';
 import { reductionSteps } from '../codegen/reduction.ts';
 import { scatterStep } from '../codegen/scatter.ts';
 import { getOrMake } from '../get-or-make.ts';
-import type { KernelBuffer, WebGpuCapabilities } from '../lowering.ts';
+import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
 import type { Cone } from './cones.ts';
 import type { Schedule, Unit } from './units.ts';
@@ -92,7 +92,9 @@ function callsOf(
   if (!('kernels' in lowering)) throw new TypeError(`${node.op.name} has no kernels`);
   const { inputs, outputs, attributes } = node;
   const calls = lowering.kernels({ node, attributes, inputs, outputs, ...context });
-  if (fused && !calls.some(takesEpilogue)) return undefined;
+  const takes = (call: KernelCall) =>
+    fused && takesEpilogue(call, fused.target.type.dtype, context.capabilities) ? fused : undefined;
+  if (fused && !calls.some(takes)) return undefined;
   const scratch = new Map<string, BufferValue>();
   const bufferFor = (buffer: KernelBuffer): BufferValue => {
     if ('input' in buffer) return bufferOf(inputs[buffer.input]!)!;
@@ -101,7 +103,7 @@ function callsOf(
     return getOrMake(scratch, name, () => temporary(`${node.op.name} ${name}`, type));
   };
   return calls.map((call) => {
-    const inside = fused && takesEpilogue(call) ? fused : undefined;
+    const inside = takes(call);
     return callStep({
       call: inside ? { ...call, label: `${call.label}+${labelOf([inside.cone.root])}` } : call,
       bufferFor,

@@ -1,0 +1,117 @@
+import type { Dim } from '../dim.ts';
+import type { KernelCall, WebGpuCapabilities } from '../executors/webgpu/lowering.ts';
+import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
+import { sizeOf } from '../shape.ts';
+import { matrixIndex } from './matmul-batch.ts';
+import { type MatmulSpec, storeFunction } from './matmul-spec.ts';
+
+/** Columns of the result that a workgroup computes: the rows of `a` are loaded once for all of them. */
+const columns = 4;
+
+/**
+ * A few rows times `b` `[n, k]`, as in decoding: a workgroup goes along four rows of `b`, reading each value once, and sums
+ * up what its invocations have. `rows` is how many rows of `a` there may be.
+ */
+export function matmulRows(
+  spec: MatmulSpec,
+  rows: number,
+  depth: number,
+  capabilities: WebGpuCapabilities,
+): KernelCall {
+  const { a, b, m, k, n } = spec;
+  const batch = sizeOf(spec.batch);
+  const parameters: Record<string, Dim> = { m, k, n, batch };
+  const width = a.fours && b.fours && a.depthIsInner ? 4 : 1;
+  const lanes = lanesFor(depth / width, capabilities);
+  const each = (count: number, line: (i: number) => string) =>
+    Array.from({ length: count }, (_, i) => line(i)).join('\n');
+  const matrix = (own: MatmulSpec['a']) => matrixIndex('matrix', spec.batch, own.batch, parameters);
+  const aAt = (r: number) => {
+    if (width === 4) return `a_at4((a0 + min(${r}u, last_row) * params.k) / 4u + p)`;
+    return a.depthIsInner
+      ? `a_at(a0 + min(${r}u, last_row) * params.k + p)`
+      : `a_at(a0 + p * params.m + min(${r}u, last_row))`;
+  };
+  const bAt = (c: number) =>
+    width === 4
+      ? `b_at4((b0 + min(column + ${c}u, params.n - 1u) * params.k) / 4u + p)`
+      : `b_at(b0 + min(column + ${c}u, params.n - 1u) * params.k + p)`;
+  const product = (r: number, c: number) => (width === 4 ? `dot(x${r}, w${c})` : `x${r} * w${c}`);
+  const { declarations, builtins, combine } = teamSum(lanes, rows * columns, capabilities);
+  return {
+    label: 'matmul.rows',
+    buffers: [
+      { name: 'a', input: 0, vector: width },
+      { name: 'b', input: 1, vector: width },
+      { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
+    ],
+    parameters,
+    ...(capabilities.subgroupId ? { requires: ['subgroups'] } : {}),
+    body: `
+${declarations}
+${storeFunction(spec)}
+@compute @workgroup_size(${lanes})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
+  let group = (w.z * n.y + w.y) * n.x + w.x;
+  let blocks = (params.n + ${columns - 1}u) / ${columns}u;
+  let matrix = min(group / blocks, params.batch - 1u);
+  let column = group % blocks * ${columns}u;
+  let last_row = params.m - 1u;
+  let a0 = ${matrix(a)} * params.m * params.k;
+  let b0 = ${matrix(b)} * params.n * params.k;
+  var sums: array<f32, ${rows * columns}>;
+  for (var p = l; p < params.k${width === 4 ? ' / 4u' : ''}; p += ${lanes}u) {
+${each(columns, (c) => `    let w${c} = ${bAt(c)};`)}
+${each(rows, (r) => `    let x${r} = ${aAt(r)};\n${each(columns, (c) => `    sums[${r * columns + c}] += ${product(r, c)};`)}`)}
+  }
+${combine}
+  if (l < min(params.m, ${rows}u) && group < blocks * params.batch) {
+    let first = l * ${columns}u;
+    let v = vec4<f32>(total(first), total(first + 1u), total(first + 2u), total(first + 3u));
+    store((matrix * params.m + l) * params.n + column, column, v);
+  }
+}`,
+    workgroups: (size) => spreadWorkgroups(Math.ceil(size(n) / columns) * size(batch)),
+  };
+}
+
+/** Enough lanes to keep memory busy, few enough that each has several values to read. */
+function lanesFor(steps: number, { maxInvocations }: WebGpuCapabilities): number {
+  for (const lanes of [128, 64]) if (steps >= 2 * lanes && lanes <= maxInvocations) return lanes;
+  return 32;
+}
+
+/** How a workgroup adds up `count` sums of its invocations: `total(i)` is one of them after `combine`. */
+function teamSum(lanes: number, count: number, { subgroupId }: WebGpuCapabilities) {
+  if (subgroupId)
+    return {
+      declarations: `var<workgroup> parts: array<f32, ${lanes * count}>;
+var<private> teams: u32;
+fn total(i: u32) -> f32 {
+  var sum = 0.0;
+  for (var team = 0u; team < teams; team++) { sum += parts[team * ${count}u + i]; }
+  return sum;
+}`,
+      builtins: ', @builtin(subgroup_id) team: u32, @builtin(num_subgroups) team_count: u32',
+      combine: `  teams = team_count;
+  for (var i = 0u; i < ${count}u; i++) {
+    let sum = subgroupAdd(sums[i]);
+    if (subgroupElect()) { parts[team * ${count}u + i] = sum; }
+  }
+  workgroupBarrier();`,
+    };
+  const halves = Array.from({ length: Math.log2(lanes) }, (_, i) => lanes >> (i + 1));
+  return {
+    declarations: `var<workgroup> parts: array<f32, ${lanes * count}>;
+fn total(i: u32) -> f32 { return parts[i]; }`,
+    builtins: '',
+    combine: `  for (var i = 0u; i < ${count}u; i++) { parts[l * ${count}u + i] = sums[i]; }
+${halves
+  .map(
+    (half) => `  workgroupBarrier();
+  if (l < ${half}u) { for (var i = 0u; i < ${count}u; i++) { parts[l * ${count}u + i] += parts[(l + ${half}u) * ${count}u + i]; } }`,
+  )
+  .join('\n')}
+  workgroupBarrier();`,
+  };
+}
