@@ -3,12 +3,18 @@ import type { Dim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
 import { DisposedError, HeddleError } from '../errors.ts';
 import type { Storage } from '../executor.ts';
+import { gelu, relu } from '../ops/activation.ts';
+import { flip, squeeze, unsqueeze } from '../ops/arrange.ts';
 import { cast } from '../ops/cast.ts';
+import { cumsum } from '../ops/cumsum.ts';
 import * as elementwise from '../ops/elementwise.ts';
+import { take } from '../ops/gather.ts';
 import { matmul } from '../ops/matmul.ts';
 import { expand, flatten, permute, reshape, slice, transpose } from '../ops/movement.ts';
-import { argmax, max, mean, min, sum } from '../ops/reduce.ts';
+import { argmax, argmin, max, mean, min, prod, sum } from '../ops/reduce.ts';
+import { clip, round } from '../ops/rounding.ts';
 import { softmax } from '../ops/softmax.ts';
+import { variance } from '../ops/statistics.ts';
 import type { Shape, TensorType } from '../shape.ts';
 import { dataOp, type Node } from './op.ts';
 
@@ -196,6 +202,18 @@ export class Tensor implements TensorType, Disposable {
   floor(): Tensor {
     return elementwise.floor(this);
   }
+  round(): Tensor {
+    return round(this);
+  }
+  clip(low?: number, high?: number): Tensor {
+    return clip(this, low, high);
+  }
+  relu(): Tensor {
+    return relu(this);
+  }
+  gelu(options?: { readonly approximate?: 'none' | 'tanh' }): Tensor {
+    return gelu(this, options);
+  }
   cast(dtype: DType): Tensor {
     return cast(this, dtype);
   }
@@ -211,8 +229,20 @@ export class Tensor implements TensorType, Disposable {
   min(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
     return min(this, axes, options);
   }
+  prod(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
+    return prod(this, axes, options);
+  }
+  variance(axes?: Axes, options?: { readonly keepDims?: boolean; readonly correction?: number }): Tensor {
+    return variance(this, axes, options);
+  }
   argmax(axis: number): Tensor {
     return argmax(this, axis);
+  }
+  argmin(axis: number): Tensor {
+    return argmin(this, axis);
+  }
+  cumsum(axis: number): Tensor {
+    return cumsum(this, axis);
   }
   softmax(axis = -1): Tensor {
     return softmax(this, axis);
@@ -234,6 +264,18 @@ export class Tensor implements TensorType, Disposable {
   }
   expand(shape: Shape): Tensor {
     return expand(this, shape);
+  }
+  squeeze(axes?: Axes): Tensor {
+    return squeeze(this, axes);
+  }
+  unsqueeze(axis: number): Tensor {
+    return unsqueeze(this, axis);
+  }
+  flip(axes?: Axes): Tensor {
+    return flip(this, axes);
+  }
+  take(indices: Tensor, axis = 0): Tensor {
+    return take(this, indices, axis);
   }
   slice(axis: number, start: Dim, end?: Dim, step?: number): Tensor {
     return slice(this, axis, start, end, step);

@@ -11,7 +11,7 @@ import { broadcastShapes, type ConcreteType, evaluateShape, sizeOf, stridesOf } 
 import type { ReferenceArray } from './lowering.ts';
 
 /** Values of the reference executor: float64, whatever the dtype. */
-class ReferenceStorage implements Storage {
+export class ReferenceStorage implements Storage {
   readonly type: ConcreteType;
   readonly byteLength: number;
   data: Float64Array;
