@@ -2,6 +2,7 @@ import type { KernelCall, WebGpuLowering } from '../executors/webgpu/lowering.ts
 import { sizeOf } from '../shape.ts';
 import type { MatmulAttributes } from './matmul.ts';
 import { matmulColumns } from './matmul-columns.wgsl.ts';
+import { fragmentTile, matmulFragment, matmulFragments } from './matmul-fragments.wgsl.ts';
 import { matmulPairs } from './matmul-pairs.wgsl.ts';
 import { matmulRows } from './matmul-rows.wgsl.ts';
 import { matmulSpec } from './matmul-spec.ts';
@@ -29,7 +30,10 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
       const rows = 2 ** Math.ceil(Math.log2(Math.max(1, m)));
       return [spec.b.depthIsInner ? matmulRows(spec, rows, bound(spec.k), capabilities) : matmulColumns(spec, rows)];
     }
-    const groups = (tile: MatmulTile) => Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));
+    const groups = (tile: Pick<MatmulTile, 'm' | 'n'>) =>
+      Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));
+    const fragment = matmulFragment(spec, capabilities);
+    if (fragment) return [matmulFragments(spec, fragment, fragmentTile(fragment, groups, wantedWorkgroups))];
     return [matmulTiles(spec, tiles.find((tile) => groups(tile) >= wantedWorkgroups) ?? tiles.at(-1)!)];
   },
 };

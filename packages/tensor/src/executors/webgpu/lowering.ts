@@ -43,8 +43,11 @@ export interface PointwiseContext<A> {
 export type KernelBuffer = {
   /** A WGSL name; `kernel-source.ts` says which functions are declared under it. */
   readonly name: string;
-  /** 4 declares the buffer as vectors of four, so that `NAME_at4` is one load and `NAME_set4` one store. Default 1. */
-  readonly vector?: 1 | 4;
+  /**
+   * 4 declares the buffer as vectors of four, so that `NAME_at4` is one load and `NAME_set4` one store. 8 is for f16 with
+   * shader-f16: `array<vec4<u32>>`, eight halves an element, which `subgroupMatrixLoad` takes too. Default 1.
+   */
+  readonly vector?: 1 | 4 | 8;
 } & (
   | { readonly input: number }
   | {

@@ -25,7 +25,8 @@ export interface BufferForm {
 }
 
 /** The form of values of `dtype`; `packed`: f16 in pairs in u32, where the adapter has no shader-f16. */
-export function bufferForm(name: string, dtype: DType, vector: 1 | 4, packed: boolean): BufferForm {
+export function bufferForm(name: string, dtype: DType, vector: 1 | 4 | 8, packed: boolean): BufferForm {
+  if (vector === 8) return eightHalves(name);
   if (packed) return vector === 4 ? packedVectors(name) : packedWords(name);
   const types = { stored: dtype === 'f16' ? 'f16' : registerType[dtype], register: registerType[dtype] };
   return vector === 4 ? vectors(name, types) : scalars(name, types);
@@ -92,5 +93,18 @@ function packedVectors(b: string): BufferForm {
     read4: (k) => `vec4<f32>(unpack2x16float(${b}[${k}].x), unpack2x16float(${b}[${k}].y))`,
     write2: (k, v) => `${b}[${k} >> 1u][${k} & 1u] = pack2x16float(${v});`,
     write4: (k, v) => `${b}[${k}] = vec2<u32>(pack2x16float(${v}.xy), pack2x16float(${v}.zw));`,
+  };
+}
+
+function eightHalves(b: string): BufferForm {
+  return {
+    element: 'vec4<u32>',
+    read: (i) => `unpack2x16float(${b}[${i} >> 3u][(${i} >> 1u) & 3u])[${i} & 1u]`,
+    read2: (k) => `unpack2x16float(${b}[${k} >> 2u][${k} & 3u])`,
+    read4: (k) =>
+      `vec4<f32>(unpack2x16float(${b}[${k} >> 1u][2u * (${k} & 1u)]), unpack2x16float(${b}[${k} >> 1u][2u * (${k} & 1u) + 1u]))`,
+    write2: (k, v) => `${b}[${k} >> 2u][${k} & 3u] = pack2x16float(${v});`,
+    write4: (k, v) =>
+      `${b}[${k} >> 1u][2u * (${k} & 1u)] = pack2x16float(${v}.xy); ${b}[${k} >> 1u][2u * (${k} & 1u) + 1u] = pack2x16float(${v}.zw);`,
   };
 }

@@ -18,7 +18,7 @@ interface Binding {
   readonly name: string;
   readonly value: BufferValue;
   access: 'read' | 'write';
-  vector: 1 | 4;
+  vector: 1 | 4 | 8;
 }
 
 /** Collects the buffers and sizes of one kernel while its text is written. */
@@ -53,7 +53,7 @@ export class KernelBuilder {
     this.#bind(value).vector = 4;
   }
   /** Binds a buffer under a name of the caller's, beside any other binding of it. */
-  declare(name: string, value: BufferValue, access: 'read' | 'write', vector: 1 | 4): void {
+  declare(name: string, value: BufferValue, access: 'read' | 'write', vector: 1 | 4 | 8): void {
     this.#bindings.push({ name, value, access, vector });
   }
 

@@ -8,7 +8,7 @@ export interface SourceBuffer {
   readonly name: string;
   readonly dtype: DType;
   readonly access: 'read' | 'write';
-  readonly vector: 1 | 4;
+  readonly vector: 1 | 4 | 8;
 }
 
 export interface SourceSpec {
