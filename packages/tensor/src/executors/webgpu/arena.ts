@@ -19,8 +19,8 @@ export class Arena {
     return this.#generation;
   }
 
-  get buffers(): readonly DeviceBuffer[] {
-    return this.#slots.map(({ buffer }) => buffer);
+  buffer(slot: number): DeviceBuffer {
+    return this.#slots[slot]!.buffer;
   }
 
   /** Counts a plan that runs in the arena; with the last one its buffers go. */

@@ -1,12 +1,13 @@
-import type { SymbolValues } from '../../dim.ts';
+import { type Dim, evaluateDim, type SymbolValues } from '../../dim.ts';
 import type { HostArray } from '../../dtype.ts';
 import { DisposedError, ShapeError } from '../../errors.ts';
 import type { Program, Storage } from '../../executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { evaluateShape, formatShape, sizeOf } from '../../shape.ts';
-import type { Allocation, DeviceBuffer } from './buffers.ts';
+import type { DeviceBuffer } from './buffers.ts';
 import { explainPlan } from './explain.ts';
 import { getOrMake } from './get-or-make.ts';
+import { OwnBuffers } from './own-buffers.ts';
 import { Plan } from './plan.ts';
 import { boundOf, bucketIndex, bucketOf } from './planning/buckets.ts';
 import { Fusion } from './planning/fusion.ts';
@@ -28,33 +29,42 @@ export class WebGpuProgram implements Program {
   readonly #options: ProgramOptions;
   readonly #schedule: Schedule;
   readonly #plans = new Map<number, Plan>();
-  /** Buffers of the program's own, for host inputs and for outputs, by their use and size. */
-  readonly #own = new Map<string, Allocation>();
-  /** Buffers that a run writes: an input that is one of them is copied first. */
-  readonly #written = new Set<DeviceBuffer>();
-  #outputs: readonly WebGpuStorage[] = [];
+  readonly #inputSizes: readonly Dim[];
+  /** For inputs that come from the host, or that have to be copied. */
+  readonly #ownInputs: readonly OwnBuffers[];
+  readonly #ownOutputs: readonly OwnBuffers[];
+  /** Buffers of the variables that a run changes. */
+  readonly #changed: ReadonlySet<DeviceBuffer>;
+  /** What the last run gave, for the next one of the same sizes. */
+  #outputs: { readonly plan: Plan; readonly sizes: readonly number[]; readonly storages: WebGpuStorage[] } | undefined;
   #disposed = false;
 
   constructor(graph: Graph, options: ProgramOptions, services: DeviceServices) {
     this.#graph = graph;
     this.#options = options;
     this.#services = services;
-    const { capabilities } = services;
-    const { fuse } = options;
+    const { capabilities, pool } = services;
+    const { fuse, owner } = options;
     const fusion = new Fusion(graph, { fuse, maxStorageBuffers: capabilities.maxStorageBuffers });
-    const most = Object.fromEntries(graph.symbols.map(({ name, bound }) => [name, bound]));
-    const bucket = bucketOf(graph.symbols, most);
+    const bucket = bucketOf(graph.symbols, boundsOf(graph));
     this.#schedule = new Schedule(graph, fusion, { capabilities, bound: (dim) => boundOf(dim, bucket) });
-    for (const { variable } of graph.updates) this.#written.add((variable.storage as WebGpuStorage).buffer);
+    this.#inputSizes = graph.inputs.map(({ shape }) => sizeOf(shape));
+    this.#ownInputs = graph.inputs.map(() => new OwnBuffers(pool, owner));
+    this.#ownOutputs = options.ownOutputs ? [] : graph.outputs.map(() => new OwnBuffers(pool, owner));
+    this.#changed = new Set(graph.updates.map(({ variable }) => (variable.storage as WebGpuStorage).buffer));
   }
 
   get kernelCount(): number {
-    const plan = [...this.#plans.values()].at(-1) ?? this.#largest();
+    const plan = [...this.#plans.values()].at(-1) ?? this.#planOf(boundsOf(this.#graph));
     return plan.steps.length;
   }
 
   async prepare(symbols: SymbolValues): Promise<void> {
-    await this.#planOf(symbols).prepare(this.#options.owner);
+    const plan = this.#planOf(symbols);
+    await plan.prepare(this.#options.owner);
+    this.#graph.outputs.forEach((tensor, i) => {
+      this.#ownOutputs[i]?.ofSize(plan.bytesOf(tensor));
+    });
   }
 
   run(
@@ -64,7 +74,7 @@ export class WebGpuProgram implements Program {
     if (this.#disposed) throw new DisposedError(`${this.#options.owner}: the program was disposed of`);
     const plan = this.#planOf(symbols);
     if (plan.isReady) return this.#submit(plan, inputs, symbols);
-    return plan.prepare(this.#options.owner).then(() => this.#submit(plan, inputs, symbols));
+    return this.prepare(symbols).then(() => this.#submit(plan, inputs, symbols));
   }
 
   plannedBytes(symbols: SymbolValues): { readonly peak: number; readonly sum: number } {
@@ -75,38 +85,35 @@ export class WebGpuProgram implements Program {
   }
 
   explain(): string {
-    const plans = this.#plans.size > 0 ? [...this.#plans.values()] : [this.#largest()];
-    return plans.map(explainPlan).join('\n\n');
+    if (this.#plans.size === 0) this.#planOf(boundsOf(this.#graph));
+    return [...this.#plans.values()].map(explainPlan).join('\n\n');
   }
 
   dispose(): void {
     this.#disposed = true;
     for (const plan of this.#plans.values()) plan.dispose();
     this.#plans.clear();
-    for (const allocation of this.#own.values()) allocation.release();
-    this.#own.clear();
+    for (const buffers of [...this.#ownInputs, ...this.#ownOutputs]) buffers.dispose();
   }
 
   #planOf(symbols: SymbolValues): Plan {
-    const index = bucketIndex(this.#graph.symbols, symbols);
     return getOrMake(
       this.#plans,
-      index,
+      bucketIndex(this.#graph.symbols, symbols),
       () => new Plan(this.#schedule, bucketOf(this.#graph.symbols, symbols), this.#services),
     );
-  }
-
-  #largest(): Plan {
-    return this.#planOf(Object.fromEntries(this.#graph.symbols.map(({ name, bound }) => [name, bound])));
   }
 
   #submit(plan: Plan, inputs: readonly (Storage | HostArray)[], symbols: SymbolValues): readonly Storage[] {
     const { device, health } = this.#services;
     health.assertWorks();
-    const outputs = this.#outputsOf(plan, symbols);
+    inputs.forEach((input, i) => {
+      this.#checkInput(input, i, symbols);
+    });
+    const outputs = this.#options.ownOutputs ? this.#freshOutputs(symbols) : this.#planOutputs(plan, symbols);
     const encoder = device.createCommandEncoder();
     const buffers = {
-      inputs: inputs.map((input, i) => this.#inputBuffer(plan, input, i, symbols, encoder)),
+      inputs: inputs.map((input, i) => this.#inputBuffer(plan, input, i, encoder)),
       outputs: outputs.map(({ buffer }) => buffer),
     };
     plan.encode(encoder, buffers, symbols);
@@ -114,56 +121,59 @@ export class WebGpuProgram implements Program {
     return outputs;
   }
 
-  #inputBuffer(
-    plan: Plan,
-    input: Storage | HostArray,
-    index: number,
-    symbols: SymbolValues,
-    encoder: GPUCommandEncoder,
-  ): DeviceBuffer {
-    const { device } = this.#services;
-    const tensor = this.#graph.inputs[index]!;
-    if (!ArrayBuffer.isView(input)) {
-      const { buffer } = input as WebGpuStorage;
-      if (!this.#written.has(buffer)) return buffer;
-      // the run writes what it is given: it reads a copy
-      const copy = this.#ownBuffer(`input ${index}`, buffer.byteLength);
-      encoder.copyBufferToBuffer(buffer.gpu, 0, copy.gpu, 0, buffer.byteLength);
-      return copy;
-    }
-    const shape = evaluateShape(tensor.shape, symbols);
-    if (input.length !== sizeOf(shape))
-      throw new ShapeError(
-        `${this.#options.owner}: input ${index} takes ${formatShape(shape)}, got ${input.length} values`,
-      );
-    const own = this.#ownBuffer(`input ${index}`, plan.bytesOf(tensor));
-    if (input.length > 0) device.queue.writeBuffer(own.gpu, 0, toDevice(tensor.dtype, input));
-    return own;
+  #checkInput(input: Storage | HostArray, index: number, symbols: SymbolValues): void {
+    if (!ArrayBuffer.isView(input) || input.length === evaluateDim(this.#inputSizes[index]!, symbols)) return;
+    const shape = evaluateShape(this.#graph.inputs[index]!.shape, symbols);
+    throw new ShapeError(
+      `${this.#options.owner}: input ${index} takes values of ${formatShape(shape)}, got ${input.length}`,
+    );
   }
 
-  #outputsOf(plan: Plan, symbols: SymbolValues): readonly WebGpuStorage[] {
-    const { outputs } = this.#graph;
-    if (this.#options.ownOutputs)
-      return outputs.map(({ shape, dtype }) => {
+  #inputBuffer(plan: Plan, input: Storage | HostArray, index: number, encoder: GPUCommandEncoder): DeviceBuffer {
+    const own = this.#ownInputs[index]!;
+    if (ArrayBuffer.isView(input)) {
+      const tensor = this.#graph.inputs[index]!;
+      const buffer = own.ofSize(plan.bytesOf(tensor));
+      if (input.length > 0) this.#services.device.queue.writeBuffer(buffer.gpu, 0, toDevice(tensor.dtype, input));
+      return buffer;
+    }
+    const { buffer } = input as WebGpuStorage;
+    if (!this.#changed.has(buffer) && !this.#ownOutputs.some((outputs) => outputs.has(buffer))) return buffer;
+    // the run writes over what it is given: it reads a copy
+    const copy = own.ofSize(buffer.byteLength);
+    encoder.copyBufferToBuffer(buffer.gpu, 0, copy.gpu, 0, buffer.byteLength);
+    return copy;
+  }
+
+  #freshOutputs(symbols: SymbolValues): readonly WebGpuStorage[] {
+    const made: WebGpuStorage[] = [];
+    try {
+      for (const { shape, dtype } of this.#graph.outputs) {
         const type = { shape: evaluateShape(shape, symbols), dtype };
         const { buffer, release } = this.#services.pool.allocate(bufferBytes(dtype, sizeOf(type.shape)), 'tensors');
-        return new WebGpuStorage(type, buffer, release);
-      });
-    // the same storages as in the last run where the sizes are the same
-    const last = this.#outputs;
-    this.#outputs = outputs.map((tensor, i) => {
-      const buffer = this.#ownBuffer(`output ${i}`, plan.bytesOf(tensor));
-      const shape = evaluateShape(tensor.shape, symbols);
-      const before = last[i];
-      if (before?.buffer === buffer && before.type.shape.every((size, axis) => size === shape[axis])) return before;
-      this.#written.add(buffer);
-      return new WebGpuStorage({ shape, dtype: tensor.dtype }, buffer, () => {});
-    });
-    return this.#outputs;
+        made.push(new WebGpuStorage(type, buffer, release));
+      }
+    } catch (refusal) {
+      for (const storage of made) storage.dispose();
+      throw refusal;
+    }
+    return made;
   }
 
-  #ownBuffer(use: string, byteLength: number): DeviceBuffer {
-    const { owner } = this.#options;
-    return getOrMake(this.#own, `${use}: ${byteLength}`, () => this.#services.pool.allocate(byteLength, owner)).buffer;
+  /** The program's own: the same storages as in the last run where the sizes are the same. */
+  #planOutputs(plan: Plan, symbols: SymbolValues): readonly WebGpuStorage[] {
+    const { outputs, symbols: names } = this.#graph;
+    const last = this.#outputs;
+    if (last?.plan === plan && names.every(({ name }, i) => symbols[name] === last.sizes[i])) return last.storages;
+    const storages = outputs.map((tensor, i) => {
+      const type = { shape: evaluateShape(tensor.shape, symbols), dtype: tensor.dtype };
+      return new WebGpuStorage(type, this.#ownOutputs[i]!.ofSize(plan.bytesOf(tensor)), () => {});
+    });
+    this.#outputs = { plan, sizes: names.map(({ name }) => symbols[name]!), storages };
+    return storages;
   }
+}
+
+function boundsOf({ symbols }: Graph): SymbolValues {
+  return Object.fromEntries(symbols.map(({ name, bound }) => [name, bound]));
 }

@@ -11,6 +11,7 @@ import { getOrMake } from '../get-or-make.ts';
 import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
 import type { Cone } from './cones.ts';
+import { hoistUpdates } from './hoist-updates.ts';
 import type { Schedule, Unit } from './units.ts';
 
 /** What is known when the kernels of a plan are generated. */
@@ -24,16 +25,19 @@ type NodeUnit = Extract<Unit, { kind: 'reduction' | 'kernels' }>;
 
 /** The kernels of a schedule for one plan, in order. */
 export function stepsOf(schedule: Schedule, context: PlanContext): Step[] {
-  return schedule.units.flatMap((unit) => {
-    switch (unit.kind) {
-      case 'pointwise':
-        return [pointwiseKernel({ label: labelOf(unit.roots.map(({ tensor }) => tensor)), ...unit, ...context }).step];
-      case 'scatter':
-        return [scatterStep({ ...unit, ...context })];
-      default:
-        return nodeSteps(unit, schedule, context);
-    }
-  });
+  const generate = (units: readonly Unit[]) => units.flatMap((unit) => unitSteps(unit, schedule, context));
+  return hoistUpdates(generate(schedule.units), generate(schedule.updates));
+}
+
+function unitSteps(unit: Unit, schedule: Schedule, context: PlanContext): Step[] {
+  switch (unit.kind) {
+    case 'pointwise':
+      return [pointwiseKernel({ label: labelOf(unit.roots.map(({ tensor }) => tensor)), ...unit, ...context }).step];
+    case 'scatter':
+      return [scatterStep({ ...unit, ...context })];
+    default:
+      return nodeSteps(unit, schedule, context);
+  }
 }
 
 const labelOf = (roots: readonly Tensor[]) => [...new Set(roots.map(({ node }) => node.op.name))].join('+');

@@ -28,6 +28,8 @@ export type Unit =
 export class Schedule {
   readonly graph: Graph;
   readonly units: readonly Unit[];
+  /** What changes variables: after whatever it depends on, otherwise anywhere. */
+  readonly updates: readonly Unit[];
   readonly #fusion: Fusion;
   readonly #values = new Map<Tensor, BufferValue>();
 
@@ -41,7 +43,8 @@ export class Schedule {
     const copies = this.#placeOutputs();
     // first, because it decides about values that have to be stored with the others
     const updates = planUpdates({ graph, fusion, bufferOf: this.bufferOf, ...limits });
-    this.units = [...this.#main(), ...copies, ...updates.before, ...updates.units];
+    this.units = [...this.#main(), ...copies, ...updates.before];
+    this.updates = updates.units;
   }
 
   /** The buffer that has `tensor`; undefined where it is computed inside of kernels. */

@@ -1,0 +1,110 @@
+import type { TensorType } from '../../shape.ts';
+import type { DeviceBuffer } from './buffers.ts';
+import type { Pipeline } from './pipelines.ts';
+import type { MemoryPlan } from './planning/memory-plan.ts';
+import type { BlockRange } from './planning/run-sizes.ts';
+import type { DeviceServices } from './services.ts';
+import type { WebGpuStorage } from './storage.ts';
+import type { BufferValue, Step } from './values.ts';
+
+/** Bind groups of one step that are kept, for inputs that take turns. */
+const keptGroups = 64;
+
+/** The buffers that may be others in each run. */
+export interface RunBuffers {
+  readonly inputs: readonly DeviceBuffer[];
+  readonly outputs: readonly DeviceBuffer[];
+}
+
+/** What of a plan its bind groups are made of. */
+export interface BindingPlan {
+  readonly steps: readonly Step[];
+  readonly memory: MemoryPlan;
+  readonly pipelines: readonly Pipeline[];
+  readonly parameters: GPUBuffer;
+  readonly blocks: readonly (BlockRange | undefined)[];
+  bytesOf(type: TensorType): number;
+}
+
+const noBuffers: RunBuffers = { inputs: [], outputs: [] };
+const varies = ({ kind }: BufferValue) => kind === 'input' || kind === 'output';
+
+/** The bind groups of a plan's steps: made once, and anew only for buffers that were not seen before. */
+export class BindGroups {
+  readonly #plan: BindingPlan;
+  readonly #services: DeviceServices;
+  /** By step: groups for the buffers that differ between runs, by their numbers. */
+  readonly #known: readonly Map<string, GPUBindGroup>[];
+  /** By step: whether it binds inputs or outputs. */
+  readonly #varies: readonly boolean[];
+  readonly #groups: GPUBindGroup[] = [];
+  #last: RunBuffers | undefined;
+  #generation: number;
+
+  constructor(plan: BindingPlan, services: DeviceServices) {
+    this.#plan = plan;
+    this.#services = services;
+    this.#generation = services.arena.generation;
+    this.#known = plan.steps.map(() => new Map());
+    this.#varies = plan.steps.map(({ bindings }) => bindings.some(({ value }) => varies(value)));
+    for (const [i, step] of plan.steps.entries())
+      if (!this.#varies[i]) this.#groups[i] = this.#groupOf(step, i, noBuffers);
+  }
+
+  /** A group for each step. */
+  forRun(buffers: RunBuffers): readonly GPUBindGroup[] {
+    const { generation } = this.#services.arena;
+    const moved = this.#generation !== generation;
+    if (!moved && this.#last && sameBuffers(this.#last, buffers)) return this.#groups;
+    if (moved) for (const known of this.#known) known.clear();
+    for (const [i, step] of this.#plan.steps.entries())
+      if (moved || this.#varies[i]) this.#groups[i] = this.#groupOf(step, i, buffers);
+    this.#generation = generation;
+    this.#last = buffers;
+    return this.#groups;
+  }
+
+  #groupOf(step: Step, i: number, buffers: RunBuffers): GPUBindGroup {
+    const resources = step.bindings.map(({ value }) => this.#bufferOf(value, buffers));
+    const key = step.bindings.map(({ value }, b) => (varies(value) ? resources[b]!.id : '')).join();
+    const known = this.#known[i]!;
+    const found = known.get(key);
+    if (found) return found;
+    const { pipelines, parameters, blocks, bytesOf } = this.#plan;
+    const entries: GPUBindGroupEntry[] = resources.map(({ gpu, byteLength }, binding) => {
+      const { value } = step.bindings[binding]!;
+      // arena buffers are larger where another plan needs them to be
+      const size = value.kind === 'temporary' ? bytesOf(value.type) : byteLength;
+      return { binding, resource: { buffer: gpu, size } };
+    });
+    const block = blocks[i];
+    if (block)
+      entries.push({
+        binding: entries.length,
+        resource: { buffer: parameters, offset: block.offset, size: block.byteLength },
+      });
+    const group = this.#services.device.createBindGroup({ layout: pipelines[i]!.layout, entries });
+    if (known.size >= keptGroups) known.delete(known.keys().next().value!);
+    known.set(key, group);
+    return group;
+  }
+
+  #bufferOf(value: BufferValue, { inputs, outputs }: RunBuffers): DeviceBuffer {
+    switch (value.kind) {
+      case 'input':
+        return inputs[value.index]!;
+      case 'output':
+        return outputs[value.index]!;
+      case 'temporary':
+        return this.#services.arena.buffer(this.#plan.memory.slotOf.get(value)!);
+      default:
+        return (value.tensor.storage as WebGpuStorage).buffer;
+    }
+  }
+}
+
+function sameBuffers(a: RunBuffers, b: RunBuffers): boolean {
+  for (let i = 0; i < b.inputs.length; i++) if (a.inputs[i] !== b.inputs[i]) return false;
+  for (let i = 0; i < b.outputs.length; i++) if (a.outputs[i] !== b.outputs[i]) return false;
+  return true;
+}

@@ -1,0 +1,28 @@
+import type { Allocation, BufferPool, DeviceBuffer } from './buffers.ts';
+import { getOrMake } from './get-or-make.ts';
+
+/** Buffers of a program for one input or output: one for each size that its buckets ask for. */
+export class OwnBuffers {
+  readonly #pool: BufferPool;
+  readonly #owner: string;
+  readonly #bySize = new Map<number, Allocation>();
+
+  constructor(pool: BufferPool, owner: string) {
+    this.#pool = pool;
+    this.#owner = owner;
+  }
+
+  /** @throws OutOfMemoryError before anything is allocated */
+  ofSize(byteLength: number): DeviceBuffer {
+    return getOrMake(this.#bySize, byteLength, () => this.#pool.allocate(byteLength, this.#owner)).buffer;
+  }
+
+  has(buffer: DeviceBuffer): boolean {
+    return this.#bySize.get(buffer.byteLength)?.buffer === buffer;
+  }
+
+  dispose(): void {
+    for (const { release } of this.#bySize.values()) release();
+    this.#bySize.clear();
+  }
+}
