@@ -59,7 +59,9 @@ const layerNormOp: Op<Epsilon> = defineOp<Epsilon>({
   lower: {
     onnx: {
       supports: ({ inputs }) =>
-        inputs.every(({ dtype }) => dtype === 'f32') && typeof inputs[0]!.shape.at(-1) === 'number',
+        inputs.every(({ dtype }) => dtype === 'f32') &&
+        typeof inputs[0]!.shape.at(-1) === 'number' &&
+        inputs[0]!.shape.at(-1) !== 0,
       emit(builder, [x, weight, bias], { inputs, attributes: { epsilon } }) {
         const width = inputs[0]!.shape.at(-1) as number;
         const scale = weight ?? builder.constant('f32', [width], new Array<number>(width).fill(1));

@@ -10,8 +10,9 @@ import { and, or, where } from './elementwise.ts';
 import { scatterAddAlongAxis, takeAlongAxis } from './indexing.ts';
 import { reshape, transpose } from './movement.ts';
 import { sum } from './reduce.ts';
+import { topKOnnx } from './sort.onnx.ts';
 
-interface TopKAttributes {
+export interface TopKAttributes {
   readonly axis: number;
   readonly count: Dim;
   readonly largest: boolean;
@@ -76,16 +77,7 @@ const topKOp: Op<TopKAttributes> = defineOp({
         return [values, indices];
       },
     },
-    onnx: {
-      emit(builder, [x], { inputs: [input], attributes: { axis, count, largest } }) {
-        const { dtype } = input!;
-        const sorted = dtype === 'u32' ? builder.cast(x!, 'i64') : dtype === 'f16' ? builder.cast(x!, 'f32') : x!;
-        const [values, indices] = builder.opWithOutputs('TopK', [sorted, builder.sizes([count])], 2, {
-          attributes: { axis, largest: Number(largest), sorted: 1 },
-        });
-        return [sorted === x ? values! : builder.cast(values!, dtype), builder.cast(indices!, 'i32')];
-      },
-    },
+    onnx: topKOnnx,
   },
 });
 

@@ -1,0 +1,53 @@
+import { readdir } from 'node:fs/promises';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Case } from '../../../../test-support/cases.ts';
+import { Device } from '../device.ts';
+import { ReferenceExecutor } from '../executors/reference/executor.ts';
+import { f16ToF32 } from '../float16.ts';
+import type { Node } from '../graph/op.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { expectAllClose } from '../testing/all-close.ts';
+
+/** Computes whatever has a decomposition by it, down to operations that have none. */
+class DecomposingExecutor extends ReferenceExecutor {
+  override lowers(node: Node): boolean {
+    // a placement with gaps becomes one without, which is as far as it goes
+    const simple = node.op.decompose === undefined || node.op.name === 'place';
+    return simple && super.lowers(node);
+  }
+}
+
+const [direct, decomposed] = [new Device(new ReferenceExecutor({})), new Device(new DecomposingExecutor({}))];
+afterAll(() => Promise.all([direct.dispose(), decomposed.dispose()]));
+
+const names = (await readdir(new URL('.', import.meta.url))).flatMap(
+  (file) => /^(\w+)\.cases\.ts$/.exec(file)?.[1] ?? [],
+);
+
+function record(device: Device, row: Case): Tensor {
+  if ('create' in row) return row.create(device);
+  return row.f(
+    ...row.inputs.map(({ shape, dtype, values }) => device.tensor(Float64Array.from(values), { shape, dtype })),
+  );
+}
+
+/** Operations with a lowering on the reference executor as well as a decomposition are computed in two ways. */
+describe('decompositions give what the lowerings give', () => {
+  for (const name of names)
+    test(name, async () => {
+      const module = (await import(`./${name}.cases.ts`)) as Record<string, readonly Case[]>;
+      for (const row of module[`${name}Cases`]!) {
+        const [expected, actual] = [record(direct, row), record(decomposed, row)];
+        expect([actual.dtype, actual.shape], row.name).toEqual([expected.dtype, expected.shape]);
+        const numbers = async (tensor: Tensor) => {
+          const data = await tensor.data();
+          return tensor.dtype === 'f16' ? f16ToF32(data as Uint16Array) : data;
+        };
+        const relative = expected.dtype === 'f16' ? 2e-3 : expected.dtype === 'f32' ? 1e-6 : 0;
+        const check = expectAllClose(await numbers(actual), await numbers(expected), { relative });
+        await check.catch((error: Error) => {
+          throw new Error(`${row.name}: ${error.message}`);
+        });
+      }
+    });
+});

@@ -1,0 +1,27 @@
+import type { OnnxLowering } from '../executors/onnx/lowering.ts';
+import type { TopKAttributes } from './sort.ts';
+
+/**
+ * TopK puts the first of equal values first, as it should. It ends the process where there are no values, so a named dimension,
+ * which may be 0 in a run, gets one place more, which is cut off again.
+ */
+export const topKOnnx: OnnxLowering<TopKAttributes> = {
+  supports: ({ inputs: [x], attributes: { axis } }) => !x!.shape.includes(0) && typeof x!.shape[axis] === 'number',
+  emit(builder, [x], { inputs: [input], outputs: [out], attributes: { axis, count, largest } }) {
+    const { dtype, shape } = input!;
+    const type = dtype === 'u32' ? 'i64' : dtype === 'f16' ? 'f32' : dtype;
+    const typed = type === dtype ? x! : builder.cast(x!, type);
+    const more = shape.map((dim) => Number(typeof dim !== 'number'));
+    const isOpen = more.includes(1);
+    const before = shape.map(() => 0);
+    const padded = isOpen
+      ? builder.op('Pad', [typed, builder.sizes([...before, ...more]), builder.constant(type, [], [0])])
+      : typed;
+    const [values, indices] = builder.opWithOutputs('TopK', [padded, builder.sizes([count])], 2, {
+      attributes: { axis, largest: Number(largest), sorted: 1 },
+    });
+    const cut = (value: string) =>
+      isOpen ? builder.op('Slice', [value, builder.sizes(before), builder.sizes(out!.shape)]) : value;
+    return [type === dtype ? cut(values!) : builder.cast(cut(values!), dtype), builder.cast(cut(indices!), 'i32')];
+  },
+};
