@@ -1,3 +1,4 @@
+import { AbortWatch } from './abort-watch.ts';
 import { BatchQueue, type Waiting } from './batch-queue.ts';
 import { checkCount } from './checks.ts';
 import type { DynamicBatcherOptions, ItemOptions } from './dynamic-batcher.ts';
@@ -38,6 +39,7 @@ export class BatchRunner<I, O, B> {
   readonly #deadlines: Heap<Job<I, O>> = new Heap((a, b) => a.deadline - b.deadline || a.order - b.order);
   readonly #unsettled: Set<Promise<O>> = new Set();
   readonly #running: Set<Promise<void>> = new Set();
+  readonly #signals: AbortWatch = new AbortWatch();
   readonly #statistics: DynamicStatistics;
   readonly #observers: readonly BatchObserver[];
   readonly #finishRate = finishRate();
@@ -98,11 +100,7 @@ export class BatchRunner<I, O, B> {
         batch: undefined,
         settled: false,
       };
-      if (signal) {
-        const abort = () => this.#giveUp(job, signal.reason, 'aborted');
-        signal.addEventListener('abort', abort, { once: true });
-        job.detach = () => signal.removeEventListener('abort', abort);
-      }
+      if (signal) job.detach = this.#signals.watch(signal, () => this.#giveUp(job, signal.reason, 'aborted'));
       this.#queue.push(job);
       if (deadline < Number.POSITIVE_INFINITY) this.#deadlines.push(job);
     });

@@ -1,3 +1,4 @@
+import { AbortWatch } from './abort-watch.ts';
 import { checkCount } from './checks.ts';
 import { RejectedError } from './errors.ts';
 import { nextTurn } from './next-turn.ts';
@@ -66,6 +67,7 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
   readonly #highWaterMark: number;
   readonly #plansInFlight: number;
   readonly #clients: Map<string, Client<R>> = new Map();
+  readonly #signals: AbortWatch = new AbortWatch();
   #loop: Promise<void> | undefined;
   #wake: (() => void) | undefined;
   #closed = false;
@@ -96,8 +98,8 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
       abort: () => this.#tell(() => this.#scheduler.abort(id)),
     });
     const cut = () => stream.cut(signal?.reason);
-    signal?.addEventListener('abort', cut, { once: true });
-    this.#clients.set(id, { stream, onEvent, detach: () => signal?.removeEventListener('abort', cut) });
+    const detach = signal ? this.#signals.watch(signal, cut) : () => {};
+    this.#clients.set(id, { stream, onEvent, detach });
     this.#tell(() => {
       this.#loop ??= this.#run();
     });
