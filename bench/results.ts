@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** One measured figure. */
 export interface Measurement {
@@ -18,7 +20,7 @@ const header = 'commit,date,machine,adapter,what,value,unit,ratio,against';
 
 /** Prints measurements as a table and appends them to the results file (`BENCH_RESULTS`, by default bench/results.csv). */
 export function report(measurements: readonly Measurement[]): void {
-  const file = process.env['BENCH_RESULTS'] ?? new URL('../results.csv', import.meta.url);
+  const file = process.env['BENCH_RESULTS'] ?? resultsFile();
   if (!existsSync(file)) writeFileSync(file, `${header}\n`);
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'CPU'}`;
@@ -36,6 +38,17 @@ export function report(measurements: readonly Measurement[]): void {
       ratio: ratio === undefined ? '' : `${round(ratio)} of ${against}`,
     })),
   );
+}
+
+/** results.csv of the bench workspace, whether this file runs from there or, compiled, from its dist. */
+function resultsFile(): string {
+  const start = dirname(fileURLToPath(import.meta.url));
+  for (let folder = start; folder !== dirname(folder); folder = dirname(folder)) {
+    const manifest = join(folder, 'package.json');
+    if (existsSync(manifest) && (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: string }).name === 'bench')
+      return join(folder, 'results.csv');
+  }
+  throw new Error(`no bench workspace around ${start}: name a file in BENCH_RESULTS`);
 }
 
 const round = (value: number) => Number(value.toPrecision(4));
