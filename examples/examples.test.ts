@@ -24,3 +24,19 @@ test('generate-text writes a story', async (context) => {
   if (!existsSync(new URL(`../../shared/${model}`, import.meta.url))) context.skip(sharedMissing(model));
   expect(await run('generate-text')).toMatch(/^Once upon a time.{100,}/s);
 }, 60_000);
+
+test('dynamic-batching fills batches, and gives the tokens that each prompt gets alone', async (context) => {
+  const model = 'models/stories260K';
+  if (!existsSync(new URL(`../../shared/${model}`, import.meta.url))) context.skip(sharedMissing(model));
+  const rows = (await run('dynamic-batching')).trimEnd().split('\n').slice(-4);
+  const cells = rows.map((row) => row.trim().split(/ {2,}/));
+  expect(cells.map(([requests, batches]) => [requests, batches])).toEqual([
+    ['1', '1'],
+    ['4', '4'],
+    ['16', '8 8'],
+    ['40', '8 8 8 8 8'],
+  ]);
+  expect(cells.map((row) => row.at(-1))).toEqual(['true', 'true', 'true', 'true']);
+  // full batches start at once; others wait for company
+  for (const [, , meanWait] of cells.slice(0, 2)) expect(Number(meanWait)).toBeGreaterThanOrEqual(9);
+}, 60_000);
