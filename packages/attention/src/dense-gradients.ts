@@ -1,5 +1,6 @@
 import { defineOp, type GradientContext, type Op, record, recordOne, type Tensor } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, type OptionalInput, sizesOf } from './dense-arguments.ts';
+import { keyGradientWebGpu, queryGradientWebGpu } from './dense-gradients.wgsl.ts';
 import { groupKeys, groupQueries, groupScores, scoresOf, seenExp, ungroupQueries } from './dense-scores.ts';
 
 /**
@@ -35,6 +36,7 @@ export const queryGradientOp: Op<DenseAttributes> = defineOp({
     const { sizes, own, byProduct } = scoreGradients(inputs, attributes);
     return [ungroupQueries(groupScores(byProduct, sizes).matmul(groupKeys(own[1]!)), sizes).cast(own[0]!.dtype)];
   },
+  lower: { webgpu: queryGradientWebGpu },
 });
 
 /** Gradients by k and v. */
@@ -47,6 +49,7 @@ export const keyGradientOp: Op<DenseAttributes> = defineOp({
       groupScores(weights, sizes).matmul(rows, { transposeA: true }).permute([0, 2, 1, 3]).cast(own[1]!.dtype);
     return [toKeys(byProduct, groupQueries(own[0]!, sizes)), toKeys(probabilities, byOutput)];
   },
+  lower: { webgpu: keyGradientWebGpu },
 });
 
 /** Gradient by the bias. */

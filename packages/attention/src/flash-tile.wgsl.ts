@@ -17,6 +17,125 @@ export function f32(value: number): string {
 }
 export const lowest: string = f32(lowestScore);
 
+const each = <T>(count: number, text: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => text(i));
+const lines = (...parts: readonly (string | readonly string[])[]): string => parts.flat().join('\n');
+
+/** How a head of D values is cut: fours, columns of a step of `tileSum`, rows of an invocation in it, and steps. */
+function cutHead(D: number): { D4: number; VC: number; rowsOf: number; chunks: number } {
+  const D4 = Math.ceil(D / 4);
+  const VC = Math.min(16, Math.max(4, 2 ** Math.ceil(Math.log2(D4))));
+  return { D4, VC, rowsOf: (M * VC) / 256, chunks: Math.ceil(D4 / VC) };
+}
+
+/** `call` at four `c`, or 0 behind the head's end. `@` in the call stands for the four. */
+const loadFour = (call: string, c: string, size: number, D4: number) =>
+  D4 % size === 0
+    ? call.replaceAll('@', c)
+    : `select(vec4<f32>(), ${call.replaceAll('@', `min(${c}, ${D4 - 1}u)`)}, ${c} < ${D4}u)`;
+
+/** Workgroup memory of `tileProduct` and `tileSum`. */
+export function tileMemory(D: number): string {
+  return `
+var<workgroup> q_tile: array<vec4<f32>, ${M * (C + 1)}>;
+var<workgroup> kv_tile: array<vec4<f32>, ${Math.max(N * (C + 1), N * cutHead(D).VC)}>;
+var<workgroup> p_tile: array<vec4<f32>, ${M * (N / 4 + 1)}>;
+`;
+}
+
+/** Names of an invocation's places in a tile. */
+export function tilePlaces(D: number): string {
+  return `let tx = local % 8u; let ty = local / 8u; let vx = local % ${cutHead(D).VC}u; let vy = local / ${cutHead(D).VC}u;`;
+}
+
+/**
+ * Products of ${M} rows and ${N} columns: `NAMEri` of row `ty * 2 + r` and column `tx * 4 + i`. `row` and `column` are
+ * expressions of four `@` of row and column `x`.
+ */
+export function tileProduct(name: string, row: string, column: string, D: number): string {
+  const { D4 } = cutHead(D);
+  return lines(
+    each(2, (r) => each(4, (i) => `var ${name}${r}${i} = 0.0;`).join(' ')),
+    `for (var c0 = 0u; c0 < ${D4}u; c0 += ${C}u) {`,
+    `  workgroupBarrier();`,
+    `  for (var i = local; i < ${M * C}u; i += 256u) {`,
+    `    let c = c0 + i % ${C}u; let x = i / ${C}u;`,
+    `    q_tile[x * ${C + 1}u + i % ${C}u] = ${loadFour(row, 'c', C, D4)};`,
+    `  }`,
+    // columns that one invocation takes lie apart, so that the reads of neighbours fall into different banks
+    `  for (var i = local; i < ${N * C}u; i += 256u) {`,
+    `    let c = c0 + i % ${C}u; let slot = i / ${C}u; let x = slot % 8u * 4u + slot / 8u;`,
+    `    kv_tile[slot * ${C + 1}u + i % ${C}u] = ${loadFour(column, 'c', C, D4)};`,
+    `  }`,
+    `  workgroupBarrier();`,
+    `  for (var c = 0u; c < ${C}u; c++) {`,
+    each(2, (r) => `    let a${r} = q_tile[(ty * 2u + ${r}u) * ${C + 1}u + c];`),
+    each(4, (i) => `    let b${i} = kv_tile[(tx + ${8 * i}u) * ${C + 1}u + c];`),
+    each(2, (r) => `    ${each(4, (i) => `${name}${r}${i} += dot(a${r}, b${i});`).join(' ')}`),
+    `  }`,
+    `}`,
+  );
+}
+
+/** Stores what `value` gives for row r and column i of this invocation for `tileSum`. */
+export function tileStore(value: (r: number, i: number) => string): string {
+  return lines(
+    each(
+      2,
+      (r) => `p_tile[(ty * 2u + ${r}u) * ${N / 4 + 1}u + tx] = vec4<f32>(${each(4, (i) => value(r, i)).join(', ')});`,
+    ),
+  );
+}
+
+/** Opens the sums of `tileSum`. */
+export function tileSums(name: string, D: number): string {
+  const { rowsOf, chunks } = cutHead(D);
+  return lines(each(chunks, (v) => each(rowsOf, (i) => `var ${name}${v}_${i} = vec4<f32>();`)).flat());
+}
+
+/** Adds to the sums of the rows what `tileStore` stored, times the columns' fours (`column`, see `tileProduct`). */
+export function tileSum(
+  name: string,
+  column: string,
+  D: number,
+  before: (row: string, sum: string) => string = () => '',
+): string {
+  const { D4, VC, rowsOf, chunks } = cutHead(D);
+  return lines(
+    each(chunks, (v) =>
+      lines(
+        `workgroupBarrier();`,
+        `for (var i = local; i < ${N * VC}u; i += 256u) {`,
+        `  let c = ${v * VC}u + i % ${VC}u; let x = i / ${VC}u;`,
+        `  kv_tile[i] = ${loadFour(column, 'c', VC, D4)};`,
+        `}`,
+        `workgroupBarrier();`,
+        each(rowsOf, (i) => before(`vy * ${rowsOf}u + ${i}u`, `${name}${v}_${i}`)),
+        `for (var j = 0u; j < ${N / 4}u; j++) {`,
+        each(rowsOf, (i) => `  let p${i} = p_tile[(vy * ${rowsOf}u + ${i}u) * ${N / 4 + 1}u + j];`),
+        each(4, (k) => [
+          `  let v${k} = kv_tile[(j * 4u + ${k}u) * ${VC}u + vx];`,
+          ...each(rowsOf, (i) => `  ${name}${v}_${i} += p${i}.${'xyzw'[k]} * v${k};`),
+        ]).flat(),
+        `}`,
+      ),
+    ),
+  );
+}
+
+/** Calls `store(row, c, value)` for each four of the sums; `row` is one of the tile's. */
+export function tileResults(name: string, D: number, store: (row: string, c: string, value: string) => string): string {
+  const { D4, VC, rowsOf, chunks } = cutHead(D);
+  return lines(
+    each(rowsOf, (i) =>
+      each(chunks, (v) => {
+        const c = `(vx + ${v * VC}u)`;
+        const text = store(`(vy * ${rowsOf}u + ${i}u)`, c, `${name}${v}_${i}`);
+        return (v + 1) * VC <= D4 ? text : `if (${c} < ${D4}u) { ${text} }`;
+      }),
+    ).flat(),
+  );
+}
+
 /** The parts of a forward kernel; see `forwardTile`. */
 export interface ForwardTile {
   /** Workgroup memory. */
@@ -43,61 +162,17 @@ export interface ForwardTile {
  *   fn store4(query: u32, c: u32, value: vec4<f32>), fn store_lse(query: u32, value: f32)
  */
 export function forwardTile(D: number): ForwardTile {
-  const D4 = Math.ceil(D / 4);
-  const VC = Math.min(16, Math.max(4, 2 ** Math.ceil(Math.log2(D4))));
-  const rowsPV = (M * VC) / 256;
-  const chunksPV = Math.ceil(D4 / VC);
-  const each = <T>(count: number, text: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => text(i));
-  const lines = (...parts: readonly (string | readonly string[])[]) => parts.flat().join('\n');
-  const guarded = (c: string, size: number, full: string) =>
-    D4 % size === 0 ? full : `select(vec4<f32>(), ${full.replaceAll('@', `min(${c}, ${D4 - 1}u)`)}, ${c} < ${D4}u)`;
-  const load = (call: string, c: string, size: number) => guarded(c, size, call).replaceAll('@', c);
-
-  const declarations = `
-var<workgroup> q_tile: array<vec4<f32>, ${M * (C + 1)}>;
-var<workgroup> kv_tile: array<vec4<f32>, ${Math.max(N * (C + 1), N * VC)}>;
-var<workgroup> p_tile: array<vec4<f32>, ${M * (N / 4 + 1)}>;
+  const declarations = `${tileMemory(D)}
 var<workgroup> part: array<f32, 256>;
 var<workgroup> row_scale: array<f32, ${M}>;
 `;
   const begin = lines(
-    `let tx = local % 8u; let ty = local / 8u;`,
+    tilePlaces(D),
     each(2, (r) => `let query_${r} = query_of(min(query_first + ty * 2u + ${r}u, query_count - 1u));`),
     `let softmax_query = min(query_first + local / 4u, query_count - 1u);`,
     `var top = first_maximum(softmax_query);`,
     `var total = select(0.0, first_sum(softmax_query), local % 4u == 0u);`,
-    `let vx = local % ${VC}u; let vy = local / ${VC}u;`,
-    each(chunksPV, (v) => each(rowsPV, (i) => `var o${v}_${i} = vec4<f32>();`)).flat(),
-  );
-  const scores = lines(
-    each(2, (r) => each(4, (i) => `var s${r}${i} = 0.0;`).join(' ')),
-    `for (var c0 = 0u; c0 < ${D4}u; c0 += ${C}u) {`,
-    `  workgroupBarrier();`,
-    `  for (var i = local; i < ${M * C}u; i += 256u) {`,
-    `    let c = c0 + i % ${C}u;`,
-    `    let query = min(query_first + i / ${C}u, query_count - 1u);`,
-    `    q_tile[i / ${C}u * ${C + 1}u + i % ${C}u] = ${load('load_query4(query, @)', 'c', C)};`,
-    `  }`,
-    // keys that one invocation takes lie apart, so that the reads of neighbours fall into different banks
-    `  for (var i = local; i < ${N * C}u; i += 256u) {`,
-    `    let c = c0 + i % ${C}u;`,
-    `    let slot = i / ${C}u;`,
-    `    let key = key_first + slot % 8u * 4u + slot / 8u;`,
-    `    kv_tile[slot * ${C + 1}u + i % ${C}u] = ${load('load_key4(key, @)', 'c', C)};`,
-    `  }`,
-    `  workgroupBarrier();`,
-    `  for (var c = 0u; c < ${C}u; c++) {`,
-    each(2, (r) => `    let a${r} = q_tile[(ty * 2u + ${r}u) * ${C + 1}u + c];`),
-    each(4, (i) => `    let b${i} = kv_tile[(tx + ${8 * i}u) * ${C + 1}u + c];`),
-    each(2, (r) => `    ${each(4, (i) => `s${r}${i} += dot(a${r}, b${i});`).join(' ')}`),
-    `  }`,
-    `}`,
-    each(
-      2,
-      (r) =>
-        `p_tile[(ty * 2u + ${r}u) * ${N / 4 + 1}u + tx] = vec4<f32>(${each(4, (i) => `adjust(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u)`).join(', ')});`,
-    ),
-    `workgroupBarrier();`,
+    tileSums('o', D),
   );
   const softmax = lines(
     `let mine = local / 4u * ${N / 4 + 1}u + local % 4u * 2u;`,
@@ -117,23 +192,14 @@ var<workgroup> row_scale: array<f32, ${M}>;
     `p_tile[mine] = w0; p_tile[mine + 1u] = w1;`,
     `if (local % 4u == 0u) { row_scale[local / 4u] = scale; }`,
   );
-  const products = each(chunksPV, (v) =>
-    lines(
-      `workgroupBarrier();`,
-      `for (var i = local; i < ${N * VC}u; i += 256u) {`,
-      `  let c = ${v * VC}u + i % ${VC}u;`,
-      `  kv_tile[i] = ${load(`load_value4(key_first + i / ${VC}u, @)`, 'c', VC)};`,
-      `}`,
-      `workgroupBarrier();`,
-      each(rowsPV, (i) => `o${v}_${i} *= row_scale[vy * ${rowsPV}u + ${i}u];`),
-      `for (var j = 0u; j < ${N / 4}u; j++) {`,
-      each(rowsPV, (i) => `  let p${i} = p_tile[(vy * ${rowsPV}u + ${i}u) * ${N / 4 + 1}u + j];`),
-      each(4, (k) => [
-        `  let v${k} = kv_tile[(j * 4u + ${k}u) * ${VC}u + vx];`,
-        ...each(rowsPV, (i) => `  o${v}_${i} += p${i}.${'xyzw'[k]} * v${k};`),
-      ]).flat(),
-      `}`,
-    ),
+  const tile = lines(
+    '{',
+    tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D),
+    tileStore((r, i) => `adjust(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u)`),
+    'workgroupBarrier();',
+    softmax,
+    tileSum('o', 'load_value4(key_first + x, @)', D, (row, sum) => `${sum} *= row_scale[${row}];`),
+    '}',
   );
   const finish = lines(
     `workgroupBarrier();`,
@@ -148,15 +214,12 @@ var<workgroup> row_scale: array<f32, ${M}>;
     `  }`,
     `}`,
     `workgroupBarrier();`,
-    each(rowsPV, (i) => [
-      `if (query_first + vy * ${rowsPV}u + ${i}u < query_count) {`,
-      ...each(chunksPV, (v) => {
-        const c = `vx + ${v * VC}u`;
-        const store = `store4(query_first + vy * ${rowsPV}u + ${i}u, ${c}, o${v}_${i} * row_scale[vy * ${rowsPV}u + ${i}u]);`;
-        return (v + 1) * VC <= D4 ? `  ${store}` : `  if (${c} < ${D4}u) { ${store} }`;
-      }),
-      `}`,
-    ]).flat(),
+    tileResults(
+      'o',
+      D,
+      (row, c, value) =>
+        `if (query_first + ${row} < query_count) { store4(query_first + ${row}, ${c}, ${value} * row_scale[${row}]); }`,
+    ),
   );
-  return { declarations, begin, tile: lines(`{`, scores, softmax, products, `}`), finish };
+  return { declarations, begin, tile, finish };
 }

@@ -5,17 +5,20 @@ import {
   type KernelCall,
   type KernelContext,
   multiplyDims,
+  type TensorType,
 } from '@heddle/tensor';
 import { f32, lowest } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
 import type { PackedAttributes } from './packed-attention.ts';
-import { slotText } from './packed-prefill.wgsl.ts';
+import { decodeLanes, lanesOf } from './packed-decode-lanes.wgsl.ts';
+import { slotText } from './packed-slots.wgsl.ts';
 
 /** Invocations, and keys of a tile. */
 const W = 128;
-/** Keys that a workgroup takes before the work is split. */
-const keysPerSplit = 256;
-const mostSplits = 64;
+/** Fewest keys that a workgroup takes. */
+export const fewestKeys = 128;
+/** Enough workgroups to fill a large GPU. */
+const wantedWorkgroups = 2048;
 /** Heads of a group that share one read of the keys. */
 const mostHeads = 8;
 
@@ -29,17 +32,20 @@ export function packedDecode(context: KernelContext<PackedAttributes>): readonly
   const [T, H, D] = [inputs[0]!.shape[0]!, inputs[0]!.shape[1] as number, inputs[0]!.shape[2] as number];
   const K = inputs[1]!.shape[1] as number;
   const keys = addDims(cache.maxLength, T);
-  const splits = Math.min(mostSplits, Math.ceil(bound(keys) / keysPerSplit));
+  const splits = Math.ceil(Math.min(bound(keys) / fewestKeys, Math.max(1, wantedWorkgroups / (bound(T) * K))));
   const sizes = { T, H, K, D, splits, keys };
   const parts = { scratch: 'parts', type: { shape: [splits, T, H, partSize(D)], dtype: 'f32' } } as const;
-  if (splits === 1) return [rowsCall(context, sizes, undefined)];
+  const lanes = lanesOf(D, context.capabilities);
+  const rowsCall = (to?: KernelBuffer) =>
+    lanes === undefined ? decodeTiles(context, sizes, to) : decodeLanes(context, sizes, to, lanes);
+  if (splits === 1) return [rowsCall()];
   return [
-    rowsCall(context, sizes, { name: 'parts', ...parts, access: 'write', vector: 4 }),
+    rowsCall({ name: 'parts', ...parts, access: 'write', vector: 4 }),
     joinCall(sizes, { name: 'parts', ...parts, access: 'read', vector: 4 }),
   ];
 }
 
-interface DecodeSizes {
+export interface DecodeSizes {
   readonly T: Dim;
   readonly H: number;
   readonly K: number;
@@ -49,10 +55,21 @@ interface DecodeSizes {
   readonly keys: Dim;
 }
 
+/** The inputs of a packed attention with a cache, as buffers. */
+export function decodeBuffers(inputs: readonly TensorType[], D: number): KernelBuffer[] {
+  const names = ['q', 'k', 'v', 'segments', 'positions', 'keys', 'values', 'table', 'lengths'];
+  const vector = headVector(D);
+  return inputs.map((_, input) => {
+    const name = names[input]!;
+    return { name, input, ...(['q', 'k', 'v', 'keys', 'values'].includes(name) ? { vector } : {}) };
+  });
+}
+
 /** Values of a head's part: the sum of its weighted values, maximum, sum of weights, and up to a four. */
 const partSize = (D: number) => (Math.ceil(D / 4) + 1) * 4;
 
-function rowsCall(
+/** Decoding without subgroups: each invocation scores a key, then the values are summed column by column. */
+function decodeTiles(
   { inputs, attributes }: KernelContext<PackedAttributes>,
   { T, H, K, D, splits, keys }: DecodeSizes,
   parts: KernelBuffer | undefined,
@@ -67,21 +84,13 @@ function rowsCall(
   const lanes = W / columns;
   const each = (text: (g: number) => string) => Array.from({ length: heads }, (_, g) => text(g)).join('\n');
   const vector = headVector(D);
-  const names = ['q', 'k', 'v', 'segments', 'positions', 'keys', 'values', 'table', 'lengths'];
-  const buffers = inputs.map(
-    (_, input): KernelBuffer => ({
-      name: names[input]!,
-      input,
-      ...(['q', 'k', 'v', 'keys', 'values'].includes(names[input]!) ? { vector } : {}),
-    }),
-  );
   const near = (position: string) => (window === undefined ? '' : ` && position - ${position} < ${window}`);
   const load = (pool: string, own: string) => `
   if (key < cached) { return ${loadHead4(pool, 'slot_of(key) * K + kv_head', 'c', D)}; }
   return ${loadHead4(own, '(key - cached) * K + kv_head', 'c', D)};`;
   return {
     label: 'packedAttention.rows',
-    buffers: [...buffers, parts ?? { name: 'out', output: 0, vector }],
+    buffers: [...decodeBuffers(inputs, D), parts ?? { name: 'out', output: 0, vector }],
     parameters: { T, N: inputs[7]!.shape[1]!, block_size: cache.blockSize, longest: keys },
     body: `
 const G = ${G}u;
@@ -94,7 +103,7 @@ var<workgroup> q_row: array<vec4<f32>, ${heads * D4}>;
 var<workgroup> weights: array<f32, ${heads * W}>;
 var<workgroup> partial: array<f32, ${heads * 16}>;
 var<workgroup> sums: array<vec4<f32>, ${heads * W}>;
-${slotText}
+${slotText(cache.blockSize)}
 fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k')}
 }
 fn load_value4(key: u32, c: u32) -> vec4<f32> {${load('values', 'v')}
@@ -124,7 +133,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   if (segment >= 0) { before = u32(max(lengths_at(u32(segment)), 0)); }
   cached = before;
   // parts are equally long for every row, so that the second kernel knows how many there are
-  let share = max(${keysPerSplit}u, (params.longest + ${splits - 1}u) / ${splits}u);
+  let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
   let first = w.z * share;
   let end = min(first + share, select(0u, before + params.T, segment >= 0));
   for (var i = local; i < ${heads * D4}u; i += ${W}u) {
@@ -210,8 +219,8 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
 }
 
 /** Parts that a run of so many keys is cut into. */
-function partsOf(keys: number, splits: number): number {
-  return Math.ceil(keys / Math.max(keysPerSplit, Math.ceil(keys / splits)));
+export function partsOf(keys: number, splits: number): number {
+  return Math.ceil(keys / Math.max(fewestKeys, Math.ceil(keys / splits)));
 }
 
 /** Joins the parts of each row's heads. */
@@ -227,7 +236,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   let four = (w.y * n.x + w.x) * 64u + local;
   let head = four / ${D4}u;
   if (head < params.T * ${H}u) {
-    let share = max(${keysPerSplit}u, (params.longest + ${splits - 1}u) / ${splits}u);
+    let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
     let count = (params.longest + share - 1u) / share;
     var top = ${lowest};
     for (var s = 0u; s < count; s++) { top = max(top, parts_at4((s * params.T * ${H}u + head) * ${D4 + 1}u + ${D4}u).x); }

@@ -2,6 +2,7 @@ import { type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } 
 import { f32, forwardKeys, forwardQueries, forwardTile, lowest } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
 import type { PackedAttributes } from './packed-attention.ts';
+import { slotText } from './packed-slots.wgsl.ts';
 
 /**
  * Many rows: a workgroup takes neighbouring rows of one key-value head's group, first over what the cache held of each
@@ -41,7 +42,7 @@ var<private> from_cache: bool;
 var<private> sequence: i32;
 var<private> key_end: u32;
 ${tile.declarations}
-${cache ? slotText : ''}
+${cache ? slotText(cache.blockSize) : ''}
 ${packedScores(attributes)}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', 'query / G * H + kv_head * G + query % G', 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> {
@@ -135,12 +136,6 @@ const cachedStep = (window: number | undefined) => `
         opened = false;
         row++;
       }`;
-
-/** WGSL of `slot_of(key)`: the place of a cached key of `sequence`. */
-export const slotText = `fn slot_of(key: u32) -> u32 {
-  let block = table_at(u32(sequence) * params.N + key / params.block_size);
-  return u32(block) * params.block_size + key % params.block_size;
-}`;
 
 /** WGSL of `Query`, `query_of` and `adjust` of packed attention. */
 function packedScores({ scale, window, softcap, cache }: PackedAttributes): string {

@@ -1,0 +1,166 @@
+import type { KernelBuffer, KernelCall, KernelContext, WebGpuCapabilities } from '@heddle/tensor';
+import { f32, lowest } from './flash-tile.wgsl.ts';
+import { loadHead4, storeHead4 } from './head-access.wgsl.ts';
+import type { PackedAttributes } from './packed-attention.ts';
+import { type DecodeSizes, decodeBuffers, fewestKeys, partsOf } from './packed-decode.wgsl.ts';
+import { slotText } from './packed-slots.wgsl.ts';
+
+/** Invocations of a workgroup, heads that share one read of the keys, and keys that a lane has under way. */
+const [W, heads, ahead] = [128, 4, 4];
+
+/** Lanes that share a key, each with two fours of it; undefined where subgroups are too small for that. */
+export function lanesOf(D: number, { subgroups, subgroupMinSize }: WebGpuCapabilities): number | undefined {
+  const lanes = 2 ** Math.ceil(Math.log2(Math.max(1, D / 8)));
+  return subgroups && D % 8 === 0 && lanes <= subgroupMinSize ? lanes : undefined;
+}
+
+/**
+ * Decoding where subgroups can shuffle: neighbouring lanes read a key in one go and add up their parts of its score, each group
+ * of lanes keeps a softmax of its own over every so many keys, and the groups are joined at the end. The heads of a group of
+ * queries share each read.
+ */
+export function decodeLanes(
+  { inputs, attributes }: KernelContext<PackedAttributes>,
+  { T, H, K, D, splits, keys }: DecodeSizes,
+  parts: KernelBuffer | undefined,
+  lanes: number,
+): KernelCall {
+  const { scale, softcap, window } = attributes;
+  const cache = attributes.cache!;
+  const G = H / K;
+  const rounds = Math.ceil(G / heads);
+  const width = Math.min(G, heads);
+  const D4 = D / 4;
+  const groups = W / lanes;
+  const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
+  const each = (text: (g: number) => string) => numbers(width).map(text).join('\n');
+  const keysOf = (text: (u: number) => string) => numbers(ahead).map(text).join('\n');
+  const near = (position: string) => (window === undefined ? '' : ` && position - ${position} < ${window}`);
+  const load = (pool: string, own: string) => `
+  if (key < cached) { return ${loadHead4(pool, 'slot_of(key) * K + kv_head', 'c', D)}; }
+  return ${loadHead4(own, '(key - cached) * K + kv_head', 'c', D)};`;
+  /** The fours of a lane lie apart by as many as there are lanes, so that neighbours read what lies together. */
+  const fours = D4 === lanes ? [0] : [0, 1];
+  const column = (f: number) => (f === 0 ? 'lane' : `(lane + ${lanes}u)`);
+  const guard = D4 === fours.length * lanes ? () => '' : (f: number) => ` && ${column(f)} < ${D4}u`;
+  const steps = numbers(Math.log2(lanes)).map((i) => 2 ** i);
+  const unit = softcap === undefined ? f32(scale * Math.LOG2E) : f32(scale);
+  return {
+    label: 'packedAttention.lanes',
+    buffers: [...decodeBuffers(inputs, D), parts ?? { name: 'out', output: 0, vector: 4 }],
+    parameters: { T, N: inputs[7]!.shape[1]!, block_size: cache.blockSize, longest: keys },
+    requires: ['subgroups'],
+    body: `
+const G = ${G}u;
+const H = ${H}u;
+const K = ${K}u;
+var<private> kv_head: u32;
+var<private> sequence: i32;
+var<private> cached: u32;
+var<workgroup> tops: array<f32, ${groups * width}>;
+var<workgroup> totals: array<f32, ${groups * width}>;
+var<workgroup> sums: array<vec4<f32>, ${groups * width * D4}>;
+${slotText(cache.blockSize)}
+fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k')}
+}
+fn load_value4(key: u32, c: u32) -> vec4<f32> {${load('values', 'v')}
+}
+
+@compute @workgroup_size(${W})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let row = w.x;
+  kv_head = w.y / ${rounds}u;
+  let head_first = kv_head * G + w.y % ${rounds}u * ${heads}u;
+  let head_end = (kv_head + 1u) * G;
+  let segment = segments_at(row);
+  let position = positions_at(row);
+  sequence = segment;
+  var before = 0u;
+  if (segment >= 0) { before = u32(max(lengths_at(u32(segment)), 0)); }
+  cached = before;
+  // parts are equally long for every row, so that the second kernel knows how many there are
+  let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
+  let first = w.z * share;
+  let end = min(first + share, select(0u, before + params.T, segment >= 0));
+  let lane = local % ${lanes}u;
+  let group = local / ${lanes}u;
+  ${each((g) => fours.map((f) => `var q${g}_${f} = vec4<f32>();${guard(f) ? `\n  if (true${guard(f)}) {` : ''} q${g}_${f} = ${loadHead4('q', `row * H + min(head_first + ${g}u, head_end - 1u)`, column(f), D)} * ${unit};${guard(f) ? ' }' : ''}`).join('\n'))}
+  ${each((g) => `var top${g} = ${lowest}; var total${g} = 0.0; ${fours.map((f) => `var sum${g}_${f} = vec4<f32>();`).join(' ')}`)}
+  for (var tile = first; tile < end; tile += ${groups * ahead}u) {
+    ${keysOf(
+      (u) => `let key${u} = tile + ${u * groups}u + group;
+    var seen${u} = key${u} < end;
+    if (seen${u} && key${u} < cached) { seen${u} = true${near(`i32(key${u})`)}; }
+    else if (seen${u}) {
+      let other = positions_at(key${u} - cached);
+      seen${u} = segments_at(key${u} - cached) == segment && other <= position${near('other')};
+    }
+    ${fours
+      .map(
+        (f) => `var k${u}_${f} = vec4<f32>(); var v${u}_${f} = vec4<f32>();
+    if (seen${u}${guard(f)}) { k${u}_${f} = load_key4(key${u}, ${column(f)}); v${u}_${f} = load_value4(key${u}, ${column(f)}); }`,
+      )
+      .join('\n    ')}`,
+    )}
+    ${each(
+      (g) => `{
+    ${keysOf(
+      (u) => `var s${u} = ${fours.map((f) => `dot(q${g}_${f}, k${u}_${f})`).join(' + ')};
+    ${steps.map((step) => `s${u} += subgroupShuffleXor(s${u}, ${step}u);`).join(' ')}
+    ${softcap === undefined ? '' : `s${u} = ${f32(softcap * Math.LOG2E)} * safe_tanh(s${u} / ${f32(softcap)});`}
+    s${u} = select(${lowest}, s${u}, seen${u});`,
+    )}
+    let new_top = max(top${g}, ${numbers(ahead)
+      .map((u) => `s${u}`)
+      .reduce((a, b) => `max(${a}, ${b})`)});
+    let scale = exp2(top${g} - new_top);
+    top${g} = new_top;
+    ${keysOf((u) => `let w${u} = select(0.0, exp2(s${u} - new_top), seen${u});`)}
+    total${g} = total${g} * scale + ${numbers(ahead)
+      .map((u) => `w${u}`)
+      .join(' + ')};
+    ${fours
+      .map(
+        (f) =>
+          `sum${g}_${f} = sum${g}_${f} * scale + ${numbers(ahead)
+            .map((u) => `w${u} * v${u}_${f}`)
+            .join(' + ')};`,
+      )
+      .join('\n    ')}
+    }`,
+    )}
+  }
+  ${each(
+    (
+      g,
+    ) => `if (lane == 0u) { tops[group * ${width}u + ${g}u] = top${g}; totals[group * ${width}u + ${g}u] = total${g}; }
+  ${fours.map((f) => `${guard(f) ? `if (true${guard(f)}) { ` : ''}sums[(group * ${width}u + ${g}u) * ${D4}u + ${column(f)}] = sum${g}_${f};${guard(f) ? ' }' : ''}`).join('\n  ')}`,
+  )}
+  workgroupBarrier();
+  for (var i = local; i < ${width * D4}u; i += ${W}u) {
+    let g = i / ${D4}u;
+    let c = i % ${D4}u;
+    if (head_first + g < head_end) {
+      var top = ${lowest};
+      for (var j = 0u; j < ${groups}u; j++) { top = max(top, tops[j * ${width}u + g]); }
+      var total = 0.0;
+      var value = vec4<f32>();
+      for (var j = 0u; j < ${groups}u; j++) {
+        let weight = exp2(tops[j * ${width}u + g] - top);
+        total += weight * totals[j * ${width}u + g];
+        value += weight * sums[(j * ${width}u + g) * ${D4}u + c];
+      }
+      ${
+        parts
+          ? `let at = ((w.z * params.T + row) * H + head_first + g) * ${D4 + 1}u;
+      parts_set4(at + c, value);
+      if (c == 0u) { parts_set4(at + ${D4}u, vec4<f32>(top * ${f32(Math.LN2)}, total, 0.0, 0.0)); }`
+          : `value = value * select(0.0, 1.0 / total, total > 0.0);
+      ${storeHead4('out', 'row * H + head_first + g', 'c', 'value', D)}`
+      }
+    }
+  }
+}`,
+    workgroups: (size) => [size(T), K * rounds, partsOf(size(keys), splits)],
+  };
+}
