@@ -45,7 +45,8 @@ const arangeOp: Op<{ readonly length: Dim; readonly dtype: DType }> = defineOp({
     reference: { run: ({ outputs: [out] }) => [Float64Array.from({ length: out!.shape[0]! }, (_, i) => i)] },
     onnx: {
       emit(builder, _, { attributes: { length, dtype } }) {
-        if (typeof length === 'number')
+        // short ones are part of the model, long ones would make it large
+        if (typeof length === 'number' && length <= 1024)
           return builder.constant(
             dtype,
             [length],

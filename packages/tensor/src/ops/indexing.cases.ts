@@ -45,6 +45,27 @@ export const indexingCases: readonly Case[] = [
     f: (i, u) => scatterAddAlongAxis(2, i, u, 0),
   },
   {
+    name: 'scatterAddAlongAxis f16',
+    inputs: [integers([2, 5], 0, 3), halves([2, 5])],
+    f: (i, u) => scatterAddAlongAxis(3, i, u, 1),
+  },
+  {
+    name: 'scatterAddAlongAxis i32',
+    inputs: [integers([5], 0, 3), integers([5], -9, 9)],
+    f: (i, u) => scatterAddAlongAxis(3, i, u, 0),
+  },
+  {
+    name: 'scatterAddAlongAxis u32',
+    inputs: [integers([5], 0, 3), integers([5], 0, 9, 'u32')],
+    f: (i, u) => scatterAddAlongAxis(3, i, u, 0),
+  },
+  {
+    name: 'scatterAddAlongAxis of nothing',
+    inputs: [integers([2, 0], 0, 3), floats([2, 0])],
+    f: (i, u) => scatterAddAlongAxis(3, i, u, 1),
+    gradient: false,
+  },
+  {
     name: 'indexSelect',
     inputs: [floats([2, 4]), integers([3], 0, 4)],
     f: (x, i) => indexSelect(x, i, 1),

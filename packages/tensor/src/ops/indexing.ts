@@ -1,13 +1,15 @@
-import { type Dim, dimsEqual, multiplyDims } from '../dim.ts';
+import { type Dim, dimsEqual } from '../dim.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
+import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { broadcastShapes, formatShape, normalizeAxis, type Shape, sizeOf } from '../shape.ts';
-import { arange, sizeScalar } from './creation.ts';
+import { broadcastShapes, formatShape, normalizeAxis, type Shape, shapesEqual, sizeOf } from '../shape.ts';
+import { arange, full, sizeScalar } from './creation.ts';
 import { where } from './elementwise.ts';
-import { scatterAdd, take } from './gather.ts';
-import { expand, flatten, reshape } from './movement.ts';
+import { take } from './gather.ts';
+import { expand, reshape } from './movement.ts';
+import { sum } from './reduce.ts';
 
 const takeAlongAxisOp: Op<{ readonly axis: number }> = defineOp({
   name: 'takeAlongAxis',
@@ -32,11 +34,7 @@ const takeAlongAxisOp: Op<{ readonly axis: number }> = defineOp({
     },
     onnx: {
       emit(builder, [x, indices], { inputs, attributes: { axis } }) {
-        const last = builder.op('Sub', [
-          builder.cast(builder.sizes([inputs[0]!.shape[axis]!]), 'i32'),
-          builder.constant('i32', [1], [1]),
-        ]);
-        const clamped = builder.op('Max', [builder.op('Min', [indices!, last]), builder.constant('i32', [1], [0])]);
+        const clamped = clampIndices(builder, indices!, inputs[0]!.shape[axis]!);
         return builder.op('GatherElements', [x!, clamped], { attributes: { axis } });
       },
     },
@@ -68,35 +66,73 @@ export function takeAlongAxis(x: Tensor, indices: Tensor, axis: number): Tensor 
   });
 }
 
+const scatterAddAlongAxisOp: Op<{ readonly axis: number; readonly size: Dim }> = defineOp({
+  name: 'scatterAddAlongAxis',
+  shape: ([, updates], { axis, size }) => [
+    { shape: updates!.shape.map((dim, i) => (i === axis ? size : dim)), dtype: updates!.dtype },
+  ],
+  gradient: ({ inputs: [indices], outputGradients: [g], attributes: { axis } }) => [
+    undefined,
+    takeAlongAxis(g!, indices!, axis),
+  ],
+  // each place sums what is named by it: along the axis all updates are compared with all places
+  decompose([indices, updates], { axis, size }) {
+    const { device, dtype, shape } = updates!;
+    const [front, count, back] = [shape.slice(0, axis), shape[axis]!, shape.slice(axis + 1)];
+    const across = [...front, 1, count, ...back];
+    const last = sizeScalar(device, size, 'i32').sub(1);
+    const named = reshape(indices!.maximum(0).minimum(last), across);
+    const place = reshape(arange(device, size), [size, 1, ...back.map(() => 1)]);
+    return [sum(where(named.equal(place), reshape(updates!, across), full(device, [], 0, dtype)), axis + 1)];
+  },
+  lower: {
+    reference: {
+      run({ inputs: [indices, updates], outputs: [out], attributes: { axis } }) {
+        const inner = sizeOf(out!.shape.slice(axis + 1));
+        const [size, count] = [out!.shape[axis]!, updates!.shape[axis]!];
+        const result = new Float64Array(sizeOf(out!.shape));
+        updates!.data.forEach((value, i) => {
+          const outer = Math.floor(i / (count * inner));
+          const clamped = Math.min(Math.max(indices!.data[i]!, 0), size - 1);
+          result[(outer * size + clamped) * inner + (i % inner)]! += value;
+        });
+        return [result];
+      },
+    },
+    onnx: {
+      emit(builder, [indices, updates], { outputs: [out], attributes: { axis, size } }) {
+        const dtype = out!.dtype === 'f16' ? 'f32' : out!.dtype === 'u32' ? 'i64' : out!.dtype;
+        const typed = (value: string) => (dtype === out!.dtype ? value : builder.cast(value, dtype));
+        const zeros = builder.op('Expand', [builder.constant(dtype, [], [0]), builder.sizes(out!.shape)]);
+        const places = clampIndices(builder, indices!, size);
+        const sums = builder.op('ScatterElements', [zeros, places, typed(updates!)], {
+          attributes: { axis, reduction: 'add' },
+        });
+        return dtype === out!.dtype ? sums : builder.cast(sums, out!.dtype);
+      },
+    },
+  },
+});
+
+/** The runtime counts negative indices from the end, and refuses others outside. */
+function clampIndices(builder: OnnxBuilder, indices: string, size: Dim): string {
+  const last = builder.op('Sub', [builder.cast(builder.sizes([size]), 'i32'), builder.constant('i32', [1], [1])]);
+  return builder.op('Max', [builder.op('Min', [indices, last]), builder.constant('i32', [1], [0])]);
+}
+
 /**
  * Zeros with `size` places along `axis`, to which each value of `updates` is added at the index (i32) that stands at its
- * place: the adjoint of `takeAlongAxis`. Indices outside go to the nearest place. The result has fewer than 2^31 values.
- * @throws DTypeError for indices that are not i32; ShapeError where indices and updates differ in shape
+ * place: the adjoint of `takeAlongAxis`. Indices outside go to the nearest place.
+ * @throws DTypeError for indices that are not i32, or updates of bool; ShapeError where indices and updates differ in shape
  */
 export function scatterAddAlongAxis(size: Dim, indices: Tensor, updates: Tensor, axis: number): Tensor {
   const at = checkIndices('scatterAddAlongAxis', indices, updates, axis);
-  if (!indices.shape.every((dim, i) => dimsEqual(dim, updates.shape[i]!)))
+  if (updates.dtype === 'bool') throw new DTypeError('scatterAddAlongAxis: takes numbers, got bool; cast it');
+  if (!shapesEqual(indices.shape, updates.shape))
     throw new ShapeError(
       `scatterAddAlongAxis: indices and updates must have one shape, got ${formatShape(indices.shape)} and ${formatShape(updates.shape)}`,
     );
-  const { device } = updates;
-  const shape = updates.shape.map((dim, i) => (i === at ? size : dim));
-  const last = sizeScalar(device, size, 'i32').sub(1);
-  // the row-major place in the result that each value goes to
-  let place: Tensor | undefined;
-  shape.forEach((dim, i) => {
-    const own =
-      i === at
-        ? indices.maximum(0).minimum(last)
-        : reshape(
-            arange(device, dim),
-            shape.map((_, other) => (other === i ? dim : 1)),
-          );
-    place = place ? place.mul(sizeScalar(device, dim, 'i32')).add(own) : own;
-  });
-  const places = flatten(expand(place!, updates.shape));
-  const total = shape.reduce<Dim>(multiplyDims, 1);
-  return reshape(scatterAdd(total, places, flatten(updates)), shape);
+  return recordOne(scatterAddAlongAxisOp, [indices, updates], { axis: at, size });
 }
 
 function checkIndices(name: string, indices: Tensor, x: Tensor, axis: number): number {

@@ -137,14 +137,15 @@ ${lines(
   2,
 )}
 ${lines(
-  [...left.load('0u'), ...right.load('0u')].map((line) => `var ${line}`),
+  [...left.starts, ...right.starts, ...[...left.load('0u'), ...right.load('0u')].map((line) => `var ${line}`)],
   2,
 )}
   for (var depth = 0u; depth < params.k; depth += ${tile.k}u) {
     workgroupBarrier();
 ${lines([...left.store, ...right.store], 4)}
     workgroupBarrier();
-${lines([...left.load(`depth + ${tile.k}u`), ...right.load(`depth + ${tile.k}u`)], 4)}
+    let ahead = ${whole ? `min(depth + ${tile.k}u, params.k - ${tile.k}u)` : `depth + ${tile.k}u`};
+${lines([...left.load('ahead'), ...right.load('ahead')], 4)}
 ${lines(steps, 4)}
   }
   let y0 = matrix * params.m * params.n;
@@ -177,17 +178,22 @@ function stage(
   const loads = range(Math.ceil(count / threads));
   const base = name === 'b' ? 'b_tile + ' : '';
   const at = (load: number) => `(l + ${load * threads}u)`;
+  // where each load begins at depth 0, in eights; the depth moves all of them alike
+  const starts = loads.map((i) => {
+    const [line, eight] = [`${at(i)} / ${across}u`, `${at(i)} % ${across}u`];
+    const [o, x] = depthIsInner
+      ? [`min(${name}_line + ${line}, ${outer} - 1u)`, eight]
+      : [line, `min(${name}_line / 8u + ${eight}, ${inner} / 8u - 1u)`];
+    return `let ${name}${i}_at = (${name}_start + ${o} * ${inner}) / 8u + ${x};`;
+  });
+  const step = depthIsInner ? '/ 8u' : `* (${inner} / 8u)`;
   const load = (first: string) =>
     loads.map((i) => {
-      const [line, eight] = [`${at(i)} / ${across}u`, `${at(i)} % ${across}u * 8u`];
-      const [o, x] = depthIsInner
-        ? [`${name}_line + ${line}`, `${first} + ${eight}`]
-        : [`${first} + ${line}`, `${name}_line + ${eight}`];
-      const place = `(${name}_start + min(${o}, ${outer} - 1u) * ${inner} + min(${x}, ${inner} - 8u)) / 8u`;
-      const value = `${name}[${place}]`;
-      // reading ahead of the last tile is reading the last values again, for nothing
-      const bounded = whole ? value : `select(vec4<u32>(), ${value}, ${depthIsInner ? x : o} < params.k)`;
-      return `${name}${i}_next = ${bounded};`;
+      const place = `${name}${i}_at + ${first} ${step}`;
+      if (whole) return `${name}${i}_next = ${name}[${place}];`;
+      const place0 = depthIsInner ? `${first} + ${at(i)} % ${across}u * 8u` : `${first} + ${at(i)} / ${across}u`;
+      const last = `${name}_start / 8u + params.${lines} * params.k / 8u - 1u`;
+      return `${name}${i}_next = select(vec4<u32>(), ${name}[min(${place}, ${last})], ${place0} < params.k);`;
     });
   const store = loads.map((i) => {
     const text = `tiles[${base}${at(i)} / ${across}u * ${pitch}u + ${at(i)} % ${across}u] = ${name}${i}_next;`;
@@ -199,5 +205,5 @@ function stage(
     const major = (name === 'a') === depthIsInner ? 'row_major' : 'col_major';
     return `let ${into} = subgroupMatrixLoad<${type}, ${major}>(&tiles, ${base}${place}, ${pitch}u);`;
   };
-  return { elements: pitch * outerSize, load, store, fragment };
+  return { elements: pitch * outerSize, starts, load, store, fragment };
 }

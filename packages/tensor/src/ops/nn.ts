@@ -11,6 +11,7 @@ import { checkLoss } from './loss.ts';
 import { matmul } from './matmul.ts';
 import { reshape } from './movement.ts';
 import { sumTo } from './reduce.ts';
+import { rmsNormWebGpu } from './rms-norm.wgsl.ts';
 import { logSoftmax } from './softmax.ts';
 
 const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
@@ -36,6 +37,7 @@ const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
   },
   decompose: ([x, weight], { epsilon }) => [cast(x!.mul(inverseRms(x!, epsilon)).mul(weight!), x!.dtype)],
   lower: {
+    webgpu: rmsNormWebGpu,
     onnx: {
       supports: ({ inputs: [x, weight] }) => x!.dtype === 'f32' && weight!.dtype === 'f32',
       emit: (builder, [x, weight], { attributes: { epsilon } }) =>

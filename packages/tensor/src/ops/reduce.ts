@@ -23,7 +23,7 @@ interface ReduceOptions {
 export const reducedShape = (shape: Shape, { axes, keepDims }: ReduceAttributes): Shape =>
   keepDims ? shape.map((dim, i) => (axes.includes(i) ? 1 : dim)) : shape.filter((_, i) => !axes.includes(i));
 
-export function defineReduction(row: {
+function defineReduction(row: {
   readonly name: string;
   readonly identity: (dtype: TensorType['dtype']) => number;
   combine(a: number, b: number): number;

@@ -4,6 +4,7 @@ import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { normalizeAxis, type TensorType } from '../shape.ts';
+import { softmaxWebGpu } from './softmax.wgsl.ts';
 
 interface AlongAxis {
   readonly axis: number;
@@ -28,6 +29,7 @@ const softmaxOp: Op<AlongAxis> = defineOp({
     return [e.div(e.sum(axis, { keepDims: true }))];
   },
   lower: {
+    webgpu: softmaxWebGpu('softmax'),
     onnx: {
       emit: (builder, [x], { attributes }) => builder.op('Softmax', [x!], { attributes: { axis: attributes.axis } }),
     },
@@ -50,6 +52,7 @@ const logSoftmaxOp: Op<AlongAxis> = defineOp({
     return [centred.sub(centred.exp().sum(axis, { keepDims: true }).log())];
   },
   lower: {
+    webgpu: softmaxWebGpu('logSoftmax'),
     onnx: {
       emit: (builder, [x], { attributes }) => builder.op('LogSoftmax', [x!], { attributes: { axis: attributes.axis } }),
     },

@@ -1,0 +1,163 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Device } from '../device.ts';
+import { isHeddleError } from '../errors.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { openReference } from '../reference.ts';
+import { gelu, relu, softplus } from './activation.ts';
+import { repeat, roll, split, squeeze, stack, tile } from './arrange.ts';
+import { bitAnd, shiftLeft } from './bitwise.ts';
+import { eye, linspace, oneHot, tril } from './construction.ts';
+import { conv1d, conv2d } from './convolution.ts';
+import { cumsum } from './cumsum.ts';
+import { dropout } from './dropout.ts';
+import { einsum } from './einsum.ts';
+import { erf } from './erf.ts';
+import { expm1 } from './exponential.ts';
+import { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './indexing.ts';
+import { linearCrossEntropy } from './loss.ts';
+import { crossEntropy } from './nn.ts';
+import { groupNorm, layerNorm } from './normalization.ts';
+import { foldKey, randomBits, randomKey, randomNormal, randomUniform } from './random.ts';
+import { argmin, prod } from './reduce.ts';
+import { clip } from './rounding.ts';
+import { sort, topK } from './sort.ts';
+import { all, any, logSumExp, variance } from './statistics.ts';
+
+const device: Device = await openReference();
+afterAll(() => device.dispose());
+
+const f = (...shape: number[]): Tensor => device.zeros(shape);
+const i = (...shape: number[]): Tensor => device.zeros(shape, 'i32');
+const b = (...shape: number[]): Tensor => device.zeros(shape, 'bool');
+
+/** A mistake, the code of its error, and what the message must tell. */
+const mistakes: readonly (readonly [() => unknown, string, string])[] = [
+  [() => relu(i(2)), 'ERR_DTYPE', 'relu: operands must be float, got i32'],
+  [() => gelu(i(2)), 'ERR_DTYPE', 'gelu: takes f32 or f16, got i32'],
+  [() => softplus(b(2)), 'ERR_DTYPE', 'softplus: takes f32 or f16, got bool'],
+  [() => erf(i(2)), 'ERR_DTYPE', 'erf: takes f32 or f16, got i32'],
+  [() => expm1(i(2)), 'ERR_DTYPE', 'expm1: takes f32 or f16, got i32'],
+  [() => clip(b(2), 0, 1), 'ERR_DTYPE', 'clip: takes numbers, got bool'],
+  [() => clip(f(2), 2, 1), 'ERR_ARGUMENT', 'got 2 and 1'],
+  [() => bitAnd(f(2), 1), 'ERR_DTYPE', 'bitAnd: operands must be integer, got f32'],
+  [() => shiftLeft(i(2), 1), 'ERR_DTYPE', 'shiftLeft: operands must be u32, got i32'],
+  [() => stack([f(2), f(3)]), 'ERR_SHAPE', 'stack: shapes must agree, got [2] and [3]'],
+  [() => stack([]), 'ERR_ARGUMENT', 'stack: takes at least one tensor'],
+  [() => split(f(5), 2), 'ERR_SHAPE', 'split: axis 0 of [5] does not divide into 2 equal parts'],
+  [() => split(f(5), [1, 2]), 'ERR_SHAPE', 'split: parts of [1, 2] do not make up axis 0 of [5]'],
+  [() => squeeze(f(2, 1), 0), 'ERR_SHAPE', 'squeeze: axis 0 must have size 1, got [2, 1]'],
+  [() => tile(f(2), [-1]), 'ERR_ARGUMENT', 'tile: takes whole numbers from 0, got -1'],
+  [() => repeat(f(2), 1.5, 0), 'ERR_ARGUMENT', 'repeat: takes whole numbers from 0, got 1.5'],
+  [() => roll(f(2), 0.5, 0), 'ERR_ARGUMENT', 'roll: the shift must be a whole number, got 0.5'],
+  [() => roll(f(2), 1, 1), 'ERR_SHAPE', 'roll: axis must be an integer in [-1, 0] for rank 1, got 1'],
+  [() => eye(device, 2, 2, { diagonal: 0.5 }), 'ERR_ARGUMENT', 'eye: the diagonal must be a whole number, got 0.5'],
+  [() => linspace(device, 0, 1, 0), 'ERR_ARGUMENT', 'linspace: the count must be a positive integer, got 0'],
+  [() => oneHot(f(2), 3), 'ERR_DTYPE', 'oneHot: indices must be i32, got f32'],
+  [() => tril(f(3)), 'ERR_SHAPE', 'tril: takes at least two axes, got [3]'],
+  [
+    () => takeAlongAxis(f(2, 3), i(2), 0),
+    'ERR_SHAPE',
+    'takeAlongAxis: indices must have the 2 axes of [2, 3], got [2]',
+  ],
+  [() => takeAlongAxis(f(2, 3), f(2, 3), 0), 'ERR_DTYPE', 'takeAlongAxis: indices must be i32, got f32'],
+  [() => takeAlongAxis(f(2, 3), i(3, 3), 1), 'ERR_SHAPE', 'takeAlongAxis: shapes must broadcast'],
+  [() => scatterAddAlongAxis(4, i(2, 3), f(2, 2), 1), 'ERR_SHAPE', 'got [2, 3] and [2, 2]'],
+  [() => indexSelect(f(2), i(1, 1), 0), 'ERR_SHAPE', 'indexSelect: indices must be [N], got [1, 1]'],
+  [() => maskedFill(f(2), f(2), 0), 'ERR_DTYPE', 'maskedFill: the mask must be bool, got f32'],
+  [() => maskedFill(f(2), b(3, 2), 0), 'ERR_SHAPE', 'maskedFill: the mask must broadcast to [2], got [3, 2]'],
+  [() => prod(b(2)), 'ERR_DTYPE', 'prod: takes numbers, got bool'],
+  [() => argmin(f(2), 1), 'ERR_SHAPE', 'argmin: axis must be an integer in [-1, 0] for rank 1, got 1'],
+  [() => variance(i(2)), 'ERR_DTYPE', 'variance: takes f32 or f16, got i32'],
+  [() => variance(f(2), 0, { correction: Number.NaN }), 'ERR_ARGUMENT', 'variance: the correction must be a number'],
+  [() => logSumExp(i(2)), 'ERR_DTYPE', 'logSumExp: takes f32 or f16, got i32'],
+  [() => any(f(2)), 'ERR_DTYPE', 'any: takes bool, got f32'],
+  [() => all(i(2)), 'ERR_DTYPE', 'all: takes bool, got i32'],
+  [() => cumsum(b(2), 0), 'ERR_DTYPE', 'cumsum: takes numbers, got bool'],
+  [() => cumsum(f(2), 2), 'ERR_SHAPE', 'cumsum: axis must be an integer'],
+  [() => sort(b(2)), 'ERR_DTYPE', 'topK: takes numbers, got bool'],
+  [() => topK(f(2, 3), 4), 'ERR_SHAPE', 'topK: axis 1 of [2, 3] has fewer than 4 values'],
+  [() => topK(f(2, 3), -1), 'ERR_ARGUMENT', 'topK: the number of values must be a whole number from 0, got -1'],
+  [() => einsum('ij,jk->ik', f(2, 3)), 'ERR_ARGUMENT', "einsum: 'ij,jk->ik': names 2 operands, got 1"],
+  [() => einsum('ij->ik', f(2, 3)), 'ERR_ARGUMENT', "no operand has the axis 'k' of the result"],
+  [() => einsum('i->', f(2, 3)), 'ERR_ARGUMENT', "'i' does not name the axes of [2, 3]"],
+  [() => einsum('i1->i', f(2, 3)), 'ERR_ARGUMENT', "expected letters and at most one '...', got 'i1'"],
+  [() => einsum('ij,jk->ik', f(2, 3), f(4, 2)), 'ERR_SHAPE', 'axis j has sizes 3 and 4'],
+  [() => einsum('i->i', i(2)), 'ERR_DTYPE', 'einsum: takes f32 or f16, got i32'],
+  [
+    () => layerNorm(f(2, 3), f(2)),
+    'ERR_SHAPE',
+    'layerNorm: weight and bias must be [E] for x [..., E], got [2] for [2, 3]',
+  ],
+  [() => layerNorm(f(2, 3), undefined, f(3)), 'ERR_ARGUMENT', 'layerNorm: a bias needs a weight'],
+  [() => groupNorm(f(2, 6, 4), 4), 'ERR_SHAPE', 'groupNorm: 6 channels of [2, 6, 4] do not divide into 4 groups'],
+  [() => groupNorm(f(2, 6), 2, f(3)), 'ERR_SHAPE', 'groupNorm: weight and bias must be [6], got [3]'],
+  [() => dropout(f(2), 1, 3), 'ERR_ARGUMENT', 'dropout: the rate must be in [0, 1), got 1'],
+  [() => dropout(i(2), 0.5, 3), 'ERR_DTYPE', 'dropout: takes f32 or f16, got i32'],
+  [
+    () => randomKey(device, -1),
+    'ERR_ARGUMENT',
+    'randomKey: the seed must be a whole number from 0 to 2^53 - 1, got -1',
+  ],
+  [() => randomBits(device, [2], i(2)), 'ERR_DTYPE', 'randomBits: the key must be a number or u32 [2], got i32 [2]'],
+  [() => foldKey(randomKey(device, 1), f()), 'ERR_DTYPE', 'foldKey: the salt must be i32 or u32, got f32'],
+  [() => foldKey(randomKey(device, 1), i(2)), 'ERR_SHAPE', 'foldKey: the salt must be a scalar, got [2]'],
+  [
+    () => randomUniform(device, [2], 1, { low: 2 }),
+    'ERR_ARGUMENT',
+    'randomUniform: low must be below high, got 2 and 1',
+  ],
+  [() => randomNormal(device, [2], 1, { dtype: 'i32' }), 'ERR_DTYPE', 'randomNormal: gives f32 or f16, got i32'],
+  [() => conv1d(f(1, 2, 3), f(2, 3, 2)), 'ERR_SHAPE', 'conv1d: with 1 groups the weight must be'],
+  [
+    () => conv1d(f(2, 3), f(2, 3, 2)),
+    'ERR_SHAPE',
+    'conv1d: takes x [N, C, L] and a weight of 3 axes, got [2, 3] and [2, 3, 2]',
+  ],
+  [
+    () => conv1d(f(1, 2, 3), f(2, 2, 5)),
+    'ERR_SHAPE',
+    'conv1d: a window that reaches over 5 values does not fit in [3]',
+  ],
+  [() => conv2d(f(1, 2, 3, 3), f(2, 2, 1, 1), { stride: 0 }), 'ERR_ARGUMENT', 'conv2d: stride, dilation and groups'],
+  [
+    () => conv2d(f(1, 2, 3, 3), f(2, 2, 1, 1), { padding: -1 }),
+    'ERR_ARGUMENT',
+    'conv2d: padding must be of whole numbers',
+  ],
+  [() => conv2d(f(1, 2, 3, 3), f(2, 2, 1, 1), { bias: f(3) }), 'ERR_SHAPE', 'conv2d: the bias must be [2], got [3]'],
+  [() => conv2d(i(1, 2, 3, 3), f(2, 2, 1, 1)), 'ERR_DTYPE', 'conv2d: takes f32 or f16, got i32 and f32'],
+  [() => crossEntropy(f(2, 3), i(3)), 'ERR_SHAPE', 'got [2, 3] and i32 [3]'],
+  [
+    () => crossEntropy(f(2, 3), i(2), { labelSmoothing: 2 }),
+    'ERR_ARGUMENT',
+    'crossEntropy: labelSmoothing must be in [0, 1], got 2',
+  ],
+  [() => linearCrossEntropy(f(2, 3), f(5, 4), i(2)), 'ERR_SHAPE', 'got [2, 3], [5, 4] and [2]'],
+  [
+    () => linearCrossEntropy(f(2, 3), f(5, 3), i(3)),
+    'ERR_SHAPE',
+    'linearCrossEntropy: takes targets [...] for x [..., E]',
+  ],
+  [() => linearCrossEntropy(f(2, 3), f(5, 3), f(2)), 'ERR_DTYPE', 'linearCrossEntropy: takes floats and i32 targets'],
+  [
+    () => linearCrossEntropy(f(2, 3), f(5, 3), i(2), { chunkRows: 0 }),
+    'ERR_ARGUMENT',
+    'chunkRows must be a positive integer, got 0',
+  ],
+];
+
+describe('mistakes throw when they are recorded, with the operation and what came', () => {
+  test.each(mistakes.map(([record, code, message]) => ({ record, code, message })))(
+    '$message',
+    ({ record, code, message }) => {
+      let caught: unknown;
+      try {
+        record();
+      } catch (error) {
+        caught = error;
+      }
+      expect(isHeddleError(caught, code), String(caught)).toBe(true);
+      expect((caught as Error).message).toContain(message);
+    },
+  );
+});
