@@ -1,6 +1,6 @@
 import type { KernelBuffer, KernelCall, KernelContext, TensorType, WebGpuCapabilities } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from './dense-arguments.ts';
-import { denseScores, keyRange } from './dense-scores.wgsl.ts';
+import { denseScores, type FunctionsInKernel, keyRange } from './dense-scores.wgsl.ts';
 import { f32, lowest } from './flash-tile.wgsl.ts';
 import { lowestScore } from './lowest-score.ts';
 
@@ -40,7 +40,11 @@ const workgroupBytes = (D: number, lanes: number) => 16 * (subgroups * lanes * r
  * through workgroup memory, where each lane has a row; the sums of values stay in fragments and are scaled down only when a
  * row's maximum has grown by more than 2^${slack}.
  */
-export function attentionMatrix(context: KernelContext<DenseAttributes>, fragment: Fragment): KernelCall {
+export function attentionMatrix(
+  context: KernelContext<DenseAttributes>,
+  fragment: Fragment,
+  functions: FunctionsInKernel | undefined,
+): KernelCall {
   const { inputs, attributes, capabilities } = context;
   const { B, L, S, H, K, D } = sizesOf(inputs);
   const lanes = capabilities.subgroupMinSize;
@@ -62,6 +66,7 @@ export function attentionMatrix(context: KernelContext<DenseAttributes>, fragmen
   const row = (r: number) => `own + ${r * fragment.M * rowFours}u`;
   const log2e = f32(Math.LOG2E);
   const plain =
+    !functions &&
     attributes.extras.every((name) => name === 'sinks') &&
     attributes.window === undefined &&
     attributes.softcap === undefined;
@@ -69,7 +74,12 @@ export function attentionMatrix(context: KernelContext<DenseAttributes>, fragmen
     { name: 'q', input: 0, vector: 4 },
     { name: 'k', input: 1, vector: 4 },
     { name: 'v', input: 2, vector: 4 },
-    ...attributes.extras.map((name, i): KernelBuffer => ({ name, input: 3 + i })),
+    ...inputs.slice(3).map(
+      (_, i): KernelBuffer => ({
+        name: attributes.extras[i] ?? `captured${i - attributes.extras.length}`,
+        input: 3 + i,
+      }),
+    ),
     { name: 'out', output: 0, vector: 4 },
     { name: 'lse', output: 1 },
   ];
@@ -116,7 +126,7 @@ var<workgroup> k_tile: array<vec4<u32>, ${BN * tileFours}>;
 var<workgroup> v_tile: array<vec4<u32>, ${BN * tileFours}>;
 var<workgroup> grown: atomic<u32>;
 var<workgroup> any_grown: u32;
-${denseScores(inputs, attributes)}
+${denseScores(inputs, attributes, functions)}
 
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {

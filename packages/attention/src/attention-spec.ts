@@ -1,9 +1,10 @@
 import type { Tensor } from '@heddle/tensor';
+import type { MaskMod, ScoreMod } from './score-functions.ts';
 
 /**
  * How queries attend to keys. Query l of L stands at position `l + S - L`: the queries are the last L of the S keys.
  *
- * Scores are made in this order: scale, softcap, ALiBi, bias; then what is masked is left out.
+ * Scores are made in this order: scale, softcap, ALiBi, bias, `scoreMod`; then what is masked is left out.
  */
 export interface AttentionSpec {
   /** A query sees keys up to its own position. */
@@ -26,4 +27,11 @@ export interface AttentionSpec {
   readonly mask?: Tensor;
   /** i32 `[B]`: keys of each sequence; those behind are not seen. */
   readonly keyLengths?: Tensor;
+  /**
+   * A score function of one's own, traced once and computed inside the kernels (https://arxiv.org/abs/2412.05496).
+   * Differentiable, also by the float tensors that it uses.
+   */
+  readonly scoreMod?: ScoreMod;
+  /** Which keys a query sees, as a function of their places. */
+  readonly maskMod?: MaskMod;
 }

@@ -5,6 +5,7 @@ import type { AttentionSpec } from './attention-spec.ts';
 import { checkDense, type DenseAttributes, denseArguments } from './dense-arguments.ts';
 import { decomposeDense } from './dense-decomposition.ts';
 import { denseGradients } from './dense-gradients.ts';
+import { type TracedFunctions, traceFunctions } from './score-functions.ts';
 
 /** Output and log-sum-exp. */
 export const attentionWithLseOp: Op<DenseAttributes> = defineOp({
@@ -16,7 +17,7 @@ export const attentionWithLseOp: Op<DenseAttributes> = defineOp({
   gradient: (context) =>
     denseGradients(context, context.outputs[0]!, context.outputs[1]!, ...(context.outputGradients as [Tensor, Tensor])),
   decompose: decomposeDense,
-  lower: { webgpu: attentionWebGpu },
+  lower: { webgpu: attentionWebGpu() },
 });
 
 /** The output alone, for executors that have an operator without log-sum-exp; gradients find it by the operation with one. */
@@ -34,6 +35,27 @@ export const attentionOp: Op<DenseAttributes> = defineOp({
   lower: { onnx: attentionOnnx },
 });
 
+/** An attention with score functions, which are its own; equal ones have equal attributes. */
+function withFunctions(functions: TracedFunctions): Op<DenseAttributes & { readonly functions: string }> {
+  return defineOp({
+    name: 'attentionWithFunctions',
+    shape: attentionWithLseOp.shape,
+    decompose: (inputs, attributes) => decomposeDense(inputs, attributes, functions),
+    lower: { webgpu: attentionWebGpu(functions) },
+  });
+}
+
+/** Output and log-sum-exp with the spec's score functions; undefined where it has none. */
+function functionAttention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec): readonly Tensor[] | undefined {
+  if (!spec.scoreMod && !spec.maskMod) return undefined;
+  const { inputs, attributes } = denseArguments(q, k, v, spec);
+  const functions = traceFunctions(q.device, checkDense(inputs, attributes), spec.scoreMod, spec.maskMod);
+  return record(withFunctions(functions), [...inputs, ...functions.captured], {
+    ...attributes,
+    functions: functions.key,
+  });
+}
+
 /**
  * Softmax attention: softmax(scale * q k^T) v for each head.
  *
@@ -46,6 +68,8 @@ export const attentionOp: Op<DenseAttributes> = defineOp({
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec = {}): Tensor {
+  const own = functionAttention(q, k, v, spec);
+  if (own) return own[0]!;
   const { inputs, attributes } = denseArguments(q, k, v, spec);
   return recordOne(attentionOp, inputs, attributes);
 }
@@ -61,6 +85,6 @@ export function attentionWithLse(
   spec: AttentionSpec = {},
 ): { readonly out: Tensor; readonly lse: Tensor } {
   const { inputs, attributes } = denseArguments(q, k, v, spec);
-  const [out, lse] = record(attentionWithLseOp, inputs, attributes);
+  const [out, lse] = functionAttention(q, k, v, spec) ?? record(attentionWithLseOp, inputs, attributes);
   return { out: out!, lse: lse! };
 }

@@ -1,46 +1,64 @@
-import type { KernelBuffer, KernelCall, WebGpuLowering } from '@heddle/tensor';
+import type { KernelBuffer, KernelCall, KernelContext, TensorType, WebGpuLowering } from '@heddle/tensor';
 import { attentionMatrix, matrixFragment } from './attention-matrix.wgsl.ts';
 import { type DenseAttributes, sizesOf } from './dense-arguments.ts';
-import { denseScores, keyRange } from './dense-scores.wgsl.ts';
+import { denseScores, type FunctionsInKernel, keyRange } from './dense-scores.wgsl.ts';
 import { forwardKeys, forwardQueries, forwardTile, lowest } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
+import type { TracedFunctions } from './score-functions.ts';
+import { functionsText } from './score-functions.wgsl.ts';
 
-/** Dense attention with log-sum-exp: a workgroup for ${forwardQueries} queries of a key-value head's group. */
-export const attentionWebGpu: WebGpuLowering<DenseAttributes> = {
-  supports({ inputs, attributes }, { shaderF16, maxStorageBuffers }) {
-    const oddHalves = inputs[0]!.dtype === 'f16' && !shaderF16 && sizesOf(inputs).D % 4 !== 0;
-    return !oddHalves && 5 + attributes.extras.length <= maxStorageBuffers;
-  },
-  kernels(context): readonly KernelCall[] {
-    const { inputs, attributes, capabilities } = context;
-    const fragment = matrixFragment(inputs, capabilities);
-    if (fragment) return [attentionMatrix(context, fragment)];
-    const { B, L, S, H, K, D } = sizesOf(inputs);
-    const G = H / K;
-    const tile = forwardTile(D);
-    const vector = headVector(D);
-    const buffers: KernelBuffer[] = [
-      { name: 'q', input: 0, vector },
-      { name: 'k', input: 1, vector },
-      { name: 'v', input: 2, vector },
-      ...attributes.extras.map((name, i): KernelBuffer => ({ name, input: 3 + i })),
-      { name: 'out', output: 0, vector },
-      { name: 'lse', output: 1 },
-    ];
-    const head = 'kv_head * G + query % G';
-    return [
-      {
-        label: 'attention',
-        buffers,
-        parameters: { B, L, S },
-        body: `
+/** Dense attention with log-sum-exp; by subgroup matrices where they fit. */
+export function attentionWebGpu(functions?: TracedFunctions): WebGpuLowering<DenseAttributes> {
+  const textOf = (inputs: Parameters<typeof sizesOf>[0]) =>
+    functions && { traced: functions, text: functionsText(functions, sizesOf(inputs)) };
+  return {
+    supports({ inputs }, { shaderF16, maxStorageBuffers }) {
+      const oddHalves = inputs[0]!.dtype === 'f16' && !shaderF16 && sizesOf(inputs).D % 4 !== 0;
+      return !oddHalves && inputs.length + 2 <= maxStorageBuffers && (!functions || textOf(inputs)?.text !== undefined);
+    },
+    kernels(context) {
+      const fragment = matrixFragment(context.inputs, context.capabilities);
+      const own = textOf(context.inputs) as FunctionsInKernel | undefined;
+      return [fragment ? attentionMatrix(context, fragment, own) : attentionTiles(context, own)];
+    },
+  };
+}
+
+/** The inputs behind q, k and v as buffers: the spec's tensors, then those that score functions captured. */
+export function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAttributes): KernelBuffer[] {
+  return inputs.slice(3).map((_, i) => ({ name: extras[i] ?? `captured${i - extras.length}`, input: 3 + i }));
+}
+
+/** A workgroup takes the queries of a tile of one key-value head's group. */
+function attentionTiles(
+  { inputs, attributes }: KernelContext<DenseAttributes>,
+  functions: FunctionsInKernel | undefined,
+): KernelCall {
+  const { B, L, S, H, K, D } = sizesOf(inputs);
+  const G = H / K;
+  const tile = forwardTile(D);
+  const vector = headVector(D);
+  const buffers: KernelBuffer[] = [
+    { name: 'q', input: 0, vector },
+    { name: 'k', input: 1, vector },
+    { name: 'v', input: 2, vector },
+    ...extraBuffers(inputs, attributes),
+    { name: 'out', output: 0, vector },
+    { name: 'lse', output: 1 },
+  ];
+  const head = 'kv_head * G + query % G';
+  return {
+    label: 'attention',
+    buffers,
+    parameters: { B, L, S },
+    body: `
 const G = ${G}u;
 const H = ${H}u;
 const K = ${K}u;
 var<private> batch: u32;
 var<private> kv_head: u32;
 ${tile.declarations}
-${denseScores(inputs, attributes)}
+${denseScores(inputs, attributes, functions)}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', `(batch * params.L + query / G) * H + ${head}`, 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('k', '(batch * params.S + min(key, params.S - 1u)) * K + kv_head', 'c', D)}; }
 fn load_value4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('v', '(batch * params.S + min(key, params.S - 1u)) * K + kv_head', 'c', D)}; }
@@ -61,8 +79,6 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) ${tile.tile}
   ${tile.finish}
 }`,
-        workgroups: (size) => [Math.ceil((size(L) * G) / forwardQueries), K, size(B)],
-      },
-    ];
-  },
-};
+    workgroups: (size) => [Math.ceil((size(L) * G) / forwardQueries), K, size(B)],
+  };
+}

@@ -2,13 +2,18 @@ import { stopGradient, type Tensor, where } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from './dense-arguments.ts';
 import { groupKeys, groupScores, scoresOf, seenExp, ungroupQueries } from './dense-scores.ts';
 import { lowestScore } from './lowest-score.ts';
+import type { TracedFunctions } from './score-functions.ts';
 
 /** Output `[B, L, H, D]` and log-sum-exp f32 `[B, H, L]` in tensor operations, with all scores in memory. */
-export function decomposeDense(inputs: readonly Tensor[], attributes: DenseAttributes): readonly [Tensor, Tensor] {
+export function decomposeDense(
+  inputs: readonly Tensor[],
+  attributes: DenseAttributes,
+  functions?: TracedFunctions,
+): readonly [Tensor, Tensor] {
   const sizes = sizesOf(inputs);
   const { B, L, H } = sizes;
   const sinks = extrasOf(inputs, attributes).sinks?.reshape([H, 1, 1]);
-  const { scores, seen } = scoresOf(inputs, attributes);
+  const { scores, seen } = scoresOf(inputs, attributes, functions);
   const visible = seen ? where(seen, scores, lowestScore) : scores;
   // the softmax does not depend on what is subtracted
   const top = visible.max(-1, { keepDims: true });

@@ -1,5 +1,6 @@
 import { arange, type Dim, multiplyDims, sizeScalar, subtractDims, type Tensor, where } from '@heddle/tensor';
 import { type DenseAttributes, type DenseSizes, extrasOf, sizesOf } from './dense-arguments.ts';
+import { replayFunctions, type TracedFunctions } from './score-functions.ts';
 
 /** `[B, L, H, D]` as `[B, K, G * L, D]`, G query heads to a key-value head, in f32. */
 export function groupQueries(x: Tensor, { B, L, H, K, D }: DenseSizes): Tensor {
@@ -42,7 +43,7 @@ export interface Scores {
 }
 
 /** Scores and mask in tensor operations. */
-export function scoresOf(inputs: readonly Tensor[], attributes: DenseAttributes): Scores {
+export function scoresOf(inputs: readonly Tensor[], attributes: DenseAttributes, functions?: TracedFunctions): Scores {
   const sizes = sizesOf(inputs);
   const { B, L, S, H } = sizes;
   const [q, k] = inputs as [Tensor, Tensor];
@@ -62,7 +63,10 @@ export function scoresOf(inputs: readonly Tensor[], attributes: DenseAttributes)
   const distance = back.abs().cast('f32');
   if (slopes) scores = scores.sub(distance.mul(slopes.reshape([H, 1, 1])));
   if (bias) scores = scores.add(bias.cast('f32'));
-  return { scores, slope, seen: seenKeys(inputs, attributes, back), distance };
+  const seen = seenKeys(inputs, attributes, back);
+  if (!functions) return { scores, slope, seen, distance };
+  const made = replayFunctions(functions, scores, sizes, inputs.slice(3 + attributes.extras.length));
+  return { scores: made.score, slope, seen: seen && made.seen ? seen.and(made.seen) : (seen ?? made.seen), distance };
 }
 
 /** i32 `[L, S]`: how many positions a key lies before a query. */

@@ -1,6 +1,7 @@
 import type { Dim, Shape } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from './dense-arguments.ts';
 import { f32, lowest } from './flash-tile.wgsl.ts';
+import type { TracedFunctions } from './score-functions.ts';
 
 /** WGSL of the keys that queries from row `first` to row `last` may see: `key_begin` and `key_end`. */
 export function keyRange({ causal, window, keepFirst, extras }: DenseAttributes, last: string, first: string): string {
@@ -16,8 +17,18 @@ export function keyRange({ causal, window, keepFirst, extras }: DenseAttributes,
   let key_begin = u32(max(${begin}, 0));`;
 }
 
+/** Score functions with their WGSL. */
+export interface FunctionsInKernel {
+  readonly traced: TracedFunctions;
+  readonly text: string;
+}
+
 /** WGSL of `Query`, `query_of` and `adjust` of dense attention; uses `batch`, `kv_head`, H and G. */
-export function denseScores(inputs: Parameters<typeof sizesOf>[0], attributes: DenseAttributes): string {
+export function denseScores(
+  inputs: Parameters<typeof sizesOf>[0],
+  attributes: DenseAttributes,
+  functions?: FunctionsInKernel,
+): string {
   const { scale, softcap, causal, window, keepFirst } = attributes;
   const { bias, mask, keyLengths, slopes } = extrasOf(inputs, attributes);
   const { B, L, S, H } = sizesOf(inputs);
@@ -33,14 +44,17 @@ fn query_of(query: u32) -> Query {
   let row = query / G;
   return Query(row, kv_head * G + query % G, i32(row) + i32(params.S) - i32(params.L));
 }
+${functions?.text ?? ''}
 fn adjust(product: f32, query: Query, key: u32) -> f32 {
   let back = query.position - i32(key);
   if (!(${rules.join(' && ')})) { return ${lowest}; }
   ${mask ? `if (mask_at(${at(mask.shape)}) == 0u) { return ${lowest}; }` : ''}
+  ${functions?.traced.mask ? `if (!mask_mod(query, key)) { return ${lowest}; }` : ''}
   var score = product * ${f32(scale)};
   ${softcap === undefined ? '' : `score = ${f32(softcap)} * safe_tanh(score / ${f32(softcap)});`}
   ${slopes ? 'score -= slopes_at(query.head) * f32(abs(back));' : ''}
   ${bias ? `score += bias_at(${at(bias.shape)});` : ''}
+  ${functions?.traced.score ? 'score = score_mod(score, query, key);' : ''}
   return score;
 }`;
 }

@@ -20,3 +20,4 @@ export type {
   YarnRotary,
 } from './rotary-spec.ts';
 export { type RotaryTable, rotaryTable } from './rotary-table.ts';
+export type { MaskMod, ScoreMod, ScorePlace } from './score-functions.ts';

@@ -1,0 +1,110 @@
+import { type Device, gradients, type Tensor, take, where } from '@heddle/tensor';
+import { expect } from 'vitest';
+import { conformance, test } from '../../../test-support/suite.ts';
+import { alibiSlopes } from './alibi.ts';
+import { attention } from './attention.ts';
+import type { AttentionSpec } from './attention-spec.ts';
+import type { MaskMod, ScoreMod } from './score-functions.ts';
+import { normal, relativeError } from './testing/numbers.ts';
+
+const [B, L, S, H, K, D] = [2, 9, 12, 4, 2, 16];
+const values = async (x: Tensor) => Array.from(await x.data());
+
+conformance('score and mask functions', (device: () => Device) => {
+  const make = (seed: number, shape: readonly number[]) =>
+    device().tensor(
+      Float32Array.from(
+        normal(
+          seed,
+          shape.reduce((a, b) => a * b),
+        ),
+      ),
+      { shape },
+    );
+  const inputs = () => [make(1, [B, L, H, D]), make(2, [B, S, K, D]), make(3, [B, S, K, D])] as const;
+
+  /** Two specs that say the same: outputs and gradients, also by `extra`. */
+  async function same(a: AttentionSpec, b: AttentionSpec, extra: readonly Tensor[] = []): Promise<void> {
+    const [q, k, v] = inputs();
+    const weights = make(4, [B, L, H, D]);
+    const [x, y] = [a, b].map((spec) => attention(q, k, v, spec));
+    expect(relativeError(await values(x!), await values(y!))).toBeLessThan(5e-6);
+    const wrt = [q, k, v, ...extra];
+    const [gx, gy] = [x!, y!].map((out) => gradients(out.mul(weights).sum(), wrt));
+    for (const i of wrt.keys())
+      expect(relativeError(await values(gx![i]!), await values(gy![i]!)), `gradient ${i}`).toBeLessThan(2e-5);
+  }
+  /** A bool tensor `[L, S]` of positions. */
+  const table = (sees: (q: number, k: number) => boolean, rows: readonly number[] = [L, S]) =>
+    device().tensor(
+      Uint8Array.from({ length: L * S }, (_, i) => Number(sees(Math.floor(i / S) + S - L, i % S))),
+      { shape: rows, dtype: 'bool' },
+    );
+
+  test('ALiBi', async () => {
+    const slopes = await alibiSlopes(device(), H).realize();
+    const scoreMod: ScoreMod = (score, { h, q, k }) => score.sub(take(slopes, h).mul(q.sub(k).abs().cast('f32')));
+    await same({ scoreMod, causal: true }, { alibi: slopes, causal: true }, [slopes]);
+  });
+
+  test('softcap and a sliding window', async () => {
+    const maskMod: MaskMod = ({ q, k }) => q.sub(k).less(4).and(k.lessEqual(q));
+    await same({ scoreMod: (score) => score.div(3).tanh().mul(3), maskMod }, { softcap: 3, window: 4, causal: true });
+  });
+
+  test('prefix-LM: a prefix that all see, then causal', async () => {
+    const maskMod: MaskMod = ({ q, k }) => k.less(5).or(k.lessEqual(q));
+    await same({ maskMod }, { mask: table((q, k) => k < 5 || k <= q) });
+  });
+
+  test('documents: tokens see their own', async () => {
+    const documents = device().tensor(Int32Array.from({ length: S }, (_, i) => Math.floor(i / 5)));
+    const maskMod: MaskMod = ({ q, k }) => take(documents, q).equal(take(documents, k));
+    await same({ maskMod }, { mask: table((q, k) => Math.floor(q / 5) === Math.floor(k / 5)) });
+  });
+
+  test('a neighbourhood on a grid of 4 columns', async () => {
+    const near = (a: Tensor, b: Tensor) => a.sub(b).abs().lessEqual(1);
+    const row = (x: Tensor) => x.div(4);
+    const column = (x: Tensor) => x.sub(row(x).mul(4));
+    const maskMod: MaskMod = ({ q, k }) => near(row(q), row(k)).and(near(column(q), column(k)));
+    const sees = (q: number, k: number) =>
+      Math.abs(Math.floor(q / 4) - Math.floor(k / 4)) <= 1 && Math.abs((q % 4) - (k % 4)) <= 1;
+    await same({ maskMod }, { mask: table(sees) });
+  });
+
+  test('T5 buckets: a learned bias of head and clipped distance, with its gradient', async () => {
+    const buckets = 6;
+    const bias = make(5, [H * buckets]);
+    const bucket = (q: Tensor, k: Tensor) =>
+      q
+        .sub(k)
+        .maximum(0)
+        .minimum(buckets - 1);
+    const scoreMod: ScoreMod = (score, { h, q, k }) => score.add(take(bias, h.mul(buckets).add(bucket(q, k))));
+    const index = Int32Array.from({ length: H * L * S }, (_, i) => {
+      const [q, k] = [(Math.floor(i / S) % L) + S - L, i % S];
+      return Math.floor(i / (L * S)) * buckets + Math.min(Math.max(q - k, 0), buckets - 1);
+    });
+    const full = take(bias, device().tensor(index, { shape: [H, L, S] }));
+    await same({ scoreMod, causal: true }, { bias: full, causal: true }, [bias]);
+  });
+
+  test('a score function of sequence and head', async () => {
+    const scoreMod: ScoreMod = (score, { b, h }) => where(b.equal(1).and(h.less(2)), score.mul(0.5), score);
+    const factor = device().tensor(
+      Float32Array.from({ length: B * H }, (_, i) => (i >= H && i % H < 2 ? 0.5 : 1)),
+      { shape: [B, H, 1, 1] },
+    );
+    const [q, k, v] = inputs();
+    const scaled = q.mul(factor.reshape([B, 1, H, 1]));
+    const [a, b] = [attention(q, k, v, { scoreMod }), attention(scaled, k, v)];
+    expect(relativeError(await values(a), await values(b))).toBeLessThan(5e-6);
+  });
+
+  test('refuses functions that give something else', () => {
+    const [q, k, v] = inputs();
+    expect(() => attention(q, k, v, { maskMod: ({ q, k }) => q.sub(k) })).toThrow(/maskMod must give bool, got i32/);
+    expect(() => attention(q, k, v, { scoreMod: () => make(1, [7]) })).toThrow(/scoreMod|broadcast/);
+  });
+});
