@@ -39,6 +39,12 @@ export interface Executor {
   dispose(): Promise<void>;
 }
 
+/** What one kernel of a run took on the device. */
+export interface KernelTime {
+  readonly kernel: string;
+  readonly microseconds: number;
+}
+
 /** A prepared graph. */
 export interface Program {
   /**
@@ -56,6 +62,8 @@ export interface Program {
   plannedBytes(symbols: SymbolValues): { readonly peak: number; readonly sum: number } | undefined;
   /** The kernels or runtime operators and the memory, for people. */
   explain(): string;
+  /** Runs once with every kernel timed by itself; missing where the device cannot. Updates are applied. */
+  profile?(inputs: readonly (Storage | HostArray)[], symbols: SymbolValues): Promise<readonly KernelTime[]>;
   /** Number of kernels (WebGPU), operators (ONNX) or operations (reference) of a run. */
   readonly kernelCount: number;
   dispose(): void;

@@ -26,7 +26,7 @@ export {
 } from './dim.ts';
 export { byteSize, type DType, dtypeOfArray, type HostArray, hostArray, isFloat, promote } from './dtype.ts';
 export * from './errors.ts';
-export type { Executor, Program, Storage } from './executor.ts';
+export type { Executor, KernelTime, Program, Storage } from './executor.ts';
 export type { OnnxBuilder, OnnxLowering } from './executors/onnx/lowering.ts';
 export type { ReferenceArray, ReferenceLowering } from './executors/reference/lowering.ts';
 export type {

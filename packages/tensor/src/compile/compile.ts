@@ -1,6 +1,7 @@
 import type { Device } from '../device.ts';
 import type { SymbolValues } from '../dim.ts';
 import { ArgumentError, DisposedError } from '../errors.ts';
+import type { KernelTime } from '../executor.ts';
 import { Tensor } from '../graph/tensor.ts';
 import type { Update } from '../graph/variable.ts';
 import type { TensorType } from '../shape.ts';
@@ -45,6 +46,11 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   (...args: FedArguments<A>): Promise<Results<R>>;
   /** The same, with the sizes of named dimensions that no argument shows. */
   run(args: FedArguments<A>, options: { readonly symbols: SymbolValues }): Promise<Results<R>>;
+  /**
+   * Runs once with every kernel timed by itself on the device, in microseconds. Updates happen, earlier outputs go stale.
+   * @throws DeviceError where the device cannot time its kernels
+   */
+  profile(args: FedArguments<A>, options?: { readonly symbols?: SymbolValues }): Promise<readonly KernelTime[]>;
   /** Compiles and allocates ahead for these sizes. Needs `options.inputs`. */
   prepare(symbols?: SymbolValues): Promise<void>;
   /** The kernels and the memory of each plan, for people. */
@@ -114,18 +120,24 @@ export function compile<A extends readonly unknown[], R>(
     return last;
   };
 
-  const run = async (args: readonly unknown[], symbols: SymbolValues) => {
+  /** The trace for these arguments, and what it is fed. */
+  const bind = (args: readonly unknown[]): { readonly trace: Trace; readonly fed: readonly Fed[] } => {
     if (disposed) throw new DisposedError(`${name}: the compiled function was disposed of`);
-    const trace = options.inputs ? described(args) : bySignature(args);
-    const fed = options.inputs
-      ? fedBySpec(name, options.inputs as readonly unknown[], args)
-      : (leavesOf(args).filter(isTensorLeaf) as Tensor[]);
+    if (!options.inputs) return { trace: bySignature(args), fed: leavesOf(args).filter(isTensorLeaf) as Tensor[] };
+    return { trace: described(args), fed: fedBySpec(name, options.inputs as readonly unknown[], args) };
+  };
+  const run = async (args: readonly unknown[], symbols: SymbolValues) => {
+    const { trace, fed } = bind(args);
     return (await trace.run(fed, symbols)) as Results<R>;
   };
 
   return Object.assign((...args: FedArguments<A>) => run(args as readonly unknown[], {}), {
     run: (args: FedArguments<A>, { symbols }: { readonly symbols: SymbolValues }) =>
       run(args as readonly unknown[], symbols),
+    profile: async (args: FedArguments<A>, { symbols = {} }: { readonly symbols?: SymbolValues } = {}) => {
+      const { trace, fed } = bind(args as readonly unknown[]);
+      return trace.profile(fed, symbols);
+    },
     prepare: async (symbols: SymbolValues = {}) => {
       if (!options.inputs) throw new ArgumentError(`${name}: prepare needs options.inputs`);
       await described().prepare(symbols);

@@ -1,8 +1,8 @@
 import type { Device } from '../device.ts';
 import type { SymbolValues } from '../dim.ts';
 import type { HostArray } from '../dtype.ts';
-import { ArgumentError, DisposedError } from '../errors.ts';
-import type { Program, Storage } from '../executor.ts';
+import { ArgumentError, DeviceError, DisposedError } from '../errors.ts';
+import type { KernelTime, Program, Storage } from '../executor.ts';
 import { buildGraph } from '../graph/build.ts';
 import type { Graph } from '../graph/graph.ts';
 import { inputOp } from '../graph/op.ts';
@@ -60,6 +60,26 @@ export class Trace {
       const program = this.#program;
       if (program && !computed) return this.#execute(program, inputs, sizes);
       return this.#ready(computed).then((compiled) => this.#execute(compiled, inputs, sizes));
+    });
+  }
+
+  /** Runs once with every kernel timed. @throws DeviceError where the device cannot */
+  profile(fed: readonly Fed[], symbols: SymbolValues): Promise<readonly KernelTime[]> {
+    const sizes: Record<string, number> = { ...symbols };
+    const inputs = this.#ports.map((port, i) => this.#own(port, port.accept(fed[i]!, sizes)));
+    this.#checkBounds(sizes);
+    return this.#device.enqueue(async () => {
+      const program = await this.#ready();
+      if (!program.profile)
+        throw new DeviceError(`${this.#owner}: the ${this.#device.name} device does not time its kernels`);
+      const given = inputs.map((input) => {
+        if (!(input instanceof Tensor)) return input;
+        input.assertUsable(this.#owner);
+        if (!input.storage) throw new DeviceError(`${this.#owner}: profile takes host values and realized tensors`);
+        return input.storage;
+      });
+      this.#expire();
+      return program.profile(given, sizes);
     });
   }
 

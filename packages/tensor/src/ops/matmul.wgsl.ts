@@ -10,8 +10,9 @@ import { type MatmulTile, matmulTiles } from './matmul-tiles.wgsl.ts';
 
 /** Up to so many rows, reading `b` is what takes time, and each of its values is read once. */
 const fewRows = 8;
-/** Workgroups below which smaller tiles are better than an idle GPU. */
+/** Workgroups below which smaller tiles are better than an idle GPU: about one for each core of a large one, and two. */
 const wantedWorkgroups = 128;
+const wantedOfFragments = 200;
 
 const tiles: readonly MatmulTile[] = [
   { m: 128, n: 128, k: 16, perRow: 8, perColumn: 8 },
@@ -33,7 +34,7 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
     const groups = (tile: Pick<MatmulTile, 'm' | 'n'>) =>
       Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));
     const fragment = matmulFragment(spec, capabilities);
-    if (fragment) return [matmulFragments(spec, fragment, fragmentTile(fragment, groups, wantedWorkgroups))];
+    if (fragment) return [matmulFragments(spec, fragment, fragmentTile(fragment, groups, wantedOfFragments))];
     return [matmulTiles(spec, tiles.find((tile) => groups(tile) >= wantedWorkgroups) ?? tiles.at(-1)!)];
   },
 };

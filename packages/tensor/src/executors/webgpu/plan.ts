@@ -103,6 +103,21 @@ export class Plan {
     pass.end();
   }
 
+  /** The same with a pass for each kernel, between two timestamps of `queries`: for measuring, not for speed. */
+  encodeTimed(encoder: GPUCommandEncoder, buffers: RunBuffers, symbols: SymbolValues, queries: GPUQuerySet): void {
+    const { pipelines, groups, parameters } = this.#ready!;
+    if (this.#sizes.update(symbols)) this.#services.device.queue.writeBuffer(parameters, 0, this.#sizes.words);
+    const counts = this.#sizes.workgroups;
+    groups.forRun(buffers).forEach((group, i) => {
+      const timestampWrites = { querySet: queries, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 };
+      const pass = encoder.beginComputePass({ timestampWrites });
+      pass.setPipeline(pipelines[i]!.gpu);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(counts[3 * i]!, counts[3 * i + 1]!, counts[3 * i + 2]!);
+      pass.end();
+    });
+  }
+
   dispose(): void {
     this.#disposed = true;
     this.#ready?.parameters.destroy();

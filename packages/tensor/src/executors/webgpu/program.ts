@@ -1,9 +1,10 @@
 import { type Dim, evaluateDim, type SymbolValues } from '../../dim.ts';
 import type { HostArray } from '../../dtype.ts';
 import { DisposedError, ShapeError } from '../../errors.ts';
-import type { Program, Storage } from '../../executor.ts';
+import type { KernelTime, Program, Storage } from '../../executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { evaluateShape, formatShape, sizeOf } from '../../shape.ts';
+import type { RunBuffers } from './bind-groups.ts';
 import type { DeviceBuffer } from './buffers.ts';
 import { explainPlan } from './explain.ts';
 import { getOrMake } from './get-or-make.ts';
@@ -13,6 +14,7 @@ import { boundOf, bucketIndex, bucketOf } from './planning/buckets.ts';
 import { Fusion } from './planning/fusion.ts';
 import { bufferBytes } from './planning/memory-plan.ts';
 import { Schedule } from './planning/units.ts';
+import { profilePlan } from './profile.ts';
 import type { DeviceServices } from './services.ts';
 import { toDevice, WebGpuStorage } from './storage.ts';
 
@@ -77,6 +79,17 @@ export class WebGpuProgram implements Program {
     return this.prepare(symbols).then(() => this.#submit(plan, inputs, symbols));
   }
 
+  async profile(inputs: readonly (Storage | HostArray)[], symbols: SymbolValues): Promise<readonly KernelTime[]> {
+    const { device, health } = this.#services;
+    const plan = this.#planOf(symbols);
+    await this.prepare(symbols);
+    const timed = profilePlan(device, plan.steps, (encoder, queries) => {
+      const { buffers } = this.#bind(plan, inputs, symbols, encoder);
+      plan.encodeTimed(encoder, buffers, symbols, queries);
+    });
+    return health.orFailure(timed);
+  }
+
   plannedBytes(symbols: SymbolValues): { readonly peak: number; readonly sum: number } {
     const plan = this.#planOf(symbols);
     const outputs = this.#graph.outputs.reduce((sum, tensor) => sum + plan.bytesOf(tensor), 0);
@@ -107,18 +120,29 @@ export class WebGpuProgram implements Program {
   #submit(plan: Plan, inputs: readonly (Storage | HostArray)[], symbols: SymbolValues): readonly Storage[] {
     const { device, health } = this.#services;
     health.assertWorks();
+    const encoder = device.createCommandEncoder();
+    const { buffers, outputs } = this.#bind(plan, inputs, symbols, encoder);
+    plan.encode(encoder, buffers, symbols);
+    device.queue.submit([encoder.finish()]);
+    return outputs;
+  }
+
+  /** Brings the inputs to the device and finds the outputs of a run. */
+  #bind(
+    plan: Plan,
+    inputs: readonly (Storage | HostArray)[],
+    symbols: SymbolValues,
+    encoder: GPUCommandEncoder,
+  ): { readonly buffers: RunBuffers; readonly outputs: readonly WebGpuStorage[] } {
     inputs.forEach((input, i) => {
       this.#checkInput(input, i, symbols);
     });
     const outputs = this.#options.ownOutputs ? this.#freshOutputs(symbols) : this.#planOutputs(plan, symbols);
-    const encoder = device.createCommandEncoder();
     const buffers = {
       inputs: inputs.map((input, i) => this.#inputBuffer(plan, input, i, encoder)),
       outputs: outputs.map(({ buffer }) => buffer),
     };
-    plan.encode(encoder, buffers, symbols);
-    device.queue.submit([encoder.finish()]);
-    return outputs;
+    return { buffers, outputs };
   }
 
   #checkInput(input: Storage | HostArray, index: number, symbols: SymbolValues): void {
