@@ -28,9 +28,9 @@ export interface ContinuousSchedulerOptions<R extends SequenceRequest = Sequence
   /** The memory of the sequences. */
   readonly capacity: Capacity<R>;
   /** Who goes first. Default `firstCome()`. */
-  readonly policy?: Policy<R>;
+  readonly policy?: Policy<NoInfer<R>>;
   /** How much room a sequence must find to start. Default `optimistic()`. */
-  readonly admission?: AdmissionRule<R>;
+  readonly admission?: AdmissionRule<NoInfer<R>>;
   /** Most prompt tokens of one sequence in a step. Default `maxBatchTokens`. */
   readonly maxChunkTokens?: number;
   /** Most requests that wait; more are refused with ERR_QUEUE_FULL. Default no limit. */
@@ -90,9 +90,9 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     this.#clock = options.clock ?? (() => performance.now());
     this.#maxWaiting = options.maxWaiting ?? Number.POSITIVE_INFINITY;
     this.#maxPlansInFlight = maxPlansInFlight;
-    const waiting = new WaitingRoom(policy, { cachedTokens: (request) => capacity.cachedTokens?.(request) ?? 0 });
-    this.#lifecycle = new Lifecycle(capacity, waiting, (sequence) => admission.finished?.(sequence));
-    this.#planner = new StepPlanner(this.#lifecycle, capacity, policy, admission, limits);
+    const waiting = new WaitingRoom<R>(policy, { cachedTokens: (request) => capacity.cachedTokens?.(request) ?? 0 });
+    this.#lifecycle = new Lifecycle<R>(capacity, waiting, (sequence) => admission.finished?.(sequence));
+    this.#planner = new StepPlanner<R>(this.#lifecycle, capacity, policy, admission, limits);
   }
 
   get idle(): boolean {
