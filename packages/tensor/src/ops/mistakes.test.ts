@@ -74,7 +74,7 @@ const mistakes: readonly (readonly [() => unknown, string, string])[] = [
   [() => all(i(2)), 'ERR_DTYPE', 'all: takes bool, got i32'],
   [() => cumsum(b(2), 0), 'ERR_DTYPE', 'cumsum: takes numbers, got bool'],
   [() => cumsum(f(2), 2), 'ERR_SHAPE', 'cumsum: axis must be an integer'],
-  [() => sort(b(2)), 'ERR_DTYPE', 'topK: takes numbers, got bool'],
+  [() => sort(b(2)), 'ERR_DTYPE', 'sort: takes numbers, got bool'],
   [() => topK(f(2, 3), 4), 'ERR_SHAPE', 'topK: axis 1 of [2, 3] has fewer than 4 values'],
   [() => topK(f(2, 3), -1), 'ERR_ARGUMENT', 'topK: the number of values must be a whole number from 0, got -1'],
   [() => einsum('ij,jk->ik', f(2, 3)), 'ERR_ARGUMENT', "einsum: 'ij,jk->ik': names 2 operands, got 1"],

@@ -22,6 +22,13 @@ export const sortCases: readonly Case[] = [
     gradient: false,
   },
   { name: 'sort of a long axis', inputs: [floats([2, 400])], f: (x) => sort(x).values, gradient: false },
+  { name: 'sort of several blocks', inputs: [floats([1, 1100])], f: (x) => sort(x).values, gradient: false },
+  {
+    name: 'sort of several blocks gives places',
+    inputs: [integers([1, 600, 2], 0, 50)],
+    f: (x) => sort(x, 1, { descending: true }).indices,
+  },
+  { name: 'topK of several blocks', inputs: [floats([2, 1030])], f: (x) => topK(x, 7).indices },
   { name: 'sort i32', inputs: [integers([9], -9, 9)], f: (x) => sort(x).values },
   { name: 'sort u32', inputs: [exactly('u32', [4], [3e9, 5, 4e9, 0])], f: (x) => sort(x).values },
   { name: 'sort f16', inputs: [halves([9])], f: (x) => sort(x).values },

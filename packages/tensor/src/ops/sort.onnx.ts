@@ -9,7 +9,7 @@ export const topKOnnx: OnnxLowering<TopKAttributes> = {
   supports: ({ inputs: [x], attributes: { axis } }) => !x!.shape.includes(0) && typeof x!.shape[axis] === 'number',
   emit(builder, [x], { inputs: [input], outputs: [out], attributes: { axis, count, largest } }) {
     const { dtype, shape } = input!;
-    const type = dtype === 'u32' ? 'i64' : dtype === 'f16' ? 'f32' : dtype;
+    const type = dtype === 'u32' ? 'i64' : dtype;
     const typed = type === dtype ? x! : builder.cast(x!, type);
     const more = shape.map((dim) => Number(typeof dim !== 'number'));
     const isOpen = more.includes(1);

@@ -11,6 +11,7 @@ import { scatterAddAlongAxis, takeAlongAxis } from './indexing.ts';
 import { reshape, transpose } from './movement.ts';
 import { sum } from './reduce.ts';
 import { topKOnnx } from './sort.onnx.ts';
+import { topKWebGpu } from './sort.wgsl.ts';
 
 export interface TopKAttributes {
   readonly axis: number;
@@ -28,7 +29,6 @@ export interface Sorted {
 const topKOp: Op<TopKAttributes> = defineOp({
   name: 'topK',
   shape([x], { axis, count }): readonly TensorType[] {
-    if (x!.dtype === 'bool') throw new DTypeError('topK: takes numbers, got bool; cast it');
     const shape = x!.shape.map((dim, i) => (i === axis ? count : dim));
     return [
       { shape, dtype: x!.dtype },
@@ -78,13 +78,13 @@ const topKOp: Op<TopKAttributes> = defineOp({
       },
     },
     onnx: topKOnnx,
+    webgpu: topKWebGpu,
   },
 });
 
 /**
  * The `count` largest values along `axis` (with `largest: false` the smallest), the most extreme first, equal ones in their
- * order; where NaN goes is not specified. f32, f16, i32 or u32; gradients go to the places that were taken. Without a runtime's
- * own sorting, all pairs of the axis are compared.
+ * order; where NaN goes is not specified. f32, f16, i32 or u32; gradients go to the places that were taken.
  * @throws ShapeError where the axis has fewer values; DTypeError for bool
  */
 export function topK(x: Tensor, count: number, axis = -1, options: { readonly largest?: boolean } = {}): Sorted {
@@ -94,8 +94,7 @@ export function topK(x: Tensor, count: number, axis = -1, options: { readonly la
     throw new ArgumentError(`topK: the number of values must be a whole number from 0, got ${count}`);
   if (typeof size === 'number' && count > size)
     throw new ShapeError(`topK: axis ${at} of ${formatShape(x.shape)} has fewer than ${count} values`);
-  const [values, indices] = record(topKOp, [x], { axis: at, count, largest: options.largest ?? true });
-  return { values: values!, indices: indices! };
+  return ordered('topK', x, { axis: at, count, largest: options.largest ?? true });
 }
 
 /**
@@ -105,7 +104,12 @@ export function topK(x: Tensor, count: number, axis = -1, options: { readonly la
  */
 export function sort(x: Tensor, axis = -1, options: { readonly descending?: boolean } = {}): Sorted {
   const at = normalizeAxis('sort', axis, x.rank);
-  const attributes = { axis: at, count: x.shape[at]!, largest: options.descending ?? false };
-  const [values, indices] = record(topKOp, [x], attributes);
-  return { values: values!, indices: indices! };
+  return ordered('sort', x, { axis: at, count: x.shape[at]!, largest: options.descending ?? false });
+}
+
+/** f16 is sorted as f32, which it is exactly. */
+function ordered(name: string, x: Tensor, attributes: TopKAttributes): Sorted {
+  if (x.dtype === 'bool') throw new DTypeError(`${name}: takes numbers, got bool; cast it`);
+  const [values, indices] = record(topKOp, [x.dtype === 'f16' ? cast(x, 'f32') : x], attributes);
+  return { values: cast(values!, x.dtype), indices: indices! };
 }
