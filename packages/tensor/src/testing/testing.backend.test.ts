@@ -3,7 +3,6 @@ import { backendName, conformance, test } from '../../../../test-support/suite.t
 import { customVjp } from '../autograd/custom-vjp.ts';
 import type { Device } from '../device.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { openOnnx } from '../onnx.ts';
 import { openReference } from '../reference.ts';
 import { allClose } from './all-close.ts';
 import { executorContract } from './executor-contract.ts';
@@ -60,13 +59,19 @@ conformance('testing', (device) => {
   });
 });
 
-const openers: Readonly<Record<string, (options: { memoryBudget?: number }) => Promise<Device>>> = {
-  reference: openReference,
-  onnx: openOnnx,
-};
+type Open = (options: { memoryBudget?: number }) => Promise<Device>;
+
+/** Devices of their own, since each rule disposes of its device. */
+async function opener(): Promise<Open> {
+  if (backendName === 'reference') return openReference;
+  if (backendName === 'onnx') return (await import('../onnx.ts')).openOnnx;
+  const { openWebGpu } = await import('../webgpu.ts');
+  if (backendName === 'webgpu-browser') return openWebGpu;
+  const { VULKAN_LOADER: vulkanLoader, DAWN_TOGGLES } = process.env;
+  return (options) => openWebGpu({ ...options, vulkanLoader, toggles: DAWN_TOGGLES?.split(',') });
+}
 
 conformance('executor contract', () => {
-  const open = openers[backendName];
-  if (!open) return test('is run by the tests of the executor', (context) => context.skip('a device is opened once'));
-  for (const { name, run } of executorContract(open)) test(name, run);
+  const rules = executorContract(async (options) => (await opener())(options));
+  for (const { name, run } of rules) test(name, run);
 });
