@@ -19,4 +19,10 @@ export {
 } from './sampler.ts';
 export { type LogitFilter, temperature, topK, topP } from './sampling/filters.ts';
 export type { IncrementalDecoder } from './tokenizer/incremental-decoder.ts';
-export { loadTokenizer, type Tokenizer, type TokenizerResult } from './tokenizer.ts';
+export {
+  type DecodeOptions,
+  loadTokenizer,
+  type StreamOptions,
+  type Tokenizer,
+  type TokenizerResult,
+} from './tokenizer.ts';
