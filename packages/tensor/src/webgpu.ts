@@ -30,10 +30,9 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
     const capabilities = capabilitiesOf(device, globalThis.navigator?.gpu?.wgslLanguageFeatures);
     assertCapable(capabilities);
     const description = device.adapterInfo ? describeInfo(device.adapterInfo) : 'a device of the caller';
-    return new Device(new WebGpuExecutor({ device, capabilities, description, ownsDevice: false, memoryBudget, fuse }));
+    return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse }));
   }
-  // an adapter keeps its GPU object reachable only as far as it was passed with it; ours is held until the device is disposed of
-  let gpu = options.adapter ? options.gpu : await gpuOf(options);
+  const gpu = options.adapter ? options.gpu : await gpuOf(options);
   const adapter = options.adapter ?? (await requestAdapter(gpu!, options));
   const device = await requestDevice(adapter);
   const languageFeatures = (gpu ?? globalThis.navigator?.gpu)?.wgslLanguageFeatures;
@@ -44,12 +43,9 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
       device,
       capabilities,
       description: describeInfo(adapter.info),
-      ownsDevice: true,
       memoryBudget,
       fuse,
-      onDispose: () => {
-        gpu = undefined;
-      },
+      owned: { gpu },
     }),
   );
 }

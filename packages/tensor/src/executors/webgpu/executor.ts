@@ -20,13 +20,14 @@ export interface WebGpuExecutorOptions {
   readonly device: GPUDevice;
   readonly capabilities: WebGpuCapabilities;
   readonly description: string;
-  /** Whether the device is this executor's to destroy, and all of its errors this executor's. */
-  readonly ownsDevice: boolean;
+  /**
+   * Where the device is this executor's to destroy, and all of its errors this executor's. The GPU object that it came from
+   * is held with it: in Node the process crashes where that is collected first.
+   */
+  readonly owned?: { readonly gpu: GPU | undefined } | undefined;
   readonly memoryBudget?: number | undefined;
   /** Whether operations share kernels. Default true; false is for comparing. */
   readonly fuse?: boolean | undefined;
-  /** Called when the device has been let go of. */
-  onDispose?(): void;
 }
 
 /**
@@ -36,16 +37,18 @@ export interface WebGpuExecutorOptions {
 export class WebGpuExecutor implements Executor {
   readonly name = 'webgpu';
   readonly description: string;
-  readonly #options: WebGpuExecutorOptions;
+  readonly #fuse: boolean;
   readonly #services: DeviceServices;
   readonly #readback: Readback;
+  #owned: WebGpuExecutorOptions['owned'];
   #disposed = false;
 
   constructor(options: WebGpuExecutorOptions) {
     const { device, capabilities } = options;
     this.description = options.description;
-    this.#options = options;
-    const health = new DeviceHealth(device, options.ownsDevice);
+    this.#fuse = options.fuse ?? true;
+    this.#owned = options.owned;
+    const health = new DeviceHealth(device, options.owned !== undefined);
     const account = new MemoryAccount(options.memoryBudget);
     const pool = new BufferPool(device, account);
     const arena = new Arena(pool);
@@ -108,7 +111,7 @@ export class WebGpuExecutor implements Executor {
 
   async compile(graph: Graph, options: { readonly owner: string; readonly ownOutputs: boolean }): Promise<Program> {
     this.#services.health.assertWorks();
-    return new WebGpuProgram(graph, { ...options, fuse: this.#options.fuse ?? true }, this.#services);
+    return new WebGpuProgram(graph, { ...options, fuse: this.#fuse }, this.#services);
   }
 
   memory(): MemoryReport {
@@ -124,8 +127,11 @@ export class WebGpuExecutor implements Executor {
     this.#readback.dispose();
     arena.dispose();
     pool.clear();
-    if (this.#options.ownsDevice) device.destroy();
-    this.#options.onDispose?.();
+    if (!this.#owned) return;
+    device.destroy();
+    await device.lost;
+    // without this, Node does not exit
+    this.#owned = undefined;
   }
 
   #submit(record: (encoder: GPUCommandEncoder) => void): void {

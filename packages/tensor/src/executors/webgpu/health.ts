@@ -1,10 +1,10 @@
-import { DeviceLostError } from '../../errors.ts';
+import { DeviceLostError, DisposedError } from '../../errors.ts';
 
 /** Whether a device still works. A lost device, or an error that WebGPU reports to nobody in particular, ends its use. */
 export class DeviceHealth {
   #failure: DeviceLostError | undefined;
   #closed = false;
-  readonly #waiting = new Set<(failure: DeviceLostError) => void>();
+  readonly #waiting = new Set<(cause: Error) => void>();
 
   /** @param ours whether uncaptured errors can only come from what this executor does */
   constructor(device: GPUDevice, ours: boolean) {
@@ -31,15 +31,20 @@ export class DeviceHealth {
     });
   }
 
-  /** The executor is done with the device: its end is no failure any more. */
+  /** The executor is done with the device: its end is no failure any more, and nothing waits for it. */
   close(): void {
     this.#closed = true;
+    this.#rejectAll(new DisposedError('webgpu: the device was disposed of'));
   }
 
   #fail(message: string): void {
     if (this.#closed || this.#failure) return;
     this.#failure = new DeviceLostError(`webgpu: ${message}`);
-    for (const reject of this.#waiting) reject(this.#failure);
+    this.#rejectAll(this.#failure);
+  }
+
+  #rejectAll(cause: Error): void {
+    for (const reject of this.#waiting) reject(cause);
     this.#waiting.clear();
   }
 }

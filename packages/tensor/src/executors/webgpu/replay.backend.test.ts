@@ -1,0 +1,174 @@
+import { expect } from 'vitest';
+import { onWebGpu, openOwnWebGpu, requestGpuDevice } from '../../../../../test-support/own-webgpu.ts';
+import { test } from '../../../../../test-support/suite.ts';
+import { compile } from '../../compile/compile.ts';
+import type { Device } from '../../device.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { matmul } from '../../ops/matmul.ts';
+import { silu } from '../../ops/nn.ts';
+
+/** A caller's device that notes every call of a method, by name. */
+async function openNoting() {
+  const { gpu, device } = await requestGpuDevice();
+  let calls: string[] = [];
+  const noting = <T extends object>(target: T, own: Partial<Record<string, unknown>>): T =>
+    new Proxy(target, {
+      get(_, name: string) {
+        const value: unknown = own[name] ?? Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]) => {
+          calls.push(name);
+          return (value as (...args: unknown[]) => unknown).apply(target, args);
+        };
+      },
+    });
+  const noted = noting(device, { queue: noting(device.queue, {}) });
+  const opened = await openOwnWebGpu({ device: noted });
+  const take = () => {
+    const taken = calls;
+    calls = [];
+    return taken;
+  };
+  /** Disposes of everything; until then `gpu` is reachable, as a device needs it to be. */
+  const close = async () => {
+    await opened.dispose();
+    device.destroy();
+    await device.lost;
+    return gpu;
+  };
+  return { opened, take, close };
+}
+
+const input = (size: number) => Float32Array.from({ length: size }, (_, i) => Math.sin(i));
+
+function stepOn(device: Device) {
+  const weight = device.variable(input(16 * 16), { shape: [16, 16], name: 'weight' });
+  const state = device.zeroVariable([16], { name: 'state' });
+  const step = compile(
+    (x: Tensor) => {
+      const h = silu(matmul(x, weight).add(state));
+      return { y: h.softmax(-1), update: state.assign(state.mul(0.5).add(h.sum(0))) };
+    },
+    { device, inputs: [{ shape: ['T', 16] }], symbols: { T: 32 }, name: 'step' },
+  );
+  return { step, weight, state };
+}
+
+onWebGpu('replaying a plan', () => {
+  test('makes no GPU object and submits once', async () => {
+    const { opened, take, close } = await openNoting();
+    const { step } = stepOn(opened);
+    for (const T of [5, 6]) await (await step(input(T * 16))).y.data();
+    take();
+    for (const T of [5, 7, 8, 5]) {
+      const { y } = await step(input(T * 16));
+      const calls = take();
+      expect(calls.filter((name) => name.startsWith('create'))).toEqual(['createCommandEncoder']);
+      expect(calls.filter((name) => name === 'submit')).toHaveLength(1);
+      await y.data();
+      expect(take().filter((name) => name.startsWith('create'))).toEqual(['createCommandEncoder']);
+    }
+    await close();
+  });
+
+  test('writes the parameter blocks only when a size changed', async () => {
+    const { opened, take, close } = await openNoting();
+    const { step } = stepOn(opened);
+    await step(input(5 * 16));
+    await step(input(5 * 16));
+    take();
+    await step(input(5 * 16));
+    expect(take().filter((name) => name === 'writeBuffer')).toHaveLength(1);
+    await step(input(6 * 16));
+    expect(take().filter((name) => name === 'writeBuffer')).toHaveLength(2);
+    await close();
+  });
+
+  test('binds storages that take turns from what it made before', async () => {
+    const { opened, take, close } = await openNoting();
+    const { step } = stepOn(opened);
+    const two = [1, 2].map((k) =>
+      opened.tensor(
+        input(64).map((v) => v * k),
+        { shape: [4, 16] },
+      ),
+    );
+    for (const x of two) await step(x);
+    take();
+    for (const x of [...two, ...two]) await step(x);
+    expect(take().filter((name) => name.startsWith('create') && name !== 'createCommandEncoder')).toEqual([]);
+    await close();
+  });
+
+  test('a hundred times takes no more memory than the second time', async () => {
+    const device = await openOwnWebGpu();
+    const { step } = stepOn(device);
+    const bytes = () => device.memory().live + device.memory().pooled;
+    for (const T of [1, 3, 32]) await (await step(input(T * 16))).y.data();
+    const before = bytes();
+    for (let i = 0; i < 100; i++) await (await step(input((1 + (i % 32)) * 16))).y.data();
+    // buckets of 2, 8 and 16 come with their own outputs, inputs and parameters
+    const grown = bytes();
+    for (let i = 0; i < 100; i++) await (await step(input((1 + (i % 32)) * 16))).y.data();
+    expect(bytes()).toBe(grown);
+    expect(grown).toBeGreaterThan(before);
+    await device.dispose();
+  });
+
+  test('gives what an unfused run gives, with fewer kernels', async () => {
+    const run = async (fuse: boolean) => {
+      const device = await openOwnWebGpu({ fuse });
+      const { step, state } = stepOn(device);
+      const outputs: number[] = [];
+      for (const T of [1, 5, 32, 17]) outputs.push(...(await (await step(input(T * 16))).y.data()));
+      const result = { outputs, state: [...(await state.data())], kernels: step.kernelCount()! };
+      await device.dispose();
+      return result;
+    };
+    const [fused, apart] = [await run(true), await run(false)];
+    expect(fused.kernels).toBeLessThan(apart.kernels / 2);
+    fused.outputs.forEach((value, i) => {
+      expect(value).toBeCloseTo(apart.outputs[i]!, 5);
+    });
+    fused.state.forEach((value, i) => {
+      expect(value).toBeCloseTo(apart.state[i]!, 3);
+    });
+  });
+
+  test('plans a peak below the sum of what it computes, and says what it runs', async () => {
+    const device = await openOwnWebGpu();
+    const step = compile(
+      (x: Tensor) => {
+        let y = x;
+        for (let i = 0; i < 6; i++) y = matmul(y, x, { transposeB: true }).softmax(-1);
+        return y;
+      },
+      { device, inputs: [{ shape: [64, 64] }] },
+    );
+    await step.prepare();
+    const { peak, sum } = step.plannedBytes()!;
+    expect(peak).toBeLessThan(sum / 2);
+    expect(step.explain()).toContain(`${step.kernelCount()} kernels`);
+    expect(step.explain()).toMatch(/matmul.*\n.*max/);
+    await device.dispose();
+  });
+
+  test('two plans in one arena do not disturb each other', async () => {
+    const device = await openOwnWebGpu();
+    const chain = (factor: number) =>
+      compile((x: Tensor) => matmul(matmul(x.mul(factor), x), x).sum(-1), { device, inputs: [{ shape: [16, 16] }] });
+    const [one, two] = [chain(1), chain(2)];
+    const x = input(256);
+    const first = await one(x);
+    const expected = [...(await first.data())];
+    for (let i = 0; i < 3; i++) {
+      const a = await one(x);
+      const b = await two(x);
+      expect([...(await a.data())]).toEqual(expected);
+      (await b.data()).forEach((value, k) => {
+        expect(value).toBeCloseTo(2 * expected[k]!, 3);
+      });
+    }
+    await device.dispose();
+  });
+});

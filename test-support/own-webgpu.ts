@@ -1,0 +1,33 @@
+import type { Device } from '@heddle/tensor';
+import { openWebGpu, type WebGpuOptions } from '@heddle/tensor/webgpu';
+import { beforeEach } from 'vitest';
+import { createNodeGpu } from '../packages/tensor/src/executors/webgpu/node-gpu.ts';
+import { backendName, conformance } from './suite.ts';
+
+const environment = (): { readonly vulkanLoader: string | undefined; readonly toggles: string[] | undefined } => {
+  const env = typeof process === 'undefined' ? {} : process.env;
+  return { vulkanLoader: env['VULKAN_LOADER'], toggles: env['DAWN_TOGGLES']?.split(',') };
+};
+
+/** A device of the test's own on the project's adapter, with options. The test disposes of it. */
+export function openOwnWebGpu(options: WebGpuOptions = {}): Promise<Device> {
+  return openWebGpu({ ...environment(), ...options });
+}
+
+/** A plain GPUDevice of the test's own, as a caller might have one. Keep `gpu` reachable as long as the device lives. */
+export async function requestGpuDevice(): Promise<{ readonly gpu: GPU; readonly device: GPUDevice }> {
+  const gpu = globalThis.navigator?.gpu ?? (await createNodeGpu(environment()));
+  const adapter = await gpu.requestAdapter();
+  if (!adapter) throw new Error('no adapter');
+  return { gpu, device: await adapter.requestDevice() };
+}
+
+/** Tests of the WebGPU executor itself: on other back ends they are skipped, with that as the reason. */
+export function onWebGpu(title: string, body: (device: () => Device) => void): void {
+  conformance(title, (device) => {
+    beforeEach((context) => {
+      if (!backendName.startsWith('webgpu')) context.skip('a test of the WebGPU executor');
+    });
+    body(device);
+  });
+}
