@@ -71,11 +71,11 @@ export class BindGroups {
     const found = known.get(key);
     if (found) return found;
     const { pipelines, parameters, blocks, bytesOf } = this.#plan;
-    const entries: GPUBindGroupEntry[] = resources.map(({ gpu, byteLength }, binding) => {
+    const entries: GPUBindGroupEntry[] = resources.map(({ gpu, byteLength, offset = 0 }, binding) => {
       const { value } = step.bindings[binding]!;
       // arena buffers are larger where another plan needs them to be
       const size = value.kind === 'temporary' ? bytesOf(value.type) : byteLength;
-      return { binding, resource: { buffer: gpu, size } };
+      return { binding, resource: { buffer: gpu, offset, size } };
     });
     const block = blocks[i];
     if (block)

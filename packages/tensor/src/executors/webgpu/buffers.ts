@@ -8,6 +8,8 @@ export interface DeviceBuffer {
   readonly id: number;
   readonly gpu: GPUBuffer;
   readonly byteLength: number;
+  /** Where in the GPU buffer it begins; at 0 where nothing is said. */
+  readonly offset?: number;
 }
 
 /** A buffer in use. */

@@ -7,6 +7,7 @@ import { MemoryAccount, type MemoryReport } from '../../memory.ts';
 import { type ConcreteType, sizeOf } from '../../shape.ts';
 import { Arena } from './arena.ts';
 import { BufferPool } from './buffers.ts';
+import { HalfWriter } from './half-writer.ts';
 import { DeviceHealth } from './health.ts';
 import type { WebGpuCapabilities } from './lowering.ts';
 import { PipelineCache } from './pipelines.ts';
@@ -40,6 +41,7 @@ export class WebGpuExecutor implements Executor {
   readonly #fuse: boolean;
   readonly #services: DeviceServices;
   readonly #readback: Readback;
+  readonly #halves: HalfWriter;
   #owned: WebGpuExecutorOptions['owned'];
   #disposed = false;
 
@@ -55,6 +57,7 @@ export class WebGpuExecutor implements Executor {
     const pipelines = new PipelineCache(device, health);
     this.#services = { device, capabilities, health, account, pool, arena, pipelines };
     this.#readback = new Readback(device, pool, health);
+    this.#halves = new HalfWriter(device, pool);
   }
 
   lowers(node: Node): boolean {
@@ -87,11 +90,8 @@ export class WebGpuExecutor implements Executor {
       return;
     }
     const endsOdd = (offset + data.length) % 2 === 1 && offset + data.length < size;
-    if (offset % 2 === 1 || endsOdd)
-      throw new ArgumentError(
-        `write: f16 values are written in pairs, got values ${offset} to ${offset + data.length} of ${size}`,
-      );
-    device.queue.writeBuffer(buffer.gpu, 2 * offset, toDevice('f16', data));
+    if (offset % 2 === 1 || endsOdd) this.#halves.write(buffer, data as Uint16Array, offset);
+    else device.queue.writeBuffer(buffer.gpu, 2 * offset, toDevice('f16', data));
   }
 
   copy(storage: Storage, owner: string): WebGpuStorage {

@@ -28,7 +28,9 @@ export async function createNodeGpu({ toggles = [], vulkanLoader }: NodeGpuOptio
       { cause },
     );
   }
-  return create([`enable-dawn-features=${[...defaultToggles, ...toggles].join(',')}`]);
+  // timestamps are rounded to 65 us otherwise, against fingerprinting in browsers
+  const exact = 'disable-dawn-features=timestamp_quantization';
+  return create([`enable-dawn-features=${[...defaultToggles, ...toggles].join(',')}`, exact]);
 }
 
 /** Brings a Vulkan loader into the process, so that Dawn's own dlopen finds it by its name. */

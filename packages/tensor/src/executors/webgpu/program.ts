@@ -17,6 +17,7 @@ import { Schedule } from './planning/units.ts';
 import { profilePlan } from './profile.ts';
 import type { DeviceServices } from './services.ts';
 import { toDevice, WebGpuStorage } from './storage.ts';
+import { Uploads } from './uploads.ts';
 
 export interface ProgramOptions {
   readonly owner: string;
@@ -31,6 +32,7 @@ export class WebGpuProgram implements Program {
   readonly #options: ProgramOptions;
   readonly #schedule: Schedule;
   readonly #plans = new Map<number, Plan>();
+  readonly #uploads = new Map<Plan, Uploads>();
   readonly #inputSizes: readonly Dim[];
   /** For inputs that come from the host, or that have to be copied. */
   readonly #ownInputs: readonly OwnBuffers[];
@@ -64,6 +66,8 @@ export class WebGpuProgram implements Program {
   async prepare(symbols: SymbolValues): Promise<void> {
     const plan = this.#planOf(symbols);
     await plan.prepare(this.#options.owner);
+    // a compiled function may be given host values, a single realization is given tensors
+    if (!this.#options.ownOutputs) this.#uploadsOf(plan);
     this.#graph.outputs.forEach((tensor, i) => {
       this.#ownOutputs[i]?.ofSize(plan.bytesOf(tensor));
     });
@@ -106,6 +110,8 @@ export class WebGpuProgram implements Program {
     this.#disposed = true;
     for (const plan of this.#plans.values()) plan.dispose();
     this.#plans.clear();
+    for (const uploads of this.#uploads.values()) uploads.dispose();
+    this.#uploads.clear();
     for (const buffers of [...this.#ownInputs, ...this.#ownOutputs]) buffers.dispose();
   }
 
@@ -138,10 +144,12 @@ export class WebGpuProgram implements Program {
       this.#checkInput(input, i, symbols);
     });
     const outputs = this.#options.ownOutputs ? this.#freshOutputs(symbols) : this.#planOutputs(plan, symbols);
+    const uploads = inputs.some((input) => ArrayBuffer.isView(input)) ? this.#uploadsOf(plan) : undefined;
     const buffers = {
-      inputs: inputs.map((input, i) => this.#inputBuffer(plan, input, i, encoder)),
+      inputs: inputs.map((input, i) => this.#inputBuffer(plan, input, i, encoder, uploads)),
       outputs: outputs.map(({ buffer }) => buffer),
     };
+    uploads?.send(this.#services.device.queue);
     return { buffers, outputs };
   }
 
@@ -153,12 +161,28 @@ export class WebGpuProgram implements Program {
     );
   }
 
-  #inputBuffer(plan: Plan, input: Storage | HostArray, index: number, encoder: GPUCommandEncoder): DeviceBuffer {
+  #uploadsOf(plan: Plan): Uploads {
+    return getOrMake(this.#uploads, plan, () => {
+      const byteLengths = this.#graph.inputs.map((tensor) => plan.bytesOf(tensor));
+      return new Uploads(this.#services.pool, this.#options.owner, byteLengths);
+    });
+  }
+
+  #inputBuffer(
+    plan: Plan,
+    input: Storage | HostArray,
+    index: number,
+    encoder: GPUCommandEncoder,
+    uploads: Uploads | undefined,
+  ): DeviceBuffer {
     const own = this.#ownInputs[index]!;
     if (ArrayBuffer.isView(input)) {
       const tensor = this.#graph.inputs[index]!;
+      const data = toDevice(tensor.dtype, input);
+      const slot = uploads?.put(index, data);
+      if (slot) return slot;
       const buffer = own.ofSize(plan.bytesOf(tensor));
-      if (input.length > 0) this.#services.device.queue.writeBuffer(buffer.gpu, 0, toDevice(tensor.dtype, input));
+      this.#services.device.queue.writeBuffer(buffer.gpu, 0, data);
       return buffer;
     }
     const { buffer } = input as WebGpuStorage;
