@@ -165,7 +165,7 @@ fn load_value4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('v', keyHead,
 fn place_of(query: u32) -> u32 { return (batch * H + kv_head * G + query % G) * params.L + query / G; }
 fn probability(product: f32, query: Query, key: u32, lse: f32) -> f32 {
   let score = adjust(product, query, key);
-  return select(0.0, exp(score - lse), score > ${f32(-5e29)} && lse > ${lowest});
+  return select(0.0, exp(score - lse), (score > ${f32(-5e29)}) & (lse > ${lowest}));
 }
 /** What a score's gradient is multiplied by on the way to the product of query and key. */
 fn slope(product: f32) -> f32 {

@@ -33,11 +33,13 @@ export function denseScores(
   const { bias, mask, keyLengths, slopes } = extrasOf(inputs, attributes);
   const { B, L, S, H } = sizesOf(inputs);
   const at = (shape: Shape) => broadcastPlace(shape, [B, H, L, S], ['batch', 'query.head', 'query.row', 'key']);
-  const rules = ['key < params.S'];
-  if (causal) rules.push('back >= 0');
+  const rules = ['(place < params.S)'];
+  if (causal) rules.push('(back >= 0)');
   if (window !== undefined)
-    rules.push(keepFirst === undefined ? `back < ${window}` : `(back < ${window} || key < ${keepFirst}u)`);
-  if (keyLengths) rules.push('i32(key) < keyLengths_at(batch)');
+    rules.push(keepFirst === undefined ? `(back < ${window})` : `((back < ${window}) | (key < ${keepFirst}u))`);
+  if (keyLengths) rules.push('(i32(key) < keyLengths_at(batch))');
+  if (mask) rules.push(`(mask_at(${at(mask.shape)}) != 0u)`);
+  if (functions?.traced.mask) rules.push('mask_mod(query, key)');
   return `
 struct Query { row: u32, head: u32, position: i32 }
 fn query_of(query: u32) -> Query {
@@ -45,17 +47,17 @@ fn query_of(query: u32) -> Query {
   return Query(row, kv_head * G + query % G, i32(row) + i32(params.S) - i32(params.L));
 }
 ${functions?.text ?? ''}
-fn adjust(product: f32, query: Query, key: u32) -> f32 {
+// without branches: this is inlined many times, and some compilers take minutes over that many paths
+fn adjust(product: f32, query: Query, place: u32) -> f32 {
+  let key = min(place, params.S - 1u);
   let back = query.position - i32(key);
-  if (!(${rules.join(' && ')})) { return ${lowest}; }
-  ${mask ? `if (mask_at(${at(mask.shape)}) == 0u) { return ${lowest}; }` : ''}
-  ${functions?.traced.mask ? `if (!mask_mod(query, key)) { return ${lowest}; }` : ''}
+  let seen = ${rules.join(' & ')};
   var score = product * ${f32(scale)};
   ${softcap === undefined ? '' : `score = ${f32(softcap)} * safe_tanh(score / ${f32(softcap)});`}
   ${slopes ? 'score -= slopes_at(query.head) * f32(abs(back));' : ''}
   ${bias ? `score += bias_at(${at(bias.shape)});` : ''}
   ${functions?.traced.score ? 'score = score_mod(score, query, key);' : ''}
-  return score;
+  return select(${lowest}, score, seen);
 }`;
 }
 
