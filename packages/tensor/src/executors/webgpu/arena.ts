@@ -34,6 +34,11 @@ export class Arena {
     };
   }
 
+  /** Bytes by which the arena would grow to hold `sizes` (largest first). */
+  missing(sizes: readonly number[]): number {
+    return sizes.reduce((sum, bytes, i) => sum + Math.max(0, bytes - (this.#slots[i]?.buffer.byteLength ?? 0)), 0);
+  }
+
   /**
    * Makes the arena large enough for `sizes` (largest first).
    * @throws OutOfMemoryError, then nothing has changed

@@ -17,6 +17,11 @@ export class OwnBuffers {
     return getOrMake(this.#bySize, byteLength, () => this.#pool.allocate(byteLength, this.#owner)).buffer;
   }
 
+  /** Bytes that a buffer of this size would newly take. */
+  missing(byteLength: number): number {
+    return this.#bySize.has(byteLength) ? 0 : byteLength;
+  }
+
   has(buffer: DeviceBuffer): boolean {
     return this.#bySize.get(buffer.byteLength)?.buffer === buffer;
   }

@@ -47,6 +47,11 @@ export class Plan {
     return bufferBytes(dtype, boundOf(sizeOf(shape), this.bucket));
   }
 
+  /** Bytes of the buffer of its parameter blocks. */
+  get parameterBytes(): number {
+    return Math.max(16, this.#sizes.words.byteLength);
+  }
+
   get isReady(): boolean {
     return this.#ready !== undefined;
   }
@@ -69,7 +74,7 @@ export class Plan {
       const pipelines = await Promise.all(steps.map((step) => cache.get(step)));
       health.assertWorks();
       if (this.#disposed) throw new DisposedError(`${owner}: the program was disposed of`);
-      const size = Math.max(16, this.#sizes.words.byteLength);
+      const size = this.parameterBytes;
       const release = pool.take(size, owner);
       const usage = bufferUsage.uniform | bufferUsage.copyDestination;
       const parameters = device.createBuffer({ size, usage });

@@ -17,7 +17,7 @@ import { Schedule } from './planning/units.ts';
 import { profilePlan } from './profile.ts';
 import type { DeviceServices } from './services.ts';
 import { toDevice, WebGpuStorage } from './storage.ts';
-import { Uploads } from './uploads.ts';
+import { Uploads, uploadBytes } from './uploads.ts';
 
 export interface ProgramOptions {
   readonly owner: string;
@@ -65,12 +65,25 @@ export class WebGpuProgram implements Program {
 
   async prepare(symbols: SymbolValues): Promise<void> {
     const plan = this.#planOf(symbols);
+    if (!plan.isReady) this.#reserve(plan);
     await plan.prepare(this.#options.owner);
     // a compiled function may be given host values, a single realization is given tensors
     if (!this.#options.ownOutputs) this.#uploadsOf(plan);
     this.#graph.outputs.forEach((tensor, i) => {
       this.#ownOutputs[i]?.ofSize(plan.bytesOf(tensor));
     });
+  }
+
+  /** Asks the budget for everything that a plan will allocate, so that it is refused before any of it is. */
+  #reserve(plan: Plan): void {
+    const { pool, arena } = this.#services;
+    const { inputs, outputs } = this.#graph;
+    let bytes = arena.missing(plan.memory.slots) + plan.parameterBytes;
+    outputs.forEach((tensor, i) => {
+      bytes += this.#ownOutputs[i]?.missing(plan.bytesOf(tensor)) ?? 0;
+    });
+    if (!this.#options.ownOutputs) bytes += uploadBytes(inputs.map((tensor) => plan.bytesOf(tensor)));
+    pool.take(bytes, this.#options.owner)();
   }
 
   run(

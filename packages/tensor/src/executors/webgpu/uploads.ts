@@ -6,6 +6,23 @@ const largest = 1 << 14;
 /** Parts of a buffer are bound at multiples of this many bytes. */
 const alignment = 256;
 
+/** Where each input that goes along begins, and the bytes of all. */
+function layOut(byteLengths: readonly number[]) {
+  let total = 0;
+  const offsets = byteLengths.map((byteLength) => {
+    if (byteLength > largest) return undefined;
+    const offset = total;
+    total += Math.ceil(byteLength / alignment) * alignment;
+    return offset;
+  });
+  return { total, offsets };
+}
+
+/** Bytes that `Uploads` for inputs of these sizes takes. */
+export function uploadBytes(byteLengths: readonly number[]): number {
+  return layOut(byteLengths).total;
+}
+
 /** The small host inputs of a plan, side by side in one buffer, so that a run brings them all over by one write. */
 export class Uploads {
   readonly #allocation: Allocation | undefined;
@@ -15,13 +32,7 @@ export class Uploads {
 
   /** @throws OutOfMemoryError before anything is allocated */
   constructor(pool: BufferPool, owner: string, byteLengths: readonly number[]) {
-    let total = 0;
-    const offsets = byteLengths.map((byteLength) => {
-      if (byteLength > largest) return undefined;
-      const offset = total;
-      total += Math.ceil(byteLength / alignment) * alignment;
-      return offset;
-    });
+    const { total, offsets } = layOut(byteLengths);
     this.#allocation = total > 0 ? pool.allocate(total, owner) : undefined;
     this.#bytes = new Uint8Array(total);
     this.#slots = offsets.map((offset, i) =>
