@@ -18,7 +18,8 @@ export interface NodeGpuOptions {
 export async function createNodeGpu({ toggles = [], vulkanLoader }: NodeGpuOptions): Promise<GPU> {
   if (typeof process === 'undefined' || !process.versions?.node)
     throw new DeviceError('openWebGpu: this environment has no navigator.gpu');
-  if (vulkanLoader) loadVulkan(vulkanLoader);
+  // asked here, since Dawn prints a warning of its own where there is none
+  if (vulkanLoader || process.platform === 'linux') loadVulkan(vulkanLoader ?? 'libvulkan.so.1');
   let create: (flags: string[]) => GPU;
   try {
     ({ create } = await import('webgpu'));
@@ -42,6 +43,6 @@ function loadVulkan(path: string): void {
     // it is no addon, so this always throws; a library that was loaded says only that it did not register
     const { message } = cause as Error;
     if (!message.includes('did not self-register'))
-      throw new DeviceError(`openWebGpu: the Vulkan loader ${path} cannot be loaded: ${message}`, { cause });
+      throw new DeviceError(`openWebGpu: no WebGPU adapter: the Vulkan loader cannot be loaded: ${message}`, { cause });
   }
 }
