@@ -38,7 +38,7 @@ const workgroupBytes = (D: number, lanes: number) => 16 * (subgroups * lanes * r
  * Dense attention in f16 by subgroup matrices, sums in f32: a subgroup takes as many queries of one head as it has lanes, four
  * subgroups share tiles of keys and values in workgroup memory. Fragments give no access to single values, so scores go
  * through workgroup memory, where each lane has a row; the sums of values stay in fragments and are scaled down only when a
- * row's maximum has grown by more than 2^${slack}.
+ * row's maximum has grown by more than 2^8.
  */
 export function attentionMatrix(
   context: KernelContext<DenseAttributes>,

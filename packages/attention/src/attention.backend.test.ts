@@ -23,6 +23,10 @@ const fixtureNames = [
   'head_dim_256',
 ];
 
+const onGpu = backendName.startsWith('webgpu');
+/** In f16 a driver that emulates subgroup matrices takes half a minute to compile a kernel: one of each kind there. */
+const halvesOnGpu = ['mha_full', 'gqa_causal', 'sinks', 'head_dim_80'];
+
 /** A case as PyTorch computed it, with the axes of heads and rows in our order. */
 async function openFixture(context: Pick<TestContext, 'skip'>, device: Device, name: string) {
   const cases = (await needSharedJson(context, 'fixtures/attention/cases.json')) as {
@@ -76,20 +80,21 @@ conformance('attention', (device: () => Device) => {
       if (found[3]) expect(relativeError(await values(found[3]), await expected('d_sinks'))).toBeLessThan(2e-5);
     });
 
-    test(`${name}: f16 within 2e-3`, async (context) => {
-      const { q, k, v, spec, expected, outputGradient } = await openFixture(context, device(), name);
-      const halves = [q, k, v].map((x) => x.cast('f16')) as [Tensor, Tensor, Tensor];
-      const { out, lse } = attentionWithLse(...halves, spec);
-      expect(out.dtype).toBe('f16');
-      expect(relativeError(await headsFirst(out), await expected('out'))).toBeLessThan(2e-3);
-      expect(relativeError(await values(lse), await expected('lse'))).toBeLessThan(2e-3);
-      const found = gradients(out.cast('f32').mul(outputGradient).sum(), halves);
-      for (const [i, key] of ['d_q', 'd_k', 'd_v'].entries())
-        expect(relativeError(await headsFirst(found[i]!), await expected(key)), key).toBeLessThan(2e-3);
-    });
+    if (!onGpu || halvesOnGpu.includes(name))
+      test(`${name}: f16 within 2e-3`, async (context) => {
+        const { q, k, v, spec, expected, outputGradient } = await openFixture(context, device(), name);
+        const halves = [q, k, v].map((x) => x.cast('f16')) as [Tensor, Tensor, Tensor];
+        const { out, lse } = attentionWithLse(...halves, spec);
+        expect(out.dtype).toBe('f16');
+        expect(relativeError(await headsFirst(out), await expected('out'))).toBeLessThan(2e-3);
+        expect(relativeError(await values(lse), await expected('lse'))).toBeLessThan(2e-3);
+        const found = gradients(out.cast('f32').mul(outputGradient).sum(), halves);
+        for (const [i, key] of ['d_q', 'd_k', 'd_v'].entries())
+          expect(relativeError(await headsFirst(found[i]!), await expected(key)), key).toBeLessThan(2e-3);
+      }, 240_000);
 
     // on a GPU it is the kernel that gives both
-    if (!backendName.startsWith('webgpu'))
+    if (!onGpu)
       test(`${name}: the output alone and its gradients`, async (context) => {
         const { q, k, v, spec, expected, outputGradient } = await openFixture(context, device(), name);
         const out = attention(q, k, v, spec);

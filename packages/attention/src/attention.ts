@@ -8,7 +8,7 @@ import { denseGradients } from './dense-gradients.ts';
 import { type TracedFunctions, traceFunctions } from './score-functions.ts';
 
 /** Output and log-sum-exp. */
-export const attentionWithLseOp: Op<DenseAttributes> = defineOp({
+const attentionWithLseOp: Op<DenseAttributes> = defineOp({
   name: 'attentionWithLse',
   shape(inputs, attributes) {
     const { B, H, L } = checkDense(inputs, attributes);
@@ -21,7 +21,7 @@ export const attentionWithLseOp: Op<DenseAttributes> = defineOp({
 });
 
 /** The output alone, for executors that have an operator without log-sum-exp; gradients find it by the operation with one. */
-export const attentionOp: Op<DenseAttributes> = defineOp({
+const attentionOp: Op<DenseAttributes> = defineOp({
   name: 'attention',
   shape(inputs, attributes) {
     checkDense(inputs, attributes);

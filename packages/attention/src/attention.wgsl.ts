@@ -25,7 +25,7 @@ export function attentionWebGpu(functions?: TracedFunctions): WebGpuLowering<Den
 }
 
 /** The inputs behind q, k and v as buffers: the spec's tensors, then those that score functions captured. */
-export function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAttributes): KernelBuffer[] {
+function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAttributes): KernelBuffer[] {
   return inputs.slice(3).map((_, i) => ({ name: extras[i] ?? `captured${i - extras.length}`, input: 3 + i }));
 }
 

@@ -15,7 +15,7 @@ import { alibiSlopes } from './alibi.ts';
 import type { AttentionSpec } from './attention-spec.ts';
 
 /** Tensors that a spec may add to q, k and v, in the order in which they are inputs. */
-export const optionalInputs = ['bias', 'mask', 'keyLengths', 'sinks', 'slopes'] as const;
+const optionalInputs = ['bias', 'mask', 'keyLengths', 'sinks', 'slopes'] as const;
 export type OptionalInput = (typeof optionalInputs)[number];
 
 /** A spec as plain data, with the names of the tensors behind q, k and v. */

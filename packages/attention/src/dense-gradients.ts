@@ -29,7 +29,7 @@ function scoreGradients(inputs: readonly Tensor[], attributes: DenseAttributes) 
 }
 
 /** Gradient by q. */
-export const queryGradientOp: Op<DenseAttributes> = defineOp({
+const queryGradientOp: Op<DenseAttributes> = defineOp({
   name: 'attentionQueryGradient',
   shape: (inputs) => [inputs[0]!],
   decompose(inputs, attributes) {
@@ -40,7 +40,7 @@ export const queryGradientOp: Op<DenseAttributes> = defineOp({
 });
 
 /** Gradients by k and v. */
-export const keyGradientOp: Op<DenseAttributes> = defineOp({
+const keyGradientOp: Op<DenseAttributes> = defineOp({
   name: 'attentionKeyGradient',
   shape: (inputs) => [inputs[1]!, inputs[2]!],
   decompose(inputs, attributes) {

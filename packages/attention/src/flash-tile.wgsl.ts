@@ -48,7 +48,7 @@ export function tilePlaces(D: number): string {
 }
 
 /**
- * Products of ${M} rows and ${N} columns: `NAMEri` of row `ty * 2 + r` and column `tx * 4 + i`. `row` and `column` are
+ * Products of the rows and columns of a tile: `NAMEri` of row `ty * 2 + r` and column `tx * 4 + i`. `row` and `column` are
  * expressions of four `@` of row and column `x`.
  */
 export function tileProduct(name: string, row: string, column: string, D: number): string {
@@ -149,7 +149,7 @@ export interface ForwardTile {
 }
 
 /**
- * Online softmax of ${M} queries of one key-value head over tiles of keys, which no other invocation sees
+ * Online softmax of the queries of a tile, all of one key-value head, over tiles of keys
  * (https://arxiv.org/abs/2205.14135): the scores of a tile go through workgroup memory, sums of values stay in registers.
  *
  * The caller's text has `query_first`, `query_count` and `key_first` (u32, uniform), `local` (the invocation) and
@@ -157,7 +157,7 @@ export interface ForwardTile {
  *   fn load_key4(key: u32, c: u32) -> vec4<f32>       for key in the tile, which may reach past the last key
  *   fn load_value4(key: u32, c: u32) -> vec4<f32>
  *   fn query_of(query: u32) -> Query                  whatever `adjust` needs to know of a query
- *   fn adjust(score: f32, query: Query, key: u32) -> f32   the score, or ${lowestScore} where the key is not seen
+ *   fn adjust(score: f32, query: Query, key: u32) -> f32   the score, or the lowest where the key is not seen
  *   fn first_maximum(query: u32) -> f32, fn first_sum(query: u32) -> f32   before any key
  *   fn store4(query: u32, c: u32, value: vec4<f32>), fn store_lse(query: u32, value: f32)
  */

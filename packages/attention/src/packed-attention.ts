@@ -31,7 +31,7 @@ export interface PackedAttributes {
   readonly layout: 'auto' | 'tiles' | 'rows';
 }
 
-export const packedAttentionOp: Op<PackedAttributes> = defineOp({
+const packedAttentionOp: Op<PackedAttributes> = defineOp({
   name: 'packedAttention',
   shape: (inputs) => [checkPacked(inputs)],
   decompose: (inputs, attributes) => [decomposePacked(inputs, attributes)],

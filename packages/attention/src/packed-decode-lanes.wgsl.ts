@@ -35,70 +35,25 @@ export function decodeLanes(
   const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
   const each = (text: (g: number) => string) => numbers(width).map(text).join('\n');
   const keysOf = (text: (u: number) => string) => numbers(ahead).map(text).join('\n');
-  const near = (position: string) => (window === undefined ? '' : ` && position - ${position} < ${window}`);
-  const load = (pool: string, own: string) => `
-  if (key < cached) { return ${loadHead4(pool, 'slot_of(key) * K + kv_head', 'c', D)}; }
-  return ${loadHead4(own, '(key - cached) * K + kv_head', 'c', D)};`;
   /** The fours of a lane lie apart by as many as there are lanes, so that neighbours read what lies together. */
   const fours = D4 === lanes ? [0] : [0, 1];
   const column = (f: number) => (f === 0 ? 'lane' : `(lane + ${lanes}u)`);
   const guard = D4 === fours.length * lanes ? () => '' : (f: number) => ` && ${column(f)} < ${D4}u`;
   const steps = numbers(Math.log2(lanes)).map((i) => 2 ** i);
   const unit = softcap === undefined ? f32(scale * Math.LOG2E) : f32(scale);
-  return {
-    label: 'packedAttention.lanes',
-    buffers: [...decodeBuffers(inputs, D), parts ?? { name: 'out', output: 0, vector: 4 }],
-    parameters: { T, N: inputs[7]!.shape[1]!, block_size: cache.blockSize, longest: keys },
-    requires: ['subgroups'],
-    body: `
-const G = ${G}u;
-const H = ${H}u;
-const K = ${K}u;
-var<private> kv_head: u32;
-var<private> sequence: i32;
-var<private> cached: u32;
-var<workgroup> tops: array<f32, ${groups * width}>;
-var<workgroup> totals: array<f32, ${groups * width}>;
-var<workgroup> sums: array<vec4<f32>, ${groups * width * D4}>;
-${slotText(cache.blockSize)}
-fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k')}
-}
-fn load_value4(key: u32, c: u32) -> vec4<f32> {${load('values', 'v')}
-}
-
-@compute @workgroup_size(${W})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  let row = w.x;
-  kv_head = w.y / ${rounds}u;
-  let head_first = kv_head * G + w.y % ${rounds}u * ${heads}u;
-  let head_end = (kv_head + 1u) * G;
-  let segment = segments_at(row);
-  let position = positions_at(row);
-  sequence = segment;
-  var before = 0u;
-  if (segment >= 0) { before = u32(max(lengths_at(u32(segment)), 0)); }
-  cached = before;
-  // parts are equally long for every row, so that the second kernel knows how many there are
-  let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
-  let first = w.z * share;
-  let end = min(first + share, select(0u, before + params.T, segment >= 0));
-  let lane = local % ${lanes}u;
-  let group = local / ${lanes}u;
-  ${each((g) => fours.map((f) => `var q${g}_${f} = vec4<f32>();${guard(f) ? `\n  if (true${guard(f)}) {` : ''} q${g}_${f} = ${loadHead4('q', `row * H + min(head_first + ${g}u, head_end - 1u)`, column(f), D)} * ${unit};${guard(f) ? ' }' : ''}`).join('\n'))}
-  ${each((g) => `var top${g} = ${lowest}; var total${g} = 0.0; ${fours.map((f) => `var sum${g}_${f} = vec4<f32>();`).join(' ')}`)}
-  for (var tile = first; tile < end; tile += ${groups * ahead}u) {
+  /** Behind the head's end q is 0, so what is read there does not matter. */
+  const inside = (f: number) => (guard(f) ? `min(${column(f)}, ${D4 - 1}u)` : column(f));
+  const near = (other: string) => (window === undefined ? '' : ` & (position - ${other} < ${window})`);
+  /** Takes the keys from `from` up to `to`; `place` says for each which it is and whether it is seen. */
+  const loop = (from: string, to: string, place: (u: number) => string, keyBuffer: string, valueBuffer: string) => `
+  for (var tile = ${from}; tile < ${to}; tile += ${groups * ahead}u) {
     ${keysOf(
       (u) => `let key${u} = tile + ${u * groups}u + group;
-    var seen${u} = key${u} < end;
-    if (seen${u} && key${u} < cached) { seen${u} = true${near(`i32(key${u})`)}; }
-    else if (seen${u}) {
-      let other = positions_at(key${u} - cached);
-      seen${u} = segments_at(key${u} - cached) == segment && other <= position${near('other')};
-    }
+    ${place(u)}
     ${fours
       .map(
-        (f) => `var k${u}_${f} = vec4<f32>(); var v${u}_${f} = vec4<f32>();
-    if (seen${u}${guard(f)}) { k${u}_${f} = load_key4(key${u}, ${column(f)}); v${u}_${f} = load_value4(key${u}, ${column(f)}); }`,
+        (f) =>
+          `let k${u}_${f} = ${loadHead4(keyBuffer, `at${u}`, inside(f), D)}; let v${u}_${f} = ${loadHead4(valueBuffer, `at${u}`, inside(f), D)};`,
       )
       .join('\n    ')}`,
     )}
@@ -129,7 +84,61 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
       .join('\n    ')}
     }`,
     )}
-  }
+  }`;
+  return {
+    label: 'packedAttention.lanes',
+    buffers: [...decodeBuffers(inputs, D), parts ?? { name: 'out', output: 0, vector: 4 }],
+    parameters: { T, N: inputs[7]!.shape[1]!, block_size: cache.blockSize, longest: keys },
+    requires: ['subgroups'],
+    body: `
+const G = ${G}u;
+const H = ${H}u;
+const K = ${K}u;
+var<private> kv_head: u32;
+var<private> sequence: i32;
+var<workgroup> tops: array<f32, ${groups * width}>;
+var<workgroup> totals: array<f32, ${groups * width}>;
+var<workgroup> sums: array<vec4<f32>, ${groups * width * D4}>;
+${slotText(cache.blockSize)}
+@compute @workgroup_size(${W})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let row = w.x;
+  kv_head = w.y / ${rounds}u;
+  let head_first = kv_head * G + w.y % ${rounds}u * ${heads}u;
+  let head_end = (kv_head + 1u) * G;
+  let segment = segments_at(row);
+  let position = positions_at(row);
+  sequence = segment;
+  var before = 0u;
+  if (segment >= 0) { before = u32(max(lengths_at(u32(segment)), 0)); }
+  // parts are equally long for every row, so that the second kernel knows how many there are
+  let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
+  let first = w.z * share;
+  let end = min(first + share, select(0u, before + params.T, segment >= 0));
+  let lane = local % ${lanes}u;
+  let group = local / ${lanes}u;
+  ${each((g) => fours.map((f) => `var q${g}_${f} = vec4<f32>();${guard(f) ? `\n  if (true${guard(f)}) {` : ''} q${g}_${f} = ${loadHead4('q', `row * H + min(head_first + ${g}u, head_end - 1u)`, column(f), D)} * ${unit};${guard(f) ? ' }' : ''}`).join('\n'))}
+  ${each((g) => `var top${g} = ${lowest}; var total${g} = 0.0; ${fours.map((f) => `var sum${g}_${f} = vec4<f32>();`).join(' ')}`)}
+  // no branch stands between the reads, so that all of a lane's keys are under way at once
+  let cached_end = min(end, before);
+  ${loop(
+    'first',
+    'cached_end',
+    (u) => `var seen${u} = (key${u} < cached_end)${near(`i32(key${u})`)};
+    let at${u} = slot_of(min(key${u}, cached_end - 1u)) * K + kv_head;`,
+    'keys',
+    'values',
+  )}
+  ${loop(
+    'max(first, before)',
+    'end',
+    (u) => `let own${u} = min(key${u}, end - 1u) - before;
+    let position${u} = positions_at(own${u});
+    var seen${u} = (key${u} < end) & (segments_at(own${u}) == segment) & (position${u} <= position)${near(`position${u}`)};
+    let at${u} = own${u} * K + kv_head;`,
+    'k',
+    'v',
+  )}
   ${each(
     (
       g,

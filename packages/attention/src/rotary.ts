@@ -24,7 +24,7 @@ export interface RotaryAttributes {
   readonly inverse: boolean;
 }
 
-export const rotaryOp: Op<RotaryAttributes> = defineOp({
+const rotaryOp: Op<RotaryAttributes> = defineOp({
   name: 'rotary',
   shape: ([x, positions, cos, sin]) => [rotaryType(x!, positions!, cos!, sin!)],
   gradient: ({ inputs: [, positions, cos, sin], outputGradients: [g], attributes }) => [

@@ -34,7 +34,7 @@ export type ScoreMod = (score: Tensor, place: ScorePlace) => Tensor;
 export type MaskMod = (place: ScorePlace) => Tensor;
 
 const placeNames = ['score', 'b', 'h', 'q', 'k'] as const;
-export type PlaceName = (typeof placeNames)[number];
+type PlaceName = (typeof placeNames)[number];
 
 /** Score functions as a graph over stand-ins for the score and its place. */
 export interface TracedFunctions {
