@@ -23,7 +23,7 @@ export interface OperationCase {
 }
 
 /** A case without operands: what is recorded on the device itself. */
-export interface CreationCase {
+interface CreationCase {
   readonly name: string;
   readonly create: (device: Device) => Tensor;
 }

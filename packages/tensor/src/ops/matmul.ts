@@ -31,7 +31,7 @@ export function matmulSizes(
   };
 }
 
-export const matmulOp: Op<MatmulAttributes> = defineOp({
+const matmulOp: Op<MatmulAttributes> = defineOp({
   name: 'matmul',
   shape([a, b], attributes) {
     if (!isFloat(a!.dtype) || !isFloat(b!.dtype))

@@ -75,7 +75,7 @@ export class PipelineCache {
 }
 
 /** Bytes of a parameter block of `count` sizes. */
-export function parameterBytes(count: number): number {
+function parameterBytes(count: number): number {
   return Math.ceil(count / 4) * 16;
 }
 

@@ -4,7 +4,7 @@ import { bufferForm, registerType } from './buffer-form.ts';
 import { preludeFor } from './prelude.ts';
 
 /** A storage buffer as a kernel's text sees it. */
-export interface SourceBuffer {
+interface SourceBuffer {
   readonly name: string;
   readonly dtype: DType;
   readonly access: 'read' | 'write';
