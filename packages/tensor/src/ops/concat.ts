@@ -4,7 +4,9 @@ import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, normalizeAxis, shapesEqual, sizeOf, sumDims, type TensorType } from '../shape.ts';
-import { slice } from './movement.ts';
+import { arange, sizeScalar } from './creation.ts';
+import { where } from './elementwise.ts';
+import { pad, reshape, slice } from './movement.ts';
 
 const concatOp: Op<{ readonly axis: number }> = defineOp({
   name: 'concat',
@@ -21,6 +23,13 @@ const concatOp: Op<{ readonly axis: number }> = defineOp({
     }
     const length = sumDims(inputs.map((type) => type.shape[axis]!));
     return [{ shape: first.shape.map((dim, i) => (i === axis ? length : dim)), dtype: first.dtype }];
+  },
+  // many by halves, for executors that cannot take so many at once
+  decompose(inputs, { axis }) {
+    const half = Math.ceil(inputs.length / 2);
+    if (inputs.length > 2)
+      return [concat([concat(inputs.slice(0, half), axis), concat(inputs.slice(half), axis)], axis)];
+    return [joinTwo(inputs[0]!, inputs[1]!, axis)];
   },
   gradient({ inputs, outputGradients: [g], attributes: { axis } }) {
     let start: Dim = 0;
@@ -71,6 +80,19 @@ const concatOp: Op<{ readonly axis: number }> = defineOp({
     },
   },
 });
+
+/** Each of two tensors with room for the other, and of both what is in its place. */
+function joinTwo(a: Tensor, b: Tensor, axis: number): Tensor {
+  const along = (size: Dim) => a.shape.map((_, i) => (i === axis ? size : 0));
+  const [first, second] = [a.shape[axis]!, b.shape[axis]!];
+  const none = along(0);
+  const isFirst = arange(a.device, addDims(first, second)).less(sizeScalar(a.device, first, 'i32'));
+  const mask = reshape(
+    isFirst,
+    a.shape.map((_, i) => (i === axis ? addDims(first, second) : 1)),
+  );
+  return where(mask, pad(a, none, along(second)), pad(b, along(first), none));
+}
 
 /** Joins tensors along an axis. */
 export function concat(inputs: readonly Tensor[], axis: number): Tensor {

@@ -129,9 +129,10 @@ export class WebGpuExecutor implements Executor {
     pool.clear();
     if (!this.#owned) return;
     device.destroy();
-    await device.lost;
-    // without this, Node does not exit
-    this.#owned = undefined;
+    // held until the device has ended; held for ever, Node would not exit
+    void device.lost.then(() => {
+      this.#owned = undefined;
+    });
   }
 
   #submit(record: (encoder: GPUCommandEncoder) => void): void {
