@@ -62,6 +62,15 @@ describe('continuous against static batches of 16: 2,000 requests, steps of cons
   });
 });
 
+/**
+ * Processor time of this process, in ms: unlike the clock it does not run while something else has the processor, so that a
+ * busy machine fails no test.
+ */
+function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 describe('256 running sequences', () => {
   it('are scheduled in under 100 us (p50) and 500 us (p99) a step', () => {
     const scheduler = continuousScheduler({
@@ -73,17 +82,17 @@ describe('256 running sequences', () => {
     const round = () => {
       const times: number[] = [];
       for (let i = 0; i < 500; i++) {
-        const begin = performance.now();
+        const begin = processorTime();
         const plan = scheduler.step();
-        const planned = performance.now();
+        const planned = processorTime();
         const results = answer(plan);
-        const answered = performance.now();
+        const answered = processorTime();
         scheduler.commit(plan, results);
-        times.push((planned - begin + performance.now() - answered) * 1000);
+        times.push((planned - begin + processorTime() - answered) * 1000);
       }
       return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) };
     };
-    // The best of some rounds: the others were disturbed by whatever else this machine does.
+    // The best of some rounds: in the others the engine compiled or collected.
     const rounds = Array.from({ length: 8 }, round);
     expect(scheduler.load.running).toBe(256);
     expect(Math.min(...rounds.map(({ p50 }) => p50))).toBeLessThan(100);
@@ -239,9 +248,9 @@ describe('overload', () => {
     const times: number[] = [];
     let rejected = 0;
     for (let i = 0; i < 5000; i++) {
-      const begin = performance.now();
+      const begin = processorTime();
       const admission = scheduler.add({ id: `r${i}`, promptTokens: 3, maxTokens: 100 });
-      times.push(performance.now() - begin);
+      times.push(processorTime() - begin);
       if (!admission.accepted && isBatcherError(admission.error, 'ERR_QUEUE_FULL')) rejected++;
     }
     expect(rejected).toBe(4900);
