@@ -1,6 +1,6 @@
 import type { Device } from '@heddle/tensor';
 import { openWebGpu } from '@heddle/tensor/webgpu';
-import { createNodeGpu } from '../packages/tensor/src/executors/webgpu/node-gpu.ts';
+import { sharedGpu } from './own-webgpu.ts';
 
 /** Methods of a GPUDevice that make something which a replayed step must not make anew. */
 const makers = [
@@ -22,10 +22,7 @@ export interface CountedGpu {
 
 /** A WebGPU device that counts what it makes. Owned by the caller. */
 export async function openCountedGpu(): Promise<CountedGpu> {
-  const env = typeof process === 'undefined' ? {} : process.env;
-  const gpu =
-    globalThis.navigator?.gpu ??
-    (await createNodeGpu({ vulkanLoader: env['VULKAN_LOADER'], toggles: env['DAWN_TOGGLES']?.split(',') }));
+  const gpu = await sharedGpu();
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('no adapter');
   let counts: Record<string, number> = {};

@@ -9,14 +9,25 @@ const environment = (): { readonly vulkanLoader: string | undefined; readonly to
   return { vulkanLoader: env['VULKAN_LOADER'], toggles: env['DAWN_TOGGLES']?.split(',') };
 };
 
+let shared: Promise<GPU> | undefined;
+
+/**
+ * The GPU object of this process. One for all devices of a file: with many that come and go, Dawn in Node now and then
+ * crashes when the collector takes one of them.
+ */
+export function sharedGpu(): Promise<GPU> {
+  shared ??= globalThis.navigator?.gpu ? Promise.resolve(navigator.gpu) : createNodeGpu(environment());
+  return shared;
+}
+
 /** A device of the test's own on the project's adapter, with options. The test disposes of it. */
-export function openOwnWebGpu(options: WebGpuOptions = {}): Promise<Device> {
-  return openWebGpu({ ...environment(), ...options });
+export async function openOwnWebGpu(options: WebGpuOptions = {}): Promise<Device> {
+  return openWebGpu({ gpu: await sharedGpu(), ...options });
 }
 
 /** A plain GPUDevice of the test's own, as a caller might have one. Keep `gpu` reachable as long as the device lives. */
 export async function requestGpuDevice(): Promise<{ readonly gpu: GPU; readonly device: GPUDevice }> {
-  const gpu = globalThis.navigator?.gpu ?? (await createNodeGpu(environment()));
+  const gpu = await sharedGpu();
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('no adapter');
   return { gpu, device: await adapter.requestDevice() };
