@@ -25,12 +25,16 @@ export async function openOwnWebGpu(options: WebGpuOptions = {}): Promise<Device
   return openWebGpu({ gpu: await sharedGpu(), ...options });
 }
 
-/** A plain GPUDevice of the test's own, as a caller might have one. Keep `gpu` reachable as long as the device lives. */
-export async function requestGpuDevice(): Promise<{ readonly gpu: GPU; readonly device: GPUDevice }> {
+// a GPU object that is collected while Dawn has anything left to do with it crashes the process: these stay till its end
+const kept: GPU[] = [];
+
+/** A plain GPUDevice of the test's own, as a caller might have one. */
+export async function requestGpuDevice(): Promise<GPUDevice> {
   const gpu = await sharedGpu();
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('no adapter');
-  return { gpu, device: await adapter.requestDevice() };
+  kept.push(gpu);
+  return adapter.requestDevice();
 }
 
 /** Tests of the WebGPU executor itself: on other back ends they are skipped, with that as the reason. */

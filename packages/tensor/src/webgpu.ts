@@ -2,6 +2,7 @@ import { Device } from './device.ts';
 import { describeInfo, type GpuOptions, gpuOf, requestAdapter, requestDevice } from './executors/webgpu/adapters.ts';
 import { capabilitiesOf } from './executors/webgpu/capabilities.ts';
 import { assertCapable, WebGpuExecutor } from './executors/webgpu/executor.ts';
+import { letGoOf } from './executors/webgpu/node-gpu.ts';
 
 export { type AdapterDescription, describeAdapters, type GpuOptions } from './executors/webgpu/adapters.ts';
 
@@ -33,19 +34,22 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
     return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse }));
   }
   const gpu = options.adapter ? options.gpu : await gpuOf(options);
+  try {
+    return await openOn(gpu, options);
+  } catch (cause) {
+    letGoOf(gpu);
+    throw cause;
+  }
+}
+
+/** A device of our own on an adapter of `gpu`, or on the one that was passed. */
+async function openOn(gpu: GPU | undefined, options: WebGpuOptions): Promise<Device> {
+  const { memoryBudget, fuse } = options;
   const adapter = options.adapter ?? (await requestAdapter(gpu!, options));
   const device = await requestDevice(adapter);
   const languageFeatures = (gpu ?? globalThis.navigator?.gpu)?.wgslLanguageFeatures;
   const capabilities = capabilitiesOf(device, languageFeatures, adapter.info);
   assertCapable(capabilities);
-  return new Device(
-    new WebGpuExecutor({
-      device,
-      capabilities,
-      description: describeInfo(adapter.info),
-      memoryBudget,
-      fuse,
-      owned: { gpu },
-    }),
-  );
+  const description = describeInfo(adapter.info);
+  return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, owned: { gpu } }));
 }

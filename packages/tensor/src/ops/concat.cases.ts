@@ -10,6 +10,11 @@ export const concatCases: readonly Case[] = [
   },
   { name: 'concat in the middle', inputs: [floats([2, 1, 3]), floats([2, 2, 3])], f: (...x) => concat(x, 1) },
   { name: 'concat of one tensor twice', inputs: [floats([3])], f: (x) => concat([x, x], 0) },
+  {
+    name: 'concat of more than a kernel binds',
+    inputs: Array.from({ length: 20 }, (_, i) => floats([1 + (i % 3), 2])),
+    f: (...x) => concat(x, 0),
+  },
   { name: 'concat with nothing', inputs: [floats([0, 2]), floats([3, 2])], f: (...x) => concat(x, 0) },
   { name: 'concat f16', inputs: [halves([3]), halves([2])], f: (...x) => concat(x, 0) },
   { name: 'concat i32', inputs: [integers([2, 2], -9, 9), integers([2, 3], -9, 9)], f: (...x) => concat(x, 1) },

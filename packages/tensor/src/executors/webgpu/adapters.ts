@@ -1,6 +1,6 @@
 import { DeviceError } from '../../errors.ts';
 import { wantedFeatures, wantedLimits } from './capabilities.ts';
-import { createNodeGpu, type NodeGpuOptions } from './node-gpu.ts';
+import { createNodeGpu, letGoOf, type NodeGpuOptions } from './node-gpu.ts';
 
 export interface GpuOptions extends NodeGpuOptions {
   /** Where to get adapters; by default `navigator.gpu`, in Node the package `webgpu`. */
@@ -66,9 +66,13 @@ export async function describeAdapters(options: GpuOptions = {}): Promise<Adapte
     { powerPreference: 'low-power' },
     { forceFallbackAdapter: true },
   ];
-  for (const request of requests) {
-    const adapter = await gpu.requestAdapter(request);
-    if (adapter) found.set(JSON.stringify(describe(adapter)), describe(adapter));
+  try {
+    for (const request of requests) {
+      const adapter = await gpu.requestAdapter(request);
+      if (adapter) found.set(JSON.stringify(describe(adapter)), describe(adapter));
+    }
+  } finally {
+    letGoOf(gpu);
   }
   return [...found.values()];
 }

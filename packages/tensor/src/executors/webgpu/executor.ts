@@ -10,6 +10,7 @@ import { BufferPool } from './buffers.ts';
 import { HalfWriter } from './half-writer.ts';
 import { DeviceHealth } from './health.ts';
 import type { WebGpuCapabilities } from './lowering.ts';
+import { letGoOf } from './node-gpu.ts';
 import { PipelineCache } from './pipelines.ts';
 import { bufferBytes } from './planning/memory-plan.ts';
 import { WebGpuProgram } from './program.ts';
@@ -57,7 +58,7 @@ export class WebGpuExecutor implements Executor {
     const pipelines = new PipelineCache(device, health);
     this.#services = { device, capabilities, health, account, pool, arena, pipelines };
     this.#readback = new Readback(device, pool, health);
-    this.#halves = new HalfWriter(device, pool);
+    this.#halves = new HalfWriter(device, pool, health);
   }
 
   lowers(node: Node): boolean {
@@ -129,17 +130,15 @@ export class WebGpuExecutor implements Executor {
     pool.clear();
     if (!this.#owned) return;
     device.destroy();
-    // held until the device has ended; held for ever, Node would not exit
-    void device.lost.then(() => {
-      this.#owned = undefined;
-    });
+    letGoOf(this.#owned.gpu);
+    this.#owned = undefined;
   }
 
   #submit(record: (encoder: GPUCommandEncoder) => void): void {
-    const { device } = this.#services;
+    const { device, health } = this.#services;
     const encoder = device.createCommandEncoder();
     record(encoder);
-    device.queue.submit([encoder.finish()]);
+    health.submit(encoder);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { BufferPool, DeviceBuffer } from './buffers.ts';
 import { bufferUsage } from './gpu-flags.ts';
+import type { DeviceHealth } from './health.ts';
 import { spreadWorkgroups } from './workgroups.ts';
 
 /** Overwrites values `range.x` to `range.x + range.y`, an invocation for each word that has one of them. */
@@ -26,9 +27,11 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
 export class HalfWriter {
   readonly #device: GPUDevice;
   readonly #pool: BufferPool;
+  readonly #health: DeviceHealth;
   #pipeline: GPUComputePipeline | undefined;
 
-  constructor(device: GPUDevice, pool: BufferPool) {
+  constructor(device: GPUDevice, pool: BufferPool, health: DeviceHealth) {
+    this.#health = health;
     this.#device = device;
     this.#pool = pool;
   }
@@ -56,7 +59,7 @@ export class HalfWriter {
     pass.setBindGroup(0, device.createBindGroup({ layout: this.#pipeline.getBindGroupLayout(0), entries }));
     pass.dispatchWorkgroups(...spreadWorkgroups(Math.ceil((data.length / 2 + 1) / 64)));
     pass.end();
-    device.queue.submit([encoder.finish()]);
+    this.#health.submit(encoder);
     range.destroy();
     given.release();
   }

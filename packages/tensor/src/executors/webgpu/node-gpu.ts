@@ -34,6 +34,22 @@ export async function createNodeGpu({ toggles = [], vulkanLoader }: NodeGpuOptio
   return create([`enable-dawn-features=${[...defaultToggles, ...toggles].join(',')}`, exact]);
 }
 
+/** Far more than Dawn was seen to take for what is left to do when everything has ended. */
+const settlingMs = 500;
+
+/**
+ * Keeps a GPU object reachable until Dawn has nothing left to do with it. The package looks for events from the event loop,
+ * and crashes where the object was collected before the last of them, such as the end of a device. Does not keep Node from
+ * exiting.
+ */
+export function letGoOf(gpu: GPU | undefined, rounds = 2): void {
+  // more than one round, so that a blocked event loop has gone round in between
+  const timer: unknown = setTimeout(() => {
+    if (rounds > 1) letGoOf(gpu, rounds - 1);
+  }, settlingMs);
+  if (typeof timer === 'object' && timer !== null && 'unref' in timer) (timer as { unref(): void }).unref();
+}
+
 /** Brings a Vulkan loader into the process, so that Dawn's own dlopen finds it by its name. */
 function loadVulkan(path: string): void {
   const [now, neverUnload] = [2, 0x1000];

@@ -142,7 +142,7 @@ export class WebGpuProgram implements Program {
     const encoder = device.createCommandEncoder();
     const { buffers, outputs } = this.#bind(plan, inputs, symbols, encoder);
     plan.encode(encoder, buffers, symbols);
-    device.queue.submit([encoder.finish()]);
+    health.submit(encoder);
     return outputs;
   }
 

@@ -37,7 +37,7 @@ export class Readback {
     try {
       const encoder = this.#device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer.gpu, 0, staging.gpu, 0, copied);
-      this.#device.queue.submit([encoder.finish()]);
+      this.#health.submit(encoder);
       await this.#health.orFailure(staging.gpu.mapAsync(mapModeRead, 0, copied));
       const bytes = staging.gpu.getMappedRange(0, copied).slice(0);
       staging.gpu.unmap();

@@ -9,7 +9,7 @@ import { silu } from '../../ops/nn.ts';
 
 /** A caller's device that notes every call of a method, by name. */
 async function openNoting() {
-  const { gpu, device } = await requestGpuDevice();
+  const device = await requestGpuDevice();
   let calls: string[] = [];
   const noting = <T extends object>(target: T, own: Partial<Record<string, unknown>>): T =>
     new Proxy(target, {
@@ -29,12 +29,9 @@ async function openNoting() {
     calls = [];
     return taken;
   };
-  /** Disposes of everything; until then `gpu` is reachable, as a device needs it to be. */
   const close = async () => {
     await opened.dispose();
     device.destroy();
-    await device.lost;
-    return gpu;
   };
   return { opened, take, close };
 }
