@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Device, DType, Node, Tensor } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import type { Case } from '../test-support/cases.ts';
+import { leastCapabilities, recordCase } from '../test-support/record-case.ts';
 
 const operations = new URL('../packages/tensor/src/ops/', import.meta.url);
 export const readmePath: string = fileURLToPath(new URL('../packages/tensor/README.md', import.meta.url));
@@ -20,19 +21,6 @@ interface Row {
   readonly gradient: boolean;
 }
 
-/** What every WebGPU adapter has: with more, some kernels are others. */
-const leastCapabilities = {
-  shaderF16: false,
-  subgroups: false,
-  subgroupId: false,
-  subgroupMinSize: 0,
-  subgroupMaxSize: 0,
-  subgroupMatrices: [],
-  maxWorkgroupStorageBytes: 16384,
-  maxInvocations: 256,
-  maxStorageBuffers: 8,
-};
-
 function isLowered(executor: ExecutorName, node: Node): boolean {
   const lowering = node.op.lower?.[executor];
   if (!lowering) return false;
@@ -44,13 +32,6 @@ async function caseTables(): Promise<Case[]> {
   const files = (await readdir(operations)).filter((file) => file.endsWith('.cases.ts'));
   const modules = await Promise.all(files.map((file) => import(new URL(file, operations).href)));
   return modules.flatMap((module) => Object.values(module as Record<string, Case[]>).flat());
-}
-
-function recordCase(device: Device, row: Case): Tensor {
-  if ('create' in row) return row.create(device);
-  return row.f(
-    ...row.inputs.map(({ shape, dtype, values }) => device.tensor(Float64Array.from(values), { shape, dtype })),
-  );
 }
 
 /** The applications of the operation itself among what was recorded; none where it is made of others. */

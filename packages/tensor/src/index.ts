@@ -55,6 +55,7 @@ export { eye, linspace, oneHot, tril, triu } from './ops/construction.ts';
 export { type AxisPadding, type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from './ops/convolution.ts';
 export { arange, full, sizeScalar } from './ops/creation.ts';
 export { cumsum } from './ops/cumsum.ts';
+export type { Operand } from './ops/define-elementwise.ts';
 export { dropout } from './ops/dropout.ts';
 export { einsum } from './ops/einsum.ts';
 export {
@@ -76,7 +77,6 @@ export {
   mul,
   neg,
   not,
-  type Operand,
   or,
   pow,
   rsqrt,
@@ -95,12 +95,13 @@ export { identity, stopGradient } from './ops/identity.ts';
 export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './ops/indexing.ts';
 export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/loss.ts';
 export { matmul } from './ops/matmul.ts';
-export { expand, flatten, pad, permute, reshape, slice, transpose } from './ops/movement.ts';
+export { expand, flatten, permute, reshape, transpose } from './ops/movement.ts';
 export { type CrossEntropyOptions, crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
 export { groupNorm, layerNorm } from './ops/normalization.ts';
 export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/random.ts';
 export { argmax, argmin, max, mean, min, prod, sum } from './ops/reduce.ts';
 export { clip, round } from './ops/rounding.ts';
+export { pad, slice } from './ops/slice.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { type Sorted, sort, topK } from './ops/sort.ts';
 export { all, any, logSumExp, variance } from './ops/statistics.ts';

@@ -1,6 +1,7 @@
 import { isFloat } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
-import { isLeafOp, type Node } from '../graph/op.ts';
+import type { Node } from '../graph/op.ts';
+import { nodesBetween } from '../graph/replay.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { full } from '../ops/creation.ts';
 import { formatShape } from '../shape.ts';
@@ -34,7 +35,9 @@ export function backward(
   wrt: readonly Tensor[],
   reach: 'total' | 'partial',
 ): ReadonlyMap<Tensor, Tensor> {
-  const { nodes, needed } = dependents(outputs, new Set(wrt), reach);
+  const floats = new Set(wrt.filter(({ dtype }) => isFloat(dtype)));
+  const nodes = nodesBetween(floats, outputs, new Set(reach === 'partial' ? wrt : []));
+  const needed = new Set([...floats, ...nodes.flatMap((node) => node.outputs)]);
   const found = new Map<Tensor, Tensor>();
   const add = (tensor: Tensor, gradient: Tensor) => {
     const before = found.get(tensor);
@@ -75,33 +78,4 @@ function throughDecomposition(
   const parts = node.op.decompose(node.inputs, node.attributes);
   const found = backward(parts, outputGradients, node.inputs, 'partial');
   return node.inputs.map((input) => found.get(input));
-}
-
-/** The nodes between `wrt` and `outputs`, inputs first, and the tensors whose gradient is needed on the way. */
-function dependents(
-  outputs: readonly Tensor[],
-  wrt: ReadonlySet<Tensor>,
-  reach: 'total' | 'partial',
-): { nodes: Node[]; needed: Set<Tensor> } {
-  const ends = (tensor: Tensor) => isLeafOp(tensor.node.op) || (reach === 'partial' && wrt.has(tensor));
-  const needed = new Set([...wrt].filter(({ dtype }) => isFloat(dtype)));
-  const nodes: Node[] = [];
-  const done = new Set<Node>();
-  const stack: Node[] = [];
-  for (const output of outputs) if (!ends(output)) stack.push(output.node);
-  while (stack.length > 0) {
-    const node = stack[stack.length - 1]!;
-    const open = done.has(node) ? [] : node.inputs.filter((input) => !ends(input) && !done.has(input.node));
-    if (open.length > 0) {
-      for (const input of open) stack.push(input.node);
-      continue;
-    }
-    stack.pop();
-    if (done.has(node)) continue;
-    done.add(node);
-    if (!node.inputs.some((input) => needed.has(input))) continue;
-    for (const result of node.outputs) needed.add(result);
-    nodes.push(node);
-  }
-  return { nodes, needed };
 }

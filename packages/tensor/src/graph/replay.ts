@@ -2,16 +2,23 @@ import { isLeafOp, type Node } from './op.ts';
 import { record } from './record.ts';
 import type { Tensor } from './tensor.ts';
 
-/** Nodes between `from` and `outputs`, inputs first: those whose results depend on a tensor of `from`. */
-export function nodesBetween(from: ReadonlySet<Tensor>, outputs: readonly Tensor[]): Node[] {
+/**
+ * Nodes between `from` and `outputs`, inputs first: those whose results depend on a tensor of `from`. What is behind a tensor
+ * of `ends`, by default those of `from`, is not looked at.
+ */
+export function nodesBetween(
+  from: ReadonlySet<Tensor>,
+  outputs: readonly Tensor[],
+  ends: ReadonlySet<Tensor> = from,
+): Node[] {
   const found: Node[] = [];
   const dependent = new Set<Tensor>(from);
   const done = new Set<Node>();
-  const ends = (tensor: Tensor) => from.has(tensor) || isLeafOp(tensor.node.op);
-  const stack = outputs.filter((output) => !ends(output)).map(({ node }) => node);
+  const isEnd = (tensor: Tensor) => ends.has(tensor) || isLeafOp(tensor.node.op);
+  const stack = outputs.filter((output) => !isEnd(output)).map(({ node }) => node);
   while (stack.length > 0) {
     const node = stack[stack.length - 1]!;
-    const open = done.has(node) ? [] : node.inputs.filter((input) => !ends(input) && !done.has(input.node));
+    const open = done.has(node) ? [] : node.inputs.filter((input) => !isEnd(input) && !done.has(input.node));
     if (open.length > 0) {
       for (const input of open) stack.push(input.node);
       continue;

@@ -7,18 +7,19 @@ import { gelu, relu } from '../ops/activation.ts';
 import { flip, squeeze, unsqueeze } from '../ops/arrange.ts';
 import { cast } from '../ops/cast.ts';
 import { cumsum } from '../ops/cumsum.ts';
+import type { Operand } from '../ops/define-elementwise.ts';
 import * as elementwise from '../ops/elementwise.ts';
 import { take } from '../ops/gather.ts';
 import { matmul } from '../ops/matmul.ts';
-import { expand, flatten, permute, reshape, slice, transpose } from '../ops/movement.ts';
+import { expand, flatten, permute, reshape, transpose } from '../ops/movement.ts';
 import { argmax, argmin, max, mean, min, prod, sum } from '../ops/reduce.ts';
 import { clip, round } from '../ops/rounding.ts';
+import { slice } from '../ops/slice.ts';
 import { softmax } from '../ops/softmax.ts';
 import { variance } from '../ops/statistics.ts';
 import type { Shape, TensorType } from '../shape.ts';
 import { dataOp, type Node } from './op.ts';
 
-type Operand = elementwise.Operand;
 type Axes = number | readonly number[];
 
 /**

@@ -5,7 +5,8 @@ import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, normalizeAxes, normalizeAxis, shapesEqual, sizeOf } from '../shape.ts';
 import { concat } from './concat.ts';
-import { expand, reshape, slice } from './movement.ts';
+import { expand, reshape } from './movement.ts';
+import { slice } from './slice.ts';
 
 /** Puts an axis of size 1 at `axis` of the result. */
 export function unsqueeze(x: Tensor, axis: number): Tensor {

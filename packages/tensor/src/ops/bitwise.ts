@@ -2,8 +2,7 @@ import { ShapeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { defineElementwise, type Elementwise, none } from './define-elementwise.ts';
-import { type Operand, together } from './elementwise.ts';
+import { defineElementwise, type Elementwise, none, type Operand, together } from './define-elementwise.ts';
 
 /** Whole numbers have no gradients, so nothing undoes their broadcasting. */
 function binary(row: Elementwise): (a: Operand, b: Operand) => Tensor {

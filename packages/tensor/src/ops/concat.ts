@@ -6,7 +6,8 @@ import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, normalizeAxis, shapesEqual, sizeOf, sumDims, type TensorType } from '../shape.ts';
 import { arange, sizeScalar } from './creation.ts';
 import { where } from './elementwise.ts';
-import { pad, reshape, slice } from './movement.ts';
+import { reshape } from './movement.ts';
+import { pad, slice } from './slice.ts';
 
 const concatOp: Op<{ readonly axis: number }> = defineOp({
   name: 'concat',

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Case } from '../../../../test-support/cases.ts';
+import { recordCase } from '../../../../test-support/record-case.ts';
 import { Device } from '../device.ts';
 import { ReferenceExecutor } from '../executors/reference/executor.ts';
 import { f16ToF32 } from '../float16.ts';
@@ -24,20 +25,13 @@ const names = (await readdir(new URL('.', import.meta.url))).flatMap(
   (file) => /^(\w+)\.cases\.ts$/.exec(file)?.[1] ?? [],
 );
 
-function record(device: Device, row: Case): Tensor {
-  if ('create' in row) return row.create(device);
-  return row.f(
-    ...row.inputs.map(({ shape, dtype, values }) => device.tensor(Float64Array.from(values), { shape, dtype })),
-  );
-}
-
 /** Operations with a lowering on the reference executor as well as a decomposition are computed in two ways. */
 describe('decompositions give what the lowerings give', () => {
   for (const name of names)
     test(name, async () => {
       const module = (await import(`./${name}.cases.ts`)) as Record<string, readonly Case[]>;
       for (const row of module[`${name}Cases`]!) {
-        const [expected, actual] = [record(direct, row), record(decomposed, row)];
+        const [expected, actual] = [recordCase(direct, row), recordCase(decomposed, row)];
         expect([actual.dtype, actual.shape], row.name).toEqual([expected.dtype, expected.shape]);
         const numbers = async (tensor: Tensor) => {
           const data = await tensor.data();

@@ -1,9 +1,14 @@
-import { type DType, isFloat } from '../dtype.ts';
-import { DTypeError } from '../errors.ts';
+import { type DType, isFloat, promote } from '../dtype.ts';
+import { ArgumentError, DTypeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
 import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { broadcastShapes } from '../shape.ts';
+import { cast } from './cast.ts';
+import { full } from './creation.ts';
+
+/** An operand: a tensor, or a number that takes the other's dtype. */
+export type Operand = Tensor | number;
 
 /** An elementwise operation has no attributes. */
 export type None = Readonly<Record<never, never>>;
@@ -77,4 +82,13 @@ export function defineElementwise(row: Elementwise, sumTo: (x: Tensor, like: Ten
       webgpu: { expression: (values, _, node) => row.webgpu(values, node.inputs[0]!.dtype) },
     },
   });
+}
+
+/** Brings operands to tensors of one dtype. */
+export function together(name: string, operands: readonly Operand[]): readonly Tensor[] {
+  const tensors = operands.filter((x): x is Tensor => typeof x !== 'number');
+  const first = tensors[0];
+  if (!first) throw new ArgumentError(`${name}: one operand must be a tensor`);
+  const dtype = tensors.map((t) => t.dtype).reduce(promote);
+  return operands.map((x) => (typeof x === 'number' ? full(first.device, [], x, dtype) : cast(x, dtype)));
 }

@@ -1,5 +1,5 @@
-import { isFloat, promote } from '../dtype.ts';
-import { ArgumentError, DTypeError } from '../errors.ts';
+import { isFloat } from '../dtype.ts';
+import { DTypeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
 import { defineOp, type Node, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
@@ -7,22 +7,10 @@ import type { Tensor } from '../graph/tensor.ts';
 import { broadcastShapes } from '../shape.ts';
 import { cast } from './cast.ts';
 import { full } from './creation.ts';
-import { defineElementwise, type Elementwise, type None, none } from './define-elementwise.ts';
+import { defineElementwise, type Elementwise, type None, none, type Operand, together } from './define-elementwise.ts';
 import { sumTo } from './reduce.ts';
 
-/** An operand: a tensor, or a number that takes the other's dtype. */
-export type Operand = Tensor | number;
-
 const define = (row: Elementwise): Op<None> => defineElementwise(row, (x, like) => sumTo(x, like.shape));
-
-/** Brings operands to tensors of one dtype. */
-export function together(name: string, operands: readonly Operand[]): readonly Tensor[] {
-  const tensors = operands.filter((x): x is Tensor => typeof x !== 'number');
-  const first = tensors[0];
-  if (!first) throw new ArgumentError(`${name}: one operand must be a tensor`);
-  const dtype = tensors.map((t) => t.dtype).reduce(promote);
-  return operands.map((x) => (typeof x === 'number' ? full(first.device, [], x, dtype) : cast(x, dtype)));
-}
 
 const unary = (row: Elementwise) => {
   const op = define(row);

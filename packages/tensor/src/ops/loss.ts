@@ -11,8 +11,9 @@ import { concat } from './concat.ts';
 import { oneHot } from './construction.ts';
 import { takeAlongAxis } from './indexing.ts';
 import { matmul } from './matmul.ts';
-import { flatten, reshape, slice } from './movement.ts';
+import { flatten, reshape } from './movement.ts';
 import { mean, sum } from './reduce.ts';
+import { slice } from './slice.ts';
 import { softmax } from './softmax.ts';
 import { logSumExp } from './statistics.ts';
 

@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { Case } from '../../../../test-support/cases.ts';
+import { leastCapabilities, recordCase } from '../../../../test-support/record-case.ts';
 import { Device } from '../device.ts';
 import type { Executor } from '../executor.ts';
 import { OnnxExecutor } from '../executors/onnx/executor.ts';
 import { ReferenceExecutor } from '../executors/reference/executor.ts';
-import type { WebGpuCapabilities } from '../executors/webgpu/lowering.ts';
 import { buildGraph } from '../graph/build.ts';
 import type { Node } from '../graph/op.ts';
 import * as entry from '../index.ts';
@@ -34,19 +34,6 @@ async function operationsFile(name: string): Promise<OperationsFile> {
 const names = (await readdir(new URL('.', import.meta.url))).flatMap((file) => /^([\w-]+)\.ts$/.exec(file)?.[1] ?? []);
 const files = (await Promise.all(names.map(operationsFile))).filter(({ exported }) => exported.length > 0);
 
-/** What every adapter has. */
-const leastCapabilities: WebGpuCapabilities = {
-  shaderF16: false,
-  subgroups: false,
-  subgroupId: false,
-  subgroupMinSize: 0,
-  subgroupMaxSize: 0,
-  subgroupMatrices: [],
-  maxWorkgroupStorageBytes: 16384,
-  maxInvocations: 256,
-  maxStorageBuffers: 8,
-};
-
 function webGpuLowers(node: Node): boolean {
   const lowering = node.op.lower?.webgpu;
   if (!lowering) return false;
@@ -65,14 +52,6 @@ const executors: Readonly<Record<string, Executor>> = {
   onnx: new OnnxExecutor({ runtime: {} as never, threads: 1 }),
   webgpu: new WebGpuStandIn({}),
 };
-
-function recordCase(device: Device, row: Case) {
-  if ('create' in row) return row.create(device);
-  const inputs = row.inputs.map(({ shape, dtype, values }) =>
-    device.tensor(Float64Array.from(values), { shape, dtype }),
-  );
-  return row.f(...inputs);
-}
 
 describe('every exported operation', () => {
   test('is in the tables that run on every back end', () => {

@@ -5,7 +5,7 @@ import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, type Shape, sizeOf } from '../shape.ts';
 import { stack } from './arrange.ts';
-import { pad, slice } from './movement.ts';
+import { pad, slice } from './slice.ts';
 
 /** How a window moves over the axes behind `[N, C]`: one entry per axis. */
 export interface Window {

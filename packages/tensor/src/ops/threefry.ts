@@ -5,7 +5,8 @@ import type { Tensor } from '../graph/tensor.ts';
 import { parity, rotations, threefry2x32 } from '../random-bits.ts';
 import { formatShape } from '../shape.ts';
 import { bitOr, bitXor, shiftLeft, shiftRight } from './bitwise.ts';
-import { reshape, slice } from './movement.ts';
+import { reshape } from './movement.ts';
+import { slice } from './slice.ts';
 
 export interface ThreefryAttributes {
   /** The second word of the counter: draws of one key for different purposes differ in it. */
