@@ -105,6 +105,8 @@ export { pad, slice } from './ops/slice.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { type Sorted, sort, topK } from './ops/sort.ts';
 export { all, any, logSumExp, variance } from './ops/statistics.ts';
+export { tensorWords } from './ops/threefry.ts';
 export { threefry2x32, uniformFromBits } from './random-bits.ts';
 export { broadcastShapes, type ConcreteType, formatShape, type Shape, shapesEqual, type TensorType } from './shape.ts';
+export { threefryWords, type WordArithmetic, wgslWords } from './threefry-words.ts';
 export { mapTree } from './tree.ts';

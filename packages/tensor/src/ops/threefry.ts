@@ -2,11 +2,10 @@ import { DTypeError, ShapeError } from '../errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { parity, rotations, threefry2x32 } from '../random-bits.ts';
+import { threefry2x32 } from '../random-bits.ts';
 import { formatShape } from '../shape.ts';
+import { threefryWords, type WordArithmetic, wgslWords } from '../threefry-words.ts';
 import { bitOr, bitXor, shiftLeft, shiftRight } from './bitwise.ts';
-import { reshape } from './movement.ts';
-import { slice } from './slice.ts';
 
 export interface ThreefryAttributes {
   /** The second word of the counter: draws of one key for different purposes differ in it. */
@@ -14,6 +13,13 @@ export interface ThreefryAttributes {
   /** Which of the two words of a block is taken. */
   readonly word: 0 | 1;
 }
+
+/** Words as u32 tensors, which broadcast. */
+export const tensorWords: WordArithmetic<Tensor> = {
+  add: (a, b) => a.add(b),
+  xor: (a, b) => bitXor(a, b),
+  rotate: (a, by) => bitOr(shiftLeft(a, by), shiftRight(a, 32 - by)),
+};
 
 const threefryOp: Op<ThreefryAttributes> = defineOp({
   name: 'threefry',
@@ -26,21 +32,8 @@ const threefryOp: Op<ThreefryAttributes> = defineOp({
   },
   gradient: () => [undefined, undefined],
   decompose([key, counter], { stream, word }) {
-    const part = (i: number) => reshape(slice(key!, 0, i, i + 1), []);
-    const [key0, key1] = [part(0), part(1)];
-    const keys = [key0, key1, bitXor(bitXor(key0, key1), parity)] as const;
-    let x0 = counter!.add(key0);
-    let x1 = key1.add(stream);
-    for (let round = 0; round < 20; round++) {
-      const by = rotations[round % 8]!;
-      x0 = x0.add(x1);
-      x1 = bitXor(bitOr(shiftLeft(x1, by), shiftRight(x1, 32 - by)), x0);
-      if (round % 4 !== 3) continue;
-      const injection = (round + 1) / 4;
-      x0 = x0.add(keys[injection % 3]!);
-      x1 = x1.add(keys[(injection + 1) % 3]!).add(injection);
-    }
-    return [[x0, x1][word]!];
+    const part = (i: number) => key!.slice(0, i, i + 1).reshape([]);
+    return [threefryWords(tensorWords, [part(0), part(1)], [counter!, stream])[word]];
   },
   lower: {
     reference: {
@@ -50,20 +43,8 @@ const threefryOp: Op<ThreefryAttributes> = defineOp({
     },
     webgpu: {
       at({ attributes: { stream, word }, read, let: bind }, coordinates) {
-        const [key0, key1] = [read(0, ['0u']), read(0, ['1u'])];
-        const keys = [key0, key1, bind(`${key0} ^ ${key1} ^ ${parity}u`)] as const;
-        let x0 = bind(`${read(1, coordinates)} + ${key0}`);
-        let x1 = bind(`${key1} + ${stream}u`);
-        for (let round = 0; round < 20; round++) {
-          const by = rotations[round % 8]!;
-          x0 = bind(`${x0} + ${x1}`);
-          x1 = bind(`((${x1} << ${by}u) | (${x1} >> ${32 - by}u)) ^ ${x0}`);
-          if (round % 4 !== 3) continue;
-          const injection = (round + 1) / 4;
-          x0 = bind(`${x0} + ${keys[injection % 3]}`);
-          x1 = bind(`${x1} + ${keys[(injection + 1) % 3]} + ${injection}u`);
-        }
-        return [x0, x1][word]!;
+        const key = [read(0, ['0u']), read(0, ['1u'])] as const;
+        return threefryWords(wgslWords(bind), key, [read(1, coordinates), stream])[word];
       },
     },
   },
