@@ -64,5 +64,10 @@ export const matmulCases: readonly Case[] = [
     inputs: [halves([3, 8]), halves([4, 8])],
     f: (a, b) => matmul(a, b, { transposeB: true }),
   },
+  {
+    name: 'matmul f16 into f32',
+    inputs: [halves([3, 8]), halves([4, 8])],
+    f: (a, b) => matmul(a, b, { transposeB: true, dtype: 'f32' }),
+  },
   { name: 'matmul f32 with f16', inputs: [floats([3, 4]), halves([4, 2])], f: (a, b) => matmul(a, b) },
 ];

@@ -14,6 +14,14 @@ import { sumTo } from './reduce.ts';
 export interface MatmulAttributes {
   readonly transposeA: boolean;
   readonly transposeB: boolean;
+  /** Of the result, where it is not the operands' own. */
+  readonly dtype?: 'f32' | 'f16';
+}
+
+export interface MatmulOptions {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  readonly dtype?: 'f32' | 'f16';
 }
 
 /** The sizes of a product: rows of `a`, the common size, columns of `b`, and the batch in front. */
@@ -42,7 +50,7 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
         `matmul: the inner sizes must agree, got ${k} and ${k2} of ${formatShape(a!.shape)}${attributes.transposeA ? ' transposed' : ''} and ${formatShape(b!.shape)}${attributes.transposeB ? ' transposed' : ''}`,
       );
     const batch = broadcastShapes('matmul', [a!.shape.slice(0, -2), b!.shape.slice(0, -2)]);
-    return [{ shape: [...batch, m, n], dtype: promote(a!.dtype, b!.dtype) }];
+    return [{ shape: [...batch, m, n], dtype: attributes.dtype ?? promote(a!.dtype, b!.dtype) }];
   },
   gradient({ inputs: [a, b], outputGradients: [g], needs, attributes: { transposeA, transposeB } }) {
     const byA = () =>
@@ -99,22 +107,18 @@ function matrixAt(index: number, batch: readonly number[], operand: readonly num
  * Matrix product, accumulated in f32; axes in front broadcast, a vector is a row on the left and a column on the right.
  *
  * `a` is `[..., M, K]` (`[..., K, M]` with `transposeA`), `b` is `[..., K, N]` (`[..., N, K]` with `transposeB`); the result
- * is `[..., M, N]`, f32 unless both are f16.
+ * is `[..., M, N]`, f32 unless both are f16; `dtype` f32 gives the sums of a product of f16 as they are.
  * @throws ShapeError where the inner sizes differ; DTypeError for operands that are no floats
  */
-export function matmul(
-  a: Tensor,
-  b: Tensor,
-  options: { readonly transposeA?: boolean; readonly transposeB?: boolean } = {},
-): Tensor {
-  const { transposeA = false, transposeB = false } = options;
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { transposeA = false, transposeB = false, dtype } = options;
   if (a.rank === 0 || b.rank === 0)
     throw new ShapeError(
       `matmul: operands need at least one axis, got ${formatShape(a.shape)} and ${formatShape(b.shape)}`,
     );
   const left = a.rank === 1 ? reshape(a, transposeA ? [a.shape[0]!, 1] : [1, a.shape[0]!]) : a;
   const right = b.rank === 1 ? reshape(b, transposeB ? [1, b.shape[0]!] : [b.shape[0]!, 1]) : b;
-  const product = recordOne(matmulOp, [left, right], { transposeA, transposeB });
+  const product = recordOne(matmulOp, [left, right], { transposeA, transposeB, ...(dtype && { dtype }) });
   if (a.rank > 1 && b.rank > 1) return product;
   const shape = [...product.shape];
   if (b.rank === 1) shape.splice(-1, 1);

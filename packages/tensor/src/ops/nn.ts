@@ -64,9 +64,16 @@ export function silu(x: Tensor): Tensor {
   return x.mul(x.sigmoid());
 }
 
-/** x [..., In] times the transpose of weight [Out, In], plus bias [Out] where there is one. */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  const y = matmul(x, weight, { transposeB: true });
+/**
+ * x [..., In] times the transpose of weight [Out, In], plus bias [Out] where there is one. `dtype` as in `matmul`.
+ */
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  bias?: Tensor,
+  options: { readonly dtype?: 'f32' | 'f16' } = {},
+): Tensor {
+  const y = matmul(x, weight, { transposeB: true, ...options });
   return bias ? y.add(bias) : y;
 }
 
