@@ -91,8 +91,8 @@ export class Llama implements CausalLm {
     for (let i = 0; i < this.config.layers; i++) x = this.#block(i, x, positions, attend);
     if (rows) x = take(x, rows);
     x = this.#norm('model.norm', x);
-    const head = this.config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
-    const logits = linear(x, this.#weights.get(head));
+    const head = this.config.tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head';
+    const logits = this.#linear(head, x);
     return { logits, updates };
   }
 
@@ -117,9 +117,11 @@ export class Llama implements CausalLm {
     const normed = this.#norm(`${layer}.input_layernorm`, x);
     const project = (name: string, count: number) =>
       this.#linear(`${layer}.self_attn.${name}`, normed).reshape([...lead, count, headDim]);
-    const q = rotary(project('q_proj', heads), positions, this.#rotary);
-    const k = rotary(project('k_proj', keyValueHeads), positions, this.#rotary);
-    const mixed = attend(index, q, k, project('v_proj', keyValueHeads)).reshape([...lead, heads * headDim]);
+    const { dtype } = this.kvShape;
+    const q = cast(rotary(project('q_proj', heads), positions, this.#rotary), dtype);
+    const k = cast(rotary(project('k_proj', keyValueHeads), positions, this.#rotary), dtype);
+    const v = cast(project('v_proj', keyValueHeads), dtype);
+    const mixed = attend(index, q, k, v).reshape([...lead, heads * headDim]);
     const h = x.add(this.#linear(`${layer}.self_attn.o_proj`, mixed));
     const fed = this.#norm(`${layer}.post_attention_layernorm`, h);
     const gated = silu(this.#linear(`${layer}.mlp.gate_proj`, fed)).mul(this.#linear(`${layer}.mlp.up_proj`, fed));
@@ -146,7 +148,9 @@ export class Llama implements CausalLm {
   #norm(name: string, x: Tensor): Tensor {
     return rmsNorm(x, this.#weights.get(`${name}.weight`), this.config.normEpsilon);
   }
+  /** f32; operands are f16 where the weight is, sums are f32. */
   #linear(name: string, x: Tensor): Tensor {
-    return linear(x, this.#weights.get(`${name}.weight`), this.#weights.optional(`${name}.bias`));
+    const weight = this.#weights.get(`${name}.weight`);
+    return linear(cast(x, weight.dtype), weight, this.#weights.optional(`${name}.bias`), { dtype: 'f32' });
   }
 }

@@ -1,0 +1,165 @@
+// Decoding and prefill of a random Llama of a billion parameters in f16, one sequence, through `model.forward`, the most
+// likely token fed back on the device, against PyTorch on the same GPU (peers/torch_llama.py).
+//   BENCH_PEERS=FILE node bench/dist/llama-1b.js [FOLDER] [profile]
+import { existsSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { flash } from '@heddle/attention';
+import { contiguousCache } from '@heddle/kvcache';
+import { loadModel } from '@heddle/llm';
+import { argmax, compile, symbolicDim, type Tensor } from '@heddle/tensor';
+import { openWebGpu } from '@heddle/tensor/webgpu';
+import { llama1b, writeRandomLlama } from './random-llama.js';
+import { type Measurement, median, report } from './results.js';
+
+const folder = process.argv[2] ?? join(tmpdir(), 'heddle-llama-1b');
+const sizes = process.env['BENCH_SMALL']
+  ? { ...llama1b, hidden: 128, layers: 2, heads: 4, keyValueHeads: 2, feedForward: 256, vocabulary: 512 }
+  : llama1b;
+const dtype = 'f16' as const;
+const peersFile = process.env['BENCH_PEERS'];
+const peers: Record<string, number> = peersFile ? JSON.parse(readFileSync(peersFile, 'utf8')) : {};
+const toggles = process.env['DAWN_TOGGLES']?.split(',');
+const context = 512;
+
+if (!existsSync(join(folder, 'model.safetensors.index.json'))) await writeRandomLlama(folder, sizes);
+const device = await openWebGpu(toggles ? { toggles } : {});
+const adapter = `${device.name}: ${device.description}${toggles ? ' (unsafe toggles)' : ''}`;
+const loading = performance.now();
+const model = await loadModel(folder, { device, dtype });
+console.log(`loaded in ${((performance.now() - loading) / 1000).toFixed(1)} s`);
+const cache = contiguousCache(device, { ...model.kvShape, maxSequences: 1, maxSequenceTokens: 2 * context });
+const attention = flash();
+const token = device.variable(Int32Array.of(7), { name: 'token', shape: [1], dtype: 'i32' });
+
+type Inputs = Record<'tokens' | 'positions' | 'segments' | 'rows' | 'blockTable' | 'lengths' | 'slots', Tensor>;
+const i32 = (...shape: (number | string)[]) => ({ shape, dtype: 'i32' as const });
+const inputsOf = (T: number | string) => ({
+  positions: i32(T),
+  segments: i32(T),
+  blockTable: i32(1, 1),
+  lengths: i32(1),
+  slots: i32(T),
+});
+const forward = (inputs: Inputs) => {
+  const kv = cache.bind({ ...inputs, maxLength: symbolicDim('S', 2 * context) });
+  const { logits, updates } = model.forward({ ...inputs, kv, attention });
+  const best = argmax(logits, -1);
+  return { best, updates: [...updates, token.assign(best)] };
+};
+const decode = compile(
+  (inputs: Omit<Inputs, 'tokens' | 'rows'>) => forward({ ...inputs, tokens: token, rows: device.arange(1, 'i32') }),
+  {
+    device,
+    name: 'decoding',
+    inputs: [inputsOf(1)],
+  },
+);
+const prefill = compile(
+  ({ tokens, ...inputs }: Omit<Inputs, 'rows'>) =>
+    forward({ ...inputs, tokens, rows: device.full([1], context - 1, 'i32') }),
+  {
+    device,
+    name: 'prefill',
+    inputs: [{ tokens: i32(context), ...inputsOf(context) }],
+  },
+);
+
+const sequence = cache.sequence('bench')!;
+const prompt = Int32Array.from({ length: context }, (_, i) => 3 + ((i * 37) % (sizes.vocabulary - 3)));
+function step(count: number) {
+  if (!sequence.reserve(count)) throw new Error('the cache is full');
+  const { blockTable, lengths, slots, maxLength, advance } = cache.batch([{ sequence, tokens: count }]);
+  const positions = Int32Array.from({ length: count }, (_, i) => sequence.length + i);
+  const inputs = { positions, segments: new Int32Array(count), blockTable, lengths, slots };
+  return { inputs, options: { symbols: { S: maxLength } }, advance };
+}
+
+const prefills: number[] = [];
+for (let run = 0; run < 8; run++) {
+  sequence.truncate(0);
+  const { inputs, options, advance } = step(context);
+  const begin = performance.now();
+  const { best } = await prefill.run([{ tokens: prompt, ...inputs }], options);
+  await best.data();
+  prefills.push(performance.now() - begin);
+  advance();
+}
+
+const rates: number[] = [];
+const hostTimes: number[] = [];
+const steps = 100;
+for (let run = 0; run < 8; run++) {
+  sequence.truncate(context);
+  await token.data();
+  const begin = performance.now();
+  for (let i = 0; i < steps; i++) {
+    const { inputs, options, advance } = step(1);
+    const host = performance.now();
+    await decode.run([inputs], options);
+    hostTimes.push(performance.now() - host);
+    advance();
+  }
+  await token.data();
+  rates.push((steps / (performance.now() - begin)) * 1000);
+}
+
+const kernels = decode.kernelCount()!;
+const against = (value: number, peer: string, name: string) =>
+  peers[peer] === undefined ? {} : { ratio: value / peers[peer]!, against: name };
+const decoding = median(rates.slice(2));
+const filling = (context / median(prefills.slice(2))) * 1000;
+const measurements: Measurement[] = [
+  {
+    what: `Llama 1B ${dtype} decode, batch 1, context ${context}`,
+    value: decoding,
+    unit: 'tok/s',
+    adapter,
+    ...against(decoding, 'decode tok/s', 'PyTorch compiled + CUDA graph'),
+  },
+  {
+    what: `Llama 1B ${dtype} prefill of ${context}`,
+    value: filling,
+    unit: 'tok/s',
+    adapter,
+    ...against(filling, 'prefill tok/s', 'PyTorch'),
+  },
+  {
+    what: `Llama 1B decoding step, ${kernels} kernels: host time a kernel`,
+    value: (median(hostTimes) * 1000) / kernels,
+    unit: 'us',
+    adapter,
+  },
+];
+
+if (process.argv.includes('profile')) {
+  sequence.truncate(context);
+  const times = new Map<string, number[]>();
+  const one = step(1);
+  await decode.profile([one.inputs], one.options);
+  for (const { kernel, microseconds } of await decode.profile([one.inputs], one.options))
+    times.set(kernel, [...(times.get(kernel) ?? []), microseconds]);
+  console.table(tableOf(times));
+  sequence.truncate(0);
+  const many = step(context);
+  times.clear();
+  for (const { kernel, microseconds } of await prefill.profile([{ tokens: prompt, ...many.inputs }], many.options))
+    times.set(kernel, [...(times.get(kernel) ?? []), microseconds]);
+  console.table(tableOf(times));
+}
+function tableOf(times: ReadonlyMap<string, readonly number[]>) {
+  return [...times].map(([kernel, all]) => ({
+    kernel,
+    count: all.length,
+    'us each': median(all).toFixed(1),
+    'us in all': all.reduce((a, b) => a + b, 0).toFixed(0),
+  }));
+}
+
+report(measurements);
+decode.dispose();
+prefill.dispose();
+cache.dispose();
+token.dispose();
+await model.dispose();
+await device.dispose();
