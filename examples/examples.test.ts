@@ -19,6 +19,15 @@ test('tensor-basics computes, differentiates and learns', async () => {
   expect(Number(/step 400: loss ([\d.]+)/.exec(output)?.[1])).toBeLessThan(0.2);
 }, 60_000);
 
+test('export-onnx writes a network that a bare session runs with the same results', async () => {
+  const output = await run('export-onnx');
+  expect(Number(/step 300: loss ([\d.]+)/.exec(output)?.[1])).toBeLessThan(0.2);
+  expect(output).toContain('inputs points, outputs probabilities');
+  const [, right, difference] = /1000 points: (\d+) right, probabilities differ by at most (\S+)/.exec(output) ?? [];
+  expect(Number(right)).toBeGreaterThan(930);
+  expect(Number(difference)).toBeLessThan(1e-5);
+}, 60_000);
+
 test('generate-text writes a story', async (context) => {
   const model = 'models/stories260K';
   if (!existsSync(new URL(`../../shared/${model}`, import.meta.url))) context.skip(sharedMissing(model));

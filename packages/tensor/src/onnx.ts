@@ -3,6 +3,9 @@ import { ArgumentError } from './errors.ts';
 import { OnnxExecutor } from './executors/onnx/executor.ts';
 import { defaultThreads, loadRuntime, type OnnxRuntime } from './executors/onnx/runtime.ts';
 
+export { type Example, type ExportOptions, exportOnnx } from './executors/onnx/export/export.ts';
+export type { OnnxFile } from './executors/onnx/export/onnx-file.ts';
+export type { ExternalData, OnnxValue } from './executors/onnx/model.ts';
 export type { OnnxRuntime, RuntimeSession, RuntimeTensor } from './executors/onnx/runtime.ts';
 
 export interface OnnxOptions {

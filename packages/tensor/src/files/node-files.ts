@@ -1,13 +1,14 @@
 import { FileFormatError } from '../errors.ts';
 
-/** The part of `node:fs/promises` that reading files takes. */
+/** The part of `node:fs/promises` that reading and writing files takes. */
 interface NodeFiles {
-  open(path: string, flags: 'r'): Promise<NodeFile>;
+  open(path: string, flags: 'r' | 'w'): Promise<NodeFile>;
   stat(path: string): Promise<{ isDirectory(): boolean }>;
 }
 
 interface NodeFile {
   read(into: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
+  write(from: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
   stat(): Promise<{ readonly size: number }>;
   close(): Promise<void>;
 }

@@ -9,6 +9,9 @@ import { scheduleNodes } from './schedule.ts';
 import type { Tensor } from './tensor.ts';
 import { Update, Variable } from './variable.ts';
 
+/** What a graph is built for: an executor, or a format of files. */
+type Lowerer = Pick<Executor, 'name' | 'lowers'>;
+
 /** What a graph is built from. */
 export interface Recording {
   readonly outputs: readonly Tensor[];
@@ -32,7 +35,7 @@ export interface BuiltGraph {
  * With `leaves: 'inputs'` stored tensors become inputs (so that the program serves other tensors too); with 'constants'
  * they are fixed in the program.
  */
-export function buildGraph(executor: Executor, recording: Recording, leaves: 'inputs' | 'constants'): BuiltGraph {
+export function buildGraph(executor: Lowerer, recording: Recording, leaves: 'inputs' | 'constants'): BuiltGraph {
   checkUpdates(recording.updates);
   const rewriter = new Rewriter(executor, recording.inputs, leaves);
   const outputs = recording.outputs.map((tensor) => rewriter.rewrite(tensor));
@@ -93,13 +96,13 @@ class Rewriter {
   readonly leaves: Tensor[] = [];
   readonly standIns: Tensor[] = [];
   readonly keys: string[] = [];
-  readonly #executor: Executor;
+  readonly #executor: Lowerer;
   readonly #leafMode: 'inputs' | 'constants';
   readonly #done = new Map<Tensor, Tensor>();
   readonly #ids = new Map<Tensor, number>();
   readonly #byKey = new Map<string, Node>();
 
-  constructor(executor: Executor, inputs: readonly Tensor[], leafMode: 'inputs' | 'constants') {
+  constructor(executor: Lowerer, inputs: readonly Tensor[], leafMode: 'inputs' | 'constants') {
     this.#executor = executor;
     this.#leafMode = leafMode;
     for (const input of inputs) this.#leaf(input, input, `input ${input.dtype} ${input.shape}`);

@@ -1,7 +1,10 @@
+import type { HostArray } from '../../dtype.ts';
 import { DeviceError } from '../../errors.ts';
 import type { Graph } from '../../graph/graph.ts';
+import type { Node } from '../../graph/op.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { Variable } from '../../graph/variable.ts';
+import type { ConcreteType } from '../../shape.ts';
 import { declaredShape, GraphBuilder } from './builder.ts';
 import type { OnnxModel, OnnxValue } from './model.ts';
 import { messageOf } from './runtime.ts';
@@ -15,6 +18,12 @@ export interface Feed {
   readonly input: number | undefined;
 }
 
+/** A value that became part of the model. */
+interface Baked {
+  readonly name: string;
+  readonly tensor: Tensor;
+}
+
 /** A graph as an ONNX model, and how its inputs and outputs belong to the graph's. */
 export interface Conversion {
   readonly model: OnnxModel;
@@ -22,29 +31,45 @@ export interface Conversion {
   /** Inputs that are sizes of named dimensions: int64 `[1]`. */
   readonly sizeFeeds: readonly { readonly name: string; readonly symbol: string }[];
   readonly sourceOf: (tensor: Tensor) => Source;
-  /** Bytes of the graph's constants and frozen variables in the model. */
+  /** The graph's constants and variables in the model. */
+  readonly baked: readonly Baked[];
   readonly bakedBytes: number;
 }
 
+export interface ConversionOptions {
+  /** Which variables become part of the model, as constants do; others are fed. */
+  readonly bakes: (variable: Variable) => boolean;
+  /** What becomes part of the model, by default as it lies in the executor's storage. */
+  readonly valuesOf?: (tensor: Tensor) => { readonly type: ConcreteType; readonly data: HostArray };
+}
+
+/** Whether an application of an operation becomes nodes of ONNX by a lowering of its own; if not, it is decomposed. */
+export function isLoweredToOnnx(node: Node): boolean {
+  const lowering = node.op.lower?.onnx;
+  return lowering !== undefined && (lowering.supports?.(node) ?? true);
+}
+
 /**
- * Turns a graph into nodes of ONNX. Constants, and frozen variables where `bakeFrozen` is set, become part of the model;
- * inputs and other variables are fed, those that a node reads. Only results of nodes are outputs of the model: what a
- * graph gives or writes unchanged is already on the host.
+ * Turns a graph into nodes of ONNX. Constants and the variables that `bakes` names become part of the model; inputs and
+ * other variables are fed, those that a node reads. Only results of nodes are outputs of the model: what a graph gives or
+ * writes unchanged is already on the host.
  */
-export function convertGraph(graph: Graph, options: { readonly bakeFrozen: boolean }): Conversion {
+export function convertGraph(graph: Graph, { bakes, valuesOf = storageOf }: ConversionOptions): Conversion {
   const builder = new GraphBuilder();
   const names = new Map<Tensor, string>();
   const feeds: Feed[] = [];
+  const baked: Baked[] = [];
   let bakedBytes = 0;
   const inputs = new Map(graph.inputs.map((tensor, index) => [tensor, index]));
 
   const leaf = (tensor: Tensor): string => {
     const input = inputs.get(tensor);
-    const baked = input === undefined && (!(tensor instanceof Variable) || (options.bakeFrozen && tensor.frozen));
-    if (baked) {
-      const { type, data, byteLength } = storageOf(tensor);
-      bakedBytes += byteLength;
-      return builder.initializer(type.dtype, type.shape, data);
+    if (input === undefined && (!(tensor instanceof Variable) || bakes(tensor))) {
+      const { type, data } = valuesOf(tensor);
+      bakedBytes += data.byteLength;
+      const name = builder.initializer(type.dtype, type.shape, data);
+      baked.push({ name, tensor });
+      return name;
     }
     const name = input === undefined ? `variable${feeds.length}` : `input${input}`;
     feeds.push({ name, tensor, input });
@@ -100,6 +125,7 @@ export function convertGraph(graph: Graph, options: { readonly bakeFrozen: boole
     },
     feeds,
     sizeFeeds,
+    baked,
     bakedBytes,
     sourceOf(tensor) {
       const result = results.get(tensor);

@@ -6,7 +6,7 @@ import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/op.ts';
 import { MemoryAccount, type MemoryReport } from '../../memory.ts';
 import { type ConcreteType, evaluateShape, type Shape, sizeOf } from '../../shape.ts';
-import { convertGraph } from './convert.ts';
+import { convertGraph, isLoweredToOnnx } from './convert.ts';
 import { type EncodedModel, encodeModel } from './model.ts';
 import { OnnxProgram } from './program.ts';
 import { messageOf, type OnnxRuntime, type RuntimeSession } from './runtime.ts';
@@ -57,8 +57,7 @@ export class OnnxExecutor implements Executor {
   }
 
   lowers(node: Node): boolean {
-    const lowering = node.op.lower?.onnx;
-    return lowering !== undefined && (lowering.supports?.(node) ?? true);
+    return isLoweredToOnnx(node);
   }
 
   create(type: ConcreteType, owner: string, data?: HostArray): OnnxStorage {
@@ -97,7 +96,7 @@ export class OnnxExecutor implements Executor {
   ): Promise<OnnxProgram> {
     this.#assertOpen('compile');
     // a single realization feeds frozen variables too: a copy of the weights in each such program would add up
-    const conversion = convertGraph(graph, { bakeFrozen: !ownOutputs });
+    const conversion = convertGraph(graph, { bakes: ({ frozen }) => frozen && !ownOutputs });
     const release = this.#account.take(conversion.bakedBytes, owner);
     try {
       const { nodes } = conversion.model;

@@ -40,8 +40,18 @@ describe('encoding models', () => {
     const both = { ...model, initializers: [...model.initializers, small] };
     const { bytes, externalData } = encodeModel(both, { externalAbove: 4095 });
     expect(bytes.byteLength).toBeLessThan(1024);
-    expect(externalData.map(({ path }) => path)).toEqual(['w']);
+    expect(externalData).toMatchObject([{ path: 'data0', offset: 0, data: { byteLength: 4096 } }]);
     expect(externalData[0]!.data.buffer).toBe(model.initializers[0]!.data.buffer);
+  });
+
+  test('puts them all into one file where it is named, each at the beginning of a page', () => {
+    const more = { ...model.initializers[0]!, name: 'v', data: new Float32Array(1025) };
+    const both = { ...model, initializers: [more, ...model.initializers] };
+    const { externalData } = encodeModel(both, { externalAbove: 0, externalFile: 'weights.bin' });
+    expect(externalData.map(({ path, offset }) => [path, offset])).toEqual([
+      ['weights.bin', 0],
+      ['weights.bin', 8192],
+    ]);
   });
 
   test('counts all initialisers together', () => {

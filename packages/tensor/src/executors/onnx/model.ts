@@ -32,10 +32,25 @@ export interface OnnxModel {
   readonly nodes: readonly OnnxNode[];
 }
 
+/** Bytes of an initialiser that lie beside a model: in a file, or as a session takes them with the bytes of the model. */
+export interface ExternalData {
+  readonly path: string;
+  /** Where in the file they begin. */
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
 /** Bytes of a model, and those initialisers that lie beside it, as the runtime takes them. */
 export interface EncodedModel {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[];
+  readonly externalData: readonly ExternalData[];
+}
+
+export interface EncodingOptions {
+  /** Bytes of initialisers from which on they lie beside the model; by default 64 MiB. */
+  readonly externalAbove?: number;
+  /** The one file that they lie in, next to the model; by default each is by itself. */
+  readonly externalFile?: string | undefined;
 }
 
 /** Operator sets whose rules the nodes follow. */
@@ -43,34 +58,41 @@ const operatorSets: Readonly<Record<string, number>> = { '': 23, 'com.microsoft'
 const irVersion = 10;
 /** The runtime infers shapes from small initialisers: those always stay inside. */
 const smallestExternal = 1024;
+/** What is in one file begins at multiples of this, so that it can be mapped into memory. */
+const pageSize = 4096;
 
 /**
- * Encodes a model as the bytes of an .onnx file. Where its initialisers take more than `externalAbove` bytes (by default
- * 64 MiB; a protobuf ends at 2 GiB) all but small ones become external data: referred to, not copied.
+ * Encodes a model as the bytes of an .onnx file. Where its initialisers take more than `externalAbove` bytes (a protobuf
+ * ends at 2 GiB) all but small ones become external data: referred to, not copied.
  * The format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
-export function encodeModel(model: OnnxModel, options: { readonly externalAbove?: number } = {}): EncodedModel {
-  const { externalAbove = 64 * 2 ** 20 } = options;
+export function encodeModel(model: OnnxModel, options: EncodingOptions = {}): EncodedModel {
+  const { externalAbove = 64 * 2 ** 20, externalFile } = options;
   const total = model.initializers.reduce((bytes, { data }) => bytes + data.byteLength, 0);
-  const externalData: { path: string; data: Uint8Array }[] = [];
+  const externalData: ExternalData[] = [];
+  let end = 0;
   const graph = new Message();
   for (const node of model.nodes) graph.message(1, nodeMessage(node));
   graph.string(2, 'heddle');
   for (const initializer of model.initializers) {
     const { data } = initializer;
-    const external = total > externalAbove && data.byteLength >= smallestExternal;
-    graph.message(5, tensorMessage(initializer, external));
-    if (external)
-      externalData.push({
-        path: initializer.name,
+    let external: ExternalData | undefined;
+    if (total > externalAbove && data.byteLength >= smallestExternal) {
+      external = {
+        path: externalFile ?? `data${externalData.length}`,
+        offset: externalFile === undefined ? 0 : Math.ceil(end / pageSize) * pageSize,
         data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      });
+      };
+      end = external.offset + data.byteLength;
+      externalData.push(external);
+    }
+    graph.message(5, tensorMessage(initializer, external));
   }
   for (const value of model.inputs) graph.message(11, valueMessage(value));
   for (const value of model.outputs) graph.message(12, valueMessage(value));
   const out = new Message().int(1, irVersion).string(2, 'heddle').message(7, graph);
-  for (const [domain, version] of Object.entries(operatorSets))
-    out.message(8, new Message().string(1, domain).int(2, version));
+  const domains = new Set(['', ...model.nodes.map(({ domain }) => domain)]);
+  for (const domain of domains) out.message(8, new Message().string(1, domain).int(2, operatorSets[domain]!));
   return { bytes: out.finish(), externalData };
 }
 
@@ -100,14 +122,14 @@ function valueMessage({ name, type, shape }: OnnxValue): Message {
   return new Message().string(1, name).message(2, new Message().message(1, tensor));
 }
 
-function tensorMessage({ name, type, shape, data }: OnnxInitializer, external: boolean): Message {
+function tensorMessage({ name, type, shape, data }: OnnxInitializer, external: ExternalData | undefined): Message {
   const out = new Message();
   for (const size of shape) out.int(1, size);
   out.int(2, elementTypes[type]).string(8, name);
   if (!external) return out.bytes(9, data);
   const entry = (key: string, value: string) => out.message(13, new Message().string(1, key).string(2, value));
-  entry('location', name);
-  entry('offset', '0');
+  entry('location', external.path);
+  entry('offset', String(external.offset));
   entry('length', String(data.byteLength));
   return out.int(14, 1);
 }
