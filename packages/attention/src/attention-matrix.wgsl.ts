@@ -67,7 +67,7 @@ export function attentionMatrix(
   const log2e = f32(Math.LOG2E);
   const plain =
     !functions &&
-    attributes.extras.every((name) => name === 'sinks') &&
+    attributes.extras.every((name) => name === 'sinks' || name === 'dropoutKeys') &&
     attributes.window === undefined &&
     attributes.softcap === undefined;
   const buffers: KernelBuffer[] = [
@@ -139,7 +139,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   let mine = own + lane * ${rowFours}u;
   let query_row = row_first + subgroup * ${lanes}u + lane;
   let query = query_of(min(query_row, params.L - 1u));
-  ${keyRange(attributes, `min(row_first + ${threads - 1}u, params.L - 1u)`, 'row_first')}
+  ${keyRange(attributes, `min(row_first + ${threads - 1}u, params.L - 1u)`, 'row_first', threads)}
   ${each(steps / (64 / fragment.K) >= 1 ? Math.ceil(D / 64) : 1, (part) => {
     const width = Math.min(64, D);
     return `for (var c = 0u; c < ${width / 8}u; c++) {
@@ -214,6 +214,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
     ${each(BN / 4, (i) => `x${i} = select(vec4<f32>(), exp2(x${i} - top), x${i} > vec4<f32>(${f32(lowestScore / 2)}));`)}
     let sum = ${Array.from({ length: BN / 4 }, (_, i) => `x${i}`).join(' + ')};
     total += sum.x + sum.y + sum.z + sum.w;
+    ${attributes.dropout ? each(BN / 4, (i) => `x${i} *= dropout4(query, key_first / 4u + ${i}u);`) : ''}
     ${each(BN / 8, (i) => `s_tile[mine + ${i}u] = vec4<u32>(pack2x16float(x${2 * i}.xy), pack2x16float(x${2 * i}.zw), pack2x16float(x${2 * i + 1}.xy), pack2x16float(x${2 * i + 1}.zw));`)}
     workgroupBarrier();
     {

@@ -1,4 +1,4 @@
-import type { Tensor } from '@heddle/tensor';
+import type { RandomKey, Tensor } from '@heddle/tensor';
 import type { MaskMod, ScoreMod } from './score-functions.ts';
 
 /**
@@ -28,10 +28,29 @@ export interface AttentionSpec {
   /** i32 `[B]`: keys of each sequence; those behind are not seen. */
   readonly keyLengths?: Tensor;
   /**
+   * i32 `[B, S]`: sequences that lie one after the other in a row of the batch, so that nothing is padded. A query sees keys of
+   * its own segment; places with a negative one see nothing and are not seen. A query's segment is that of the key at its
+   * position. See `segmentIds`.
+   */
+  readonly segments?: Tensor;
+  /** Probabilities are left out at random, and the others grown so that their mean stays. */
+  readonly dropout?: AttentionDropout;
+  /**
    * A score function of one's own, traced once and computed inside the kernels (https://arxiv.org/abs/2412.05496).
    * Differentiable, also by the float tensors that it uses.
    */
   readonly scoreMod?: ScoreMod;
   /** Which keys a query sees, as a function of their places. */
   readonly maskMod?: MaskMod;
+}
+
+/**
+ * Dropout of probabilities. Which ones are left out is a function of the seed, the sequence, the head and the places of query
+ * and key: the same in the backward pass, in a recomputation and on every executor, and never held in memory by a kernel.
+ */
+export interface AttentionDropout {
+  /** How likely a probability is left out, in [0, 1); taken to the next multiple of 2^-16. */
+  readonly p: number;
+  /** A number, or u32 `[2]` where it changes from run to run; see `randomKey` and `foldKey` of `@heddle/tensor`. */
+  readonly seed: RandomKey;
 }

@@ -11,8 +11,9 @@ import { lowestScore } from './lowest-score.ts';
 
 /** The runtime's Attention operator, with everything that is added to scores or masked as one tensor. */
 export const attentionOnnx: OnnxLowering<DenseAttributes> = {
-  // the operator knows no sinks, and caps after it has masked, where a mask is no longer seen
-  supports: ({ attributes: { softcap, extras } }) => softcap === undefined && !extras.includes('sinks'),
+  // the operator knows no sinks and no dropout, and caps after it has masked, where a mask is no longer seen
+  supports: ({ attributes: { softcap, extras } }) =>
+    softcap === undefined && !['sinks', 'segments', 'dropoutKeys'].some((name) => extras.includes(name as 'sinks')),
   emit(builder, inputs, node) {
     const sizes = sizesOf(node.inputs);
     const { B, L, S, H, K, D } = sizes;

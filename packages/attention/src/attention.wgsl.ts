@@ -36,7 +36,7 @@ function attentionTiles(
 ): KernelCall {
   const { B, L, S, H, K, D } = sizesOf(inputs);
   const G = H / K;
-  const tile = forwardTile(D);
+  const tile = forwardTile(D, attributes.dropout !== undefined);
   const vector = headVector(D);
   const buffers: KernelBuffer[] = [
     { name: 'q', input: 0, vector },

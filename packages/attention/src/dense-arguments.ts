@@ -13,9 +13,10 @@ import {
 } from '@heddle/tensor';
 import { alibiSlopes } from './alibi.ts';
 import type { AttentionSpec } from './attention-spec.ts';
+import { dropoutKeys, dropoutThreshold } from './dropout.ts';
 
 /** Tensors that a spec may add to q, k and v, in the order in which they are inputs. */
-const optionalInputs = ['bias', 'mask', 'keyLengths', 'sinks', 'slopes'] as const;
+const optionalInputs = ['bias', 'mask', 'keyLengths', 'sinks', 'slopes', 'segments', 'dropoutKeys'] as const;
 export type OptionalInput = (typeof optionalInputs)[number];
 
 /** A spec as plain data, with the names of the tensors behind q, k and v. */
@@ -25,6 +26,8 @@ export interface DenseAttributes {
   readonly window?: number;
   readonly keepFirst?: number;
   readonly softcap?: number;
+  /** Draws of 16 bits below it are left out; see `dropout.ts`. */
+  readonly dropout?: number;
   readonly extras: readonly OptionalInput[];
 }
 
@@ -61,7 +64,7 @@ export function checkDense(inputs: readonly TensorType[], attributes: DenseAttri
     throw new DTypeError(
       `attention: q, k and v must be f32 or f16, k and v the same, got ${q.dtype}, ${k.dtype} and ${v.dtype}`,
     );
-  const { bias, mask, keyLengths, sinks, slopes } = extrasOf(inputs, attributes);
+  const { bias, mask, keyLengths, sinks, slopes, segments, dropoutKeys } = extrasOf(inputs, attributes);
   for (const [name, type] of Object.entries({ bias, mask })) if (type) checkBroadcast(name, type.shape, [B, H, L, S]);
   const expect = (name: string, type: TensorType | undefined, dtype: string, shape: Shape | undefined) => {
     if (type && type.dtype !== dtype) throw new DTypeError(`attention: ${name} must be ${dtype}, got ${type.dtype}`);
@@ -72,6 +75,8 @@ export function checkDense(inputs: readonly TensorType[], attributes: DenseAttri
   expect('keyLengths', keyLengths, 'i32', [B]);
   expect('sinks', sinks, 'f32', [H]);
   expect('alibi', slopes, 'f32', [H]);
+  expect('segments', segments, 'i32', [B, S]);
+  expect('dropout keys', dropoutKeys, 'u32', [B, H, 2]);
   return sizes;
 }
 
@@ -99,7 +104,12 @@ export function denseArguments(
     if (value !== undefined && (!Number.isInteger(value) || value < 1))
       throw new ArgumentError(`attention: ${name} must be a positive integer, got ${value}`);
   const slopes = alibi === true ? alibiSlopes(q.device, Number(q.shape[2])) : alibi || undefined;
-  const given: Partial<Record<OptionalInput, Tensor | undefined>> = { ...spec, slopes };
+  const dropout = spec.dropout && dropoutThreshold(spec.dropout.p);
+  const given: Partial<Record<OptionalInput, Tensor | undefined>> = {
+    ...spec,
+    slopes,
+    dropoutKeys: dropout ? dropoutKeys(q.device, q.shape, spec.dropout!.seed) : undefined,
+  };
   const extras = optionalInputs.filter((name) => given[name] !== undefined);
   const attributes: DenseAttributes = {
     scale,
@@ -107,6 +117,7 @@ export function denseArguments(
     ...(window === undefined ? {} : { window }),
     ...(keepFirst === undefined || window === undefined ? {} : { keepFirst }),
     ...(softcap === undefined ? {} : { softcap }),
+    ...(dropout ? { dropout } : {}),
     extras,
   };
   return { inputs: [q, k, v, ...extras.map((name) => given[name]!)], attributes };

@@ -1,6 +1,6 @@
 import { stopGradient, type Tensor, where } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from './dense-arguments.ts';
-import { groupKeys, groupScores, scoresOf, seenExp, ungroupQueries } from './dense-scores.ts';
+import { dropped, groupKeys, groupScores, scoresOf, seenExp, ungroupQueries } from './dense-scores.ts';
 import { lowestScore } from './lowest-score.ts';
 import type { TracedFunctions } from './score-functions.ts';
 
@@ -23,7 +23,8 @@ export function decomposeDense(
   const sum = sinks ? total.add(sinks.sub(highest).exp()) : total;
   // a row that sees nothing has no weights: 0 / 1, and the logarithm of 1 at the lowest score
   const divisor = where(sum.greater(0), sum, 1);
-  const out = groupScores(weights.div(divisor), sizes).matmul(groupKeys(inputs[2]!));
+  const kept = dropped(weights.div(divisor), inputs, attributes);
+  const out = groupScores(kept, sizes).matmul(groupKeys(inputs[2]!));
   const logSumExp = highest.add(divisor.log()).reshape([B, H, L]);
   return [ungroupQueries(out, sizes).cast(inputs[0]!.dtype), logSumExp];
 }

@@ -1,7 +1,7 @@
 import { defineOp, type GradientContext, type Op, record, recordOne, type Tensor } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, type OptionalInput, sizesOf } from './dense-arguments.ts';
 import { keyGradientWebGpu, queryGradientWebGpu } from './dense-gradients.wgsl.ts';
-import { groupKeys, groupQueries, groupScores, scoresOf, seenExp, ungroupQueries } from './dense-scores.ts';
+import { dropped, groupKeys, groupQueries, groupScores, scoresOf, seenExp, ungroupQueries } from './dense-scores.ts';
 
 /**
  * What the gradients of an attention take behind the inputs of the attention itself: the log-sum-exp `[B, H, L]`, the
@@ -22,7 +22,8 @@ function scoreGradients(inputs: readonly Tensor[], attributes: DenseAttributes) 
   const row = (x: Tensor) => x.reshape([B, H, L, 1]);
   const probabilities = seenExp(scores.sub(row(logSumExp)), seen);
   const byOutput = groupQueries(outputGradient, sizes);
-  const byProbability = byOutput.matmul(groupKeys(own[2]!), { transposeB: true }).reshape([B, H, L, S]);
+  const byKept = byOutput.matmul(groupKeys(own[2]!), { transposeB: true }).reshape([B, H, L, S]);
+  const byProbability = dropped(byKept, own, attributes);
   const byScore = probabilities.mul(byProbability.sub(row(delta)));
   const byProduct = (slope ? byScore.mul(slope) : byScore).mul(attributes.scale);
   return { sizes, own, byOutput, probabilities, byScore, byProduct, distance };
@@ -47,7 +48,8 @@ const keyGradientOp: Op<DenseAttributes> = defineOp({
     const { sizes, own, byOutput, probabilities, byProduct } = scoreGradients(inputs, attributes);
     const toKeys = (weights: Tensor, rows: Tensor) =>
       groupScores(weights, sizes).matmul(rows, { transposeA: true }).permute([0, 2, 1, 3]).cast(own[1]!.dtype);
-    return [toKeys(byProduct, groupQueries(own[0]!, sizes)), toKeys(probabilities, byOutput)];
+    const kept = dropped(probabilities, own, attributes);
+    return [toKeys(byProduct, groupQueries(own[0]!, sizes)), toKeys(kept, byOutput)];
   },
   lower: { webgpu: keyGradientWebGpu },
 });

@@ -15,6 +15,7 @@ import {
   tileSums,
 } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
+import { segmentHull } from './segments.wgsl.ts';
 
 /** Inputs as `dense-gradients.ts` says: those of the attention, then log-sum-exp, output gradient and delta. */
 const supports =
@@ -31,6 +32,7 @@ export const queryGradientWebGpu: WebGpuLowering<DenseAttributes> = {
   kernels(context): readonly KernelCall[] {
     const { inputs, attributes } = context;
     const { B, L, S, H, K, D } = sizesOf(inputs);
+    const { dropout } = attributes;
     const G = H / K;
     return [
       {
@@ -53,7 +55,8 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
     ${tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D)}
     ${tileProduct('d', 'load_gradient4(min(query_first + x, query_count - 1u), @)', 'load_value4(key_first + x, @)', D)}
-    ${tileStore((r, i) => `probability(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u, lse_${r}) * (d${r}${i} - delta_${r}) * slope(s${r}${i})`)}
+    ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
+    ${tileStore((r, i) => `probability(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u, lse_${r}) * (d${r}${i}${dropout ? ` * kept_${r}[${i}]` : ''} - delta_${r}) * slope(s${r}${i})`)}
     ${tileSum('o', 'load_key4(key_first + x, @)', D)}
   }
   ${tileResults('o', D, (row, c, value) => `if (query_first + ${row} < query_count) { let query = query_first + ${row}; ${storeHead4('dq', queryHead, c, value, D)} }`)}
@@ -70,7 +73,7 @@ export const keyGradientWebGpu: WebGpuLowering<DenseAttributes> = {
   kernels(context): readonly KernelCall[] {
     const { inputs, attributes } = context;
     const { B, L, S, K, D } = sizesOf(inputs);
-    const { causal, window, keepFirst } = attributes;
+    const { causal, window, keepFirst, dropout, extras } = attributes;
     const vector = headVector(D);
     const offset = 'i32(params.S) - i32(params.L)';
     const last = `i32(min(key_first + ${forwardQueries}u, params.S)) - 1`;
@@ -79,6 +82,7 @@ export const keyGradientWebGpu: WebGpuLowering<DenseAttributes> = {
       window === undefined || keepFirst !== undefined
         ? 'i32(params.L)'
         : `min(i32(params.L), ${last} - (${offset}) + ${window})`;
+    const kept = (r: number, i: number) => (dropout ? ` * kept_${i}[${r}]` : '');
     const query = 'min(row_first + x, params.L - 1u) * G + g';
     return [
       {
@@ -96,8 +100,15 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   batch = w.z;
   kv_head = w.y;
   let key_first = w.x * ${forwardQueries}u;
-  let row_begin = u32(${begin});
-  let row_end = u32(max(${end}, 0));
+  var row_begin = u32(${begin});
+  var row_end = u32(max(${end}, 0));
+  ${
+    extras.includes('segments')
+      ? `${segmentHull({ kind: 'key', begin: 'key_first', end: `min(key_first + ${forwardQueries}u, params.S)` }, { kind: 'row', begin: 'row_begin', end: 'row_end' }, 256)}
+  row_begin = bounds.x;
+  row_end = bounds.y;`
+      : ''
+  }
   ${tilePlaces(D)}
   ${tileSums('k', D)}
   ${tileSums('v', D)}
@@ -109,13 +120,14 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
         .map(
           (i) => `let row_${i} = row_first + tx * 4u + ${i}u;
       let id_${i} = min(row_${i}, params.L - 1u) * G + g; let query_${i} = query_of(id_${i}); let lse_${i} = lse_at(place_of(id_${i})); let delta_${i} = delta_at(place_of(id_${i}));
+      ${dropout ? `let four_${i} = dropout4(query_${i}, (key_first + ty * 2u) / 4u); let kept_${i} = select(four_${i}.xy, four_${i}.zw, ty % 2u == 1u);` : ''}
       ${[0, 1].map((r) => `let p${r}${i} = select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, lse_${i}), row_${i} < params.L);`).join('\n')}`,
         )
         .join('\n')}
-      ${tileStore((r, i) => `p${r}${i}`)}
+      ${tileStore((r, i) => `p${r}${i}${kept(r, i)}`)}
       ${tileSum('v', `load_gradient4(${query}, @)`, D)}
       workgroupBarrier();
-      ${tileStore((r, i) => `p${r}${i} * (d${r}${i} - delta_${i}) * slope(s${r}${i})`)}
+      ${tileStore((r, i) => `p${r}${i} * (d${r}${i}${kept(r, i)} - delta_${i}) * slope(s${r}${i})`)}
       ${tileSum('k', `load_query4(${query}, @)`, D)}
     }
   }

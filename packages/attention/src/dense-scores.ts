@@ -1,6 +1,8 @@
 import { arange, type Dim, multiplyDims, sizeScalar, subtractDims, type Tensor, where } from '@heddle/tensor';
 import { type DenseAttributes, type DenseSizes, extrasOf, sizesOf } from './dense-arguments.ts';
+import { dropoutFactors } from './dropout.ts';
 import { replayFunctions, type TracedFunctions } from './score-functions.ts';
+import { sameSegment } from './segments.ts';
 
 /** `[B, L, H, D]` as `[B, K, G * L, D]`, G query heads to a key-value head, in f32. */
 export function groupQueries(x: Tensor, { B, L, H, K, D }: DenseSizes): Tensor {
@@ -77,17 +79,25 @@ function distanceBack(q: Tensor, L: Dim, S: Dim): Tensor {
 
 function seenKeys(inputs: readonly Tensor[], attributes: DenseAttributes, back: Tensor): Tensor | undefined {
   const { causal, window, keepFirst } = attributes;
-  const { B, S } = sizesOf(inputs);
-  const { mask, keyLengths } = extrasOf(inputs, attributes);
+  const sizes = sizesOf(inputs);
+  const { B, S } = sizes;
+  const { mask, keyLengths, segments } = extrasOf(inputs, attributes);
   const key = arange(back.device, S);
   const near = window === undefined ? undefined : back.less(window);
   const rules = [
     causal ? back.greaterEqual(0) : undefined,
     near && keepFirst !== undefined ? near.or(key.less(keepFirst)) : near,
     keyLengths && key.less(keyLengths.reshape([B, 1, 1, 1])),
+    segments && sameSegment(segments, sizes),
     mask,
   ].filter((rule) => rule !== undefined);
   return rules.length === 0 ? undefined : rules.reduce((a, b) => a.and(b));
+}
+
+/** Probabilities, or what is multiplied by them, after dropout. */
+export function dropped(x: Tensor, inputs: readonly Tensor[], attributes: DenseAttributes): Tensor {
+  const { dropoutKeys } = extrasOf(inputs, attributes);
+  return dropoutKeys ? x.mul(dropoutFactors(dropoutKeys, attributes.dropout!, sizesOf(inputs))) : x;
 }
 
 /** exp(x) where a key is seen, otherwise 0. */

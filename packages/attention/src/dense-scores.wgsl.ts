@@ -1,10 +1,20 @@
 import type { Dim, Shape } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from './dense-arguments.ts';
+import { dropoutText } from './dropout.ts';
 import { f32, lowest } from './flash-tile.wgsl.ts';
 import type { TracedFunctions } from './score-functions.ts';
+import { segmentHull, segmentText } from './segments.wgsl.ts';
 
-/** WGSL of the keys that queries from row `first` to row `last` may see: `key_begin` and `key_end`. */
-export function keyRange({ causal, window, keepFirst, extras }: DenseAttributes, last: string, first: string): string {
+/**
+ * WGSL of the keys that queries from row `first` to row `last` may see: `key_begin` and `key_end`; with dropout `key_begin` is a
+ * multiple of four. All `threads` invocations of a workgroup take part.
+ */
+export function keyRange(
+  { causal, window, keepFirst, extras, dropout }: DenseAttributes,
+  last: string,
+  first: string,
+  threads = 256,
+): string {
   const offset = 'i32(params.S) - i32(params.L)';
   const ends = [
     'i32(params.S)',
@@ -13,8 +23,16 @@ export function keyRange({ causal, window, keepFirst, extras }: DenseAttributes,
   ];
   const end = ends.reduce((a, b) => `min(${a}, ${b})`);
   const begin = window === undefined || keepFirst !== undefined ? '0' : `i32(${first}) + ${offset} - ${window - 1}`;
-  return `let key_end = u32(max(${end}, 0));
-  let key_begin = u32(max(${begin}, 0));`;
+  const range = `var key_end = u32(max(${end}, 0));
+  var key_begin = u32(max(${begin}, 0));`;
+  const own = { kind: 'row', begin: first, end: `(${last} + 1u)` } as const;
+  const others = { kind: 'key', begin: 'key_begin', end: 'key_end' } as const;
+  const narrowed = extras.includes('segments')
+    ? `${segmentHull(own, others, threads)}
+  key_begin = bounds.x;
+  key_end = bounds.y;`
+    : '';
+  return `${range}${narrowed}${dropout ? '\n  key_begin &= 0xfffffffcu;' : ''}`;
 }
 
 /** Score functions with their WGSL. */
@@ -29,8 +47,8 @@ export function denseScores(
   attributes: DenseAttributes,
   functions?: FunctionsInKernel,
 ): string {
-  const { scale, softcap, causal, window, keepFirst } = attributes;
-  const { bias, mask, keyLengths, slopes } = extrasOf(inputs, attributes);
+  const { scale, softcap, causal, window, keepFirst, dropout } = attributes;
+  const { bias, mask, keyLengths, slopes, segments } = extrasOf(inputs, attributes);
   const { B, L, S, H } = sizesOf(inputs);
   const at = (shape: Shape) => broadcastPlace(shape, [B, H, L, S], ['batch', 'query.head', 'query.row', 'key']);
   const rules = ['(place < params.S)'];
@@ -38,15 +56,18 @@ export function denseScores(
   if (window !== undefined)
     rules.push(keepFirst === undefined ? `(back < ${window})` : `((back < ${window}) | (key < ${keepFirst}u))`);
   if (keyLengths) rules.push('(i32(key) < keyLengths_at(batch))');
+  if (segments) rules.push('(segment_of_key(key) == query.segment)', '(query.segment >= 0)');
   if (mask) rules.push(`(mask_at(${at(mask.shape)}) != 0u)`);
   if (functions?.traced.mask) rules.push('mask_mod(query, key)');
   return `
-struct Query { row: u32, head: u32, position: i32 }
+struct Query { row: u32, head: u32, position: i32${segments ? ', segment: i32' : ''} }
+${segments ? segmentText : ''}
 fn query_of(query: u32) -> Query {
   let row = query / G;
-  return Query(row, kv_head * G + query % G, i32(row) + i32(params.S) - i32(params.L));
+  return Query(row, kv_head * G + query % G, i32(row) + i32(params.S) - i32(params.L)${segments ? ', segment_of_row(row)' : ''});
 }
 ${functions?.text ?? ''}
+${dropout ? dropoutText(dropout) : ''}
 // without branches: this is inlined many times, and some compilers take minutes over that many paths
 fn adjust(product: f32, query: Query, place: u32) -> f32 {
   let key = min(place, params.S - 1u);

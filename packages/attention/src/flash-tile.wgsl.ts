@@ -160,8 +160,12 @@ export interface ForwardTile {
  *   fn adjust(score: f32, query: Query, key: u32) -> f32   the score, or the lowest where the key is not seen
  *   fn first_maximum(query: u32) -> f32, fn first_sum(query: u32) -> f32   before any key
  *   fn store4(query: u32, c: u32, value: vec4<f32>), fn store_lse(query: u32, value: f32)
+ * and with dropout, for which `key_first` is a multiple of four,
+ *   fn dropout4(query: Query, four: u32) -> vec4<f32>   what the weights of keys from 4 * four on are multiplied by
  */
-export function forwardTile(D: number): ForwardTile {
+export function forwardTile(D: number, dropout = false): ForwardTile {
+  const kept = (weight: string, behind: number) =>
+    dropout ? `${weight} * dropout4(softmax_row, (key_first + local % 4u * 8u + ${behind}u) / 4u)` : weight;
   const declarations = `${tileMemory(D)}
 var<workgroup> part: array<f32, 256>;
 var<workgroup> row_scale: array<f32, ${M}>;
@@ -170,6 +174,7 @@ var<workgroup> row_scale: array<f32, ${M}>;
     tilePlaces(D),
     each(2, (r) => `let query_${r} = query_of(min(query_first + ty * 2u + ${r}u, query_count - 1u));`),
     `let softmax_query = min(query_first + local / 4u, query_count - 1u);`,
+    dropout ? `let softmax_row = query_of(softmax_query);` : [],
     `var top = first_maximum(softmax_query);`,
     `var total = select(0.0, first_sum(softmax_query), local % 4u == 0u);`,
     tileSums('o', D),
@@ -189,7 +194,7 @@ var<workgroup> row_scale: array<f32, ${M}>;
     `let w = w0 + w1;`,
     `total = total * scale + (w.x + w.y + w.z + w.w);`,
     `top = new_top;`,
-    `p_tile[mine] = w0; p_tile[mine + 1u] = w1;`,
+    `p_tile[mine] = ${kept('w0', 0)}; p_tile[mine + 1u] = ${kept('w1', 4)};`,
     `if (local % 4u == 0u) { row_scale[local / 4u] = scale; }`,
   );
   const tile = lines(

@@ -1,6 +1,6 @@
 export { attention, attentionWithLse } from './attention.ts';
 export type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
-export type { AttentionSpec } from './attention-spec.ts';
+export type { AttentionDropout, AttentionSpec } from './attention-spec.ts';
 export { type FirstSupportedOptions, firstSupported } from './first-supported.ts';
 export { decode, flash, paged } from './flash.ts';
 export type { KvView } from './kv-view.ts';
@@ -21,3 +21,4 @@ export type {
 } from './rotary-spec.ts';
 export { type RotaryTable, rotaryTable } from './rotary-table.ts';
 export type { MaskMod, ScoreMod, ScorePlace } from './score-functions.ts';
+export { segmentIds } from './segments.ts';

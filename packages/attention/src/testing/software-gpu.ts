@@ -1,0 +1,7 @@
+import type { Device } from '@heddle/tensor';
+
+/**
+ * Whether a kernel takes seconds to compile on this device, as on SwiftShader: tests run each kind of kernel once there, and the
+ * full tables on the others.
+ */
+export const compilesSlowly = (device: Device): boolean => /swiftshader/i.test(device.description);
