@@ -10,7 +10,7 @@ import { where } from './elementwise.ts';
 import { checkLoss } from './loss.ts';
 import { matmul } from './matmul.ts';
 import { reshape } from './movement.ts';
-import { sumTo } from './reduce.ts';
+import { normGradients, standardize } from './norm-gradient.ts';
 import { rmsNormWebGpu } from './rms-norm.wgsl.ts';
 import { logSoftmax } from './softmax.ts';
 
@@ -24,18 +24,11 @@ const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
       );
     return [{ shape: x!.shape, dtype: x!.dtype }];
   },
-  gradient({ inputs: [x, weight], outputGradients: [g], needs, attributes: { epsilon } }) {
-    const inverse = inverseRms(x!, epsilon);
-    const unit = x!.mul(inverse);
-    const scaled = g!.mul(weight!);
-    return [
-      needs[0]
-        ? cast(scaled.sub(unit.mul(scaled.mul(unit).mean(-1, { keepDims: true }))).mul(inverse), x!.dtype)
-        : undefined,
-      needs[1] ? cast(sumTo(g!.mul(unit), weight!.shape), weight!.dtype) : undefined,
-    ];
-  },
-  decompose: ([x, weight], { epsilon }) => [cast(x!.mul(inverseRms(x!, epsilon)).mul(weight!), x!.dtype)],
+  gradient: ({ inputs: [x, weight], outputGradients: [g], needs, attributes: { epsilon } }) =>
+    normGradients({ x: x!, weight }, g!, needs, { centred: false, epsilon }),
+  decompose: ([x, weight], { epsilon }) => [
+    cast(standardize(x!, { centred: false, epsilon }).unit.mul(weight!), x!.dtype),
+  ],
   lower: {
     webgpu: rmsNormWebGpu,
     onnx: {
@@ -47,9 +40,6 @@ const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
     },
   },
 });
-
-const inverseRms = (x: Tensor, epsilon: number) =>
-  cast(x, 'f32').mul(cast(x, 'f32')).mean(-1, { keepDims: true }).add(epsilon).rsqrt();
 
 /**
  * Root-mean-square normalisation over the last axis: x / sqrt(mean(x^2) + epsilon) * weight, statistics in f32.

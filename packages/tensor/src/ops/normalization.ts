@@ -6,19 +6,12 @@ import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, shapesEqual, sizeOf } from '../shape.ts';
 import { cast } from './cast.ts';
+import { layerNormWebGpu } from './layer-norm.wgsl.ts';
 import { reshape } from './movement.ts';
-import { mean, sumTo } from './reduce.ts';
+import { normGradients, standardize } from './norm-gradient.ts';
 
 interface Epsilon {
   readonly epsilon: number;
-}
-
-/** `x` in f32 with mean 0 and variance 1 along the last axis, and what it was divided by as its inverse. */
-function standardize(x: Tensor, epsilon: number): { readonly unit: Tensor; readonly inverse: Tensor } {
-  const wide = cast(x, 'f32');
-  const centred = wide.sub(mean(wide, -1, { keepDims: true }));
-  const inverse = mean(centred.mul(centred), -1, { keepDims: true }).add(epsilon).rsqrt();
-  return { unit: centred.mul(inverse), inverse };
 }
 
 // inputs: x, and weight, and bias
@@ -34,29 +27,15 @@ const layerNormOp: Op<Epsilon> = defineOp<Epsilon>({
         );
     return [{ shape: x!.shape, dtype: x!.dtype }];
   },
-  gradient({ inputs: [x, weight, bias], outputGradients: [g], needs, attributes: { epsilon } }) {
-    const { unit, inverse } = standardize(x!, epsilon);
-    const incoming = cast(g!, 'f32');
-    const by = () => {
-      const scaled = weight ? incoming.mul(weight) : incoming;
-      const along = mean(scaled.mul(unit), -1, { keepDims: true });
-      return scaled
-        .sub(mean(scaled, -1, { keepDims: true }))
-        .sub(unit.mul(along))
-        .mul(inverse);
-    };
-    return [
-      needs[0] ? cast(by(), x!.dtype) : undefined,
-      weight && needs[1] ? cast(sumTo(incoming.mul(unit), weight.shape), weight.dtype) : undefined,
-      bias && needs[2] ? cast(sumTo(incoming, bias.shape), bias.dtype) : undefined,
-    ].slice(0, bias ? 3 : weight ? 2 : 1);
-  },
+  gradient: ({ inputs: [x, weight, bias], outputGradients: [g], needs, attributes: { epsilon } }) =>
+    normGradients({ x: x!, weight, bias }, g!, needs, { centred: true, epsilon }),
   decompose([x, weight, bias], { epsilon }) {
-    const { unit } = standardize(x!, epsilon);
+    const { unit } = standardize(x!, { centred: true, epsilon });
     const scaled = weight ? unit.mul(weight) : unit;
     return [cast(bias ? scaled.add(bias) : scaled, x!.dtype)];
   },
   lower: {
+    webgpu: layerNormWebGpu,
     onnx: {
       supports: ({ inputs }) =>
         inputs.every(({ dtype }) => dtype === 'f32') &&

@@ -1,9 +1,10 @@
 import type { WebGpuLowering } from '../executors/webgpu/lowering.ts';
-import { fitsRowKernel, rowKernel } from './row-kernels.wgsl.ts';
+import { rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
+import { fitsRowTeam } from './row-team.wgsl.ts';
 
 /** With a row in registers; rows that are no whole number of fours, or too long, are decomposed. */
 export const rmsNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
-  supports: ({ inputs: [x] }, capabilities) => fitsRowKernel(x!, capabilities),
+  supports: ({ inputs: [x] }, capabilities) => fitsRowTeam(x!, capabilities),
   kernels: (context) => [
     rowKernel(context, {
       label: 'rmsNorm',
@@ -12,10 +13,10 @@ export const rmsNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
         { name: 'weight', input: 1, vector: 4 },
         { name: 'y', output: 0, vector: 4, epilogue: true },
       ],
-      beyond: '0.0',
+      rows: { x: '0.0' },
       body: (fours) =>
         [
-          `  let squares = row_sum(${fours.map(({ index: i }) => `dot(x${i}, x${i})`).join(' + ')});`,
+          `  let squares = row_sum(${sumOfFours(fours, (i) => `dot(x${i}, x${i})`)});`,
           `  let inverse = inverseSqrt(squares / f32(params.width) + f32(${context.attributes.epsilon}));`,
           ...fours.map(({ index: i, at }) => `  let y${i} = x${i} * inverse * weight_at4(${at});`),
         ].join('\n'),

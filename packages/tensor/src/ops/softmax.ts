@@ -4,7 +4,7 @@ import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { normalizeAxis, type TensorType } from '../shape.ts';
-import { softmaxWebGpu } from './softmax.wgsl.ts';
+import { softmaxGradientWebGpu, softmaxWebGpu } from './softmax.wgsl.ts';
 
 interface AlongAxis {
   readonly axis: number;
@@ -17,13 +17,33 @@ const sameFloat =
     return [{ shape: x!.shape, dtype: x!.dtype }];
   };
 
+/** The gradient by `x` from the result and the gradient by it, at the same places. */
+const gradientOp = (
+  name: 'softmax' | 'logSoftmax',
+  decompose: (y: Tensor, g: Tensor, axis: number) => Tensor,
+): Op<AlongAxis> =>
+  defineOp({
+    name: `${name}Gradient`,
+    shape: ([y]) => [{ shape: y!.shape, dtype: y!.dtype }],
+    decompose: ([y, g], { axis }) => [decompose(y!, g!, axis)],
+    lower: { webgpu: softmaxGradientWebGpu(name) },
+  });
+
+const softmaxGradientOp: Op<AlongAxis> = gradientOp('softmax', (y, g, axis) => {
+  const weighted = g.mul(y);
+  return weighted.sub(y.mul(weighted.sum(axis, { keepDims: true })));
+});
+
+const logSoftmaxGradientOp: Op<AlongAxis> = gradientOp('logSoftmax', (y, g, axis) =>
+  g.sub(y.exp().mul(g.sum(axis, { keepDims: true }))),
+);
+
 const softmaxOp: Op<AlongAxis> = defineOp({
   name: 'softmax',
   shape: sameFloat('softmax'),
-  gradient({ outputs: [y], outputGradients: [g], attributes: { axis } }) {
-    const weighted = g!.mul(y!);
-    return [weighted.sub(y!.mul(weighted.sum(axis, { keepDims: true })))];
-  },
+  gradient: ({ outputs: [y], outputGradients: [g], attributes }) => [
+    recordOne(softmaxGradientOp, [y!, g!], attributes),
+  ],
   decompose([x], { axis }) {
     const e = x!.sub(x!.max(axis, { keepDims: true })).exp();
     return [e.div(e.sum(axis, { keepDims: true }))];
@@ -44,8 +64,8 @@ export function softmax(x: Tensor, axis = -1): Tensor {
 const logSoftmaxOp: Op<AlongAxis> = defineOp({
   name: 'logSoftmax',
   shape: sameFloat('logSoftmax'),
-  gradient: ({ outputs: [y], outputGradients: [g], attributes: { axis } }) => [
-    g!.sub(y!.exp().mul(g!.sum(axis, { keepDims: true }))),
+  gradient: ({ outputs: [y], outputGradients: [g], attributes }) => [
+    recordOne(logSoftmaxGradientOp, [y!, g!], attributes),
   ],
   decompose([x], { axis }) {
     const centred = x!.sub(x!.max(axis, { keepDims: true }));
