@@ -5,6 +5,7 @@ import type { AttentionSpec } from './attention-spec.ts';
 import { checkDense, type DenseAttributes, denseArguments } from './dense-arguments.ts';
 import { decomposeDense } from './dense-decomposition.ts';
 import { denseGradients } from './dense-gradients.ts';
+import { keyMassOp } from './key-mass.ts';
 import { type TracedFunctions, traceFunctions } from './score-functions.ts';
 
 /** Output and log-sum-exp. */
@@ -35,8 +36,10 @@ const attentionOp: Op<DenseAttributes> = defineOp({
   lower: { onnx: attentionOnnx },
 });
 
+type FunctionAttributes = DenseAttributes & { readonly functions: string };
+
 /** An attention with score functions, which are its own; equal ones have equal attributes. */
-function withFunctions(functions: TracedFunctions): Op<DenseAttributes & { readonly functions: string }> {
+function withFunctions(functions: TracedFunctions): Op<FunctionAttributes> {
   return defineOp({
     name: 'attentionWithFunctions',
     shape: attentionWithLseOp.shape,
@@ -45,15 +48,29 @@ function withFunctions(functions: TracedFunctions): Op<DenseAttributes & { reado
   });
 }
 
-/** Output and log-sum-exp with the spec's score functions; undefined where it has none. */
-function functionAttention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec): readonly Tensor[] | undefined {
-  if (!spec.scoreMod && !spec.maskMod) return undefined;
+/** What the operations of an attention are recorded with. */
+interface Arguments {
+  readonly inputs: readonly Tensor[];
+  readonly attributes: DenseAttributes | FunctionAttributes;
+  readonly functions: TracedFunctions | undefined;
+}
+
+function argumentsOf(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec): Arguments {
   const { inputs, attributes } = denseArguments(q, k, v, spec);
+  if (!spec.scoreMod && !spec.maskMod) return { inputs, attributes, functions: undefined };
   const functions = traceFunctions(q.device, checkDense(inputs, attributes), spec.scoreMod, spec.maskMod);
-  return record(withFunctions(functions), [...inputs, ...functions.captured], {
-    ...attributes,
-    functions: functions.key,
-  });
+  return {
+    inputs: [...inputs, ...functions.captured],
+    attributes: { ...attributes, functions: functions.key },
+    functions,
+  };
+}
+
+function recordWithLse({ inputs, attributes, functions }: Arguments): { readonly out: Tensor; readonly lse: Tensor } {
+  const [out, lse] = functions
+    ? record(withFunctions(functions), inputs, attributes as FunctionAttributes)
+    : record(attentionWithLseOp, inputs, attributes);
+  return { out: out!, lse: lse! };
 }
 
 /**
@@ -68,10 +85,9 @@ function functionAttention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec)
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec = {}): Tensor {
-  const own = functionAttention(q, k, v, spec);
-  if (own) return own[0]!;
-  const { inputs, attributes } = denseArguments(q, k, v, spec);
-  return recordOne(attentionOp, inputs, attributes);
+  const arguments_ = argumentsOf(q, k, v, spec);
+  if (arguments_.functions) return recordWithLse(arguments_).out;
+  return recordOne(attentionOp, arguments_.inputs, arguments_.attributes);
 }
 
 /**
@@ -84,7 +100,21 @@ export function attentionWithLse(
   v: Tensor,
   spec: AttentionSpec = {},
 ): { readonly out: Tensor; readonly lse: Tensor } {
-  const { inputs, attributes } = denseArguments(q, k, v, spec);
-  const [out, lse] = functionAttention(q, k, v, spec) ?? record(attentionWithLseOp, inputs, attributes);
-  return { out: out!, lse: lse! };
+  return recordWithLse(argumentsOf(q, k, v, spec));
+}
+
+/**
+ * `attentionWithLse` with the probability that each key gets, f32 `[B, S, K]`: summed over the L queries and the H / K heads of its
+ * group, before dropout. For caches that keep the keys that matter (https://arxiv.org/abs/2306.14048). A second pass over
+ * the keys, which holds no scores where attention itself holds none.
+ */
+export function attentionWithMass(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  spec: AttentionSpec = {},
+): { readonly out: Tensor; readonly lse: Tensor; readonly mass: Tensor } {
+  const own = argumentsOf(q, k, v, spec);
+  const { out, lse } = recordWithLse(own);
+  return { out, lse, mass: recordOne(keyMassOp(own.functions), [...own.inputs, lse], own.attributes) };
 }

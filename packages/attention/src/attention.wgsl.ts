@@ -9,23 +9,34 @@ import { functionsText } from './score-functions.wgsl.ts';
 
 /** Dense attention with log-sum-exp; by subgroup matrices where they fit. */
 export function attentionWebGpu(functions?: TracedFunctions): WebGpuLowering<DenseAttributes> {
-  const textOf = (inputs: Parameters<typeof sizesOf>[0]) =>
-    functions && { traced: functions, text: functionsText(functions, sizesOf(inputs)) };
   return {
     supports({ inputs }, { shaderF16, maxStorageBuffers }) {
       const oddHalves = inputs[0]!.dtype === 'f16' && !shaderF16 && sizesOf(inputs).D % 4 !== 0;
-      return !oddHalves && inputs.length + 2 <= maxStorageBuffers && (!functions || textOf(inputs)?.text !== undefined);
+      return (
+        !oddHalves &&
+        inputs.length + 2 <= maxStorageBuffers &&
+        (!functions || functionsInKernel(functions, inputs) !== undefined)
+      );
     },
     kernels(context) {
       const fragment = matrixFragment(context.inputs, context.capabilities);
-      const own = textOf(context.inputs) as FunctionsInKernel | undefined;
+      const own = functions && functionsInKernel(functions, context.inputs);
       return [fragment ? attentionMatrix(context, fragment, own) : attentionTiles(context, own)];
     },
   };
 }
 
+/** Score functions with their WGSL; undefined where they have none. */
+export function functionsInKernel(
+  traced: TracedFunctions,
+  inputs: Parameters<typeof sizesOf>[0],
+): FunctionsInKernel | undefined {
+  const text = functionsText(traced, sizesOf(inputs));
+  return text === undefined ? undefined : { traced, text };
+}
+
 /** The inputs behind q, k and v as buffers: the spec's tensors, then those that score functions captured. */
-function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAttributes): KernelBuffer[] {
+export function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAttributes): KernelBuffer[] {
   return inputs.slice(3).map((_, i) => ({ name: extras[i] ?? `captured${i - extras.length}`, input: 3 + i }));
 }
 

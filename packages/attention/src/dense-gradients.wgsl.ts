@@ -1,11 +1,10 @@
 import type { KernelBuffer, KernelCall, KernelContext, TensorType, WebGpuLowering } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from './dense-arguments.ts';
-import { denseScores, keyRange } from './dense-scores.wgsl.ts';
+import { denseScores, keyRange, probabilityText, rowRange } from './dense-scores.wgsl.ts';
 import {
   f32,
   forwardKeys,
   forwardQueries,
-  lowest,
   tileMemory,
   tilePlaces,
   tileProduct,
@@ -15,7 +14,6 @@ import {
   tileSums,
 } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
-import { segmentHull } from './segments.wgsl.ts';
 
 /** Inputs as `dense-gradients.ts` says: those of the attention, then log-sum-exp, output gradient and delta. */
 const supports =
@@ -73,15 +71,8 @@ export const keyGradientWebGpu: WebGpuLowering<DenseAttributes> = {
   kernels(context): readonly KernelCall[] {
     const { inputs, attributes } = context;
     const { B, L, S, K, D } = sizesOf(inputs);
-    const { causal, window, keepFirst, dropout, extras } = attributes;
+    const { dropout } = attributes;
     const vector = headVector(D);
-    const offset = 'i32(params.S) - i32(params.L)';
-    const last = `i32(min(key_first + ${forwardQueries}u, params.S)) - 1`;
-    const begin = causal ? `max(i32(key_first) - (${offset}), 0)` : '0';
-    const end =
-      window === undefined || keepFirst !== undefined
-        ? 'i32(params.L)'
-        : `min(i32(params.L), ${last} - (${offset}) + ${window})`;
     const kept = (r: number, i: number) => (dropout ? ` * kept_${i}[${r}]` : '');
     const query = 'min(row_first + x, params.L - 1u) * G + g';
     return [
@@ -100,15 +91,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   batch = w.z;
   kv_head = w.y;
   let key_first = w.x * ${forwardQueries}u;
-  var row_begin = u32(${begin});
-  var row_end = u32(max(${end}, 0));
-  ${
-    extras.includes('segments')
-      ? `${segmentHull({ kind: 'key', begin: 'key_first', end: `min(key_first + ${forwardQueries}u, params.S)` }, { kind: 'row', begin: 'row_begin', end: 'row_end' }, 256)}
-  row_begin = bounds.x;
-  row_end = bounds.y;`
-      : ''
-  }
+  ${rowRange(attributes, 'key_first', forwardQueries)}
   ${tilePlaces(D)}
   ${tileSums('k', D)}
   ${tileSums('v', D)}
@@ -169,16 +152,13 @@ var<private> batch: u32;
 var<private> kv_head: u32;
 ${tileMemory(D)}
 ${denseScores(inputs, attributes)}
+${probabilityText}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', queryHead, 'c', D)}; }
 fn load_gradient4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('gradient', queryHead, 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('k', keyHead, 'c', D)}; }
 fn load_value4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('v', keyHead, 'c', D)}; }
 /** Where a query's log-sum-exp and delta are. */
 fn place_of(query: u32) -> u32 { return (batch * H + kv_head * G + query % G) * params.L + query / G; }
-fn probability(product: f32, query: Query, key: u32, lse: f32) -> f32 {
-  let score = adjust(product, query, key);
-  return select(0.0, exp(score - lse), (score > ${f32(-5e29)}) & (lse > ${lowest}));
-}
 /** What a score's gradient is multiplied by on the way to the product of query and key. */
 fn slope(product: f32) -> f32 {
   ${softcap === undefined ? `return ${f32(scale)};` : `let t = safe_tanh(product * ${f32(scale / softcap)});\n  return (1.0 - t * t) * ${f32(scale)};`}

@@ -2,6 +2,7 @@ import type { Dim, Shape } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from './dense-arguments.ts';
 import { dropoutText } from './dropout.ts';
 import { f32, lowest } from './flash-tile.wgsl.ts';
+import { lowestScore } from './lowest-score.ts';
 import type { TracedFunctions } from './score-functions.ts';
 import { segmentHull, segmentText } from './segments.wgsl.ts';
 
@@ -34,6 +35,36 @@ export function keyRange(
     : '';
   return `${range}${narrowed}${dropout ? '\n  key_begin &= 0xfffffffcu;' : ''}`;
 }
+
+/** WGSL of the rows that may see the keys from `key_first` on, as many as `keys`: `row_begin` and `row_end`. */
+export function rowRange(
+  { causal, window, keepFirst, extras }: DenseAttributes,
+  key_first: string,
+  keys: number,
+): string {
+  const offset = 'i32(params.S) - i32(params.L)';
+  const keyEnd = `min(${key_first} + ${keys}u, params.S)`;
+  const begin = causal ? `max(i32(${key_first}) - (${offset}), 0)` : '0';
+  const end =
+    window === undefined || keepFirst !== undefined
+      ? 'i32(params.L)'
+      : `min(i32(params.L), i32(${keyEnd}) - 1 - (${offset}) + ${window})`;
+  const own = { kind: 'key', begin: key_first, end: keyEnd } as const;
+  const narrowed = extras.includes('segments')
+    ? `${segmentHull(own, { kind: 'row', begin: 'row_begin', end: 'row_end' }, 256)}
+  row_begin = bounds.x;
+  row_end = bounds.y;`
+    : '';
+  return `var row_begin = u32(${begin});
+  var row_end = u32(max(${end}, 0));${narrowed}`;
+}
+
+/** WGSL of a score's probability by its query's log-sum-exp; 0 where the key is not seen. */
+export const probabilityText: string = `
+fn probability(product: f32, query: Query, key: u32, lse: f32) -> f32 {
+  let score = adjust(product, query, key);
+  return select(0.0, exp(score - lse), (score > ${f32(lowestScore / 2)}) & (lse > ${lowest}));
+}`;
 
 /** Score functions with their WGSL. */
 export interface FunctionsInKernel {

@@ -9,6 +9,8 @@ const C = 8;
 export const forwardQueries: number = M;
 /** Keys of one tile. */
 export const forwardKeys: number = N;
+/** Fours between the rows of `p_tile`. */
+export const tilePitch: number = N / 4 + 1;
 
 /** WGSL of a number as f32. */
 export function f32(value: number): string {

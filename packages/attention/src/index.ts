@@ -1,4 +1,4 @@
-export { attention, attentionWithLse } from './attention.ts';
+export { attention, attentionWithLse, attentionWithMass } from './attention.ts';
 export type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
 export type { AttentionDropout, AttentionSpec } from './attention-spec.ts';
 export { type FirstSupportedOptions, firstSupported } from './first-supported.ts';
