@@ -1,6 +1,6 @@
 import type { Dim, SymbolValues } from './dim.ts';
 import type { DType, HostArray } from './dtype.ts';
-import { DisposedError, ShapeError } from './errors.ts';
+import { ArgumentError, DisposedError, ShapeError } from './errors.ts';
 import type { Executor, Program, Storage } from './executor.ts';
 import { f16ToF32 } from './float16.ts';
 import { buildGraph } from './graph/build.ts';
@@ -9,7 +9,7 @@ import { recordOn } from './graph/record.ts';
 import type { Tensor } from './graph/tensor.ts';
 import { type Update, Variable } from './graph/variable.ts';
 import { type HostData, parseData, type TensorOptions } from './host-data.ts';
-import type { MemoryReport } from './memory.ts';
+import type { HeldAllocation, MemoryReport } from './memory.ts';
 import { arange, full } from './ops/creation.ts';
 import { identity } from './ops/identity.ts';
 import { type ConcreteType, formatShape, type Shape } from './shape.ts';
@@ -140,13 +140,30 @@ export class Device implements AsyncDisposable {
 
   /** Runs tasks one after the other in the order of the calls; at once where none is waiting. */
   enqueue<T>(task: () => T | Promise<T>): Promise<T> {
-    const start = this.#pending === 0 ? attempt(task) : this.#tail.then(task);
+    const before = this.#pending === 0 ? undefined : this.#tail;
     this.#pending++;
-    const done = () => {
+    let done!: () => void;
+    this.#tail = new Promise((resolve) => {
+      done = resolve;
+    });
+    return this.#call(task, before, done);
+  }
+
+  /** Awaits what it is given, and nothing awaits it but the caller: so stacks of errors and of leaks reach the caller. */
+  async #call<T>(task: () => T | Promise<T>, before: Promise<unknown> | undefined, done: () => void): Promise<T> {
+    try {
+      if (before) await before;
+      return await task();
+    } finally {
       this.#pending--;
-    };
-    this.#tail = start.then(done, done);
-    return start;
+      done();
+    }
+  }
+
+  /** Does what waits for nothing: at once where no call is under way, otherwise behind those that are. */
+  afterCalls(task: () => void): void {
+    if (this.#pending === 0) task();
+    else void this.enqueue(task);
   }
 
   /** A number that stays with an object: which variable, which constant a program is for. */
@@ -164,8 +181,22 @@ export class Device implements AsyncDisposable {
     return this.enqueue(() => this.#dropPrograms());
   }
 
+  /** Bytes that are held now, the most that were, and by whom. */
   memory(): MemoryReport {
     return this.executor.memory();
+  }
+
+  /**
+   * What nobody has disposed of yet, oldest first, with the calls that allocated it. Frees the device's own kept programs
+   * first, so that what is left is the caller's.
+   * @throws ArgumentError on a device that was opened without `debug`
+   */
+  async leaks(): Promise<readonly HeldAllocation[]> {
+    this.assertOpen('leaks');
+    await this.trim();
+    const { allocations } = this.memory();
+    if (!allocations) throw new ArgumentError('leaks: open the device with debug: true to have allocations noted');
+    return allocations;
   }
 
   /** @throws DisposedError */
@@ -210,9 +241,4 @@ export class Device implements AsyncDisposable {
       return program.run(inputs, noSymbols);
     });
   }
-}
-
-/** Calls a task now, with what it throws as a rejection. */
-async function attempt<T>(task: () => T | Promise<T>): Promise<T> {
-  return task();
 }

@@ -73,11 +73,29 @@ export class DeviceLostError extends DeviceError {
   }
 }
 
+/** What an allocation was refused for. */
+export interface RefusedAllocation extends HeddleErrorOptions {
+  /** Bytes that were asked for. */
+  readonly requested?: number;
+  /** Bytes that there may be: the budget, or what one buffer of the device can have. */
+  readonly budget?: number;
+  /** Who holds how many bytes, largest first. */
+  readonly holders?: readonly { readonly owner: string; readonly bytes: number }[];
+}
+
 /** An allocation would exceed the byte budget or the device; nothing was allocated. Code `ERR_OUT_OF_MEMORY`. */
 export class OutOfMemoryError extends HeddleError {
-  constructor(message: string, options: HeddleErrorOptions = {}) {
+  readonly requested: number | undefined;
+  readonly budget: number | undefined;
+  /** Who held how many bytes, largest first. */
+  readonly holders: readonly { readonly owner: string; readonly bytes: number }[];
+
+  constructor(message: string, options: RefusedAllocation = {}) {
     super(options.code ?? 'ERR_OUT_OF_MEMORY', message, options);
     this.name = 'OutOfMemoryError';
+    this.requested = options.requested;
+    this.budget = options.budget;
+    this.holders = options.holders ?? [];
   }
 }
 

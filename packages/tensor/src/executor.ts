@@ -3,6 +3,7 @@ import type { HostArray } from './dtype.ts';
 import type { Graph } from './graph/graph.ts';
 import type { Node } from './graph/op.ts';
 import type { MemoryReport } from './memory.ts';
+import type { KernelTime, PlanReport } from './plan-report.ts';
 import type { ConcreteType } from './shape.ts';
 
 /** Values on a device. Who created it disposes of it; `dispose` is idempotent. */
@@ -32,17 +33,23 @@ export interface Executor {
   copy(storage: Storage, owner: string): Storage;
   /** The values as they are at the time of the call. */
   read(storage: Storage): Promise<HostArray>;
-  /** Prepares a lowered graph. `ownOutputs`: each run gives storages that the caller owns; otherwise the program owns them. */
-  compile(graph: Graph, options: { readonly owner: string; readonly ownOutputs: boolean }): Promise<Program>;
+  /** Prepares a lowered graph. */
+  compile(graph: Graph, target: CompileTarget): Promise<Program>;
   memory(): MemoryReport;
   /** Frees everything that is left. Idempotent. */
   dispose(): Promise<void>;
 }
 
-/** What one kernel of a run took on the device. */
-export interface KernelTime {
-  readonly kernel: string;
-  readonly microseconds: number;
+/** Whom a program is for. */
+export interface CompileTarget {
+  /** Whom its memory is accounted to. */
+  readonly owner: string;
+  /** Whether each run gives storages that the caller owns; otherwise the program owns them. */
+  readonly ownOutputs: boolean;
+  /** Inputs, by index, that the caller gives up with each run: the program may write over them, and need not. */
+  readonly donated?: readonly number[];
+  /** The most bytes that a run may take beyond inputs, weights and variables: a program that has `report` refuses before. */
+  readonly memoryBudget?: number | undefined;
 }
 
 /** A prepared graph. */
@@ -57,9 +64,9 @@ export interface Program {
     symbols: SymbolValues,
   ): readonly Storage[] | Promise<readonly Storage[]>;
   /** Everything that a first run of these sizes has to do once (pipelines, buffers), so that the run itself does not wait. */
-  prepare(symbols: SymbolValues): Promise<void>;
-  /** Bytes that a run of these sizes takes beyond inputs, weights and variables, and the sum without reuse; undefined where a runtime does not say. */
-  plannedBytes(symbols: SymbolValues): { readonly peak: number; readonly sum: number } | undefined;
+  prepare(symbols: SymbolValues, onKernel?: (done: number, total: number) => void): Promise<void>;
+  /** What a run of these sizes does and takes, known before anything is allocated; missing where a runtime does not say. */
+  report?(symbols: SymbolValues): PlanReport;
   /** The kernels or runtime operators and the memory, for people. */
   explain(): string;
   /** Runs once with every kernel timed by itself; missing where the device cannot. Updates are applied. */

@@ -26,7 +26,7 @@ export {
 } from './dim.ts';
 export { byteSize, type DType, dtypeOfArray, type HostArray, hostArray, isFloat, promote } from './dtype.ts';
 export * from './errors.ts';
-export type { Executor, KernelTime, Program, Storage } from './executor.ts';
+export type { CompileTarget, Executor, Program, Storage } from './executor.ts';
 export type { OnnxBuilder, OnnxLowering } from './executors/onnx/lowering.ts';
 export type { ReferenceArray, ReferenceLowering } from './executors/reference/lowering.ts';
 export type {
@@ -39,13 +39,14 @@ export type {
 } from './executors/webgpu/lowering.ts';
 export { spreadWorkgroups } from './executors/webgpu/workgroups.ts';
 export { f16ToF32, f32ToF16 } from './float16.ts';
+export { formatProfile, formatReport } from './format-report.ts';
 export type { Graph } from './graph/graph.ts';
 export { defineOp, type GradientContext, type Node, type Op, type OpDefinition } from './graph/op.ts';
 export { record, recordOn, recordOne } from './graph/record.ts';
 export { Tensor } from './graph/tensor.ts';
 export { Update, Variable } from './graph/variable.ts';
 export type { HostData, NestedNumbers, TensorOptions } from './host-data.ts';
-export type { MemoryReport } from './memory.ts';
+export type { HeldAllocation, Holder, MemoryReport } from './memory.ts';
 export { gelu, relu, softplus } from './ops/activation.ts';
 export { flip, repeat, roll, split, squeeze, stack, tile, unsqueeze } from './ops/arrange.ts';
 export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/bitwise.ts';
@@ -106,6 +107,7 @@ export { logSoftmax, softmax } from './ops/softmax.ts';
 export { type Sorted, sort, topK } from './ops/sort.ts';
 export { all, any, logSumExp, variance } from './ops/statistics.ts';
 export { tensorWords } from './ops/threefry.ts';
+export type { BufferUse, KernelReport, KernelTime, PlanMemory, PlanReport } from './plan-report.ts';
 export { threefry2x32, uniformFromBits } from './random-bits.ts';
 export { broadcastShapes, type ConcreteType, formatShape, type Shape, shapesEqual, type TensorType } from './shape.ts';
 export { threefryWords, type WordArithmetic, wgslWords } from './threefry-words.ts';

@@ -4,6 +4,8 @@ import { ReferenceExecutor } from './executors/reference/executor.ts';
 export interface ReferenceOptions {
   /** The most bytes that tensors and variables may take (eight a value). */
   readonly memoryBudget?: number;
+  /** Whether to note where each allocation came from, for `device.leaks()`. */
+  readonly debug?: boolean;
 }
 
 /** Opens the reference device: plain TypeScript in float64, on any machine. Owned by the caller. */

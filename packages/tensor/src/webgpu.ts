@@ -17,6 +17,8 @@ export interface WebGpuOptions extends GpuOptions {
   readonly memoryBudget?: number | undefined;
   /** Whether operations share kernels (default true). False is for comparing results and kernel counts. */
   readonly fuse?: boolean | undefined;
+  /** Whether to note where each allocation came from, for `device.leaks()`. */
+  readonly debug?: boolean | undefined;
 }
 
 /**
@@ -25,13 +27,13 @@ export interface WebGpuOptions extends GpuOptions {
  * @throws DeviceError where there is no adapter, or no `webgpu` package in Node
  */
 export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
-  const { memoryBudget, fuse } = options;
+  const { memoryBudget, fuse, debug } = options;
   if (options.device) {
     const { device } = options;
     const capabilities = capabilitiesOf(device, globalThis.navigator?.gpu?.wgslLanguageFeatures);
     assertCapable(capabilities);
     const description = device.adapterInfo ? describeInfo(device.adapterInfo) : 'a device of the caller';
-    return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse }));
+    return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, debug }));
   }
   const gpu = options.adapter ? options.gpu : await gpuOf(options);
   try {
@@ -44,12 +46,12 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
 
 /** A device of our own on an adapter of `gpu`, or on the one that was passed. */
 async function openOn(gpu: GPU | undefined, options: WebGpuOptions): Promise<Device> {
-  const { memoryBudget, fuse } = options;
+  const { memoryBudget, fuse, debug } = options;
   const adapter = options.adapter ?? (await requestAdapter(gpu!, options));
   const device = await requestDevice(adapter);
   const languageFeatures = (gpu ?? globalThis.navigator?.gpu)?.wgslLanguageFeatures;
   const capabilities = capabilitiesOf(device, languageFeatures, adapter.info);
   assertCapable(capabilities);
   const description = describeInfo(adapter.info);
-  return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, owned: { gpu } }));
+  return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, debug, owned: { gpu } }));
 }

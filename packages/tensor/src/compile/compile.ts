@@ -1,14 +1,14 @@
 import type { Device } from '../device.ts';
 import type { SymbolValues } from '../dim.ts';
 import { ArgumentError, DisposedError } from '../errors.ts';
-import type { KernelTime } from '../executor.ts';
 import { Tensor } from '../graph/tensor.ts';
 import type { Update } from '../graph/variable.ts';
+import type { KernelTime, PlanReport } from '../plan-report.ts';
 import type { TensorType } from '../shape.ts';
 import { isBranch, leavesOf, mapTree, visitTogether } from '../tree.ts';
 import { type Fed, type InputSpec, isInputSpec, typeOfSpec } from './input-spec.ts';
 import { signatureOf } from './signature.ts';
-import { Trace } from './trace.ts';
+import { Trace, type TracedInput } from './trace.ts';
 
 /** Arguments of a compiled function: wherever the function takes a tensor, a tensor or host values. */
 export type FedArguments<T> = T extends Tensor ? Fed : T extends object ? { [K in keyof T]: FedArguments<T[K]> } : T;
@@ -34,6 +34,16 @@ export interface CompileOptions<A extends readonly unknown[]> {
   readonly symbols?: Readonly<Record<string, number>>;
   /** For errors, memory reports and profiles. */
   readonly name?: string;
+  /**
+   * Arguments, by index, whose tensors each call consumes: they are disposed of, and WebGPU plans of fixed sizes keep
+   * intermediates in their memory. Variables cannot be given away.
+   */
+  readonly donate?: readonly number[];
+  /**
+   * The most bytes that a plan may take beyond arguments, weights and variables. One that would take more is refused before
+   * anything is allocated. Needs a device that knows (WebGPU).
+   */
+  readonly memoryBudget?: number;
 }
 
 /** A function that runs as replayed plans. */
@@ -53,7 +63,13 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   profile(args: FedArguments<A>, options?: { readonly symbols?: SymbolValues }): Promise<readonly KernelTime[]>;
   /** Compiles and allocates ahead for these sizes. Needs `options.inputs`. */
   prepare(symbols?: SymbolValues): Promise<void>;
-  /** The kernels and the memory of each plan, for people. */
+  /**
+   * What a plan does and takes: kernels with what they move and compute, memory over time. Known before anything is
+   * allocated. Dimensions that are not named are at their bounds. Needs `options.inputs`, or a call before.
+   * @throws DeviceError where the device does not say (ONNX Runtime)
+   */
+  report(symbols?: SymbolValues): Promise<PlanReport>;
+  /** The plans so far as text: kernels, what they move and compute, memory over time. `PERFORMANCE.md` says how to read it. */
   explain(): string;
   /** Kernels (WebGPU), operators (ONNX) or operations (reference) of the last traced signature, once compiled. */
   kernelCount(): number | undefined;
@@ -77,7 +93,7 @@ export function compile<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   options: CompileOptions<A> = {},
 ): CompiledFunction<A, R> {
-  const { name = fn.name || 'compiled function', symbols: bounds = {} } = options;
+  const { name = fn.name || 'compiled function', symbols: bounds = {}, donate = [], memoryBudget } = options;
   const traces = new Map<string, Trace>();
   let last: Trace | undefined;
   let disposed = false;
@@ -88,12 +104,15 @@ export function compile<A extends readonly unknown[], R>(
     isTensor: (leaf: unknown) => boolean,
     typeOf: (leaf: unknown) => TensorType,
   ) => {
-    const types: { path: string; type: TensorType }[] = [];
-    const note = (leaf: unknown, path: string) => {
-      if (isTensor(leaf)) types.push({ path: `${name}: argument ${path}`, type: typeOf(leaf) });
-    };
-    mapTree(template, note, isTensor);
-    return new Trace(device, name, types, (placeholders) => {
+    const types: TracedInput[] = [];
+    template.forEach((argument, i) => {
+      const note = (leaf: unknown, path: string) => {
+        if (!isTensor(leaf)) return;
+        types.push({ path: `${name}: argument ${path}`, type: typeOf(leaf), donated: donate.includes(i) });
+      };
+      mapTree(argument, note, isTensor, `[${i}]`);
+    });
+    return new Trace(device, { owner: name, memoryBudget }, types, (placeholders) => {
       let next = 0;
       const args = mapTree(template, (leaf) => (isTensor(leaf) ? placeholders[next++] : leaf), isTensor);
       return fn(...(args as unknown as A));
@@ -142,12 +161,22 @@ export function compile<A extends readonly unknown[], R>(
       if (!options.inputs) throw new ArgumentError(`${name}: prepare needs options.inputs`);
       await described().prepare(symbols);
     },
+    report: async (symbols: SymbolValues = {}) => {
+      const trace = last ?? (options.inputs && described());
+      if (!trace) throw new ArgumentError(`${name}: report needs options.inputs, or a call before`);
+      return trace.report(symbols);
+    },
     explain: () =>
       [...traces]
         .map(([signature, trace]) => `${signature}\n${trace.program?.explain() ?? 'not compiled yet'}`)
         .join('\n\n'),
     kernelCount: () => last?.program?.kernelCount,
-    plannedBytes: (symbols: SymbolValues = {}) => last?.program?.plannedBytes(symbols),
+    plannedBytes: (symbols: SymbolValues = {}) => {
+      const memory = last?.program?.report?.(symbols).memory;
+      return (
+        memory && { peak: memory.activations + memory.outputs, sum: memory.activationsWithoutReuse + memory.outputs }
+      );
+    },
     dispose: () => {
       disposed = true;
       for (const trace of traces.values()) trace.dispose();

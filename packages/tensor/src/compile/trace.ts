@@ -2,16 +2,32 @@ import type { Device } from '../device.ts';
 import type { SymbolValues } from '../dim.ts';
 import type { HostArray } from '../dtype.ts';
 import { ArgumentError, DeviceError, DisposedError } from '../errors.ts';
-import type { KernelTime, Program, Storage } from '../executor.ts';
+import type { Program, Storage } from '../executor.ts';
 import { buildGraph } from '../graph/build.ts';
 import type { Graph } from '../graph/graph.ts';
 import { inputOp } from '../graph/op.ts';
 import { recordOn } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
-import { Update } from '../graph/variable.ts';
+import { Update, Variable } from '../graph/variable.ts';
+import type { KernelTime, PlanReport } from '../plan-report.ts';
 import type { TensorType } from '../shape.ts';
 import { mapTree, tensorsOf, updatesOf } from '../tree.ts';
 import { type Fed, InputPort } from './input-spec.ts';
+
+/** What a trace is told of its function. */
+export interface TraceOptions {
+  readonly owner: string;
+  /** The most bytes that a run may take beyond arguments, weights and variables. */
+  readonly memoryBudget: number | undefined;
+}
+
+/** A tensor leaf of the arguments. */
+export interface TracedInput {
+  readonly path: string;
+  readonly type: TensorType;
+  /** Whether runs consume what they are given for it. */
+  readonly donated: boolean;
+}
 
 /** A function traced for one signature: its program, and how arguments and results map to the program's. */
 export class Trace {
@@ -20,6 +36,9 @@ export class Trace {
   readonly #graph: Graph;
   readonly #result: unknown;
   readonly #owner: string;
+  readonly #memoryBudget: number | undefined;
+  /** Ports of arguments that runs consume. */
+  readonly #donated: readonly number[];
   readonly #bounds: ReadonlyMap<string, number>;
   #program: Program | undefined;
   #disposed = false;
@@ -27,17 +46,19 @@ export class Trace {
   #outputs: readonly Tensor[] = [];
 
   /**
-   * @param types what each tensor leaf of the arguments is, by its path
+   * @param types what each tensor leaf of the arguments is
    * @param call records the function on placeholders
    */
   constructor(
     device: Device,
-    owner: string,
-    types: readonly { readonly path: string; readonly type: TensorType }[],
+    { owner, memoryBudget }: TraceOptions,
+    types: readonly TracedInput[],
     call: (placeholders: readonly Tensor[]) => unknown,
   ) {
     this.#device = device;
     this.#owner = owner;
+    this.#memoryBudget = memoryBudget;
+    this.#donated = types.flatMap(({ donated }, i) => (donated ? [i] : []));
     this.#ports = types.map(({ path, type }) => new InputPort(path, type));
     const inputs = types.map(
       ({ path, type }) => recordOn(device, inputOp, [], { name: path, shape: type.shape, dtype: type.dtype })[0]!,
@@ -84,9 +105,19 @@ export class Trace {
   }
 
   /** Compiles, and does what the first run of these sizes would have to wait for. */
-  async prepare(symbols: SymbolValues): Promise<void> {
+  async prepare(symbols: SymbolValues, onKernel?: (done: number, total: number) => void): Promise<void> {
     this.#checkBounds(symbols);
-    await this.#device.enqueue(async () => (await this.#ready()).prepare(symbols));
+    await this.#device.enqueue(async () => (await this.#ready()).prepare(symbols, onKernel));
+  }
+
+  /** What runs up to these sizes do and take; dimensions that are not named are at their bounds. Allocates nothing. */
+  async report(symbols: SymbolValues): Promise<PlanReport> {
+    const sizes = { ...Object.fromEntries(this.#bounds), ...symbols };
+    this.#checkBounds(sizes);
+    const program = await this.#device.enqueue(() => this.#ready());
+    if (!program.report)
+      throw new DeviceError(`${this.#owner}: the ${this.#device.name} device does not say what a run takes`);
+    return program.report(sizes);
   }
 
   get program(): Program | undefined {
@@ -94,10 +125,13 @@ export class Trace {
   }
 
   dispose(): void {
+    if (this.#disposed) return;
     this.#disposed = true;
     this.#expire();
-    this.#program?.dispose();
+    const program = this.#program;
     this.#program = undefined;
+    // after the calls under way, which may be waiting for pipelines or for the device
+    if (program) this.#device.afterCalls(() => program.dispose());
   }
 
   /** The program, compiled where it is not yet, once `before` is done. */
@@ -105,7 +139,18 @@ export class Trace {
     await before;
     this.#assertUsable();
     if (this.#program) return this.#program;
-    const program = await this.#device.executor.compile(this.#graph, { owner: this.#owner, ownOutputs: false });
+    const program = await this.#device.executor.compile(this.#graph, {
+      owner: this.#owner,
+      ownOutputs: false,
+      donated: this.#donated,
+      memoryBudget: this.#memoryBudget,
+    });
+    if (this.#memoryBudget !== undefined && !program.report) {
+      program.dispose();
+      throw new DeviceError(
+        `${this.#owner}: memoryBudget needs a device that knows what a run takes, the ${this.#device.name} device does not`,
+      );
+    }
     if (this.#disposed) program.dispose();
     this.#assertUsable();
     this.#program = program;
@@ -122,6 +167,7 @@ export class Trace {
 
   #execute(program: Program, inputs: readonly (HostArray | Tensor)[], sizes: SymbolValues): unknown {
     this.#assertUsable();
+    this.#checkDonated(inputs);
     const copies: Storage[] = [];
     const given = inputs.map((input) => {
       if (!(input instanceof Tensor)) return input;
@@ -132,26 +178,43 @@ export class Trace {
       return copies.at(-1)!;
     });
     this.#expire();
-    if (copies.length > 0) return this.#runOnCopies(program, given, sizes, copies);
+    if (copies.length > 0) return this.#runOnCopies(program, inputs, given, sizes, copies);
     const storages = program.run(given, sizes);
-    return storages instanceof Promise ? storages.then((list) => this.#wrap(list)) : this.#wrap(storages);
+    if (storages instanceof Promise) return storages.then((list) => this.#wrap(list, inputs));
+    return this.#wrap(storages, inputs);
+  }
+
+  /** @throws ArgumentError for what the caller cannot give away with a run, or gives twice */
+  #checkDonated(inputs: readonly (HostArray | Tensor)[]): void {
+    for (const i of this.#donated) {
+      const input = inputs[i]!;
+      if (!(input instanceof Tensor)) continue;
+      const isFixed = input instanceof Variable || this.#graph.constants.includes(input);
+      const isTwice = inputs.some((other, k) => k !== i && other instanceof Tensor && other.storage === input.storage);
+      if (isFixed || isTwice)
+        throw new ArgumentError(
+          `${this.#ports[i]!.path} is donated, and must be a tensor that nothing else of the run reads, got ${isTwice ? 'one that is another argument too' : input instanceof Variable ? `the variable ${input.name}` : 'one that the function uses from outside'}`,
+        );
+    }
   }
 
   async #runOnCopies(
     program: Program,
-    inputs: readonly (HostArray | Storage)[],
+    inputs: readonly (HostArray | Tensor)[],
+    given: readonly (HostArray | Storage)[],
     sizes: SymbolValues,
     copies: readonly Storage[],
   ): Promise<unknown> {
     try {
-      return this.#wrap(await program.run(inputs, sizes));
+      return this.#wrap(await program.run(given, sizes), inputs);
     } finally {
       for (const copy of copies) copy.dispose();
     }
   }
 
-  /** The function's result with tensors over the program's outputs, and undefined where updates were. */
-  #wrap(storages: readonly Storage[]): unknown {
+  /** The function's result with tensors over the program's outputs, and undefined where updates were; takes what was donated. */
+  #wrap(storages: readonly Storage[], inputs: readonly (HostArray | Tensor)[]): unknown {
+    for (const i of this.#donated) if (inputs[i] instanceof Tensor) inputs[i].dispose();
     const outputs = storages.map((storage) => this.#device.adopt(storage, true));
     this.#outputs = outputs;
     let next = 0;

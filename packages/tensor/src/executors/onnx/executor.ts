@@ -16,6 +16,7 @@ export interface OnnxExecutorOptions {
   readonly runtime: OnnxRuntime;
   readonly threads: number;
   readonly memoryBudget?: number;
+  readonly debug?: boolean;
 }
 
 /** Bytes accounted for, for an array that comes later or never. */
@@ -43,9 +44,9 @@ export class OnnxExecutor implements Executor {
   #pending = 0;
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor({ runtime, threads, memoryBudget }: OnnxExecutorOptions) {
+  constructor({ runtime, threads, memoryBudget, debug }: OnnxExecutorOptions) {
     this.runtime = runtime;
-    this.#account = new MemoryAccount(memoryBudget);
+    this.#account = new MemoryAccount(memoryBudget, debug);
     this.#threads = threads;
     const version = runtime.env?.versions?.common;
     this.description = `ONNX Runtime${version ? ` ${version}` : ''}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`;

@@ -136,10 +136,6 @@ export class OnnxProgram implements Program {
   /** Nothing to do: a session is ready when it is created. */
   async prepare(): Promise<void> {}
 
-  /** The runtime does not say. */
-  plannedBytes(): undefined {
-    return undefined;
-  }
   explain(): string {
     return explainModel(this.#options.conversion.model);
   }

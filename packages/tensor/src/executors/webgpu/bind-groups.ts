@@ -27,7 +27,6 @@ export interface BindingPlan {
 }
 
 const noBuffers: RunBuffers = { inputs: [], outputs: [] };
-const varies = ({ kind }: BufferValue) => kind === 'input' || kind === 'output';
 
 /** The bind groups of a plan's steps: made once, and anew only for buffers that were not seen before. */
 export class BindGroups {
@@ -46,7 +45,7 @@ export class BindGroups {
     this.#services = services;
     this.#generation = services.arena.generation;
     this.#known = plan.steps.map(() => new Map());
-    this.#varies = plan.steps.map(({ bindings }) => bindings.some(({ value }) => varies(value)));
+    this.#varies = plan.steps.map(({ bindings }) => bindings.some(({ value }) => this.#mayDiffer(value)));
     for (const [i, step] of plan.steps.entries())
       if (!this.#varies[i]) this.#groups[i] = this.#groupOf(step, i, noBuffers);
   }
@@ -66,7 +65,7 @@ export class BindGroups {
 
   #groupOf(step: Step, i: number, buffers: RunBuffers): GPUBindGroup {
     const resources = step.bindings.map(({ value }) => this.#bufferOf(value, buffers));
-    const key = step.bindings.map(({ value }, b) => (varies(value) ? resources[b]!.id : '')).join();
+    const key = step.bindings.map(({ value }, b) => (this.#mayDiffer(value) ? resources[b]!.id : '')).join();
     const known = this.#known[i]!;
     const found = known.get(key);
     if (found) return found;
@@ -89,14 +88,22 @@ export class BindGroups {
     return group;
   }
 
+  /** Whether a value may be in another buffer in each run. */
+  #mayDiffer(value: BufferValue): boolean {
+    return value.kind === 'input' || value.kind === 'output' || this.#plan.memory.inputOf.has(value);
+  }
+
   #bufferOf(value: BufferValue, { inputs, outputs }: RunBuffers): DeviceBuffer {
     switch (value.kind) {
       case 'input':
         return inputs[value.index]!;
       case 'output':
         return outputs[value.index]!;
-      case 'temporary':
+      case 'temporary': {
+        const input = this.#plan.memory.inputOf.get(value);
+        if (input !== undefined) return inputs[input]!;
         return this.#services.arena.buffer(this.#plan.memory.slotOf.get(value)!);
+      }
       default:
         return (value.tensor.storage as WebGpuStorage).buffer;
     }

@@ -49,6 +49,7 @@ export class BufferPool {
     if (byteLength > most)
       throw new OutOfMemoryError(
         `memory: ${owner} asked for a buffer of ${byteLength} bytes; this device's largest is ${most}`,
+        { requested: byteLength, budget: most },
       );
   }
 
@@ -82,6 +83,12 @@ export class BufferPool {
   take(byteLength: number, owner: string): () => void {
     if (!this.#account.fits(byteLength + this.#pooled)) this.clear();
     return this.#account.take(byteLength, owner);
+  }
+
+  /** Counts nothing. @throws OutOfMemoryError where the budget has no room for so much more */
+  require(byteLength: number, owner: string, what: string): void {
+    if (!this.#account.fits(byteLength + this.#pooled)) this.clear();
+    this.#account.require(byteLength, owner, what);
   }
 
   /** A new buffer, uncounted. */

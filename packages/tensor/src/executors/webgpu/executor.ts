@@ -1,6 +1,6 @@
 import type { HostArray } from '../../dtype.ts';
 import { ArgumentError, DeviceError } from '../../errors.ts';
-import type { Executor, Program, Storage } from '../../executor.ts';
+import type { CompileTarget, Executor, Program, Storage } from '../../executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/op.ts';
 import { MemoryAccount, type MemoryReport } from '../../memory.ts';
@@ -30,6 +30,7 @@ export interface WebGpuExecutorOptions {
   readonly memoryBudget?: number | undefined;
   /** Whether operations share kernels. Default true; false is for comparing. */
   readonly fuse?: boolean | undefined;
+  readonly debug?: boolean | undefined;
 }
 
 /**
@@ -52,7 +53,7 @@ export class WebGpuExecutor implements Executor {
     this.#fuse = options.fuse ?? true;
     this.#owned = options.owned;
     const health = new DeviceHealth(device, options.owned !== undefined);
-    const account = new MemoryAccount(options.memoryBudget);
+    const account = new MemoryAccount(options.memoryBudget, options.debug);
     const pool = new BufferPool(device, account);
     const arena = new Arena(pool);
     const pipelines = new PipelineCache(device, health);
@@ -110,7 +111,7 @@ export class WebGpuExecutor implements Executor {
     return fromDevice(type, await this.#readback.read(buffer, byteLength));
   }
 
-  async compile(graph: Graph, options: { readonly owner: string; readonly ownOutputs: boolean }): Promise<Program> {
+  async compile(graph: Graph, target: CompileTarget): Promise<Program> {
     this.#services.health.assertWorks();
     return new WebGpuProgram(graph, { ...options, fuse: this.#fuse }, this.#services);
   }

@@ -72,6 +72,10 @@ export interface KernelCall {
   readonly body: string;
   /** Extensions to `enable` beyond what the buffers need ('subgroups', 'f16', ...). */
   readonly requires?: readonly string[];
+  /** Arithmetic operations of the dispatch, a multiply-add counted as two; for reports. */
+  readonly flops?: Dim;
+  /** Bytes that the dispatch reads and writes, where that is not each of its buffers once; for reports. */
+  readonly bytes?: Dim;
   /** Workgroups along x, y and z for the sizes of a run, each at most 65,535: see `spreadWorkgroups`. */
   workgroups(size: (dim: Dim) => number): readonly [number, number, number];
 }

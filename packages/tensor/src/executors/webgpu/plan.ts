@@ -33,19 +33,18 @@ export class Plan {
   #preparation: Promise<void> | undefined;
   #disposed = false;
 
-  constructor(schedule: Schedule, bucket: Bucket, services: DeviceServices) {
+  /** @param donated inputs that a run may write over */
+  constructor(schedule: Schedule, bucket: Bucket, services: DeviceServices, donated: ReadonlySet<number>) {
     this.bucket = bucket;
     this.#services = services;
     const bound = (dim: Parameters<typeof boundOf>[0]) => boundOf(dim, bucket);
     this.steps = stepsOf(schedule, { capabilities: services.capabilities, bound });
-    this.memory = planMemory(this.steps, (type) => this.bytesOf(type));
+    this.memory = planMemory(this.steps, this.bytesOf, donated);
     this.#sizes = new RunSizes(this.steps, schedule.graph.symbols);
   }
 
   /** Bytes of a buffer that holds a value of `type` in every run of this plan. */
-  bytesOf({ shape, dtype }: TensorType): number {
-    return bufferBytes(dtype, boundOf(sizeOf(shape), this.bucket));
-  }
+  readonly bytesOf = ({ shape, dtype }: TensorType): number => bufferBytes(dtype, boundOf(sizeOf(shape), this.bucket));
 
   /** Bytes of the buffer of its parameter blocks. */
   get parameterBytes(): number {
@@ -57,21 +56,28 @@ export class Plan {
   }
 
   /** Compiles and allocates. @throws OutOfMemoryError before anything is allocated; DeviceError */
-  prepare(owner: string): Promise<void> {
-    this.#preparation ??= this.#prepare(owner).catch((cause: unknown) => {
+  prepare(owner: string, onKernel?: (done: number, total: number) => void): Promise<void> {
+    this.#preparation ??= this.#prepare(owner, onKernel).catch((cause: unknown) => {
       this.#preparation = undefined;
       throw cause;
     });
     return this.#preparation;
   }
 
-  async #prepare(owner: string): Promise<void> {
+  async #prepare(owner: string, onKernel?: (done: number, total: number) => void): Promise<void> {
     const { device, pool, arena, pipelines: cache, health } = this.#services;
     const { steps, memory } = this;
     const leave = arena.join();
     try {
       arena.reserve(memory.slots);
-      const pipelines = await Promise.all(steps.map((step) => cache.get(step)));
+      let done = 0;
+      const pipelines = await Promise.all(
+        steps.map(async (step) => {
+          const pipeline = await cache.get(step);
+          onKernel?.(++done, steps.length);
+          return pipeline;
+        }),
+      );
       health.assertWorks();
       if (this.#disposed) throw new DisposedError(`${owner}: the program was disposed of`);
       const size = this.parameterBytes;
@@ -79,7 +85,7 @@ export class Plan {
       const usage = bufferUsage.uniform | bufferUsage.copyDestination;
       const parameters = device.createBuffer({ size, usage });
       const { blocks } = this.#sizes;
-      const bytesOf = (type: TensorType) => this.bytesOf(type);
+      const { bytesOf } = this;
       const groups = new BindGroups({ steps, memory, pipelines, parameters, blocks, bytesOf }, this.#services);
       this.#ready = { pipelines, groups, parameters, release, leave };
     } catch (cause) {

@@ -7,10 +7,10 @@ const largest = 1 << 14;
 const alignment = 256;
 
 /** Where each input that goes along begins, and the bytes of all. */
-function layOut(byteLengths: readonly number[]) {
+function layOut(byteLengths: readonly (number | undefined)[]) {
   let total = 0;
   const offsets = byteLengths.map((byteLength) => {
-    if (byteLength > largest) return undefined;
+    if (byteLength === undefined || byteLength > largest) return undefined;
     const offset = total;
     total += Math.ceil(byteLength / alignment) * alignment;
     return offset;
@@ -18,8 +18,8 @@ function layOut(byteLengths: readonly number[]) {
   return { total, offsets };
 }
 
-/** Bytes that `Uploads` for inputs of these sizes takes. */
-export function uploadBytes(byteLengths: readonly number[]): number {
+/** Bytes that `Uploads` for inputs of these sizes takes; those without a size do not go along. */
+export function uploadBytes(byteLengths: readonly (number | undefined)[]): number {
   return layOut(byteLengths).total;
 }
 
@@ -31,7 +31,7 @@ export class Uploads {
   #used = 0;
 
   /** @throws OutOfMemoryError before anything is allocated */
-  constructor(pool: BufferPool, owner: string, byteLengths: readonly number[]) {
+  constructor(pool: BufferPool, owner: string, byteLengths: readonly (number | undefined)[]) {
     const { total, offsets } = layOut(byteLengths);
     this.#allocation = total > 0 ? pool.allocate(total, owner) : undefined;
     this.#bytes = new Uint8Array(total);

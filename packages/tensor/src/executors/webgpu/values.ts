@@ -12,6 +12,14 @@ export type BufferValue = {
   | { readonly kind: 'output'; readonly index: number }
 );
 
+/** What a dispatch has to do at the least, for reports. */
+export interface Work {
+  /** Arithmetic operations; undefined where nobody says. */
+  readonly flops: Dim | undefined;
+  /** Bytes that it reads and writes. */
+  bytes(size: (dim: Dim) => number): number;
+}
+
 /** One dispatch of a plan, with everything that is the same in every run. */
 export interface Step {
   readonly label: string;
@@ -22,4 +30,6 @@ export interface Step {
   /** Values of the parameter block. */
   readonly parameters: readonly Dim[];
   workgroups(size: (dim: Dim) => number): readonly [number, number, number];
+  /** Where it is not known, the dispatch is taken to move all of its buffers once. */
+  readonly work?: Work;
 }

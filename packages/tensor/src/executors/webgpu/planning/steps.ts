@@ -3,7 +3,7 @@ import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import type { TensorType } from '../../../shape.ts';
 import { callStep, takesEpilogue } from '../codegen/call-step.ts';
-import { computing } from '../codegen/kernel-builder.ts';
+import { type BufferOf, computing } from '../codegen/kernel-builder.ts';
 import { pointwiseKernel } from '../codegen/pointwise.ts';
 import { reductionSteps } from '../codegen/reduction.ts';
 import { scatterStep } from '../codegen/scatter.ts';
@@ -13,6 +13,7 @@ import type { BufferValue, Step } from '../values.ts';
 import type { Cone } from './cones.ts';
 import { hoistUpdates } from './hoist-updates.ts';
 import type { Schedule, Unit } from './units.ts';
+import { pointwiseWork, scatterWork, withCallWork, withReductionWork } from './work.ts';
 
 /** What is known when the kernels of a plan are generated. */
 export interface PlanContext {
@@ -32,12 +33,23 @@ export function stepsOf(schedule: Schedule, context: PlanContext): Step[] {
 function unitSteps(unit: Unit, schedule: Schedule, context: PlanContext): Step[] {
   switch (unit.kind) {
     case 'pointwise':
-      return [pointwiseKernel({ label: labelOf(unit.roots.map(({ tensor }) => tensor)), ...unit, ...context }).step];
-    case 'scatter':
-      return [scatterStep({ ...unit, ...context })];
+      return [pointwiseStep(unit.roots, unit.bufferOf, context)];
+    case 'scatter': {
+      const { value, rows, target, bufferOf } = unit;
+      return [{ ...scatterStep({ ...unit, ...context }), work: scatterWork(value, bufferOf(rows)!, target, bufferOf) }];
+    }
     default:
       return nodeSteps(unit, schedule, context);
   }
+}
+
+function pointwiseStep(
+  roots: Extract<Unit, { kind: 'pointwise' }>['roots'],
+  bufferOf: BufferOf,
+  context: PlanContext,
+): Step {
+  const label = labelOf(roots.map(({ tensor }) => tensor));
+  return { ...pointwiseKernel({ label, roots, bufferOf, ...context }).step, work: pointwiseWork(roots, bufferOf) };
 }
 
 const labelOf = (roots: readonly Tensor[]) => [...new Set(roots.map(({ node }) => node.op.name))].join('+');
@@ -55,7 +67,7 @@ function nodeSteps(unit: NodeUnit, schedule: Schedule, context: PlanContext): St
   const roots = [{ tensor: cone.root, target }];
   return [
     ...generate(node, undefined, bufferOf, context)!,
-    pointwiseKernel({ label: labelOf([cone.root]), roots, ...context, bufferOf: computing(cone.root, bufferOf) }).step,
+    pointwiseStep(roots, computing(cone.root, bufferOf), context),
   ];
 }
 
@@ -72,17 +84,19 @@ function reductionOf(
 ): Step[] {
   const lowering = node.op.lower!.webgpu!;
   if (!('reduce' in lowering)) throw new TypeError(`${node.op.name} is no reduction`);
-  return reductionSteps({
+  const inside = fused ? computing(fused.cone.root, bufferOf) : bufferOf;
+  const steps = reductionSteps({
     label: fused ? `${node.op.name}+${labelOf([fused.cone.root])}` : node.op.name,
     input: node.inputs[0]!,
     axes: (node.attributes as { readonly axes: readonly number[] }).axes,
     reduce: lowering.reduce,
     target: fused ? fused.target : bufferOf(node.outputs[0]!)!,
     epilogue: fused?.cone,
-    bufferOf: fused ? computing(fused.cone.root, bufferOf) : bufferOf,
+    bufferOf: inside,
     scratch: (shape, dtype) => temporary('partial', { shape, dtype }),
     ...context,
   });
+  return withReductionWork(steps, node.inputs[0]!, fused?.cone, inside);
 }
 
 /** Undefined where an epilogue is wanted and the kernels take none. */
@@ -108,13 +122,15 @@ function callsOf(
   };
   return calls.map((call) => {
     const inside = takes(call);
-    return callStep({
+    const buffers = inside ? computing(inside.cone.root, bufferOf) : bufferOf;
+    const step = callStep({
       call: inside ? { ...call, label: `${call.label}+${labelOf([inside.cone.root])}` } : call,
       bufferFor,
       capabilities: context.capabilities,
       epilogue: inside && { of: inside.cone, target: inside.target },
-      bufferOf: inside ? computing(inside.cone.root, bufferOf) : bufferOf,
+      bufferOf: buffers,
     });
+    return withCallWork(step, call, inside?.cone, buffers);
   });
 }
 
