@@ -3,6 +3,7 @@ import {
   compile,
   type Device,
   DisposedError,
+  type KernelTime,
   type Tensor,
   type Update,
   type Variable,
@@ -41,6 +42,16 @@ export interface TrainStep<I> extends Disposable {
   readonly steps: number;
   /** Plans that were made, one per shape of a batch. */
   readonly plans: number;
+  /** The kernels and the memory of each plan, for people. */
+  explain(): string;
+  /** Bytes of activations and gradients of the last plan; undefined before the first step, and where a runtime does not say. */
+  plannedBytes(): { readonly peak: number; readonly sum: number } | undefined;
+  /**
+   * Takes steps with this batch, in which every kernel is timed by itself, in microseconds: for measuring, since the weights
+   * move and no step is counted.
+   * @throws DeviceError where the device cannot time its kernels
+   */
+  profile(batch: BatchFor<I>): Promise<readonly KernelTime[]>;
   /** Frees plans and the optimizer's state; the model stays. Idempotent. Await the results of submitted steps first. */
   dispose(): void;
 }
@@ -77,10 +88,14 @@ export function createTrainStep<I extends TracedBatch<I>, Output>(options: Train
   // never empty: a plan's input has values
   const scalarsOf = (step: number) => Float32Array.of(...optimizer.scalars(step), 0);
 
-  const submitNow = async (batch: Batch): Promise<SubmittedStep> => {
+  const planned = (batch: Batch, step: number) => {
     if (disposed) throw new DisposedError('train step: it was disposed of');
+    return { plan: planFor(specOf(batch)), scalars: scalarsOf(step) };
+  };
+  const submitNow = async (batch: Batch): Promise<SubmittedStep> => {
     const step = steps;
-    const { metrics } = await planFor(specOf(batch))(batch, scalarsOf(step));
+    const { plan, scalars } = planned(batch, step);
+    const { metrics } = await plan(batch, scalars);
     steps++;
     const learningRate = optimizer.learningRate(step);
     const result = (metrics as Tensor).data().then(([loss, gradientNorm, applied]) => ({
@@ -99,6 +114,19 @@ export function createTrainStep<I extends TracedBatch<I>, Output>(options: Train
     tail = submitted.catch(() => {});
     return submitted;
   };
+  const profile = (batch: Batch): Promise<readonly KernelTime[]> => {
+    const profiled = tail.then(() => {
+      const { plan, scalars } = planned(batch, steps);
+      return plan.profile([batch, scalars] as never);
+    });
+    tail = profiled.catch(() => {});
+    return profiled;
+  };
+  const inspection = {
+    explain: () => [...plans.values()].map((plan) => plan.explain()).join('\n\n'),
+    plannedBytes: () => [...plans.values()].at(-1)?.plannedBytes(),
+    profile,
+  };
   const dispose = () => {
     disposed = true;
     for (const plan of plans.values()) plan.dispose();
@@ -106,10 +134,13 @@ export function createTrainStep<I extends TracedBatch<I>, Output>(options: Train
   };
 
   const trainStep = async (batch: Batch) => (await submit(batch)).result;
-  return Object.defineProperties(Object.assign(trainStep, { submit, dispose, [Symbol.dispose]: dispose }), {
-    steps: { get: () => steps },
-    plans: { get: () => plans.size },
-  }) as unknown as TrainStep<I>;
+  return Object.defineProperties(
+    Object.assign(trainStep, { ...inspection, submit, dispose, [Symbol.dispose]: dispose }),
+    {
+      steps: { get: () => steps },
+      plans: { get: () => plans.size },
+    },
+  ) as unknown as TrainStep<I>;
 }
 
 /** The optimizer's state as variables; where one does not fit, none are kept. */

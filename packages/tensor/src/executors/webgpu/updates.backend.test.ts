@@ -33,6 +33,31 @@ onWebGpu('updates of variables', (device) => {
     await own.dispose();
   });
 
+  test('of many parameters of one shape are a kernel for each, in place, although all read the same numbers', async () => {
+    const own = await openOwnWebGpu();
+    const count = 9;
+    const of = (name: string, value: number) =>
+      Array.from({ length: count }, (_, i) =>
+        own.variable(new Float32Array(8).fill(value + i), { name: `${name}${i}` }),
+      );
+    const [parameters, moments] = [of('p', 1), of('m', 0)];
+    const step = compile(
+      (rates: Tensor) => {
+        const [rate, keep] = [0, 1].map((i) => rates.slice(0, i, i + 1).reshape([]));
+        return parameters.flatMap((p, i) => {
+          const next = moments[i]!.mul(keep!).add(p.mul(2));
+          return [moments[i]!.assign(next), p.assign(p.sub(next.mul(rate!)))];
+        });
+      },
+      { device: own, inputs: [{ shape: [2] }] },
+    );
+    await step(Float32Array.of(0.5, 0.25));
+    expect(step.kernelCount()).toBeLessThanOrEqual(count);
+    expect(step.plannedBytes()).toEqual({ peak: 0, sum: 0 });
+    for (const [i, p] of parameters.entries()) expect((await numbers(p))[7]).toBe(1 + i - (i * 0.25 + 2 * (1 + i)) / 2);
+    await own.dispose();
+  });
+
   test('see the values from before, whatever the order', async () => {
     const [a, b] = [device().variable([1, 2], { name: 'a' }), device().variable([3, 4], { name: 'b' })];
     const swap = compile(() => ({ sum: a.add(b), ends: [a.assign(b), b.assign(a)] }), { device: device() });

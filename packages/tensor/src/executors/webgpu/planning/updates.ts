@@ -1,8 +1,8 @@
-import type { Dim } from '../../../dim.ts';
+import { type Dim, dimsEqual } from '../../../dim.ts';
 import type { Graph } from '../../../graph/graph.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import type { Update } from '../../../graph/variable.ts';
-import { shapesEqual } from '../../../shape.ts';
+import { shapesEqual, sizeOf } from '../../../shape.ts';
 import type { BufferOf } from '../codegen/kernel-builder.ts';
 import { pointwiseKernel } from '../codegen/pointwise.ts';
 import type { WebGpuCapabilities } from '../lowering.ts';
@@ -79,21 +79,29 @@ function groupsInPlace(context: UpdateContext, updated: ReadonlySet<Tensor>): Ma
     graph.updates.every((other) => other === u || other.variable !== u.variable),
   );
   const candidates = once.filter(({ value, rows }) => !rows && fusion.isForUpdates(value));
-  for (const group of groupsOf(candidates, fusion)) {
-    const whole = fits(group, context, updated);
-    for (const update of group) {
-      if (whole) inPlace.set(update, group);
-      else if (group.length > 1 && fits([update], context, updated)) inPlace.set(update, [update]);
-    }
-  }
+  const large = (leaf: Tensor, size: Dim) => size !== 1 && dimsEqual(sizeOf(leaf.shape), size);
+  /** Groups that share what takes time to read; those that are too many for a kernel, by what they must have in common. */
+  const attempts: readonly ((leaf: Tensor, size: Dim) => boolean)[] = [large, (leaf) => updated.has(leaf)];
+  const place = (group: readonly Update[], attempt: number) => {
+    if (fits(group, context, updated)) for (const update of group) inPlace.set(update, group);
+    else if (group.length > 1)
+      for (const smaller of attempts[attempt] ? groupsOf(group, fusion, attempts[attempt]) : group.map((u) => [u]))
+        place(smaller, attempt + 1);
+  };
+  for (const group of groupsOf(candidates, fusion, attempts[0]!)) place(group, 1);
   return inPlace;
 }
 
-/** Updates of one shape that read a tensor in common. */
-function groupsOf(updates: readonly Update[], fusion: Fusion): Update[][] {
+/** Updates of one shape that read a tensor in common, of those that `counts`. */
+function groupsOf(
+  updates: readonly Update[],
+  fusion: Fusion,
+  counts: (leaf: Tensor, size: Dim) => boolean,
+): Update[][] {
   const groups: { readonly members: Update[]; readonly reads: Set<Tensor> }[] = [];
   for (const update of updates) {
-    const reads = new Set([...fusion.leavesOf(update.value)].filter(({ shape }) => shape.some((dim) => dim !== 1)));
+    const size = sizeOf(update.value.shape);
+    const reads = new Set([...fusion.leavesOf(update.value)].filter((leaf) => counts(leaf, size)));
     const joined = groups.filter(
       ({ members, reads: theirs }) =>
         shapesEqual(members[0]!.value.shape, update.value.shape) && [...reads].some((leaf) => theirs.has(leaf)),
