@@ -1,9 +1,9 @@
 import type { KernelBuffer, KernelCall, KernelContext, TensorType, WebGpuLowering } from '@heddle/tensor';
-import { attentionMatrix, matrixFragment } from './attention-matrix.wgsl.ts';
 import { type DenseAttributes, sizesOf } from './dense-arguments.ts';
 import { denseScores, type FunctionsInKernel, keyRange } from './dense-scores.wgsl.ts';
 import { forwardKeys, forwardQueries, forwardTile, lowest } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
+import { denseForwardByMatrix } from './matrix/dense.ts';
 import type { TracedFunctions } from './score-functions.ts';
 import { functionsText } from './score-functions.wgsl.ts';
 
@@ -19,9 +19,8 @@ export function attentionWebGpu(functions?: TracedFunctions): WebGpuLowering<Den
       );
     },
     kernels(context) {
-      const fragment = matrixFragment(context.inputs, context.capabilities);
       const own = functions && functionsInKernel(functions, context.inputs);
-      return [fragment ? attentionMatrix(context, fragment, own) : attentionTiles(context, own)];
+      return [denseForwardByMatrix(context, own) ?? attentionTiles(context, own)];
     },
   };
 }

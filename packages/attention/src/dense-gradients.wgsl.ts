@@ -14,6 +14,7 @@ import {
   tileSums,
 } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
+import { denseGradientByMatrix } from './matrix/dense.ts';
 
 /** Inputs as `dense-gradients.ts` says: those of the attention, then log-sum-exp, output gradient and delta. */
 const supports =
@@ -29,6 +30,8 @@ export const queryGradientWebGpu: WebGpuLowering<DenseAttributes> = {
   supports: supports(1),
   kernels(context): readonly KernelCall[] {
     const { inputs, attributes } = context;
+    const matrix = denseGradientByMatrix('query', context);
+    if (matrix) return [matrix];
     const { B, L, S, H, K, D } = sizesOf(inputs);
     const { dropout } = attributes;
     const G = H / K;
@@ -70,6 +73,8 @@ export const keyGradientWebGpu: WebGpuLowering<DenseAttributes> = {
   supports: supports(2),
   kernels(context): readonly KernelCall[] {
     const { inputs, attributes } = context;
+    const matrix = denseGradientByMatrix('key', context);
+    if (matrix) return [matrix];
     const { B, L, S, K, D } = sizesOf(inputs);
     const { dropout } = attributes;
     const vector = headVector(D);

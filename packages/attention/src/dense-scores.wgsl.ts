@@ -36,11 +36,15 @@ export function keyRange(
   return `${range}${narrowed}${dropout ? '\n  key_begin &= 0xfffffffcu;' : ''}`;
 }
 
-/** WGSL of the rows that may see the keys from `key_first` on, as many as `keys`: `row_begin` and `row_end`. */
+/**
+ * WGSL of the rows that may see the keys from `key_first` on, as many as `keys`: `row_begin` and `row_end`. All `threads`
+ * invocations of a workgroup take part.
+ */
 export function rowRange(
   { causal, window, keepFirst, extras }: DenseAttributes,
   key_first: string,
   keys: number,
+  threads = 256,
 ): string {
   const offset = 'i32(params.S) - i32(params.L)';
   const keyEnd = `min(${key_first} + ${keys}u, params.S)`;
@@ -51,7 +55,7 @@ export function rowRange(
       : `min(i32(params.L), i32(${keyEnd}) - 1 - (${offset}) + ${window})`;
   const own = { kind: 'key', begin: key_first, end: keyEnd } as const;
   const narrowed = extras.includes('segments')
-    ? `${segmentHull(own, { kind: 'row', begin: 'row_begin', end: 'row_end' }, 256)}
+    ? `${segmentHull(own, { kind: 'row', begin: 'row_begin', end: 'row_end' }, threads)}
   row_begin = bounds.x;
   row_end = bounds.y;`
     : '';

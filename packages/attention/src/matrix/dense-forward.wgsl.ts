@@ -1,0 +1,87 @@
+import type { KernelBuffer, KernelCall, KernelContext } from '@heddle/tensor';
+import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
+import { denseScores, type FunctionsInKernel, keyRange } from '../dense-scores.wgsl.ts';
+import { f32, lowest } from '../flash-tile.wgsl.ts';
+import { type ForwardTile, forwardSizes, forwardText } from './forward.wgsl.ts';
+import type { Fragment } from './fragment.ts';
+
+/** Dense attention by subgroup matrices: a workgroup takes queries of one head. */
+export function denseForwardMatrix(
+  { inputs, attributes }: KernelContext<DenseAttributes>,
+  functions: FunctionsInKernel | undefined,
+  fragment: Fragment,
+  tile: ForwardTile,
+): KernelCall {
+  const { B, L, S, H, K, D } = sizesOf(inputs);
+  const { extras, causal, window, keepFirst, softcap, dropout, scale } = attributes;
+  const { queries, threads } = forwardSizes(tile, fragment);
+  const { across = 1 } = tile;
+  const rows = (queries / tile.subgroups) * across;
+  const sinks = extras.includes('sinks');
+  const places = !functions && softcap === undefined && keepFirst === undefined;
+  const plain = places && extras.every((name) => ['sinks', 'keyLengths', 'dropoutKeys'].includes(name));
+  const last = `i32(tile.first + ${tile.keys}u)`;
+  const free = [
+    `${last} <= i32(params.S)`,
+    ...(causal ? [`${last} <= first_position + 1`] : []),
+    ...(window === undefined ? [] : [`i32(tile.first) + ${window} > first_position + ${rows - 1}`]),
+    ...(extras.includes('keyLengths') ? [`${last} <= keyLengths_at(batch)`] : []),
+  ];
+  const { declarations, begin, loop, finish } = forwardText(D, tile, fragment, {
+    queryHead: (id) => `(batch * params.L + min(${id}, params.L - 1u)) * H + w.y`,
+    keyHead: (of, x) => `(batch * params.S + min(${of}.first + ${x}, params.S - 1u)) * K + w.y / ${H / K}u`,
+    advance: `next.first += ${tile.keys}u;\n    more = next.first < key_end;`,
+    free: plain ? free.join(' && ') : 'false',
+    adjust: (product, key) => `adjust(${product}, query, ${key})`,
+    scale,
+    first: sinks ? [`sinks_at(w.y) * ${f32(Math.LOG2E)}`, '1.0'] : [lowest, '0.0'],
+    ...(dropout ? { keep: (key: string) => `dropout4(query, ${key} / 4u)` } : {}),
+    storeLse: (value) => `if (query_id < params.L) { lse_set((batch * H + w.y) * params.L + query_id, ${value}); }`,
+    store4: (column, value) =>
+      `if (query_id < params.L) { out_set4(((batch * params.L + query_id) * H + w.y) * ${D / 4}u + ${column}, ${value}); }`,
+  });
+  const buffers: KernelBuffer[] = [
+    { name: 'q', input: 0, vector: 8 },
+    { name: 'k', input: 1, vector: 8 },
+    { name: 'v', input: 2, vector: 8 },
+    ...inputs
+      .slice(3)
+      .map((_, i): KernelBuffer => ({ name: extras[i] ?? `captured${i - extras.length}`, input: 3 + i })),
+    { name: 'out', output: 0, vector: 4 },
+    { name: 'lse', output: 1 },
+  ];
+  return {
+    label: 'attention.matrix',
+    buffers,
+    parameters: { B, L, S },
+    requires: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
+    body: `
+// a query is a row, and its head the workgroup's
+const G = 1u;
+const H = ${H}u;
+const K = ${K}u;
+var<private> batch: u32;
+var<private> kv_head: u32;
+struct Tile { first: u32 }
+${declarations}
+${denseScores(inputs, attributes, functions)}
+
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+  batch = w.z;
+  kv_head = w.y;
+  // the queries with most keys come first
+  let query_first = (n.x - 1u - w.x) * ${queries}u;
+  let first_position = i32(query_first + subgroup / ${across}u * ${rows}u) + i32(params.S) - i32(params.L);
+  ${keyRange(attributes, `min(query_first + ${queries - 1}u, params.L - 1u)`, 'query_first', threads)}
+  ${begin}
+  let query = query_of(min(query_id, params.L - 1u));
+  var tile = Tile(key_begin);
+  var next = tile;
+  var more = key_begin < key_end;
+  ${loop}
+  ${finish}
+}`,
+    workgroups: (size) => [Math.ceil(size(L) / queries), H, size(B)],
+  };
+}

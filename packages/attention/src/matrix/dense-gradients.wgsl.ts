@@ -1,0 +1,185 @@
+import type { KernelBuffer, KernelCall, KernelContext } from '@heddle/tensor';
+import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
+import { denseScores, keyRange, rowRange } from '../dense-scores.wgsl.ts';
+import { f32 } from '../flash-tile.wgsl.ts';
+import type { Fragment } from './fragment.ts';
+import { type GradientHooks, type GradientTile, gradientSizes, gradientText } from './gradients.wgsl.ts';
+import type { KernelParts } from './text.ts';
+
+/** Inputs as `../dense-gradients.ts` says. */
+function gradientBuffers({ extras }: DenseAttributes): KernelBuffer[] {
+  const behind = 3 + extras.length;
+  return [
+    { name: 'q', input: 0, vector: 8 },
+    { name: 'k', input: 1, vector: 8 },
+    { name: 'v', input: 2, vector: 8 },
+    ...extras.flatMap((name, i): KernelBuffer[] => (name === 'sinks' ? [] : [{ name, input: 3 + i }])),
+    { name: 'lse', input: behind },
+    { name: 'gradient', input: behind + 1, vector: 8 },
+    { name: 'delta', input: behind + 2 },
+  ];
+}
+
+/** Whether scores are products times the scale, but for keys that are not seen because of their place. */
+function isPlain({ softcap, keepFirst, extras }: DenseAttributes): boolean {
+  return (
+    softcap === undefined && keepFirst === undefined && extras.every((name) => ['sinks', 'keyLengths'].includes(name))
+  );
+}
+
+const offset = 'i32(params.S) - i32(params.L)';
+
+function slopeOf({ scale, softcap }: DenseAttributes): Pick<GradientHooks, 'slope'> {
+  return softcap === undefined ? {} : { slope: (product) => `slope(${product} * ${f32(scale / softcap)})` };
+}
+
+/** The text of a kernel whose `main` begins with `places`. */
+function kernelText(
+  { inputs, attributes }: KernelContext<DenseAttributes>,
+  text: KernelParts,
+  threads: number,
+  places: string,
+): string {
+  const { H, K } = sizesOf(inputs);
+  return `
+const G = ${H / K}u;
+const H = ${H}u;
+const K = ${K}u;
+var<private> batch: u32;
+var<private> kv_head: u32;
+struct Tile { first: u32, head: u32 }
+${text.declarations}
+${denseScores(inputs, attributes)}
+fn slope(x: f32) -> f32 { let t = safe_tanh(x); return 1.0 - t * t; }
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+  batch = w.z;
+  ${places}
+  ${text.begin}
+  ${text.loop}
+  ${text.finish}
+}`;
+}
+
+const requires = ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'];
+
+/** Gradient by q: a workgroup takes queries of one head, over tiles of keys. */
+export function queryGradientMatrix(
+  context: KernelContext<DenseAttributes>,
+  fragment: Fragment,
+  tile: GradientTile,
+): KernelCall {
+  const { inputs, attributes } = context;
+  const { B, L, S, H, D } = sizesOf(inputs);
+  const { causal, window, extras, scale } = attributes;
+  const { own, threads, rows } = gradientSizes(tile, fragment);
+  const end = `i32(tile.first + ${tile.others}u)`;
+  const free = [
+    `${end} <= i32(params.S)`,
+    ...(causal ? [`${end} <= first_position + 1`] : []),
+    ...(window === undefined ? [] : [`i32(tile.first) + ${window} > first_position + ${rows - 1}`]),
+    ...(extras.includes('keyLengths') ? [`${end} <= keyLengths_at(batch)`] : []),
+  ];
+  const text = gradientText(D, tile, fragment, {
+    of: 'query',
+    own: ['q', 'gradient'],
+    others: ['k', 'v'],
+    ownHead: (id) => `(batch * params.L + min(${id}, params.L - 1u)) * H + w.y`,
+    otherHead: (x) => `(batch * params.S + min(next.first + ${x}, params.S - 1u)) * K + kv_head`,
+    statistics: (id) => `(batch * H + w.y) * params.L + min(${id}, params.L - 1u)`,
+    exists: () => 'true',
+    advance: `next.first += ${tile.others}u;\n    more = next.first < key_end;`,
+    free: isPlain(attributes) ? free.join(' && ') : 'false',
+    scale,
+    adjust: (product, x) => `adjust(${product}, query, tile.first + ${x})`,
+    ...slopeOf(attributes),
+    store4: (_, id, column, value) =>
+      `if (${id} < params.L) { dq_set4(((batch * params.L + ${id}) * H + w.y) * ${D / 4}u + ${column}, ${value} * ${f32(scale)}); }`,
+  });
+  return {
+    label: 'attentionQueryGradient.matrix',
+    buffers: [...gradientBuffers(attributes), { name: 'dq', output: 0, vector: 4 }],
+    parameters: { B, L, S },
+    requires,
+    body: kernelText(
+      context,
+      text,
+      threads,
+      `
+  kv_head = w.y / G;
+  // the queries with most keys come first
+  let own_first = (n.x - 1u - w.x) * ${own}u;
+  let first_position = i32(own_first + subgroup / 2u * ${rows}u) + ${offset};
+  ${keyRange(attributes, `min(own_first + ${own - 1}u, params.L - 1u)`, 'own_first', threads)}
+  var tile = Tile(key_begin, 0u);
+  var next = tile;
+  var more = key_begin < key_end;
+  let my_row = min(own_first + subgroup / 2u * ${rows}u + (subgroup % 2u * ${fragment.lanes}u + lane) % ${rows}u, params.L - 1u);
+  let query = query_of(my_row * G + w.y % G);`,
+    ),
+    workgroups: (size) => [Math.ceil(size(L) / own), H, size(B)],
+  };
+}
+
+/** Gradients by k and v: a workgroup takes keys of one head, over tiles of the queries of each head of the group. */
+export function keyGradientMatrix(
+  context: KernelContext<DenseAttributes>,
+  fragment: Fragment,
+  tile: GradientTile,
+): KernelCall {
+  const { inputs, attributes } = context;
+  const { B, L, S, K, D } = sizesOf(inputs);
+  const { causal, window, extras, scale } = attributes;
+  const { own, threads, rows } = gradientSizes(tile, fragment);
+
+  const free = [
+    ...(causal ? [`i32(pair_key) + ${rows - 1} <= i32(tile.first) + ${offset}`] : []),
+    ...(window === undefined ? [] : [`i32(pair_key) + ${window} > i32(tile.first) + ${tile.others - 1} + ${offset}`]),
+    ...(extras.includes('keyLengths') ? [`i32(pair_key) + ${rows} <= keyLengths_at(batch)`] : []),
+  ];
+  const output = (name: string, id: string, column: string, value: string) =>
+    `if (${id} < params.S) { ${name}_set4(((batch * params.S + ${id}) * K + kv_head) * ${D / 4}u + ${column}, ${value}); }`;
+  const text = gradientText(D, tile, fragment, {
+    of: 'key',
+    own: ['k', 'v'],
+    others: ['q', 'gradient'],
+    ownHead: (id) => `(batch * params.S + min(${id}, params.S - 1u)) * K + kv_head`,
+    otherHead: (x) => `(batch * params.L + min(next.first + ${x}, params.L - 1u)) * H + kv_head * G + next.head`,
+    statistics: (x) => `(batch * H + kv_head * G + next.head) * params.L + min(next.first + ${x}, params.L - 1u)`,
+    exists: (x) => `(next.first + ${x} < row_end)`,
+    advance: `next.first += ${tile.others}u;
+    if (next.first >= row_end) { next = Tile(row_begin, next.head + 1u); }
+    more = next.head < G;`,
+    free: isPlain(attributes) ? free.join(' && ') || 'true' : 'false',
+    scale,
+    adjust: (product, x) =>
+      `adjust(${product}, query_of(min(tile.first + ${x}, params.L - 1u) * G + tile.head), own_id)`,
+    ...slopeOf(attributes),
+    store4: (which, id, column, value) =>
+      which === 0 ? output('dk', id, column, `${value} * ${f32(scale)}`) : output('dv', id, column, value),
+  });
+  return {
+    label: 'attentionKeyGradient.matrix',
+    buffers: [
+      ...gradientBuffers(attributes),
+      { name: 'dk', output: 0, vector: 4 },
+      { name: 'dv', output: 1, vector: 4 },
+    ],
+    parameters: { B, L, S },
+    requires,
+    body: kernelText(
+      context,
+      text,
+      threads,
+      `
+  kv_head = w.y;
+  let own_first = w.x * ${own}u;
+  let pair_key = own_first + subgroup / 2u * ${rows}u;
+  ${rowRange(attributes, 'own_first', own, threads)}
+  var tile = Tile(row_begin, 0u);
+  var next = tile;
+  var more = row_begin < row_end;`,
+    ),
+    workgroups: (size) => [Math.ceil(size(S) / own), K, size(B)],
+  };
+}
