@@ -32,14 +32,22 @@ export interface GenerateOptions<R extends SequenceRequest = SequenceRequest> {
   readonly onEvent?: (event: SchedulerEvent<R>) => void;
 }
 
+/** How `close` treats the requests that are there. */
+export interface CloseOptions {
+  /** Whether they end at once rather than at their own end. Default false. */
+  readonly abort?: boolean;
+  /** What their streams throw then. Default RejectedError ERR_CLOSED. */
+  readonly reason?: unknown;
+}
+
 /** Runs the steps of a scheduler for as long as there are requests, and gives each request a stream of its tokens. */
 export interface ContinuousBatcher<R extends SequenceRequest = SequenceRequest> extends AsyncDisposable {
   /** @throws RejectedError (ERR_CLOSED, or as `Scheduler.add` says); the signal's reason if it is aborted already */
   generate(request: R, options?: GenerateOptions<R>): TokenStream;
   /** Resolves when nothing is left to do. Streams whose readers stopped reading keep it waiting. */
   drain(): Promise<void>;
-  /** Takes no more requests and drains; with `abort` it ends the present ones. */
-  close(options?: { readonly abort?: boolean }): Promise<void>;
+  /** Takes no more requests and drains; with `abort` it ends the present ones, whose streams throw `reason`. */
+  close(options?: CloseOptions): Promise<void>;
   readonly load: SchedulerLoad;
 }
 
@@ -110,11 +118,12 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
     while (this.#loop) await this.#loop;
   }
 
-  async close(options: { readonly abort?: boolean } = {}): Promise<void> {
+  async close({ abort = false, reason }: CloseOptions = {}): Promise<void> {
     this.#closed = true;
-    if (options.abort) {
-      const reason = new RejectedError('ERR_CLOSED', 'close: the batcher was closed before the request had ended');
-      for (const { stream } of [...this.#clients.values()]) stream.cut(reason);
+    if (abort) {
+      const closed = 'close: the batcher was closed before the request had ended';
+      const thrown = reason ?? new RejectedError('ERR_CLOSED', closed);
+      for (const { stream } of [...this.#clients.values()]) stream.cut(thrown);
     }
     await this.drain();
   }
@@ -211,8 +220,12 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
     this.#closed = true;
     for (const [id, { stream, detach }] of this.#clients) {
       detach();
-      this.#scheduler.abort(id);
-      stream.end({ reason: 'error', newTokens: 0, error });
+      stream.end({ reason: 'error', newTokens: stream.received, error });
+      try {
+        this.#scheduler.abort(id);
+      } catch {
+        // a scheduler that is broken cannot be asked to let go, and what broke it is what the streams throw
+      }
     }
     this.#clients.clear();
   }

@@ -6,6 +6,7 @@ export type { Capacity } from './capacity.ts';
 export type { PackedBatch, PaddedBatch, PaddedOptions } from './collate.ts';
 export { packed, padded } from './collate.ts';
 export type {
+  CloseOptions,
   ContinuousBatcher,
   ContinuousBatcherOptions,
   GenerateOptions,

@@ -45,6 +45,7 @@ export class BufferedTokenStream implements TokenStream {
   #buffer: number[] = [];
   #read = 0;
   #readers: Reader[] = [];
+  #received = 0;
   #paused = false;
   #left = false;
   #end: StreamEnd | undefined;
@@ -60,7 +61,13 @@ export class BufferedTokenStream implements TokenStream {
     });
   }
 
+  /** Tokens that came, whether they were read or not. */
+  get received(): number {
+    return this.#received;
+  }
+
   push(token: number): void {
+    this.#received++;
     if (this.#left) return;
     const reader = this.#readers.shift();
     if (reader) {
