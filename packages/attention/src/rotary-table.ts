@@ -34,5 +34,11 @@ export function rotaryTable(
       values[i] = attentionFactor * f(Math.floor(i / half) * inverseFrequencies[i % half]!);
     return device.tensor(values, { shape: [maxPositions, half], dtype });
   };
-  return { cos: tabulate(Math.cos), sin: tabulate(Math.sin) };
+  const cos = tabulate(Math.cos);
+  try {
+    return { cos, sin: tabulate(Math.sin) };
+  } catch (error) {
+    cos.dispose();
+    throw error;
+  }
 }
