@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isHeddleError } from '@heddle/tensor';
 import { describe, expect, test } from 'vitest';
-import { type ModelConfig, parseModelConfig } from './config.ts';
+import type { ModelConfig } from './config.ts';
+import { describeModel } from './families.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -16,7 +17,7 @@ const small: Fields = {
 
 function parse(config: Fields, generation?: Fields): ModelConfig {
   const file = (label: string, fields: Fields) => ({ label, text: JSON.stringify(fields) });
-  return parseModelConfig(file('config.json', config), generation && file('generation_config.json', generation));
+  return describeModel(file('config.json', config), generation && file('generation_config.json', generation)).config;
 }
 
 /** The same configuration with the rotary fields that transformers wrote before version 5. */
@@ -246,7 +247,7 @@ describe('what does not fit is refused with file, field, what was expected and w
   });
 
   test('text that is not JSON, or not an object', () => {
-    const config = (text: string) => () => parseModelConfig({ label: 'config.json', text });
+    const config = (text: string) => () => describeModel({ label: 'config.json', text });
     expect(config('{')).toThrow(expect.objectContaining({ code: 'ERR_CONFIG' }));
     expect(config('{')).toThrow('config.json: expected JSON: ');
     expect(config('[]')).toThrow('config.json: expected a JSON object, got a list of 0');

@@ -61,7 +61,7 @@ describe('opens a folder', () => {
     const path = await folderOf(single);
     const folder = await openModelFolder(path);
     expect(folder.label).toBe(path);
-    expect(folder.config).toMatchObject({ architecture: 'llama', hiddenSize: 4, eosTokenIds: [2] });
+    expect(folder.model.config).toMatchObject({ architecture: 'llama', hiddenSize: 4, eosTokenIds: [2] });
     expect(folder.tokenizer).toEqual({ tokenizer: undefined, reason: `${path} has no tokenizer.json` });
     expect(folder.weights.names()).toEqual(['one', 'two']);
     await folder.close();
@@ -73,7 +73,7 @@ describe('opens a folder', () => {
     const generation = JSON.stringify({ eos_token_id: [3, 4] });
     const more = { 'model.safetensors.index.json': index, 'generation_config.json': generation, ...shards };
     const folder = await openModelFolder(await folderOf({ ...single, ...more, 'model.safetensors': '' }));
-    expect(folder.config.eosTokenIds).toEqual([3, 4]);
+    expect(folder.model.config.eosTokenIds).toEqual([3, 4]);
     expect(new Float32Array((await folder.weights.read('two')).buffer)[0]).toBe(2);
     await folder.close();
   });
@@ -174,7 +174,7 @@ const shared = '../shared/models/stories260K';
 describe.skipIf(!existsSync(shared))(`a real folder (needs ${shared})`, () => {
   test('opens with everything', async () => {
     const folder = await openModelFolder(shared);
-    expect(folder.config).toMatchObject({ vocabularySize: 512, layers: 5 });
+    expect(folder.model.config).toMatchObject({ vocabularySize: 512, layers: 5 });
     expect(folder.tokenizer.tokenizer?.encode('Once upon a time')).toEqual([1, 403, 407, 261, 378]);
     expect(folder.weights.info('model.embed_tokens.weight').shape).toEqual([512, 64]);
     await folder.close();

@@ -1,6 +1,6 @@
 import { FileFormatError } from '@heddle/tensor';
 import { openSafetensors, openShardedSafetensors, type SafetensorsFile } from '@heddle/tensor/safetensors';
-import { type ModelConfig, parseModelConfig } from './config.ts';
+import { describeModel, type ModelDescription } from './families.ts';
 import { fileLabel, type ModelFiles, modelFolder, readTextFile } from './model-files.ts';
 import { loadTokenizer, type TokenizerResult } from './tokenizer.ts';
 
@@ -13,7 +13,7 @@ const indexFile = 'model.safetensors.index.json';
 export interface OpenModelFolder {
   /** The folder's path, or what the files call themselves. */
   readonly label: string;
-  readonly config: ModelConfig;
+  readonly model: ModelDescription;
   /** The tokenizer, or why there is none. */
   readonly tokenizer: TokenizerResult;
   /** Open; closed by `close`. Header checked, no data read. */
@@ -33,17 +33,17 @@ export interface OpenModelFolder {
  */
 export async function openModelFolder(source: string | ModelFiles): Promise<OpenModelFolder> {
   const files = typeof source === 'string' ? await modelFolder(source) : source;
-  const config = await readConfig(files);
+  const model = await readConfig(files);
   const tokenizer = await loadTokenizer(files);
   const weights = await openWeights(files);
-  return { label: files.label, config, tokenizer, weights, close: () => weights.close() };
+  return { label: files.label, model, tokenizer, weights, close: () => weights.close() };
 }
 
-async function readConfig(files: ModelFiles): Promise<ModelConfig> {
+async function readConfig(files: ModelFiles): Promise<ModelDescription> {
   const text = await readTextFile(files, configFile);
   if (text === undefined) throw missing(`${files.label} has no ${configFile}`);
   const generation = await readTextFile(files, generationFile);
-  return parseModelConfig(
+  return describeModel(
     { label: fileLabel(files, configFile), text },
     generation === undefined ? undefined : { label: fileLabel(files, generationFile), text: generation },
   );

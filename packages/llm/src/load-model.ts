@@ -1,11 +1,10 @@
 import { type AttentionKernel, flash } from '@heddle/attention';
-import type { Device } from '@heddle/tensor';
+import { type Device, FileFormatError } from '@heddle/tensor';
 import { openModelFolder } from './folder.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { CausalLm } from './models/causal-lm.ts';
-import { Llama, llamaWeightShapes } from './models/llama.ts';
 import { Weights } from './models/weights.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer, TokenizerResult } from './tokenizer.ts';
 
 export interface LoadModelOptions {
   readonly device: Device;
@@ -21,8 +20,10 @@ export interface LoadModelOptions {
 
 /** A model with the tokenizer that came with it. */
 export interface LoadedModel extends CausalLm {
-  /** Undefined where the folder has no tokenizer.json. */
+  /** Undefined where it came without one: `requireTokenizer` says why. */
   readonly tokenizer: Tokenizer | undefined;
+  /** The tokenizer. @throws FileFormatError `ERR_TOKENIZER` saying why there is none */
+  requireTokenizer(): Tokenizer;
 }
 
 /**
@@ -32,17 +33,32 @@ export interface LoadedModel extends CausalLm {
  *   is left on the device
  */
 export async function loadModel(source: string | ModelFiles, options: LoadModelOptions): Promise<LoadedModel> {
-  const { device, dtype = 'f32', trainable = false, attention = flash() } = options;
+  const { device, dtype = 'f32', trainable = false, attention = flash(), onProgress } = options;
   const folder = await openModelFolder(source);
   try {
-    const { config, tokenizer } = folder;
-    const weights = await Weights.load(device, folder.weights, llamaWeightShapes(config), {
+    const { weightShapes, create } = folder.model;
+    const weights = await Weights.load(device, folder.weights, weightShapes, {
       dtype,
       frozen: !trainable,
-      ...(options.onProgress && { onProgress: options.onProgress }),
+      ...(onProgress && { onProgress }),
     });
-    return Object.assign(new Llama(device, config, weights, { attention }), { tokenizer: tokenizer.tokenizer });
+    try {
+      return withTokenizer(create(device, weights, { attention }), folder.tokenizer);
+    } catch (error) {
+      weights.dispose();
+      throw error;
+    }
   } finally {
     await folder.close();
   }
+}
+
+function withTokenizer(model: CausalLm, { tokenizer, reason }: TokenizerResult): LoadedModel {
+  return Object.assign(model, {
+    tokenizer,
+    requireTokenizer: () => {
+      if (tokenizer) return tokenizer;
+      throw new FileFormatError(`tokenizer: ${reason}`, { code: 'ERR_TOKENIZER' });
+    },
+  });
 }

@@ -11,20 +11,20 @@ import {
   type TokenStream,
 } from '@heddle/batcher';
 import type { KvCache } from '@heddle/kvcache';
-import { ArgumentError, type Device, DisposedError, type Tensor } from '@heddle/tensor';
+import { ArgumentError, type Device, DisposedError } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
-import { checkTokens } from '../models/row-logits.ts';
 import type { Sampler } from '../sampler.ts';
 import { cacheCapacity } from './cache-capacity.ts';
+import { chooseTokens } from './choose-tokens.ts';
 import { ModelStep, type StepRows } from './model-step.ts';
-import type { GenerationRequest, ScheduledGeneration } from './request.ts';
+import { type GenerationRequest, type ScheduledGeneration, scheduledGeneration } from './request.ts';
 
 /** The parts of an engine; each is a value that can be one's own. */
 export interface EngineParts {
   readonly device: Device;
   readonly model: CausalLm;
   readonly attention: AttentionKernel;
-  /** Of the model's `kvShape`. The engine owns it from here on. */
+  /** Of the model's `kvShape`. Belongs to the engine from then on: its `dispose` ends it. */
   readonly cache: KvCache;
   /** Makes the scheduler over the cache's capacity. */
   readonly scheduler: (capacity: Capacity<ScheduledGeneration>) => Scheduler<ScheduledGeneration>;
@@ -34,7 +34,7 @@ export interface EngineParts {
 }
 
 /** Generates tokens for any number of requests at once. */
-export interface Engine {
+export interface Engine extends AsyncDisposable {
   /**
    * The tokens of a request, as they come. Leaving the loop early or aborting the signal frees what the request held.
    * @throws ArgumentError, or RejectedError where the request can never run or the queue is full
@@ -48,7 +48,12 @@ export interface Engine {
   dispose(): Promise<void>;
 }
 
-/** Puts an engine together from parts, without defaults of its own. */
+/**
+ * Puts an engine together from parts, without defaults of its own. The model stays the caller's, the cache becomes the
+ * engine's.
+ * @throws ArgumentError for parts that do not fit each other, or what making the scheduler throws; then the cache stays the
+ *   caller's
+ */
 export function createEngine(parts: EngineParts): Engine {
   const { model, cache } = parts;
   for (const part of ['layers', 'heads', 'headDim'] as const)
@@ -69,30 +74,19 @@ class StepEngine implements Engine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+    const scheduler = parts.scheduler(cacheCapacity(parts.cache));
+    this.#batcher = continuousBatcher({ scheduler, run: (plan) => this.#run(plan) });
     this.#step = new ModelStep(parts.model, parts.attention, parts.cache, parts.maxBatchTokens);
-    this.#batcher = continuousBatcher({
-      scheduler: parts.scheduler(cacheCapacity(parts.cache)),
-      run: (plan) => this.#run(plan),
-    });
   }
 
   generate(request: GenerationRequest, options: GenerateOptions<ScheduledGeneration> = {}): TokenStream {
     if (this.#disposal) throw new DisposedError('generate: the engine was disposed of');
-    const { tokens, maxTokens, stopTokens = [], sampler = this.#parts.sampler, id, ...rest } = request;
-    checkTokens('generate', tokens, this.#parts.model.config.vocabularySize);
-    const number = this.#requests++;
-    const scheduled: ScheduledGeneration = {
-      ...rest,
-      id: id ?? `request ${number}`,
-      promptTokens: tokens.length,
-      maxTokens,
-      stream: [...tokens],
-      stopTokens: new Set(stopTokens),
-      sampler,
-      number,
-      kv: undefined,
-    };
-    return this.#batcher.generate(scheduled, options);
+    const { sampler, model } = this.#parts;
+    const { vocabularySize } = model.config;
+    const scheduled = scheduledGeneration(request, { number: this.#requests, sampler, vocabularySize });
+    const stream = this.#batcher.generate(scheduled, options);
+    this.#requests++;
+    return stream;
   }
 
   async prepare(promptTokens: number): Promise<void> {
@@ -105,11 +99,15 @@ class StepEngine implements Engine {
   }
 
   dispose(): Promise<void> {
-    this.#disposal ??= this.#batcher.close({ abort: true }).then(() => {
+    const reason = new DisposedError('generate: the engine was disposed of before the request had ended');
+    this.#disposal ??= this.#batcher.close({ abort: true, reason }).then(() => {
       this.#step.dispose();
       this.#parts.cache.dispose();
     });
     return this.#disposal;
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   /** One step: lay out the planned rows, run the model over them, choose the next tokens. */
@@ -121,14 +119,7 @@ class StepEngine implements Engine {
     );
     const outputs = await this.#step.run(rows, batch);
     batch.advance();
-    const choose = await chooser(sequences, outputs);
-    return sequences.map(({ request, yields }, i) => {
-      if (!yields) return undefined;
-      if (request.maxTokens === 0) return { tokens: [] };
-      const token = choose(i);
-      request.stream.push(token);
-      return request.stopTokens.has(token) ? { tokens: [token], finish: 'stop' } : { tokens: [token] };
-    });
+    return chooseTokens(sequences, outputs);
   }
 }
 
@@ -145,27 +136,4 @@ function layOut(sequences: readonly ScheduledSequence<ScheduledGeneration>[], co
     rows[index] = row - 1;
   });
   return { tokens, positions, segments, rows };
-}
-
-/** Reads what the samplers need: a token of each sequence where all take the most likely, otherwise the logits. */
-async function chooser(
-  sequences: readonly ScheduledSequence<ScheduledGeneration>[],
-  { logits, best }: { readonly logits: Tensor; readonly best: Tensor },
-): Promise<(index: number) => number> {
-  const wanted = sequences.filter(({ yields, request }) => yields && request.maxTokens > 0);
-  if (wanted.length === 0) return () => -1;
-  if (wanted.every(({ request }) => request.sampler.takesMostLikely)) {
-    const tokens = await best.data();
-    return (index) => tokens[index]!;
-  }
-  const values = (await logits.data()) as Float32Array;
-  const size = values.length / sequences.length;
-  return (index) => {
-    const { request } = sequences[index]!;
-    const step = request.stream.length - request.promptTokens;
-    return request.sampler.sample(values.subarray(index * size, (index + 1) * size), {
-      step,
-      sequence: request.number,
-    });
-  };
 }

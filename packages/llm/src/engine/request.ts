@@ -1,5 +1,7 @@
 import type { SequenceRequest } from '@heddle/batcher';
 import type { KvSequence } from '@heddle/kvcache';
+import { ArgumentError } from '@heddle/tensor';
+import { checkTokens } from '../models/row-logits.ts';
 import type { Sampler } from '../sampler.ts';
 
 /** What a user asks an engine to generate. */
@@ -12,6 +14,11 @@ export interface GenerationRequest {
   readonly stopTokens?: readonly number[];
   /** By default the engine's. */
   readonly sampler?: Sampler;
+  /**
+   * What its sampler is told to tell it from others with the same seed, an integer from 0, below 2^32. By default its number
+   * in the engine; name one to draw the same whatever was asked for before.
+   */
+  readonly sequence?: number;
   /** Unique among those alive; by default a number. */
   readonly id?: string;
   /** Higher goes first, where the scheduler's policy looks at it. */
@@ -28,8 +35,29 @@ export interface ScheduledGeneration extends SequenceRequest {
   readonly stream: number[];
   readonly stopTokens: ReadonlySet<number>;
   readonly sampler: Sampler;
-  /** Tells sequences apart for seeded samplers. */
-  readonly number: number;
+  readonly sequence: number;
   /** Its cache while it is admitted. */
   kv: KvSequence | undefined;
+}
+
+/** The request with what it leaves to the engine. @throws ArgumentError */
+export function scheduledGeneration(
+  { tokens, stopTokens = [], ...request }: GenerationRequest,
+  engine: { readonly number: number; readonly sampler: Sampler; readonly vocabularySize: number },
+): ScheduledGeneration {
+  const { id = `request ${engine.number}`, sequence = engine.number, sampler = engine.sampler } = request;
+  if (tokens.length === 0) throw new ArgumentError('generate: a prompt has at least one token, got none');
+  checkTokens('generate', tokens, engine.vocabularySize);
+  if (!Number.isInteger(sequence) || sequence < 0 || sequence >= 2 ** 32)
+    throw new ArgumentError(`generate: sequence must be an integer from 0, below 2^32, got ${sequence}`);
+  return {
+    ...request,
+    id,
+    sequence,
+    sampler,
+    promptTokens: tokens.length,
+    stream: [...tokens],
+    stopTokens: new Set(stopTokens),
+    kv: undefined,
+  };
 }

@@ -48,6 +48,11 @@ export class Weights {
     }
   }
 
+  /** Frees them all. Idempotent. */
+  dispose(): void {
+    for (const variable of this.#byName.values()) variable.dispose();
+  }
+
   get(name: string): Variable {
     return this.#byName.get(name)!;
   }

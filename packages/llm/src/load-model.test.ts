@@ -1,0 +1,48 @@
+import { isHeddleError } from '@heddle/tensor';
+import { openReference } from '@heddle/tensor/reference';
+import { expect, test } from 'vitest';
+import { tinyLlama } from '../../../test-support/tiny-llama.ts';
+import { loadModel, openEngine } from './index.ts';
+
+test('a model without a tokenizer says why there is none', async () => {
+  const device = await openReference();
+  const model = await loadModel(tinyLlama(), { device });
+  expect(model.tokenizer).toBeUndefined();
+  expect(() => model.requireTokenizer()).toThrow('tokenizer: tiny llama has no tokenizer.json');
+  expect(() => model.requireTokenizer()).toThrow(expect.objectContaining({ code: 'ERR_TOKENIZER' }));
+  await model.dispose();
+  await device.dispose();
+});
+
+test('what does not fit into the budget, weights or what is made beside them, leaves nothing on the device', async () => {
+  const roomy = await openReference();
+  const model = await loadModel(tinyLlama(), { device: roomy });
+  const bytes = roomy.memory().live;
+  await model.dispose();
+  expect(roomy.memory().live).toBe(0);
+  await roomy.dispose();
+
+  for (let budget = bytes - 1; budget > 0; budget -= 256) {
+    const device = await openReference({ memoryBudget: budget });
+    const error = await loadModel(tinyLlama(), { device }).catch((thrown: unknown) => thrown);
+    expect(isHeddleError(error, 'ERR_OUT_OF_MEMORY')).toBe(true);
+    expect(device.memory().live).toBe(0);
+    await device.dispose();
+  }
+});
+
+test('an engine that cannot be put together leaves nothing on the device', async () => {
+  const device = await openReference();
+  const model = await loadModel(tinyLlama(), { device });
+  const before = device.memory().live;
+  for (const wrong of [
+    { maxBatchTokens: 0 },
+    { maxSequences: 0 },
+    { maxSequenceTokens: 0 },
+    { maxSequenceTokens: 1.5 },
+  ])
+    expect(() => openEngine(model, wrong)).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
+  expect(device.memory().live).toBe(before);
+  await model.dispose();
+  await device.dispose();
+});
