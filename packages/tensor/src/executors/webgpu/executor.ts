@@ -113,7 +113,7 @@ export class WebGpuExecutor implements Executor {
 
   async compile(graph: Graph, target: CompileTarget): Promise<Program> {
     this.#services.health.assertWorks();
-    return new WebGpuProgram(graph, { ...options, fuse: this.#fuse }, this.#services);
+    return new WebGpuProgram(graph, { ...target, fuse: this.#fuse }, this.#services);
   }
 
   memory(): MemoryReport {
