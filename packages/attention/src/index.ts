@@ -5,7 +5,27 @@ export { type FirstSupportedOptions, firstSupported } from './first-supported.ts
 export { decode, flash, paged } from './flash.ts';
 export type { KvView } from './kv-view.ts';
 export { mergeAttention } from './merge-attention.ts';
+export {
+  type AttentionCall,
+  type AttentionInput,
+  type AttentionModule,
+  type AttentionModuleOptions,
+  attentionModule,
+  createAttentionModule,
+  type OwningAttentionModule,
+} from './modules/attention-module.ts';
+export {
+  type AttentionConfig,
+  type AttentionParameters,
+  attentionParameterShapes,
+  createAttentionParameters,
+  type Projection,
+} from './modules/attention-parameters.ts';
+export { type AttentionType, keyValueHeads } from './modules/attention-type.ts';
 export { naive } from './naive.ts';
+export { createLearnedPositions, type LearnedPositionsOptions } from './positions/learned-positions.ts';
+export type { PositionModule } from './positions/position-module.ts';
+export { createSinusoidalPositions, type SinusoidalPositionsOptions } from './positions/sinusoidal-positions.ts';
 export { prefillDecode } from './prefill-decode.ts';
 export { rotary } from './rotary.ts';
 export { type RotaryFrequencies, rotaryFrequencies } from './rotary-frequencies.ts';

@@ -5,7 +5,7 @@ export { chain } from './chain.ts';
 export { clipByGlobalNorm, globalNorm } from './clip-by-global-norm.ts';
 export { TrainingError, type TrainingErrorCode } from './errors.ts';
 export type { AllocateState, GradientTransform, Optimizer, Parameter, UpdateContext } from './optimizer.ts';
-export type { ModelParameters } from './parameters.ts';
+export type { ModelParameters, ParameterTree } from './parameters.ts';
 export type { TrainableModel, TrainStepOptions } from './record-step.ts';
 export { constantSchedule, type Schedule, type WarmupCosineOptions, warmupCosineSchedule } from './schedules.ts';
 export { type StepReport, type TrainOptions, train } from './train.ts';

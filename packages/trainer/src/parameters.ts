@@ -1,8 +1,13 @@
 import { isFloat, Variable } from '@heddle/tensor';
 import { TrainingError } from './errors.ts';
 
-/** The weights of a model: by name, or a list of variables that have names of their own. */
-export type ModelParameters = Readonly<Record<string, Variable>> | ReadonlyMap<string, Variable> | readonly Variable[];
+/** Weights by name, in as many levels as the model has: `layer.query.weight`. */
+export interface ParameterTree {
+  readonly [name: string]: Variable | ParameterTree;
+}
+
+/** The weights of a model: a tree by names, a map, or a list of variables that have names of their own. */
+export type ModelParameters = ParameterTree | ReadonlyMap<string, Variable> | readonly Variable[];
 
 /** A weight that is trained. */
 export interface TrainedParameter {
@@ -35,8 +40,16 @@ export function trainedParameters(parameters: ModelParameters): readonly Trained
 
 function named(parameters: ModelParameters): Iterable<readonly [string, unknown]> {
   if (parameters instanceof Map) return parameters;
-  if (!Array.isArray(parameters)) return Object.entries(parameters);
+  if (!Array.isArray(parameters)) return leaves(parameters as ParameterTree, '');
   return parameters.map((value: unknown, i) => [value instanceof Variable ? value.name : `[${i}]`, value]);
+}
+
+/** The leaves of a tree by their paths. */
+function leaves(tree: ParameterTree, path: string): (readonly [string, unknown])[] {
+  return Object.entries(tree).flatMap(([key, value]) => {
+    const isTree = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+    return isTree ? leaves(value as ParameterTree, `${path}${key}.`) : [[`${path}${key}`, value] as const];
+  });
 }
 
 function describe(value: unknown): string {

@@ -6,6 +6,7 @@ import { repeat } from './batches.ts';
 import { chain } from './chain.ts';
 import { clipByGlobalNorm } from './clip-by-global-norm.ts';
 import type { Optimizer } from './optimizer.ts';
+import { trainedParameters } from './parameters.ts';
 import { warmupCosineSchedule } from './schedules.ts';
 import { type StepReport, train } from './train.ts';
 import { createTrainStep } from './train-step.ts';
@@ -185,6 +186,16 @@ describe('train', () => {
     w = device.variable([[0], [0]]);
     const [plain] = await collect(train({ ...options(), model: model(), data: [batch] }));
     expect(tied!.gradientNorm).toBe(plain!.gradientNorm);
+  });
+
+  test('takes parameters as a tree, by their paths', () => {
+    const { forward } = model();
+    const tree = { layer: { query: { weight: w }, spare: 3 as never } };
+    expect(() => train({ ...options(), model: { parameters: tree, forward } })).toThrow(
+      /parameter 'layer.spare' must be a Variable, got number/,
+    );
+    const named = trainedParameters({ layer: { query: { weight: w } } });
+    expect(named.map(({ name }) => name)).toEqual(['layer.query.weight']);
   });
 
   test('takes parameters as a list, by the names of the variables', async () => {

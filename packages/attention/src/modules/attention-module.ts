@@ -1,0 +1,105 @@
+import { type Device, linear, mapTree, rmsNorm, type Tensor, type Variable } from '@heddle/tensor';
+import { attention } from '../attention.ts';
+import type { AttentionSpec } from '../attention-spec.ts';
+import { rotary } from '../rotary.ts';
+import type { RotaryTable } from '../rotary-table.ts';
+import {
+  type AttentionConfig,
+  type AttentionParameters,
+  attentionSizes,
+  checkAttentionParameters,
+  createAttentionParameters,
+} from './attention-parameters.ts';
+
+export interface AttentionModuleOptions extends AttentionConfig {
+  /** Turns q and k by their positions. The table stays the caller's: layers share one. */
+  readonly rotary?: { readonly table: RotaryTable; readonly interleaved?: boolean };
+  /** How queries attend to keys; by default causal. */
+  readonly spec?: AttentionSpec;
+}
+
+export interface AttentionInput {
+  /** `[B, L, E]`, or rows `[T, E]` for a kernel over a cache (`attend`). */
+  readonly x: Tensor;
+  /** i32, the axes of x before E: for the rotary embedding. By default 0, 1, ... along the axis before E. */
+  readonly positions?: Tensor;
+}
+
+/** What a call may replace. */
+export interface AttentionCall {
+  /** Beside the module's own spec. */
+  readonly spec?: AttentionSpec;
+  /** What the keys and values are made of, `[B, S, E]`: cross-attention. They are not turned. */
+  readonly context?: Tensor;
+  /** Takes the place of `attention`: q `[..., H, D]`, k and v `[..., K, D]` to `[..., H, D]`. */
+  readonly attend?: (q: Tensor, k: Tensor, v: Tensor) => Tensor;
+}
+
+/**
+ * Projections around attention: multi-head, grouped-query and multi-query by the configuration's `attentionType`, with biases,
+ * norms of q and k, rotary embedding and output gate where it has them.
+ */
+export interface AttentionModule<T extends Tensor = Variable> {
+  readonly parameters: AttentionParameters<T>;
+  /** Records the output, the shape and dtype of x. */
+  forward(input: AttentionInput, call?: AttentionCall): Tensor;
+}
+
+/**
+ * An attention module around parameters that are there; they stay the caller's.
+ * @throws ArgumentError, ShapeError for parameters that are not the configuration's
+ */
+export function attentionModule<T extends Tensor>(
+  parameters: AttentionParameters<T>,
+  options: AttentionModuleOptions,
+): AttentionModule<T> {
+  checkAttentionParameters(parameters, options);
+  const { H, K, D } = attentionSizes(options);
+  const { rotary: turns, qkNorm, spec: ownSpec = { causal: true } } = options;
+  const epsilon = typeof qkNorm === 'object' ? qkNorm.epsilon : 1e-6;
+  const { query, key, value, output, gate, queryNorm, keyNorm } = parameters;
+  const heads = (x: Tensor, { weight, bias }: { weight: Tensor; bias?: Tensor }, count: number) =>
+    linear(x, weight, bias).reshape([...x.shape.slice(0, -1), count, D]);
+  return {
+    parameters,
+    forward({ x, positions }, { spec, context, attend } = {}) {
+      const rows = x.shape.slice(0, -1);
+      const from = context ?? x;
+      const normed = (projected: Tensor, norm: { readonly weight: T } | undefined) =>
+        norm ? rmsNorm(projected, norm.weight, epsilon) : projected;
+      const places = positions ?? x.device.arange(rows.at(-1)!).expand(rows);
+      const turned = (projected: Tensor) =>
+        turns && !context
+          ? rotary(projected, places, turns.table, { interleaved: turns.interleaved ?? false })
+          : projected;
+      const q = turned(normed(heads(x, query, H), queryNorm));
+      const k = turned(normed(heads(from, key, K), keyNorm));
+      const v = heads(from, value, K);
+      const mixed = (attend ? attend(q, k, v) : attention(q, k, v, { ...ownSpec, ...spec })).reshape([...rows, H * D]);
+      const gated = gate ? mixed.mul(linear(x, gate.weight, gate.bias).sigmoid()) : mixed;
+      return linear(gated, output.weight, output.bias);
+    },
+  };
+}
+
+/** A module that owns its parameters. */
+export interface OwningAttentionModule extends AttentionModule, Disposable {
+  /** Frees the parameters. Idempotent. */
+  dispose(): void;
+}
+
+/**
+ * An attention module with new parameters (`createAttentionParameters`), for a trainer or a model of one's own.
+ * @returns The caller's to dispose of.
+ * @throws ArgumentError, OutOfMemoryError
+ */
+export async function createAttentionModule(
+  device: Device,
+  options: AttentionModuleOptions & { readonly seed: number; readonly dtype?: 'f32' | 'f16'; readonly name?: string },
+): Promise<OwningAttentionModule> {
+  const module = attentionModule(await createAttentionParameters(device, options, options), options);
+  const dispose = () => {
+    mapTree(module.parameters, (parameter) => (parameter as Variable).dispose());
+  };
+  return { ...module, dispose, [Symbol.dispose]: dispose };
+}
