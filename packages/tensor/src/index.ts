@@ -51,6 +51,7 @@ export { gelu, relu, softplus } from './ops/activation.ts';
 export { flip, repeat, roll, split, squeeze, stack, tile, unsqueeze } from './ops/arrange.ts';
 export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/bitwise.ts';
 export { cast } from './ops/cast.ts';
+export { and, equal, greater, greaterEqual, isNan, less, lessEqual, not, or } from './ops/comparison.ts';
 export { concat } from './ops/concat.ts';
 export { eye, linspace, oneHot, tril, triu } from './ops/construction.ts';
 export { type AxisPadding, type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from './ops/convolution.ts';
@@ -62,23 +63,15 @@ export { einsum } from './ops/einsum.ts';
 export {
   abs,
   add,
-  and,
   cos,
   div,
-  equal,
   exp,
   floor,
-  greater,
-  greaterEqual,
-  less,
-  lessEqual,
   log,
   maximum,
   minimum,
   mul,
   neg,
-  not,
-  or,
   pow,
   rsqrt,
   sigmoid,
@@ -91,6 +84,7 @@ export {
 } from './ops/elementwise.ts';
 export { erf } from './ops/erf.ts';
 export { expm1, log1p } from './ops/exponential.ts';
+export { argmax, argmin, max, min } from './ops/extremum.ts';
 export { embedding, scatterAdd, take } from './ops/gather.ts';
 export { identity, stopGradient } from './ops/identity.ts';
 export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './ops/indexing.ts';
@@ -99,8 +93,9 @@ export { matmul } from './ops/matmul.ts';
 export { expand, flatten, permute, reshape, transpose } from './ops/movement.ts';
 export { type CrossEntropyOptions, crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
 export { groupNorm, layerNorm } from './ops/normalization.ts';
+export { prod } from './ops/prod.ts';
 export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/random.ts';
-export { argmax, argmin, max, mean, min, prod, sum } from './ops/reduce.ts';
+export { mean, sum } from './ops/reduce.ts';
 export { clip, round } from './ops/rounding.ts';
 export { pad, slice } from './ops/slice.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';

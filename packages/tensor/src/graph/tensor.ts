@@ -6,13 +6,16 @@ import type { Storage } from '../executor.ts';
 import { gelu, relu } from '../ops/activation.ts';
 import { flip, squeeze, unsqueeze } from '../ops/arrange.ts';
 import { cast } from '../ops/cast.ts';
+import * as comparison from '../ops/comparison.ts';
 import { cumsum } from '../ops/cumsum.ts';
 import type { Operand } from '../ops/define-elementwise.ts';
 import * as elementwise from '../ops/elementwise.ts';
+import { argmax, argmin, max, min } from '../ops/extremum.ts';
 import { take } from '../ops/gather.ts';
 import { matmul } from '../ops/matmul.ts';
 import { expand, flatten, permute, reshape, transpose } from '../ops/movement.ts';
-import { argmax, argmin, max, mean, min, prod, sum } from '../ops/reduce.ts';
+import { prod } from '../ops/prod.ts';
+import { mean, sum } from '../ops/reduce.ts';
 import { clip, round } from '../ops/rounding.ts';
 import { slice } from '../ops/slice.ts';
 import { softmax } from '../ops/softmax.ts';
@@ -147,28 +150,28 @@ export class Tensor implements TensorType, Disposable {
     return elementwise.minimum(this, other);
   }
   equal(other: Operand): Tensor {
-    return elementwise.equal(this, other);
+    return comparison.equal(this, other);
   }
   less(other: Operand): Tensor {
-    return elementwise.less(this, other);
+    return comparison.less(this, other);
   }
   lessEqual(other: Operand): Tensor {
-    return elementwise.lessEqual(this, other);
+    return comparison.lessEqual(this, other);
   }
   greater(other: Operand): Tensor {
-    return elementwise.greater(this, other);
+    return comparison.greater(this, other);
   }
   greaterEqual(other: Operand): Tensor {
-    return elementwise.greaterEqual(this, other);
+    return comparison.greaterEqual(this, other);
   }
   and(other: Operand): Tensor {
-    return elementwise.and(this, other);
+    return comparison.and(this, other);
   }
   or(other: Operand): Tensor {
-    return elementwise.or(this, other);
+    return comparison.or(this, other);
   }
   not(): Tensor {
-    return elementwise.not(this);
+    return comparison.not(this);
   }
   neg(): Tensor {
     return elementwise.neg(this);

@@ -5,11 +5,10 @@ import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { TensorType } from '../shape.ts';
 import { cast } from './cast.ts';
-import { defineElementwise, type None, none } from './define-elementwise.ts';
+import { type None, none, unary } from './define-elementwise.ts';
 import { where } from './elementwise.ts';
 import { erf, erfOf } from './erf.ts';
 import { log1p } from './exponential.ts';
-import { sumTo } from './reduce.ts';
 
 const sameFloat =
   (name: string) =>
@@ -18,22 +17,15 @@ const sameFloat =
     return [{ shape: x!.shape, dtype: x!.dtype }];
   };
 
-const reluOp: Op<None> = defineElementwise(
-  {
-    name: 'relu',
-    takes: 'float',
-    reference: (x) => Math.max(x!, 0),
-    onnx: 'Relu',
-    webgpu: ([x]) => `max(${x}, 0.0)`,
-    gradient: ([x], _, g) => [where(x!.greater(0), g, 0)],
-  },
-  (x, like) => sumTo(x, like.shape),
-);
-
 /** The larger of `x` and 0; its gradient at 0 is 0. f32 or f16. */
-export function relu(x: Tensor): Tensor {
-  return recordOne(reluOp, [x], none);
-}
+export const relu: (x: Tensor) => Tensor = unary({
+  name: 'relu',
+  takes: 'float',
+  reference: (x) => Math.max(x!, 0),
+  onnx: 'Relu',
+  webgpu: ([x]) => `safe_max(${x}, 0.0)`,
+  gradient: ([x], _, g) => [where(x!.greater(0), g, 0)],
+});
 
 const geluOp: Op<{ readonly approximate: 'none' | 'tanh' }> = defineOp({
   name: 'gelu',

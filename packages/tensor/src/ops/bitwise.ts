@@ -1,16 +1,6 @@
-import { ShapeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
-import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { defineElementwise, type Elementwise, none, type Operand, together } from './define-elementwise.ts';
-
-/** Whole numbers have no gradients, so nothing undoes their broadcasting. */
-function binary(row: Elementwise): (a: Operand, b: Operand) => Tensor {
-  const op = defineElementwise(row, () => {
-    throw new ShapeError(`${row.name}: has no gradient`);
-  });
-  return (a, b) => recordOne(op, together(row.name, [a, b]), none);
-}
+import { binary, type Elementwise, type Operand } from './define-elementwise.ts';
 
 /** Bits that are set in both operands; i32 or u32. */
 export const bitAnd: (a: Operand, b: Operand) => Tensor = binary({

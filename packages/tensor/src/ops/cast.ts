@@ -21,14 +21,18 @@ const castOp: Op<{ readonly to: DType }> = defineOp({
     webgpu: {
       expression: ([x], { to }, node) => {
         const from = wgslType[node.inputs[0]!.dtype];
-        if (to === 'bool') return `u32(${x} != ${from}(0))`;
+        // by the bits: what is not a number is not 0
+        if (to === 'bool') return from === 'f32' ? `u32((bitcast<u32>(${x}) << 1u) != 0u)` : `u32(${x} != ${from}(0))`;
         return from === wgslType[to] ? x! : `${wgslType[to]}(${x})`;
       },
     },
   },
 });
 
-/** The same values in another dtype: floats to integers towards zero, to bool whether they are not 0. */
+/**
+ * The same values in another dtype: floats to integers towards zero, to bool whether they are not 0. What an integer dtype
+ * cannot hold (larger values, NaN) gives some value of it.
+ */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : recordOne(castOp, [x], { to: dtype });
 }

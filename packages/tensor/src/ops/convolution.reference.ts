@@ -34,10 +34,10 @@ export function convolutionReference({
         let sum = 0;
         for (let offset = 0; offset < windowSize; offset++) {
           const at = source(place, offset);
-          if (at < 0) continue;
+          // the zeros around x are values like others: times an infinite weight they are not a number
           for (let c = 0; c < each; c++)
             sum +=
-              x.data[(n * channels + group * each + c) * area + at]! *
+              (at < 0 ? 0 : x.data[(n * channels + group * each + c) * area + at]!) *
               weight.data[(o * each + c) * windowSize + offset]!;
         }
         result[(n * outChannels + o) * placeCount + place] = sum;

@@ -2,10 +2,12 @@ import { type DType, isFloat, promote } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
 import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
+import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { broadcastShapes } from '../shape.ts';
 import { cast } from './cast.ts';
 import { full } from './creation.ts';
+import { sumTo } from './reduce.ts';
 
 /** An operand: a tensor, or a number that takes the other's dtype. */
 export type Operand = Tensor | number;
@@ -41,8 +43,8 @@ export interface Elementwise {
   gradient?(inputs: readonly Tensor[], output: Tensor, gradient: Tensor): readonly (Tensor | undefined)[];
 }
 
-/** Defines an elementwise operation whose operands broadcast by NumPy's rule; `sumTo` undoes broadcasting in gradients. */
-export function defineElementwise(row: Elementwise, sumTo: (x: Tensor, like: Tensor) => Tensor): Op<None> {
+/** Defines an elementwise operation whose operands broadcast by NumPy's rule. */
+function defineElementwise(row: Elementwise): Op<None> {
   const { name, onnx, gradient } = row;
   return defineOp<None>({
     name,
@@ -66,7 +68,7 @@ export function defineElementwise(row: Elementwise, sumTo: (x: Tensor, like: Ten
     gradient({ inputs, outputs, outputGradients }: GradientContext<None>) {
       if (!gradient) return inputs.map(() => undefined);
       const by = gradient(inputs, outputs[0]!, outputGradients[0]!);
-      return by.map((g, i) => (g ? sumTo(g, inputs[i]!) : undefined));
+      return by.map((g, i) => (g ? sumTo(g, inputs[i]!.shape) : undefined));
     },
     lower: {
       reference: {
@@ -91,4 +93,26 @@ export function together(name: string, operands: readonly Operand[]): readonly T
   if (!first) throw new ArgumentError(`${name}: one operand must be a tensor`);
   const dtype = tensors.map((t) => t.dtype).reduce(promote);
   return operands.map((x) => (typeof x === 'number' ? full(first.device, [], x, dtype) : cast(x, dtype)));
+}
+
+/** The function that records an operation of one operand. */
+export function unary(row: Elementwise): (x: Tensor) => Tensor {
+  const op = defineElementwise(row);
+  return (x) => recordOne(op, [x], none);
+}
+
+/** The function that records an operation of two operands, brought to one dtype. */
+export function binary(row: Elementwise): (a: Operand, b: Operand) => Tensor {
+  const op = defineElementwise(row);
+  return (a, b) => recordOne(op, together(row.name, [a, b]), none);
+}
+
+/** WGSL: an operator between two values. */
+export function infix(operator: string): Elementwise['webgpu'] {
+  return ([a, b]) => `(${a} ${operator} ${b})`;
+}
+
+/** WGSL: a call of a function. */
+export function call(name: string): Elementwise['webgpu'] {
+  return (values) => `${name}(${values.join(', ')})`;
 }

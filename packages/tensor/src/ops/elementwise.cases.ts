@@ -28,13 +28,6 @@ const whole = (name: string, f: Binary): Case[] => [
   { name: `${name} u32`, inputs: [integers([7], 0, 90, 'u32'), integers([7], 1, 9, 'u32', 1)], f },
 ];
 
-const comparison = (name: string, f: Binary): Case[] => [
-  { name: `${name} f32`, inputs: [exactly('f32', [4], [1, 2, 3, -1]), exactly('f32', [4], [2, 2, 2, -1])], f },
-  { name: `${name} f16 broadcasts`, inputs: [halves([3, 1]), halves([4])], f },
-  { name: `${name} i32`, inputs: [integers([9], -2, 2), integers([9], -2, 2, 'i32', 1)], f },
-  { name: `${name} u32`, inputs: [exactly('u32', [3], [0, 4e9, 7]), exactly('u32', [3], [1, 3, 7])], f },
-];
-
 export const elementwiseCases: readonly Case[] = [
   ...arithmetic('add', ops.add),
   ...whole('add', ops.add),
@@ -67,16 +60,6 @@ export const elementwiseCases: readonly Case[] = [
   ...whole('maximum', ops.maximum),
   ...arithmetic('minimum', ops.minimum),
   ...whole('minimum', ops.minimum),
-  ...comparison('equal', ops.equal),
-  { name: 'equal bool', inputs: [booleans([6]), booleans([6], 1)], f: ops.equal },
-  ...comparison('less', ops.less),
-  ...comparison('lessEqual', ops.lessEqual),
-  ...comparison('greater', ops.greater),
-  ...comparison('greaterEqual', ops.greaterEqual),
-  { name: 'and', inputs: [booleans([2, 3]), booleans([3], 1)], f: ops.and },
-  { name: 'or', inputs: [booleans([2, 3]), booleans([3], 1)], f: ops.or },
-  { name: 'not', inputs: [booleans([5])], f: ops.not },
-
   ...unary('neg', ops.neg),
   { name: 'neg i32', inputs: [integers([4], -9, 9)], f: ops.neg },
   ...unary('abs', ops.abs),

@@ -1,4 +1,4 @@
-import { isFloat } from '../dtype.ts';
+import { type DType, isFloat } from '../dtype.ts';
 import { DTypeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
 import { defineOp, type Node, type Op } from '../graph/op.ts';
@@ -7,32 +7,24 @@ import type { Tensor } from '../graph/tensor.ts';
 import { broadcastShapes } from '../shape.ts';
 import { cast } from './cast.ts';
 import { full } from './creation.ts';
-import { defineElementwise, type Elementwise, type None, none, type Operand, together } from './define-elementwise.ts';
+import {
+  binary,
+  call,
+  type Elementwise,
+  infix,
+  type None,
+  none,
+  type Operand,
+  together,
+  unary,
+} from './define-elementwise.ts';
 import { sumTo } from './reduce.ts';
 
-const define = (row: Elementwise): Op<None> => defineElementwise(row, (x, like) => sumTo(x, like.shape));
-
-const unary = (row: Elementwise) => {
-  const op = define(row);
-  return (x: Tensor): Tensor => recordOne(op, [x], none);
-};
-const binary = (row: Elementwise) => {
-  const op = define(row);
-  return (a: Operand, b: Operand): Tensor => recordOne(op, together(row.name, [a, b]), none);
-};
-const infix =
-  (operator: string): Elementwise['webgpu'] =>
-  ([a, b]) =>
-    `(${a} ${operator} ${b})`;
-const call =
-  (name: string): Elementwise['webgpu'] =>
-  (values) =>
-    `${name}(${values.join(', ')})`;
-const comparison =
-  (operator: string): Elementwise['webgpu'] =>
-  ([a, b]) =>
-    `u32(${a} ${operator} ${b})`;
-const bit = (value: boolean) => (value ? 1 : 0);
+/** The function of floats keeps what is not a number; that of WGSL may lose it. */
+const extremum =
+  (safe: string, plain: string): Elementwise['webgpu'] =>
+  ([a, b], dtype) =>
+    `${isFloat(dtype) ? safe : plain}(${a}, ${b})`;
 
 export const add: (a: Operand, b: Operand) => Tensor = binary({
   name: 'add',
@@ -81,11 +73,12 @@ function divideWhole(builder: OnnxBuilder, a: string, b: string): string {
   const quotient = builder.op('Div', [builder.cast(a, 'i64'), builder.op('Where', [isZero, one, divisor])]);
   return builder.op('Where', [isZero, zero, quotient]);
 }
-/** `a` to the power of `b`; NaN for negative bases unless `b` is whole. */
+/** `a` to the power of `b`; NaN for negative bases unless `b` is whole. 1 to any power, and anything to the power of 0, is 1. */
 export const pow: (a: Operand, b: Operand) => Tensor = binary({
   name: 'pow',
   takes: 'float',
-  reference: (a, b) => a! ** b!,
+  // unlike JavaScript, C and ONNX: 1 to the power of what is no finite number is 1
+  reference: (a, b) => (a === 1 || (a === -1 && Math.abs(b!) === Number.POSITIVE_INFINITY) ? 1 : a! ** b!),
   onnx: 'Pow',
   webgpu: call('safe_pow'),
   gradient: ([a, b], y, g) => [
@@ -93,73 +86,26 @@ export const pow: (a: Operand, b: Operand) => Tensor = binary({
     g.mul(y).mul(where(a!.greater(0), maximum(a!, 1e-45).log(), 0)),
   ],
 });
-/** The larger of two values; where they are equal, both take half of the gradient. */
+/** The larger of two values, NaN where one is NaN; where they are equal, both take half of the gradient. */
 export const maximum: (a: Operand, b: Operand) => Tensor = binary({
   name: 'maximum',
   takes: 'number',
   reference: (a, b) => Math.max(a!, b!),
   onnx: 'Max',
-  webgpu: call('max'),
+  webgpu: extremum('safe_max', 'max'),
   gradient: ([a, b], _, g) => [g.mul(share(a!, b!)), g.mul(share(b!, a!))],
 });
+/** The smaller of two values, otherwise as `maximum`. */
 export const minimum: (a: Operand, b: Operand) => Tensor = binary({
   name: 'minimum',
   takes: 'number',
   reference: (a, b) => Math.min(a!, b!),
   onnx: 'Min',
-  webgpu: call('min'),
+  webgpu: extremum('safe_min', 'min'),
   gradient: ([a, b], _, g) => [g.mul(share(b!, a!)), g.mul(share(a!, b!))],
 });
 /** 1 where `a > b`, a half where they are equal, otherwise 0. */
 const share = (a: Tensor, b: Tensor) => cast(a.greater(b), a.dtype).add(cast(a.equal(b), a.dtype).mul(0.5));
-
-export const equal: (a: Operand, b: Operand) => Tensor = binary({
-  name: 'equal',
-  takes: 'any',
-  gives: 'bool',
-  reference: (a, b) => bit(a === b),
-  onnx: 'Equal',
-  webgpu: comparison('=='),
-});
-export const less: (a: Operand, b: Operand) => Tensor = binary({
-  name: 'less',
-  takes: 'number',
-  gives: 'bool',
-  reference: (a, b) => bit(a! < b!),
-  onnx: 'Less',
-  webgpu: comparison('<'),
-});
-export const lessEqual: (a: Operand, b: Operand) => Tensor = binary({
-  name: 'lessEqual',
-  takes: 'number',
-  gives: 'bool',
-  reference: (a, b) => bit(a! <= b!),
-  onnx: 'LessOrEqual',
-  webgpu: comparison('<='),
-});
-export const greater = (a: Operand, b: Operand): Tensor => less(b, a);
-export const greaterEqual = (a: Operand, b: Operand): Tensor => lessEqual(b, a);
-export const and: (a: Operand, b: Operand) => Tensor = binary({
-  name: 'and',
-  takes: 'bool',
-  reference: (a, b) => a! & b!,
-  onnx: 'And',
-  webgpu: infix('&'),
-});
-export const or: (a: Operand, b: Operand) => Tensor = binary({
-  name: 'or',
-  takes: 'bool',
-  reference: (a, b) => a! | b!,
-  onnx: 'Or',
-  webgpu: infix('|'),
-});
-export const not: (x: Tensor) => Tensor = unary({
-  name: 'not',
-  takes: 'bool',
-  reference: (x) => 1 - x!,
-  onnx: 'Not',
-  webgpu: ([x]) => `(1u - ${x})`,
-});
 
 export const neg: (x: Tensor) => Tensor = unary({
   name: 'neg',
@@ -182,9 +128,15 @@ export const sign: (x: Tensor) => Tensor = unary({
   name: 'sign',
   takes: 'signed',
   reference: (x) => Math.sign(x!),
-  onnx: 'Sign',
-  webgpu: call('sign'),
+  onnx: signOnnx,
+  webgpu: ([x], dtype) => `${isFloat(dtype) ? 'safe_sign' : 'sign'}(${x})`,
 });
+/** The runtime gives 0 for what is not a number in f16. */
+function signOnnx(builder: OnnxBuilder, [x]: readonly string[], dtype: DType): string {
+  return dtype === 'f16'
+    ? builder.cast(builder.op('Sign', [builder.cast(x!, 'f32')]), 'f16')
+    : builder.op('Sign', [x!]);
+}
 export const floor: (x: Tensor) => Tensor = unary({
   name: 'floor',
   takes: 'float',

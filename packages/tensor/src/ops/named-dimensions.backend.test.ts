@@ -15,8 +15,8 @@ import { dropout } from './dropout.ts';
 import { einsum } from './einsum.ts';
 import { scatterAddAlongAxis, takeAlongAxis } from './indexing.ts';
 import { groupNorm, layerNorm } from './normalization.ts';
+import { prod } from './prod.ts';
 import { randomBits, randomNormal } from './random.ts';
-import { prod } from './reduce.ts';
 import { sort, topK } from './sort.ts';
 import { logSumExp, variance } from './statistics.ts';
 

@@ -2,9 +2,9 @@ import { ArgumentError, DTypeError } from '../errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { defineElementwise, type None, none } from './define-elementwise.ts';
-import { and, where } from './elementwise.ts';
-import { sumTo } from './reduce.ts';
+import { and } from './comparison.ts';
+import { unary } from './define-elementwise.ts';
+import { where } from './elementwise.ts';
 
 function roundToEven(x: number): number {
   const low = Math.floor(x);
@@ -13,21 +13,14 @@ function roundToEven(x: number): number {
   return above < 0.5 ? low : low + 1;
 }
 
-const roundOp: Op<None> = defineElementwise(
-  {
-    name: 'round',
-    takes: 'float',
-    reference: (x) => (Number.isFinite(x!) ? roundToEven(x!) : x!),
-    onnx: 'Round',
-    webgpu: ([x]) => `round(${x})`,
-  },
-  (x, like) => sumTo(x, like.shape),
-);
-
 /** The nearest whole number, the even one of two that are equally near; its gradient is 0. f32 or f16. */
-export function round(x: Tensor): Tensor {
-  return recordOne(roundOp, [x], none);
-}
+export const round: (x: Tensor) => Tensor = unary({
+  name: 'round',
+  takes: 'float',
+  reference: (x) => (Number.isFinite(x!) ? roundToEven(x!) : x!),
+  onnx: 'Round',
+  webgpu: ([x]) => `round(${x})`,
+});
 
 interface Limits {
   readonly low?: number;

@@ -15,11 +15,11 @@ const supports: NonNullable<Extract<SoftmaxLowering, { kernels: unknown }>['supp
 export function softmaxWebGpu(name: 'softmax' | 'logSoftmax'): SoftmaxLowering {
   const highest = ({ index }: RowFour) => `max(max(x${index}.x, x${index}.y), max(x${index}.z, x${index}.w))`;
   const exponential = ({ index, valid }: RowFour) => {
-    const value = `exp(x${index} - high)`;
+    const value = `safe_exp4(x${index} - high)`;
     return `  let e${index} = ${valid ? `select(vec4<f32>(), ${value}, ${valid})` : value};`;
   };
   const result = ({ index }: RowFour) =>
-    `  let y${index} = ${name === 'softmax' ? `e${index} / total` : `x${index} - high - log(total)`};`;
+    `  let y${index} = ${name === 'softmax' ? `e${index} / total` : `x${index} - high - safe_log(total)`};`;
   return {
     supports,
     kernels: (context) => [

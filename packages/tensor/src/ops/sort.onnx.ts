@@ -1,4 +1,6 @@
+import { isFloat } from '../dtype.ts';
 import type { OnnxLowering } from '../executors/onnx/lowering.ts';
+import { keyOf } from './extremum.ts';
 import type { TopKAttributes } from './sort.ts';
 
 /**
@@ -9,8 +11,9 @@ export const topKOnnx: OnnxLowering<TopKAttributes> = {
   supports: ({ inputs: [x], attributes: { axis } }) => !x!.shape.includes(0) && typeof x!.shape[axis] === 'number',
   emit(builder, [x], { inputs: [input], outputs: [out], attributes: { axis, count, largest } }) {
     const { dtype, shape } = input!;
-    const type = dtype === 'u32' ? 'i64' : dtype;
-    const typed = type === dtype ? x! : builder.cast(x!, type);
+    const type = isFloat(dtype) ? 'f64' : dtype === 'u32' ? 'i64' : dtype;
+    // NaN is the largest of all, in whichever direction
+    const typed = type === 'i64' ? builder.cast(x!, type) : keyOf(builder, x!, dtype, 'largest');
     const more = shape.map((dim) => Number(typeof dim !== 'number'));
     const isOpen = more.includes(1);
     const before = shape.map(() => 0);
@@ -22,6 +25,12 @@ export const topKOnnx: OnnxLowering<TopKAttributes> = {
     });
     const cut = (value: string) =>
       isOpen ? builder.op('Slice', [value, builder.sizes(before), builder.sizes(out!.shape)]) : value;
-    return [type === dtype ? cut(values!) : builder.cast(cut(values!), dtype), builder.cast(cut(indices!), 'i32')];
+    const places = cut(indices!);
+    const found = isFloat(dtype)
+      ? builder.op('GatherElements', [x!, places], { attributes: { axis } })
+      : type === dtype
+        ? cut(values!)
+        : builder.cast(cut(values!), dtype);
+    return [found, builder.cast(places, 'i32')];
   },
 };

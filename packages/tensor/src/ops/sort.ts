@@ -1,12 +1,14 @@
 import type { Dim } from '../dim.ts';
+import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { record } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, normalizeAxis, sizeOf, type TensorType } from '../shape.ts';
 import { cast } from './cast.ts';
+import { and, isNan, not, or } from './comparison.ts';
 import { arange } from './creation.ts';
-import { and, or, where } from './elementwise.ts';
+import { where } from './elementwise.ts';
 import { scatterAddAlongAxis, takeAlongAxis } from './indexing.ts';
 import { reshape, transpose } from './movement.ts';
 import { sum } from './reduce.ts';
@@ -46,8 +48,8 @@ const topKOp: Op<TopKAttributes> = defineOp({
     const [own, other] = [reshape(x, [...front, size, 1]), reshape(x, [...front, 1, size])];
     const place = arange(device, size);
     const column = reshape(place, [size, 1]);
-    const before = largest ? other.greater(own) : other.less(own);
-    const rank = sum(cast(or(before, and(other.equal(own), place.less(column))), 'i32'), -1);
+    const before = largest ? isLess(own, other) : isLess(other, own);
+    const rank = sum(cast(or(before, and(isSame(own, other), place.less(column))), 'i32'), -1);
     const slot = reshape(arange(device, count), [count, 1]);
     const indices = sum(where(reshape(rank, [...front, 1, size]).equal(slot), place, 0), -1);
     return [transpose(takeAlongAxis(x, indices, -1), axis, -1), transpose(indices, axis, -1)];
@@ -65,8 +67,9 @@ const topKOp: Op<TopKAttributes> = defineOp({
           const at = (place: number) => data[(outer * size + place) * inner + i]!;
           const order = Array.from({ length: size }, (_, place) => place).sort((a, b) => {
             const [p, q] = [at(a), at(b)];
-            if (p === q) return a - b;
-            return p < q === largest ? 1 : -1;
+            if (p === q || (Number.isNaN(p) && Number.isNaN(q))) return a - b;
+            const isBefore = Number.isNaN(q) || p < q;
+            return isBefore === largest ? 1 : -1;
           });
           for (let slot = 0; slot < count; slot++) {
             const to = (outer * count + slot) * inner + i;
@@ -82,9 +85,13 @@ const topKOp: Op<TopKAttributes> = defineOp({
   },
 });
 
+// an order in which NaN is behind all numbers
+const isLess = (a: Tensor, b: Tensor) => (isFloat(a.dtype) ? or(a.less(b), and(isNan(b), not(isNan(a)))) : a.less(b));
+const isSame = (a: Tensor, b: Tensor) => (isFloat(a.dtype) ? or(a.equal(b), and(isNan(a), isNan(b))) : a.equal(b));
+
 /**
  * The `count` largest values along `axis` (with `largest: false` the smallest), the most extreme first, equal ones in their
- * order; where NaN goes is not specified. f32, f16, i32 or u32; gradients go to the places that were taken.
+ * order, NaN larger than every number. f32, f16, i32 or u32; gradients go to the places that were taken.
  * @throws ShapeError where the axis has fewer values; DTypeError for bool
  */
 export function topK(x: Tensor, count: number, axis = -1, options: { readonly largest?: boolean } = {}): Sorted {

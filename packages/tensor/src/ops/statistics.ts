@@ -5,11 +5,13 @@ import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { normalizeAxes, sizeOf } from '../shape.ts';
 import { cast } from './cast.ts';
+import { and, not } from './comparison.ts';
 import { sizeScalar } from './creation.ts';
-import { and, not, where } from './elementwise.ts';
+import { where } from './elementwise.ts';
+import { max } from './extremum.ts';
 import { stopGradient } from './identity.ts';
 import { reshape } from './movement.ts';
-import { max, mean, type ReduceAttributes, reducedShape, sum } from './reduce.ts';
+import { mean, type ReduceAttributes, reducedShape, sum } from './reduce.ts';
 
 type Axes = number | readonly number[];
 interface ReduceOptions {

@@ -122,6 +122,7 @@ function remember(map: Map<string, string>, key: string, make: () => string): st
 
 function constantData(type: OnnxType, values: readonly number[]): ArrayBufferView {
   if (type === 'i64') return BigInt64Array.from(values, BigInt);
+  if (type === 'f64') return Float64Array.from(values);
   if (type === 'f16') return f32ToF16(Float32Array.from(values));
   const data = hostArray(type, values.length);
   data.set(values);

@@ -3,8 +3,8 @@ import type { DType } from '../../dtype.ts';
 import type { Node } from '../../graph/op.ts';
 import type { Shape } from '../../shape.ts';
 
-/** Element types inside an ONNX graph: those of tensors, and the int64 of shapes and indices. */
-export type OnnxType = DType | 'i64';
+/** Element types inside an ONNX graph: those of tensors, and the int64 of shapes and indices, and float64 on the way. */
+export type OnnxType = DType | 'i64' | 'f64';
 
 /** An attribute of an ONNX node. A bare number is an integer; `{ float }` a float; an array is of integers. */
 export type OnnxAttribute = number | string | readonly number[] | { readonly float: number };

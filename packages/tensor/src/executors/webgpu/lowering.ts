@@ -101,7 +101,12 @@ export type WebGpuLowering<A> =
       readonly keepsOrder?: boolean;
     }
   /** Over `attributes.axes` (ascending) with or without `attributes.keepDims`; fuses with what computes its input. */
-  | { readonly reduce: { readonly identity: string; combine(a: string, b: string): string } }
+  | {
+      readonly reduce: {
+        readonly identity: string;
+        combine(a: string, b: string, type: 'f32' | 'i32' | 'u32'): string;
+      };
+    }
   /** Kernels of its own. */
   | {
       supports?(node: Node<A>, capabilities: WebGpuCapabilities): boolean;

@@ -80,8 +80,8 @@ function packedWords(b: string): BufferForm {
     read: (i) => `unpack2x16float(${b}[${i} >> 1u])[${i} & 1u]`,
     read2: (k) => `unpack2x16float(${b}[${k}])`,
     read4: (k) => `vec4<f32>(unpack2x16float(${b}[2u * ${k}]), unpack2x16float(${b}[2u * ${k} + 1u]))`,
-    write2: (k, v) => `${b}[${k}] = pack2x16float(${v});`,
-    write4: (k, v) => `${b}[2u * ${k}] = pack2x16float(${v}.xy); ${b}[2u * ${k} + 1u] = pack2x16float(${v}.zw);`,
+    write2: (k, v) => `${b}[${k}] = pack_halves(${v});`,
+    write4: (k, v) => `${b}[2u * ${k}] = pack_halves(${v}.xy); ${b}[2u * ${k} + 1u] = pack_halves(${v}.zw);`,
   };
 }
 
@@ -91,8 +91,8 @@ function packedVectors(b: string): BufferForm {
     read: (i) => `unpack2x16float(${b}[${i} >> 2u][(${i} >> 1u) & 1u])[${i} & 1u]`,
     read2: (k) => `unpack2x16float(${b}[${k} >> 1u][${k} & 1u])`,
     read4: (k) => `vec4<f32>(unpack2x16float(${b}[${k}].x), unpack2x16float(${b}[${k}].y))`,
-    write2: (k, v) => `${b}[${k} >> 1u][${k} & 1u] = pack2x16float(${v});`,
-    write4: (k, v) => `${b}[${k}] = vec2<u32>(pack2x16float(${v}.xy), pack2x16float(${v}.zw));`,
+    write2: (k, v) => `${b}[${k} >> 1u][${k} & 1u] = pack_halves(${v});`,
+    write4: (k, v) => `${b}[${k}] = vec2<u32>(pack_halves(${v}.xy), pack_halves(${v}.zw));`,
   };
 }
 
@@ -103,8 +103,8 @@ function eightHalves(b: string): BufferForm {
     read2: (k) => `unpack2x16float(${b}[${k} >> 2u][${k} & 3u])`,
     read4: (k) =>
       `vec4<f32>(unpack2x16float(${b}[${k} >> 1u][2u * (${k} & 1u)]), unpack2x16float(${b}[${k} >> 1u][2u * (${k} & 1u) + 1u]))`,
-    write2: (k, v) => `${b}[${k} >> 2u][${k} & 3u] = pack2x16float(${v});`,
+    write2: (k, v) => `${b}[${k} >> 2u][${k} & 3u] = pack_halves(${v});`,
     write4: (k, v) =>
-      `${b}[${k} >> 1u][2u * (${k} & 1u)] = pack2x16float(${v}.xy); ${b}[${k} >> 1u][2u * (${k} & 1u) + 1u] = pack2x16float(${v}.zw);`,
+      `${b}[${k} >> 1u][2u * (${k} & 1u)] = pack_halves(${v}.xy); ${b}[${k} >> 1u][2u * (${k} & 1u) + 1u] = pack_halves(${v}.zw);`,
   };
 }

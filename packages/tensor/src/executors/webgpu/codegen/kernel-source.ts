@@ -52,7 +52,8 @@ export function kernelSource({ buffers, parameters, body, requires = [] }: Sourc
     declarations.push(`@group(0) @binding(${buffers.length}) var<uniform> params: Params;`);
   }
   const functions = buffers.flatMap((buffer, i) => accessors(buffer, forms[i]!, body));
-  return [...lines, ...declarations, ...functions, ...preludeFor(body), body].join('\n');
+  const prelude = preludeFor([...functions, body].join('\n'));
+  return [...lines, ...declarations, ...functions, ...prelude, body].join('\n');
 }
 
 /** The functions of a buffer that `body` calls. */

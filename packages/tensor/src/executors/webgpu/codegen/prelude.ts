@@ -17,9 +17,35 @@ const functions: Readonly<Record<string, string>> = {
   let infinite = bitcast<f32>(bitcast<u32>(infinity_value()) | (bitcast<u32>(b) & 0x80000000u));
   return select(a / b, a * infinite, b == 0.0);
 }`,
+  // WGSL lets drivers take it that there is none: only its bits are sure to tell
+  is_nan: `fn is_nan(x: f32) -> bool {
+  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}`,
+  safe_max: `fn safe_max(a: f32, b: f32) -> f32 {
+  return select(select(max(a, b), b, is_nan(b)), a, is_nan(a));
+}`,
+  safe_min: `fn safe_min(a: f32, b: f32) -> f32 {
+  return select(select(min(a, b), b, is_nan(b)), a, is_nan(a));
+}`,
+  // WGSL's own gives what it likes for what f16 cannot hold, in SwiftShader even to the half beside it
+  pack_halves: `fn pack_halves(v: vec2<f32>) -> u32 {
+  let bits = bitcast<vec2<u32>>(v);
+  let size = bits & vec2<u32>(0x7fffffffu);
+  let beyond = size >= vec2<u32>(0x477ff000u);
+  let packed = pack2x16float(select(v, vec2<f32>(0.0), beyond));
+  let ends = select(vec2<u32>(0x7c00u), vec2<u32>(0x7e00u), size > vec2<u32>(0x7f800000u));
+  let halves = select(vec2<u32>(packed & 0xffffu, packed >> 16u), ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | ends, beyond);
+  return halves.x | (halves.y << 16u);
+}`,
+  safe_sign: `fn safe_sign(x: f32) -> f32 {
+  return select(sign(x), x, is_nan(x));
+}`,
   // some drivers lose what is no number on the way, or give the logarithm of the least number for that of 0
   safe_exp: `fn safe_exp(x: f32) -> f32 {
-  return select(exp(x), x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
+  return select(exp(x), x, is_nan(x));
+}`,
+  safe_exp4: `fn safe_exp4(x: vec4<f32>) -> vec4<f32> {
+  return select(exp(x), x, (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
 }`,
   safe_log: `fn safe_log(x: f32) -> f32 {
   if (x == 0.0) { return -infinity_value(); }
@@ -46,15 +72,16 @@ const functions: Readonly<Record<string, string>> = {
 }`,
   // exp overflows in some drivers' tanh
   safe_tanh: `fn safe_tanh(x: f32) -> f32 {
-  return tanh(clamp(x, -15.0, 15.0));
+  return select(tanh(clamp(x, -15.0, 15.0)), x, is_nan(x));
 }`,
   // WGSL leaves pow of a negative base undefined
   safe_pow: `fn safe_pow(x: f32, y: f32) -> f32 {
-  if (y == 0.0) { return 1.0; }
+  if (y == 0.0 || x == 1.0) { return 1.0; }
+  if (is_nan(x) || is_nan(y)) { return nan_value(); }
   if (x == 0.0) { return select(infinity_value(), 0.0, y > 0.0); }
-  let magnitude = pow(abs(x), y);
+  let magnitude = select(pow(abs(x), y), 1.0, x == -1.0);
   if (x > 0.0) { return magnitude; }
-  if (floor(y) != y) { return nan_value(); }
+  if (floor(y) != y) { return select(nan_value(), magnitude, x == -infinity_value()); }
   return select(magnitude, -magnitude, floor(y * 0.5) * 2.0 != y);
 }`,
 };

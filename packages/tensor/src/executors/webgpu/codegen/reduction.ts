@@ -13,12 +13,14 @@ import { isPacked } from './kernel-source.ts';
 import { coordinateOf, innermostAxis, innermostIsFours, Place } from './place.ts';
 import { chooseReductionTile, type ReductionTile } from './reduction-tile.ts';
 
+type RegisterType = 'f32' | 'i32' | 'u32';
+
 /** A reduction of `input`, which is computed on the way, over `axes` (ascending). */
 export interface ReductionSpec {
   readonly label: string;
   readonly input: Tensor;
   readonly axes: readonly number[];
-  readonly reduce: { readonly identity: string; combine(a: string, b: string): string };
+  readonly reduce: { readonly identity: string; combine(a: string, b: string, type: RegisterType): string };
   /** Where the result, or what the epilogue makes of it, is stored. */
   readonly target: BufferValue;
   readonly epilogue?: Epilogue | undefined;
@@ -158,7 +160,7 @@ function rowsStep(
   const value = (v: string, row: string) => (epilogue ? `epilogue(${row}, ${v})` : v);
   const fold = Array.from({ length: Math.log2(lanes) }, (_, i) => lanes >> (i + 1)).map(
     (half) => `  workgroupBarrier();
-  if (own < ${half}u) { partial[l] = ${reduce.combine('partial[l]', `partial[l + ${half * step}u]`)}; }`,
+  if (own < ${half}u) { partial[l] = ${reduce.combine('partial[l]', `partial[l + ${half * step}u]`, type)}; }`,
   );
   const store = () => {
     const result = shared ? 'partial[l]' : 'total';
@@ -181,7 +183,7 @@ function rowsStep(
   const combine = Array.from(
     { length: width },
     (_, lane) =>
-      `      total = ${reduce.combine('total', `element(${['row', 'j', `${lane}u`, ...source.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`)};`,
+      `      total = ${reduce.combine('total', `element(${['row', 'j', `${lane}u`, ...source.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`, type)};`,
   );
   const body = `${shared ? `var<workgroup> partial: array<${type}, ${lanes * rows}>;\n` : ''}${source.text}
 ${epilogue ? epilogueFunction(epilogue, type, builder, bufferOf) : ''}
@@ -206,7 +208,7 @@ ${fold.join('\n')}
 }
 
 /** The value that leaves others as they are, in WGSL. 'lowest' and 'highest' are the least and the largest value that a type has. */
-function identityOf(identity: string, type: 'f32' | 'i32' | 'u32'): string {
+function identityOf(identity: string, type: RegisterType): string {
   if (identity === 'lowest') return { f32: '-infinity_value()', i32: 'i32(-2147483648)', u32: '0u' }[type];
   if (identity === 'highest') return { f32: 'infinity_value()', i32: '2147483647i', u32: '4294967295u' }[type];
   return `${type}(${identity})`;

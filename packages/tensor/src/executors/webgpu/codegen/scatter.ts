@@ -78,7 +78,7 @@ ${element.arguments.map((b) => `  let ${b}_4 = ${b}_at4(k);\n`).join('')}  ${sto
 
 /** Sets one half of a word that another invocation may be setting the other half of. */
 function mergeHalf(out: string, value: string): string {
-  return `let half = pack2x16float(vec2<f32>(${value}, 0.0)) & 0xffffu;
+  return `let half = pack_halves(vec2<f32>(${value}, 0.0)) & 0xffffu;
   let shift = 16u * (to & 1u);
   loop {
     let old = atomicLoad(&${out}[to / 2u]);

@@ -67,8 +67,11 @@ describe('fusion', () => {
       fn b0_set4(i: u32, v: vec4<f32>) { b0[i] = v; }
       fn b1_at4(i: u32) -> vec4<f32> { return b1[i]; }
       fn b2_at4(i: u32) -> vec4<f32> { return b2[i]; }
+      fn is_nan(x: f32) -> bool {
+        return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+      }
       fn safe_exp(x: f32) -> f32 {
-        return select(exp(x), x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
+        return select(exp(x), x, is_nan(x));
       }
       fn element(base: u32, lane: u32, v_b1: f32, v_b2: f32) -> f32 {
         let i = base + lane;

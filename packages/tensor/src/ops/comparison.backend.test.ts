@@ -1,0 +1,4 @@
+import { operations } from '../../../../test-support/operations.ts';
+import { comparisonCases } from './comparison.cases.ts';
+
+operations('comparison', comparisonCases);

@@ -1,0 +1,134 @@
+import type { Dim } from '../dim.ts';
+import { type DType, isFloat } from '../dtype.ts';
+import { DTypeError } from '../errors.ts';
+import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
+import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
+import { recordOne } from '../graph/record.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { normalizeAxis, type TensorType } from '../shape.ts';
+import { cast } from './cast.ts';
+import { isNan, or } from './comparison.ts';
+import { arange, sizeScalar } from './creation.ts';
+import { where } from './elementwise.ts';
+import { reshape } from './movement.ts';
+import {
+  type Axes,
+  defineReduction,
+  type ReduceAttributes,
+  type ReduceOptions,
+  reduce,
+  restore,
+  sum,
+} from './reduce.ts';
+
+const maxOp: Op<ReduceAttributes> = defineReduction({
+  name: 'max',
+  identity: (dtype) => (dtype === 'u32' ? 0 : dtype === 'i32' ? -2147483648 : -Infinity),
+  combine: Math.max,
+  onnx: keepingNaN('ReduceMax'),
+  webgpu: { identity: 'lowest', combine: (a, b, type) => `${type === 'f32' ? 'safe_max' : 'max'}(${a}, ${b})` },
+  gradient: extremumGradient,
+});
+
+const minOp: Op<ReduceAttributes> = defineReduction({
+  name: 'min',
+  identity: (dtype) => (dtype === 'u32' ? 2 ** 32 - 1 : dtype === 'i32' ? 2 ** 31 - 1 : Infinity),
+  combine: Math.min,
+  onnx: keepingNaN('ReduceMin'),
+  webgpu: { identity: 'highest', combine: (a, b, type) => `${type === 'f32' ? 'safe_min' : 'min'}(${a}, ${b})` },
+  gradient: extremumGradient,
+});
+
+/** The runtime's reductions pass over what is not a number; a second one, of bytes, says where there was any. */
+function keepingNaN(type: string) {
+  return (builder: OnnxBuilder, x: string, axes: string, keepdims: number, { dtype, shape }: TensorType): string => {
+    const attributes = { keepdims, noop_with_empty_axes: 1 };
+    const extremum = builder.op(type, [x, axes], { attributes });
+    if (!isFloat(dtype) || shape.includes(0)) return extremum;
+    const flags = builder.op('IsNaN', [x]);
+    // over no values, which a named dimension may have, the runtime reduces integers but no bool
+    const isFixed = shape.every((dim) => typeof dim === 'number');
+    const found = builder.op('ReduceMax', [isFixed ? flags : builder.cast(flags, 'i32'), axes], { attributes });
+    const hit = isFixed ? found : builder.op('Greater', [found, builder.constant('i32', [], [0])]);
+    return builder.op('Where', [hit, builder.constant(dtype, [], [Number.NaN]), extremum]);
+  };
+}
+
+/** Values that share the maximum share its gradient. */
+function extremumGradient({
+  inputs: [x],
+  outputs: [y],
+  outputGradients: [g],
+  attributes,
+}: GradientContext<ReduceAttributes>): readonly Tensor[] {
+  const hit = cast(x!.equal(restore(y!, x!.shape, attributes)), x!.dtype);
+  const count = sum(hit, attributes.axes, { keepDims: true });
+  return [hit.mul(restore(g!, x!.shape, attributes).div(count))];
+}
+
+/** Largest value over `axes` (all where none are named); NaN where one of them is NaN, -Infinity or the least integer over none. */
+export function max(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return reduce(maxOp, x, axes, options);
+}
+
+/** Smallest value over `axes` (all where none are named); NaN where one of them is NaN, Infinity or the largest integer over none. */
+export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return reduce(minOp, x, axes, options);
+}
+
+function defineArgument(name: 'argmax' | 'argmin', extremum: typeof max): Op<{ readonly axis: number }> {
+  return defineOp({
+    name,
+    shape([x], { axis }) {
+      if (x!.dtype === 'bool') throw new DTypeError(`${name}: takes numbers, got bool; cast it`);
+      return [{ shape: x!.shape.filter((_, i) => i !== axis), dtype: 'i32' }];
+    },
+    gradient: () => [undefined],
+    decompose([x], { axis }) {
+      const size: Dim = x!.shape[axis]!;
+      const index = reshape(
+        arange(x!.device, size),
+        x!.shape.map((_, i) => (i === axis ? size : 1)),
+      );
+      const equal = x!.equal(extremum(x!, axis, { keepDims: true }));
+      // nothing equals an extremum that is not a number
+      const hit = isFloat(x!.dtype) ? or(equal, isNan(x!)) : equal;
+      return [min(where(hit, index, sizeScalar(x!.device, size, 'i32')), axis)];
+    },
+    lower: {
+      onnx: {
+        // the runtime has no kernel for u32
+        supports: ({ inputs: [x] }) => x!.dtype !== 'u32',
+        emit(builder, [x], { inputs: [input], attributes: { axis } }) {
+          const [type, key] =
+            name === 'argmax'
+              ? ['ArgMax', keyOf(builder, x!, input!.dtype, 'largest')]
+              : ['ArgMin', keyOf(builder, x!, input!.dtype, 'smallest')];
+          return builder.cast(builder.op(type!, [key!], { attributes: { axis, keepdims: 0 } }), 'i32');
+        },
+      },
+    },
+  });
+}
+
+/** Values in the same order for the runtime, which finds no order where there is NaN: as float64, with NaN at one end. */
+export function keyOf(builder: OnnxBuilder, x: string, dtype: DType, place: 'largest' | 'smallest'): string {
+  if (!isFloat(dtype)) return x;
+  const [end, beyond] = place === 'largest' ? [1e39, 1e40] : [-1e39, -1e40];
+  const wide = builder.cast(x, 'f64');
+  const clamped = builder.op(place === 'largest' ? 'Min' : 'Max', [wide, builder.constant('f64', [], [end])]);
+  return builder.op('Where', [builder.op('IsNaN', [x]), builder.constant('f64', [], [beyond]), clamped]);
+}
+
+const argmaxOp: Op<{ readonly axis: number }> = defineArgument('argmax', max);
+const argminOp: Op<{ readonly axis: number }> = defineArgument('argmin', min);
+
+/** Index (i32) of the first largest value along `axis`, of the first NaN where there is one. */
+export function argmax(x: Tensor, axis: number): Tensor {
+  return recordOne(argmaxOp, [x], { axis: normalizeAxis('argmax', axis, x.rank) });
+}
+
+/** Index (i32) of the first smallest value along `axis`, of the first NaN where there is one. */
+export function argmin(x: Tensor, axis: number): Tensor {
+  return recordOne(argminOp, [x], { axis: normalizeAxis('argmin', axis, x.rank) });
+}
