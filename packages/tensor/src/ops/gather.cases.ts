@@ -35,6 +35,17 @@ export const gatherCases: readonly Case[] = [
     inputs: [outside, floats([4, 2])],
     f: (i, u) => scatterAdd(3, i, u),
   },
+  {
+    name: 'scatterAdd of many to few, in fours',
+    inputs: [integers([1100], -1, 7), floats([1100, 8])],
+    f: (i, u) => scatterAdd(6, i, u),
+    gradient: false,
+  },
+  {
+    name: 'scatterAdd i32',
+    inputs: [integers([6], 0, 3), integers([6, 4], -9, 9)],
+    f: (i, u) => scatterAdd(4, i, u),
+  },
   { name: 'scatterAdd of nothing', inputs: [integers([0], 0, 1), floats([0, 2])], f: (i, u) => scatterAdd(3, i, u) },
   { name: 'scatterAdd f16', inputs: [integers([5], 0, 3), halves([5, 2])], f: (i, u) => scatterAdd(3, i, u) },
   { name: 'scatterAdd i32', inputs: [integers([5], 0, 3), integers([5], -9, 9)], f: (i, u) => scatterAdd(3, i, u) },
