@@ -59,8 +59,17 @@ describe('the text of a kernel', () => {
       @group(0) @binding(2) var<uniform> params: Params;
       fn x_at2(i: u32) -> vec2<f32> { return unpack2x16float(x[i >> 1u][i & 1u]); }
       fn x_at4(i: u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(x[i].x), unpack2x16float(x[i].y)); }
-      fn y_set2(i: u32, v: vec2<f32>) { y[i >> 1u][i & 1u] = pack2x16float(v); }
-      fn y_set4(i: u32, v: vec4<f32>) { y[i] = vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw)); }
+      fn y_set2(i: u32, v: vec2<f32>) { y[i >> 1u][i & 1u] = pack_halves(v); }
+      fn y_set4(i: u32, v: vec4<f32>) { y[i] = vec2<u32>(pack_halves(v.xy), pack_halves(v.zw)); }
+      fn pack_halves(v: vec2<f32>) -> u32 {
+        let bits = bitcast<vec2<u32>>(v);
+        let size = bits & vec2<u32>(0x7fffffffu);
+        let beyond = size >= vec2<u32>(0x477ff000u);
+        let packed = pack2x16float(select(v, vec2<f32>(0.0), beyond));
+        let ends = select(vec2<u32>(0x7c00u), vec2<u32>(0x7e00u), size > vec2<u32>(0x7f800000u));
+        let halves = select(vec2<u32>(packed & 0xffffu, packed >> 16u), ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | ends, beyond);
+        return halves.x | (halves.y << 16u);
+      }
       fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
     `);
     expect(kernelSource(copy('f16', 1), packed)).toMatchInlineSnapshot(`
@@ -70,8 +79,17 @@ describe('the text of a kernel', () => {
       @group(0) @binding(2) var<uniform> params: Params;
       fn x_at2(i: u32) -> vec2<f32> { return unpack2x16float(x[i]); }
       fn x_at4(i: u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(x[2u * i]), unpack2x16float(x[2u * i + 1u])); }
-      fn y_set2(i: u32, v: vec2<f32>) { y[i] = pack2x16float(v); }
-      fn y_set4(i: u32, v: vec4<f32>) { y[2u * i] = pack2x16float(v.xy); y[2u * i + 1u] = pack2x16float(v.zw); }
+      fn y_set2(i: u32, v: vec2<f32>) { y[i] = pack_halves(v); }
+      fn y_set4(i: u32, v: vec4<f32>) { y[2u * i] = pack_halves(v.xy); y[2u * i + 1u] = pack_halves(v.zw); }
+      fn pack_halves(v: vec2<f32>) -> u32 {
+        let bits = bitcast<vec2<u32>>(v);
+        let size = bits & vec2<u32>(0x7fffffffu);
+        let beyond = size >= vec2<u32>(0x477ff000u);
+        let packed = pack2x16float(select(v, vec2<f32>(0.0), beyond));
+        let ends = select(vec2<u32>(0x7c00u), vec2<u32>(0x7e00u), size > vec2<u32>(0x7f800000u));
+        let halves = select(vec2<u32>(packed & 0xffffu, packed >> 16u), ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | ends, beyond);
+        return halves.x | (halves.y << 16u);
+      }
       fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
     `);
   });
