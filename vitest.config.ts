@@ -10,10 +10,14 @@ const folders = '{packages/*/src,bench,examples,scripts,test-support}';
 const required = process.env['REQUIRE_BACKENDS']?.split(',').map((name) => name.trim()) ?? [];
 
 /** Every `*.backend.test.ts`, run on the back end `name`; `module` stands in for its own file in test-support/backends. */
-const backend = (name: string, test: object = {}, module: string = name): TestProjectConfiguration => ({
-  extends: true,
+const backend = (name: string, test: object = {}, module: string = name) => ({
+  extends: true as const,
   plugins: [serveShared()],
-  optimizeDeps: { include: ['fast-check', '@huggingface/tokenizers'], exclude: ['webgpu', 'onnxruntime-node'] },
+  optimizeDeps: {
+    include: ['fast-check', '@huggingface/tokenizers'],
+    // the last finds its WebAssembly beside its own file
+    exclude: ['webgpu', 'onnxruntime-node', 'onnxruntime-web'],
+  },
   resolve: { alias: { '#backend': at(`./test-support/backends/${module}.ts`) } },
   test: {
     name,
@@ -26,13 +30,36 @@ const backend = (name: string, test: object = {}, module: string = name): TestPr
 });
 
 /** `name` where it cannot run: each of its tests is skipped with `reason`, or fails where it is required. */
-const unavailable = (name: string, reason: string): TestProjectConfiguration =>
-  backend(name, { provide: { backend: name, required: required.includes(name), unavailable: reason } }, 'unavailable');
+const unavailable = (name: string, reason: string, test: object = {}) =>
+  backend(
+    name,
+    { ...test, provide: { backend: name, required: required.includes(name), unavailable: reason } },
+    'unavailable',
+  );
+
+/** What ONNX Runtime is tested with in a browser: each file loads its 14 MB of WebAssembly. */
+const onnxInBrowser = {
+  include: ['testing/testing', 'graph/symbolic', 'ops/matmul', 'compile/training-step'].map(
+    (file) => `packages/tensor/src/${file}.backend.test.ts`,
+  ),
+};
+
+/** Pages with these headers may share memory between threads, which ONNX Runtime takes more than one of. */
+const crossOriginIsolation = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+
+/** The browser back ends where no browser is started. */
+const noBrowser = (reason: string) => [
+  unavailable('webgpu-browser', reason),
+  unavailable('onnx-browser', reason, onnxInBrowser),
+];
 
 /** The GPU back ends of a machine that names its Vulkan driver (a GPU, lavapipe): no software GPU or browser is unpacked. */
 const ownDriver = () => [
   backend('webgpu-node'),
-  unavailable('webgpu-browser', 'VK_DRIVER_FILES is set, and the browser is only tested on the bundled driver'),
+  ...noBrowser('VK_DRIVER_FILES is set, and the browser is only tested on the bundled driver'),
 ];
 
 /** The GPU back ends everywhere else: the software GPU and the Chromium that come with npm packages. */
@@ -43,7 +70,7 @@ async function bundledDriver(): Promise<TestProjectConfiguration[]> {
     gpu = await softwareGpu();
   } catch (cause) {
     const reason = `no software GPU: ${String(cause)}`;
-    return [unavailable('webgpu-node', reason), unavailable('webgpu-browser', reason)];
+    return [unavailable('webgpu-node', reason), ...noBrowser(reason)];
   }
   const node = backend('webgpu-node', {
     env: {
@@ -55,20 +82,20 @@ async function bundledDriver(): Promise<TestProjectConfiguration[]> {
   });
   const chromium = process.env['CHROMIUM_PATH'] ?? gpu.chromium;
   const reason = await whyNotRunning(chromium);
-  if (reason) return [node, unavailable('webgpu-browser', reason)];
+  if (reason) return [node, ...noBrowser(reason)];
   const { playwright } = await import('@vitest/browser-playwright');
   const launchOptions = {
     executablePath: chromium,
     args: ['--enable-unsafe-webgpu', '--enable-dawn-features=disable_workgroup_init'],
   };
-  const browser = {
-    enabled: true,
-    headless: true,
-    screenshotFailures: false,
-    provider: playwright({ launchOptions }),
-    instances: [{ browser: 'chromium' }],
+  const inBrowser = (name: string, test: object = {}) => {
+    const provider = playwright({ launchOptions });
+    const instances = [{ browser: 'chromium' }];
+    const browser = { enabled: true, headless: true, screenshotFailures: false, provider, instances };
+    return backend(name, { browser, ...test });
   };
-  return [node, backend('webgpu-browser', { browser })];
+  const onnxBrowser = { ...inBrowser('onnx-browser', onnxInBrowser), server: { headers: crossOriginIsolation } };
+  return [node, inBrowser('webgpu-browser'), onnxBrowser];
 }
 
 export default defineConfig({

@@ -1,7 +1,7 @@
 import { Device } from './device.ts';
 import { ArgumentError } from './errors.ts';
 import { OnnxExecutor } from './executors/onnx/executor.ts';
-import { defaultThreads, loadRuntime, type OnnxRuntime } from './executors/onnx/runtime.ts';
+import { loadRuntime, type OnnxRuntime, threadsOf } from './executors/onnx/runtime.ts';
 
 export { type Example, type ExportOptions, exportOnnx } from './executors/onnx/export/export.ts';
 export type { OnnxFile } from './executors/onnx/export/onnx-file.ts';
@@ -11,7 +11,12 @@ export type { OnnxRuntime, RuntimeSession, RuntimeTensor } from './executors/onn
 export interface OnnxOptions {
   /** The most bytes that tensors, variables and the weights inside programs may take; the runtime's own memory is not known. */
   readonly memoryBudget?: number;
-  /** Threads that compute an operator; by default one per processor. */
+  /** Whether to note where each allocation came from, for `device.leaks()`. */
+  readonly debug?: boolean;
+  /**
+   * Threads that compute an operator; by default one per processor. In a browser the first device of a page decides, and more
+   * than one thread needs a page that is cross-origin isolated.
+   */
   readonly threads?: number;
   /** The namespace object of `onnxruntime-web`, or another runtime's; by default `onnxruntime-node` is loaded. */
   readonly runtime?: OnnxRuntime;
@@ -24,9 +29,12 @@ export interface OnnxOptions {
  * @throws DeviceError where `onnxruntime-node` does not load, saying what to install; ArgumentError
  */
 export async function openOnnx(options: OnnxOptions = {}): Promise<Device> {
-  const { memoryBudget, threads = await defaultThreads() } = options;
-  if (!Number.isInteger(threads) || threads < 1)
-    throw new ArgumentError(`openOnnx: threads must be a positive integer, got ${threads}`);
+  const { memoryBudget, debug = false } = options;
+  if (options.threads !== undefined && (!Number.isInteger(options.threads) || options.threads < 1))
+    throw new ArgumentError(`openOnnx: threads must be a positive integer, got ${options.threads}`);
   const runtime = options.runtime ?? (await loadRuntime());
-  return new Device(new OnnxExecutor({ runtime, threads, ...(memoryBudget === undefined ? {} : { memoryBudget }) }));
+  const threads = await threadsOf(runtime, options.threads);
+  return new Device(
+    new OnnxExecutor({ runtime, threads, debug, ...(memoryBudget === undefined ? {} : { memoryBudget }) }),
+  );
 }

@@ -65,6 +65,11 @@ type Open = (options: { memoryBudget?: number }) => Promise<Device>;
 async function opener(): Promise<Open> {
   if (backendName === 'reference') return openReference;
   if (backendName === 'onnx') return (await import('../onnx.ts')).openOnnx;
+  if (backendName === 'onnx-browser') {
+    const { openOnnx } = await import('../onnx.ts');
+    const runtime = await import('onnxruntime-web/wasm');
+    return (options) => openOnnx({ ...options, runtime });
+  }
   const { openWebGpu } = await import('../webgpu.ts');
   if (backendName === 'webgpu-browser') return openWebGpu;
   const { VULKAN_LOADER: vulkanLoader, DAWN_TOGGLES } = process.env;

@@ -17,7 +17,11 @@ export interface OnnxRuntime {
     create(model: Uint8Array, options: Readonly<Record<string, unknown>>): Promise<RuntimeSession>;
   };
   readonly Tensor: new (type: never, data: never, dims: readonly number[]) => RuntimeTensor;
-  readonly env?: { readonly versions?: { readonly common?: string; readonly node?: string; readonly web?: string } };
+  readonly env?: {
+    readonly versions?: { readonly common?: string; readonly node?: string; readonly web?: string };
+    /** Of onnxruntime-web: read when the first session of the page is created. */
+    readonly wasm?: { numThreads?: number | undefined };
+  };
 }
 
 const tensorTypes: Readonly<Record<DType | 'i64', string>> = {
@@ -65,13 +69,25 @@ export async function loadRuntime(name = 'onnxruntime-node'): Promise<OnnxRuntim
   }
 }
 
-/** Threads that compute, where nothing is said: as many as there are processors. */
-export async function defaultThreads(): Promise<number> {
-  if (typeof process !== 'object' || !process.versions?.node) return globalThis.navigator?.hardwareConcurrency ?? 1;
+/**
+ * Threads that compute: as many as are asked for, or as there are processors. For onnxruntime-web what the page has set in
+ * `env.wasm.numThreads` counts, and a page that is not cross-origin isolated has one.
+ */
+export async function threadsOf({ env }: OnnxRuntime, asked: number | undefined): Promise<number> {
+  const wanted = asked ?? (await processors());
+  if (env?.versions?.web === undefined || !env.wasm) return wanted;
+  env.wasm.numThreads ||= isNode() || globalThis.crossOriginIsolated ? wanted : 1;
+  return env.wasm.numThreads;
+}
+
+async function processors(): Promise<number> {
+  if (!isNode()) return globalThis.navigator?.hardwareConcurrency ?? 1;
   const name = 'node:os';
   const os = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('node:os');
   return os.availableParallelism();
 }
+
+const isNode = () => typeof process === 'object' && process.versions?.node !== undefined;
 
 export function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);

@@ -39,7 +39,7 @@ async function runBare(
   f: (...inputs: Tensor[]) => Tensor,
   inputs: readonly Tensor[],
   device: Device,
-): Promise<ArrayLike<number>> {
+): Promise<readonly number[]> {
   const file = await exportOnnx(f, [...inputs], { device });
   const session = await runtime.InferenceSession.create(file.bytes, { logSeverityLevel: 4 });
   const feeds = await Promise.all(
@@ -50,7 +50,7 @@ async function runBare(
   );
   const { output } = await session.run(Object.fromEntries(feeds));
   await session.release();
-  return hostValues(file.outputs[0]!.type as DType, output!);
+  return [...hostValues(file.outputs[0]!.type as DType, output!)];
 }
 
 /** Both are computed by the same operators; the optimiser may fold some of them in another order. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { onnxOnly } from '../../../../../../test-support/onnx.ts';
+import type { InputSpec } from '../../../compile/input-spec.ts';
 import type { Device } from '../../../device.ts';
 import { symbolicDim } from '../../../dim.ts';
 import { isHeddleError } from '../../../errors.ts';
@@ -200,7 +201,7 @@ describe('what no file can hold is refused', () => {
     expect(isHeddleError(error), String(error)).toBe(true);
     return (error as Error).message;
   };
-  const spec = [{ shape: [2] }] as const;
+  const spec: [InputSpec] = [{ shape: [2] }];
 
   test('updates of variables', async () => {
     const state = device.variable([1, 2], { name: 'state' });
@@ -216,7 +217,7 @@ describe('what no file can hold is refused', () => {
 
   test('names that do not fit', async () => {
     const f = (x: Tensor, y: Tensor) => x.add(y);
-    const specs = [{ shape: [2] }, { shape: [2] }] as const;
+    const specs: [InputSpec, InputSpec] = [{ shape: [2] }, { shape: [2] }];
     const names = (inputNames: string[], outputNames = ['y']) =>
       failure(exportOnnx(f, specs, { device, inputNames, outputNames }));
     expect(await names(['a'])).toMatch(/has 2 inputs \(input0, input1\), got 1 inputNames/);
