@@ -140,9 +140,9 @@ conformance('attention module', (device: () => Device) => {
       );
     });
     // a context of one key: every query gets its value
-    const context = make(4, [1, 1, 24]);
-    const crossed = module.forward({ x }, { context, spec: { causal: false } });
-    const value = linear(context, module.parameters.value.weight).reshape([1, 1, 1, 16]).expand([1, 6, 4, 16]);
+    const single = make(4, [1, 1, 24]);
+    const crossed = module.forward({ x }, { context: single, spec: { causal: false } });
+    const value = linear(single, module.parameters.value.weight).reshape([1, 1, 1, 16]).expand([1, 6, 4, 16]);
     const wanted = linear(value.reshape([1, 6, 64]), module.parameters.output.weight);
     expect(relativeError(await values(crossed), await values(wanted))).toBeLessThan(2e-6);
   });
