@@ -1,10 +1,10 @@
-import { type Device, type DType, f16ToF32, type HostArray, type Tensor, valueAndGrad } from '@heddle/tensor';
+import { bf16ToF32, type Device, type DType, f16ToF32, type HostArray, type Tensor, valueAndGrad } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { afterAll, expect } from 'vitest';
 import type { Case, Operand, OperationCase } from './cases.ts';
 import { conformance, test } from './suite.ts';
 
-const tolerances: Readonly<Record<DType, number>> = { f32: 1e-5, f16: 2e-3, i32: 0, u32: 0, bool: 0 };
+const tolerances: Readonly<Partial<Record<DType, number>>> = { f32: 1e-5, f16: 2e-3, i32: 0, u32: 0, bool: 0, bf16: 8e-3 };
 
 /**
  * Runs a table of operations on the project's back end and on the reference executor in float64 and compares values, and
@@ -21,7 +21,7 @@ export function operations(title: string, cases: readonly Case[]): void {
         const [actual, expected] = [apply(device()), apply(await reference)];
         expect(actual.shape).toEqual(expected.shape);
         expect(actual.dtype).toBe(expected.dtype);
-        const tolerance = ('tolerance' in row ? row.tolerance : undefined) ?? tolerances[expected.dtype];
+        const tolerance = ('tolerance' in row ? row.tolerance : undefined) ?? tolerances[expected.dtype]!;
         expectClose(await numbers(actual), await numbers(expected), tolerance);
         if ('f' in row && hasGradient(row, expected)) await expectGradients(row, device(), await reference);
       });
@@ -34,6 +34,7 @@ function place(device: Device, { shape, dtype, values }: Operand): Tensor {
 
 async function numbers(tensor: Tensor): Promise<number[]> {
   const data: HostArray = await tensor.data();
+  if (tensor.dtype === 'bf16') return [...bf16ToF32(data as Uint16Array)];
   return [...(tensor.dtype === 'f16' ? f16ToF32(data as Uint16Array) : data)];
 }
 

@@ -2,13 +2,13 @@ import type { Dim, SymbolValues } from './dim.ts';
 import type { DType, HostArray } from './dtype.ts';
 import { ArgumentError, DisposedError, ShapeError } from './errors.ts';
 import type { Executor, Program, Storage } from './executor.ts';
-import { f16ToF32 } from './float16.ts';
+import { bf16ToF32, f16ToF32 } from './float16.ts';
 import { buildGraph } from './graph/build.ts';
 import { dataOp } from './graph/op.ts';
 import { recordOn } from './graph/record.ts';
 import type { Tensor } from './graph/tensor.ts';
 import { type Update, Variable } from './graph/variable.ts';
-import { type HostData, parseData, type TensorOptions } from './host-data.ts';
+import { checkRows, type HostData, parseData, type TensorOptions } from './host-data.ts';
 import type { HeldAllocation, MemoryReport } from './memory.ts';
 import { arange, full } from './ops/creation.ts';
 import { identity } from './ops/identity.ts';
@@ -65,7 +65,9 @@ export class Device implements AsyncDisposable {
     options: { readonly dtype?: DType; readonly name?: string; readonly owner?: string } = {},
   ): Variable {
     this.assertOpen('zeroVariable');
-    return this.#newVariable({ shape, dtype: options.dtype ?? 'f32' }, options);
+    const dtype = options.dtype ?? 'f32';
+    checkRows('zeroVariable', shape, dtype);
+    return this.#newVariable({ shape, dtype }, options);
   }
   #newVariable(
     type: ConcreteType,
@@ -124,6 +126,7 @@ export class Device implements AsyncDisposable {
     if (tensor.shape.some((dim) => dim !== 1))
       throw new ShapeError(`item: takes a tensor of one value, got ${formatShape(tensor.shape)}`);
     const data = await tensor.data();
+    if (tensor.dtype === 'bf16') return bf16ToF32(data as Uint16Array)[0]!;
     return tensor.dtype === 'f16' ? f16ToF32(data as Uint16Array)[0]! : data[0]!;
   }
 

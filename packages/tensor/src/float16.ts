@@ -28,9 +28,7 @@ export function bf16BitsToNumber(bits: number): number {
 
 /** The bits of the bfloat16 nearest to a number, ties to even. NaN stays NaN. */
 export function numberToBf16Bits(value: number): number {
-  const word = f32Bits(value);
-  if ((word & 0x7fffffff) > 0x7f800000) return (word >>> 16) | 0x40;
-  return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  return roundToBf16(f32Bits(value));
 }
 
 /** Widens binary16 bits to float32, exactly, into a new array. */
@@ -53,6 +51,19 @@ export function bf16ToF32(bits: Uint16Array): Float32Array<ArrayBuffer> {
   const words = new Uint32Array(bits.length);
   for (let i = 0; i < bits.length; i++) words[i] = bits[i]! << 16;
   return new Float32Array(words.buffer);
+}
+
+/** Rounds float32 values to bfloat16 bits (nearest, ties to even), into a new array. */
+export function f32ToBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const bits = new Uint16Array(values.length);
+  for (let i = 0; i < words.length; i++) bits[i] = roundToBf16(words[i]!);
+  return bits;
+}
+
+function roundToBf16(word: number): number {
+  if ((word & 0x7fffffff) > 0x7f800000) return (word >>> 16) | 0x40;
+  return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
 function f32Bits(value: number): number {

@@ -1,6 +1,15 @@
-import { type DType, dtypeOfArray, type HostArray, hostArray, isHostArrayOf } from './dtype.ts';
+import {
+  blockSizes,
+  type DType,
+  dtypeOfArray,
+  type HostArray,
+  hostArray,
+  hostLength,
+  isBlockFormat,
+  isHostArrayOf,
+} from './dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts';
-import { f32ToF16 } from './float16.ts';
+import { f32ToF16, numberToBf16Bits } from './float16.ts';
 import { formatShape, sizeOf } from './shape.ts';
 
 /** Numbers or booleans, nested to any depth. */
@@ -11,7 +20,10 @@ export type HostData = HostArray | Float64Array | NestedNumbers;
 export interface TensorOptions {
   /** By default the nesting, or one axis for a typed array. */
   readonly shape?: readonly number[];
-  /** By default what the typed array holds (Uint16Array: f16 bits, Uint8Array: bool), otherwise f32, bool for booleans. */
+  /**
+   * By default what the typed array holds (Uint16Array: f16 bits, Uint8Array: bool), otherwise f32, bool for booleans. bf16
+   * takes its bits as a Uint16Array, or numbers; block formats the bytes of their blocks as a Uint8Array.
+   */
   readonly dtype?: DType;
 }
 
@@ -43,6 +55,9 @@ function flattenInto(data: NestedNumbers, shape: readonly number[], out: number[
 /** Converts numbers to the host array of a dtype. @throws DTypeError for numbers that an integer dtype cannot hold */
 export function toHostArray(dtype: DType, values: ArrayLike<number>): HostArray {
   if (dtype === 'f16') return f32ToF16(Float32Array.from(values));
+  if (dtype === 'bf16') return Uint16Array.from(values, numberToBf16Bits);
+  if (isBlockFormat(dtype))
+    throw new DTypeError(`tensor: ${dtype} is made of the bytes of its blocks (Uint8Array): see quantize()`);
   const out = hostArray(dtype, values.length);
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
@@ -62,7 +77,7 @@ export function parseData(data: HostData, options: TensorOptions): ParsedData {
         `tensor: takes Float32Array, Float64Array, Int32Array, Uint32Array, Uint16Array (f16 bits) or Uint8Array`,
       );
     const shape = options.shape ?? [data.length];
-    checkSize(data.length, shape);
+    checkSize(data.length, shape, dtype);
     return { data: isHostArrayOf(dtype, data) ? data : toHostArray(dtype, data), shape, dtype };
   }
   const nested = nesting(data);
@@ -70,7 +85,7 @@ export function parseData(data: HostData, options: TensorOptions): ParsedData {
   flattenInto(data, nested, values);
   const dtype = options.dtype ?? (isBoolean(data) ? 'bool' : 'f32');
   const shape = options.shape ?? nested;
-  checkSize(values.length, shape);
+  checkSize(values.length, shape, dtype);
   return { data: toHostArray(dtype, values), shape, dtype };
 }
 
@@ -78,10 +93,24 @@ function isBoolean(data: NestedNumbers): boolean {
   return Array.isArray(data) ? data.length > 0 && isBoolean(data[0] as NestedNumbers) : typeof data === 'boolean';
 }
 
-function checkSize(length: number, shape: readonly number[]): void {
+/** @throws ShapeError where rows are no whole blocks of a block format */
+export function checkRows(operation: string, shape: readonly number[], dtype: DType): void {
+  if (!isBlockFormat(dtype)) return;
+  const { values } = blockSizes[dtype];
+  if (shape.length === 0 || shape.at(-1)! % values !== 0)
+    throw new ShapeError(
+      `${operation}: rows of ${dtype} are whole blocks of ${values} values, got ${formatShape(shape)}`,
+    );
+}
+
+function checkSize(length: number, shape: readonly number[], dtype: DType): void {
   for (const size of shape)
     if (!Number.isSafeInteger(size) || size < 0)
       throw new ArgumentError(`tensor: sizes must be whole numbers from 0, got ${formatShape(shape)}`);
-  if (length !== sizeOf(shape))
-    throw new ShapeError(`tensor: ${formatShape(shape)} holds ${sizeOf(shape)} values, got ${length}`);
+  checkRows('tensor', shape, dtype);
+  const expected = hostLength(dtype, sizeOf(shape));
+  if (length !== expected)
+    throw new ShapeError(
+      `tensor: ${formatShape(shape)} holds ${expected} ${isBlockFormat(dtype) ? `bytes of ${dtype}` : 'values'}, got ${length}`,
+    );
 }

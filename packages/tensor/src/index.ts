@@ -24,7 +24,20 @@ export {
   subtractDims,
   symbolicDim,
 } from './dim.ts';
-export { byteSize, type DType, dtypeOfArray, type HostArray, hostArray, isFloat, promote } from './dtype.ts';
+export {
+  type BlockFormat,
+  byteSize,
+  type DType,
+  dtypeOfArray,
+  type HostArray,
+  hostArray,
+  hostLength,
+  isBlockFormat,
+  isFloat,
+  isStorageDType,
+  promote,
+  type StorageDType,
+} from './dtype.ts';
 export * from './errors.ts';
 export type { CompileTarget, Executor, Program, Storage } from './executor.ts';
 export type { OnnxBuilder, OnnxLowering } from './executors/onnx/lowering.ts';
@@ -38,7 +51,7 @@ export type {
   WebGpuLowering,
 } from './executors/webgpu/lowering.ts';
 export { spreadWorkgroups } from './executors/webgpu/workgroups.ts';
-export { f16ToF32, f32ToF16 } from './float16.ts';
+export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from './float16.ts';
 export { formatProfile, formatReport } from './format-report.ts';
 export type { Graph } from './graph/graph.ts';
 export { defineOp, type GradientContext, type Node, type Op, type OpDefinition } from './graph/op.ts';
@@ -50,7 +63,7 @@ export type { HeldAllocation, Holder, MemoryReport } from './memory.ts';
 export { gelu, relu, softplus } from './ops/activation.ts';
 export { flip, repeat, roll, split, squeeze, stack, tile, unsqueeze } from './ops/arrange.ts';
 export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/bitwise.ts';
-export { cast } from './ops/cast.ts';
+export { cast, dequantize } from './ops/cast.ts';
 export { and, equal, greater, greaterEqual, isNan, less, lessEqual, not, or } from './ops/comparison.ts';
 export { concat } from './ops/concat.ts';
 export { eye, linspace, oneHot, tril, triu } from './ops/construction.ts';

@@ -1,3 +1,4 @@
+import type { StorageDType } from '../dtype.ts';
 import type { OnnxLowering } from '../executors/onnx/lowering.ts';
 import type { ReferenceLowering } from '../executors/reference/lowering.ts';
 import type { WebGpuLowering } from '../executors/webgpu/lowering.ts';
@@ -23,6 +24,11 @@ export interface GradientContext<A> {
  */
 export interface OpDefinition<A> {
   readonly name: string;
+  /**
+   * Whether an input may be of a dtype that is only stored (bf16, block formats), or an output of bf16. Without it none may,
+   * and recording such an application is refused.
+   */
+  takes?(dtype: StorageDType, input: number): boolean;
   /** The shape and dtype rule, one type per output. @throws ShapeError, DTypeError, naming the operation */
   shape(inputs: readonly TensorType[], attributes: A): readonly TensorType[];
   /**

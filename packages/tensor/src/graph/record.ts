@@ -1,6 +1,7 @@
 import type { Device } from '../device.ts';
-import { ArgumentError } from '../errors.ts';
-import type { Node, Op } from './op.ts';
+import { type DType, isBlockFormat, isStorageDType } from '../dtype.ts';
+import { ArgumentError, DTypeError } from '../errors.ts';
+import { isLeafOp, type Node, type Op } from './op.ts';
 import { Tensor } from './tensor.ts';
 
 /**
@@ -18,17 +19,27 @@ export function record<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): 
 
 /** Records an application of `op` on `device`: for operations that have no inputs. */
 export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
-  for (const input of inputs) {
+  for (const [i, input] of inputs.entries()) {
     input.assertUsable(op.name);
     if (input.device !== device)
       throw new ArgumentError(`${op.name}: inputs must be of one device, got ${device.name} and ${input.device.name}`);
+    if (isStorageDType(input.dtype) && !op.takes?.(input.dtype, i)) refuseStored(op.name, input.dtype, i);
   }
   const outputs: Tensor[] = [];
   const node: Node<A> = { op, inputs, attributes, outputs };
   op.shape(inputs, attributes).forEach((type, index) => {
+    if (isStorageDType(type.dtype) && !op.takes && !isLeafOp(op as Op))
+      throw new DTypeError(`${op.name}: gives no ${type.dtype}, which is only stored; cast the result`);
     outputs.push(new Tensor(device, node as Node, index, type));
   });
   return outputs;
+}
+
+/** @throws DTypeError for an operand of a dtype that is only stored */
+export function refuseStored(operation: string, dtype: DType, input: number): void {
+  if (!isStorageDType(dtype)) return;
+  const remedy = isBlockFormat(dtype) ? 'dequantize' : 'cast';
+  throw new DTypeError(`${operation}: input ${input} is ${dtype}, which is only stored; ${remedy} it to f32 or f16`);
 }
 
 /** `record` for operations with one output. */

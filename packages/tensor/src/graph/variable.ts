@@ -1,4 +1,5 @@
 import type { Device } from '../device.ts';
+import { isBlockFormat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Storage } from '../executor.ts';
 import { type ConcreteType, formatShape, shapesEqual } from '../shape.ts';
@@ -65,6 +66,7 @@ export class Variable extends Tensor {
         `scatter: ${this.name} takes values of ${formatShape(expected)}, got ${formatShape(value.shape)}`,
       );
     this.#assertDType('scatter', value);
+    if (this.dtype === 'bf16') throw new DTypeError(`scatter: rows of ${this.name}, which is bf16, are not written singly`);
     return new Update(this, value, rows);
   }
 
@@ -74,6 +76,8 @@ export class Variable extends Tensor {
   }
 
   #assertDType(operation: string, value: Tensor): void {
+    if (isBlockFormat(this.dtype))
+      throw new DTypeError(`${operation}: ${this.name} is ${this.dtype}, which nothing computes; make a new variable`);
     if (value.dtype !== this.dtype)
       throw new DTypeError(`${operation}: ${this.name} is ${this.dtype}, got a value of ${value.dtype}; cast it`);
   }

@@ -1,17 +1,21 @@
 import type { Dim } from '../dim.ts';
+import { isStorageDType } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
+import { gatherBlocks } from '../quantized/onnx-blocks.ts';
 import { formatShape, normalizeAxis, shapesEqual, sizeOf } from '../shape.ts';
 import { flatten, permute, reshape } from './movement.ts';
 import { scatterAddWebGpu } from './scatter-add.wgsl.ts';
 
 const takeOp: Op<{ readonly axis: number }> = defineOp({
   name: 'take',
+  takes: (_, input) => input === 0,
   shape([x, indices], { axis }) {
     if (indices!.dtype !== 'i32') throw new DTypeError(`take: indices must be i32, got ${indices!.dtype}`);
-    return [{ shape: [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)], dtype: x!.dtype }];
+    const dtype = isStorageDType(x!.dtype) ? 'f32' : x!.dtype;
+    return [{ shape: [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)], dtype }];
   },
   gradient({ inputs: [x, indices], outputGradients: [g], attributes: { axis } }) {
     const inner = indices!.rank;
@@ -51,7 +55,10 @@ const takeOp: Op<{ readonly axis: number }> = defineOp({
         ]);
         const clamped = builder.op('Max', [builder.op('Min', [indices!, last]), builder.constant('i32', [1], [0])]);
         const shaped = inputs[1]!.rank === 0 ? builder.op('Squeeze', [clamped]) : clamped;
-        return builder.op('Gather', [x!, shaped], { attributes: { axis } });
+        const blocks = axis === 0 && inputs[0]!.shape.length === 2 ? builder.blocks(x!) : undefined;
+        if (blocks) return gatherBlocks(builder, shaped, inputs[1]!.shape.length, blocks);
+        const values = isStorageDType(inputs[0]!.dtype) ? builder.floats(x!) : x!;
+        return builder.op('Gather', [values, shaped], { attributes: { axis } });
       },
     },
     webgpu: {
@@ -66,7 +73,7 @@ const takeOp: Op<{ readonly axis: number }> = defineOp({
 
 /**
  * The slices of `x` along `axis` at `indices` (i32, any shape, which replaces the axis). Indices outside the axis take the
- * nearest slice.
+ * nearest slice. Of tables that are only stored (bf16, block formats) the slices are f32.
  */
 export function take(x: Tensor, indices: Tensor, axis = 0): Tensor {
   return recordOne(takeOp, [x, indices], { axis: normalizeAxis('take', axis, x.rank) });
@@ -121,7 +128,7 @@ export function scatterAdd(rows: Dim, indices: Tensor, updates: Tensor): Tensor 
   return recordOne(scatterAddOp, [indices, updates], { rows });
 }
 
-/** Rows of `table` `[V, E]` for `ids` (i32, any shape): `[...ids, E]`. */
+/** Rows of `table` `[V, E]` for `ids` (i32, any shape): `[...ids, E]`; f32 where the table is bf16 or of a block format. */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
   return take(table, ids, 0);
 }

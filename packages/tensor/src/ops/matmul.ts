@@ -1,5 +1,5 @@
 import { type Dim, dimsEqual } from '../dim.ts';
-import { isFloat, promote } from '../dtype.ts';
+import { isFloat, isStorageDType, promote } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
@@ -8,7 +8,7 @@ import { broadcastShapes, formatShape, type Shape, sizeOf, stridesOf } from '../
 import { cast } from './cast.ts';
 import { matmulOnnx } from './matmul.onnx.ts';
 import { matmulWebGpu } from './matmul.wgsl.ts';
-import { reshape } from './movement.ts';
+import { reshape, transpose } from './movement.ts';
 import { sumTo } from './reduce.ts';
 
 export interface MatmulAttributes {
@@ -41,8 +41,9 @@ export function matmulSizes(
 
 const matmulOp: Op<MatmulAttributes> = defineOp({
   name: 'matmul',
+  takes: (_, input) => input === 1,
   shape([a, b], attributes) {
-    if (!isFloat(a!.dtype) || !isFloat(b!.dtype))
+    if (!isFloat(a!.dtype) || !(isFloat(b!.dtype) || isStorageDType(b!.dtype)))
       throw new DTypeError(`matmul: operands must be f32 or f16, got ${a!.dtype} and ${b!.dtype}`);
     const { m, k, k2, n } = matmulSizes(a!.shape, b!.shape, attributes);
     if (!dimsEqual(k, k2))
@@ -53,10 +54,13 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
     return [{ shape: [...batch, m, n], dtype: attributes.dtype ?? promote(a!.dtype, b!.dtype) }];
   },
   gradient({ inputs: [a, b], outputGradients: [g], needs, attributes: { transposeA, transposeB } }) {
+    if (needs[1] && isStorageDType(b!.dtype))
+      throw new DTypeError(`matmul: weights of ${b!.dtype} are only stored and have no gradient`);
+    // what is only stored is read on the right alone
     const byA = () =>
-      transposeA
+      transposeA && !isStorageDType(b!.dtype)
         ? matmul(b!, g!, { transposeA: transposeB, transposeB: true })
-        : matmul(g!, b!, { transposeB: !transposeB });
+        : turned(matmul(g!, b!, { transposeB: !transposeB }), transposeA);
     const byB = () =>
       transposeB
         ? matmul(g!, a!, { transposeA: true, transposeB: transposeA })
@@ -92,6 +96,8 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
   },
 });
 
+const turned = (x: Tensor, turn: boolean) => (turn ? transpose(x) : x);
+
 /** Which matrix of an operand belongs to matrix `index` of the broadcast batch. */
 function matrixAt(index: number, batch: readonly number[], operand: readonly number[]): number {
   const own = operand.slice(0, -2);
@@ -107,7 +113,9 @@ function matrixAt(index: number, batch: readonly number[], operand: readonly num
  * Matrix product, accumulated in f32; axes in front broadcast, a vector is a row on the left and a column on the right.
  *
  * `a` is `[..., M, K]` (`[..., K, M]` with `transposeA`), `b` is `[..., K, N]` (`[..., N, K]` with `transposeB`); the result
- * is `[..., M, N]`, f32 unless both are f16; `dtype` f32 gives the sums of a product of f16 as they are.
+ * is `[..., M, N]`, f32 unless both are f16; `dtype` f32 gives the sums of a product of f16 as they are. `b` may be weights
+ * that are only stored (bf16, block formats): they are read as they lie, the result has the dtype of `a`, and only `a` has a
+ * gradient.
  * @throws ShapeError where the inner sizes differ; DTypeError for operands that are no floats
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {

@@ -1,8 +1,9 @@
 import type { Dim, DimSymbol, SymbolicDim } from '../../dim.ts';
-import { hostArray } from '../../dtype.ts';
+import { type DType, type HostArray, hostArray, isBlockFormat, isStorageDType } from '../../dtype.ts';
 import { f32ToF16 } from '../../float16.ts';
-import type { Shape } from '../../shape.ts';
-import type { OnnxBuilder, OnnxOptions, OnnxType } from './lowering.ts';
+import { decodeFormat } from '../../quantized/decode.ts';
+import type { ConcreteType, Shape } from '../../shape.ts';
+import type { OnnxBlocks, OnnxBuilder, OnnxOptions, OnnxType } from './lowering.ts';
 import { elementTypes, type OnnxInitializer, type OnnxNode } from './model.ts';
 
 /** Collects the nodes and constants of one model. */
@@ -14,6 +15,9 @@ export class GraphBuilder implements OnnxBuilder {
   readonly #constants = new Map<string, string>();
   readonly #casts = new Map<string, string>();
   readonly #sizes = new Map<string, string>();
+  /** Values of dtypes that are only stored: operations take of them what they need. */
+  readonly #stored = new Map<string, { readonly type: ConcreteType; readonly data: HostArray }>();
+  readonly #floats = new Map<string, string>();
   /** What a reshaped value was before, however many times it was reshaped. */
   readonly #unshaped = new Map<string, string>();
   #values = 0;
@@ -45,6 +49,30 @@ export class GraphBuilder implements OnnxBuilder {
     const name = this.#name();
     this.initializers.push({ name, type, shape, data });
     return name;
+  }
+
+  /** A leaf that becomes part of the model, in the form in which operations ask for it where it is only stored. */
+  leaf(type: ConcreteType, data: HostArray): string {
+    if (!isStorageDType(type.dtype)) return this.initializer(type.dtype, type.shape, data);
+    const name = this.#name();
+    this.#stored.set(name, { type, data });
+    return name;
+  }
+
+  blocks(value: string): OnnxBlocks | undefined {
+    const stored = this.#stored.get(value);
+    if (!stored || !isBlockFormat(stored.type.dtype)) return undefined;
+    return { format: stored.type.dtype, shape: stored.type.shape, bytes: stored.data as Uint8Array };
+  }
+
+  floats(value: string): string {
+    const stored = this.#stored.get(value);
+    if (!stored) return value;
+    return remember(this.#floats, value, () => {
+      const { shape, dtype } = stored.type;
+      if (!isBlockFormat(dtype)) return this.cast(this.initializer(dtype, shape, stored.data), 'f32');
+      return this.initializer('f32', shape, decodeFormat(dtype, stored.data as Uint8Array, shape));
+    });
   }
 
   sizes(dims: readonly Dim[]): string {
@@ -121,12 +149,18 @@ function remember(map: Map<string, string>, key: string, make: () => string): st
 }
 
 function constantData(type: OnnxType, values: readonly number[]): ArrayBufferView {
+  if (type === 'u8') return Uint8Array.from(values);
   if (type === 'i64') return BigInt64Array.from(values, BigInt);
   if (type === 'f64') return Float64Array.from(values);
   if (type === 'f16') return f32ToF16(Float32Array.from(values));
   const data = hostArray(type, values.length);
   data.set(values);
   return data;
+}
+
+/** The element type of a tensor's values that a model takes, gives or computes. */
+export function valueType(dtype: DType): OnnxType {
+  return isStorageDType(dtype) ? 'f32' : dtype;
 }
 
 /** Sizes as a model declares them: a name for what is known only in a run. */

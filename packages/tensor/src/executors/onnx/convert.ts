@@ -5,7 +5,7 @@ import type { Node } from '../../graph/op.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { Variable } from '../../graph/variable.ts';
 import type { ConcreteType } from '../../shape.ts';
-import { declaredShape, GraphBuilder } from './builder.ts';
+import { declaredShape, GraphBuilder, valueType } from './builder.ts';
 import type { OnnxModel, OnnxValue } from './model.ts';
 import { messageOf } from './runtime.ts';
 import { type Source, storageOf } from './source.ts';
@@ -67,7 +67,7 @@ export function convertGraph(graph: Graph, { bakes, valuesOf = storageOf }: Conv
     if (input === undefined && (!(tensor instanceof Variable) || bakes(tensor))) {
       const { type, data } = valuesOf(tensor);
       bakedBytes += data.byteLength;
-      const name = builder.initializer(type.dtype, type.shape, data);
+      const name = builder.leaf(type, data);
       baked.push({ name, tensor });
       return name;
     }
@@ -109,12 +109,12 @@ export function convertGraph(graph: Graph, { bakes, valuesOf = storageOf }: Conv
     if (!computed.has(tensor) || results.has(tensor)) continue;
     const value = names.get(tensor)!;
     const name = free.delete(value) ? value : builder.op('Identity', [value]);
-    results.set(tensor, { name, type: tensor.dtype, shape: declaredShape(tensor.shape) });
+    results.set(tensor, { name, type: valueType(tensor.dtype), shape: declaredShape(tensor.shape) });
   }
 
   builder.prune([...results.values()].map(({ name }) => name));
   const sizeFeeds = [...builder.sizeInputs].map(([symbol, name]) => ({ symbol, name }));
-  const fed = feeds.map(({ name, tensor }) => ({ name, type: tensor.dtype, shape: declaredShape(tensor.shape) }));
+  const fed = feeds.map(({ name, tensor }) => ({ name, type: valueType(tensor.dtype), shape: declaredShape(tensor.shape) }));
   const sizes = sizeFeeds.map(({ name }): OnnxValue => ({ name, type: 'i64', shape: [1] }));
   return {
     model: {

@@ -1,5 +1,5 @@
 import type { SymbolValues } from '../../dim.ts';
-import { type HostArray, isHostArrayOf } from '../../dtype.ts';
+import { type HostArray, hostLength, isHostArrayOf } from '../../dtype.ts';
 import { ArgumentError, ShapeError } from '../../errors.ts';
 import type { Storage } from '../../executor.ts';
 import type { Graph } from '../../graph/graph.ts';
@@ -79,7 +79,7 @@ export class Feeds {
 
   #wrap({ feed, shape }: Slot, value: HostArray): RuntimeTensor {
     const { dtype } = feed.tensor;
-    if (!isHostArrayOf(dtype, value) || value.length !== sizeOf(shape))
+    if (!isHostArrayOf(dtype, value) || value.length !== hostLength(dtype, sizeOf(shape)))
       throw new ShapeError(
         `onnx: input ${feed.input} takes ${sizeOf(shape)} values of ${dtype} for ${formatShape(shape)}, got a ${value.constructor.name} of ${value.length}`,
       );

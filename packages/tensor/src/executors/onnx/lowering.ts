@@ -1,10 +1,20 @@
 import type { Dim } from '../../dim.ts';
-import type { DType } from '../../dtype.ts';
+import type { BlockFormat, DType } from '../../dtype.ts';
 import type { Node } from '../../graph/op.ts';
 import type { Shape } from '../../shape.ts';
 
-/** Element types inside an ONNX graph: those of tensors, and the int64 of shapes and indices, and float64 on the way. */
-export type OnnxType = DType | 'i64' | 'f64';
+/**
+ * Element types inside an ONNX graph: those of tensors, the int64 of shapes and indices, float64 on the way, and bytes.
+ * Values of dtypes that are only stored (bf16, block formats) are f32 there, unless they are part of the model.
+ */
+export type OnnxType = DType | 'i64' | 'f64' | 'u8';
+
+/** Block-quantised values that are part of a model. */
+export interface OnnxBlocks {
+  readonly format: BlockFormat;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
 
 /** An attribute of an ONNX node. A bare number is an integer; `{ float }` a float; an array is of integers. */
 export type OnnxAttribute = number | string | readonly number[] | { readonly float: number };
@@ -23,6 +33,12 @@ export interface OnnxBuilder {
   opWithOutputs(type: string, inputs: readonly string[], count: number, options?: OnnxOptions): readonly string[];
   /** An initialiser; equal ones are shared. f16 values are given as numbers and rounded. */
   constant(dtype: OnnxType, shape: readonly number[], values: readonly number[]): string;
+  /** Values that become part of the model, by reference. */
+  initializer(type: OnnxType, shape: readonly number[], data: ArrayBufferView): string;
+  /** The blocks of an input of a block format; undefined where it is given to a run, as f32. */
+  blocks(value: string): OnnxBlocks | undefined;
+  /** The values of an input that is only stored, as f32. */
+  floats(value: string): string;
   /** An int64 vector of sizes, computed from the run's named dimensions where they are symbolic. */
   sizes(dims: readonly Dim[]): string;
   cast(value: string, to: OnnxType): string;

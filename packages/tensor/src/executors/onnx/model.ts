@@ -2,7 +2,21 @@ import type { OnnxAttribute, OnnxType } from './lowering.ts';
 import { Message } from './protobuf.ts';
 
 /** Element types by their number in onnx.proto. */
-export const elementTypes: Readonly<Record<OnnxType, number>> = { f32: 1, f16: 10, i32: 6, u32: 12, bool: 9, i64: 7, f64: 11 };
+export const elementTypes: Readonly<Record<OnnxType, number>> = {
+  f32: 1,
+  f16: 10,
+  i32: 6,
+  u32: 12,
+  bool: 9,
+  i64: 7,
+  f64: 11,
+  u8: 2,
+  bf16: 16,
+  q8_0: 2,
+  q4_0: 2,
+  q4_k: 2,
+  q6_k: 2,
+};
 
 /** A graph input or output. A string is the name of a size that is known only in a run. */
 export interface OnnxValue {

@@ -1,5 +1,7 @@
-import type { DType, HostArray } from '../../dtype.ts';
+import { type DType, type HostArray, isBlockFormat } from '../../dtype.ts';
 import { DeviceError } from '../../errors.ts';
+import { bf16ToF32, numberToBf16Bits } from '../../float16.ts';
+import { decodeFormat } from '../../quantized/decode.ts';
 
 /** A tensor of the runtime: values by reference, with a type and sizes. */
 export interface RuntimeTensor {
@@ -31,21 +33,33 @@ const tensorTypes: Readonly<Record<DType | 'i64', string>> = {
   u32: 'uint32',
   bool: 'bool',
   i64: 'int64',
+  bf16: 'float32',
+  q8_0: 'float32',
+  q4_0: 'float32',
+  q4_k: 'float32',
+  q6_k: 'float32',
 };
 
-/** A tensor of the runtime around `data`, which is not copied. */
+/** A tensor of the runtime around `data`, which is not copied; what is only stored is widened to f32. */
 export function runtimeTensor(
   runtime: OnnxRuntime,
   dtype: DType | 'i64',
   data: HostArray | BigInt64Array,
   shape: readonly number[],
 ): RuntimeTensor {
-  return new runtime.Tensor(tensorTypes[dtype] as never, data as never, shape);
+  const values =
+    dtype === 'bf16'
+      ? bf16ToF32(data as Uint16Array)
+      : isBlockFormat(dtype)
+        ? decodeFormat(dtype, data as Uint8Array, shape)
+        : data;
+  return new runtime.Tensor(tensorTypes[dtype] as never, values as never, shape);
 }
 
 /** The values of a result of the runtime, which come as a `Float16Array` where JavaScript has one. */
 export function hostValues(dtype: DType, tensor: RuntimeTensor): HostArray {
   const data = tensor.data as HostArray;
+  if (dtype === 'bf16') return Uint16Array.from(data, numberToBf16Bits);
   if (dtype !== 'f16' || data instanceof Uint16Array) return data;
   const { buffer, byteOffset, length } = data as ArrayBufferView as Float32Array;
   return new Uint16Array(buffer, byteOffset, length);

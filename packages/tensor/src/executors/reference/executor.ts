@@ -1,12 +1,13 @@
 import { evaluateDim, type SymbolValues } from '../../dim.ts';
-import { type DType, type HostArray, isFloat } from '../../dtype.ts';
+import { type BlockFormat, type DType, type HostArray, hostArray, isBlockFormat, isFloat } from '../../dtype.ts';
 import type { Executor, Program, Storage } from '../../executor.ts';
-import { f16ToF32, f32ToF16 } from '../../float16.ts';
+import { bf16BitsToNumber, bf16ToF32, f16ToF32, f32ToF16, numberToBf16Bits } from '../../float16.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/op.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { toHostArray } from '../../host-data.ts';
 import { MemoryAccount, type MemoryReport } from '../../memory.ts';
+import { decodeFormat } from '../../quantized/decode.ts';
 import { broadcastShapes, type ConcreteType, evaluateShape, sizeOf, stridesOf } from '../../shape.ts';
 import type { ReferenceArray } from './lowering.ts';
 
@@ -15,11 +16,14 @@ export class ReferenceStorage implements Storage {
   readonly type: ConcreteType;
   readonly byteLength: number;
   data: Float64Array;
+  /** The bytes that the values of a block format were read from. */
+  readonly blocks: Uint8Array | undefined;
   readonly #release: () => void;
 
-  constructor(type: ConcreteType, data: Float64Array, release: () => void) {
+  constructor(type: ConcreteType, data: Float64Array, release: () => void, blocks?: Uint8Array) {
     this.type = type;
     this.data = data;
+    this.blocks = blocks;
     this.byteLength = data.byteLength;
     this.#release = release;
   }
@@ -45,20 +49,31 @@ export class ReferenceExecutor implements Executor {
     return node.op.lower?.reference !== undefined;
   }
   create(type: ConcreteType, owner: string, data?: HostArray): ReferenceStorage {
+    if (isBlockFormat(type.dtype)) {
+      const blocks = data ? Uint8Array.from(data) : hostArray(type.dtype, sizeOf(type.shape));
+      return this.store(type, owner, () => blockValues(type, blocks), blocks);
+    }
     return this.store(type, owner, () => (data ? fromHost(type.dtype, data) : new Float64Array(sizeOf(type.shape))));
   }
-  store(type: ConcreteType, owner: string, values: () => Float64Array): ReferenceStorage {
+  store(type: ConcreteType, owner: string, values: () => Float64Array, blocks?: Uint8Array): ReferenceStorage {
     const release = this.#memory.take(sizeOf(type.shape) * 8, owner);
-    return new ReferenceStorage(type, values(), release);
+    return new ReferenceStorage(type, values(), release, blocks);
   }
   write(storage: Storage, data: HostArray, offset = 0): void {
-    (storage as ReferenceStorage).data.set(fromHost(storage.type.dtype, data), offset);
+    const { type, data: values, blocks } = storage as ReferenceStorage;
+    if (!blocks) values.set(fromHost(type.dtype, data), offset);
+    else {
+      blocks.set(data, offset);
+      values.set(blockValues(type, blocks));
+    }
   }
   copy(storage: Storage, owner: string): Storage {
-    return this.store(storage.type, owner, () => (storage as ReferenceStorage).data.slice());
+    const { type, data, blocks } = storage as ReferenceStorage;
+    return this.store(type, owner, () => data.slice(), blocks?.slice());
   }
   async read(storage: Storage): Promise<HostArray> {
-    const { type, data } = storage as ReferenceStorage;
+    const { type, data, blocks } = storage as ReferenceStorage;
+    if (blocks) return blocks.slice();
     return type.dtype === 'f32' ? Float32Array.from(data) : toHostArray(type.dtype, data);
   }
   async compile(graph: Graph, options: { readonly owner: string; readonly ownOutputs: boolean }): Promise<Program> {
@@ -71,14 +86,20 @@ export class ReferenceExecutor implements Executor {
 }
 
 function fromHost(dtype: DType, data: HostArray): Float64Array {
+  if (dtype === 'bf16') return Float64Array.from(bf16ToF32(data as Uint16Array));
   return Float64Array.from(dtype === 'f16' ? f16ToF32(data as Uint16Array) : data);
 }
 
-/** What a dtype does to values: integers wrap, f16 rounds, f32 stays in float64. */
+function blockValues({ dtype, shape }: ConcreteType, blocks: Uint8Array): Float64Array {
+  return Float64Array.from(decodeFormat(dtype as BlockFormat, blocks, shape));
+}
+
+/** What a dtype does to values: integers wrap, f16 and bf16 round, f32 stays in float64. */
 function settle(dtype: DType, data: Float64Array): Float64Array {
   if (dtype === 'i32') return data.map((value) => value | 0);
   if (dtype === 'u32') return data.map((value) => value >>> 0);
   if (dtype === 'f16') return Float64Array.from(f16ToF32(f32ToF16(Float32Array.from(data))));
+  if (dtype === 'bf16') return data.map((value) => bf16BitsToNumber(numberToBf16Bits(value)));
   return data;
 }
 

@@ -1,4 +1,4 @@
-import type { HostArray } from '../../dtype.ts';
+import { byteSize, type HostArray, hostLength, isBlockFormat } from '../../dtype.ts';
 import { ArgumentError, DeviceError } from '../../errors.ts';
 import type { CompileTarget, Executor, Program, Storage } from '../../executor.ts';
 import type { Graph } from '../../graph/graph.ts';
@@ -6,6 +6,7 @@ import type { Node } from '../../graph/op.ts';
 import { MemoryAccount, type MemoryReport } from '../../memory.ts';
 import { type ConcreteType, sizeOf } from '../../shape.ts';
 import { Arena } from './arena.ts';
+import { groupBytes } from './block-layout.ts';
 import { BufferPool } from './buffers.ts';
 import { HalfWriter } from './half-writer.ts';
 import { DeviceHealth } from './health.ts';
@@ -83,17 +84,23 @@ export class WebGpuExecutor implements Executor {
     const { device, health } = this.#services;
     health.assertWorks();
     const { type, buffer } = storage as WebGpuStorage;
-    const size = sizeOf(type.shape);
+    const size = hostLength(type.dtype, sizeOf(type.shape));
     if (offset < 0 || offset + data.length > size)
       throw new ArgumentError(`write: values ${offset} to ${offset + data.length} are outside of ${size}`);
     if (data.length === 0) return;
-    if (type.dtype !== 'f16') {
-      device.queue.writeBuffer(buffer.gpu, 4 * offset, toDevice(type.dtype, data));
+    const bytes = toDevice(type.dtype, data);
+    if (isBlockFormat(type.dtype)) {
+      const group = groupBytes(type.dtype);
+      if (offset % group !== 0 || (data.length % group !== 0 && offset + data.length !== size))
+        throw new ArgumentError(`write: bytes of ${type.dtype} begin and end at multiples of ${group}`);
+    }
+    if (byteSize[type.dtype] !== 2) {
+      device.queue.writeBuffer(buffer.gpu, isBlockFormat(type.dtype) ? offset : 4 * offset, bytes);
       return;
     }
     const endsOdd = (offset + data.length) % 2 === 1 && offset + data.length < size;
     if (offset % 2 === 1 || endsOdd) this.#halves.write(buffer, data as Uint16Array, offset);
-    else device.queue.writeBuffer(buffer.gpu, 2 * offset, toDevice('f16', data));
+    else device.queue.writeBuffer(buffer.gpu, 2 * offset, bytes);
   }
 
   copy(storage: Storage, owner: string): WebGpuStorage {

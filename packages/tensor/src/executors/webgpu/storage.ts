@@ -1,11 +1,11 @@
-import type { DType, HostArray } from '../../dtype.ts';
-import { hostArray } from '../../dtype.ts';
+import { byteSize, type DType, type HostArray, hostArray, isBlockFormat } from '../../dtype.ts';
 import { DisposedError } from '../../errors.ts';
 import type { Storage } from '../../executor.ts';
 import { type ConcreteType, sizeOf } from '../../shape.ts';
+import { fromLayout, layoutBytes, toLayout } from './block-layout.ts';
 import type { DeviceBuffer } from './buffers.ts';
 
-/** Values in a GPU buffer: f32, i32 and u32 as they are, f16 in two bytes, bool in four, row-major. */
+/** Values in a GPU buffer: f32, i32 and u32 as they are, f16 and bf16 in two bytes, bool in four, row-major; blocks by `block-layout.ts`. */
 export class WebGpuStorage implements Storage {
   readonly type: ConcreteType;
   /** Bytes of the values; the buffer may be a few larger. */
@@ -35,13 +35,15 @@ export class WebGpuStorage implements Storage {
 }
 
 function valueBytes({ shape, dtype }: ConcreteType): number {
-  return sizeOf(shape) * (dtype === 'f16' ? 2 : 4);
+  if (isBlockFormat(dtype)) return layoutBytes(dtype, sizeOf(shape));
+  return sizeOf(shape) * (dtype === 'bool' ? 4 : byteSize[dtype]);
 }
 
-/** Values as they lie in a buffer: bool widened to four bytes, an odd f16 at the end completed to a word. */
-export function toDevice(dtype: DType, data: HostArray): Exclude<HostArray, Uint8Array> {
+/** Values as they lie in a buffer: bool widened to four bytes, an odd half at the end completed to a word, blocks in groups. */
+export function toDevice(dtype: DType, data: HostArray): HostArray {
   if (dtype === 'bool') return Uint32Array.from(data, (value) => Number(value !== 0));
-  if (dtype !== 'f16' || data.length % 2 === 0) return data as Exclude<HostArray, Uint8Array>;
+  if (isBlockFormat(dtype)) return toLayout(dtype, data as Uint8Array);
+  if (byteSize[dtype] !== 2 || data.length % 2 === 0) return data;
   const even = new Uint16Array(data.length + 1);
   even.set(data);
   return even;
@@ -58,11 +60,14 @@ export function fromDevice({ shape, dtype }: ConcreteType, bytes: ArrayBuffer): 
     case 'u32':
       return new Uint32Array(bytes, 0, length);
     case 'f16':
+    case 'bf16':
       return new Uint16Array(bytes, 0, length);
     case 'bool': {
       const values = hostArray('bool', length);
       values.set(new Uint32Array(bytes, 0, length));
       return values;
     }
+    default:
+      return fromLayout(dtype, bytes, length);
   }
 }

@@ -1,12 +1,18 @@
-import type { DType } from '../../../dtype.ts';
+import { type DType, isBlockFormat } from '../../../dtype.ts';
+import { blockForm } from './block-form.ts';
 
-/** WGSL types of values in registers: f16 is computed in f32, bool is 0 or 1. */
+/** WGSL types of values in registers: f16, and what is only stored, is computed in f32, bool is 0 or 1. */
 export const registerType: Readonly<Record<DType, 'f32' | 'i32' | 'u32'>> = {
   f32: 'f32',
   f16: 'f32',
   i32: 'i32',
   u32: 'u32',
   bool: 'u32',
+  bf16: 'f32',
+  q8_0: 'f32',
+  q4_0: 'f32',
+  q4_k: 'f32',
+  q6_k: 'f32',
 };
 
 /**
@@ -15,6 +21,8 @@ export const registerType: Readonly<Record<DType, 'f32' | 'i32' | 'u32'>> = {
  */
 export interface BufferForm {
   readonly element: string;
+  /** A function that reading calls. */
+  readonly helper?: string;
   readonly read: (i: string) => string;
   readonly read2: (k: string) => string;
   readonly read4: (k: string) => string;
@@ -24,10 +32,20 @@ export interface BufferForm {
   readonly write4: (k: string, v: string) => string;
 }
 
-/** The form of values of `dtype`; `packed`: f16 in pairs in u32, where the adapter has no shader-f16. */
+/** How two values of 16 bits get out of a word and into it. */
+interface Pairs {
+  readonly unpack: string;
+  readonly pack: string;
+}
+const pairsOfF16: Pairs = { unpack: 'unpack2x16float', pack: 'pack_halves' };
+const pairsOfBf16: Pairs = { unpack: 'unpack2xbf16', pack: 'pack2xbf16' };
+
+/** The form of values of `dtype`; `packed`: in pairs in u32, as bf16 always is, and f16 where the adapter has no shader-f16. */
 export function bufferForm(name: string, dtype: DType, vector: 1 | 4 | 8, packed: boolean): BufferForm {
-  if (vector === 8) return eightHalves(name);
-  if (packed) return vector === 4 ? packedVectors(name) : packedWords(name);
+  if (isBlockFormat(dtype)) return blockForm(name, dtype, vector);
+  const pairs = dtype === 'bf16' ? pairsOfBf16 : pairsOfF16;
+  if (vector === 8) return eightHalves(name, pairs);
+  if (packed) return vector === 4 ? packedVectors(name, pairs) : packedWords(name, pairs);
   const types = { stored: dtype === 'f16' ? 'f16' : registerType[dtype], register: registerType[dtype] };
   return vector === 4 ? vectors(name, types) : scalars(name, types);
 }
@@ -74,37 +92,37 @@ function vectors(b: string, { stored, register }: Types): BufferForm {
   };
 }
 
-function packedWords(b: string): BufferForm {
+function packedWords(b: string, { unpack, pack }: Pairs): BufferForm {
   return {
     element: 'u32',
-    read: (i) => `unpack2x16float(${b}[${i} >> 1u])[${i} & 1u]`,
-    read2: (k) => `unpack2x16float(${b}[${k}])`,
-    read4: (k) => `vec4<f32>(unpack2x16float(${b}[2u * ${k}]), unpack2x16float(${b}[2u * ${k} + 1u]))`,
-    write2: (k, v) => `${b}[${k}] = pack_halves(${v});`,
-    write4: (k, v) => `${b}[2u * ${k}] = pack_halves(${v}.xy); ${b}[2u * ${k} + 1u] = pack_halves(${v}.zw);`,
+    read: (i) => `${unpack}(${b}[${i} >> 1u])[${i} & 1u]`,
+    read2: (k) => `${unpack}(${b}[${k}])`,
+    read4: (k) => `vec4<f32>(${unpack}(${b}[2u * ${k}]), ${unpack}(${b}[2u * ${k} + 1u]))`,
+    write2: (k, v) => `${b}[${k}] = ${pack}(${v});`,
+    write4: (k, v) => `${b}[2u * ${k}] = ${pack}(${v}.xy); ${b}[2u * ${k} + 1u] = ${pack}(${v}.zw);`,
   };
 }
 
-function packedVectors(b: string): BufferForm {
+function packedVectors(b: string, { unpack, pack }: Pairs): BufferForm {
   return {
     element: 'vec2<u32>',
-    read: (i) => `unpack2x16float(${b}[${i} >> 2u][(${i} >> 1u) & 1u])[${i} & 1u]`,
-    read2: (k) => `unpack2x16float(${b}[${k} >> 1u][${k} & 1u])`,
-    read4: (k) => `vec4<f32>(unpack2x16float(${b}[${k}].x), unpack2x16float(${b}[${k}].y))`,
-    write2: (k, v) => `${b}[${k} >> 1u][${k} & 1u] = pack_halves(${v});`,
-    write4: (k, v) => `${b}[${k}] = vec2<u32>(pack_halves(${v}.xy), pack_halves(${v}.zw));`,
+    read: (i) => `${unpack}(${b}[${i} >> 2u][(${i} >> 1u) & 1u])[${i} & 1u]`,
+    read2: (k) => `${unpack}(${b}[${k} >> 1u][${k} & 1u])`,
+    read4: (k) => `vec4<f32>(${unpack}(${b}[${k}].x), ${unpack}(${b}[${k}].y))`,
+    write2: (k, v) => `${b}[${k} >> 1u][${k} & 1u] = ${pack}(${v});`,
+    write4: (k, v) => `${b}[${k}] = vec2<u32>(${pack}(${v}.xy), ${pack}(${v}.zw));`,
   };
 }
 
-function eightHalves(b: string): BufferForm {
+function eightHalves(b: string, { unpack, pack }: Pairs): BufferForm {
   return {
     element: 'vec4<u32>',
-    read: (i) => `unpack2x16float(${b}[${i} >> 3u][(${i} >> 1u) & 3u])[${i} & 1u]`,
-    read2: (k) => `unpack2x16float(${b}[${k} >> 2u][${k} & 3u])`,
+    read: (i) => `${unpack}(${b}[${i} >> 3u][(${i} >> 1u) & 3u])[${i} & 1u]`,
+    read2: (k) => `${unpack}(${b}[${k} >> 2u][${k} & 3u])`,
     read4: (k) =>
-      `vec4<f32>(unpack2x16float(${b}[${k} >> 1u][2u * (${k} & 1u)]), unpack2x16float(${b}[${k} >> 1u][2u * (${k} & 1u) + 1u]))`,
-    write2: (k, v) => `${b}[${k} >> 2u][${k} & 3u] = pack_halves(${v});`,
+      `vec4<f32>(${unpack}(${b}[${k} >> 1u][2u * (${k} & 1u)]), ${unpack}(${b}[${k} >> 1u][2u * (${k} & 1u) + 1u]))`,
+    write2: (k, v) => `${b}[${k} >> 2u][${k} & 3u] = ${pack}(${v});`,
     write4: (k, v) =>
-      `${b}[${k} >> 1u][2u * (${k} & 1u)] = pack_halves(${v}.xy); ${b}[${k} >> 1u][2u * (${k} & 1u) + 1u] = pack_halves(${v}.zw);`,
+      `${b}[${k} >> 1u][2u * (${k} & 1u)] = ${pack}(${v}.xy); ${b}[${k} >> 1u][2u * (${k} & 1u) + 1u] = ${pack}(${v}.zw);`,
   };
 }

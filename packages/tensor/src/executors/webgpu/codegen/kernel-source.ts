@@ -24,9 +24,9 @@ export interface SourceSpec {
 
 type F16Support = Pick<WebGpuCapabilities, 'shaderF16'>;
 
-/** Whether values lie in pairs in `array<u32>`: f16 where the adapter has no shader-f16. */
+/** Whether values lie in pairs in `array<u32>`: bf16, and f16 where the adapter has no shader-f16. */
 export function isPacked(dtype: DType, { shaderF16 }: F16Support): boolean {
-  return dtype === 'f16' && !shaderF16;
+  return dtype === 'bf16' || (dtype === 'f16' && !shaderF16);
 }
 
 /**
@@ -34,9 +34,9 @@ export function isPacked(dtype: DType, { shaderF16 }: F16Support): boolean {
  *
  * For each buffer NAME there are, where the body uses them (i counts values, k counts pairs or fours):
  * `NAME_at(i)`, `NAME_at2(k)`, `NAME_at4(k)` (values 4k to 4k + 3), and for outputs `NAME_set(i, v)`, `NAME_set2(k, v)`,
- * `NAME_set4(k, v)`. Values are f32 for f32 and f16, i32, or u32 (bool as 0 and 1), whatever the storage. `NAME_set` is
- * missing where f16 is packed, because two values share a word there: kernels that may write f16 set pairs or fours. Every
- * buffer is as large as whole fours, so the last pair or four may reach past the last value.
+ * `NAME_set4(k, v)`. Values are f32 for f32, f16, bf16 and block formats, i32, or u32 (bool as 0 and 1), whatever the storage.
+ * `NAME_set` is missing where 16 bits are packed, because two values share a word there: kernels that may write those set
+ * pairs or fours. Every buffer is as large as whole fours, so the last pair or four may reach past the last value.
  */
 export function kernelSource({ buffers, parameters, body, requires = [] }: SourceSpec, f16: F16Support): string {
   const native16 = f16.shaderF16 && buffers.some(({ dtype }) => dtype === 'f16');
@@ -70,5 +70,5 @@ function accessors({ name, dtype, access }: SourceBuffer, form: ReturnType<typeo
     if (access === 'write' && write && calls('set'))
       found.push(`fn ${name}_set${suffix}(i: u32, v: ${type(width)}) { ${write('i', 'v')} }`);
   }
-  return found;
+  return found.length > 0 && form.helper ? [form.helper, ...found] : found;
 }

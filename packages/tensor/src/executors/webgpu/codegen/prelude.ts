@@ -84,6 +84,28 @@ const functions: Readonly<Record<string, string>> = {
   if (floor(y) != y) { return select(nan_value(), magnitude, x == -infinity_value()); }
   return select(magnitude, -magnitude, floor(y * 0.5) * 2.0 != y);
 }`,
+  unpack2xbf16: `fn unpack2xbf16(word: u32) -> vec2<f32> {
+  return bitcast<vec2<f32>>(vec2<u32>(word << 16u, word & 0xffff0000u));
+}`,
+  // to the nearest, ties to even; what is no number stays none
+  pack2xbf16: `fn pack2xbf16(v: vec2<f32>) -> u32 {
+  let bits = bitcast<vec2<u32>>(v);
+  let rounded = (bits + 0x7fffu + ((bits >> vec2<u32>(16u)) & vec2<u32>(1u))) >> vec2<u32>(16u);
+  let none = (bits & vec2<u32>(0x7fffffffu)) > vec2<u32>(0x7f800000u);
+  let halves = select(rounded, (bits >> vec2<u32>(16u)) | vec2<u32>(0x40u), none);
+  return halves.x | (halves.y << 16u);
+}`,
+  // the four bytes of a word as numbers from 0
+  block_bytes: `fn block_bytes(word: u32) -> vec4<f32> {
+  return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu));
+}`,
+  // scale and minimum of the smaller block j of eight, from the first four words of a block of q4_k
+  q4_k_factors: `fn q4_k_factors(two: u32, a: u32, b: u32, c: u32, j: u32) -> vec2<f32> {
+  let shift = 8u * (j & 3u);
+  let scale = select((a >> shift) & 63u, ((c >> shift) & 15u) | (((a >> shift) >> 2u) & 48u), j >= 4u);
+  let minimum = select((b >> shift) & 63u, ((c >> (shift + 4u)) & 15u) | (((b >> shift) >> 2u) & 48u), j >= 4u);
+  return unpack2x16float(two) * vec2<f32>(f32(scale), f32(minimum));
+}`,
 };
 
 /** The functions that `text` calls, and those that they call, before their callers. */
