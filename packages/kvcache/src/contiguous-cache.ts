@@ -23,12 +23,14 @@ export interface ContiguousCacheOptions extends KvShape {
 /**
  * A cache with one contiguous block of `maxSequenceTokens` slots for each sequence: simple, and without waste where all
  * sequences are about as long as the bound.
- * @throws ArgumentError for sizes that are no positive integers; OutOfMemoryError, then nothing was allocated
+ * @throws ArgumentError for sizes that are no positive integers, another dtype; OutOfMemoryError, then nothing was allocated
  */
 export function contiguousCache(device: Device, options: ContiguousCacheOptions): KvCache {
   for (const name of ['layers', 'heads', 'headDim', 'maxSequences', 'maxSequenceTokens'] as const)
     if (!Number.isSafeInteger(options[name]) || options[name] < 1)
       throw new ArgumentError(`contiguousCache: ${name} must be a positive integer, got ${options[name]}`);
+  if (options.dtype !== 'f32' && options.dtype !== 'f16')
+    throw new ArgumentError(`contiguousCache: dtype must be f32 or f16, got ${options.dtype}`);
   return new ContiguousCache(device, options);
 }
 
@@ -41,8 +43,6 @@ class ContiguousCache implements KvCache {
   readonly #storage: LayerStorage;
   readonly #free: number[];
   readonly #sequences = new Map<string, ContiguousSequence>();
-  #copying: Promise<unknown> = Promise.resolve();
-  #failure: unknown;
   #disposed = false;
 
   constructor(device: Device, { maxSequences, maxSequenceTokens, ...shape }: ContiguousCacheOptions) {
@@ -66,24 +66,29 @@ class ContiguousCache implements KvCache {
 
   batch(rows: readonly { readonly sequence: KvSequence; readonly tokens: number }[]): KvBatch {
     this.#assertOpen('batch');
-    if (this.#failure) throw this.#failure;
-    const own = rows.map(({ sequence, tokens }) => ({ sequence: this.#own(sequence), tokens }));
+    const own = rows.map(({ sequence, tokens }) => {
+      const { block, length, reserved } = this.#own(sequence);
+      if (length + tokens > reserved)
+        throw new ArgumentError(`batch: ${sequence.id} has ${reserved} tokens reserved, got ${length} + ${tokens}`);
+      return { sequence, tokens, block, length };
+    });
     const slots = new Int32Array(own.reduce((sum, { tokens }) => sum + tokens, 0));
     let row = 0;
-    for (const { sequence, tokens } of own) {
-      if (sequence.length + tokens > sequence.reserved)
-        throw new ArgumentError(
-          `batch: ${sequence.id} has ${sequence.reserved} tokens reserved, got ${sequence.length} + ${tokens}`,
-        );
-      const first = sequence.block * this.blockSize + sequence.length;
-      for (let i = 0; i < tokens; i++) slots[row++] = first + i;
-    }
+    for (const { block, length, tokens } of own)
+      for (let i = 0; i < tokens; i++) slots[row++] = block * this.blockSize + length + i;
     return {
-      blockTable: { data: Int32Array.from(own, ({ sequence }) => sequence.block), shape: [own.length, 1] },
-      lengths: Int32Array.from(own, ({ sequence }) => sequence.length),
+      blockTable: { data: Int32Array.from(own, ({ block }) => block), shape: [own.length, 1] },
+      lengths: Int32Array.from(own, ({ length }) => length),
       slots,
-      maxLength: own.reduce((most, { sequence }) => Math.max(most, sequence.length), 1),
+      maxLength: own.reduce((most, { length }) => Math.max(most, length), 1),
       advance: () => {
+        // all or nothing, and once: a sequence that has changed since is of another step
+        for (const { sequence, length } of own)
+          if (sequence.length !== length)
+            throw new ArgumentError(
+              `advance: the batch was laid out when ${sequence.id} had ${length} tokens, now it has ${sequence.length}`,
+            );
+        for (const { sequence } of own) this.#own(sequence, 'advance');
         for (const { sequence, tokens } of own) sequence.advance(tokens);
       },
     };
@@ -125,24 +130,19 @@ class ContiguousCache implements KvCache {
     this.#disposed = true;
     this.#storage.dispose();
   }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 
   /** Slots of positions [start, end) of a block. */
   slotsOf(block: number, start: number, end: number): Int32Array {
     return Int32Array.from({ length: end - start }, (_, i) => block * this.blockSize + start + i);
   }
-  /** Copies the first tokens of a block to another; later steps see the copy. A failure is thrown by the next `batch`. */
-  copy(from: number, to: number, tokens: number): void {
-    if (tokens === 0) return;
-    this.#copying = this.#storage
-      .copy(this.slotsOf(from, 0, tokens), this.slotsOf(to, 0, tokens))
-      .catch((error: unknown) => {
-        this.#failure ??= error;
-      });
+  /** Copies the first tokens of a block to another; what runs later sees the copy. */
+  async copy(from: number, to: number, tokens: number): Promise<void> {
+    if (tokens > 0) await this.#storage.copy(this.slotsOf(from, 0, tokens), this.slotsOf(to, 0, tokens));
   }
-  async read(block: number, start: number, end: number): Promise<HostKv> {
-    this.#assertOpen('range');
-    await this.#copying;
-    if (this.#failure) throw this.#failure;
+  read(block: number, start: number, end: number): Promise<HostKv> {
     return this.#storage.read(this.slotsOf(block, start, end));
   }
   release(sequence: ContiguousSequence): void {
@@ -150,9 +150,10 @@ class ContiguousCache implements KvCache {
     this.#free.push(sequence.block);
   }
 
-  #own(sequence: KvSequence): ContiguousSequence {
+  #own(sequence: KvSequence, operation = 'batch'): ContiguousSequence {
     const own = this.#sequences.get(sequence.id);
-    if (own !== sequence) throw new ArgumentError(`batch: ${sequence.id} is no open sequence of this cache`);
+    if (own !== sequence) throw new ArgumentError(`${operation}: ${sequence.id} is no open sequence of this cache`);
+    own.assertUsable(operation);
     return own;
   }
   #assertOpen(operation: string): void {
@@ -166,6 +167,8 @@ class ContiguousSequence implements KvSequence {
   readonly #cache: ContiguousCache;
   #length = 0;
   #reserved = 0;
+  #copying: Promise<void> | undefined;
+  #failure: unknown;
   #disposed = false;
 
   constructor(cache: ContiguousCache, id: string, block: number) {
@@ -182,7 +185,7 @@ class ContiguousSequence implements KvSequence {
   }
 
   reserve(tokens: number): SlotMapping | undefined {
-    this.#assertOpen('reserve');
+    this.assertUsable('reserve');
     assertCount('reserve', tokens);
     const end = this.#length + tokens;
     if (end > this.#cache.maxSequenceTokens) return undefined;
@@ -190,7 +193,7 @@ class ContiguousSequence implements KvSequence {
     return { start: this.#length, slots: this.#cache.slotsOf(this.block, this.#length, end) };
   }
   advance(tokens: number): void {
-    this.#assertOpen('advance');
+    this.assertUsable('advance');
     assertCount('advance', tokens);
     if (this.#length + tokens > this.#reserved)
       throw new ArgumentError(
@@ -199,16 +202,27 @@ class ContiguousSequence implements KvSequence {
     this.#length += tokens;
   }
   fork(id: string): KvSequence | undefined {
-    this.#assertOpen('fork');
+    this.assertUsable('fork');
     const copy = this.#cache.sequence(id);
-    if (!copy) return undefined;
-    copy.reserve(this.#length);
-    copy.advance(this.#length);
-    this.#cache.copy(this.block, copy.block, this.#length);
+    copy?.takeOver(this);
     return copy;
   }
+  /** Becomes a copy of another sequence. Where copying fails, every later use of this one throws why. */
+  takeOver(source: ContiguousSequence): void {
+    this.#length = source.#length;
+    this.#reserved = source.#length;
+    const copying = this.#cache.copy(source.block, this.block, source.#length);
+    this.#copying = Promise.all([copying, source.#copying]).then(
+      () => {
+        this.#failure = source.#failure;
+      },
+      (error: unknown) => {
+        this.#failure = error;
+      },
+    );
+  }
   truncate(length: number): void {
-    this.#assertOpen('truncate');
+    this.assertUsable('truncate');
     assertCount('truncate', length);
     if (length > this.#length)
       throw new ArgumentError(`truncate: ${this.id} has ${this.#length} tokens, got ${length}`);
@@ -216,21 +230,29 @@ class ContiguousSequence implements KvSequence {
     this.#reserved = length;
   }
   async range(start: number, end: number): Promise<HostKv> {
-    this.#assertOpen('range');
+    this.assertUsable('range');
     if (!(Number.isInteger(start) && Number.isInteger(end) && 0 <= start && start <= end && end <= this.#length))
       throw new ArgumentError(
         `range: must lie inside the ${this.#length} tokens of ${this.id}, got [${start}, ${end})`,
       );
-    return this.#cache.read(this.block, start, end);
+    const values = this.#cache.read(this.block, start, end);
+    await Promise.all([values, this.#copying]);
+    if (this.#failure) throw this.#failure;
+    return values;
   }
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#cache.release(this);
   }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 
-  #assertOpen(operation: string): void {
+  /** @throws DisposedError; what copying threw, where it is a fork that failed */
+  assertUsable(operation: string): void {
     if (this.#disposed) throw new DisposedError(`${operation}: sequence ${this.id} was disposed of`);
+    if (this.#failure) throw this.#failure;
   }
 }
 

@@ -25,7 +25,7 @@ export interface HostKv {
 }
 
 /** The cached tokens of one sequence. Owned by whoever opened it; `dispose` gives its room back and is idempotent. */
-export interface KvSequence {
+export interface KvSequence extends Disposable {
   readonly id: string;
   /** Tokens that are written. */
   readonly length: number;
@@ -40,7 +40,7 @@ export interface KvSequence {
   fork(id: string): KvSequence | undefined;
   /** Forgets everything from position `length` on. */
   truncate(length: number): void;
-  /** Copies positions [start, end) to the host. */
+  /** Copies positions [start, end) to the host, as they are after the steps that were submitted before the call. */
   range(start: number, end: number): Promise<HostKv>;
   dispose(): void;
 }
@@ -55,7 +55,7 @@ export interface KvBatch {
   readonly slots: Int32Array;
   /** The largest length, at least 1: the value of the named dimension that `KvInputs.maxLength` stands for. */
   readonly maxLength: number;
-  /** Counts the step's rows as written. */
+  /** Counts the step's rows as written, once. @throws ArgumentError where a sequence has changed since; nothing is counted */
   advance(): void;
 }
 
@@ -91,7 +91,7 @@ export interface KvStats {
  * Keeps keys and values of sequences on a device between steps. Its memory is allocated when it is made; no buffer is
  * created while tokens flow. Who makes a cache disposes of it, which ends its sequences.
  */
-export interface KvCache {
+export interface KvCache extends Disposable {
   readonly shape: KvShape;
   /** Slots in a block. */
   readonly blockSize: number;

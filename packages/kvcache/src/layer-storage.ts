@@ -8,11 +8,14 @@ export class LayerStorage {
   readonly #keys: readonly Variable[];
   readonly #values: readonly Variable[];
   readonly #blockSize: number;
+  /** Values of a slot, in one layer's keys or values. */
+  readonly #rowSize: number;
   readonly byteLength: number;
 
   constructor(device: Device, shape: KvShape, slots: number, blockSize: number) {
     this.#device = device;
     this.#blockSize = blockSize;
+    this.#rowSize = shape.heads * shape.headDim;
     const made: Variable[] = [];
     const make = (name: string) => (_: unknown, layer: number) => {
       const variable = device.zeroVariable([slots, shape.heads, shape.headDim], {
@@ -33,6 +36,11 @@ export class LayerStorage {
     this.byteLength = made.reduce((sum, variable) => sum + variable.storage!.byteLength, 0);
   }
 
+  /** Keys, then values, of all layers. */
+  get #pools(): readonly Variable[] {
+    return [...this.#keys, ...this.#values];
+  }
+
   bind({ blockTable, lengths, slots, maxLength }: KvInputs): KvStep {
     return {
       layer: (index): KvView => ({
@@ -50,33 +58,46 @@ export class LayerStorage {
     };
   }
 
-  /** Copies slots to other slots in every layer, after the work that is under way. */
+  /** Copies slots to other slots in every layer, after the work that was submitted before the call. */
   copy(from: Int32Array, to: Int32Array): Promise<void> {
-    const [source, target] = [this.#device.tensor(from), this.#device.tensor(to)];
-    const updates = [...this.#keys, ...this.#values].map((pool) => pool.scatter(target, take(pool, source)));
+    const [source, target] = [this.#device.tensor(padded(from)), this.#device.tensor(padded(to))];
+    const updates = this.#pools.map((pool) => pool.scatter(target, take(pool, source)));
     return this.#device.realize([], updates).finally(() => {
       source.dispose();
       target.dispose();
     });
   }
 
-  /** The values of slots, in their order. */
+  /** The values of slots, in their order, as the work that was submitted before the call leaves them. */
   async read(slots: Int32Array): Promise<HostKv> {
-    const rows = this.#device.tensor(slots);
+    const rows = this.#device.tensor(padded(slots));
+    const found = this.#pools.map((pool) => take(pool, rows));
     try {
-      const read = (pool: Variable) => take(pool, rows).data() as Promise<Float32Array | Uint16Array>;
-      const [keys, values] = [await Promise.all(this.#keys.map(read)), await Promise.all(this.#values.map(read))];
-      return { keys, values };
+      // all layers in one run: no step in between can change what later ones give
+      await this.#device.realize(found);
+      const size = slots.length * this.#rowSize;
+      const values = await Promise.all(
+        found.map(async (tensor) => ((await tensor.data()) as Float32Array | Uint16Array).slice(0, size)),
+      );
+      const layers = this.#keys.length;
+      return { keys: values.slice(0, layers), values: values.slice(layers) };
     } finally {
-      rows.dispose();
+      for (const tensor of [rows, ...found]) tensor.dispose();
     }
   }
 
   dispose(): void {
-    for (const variable of [...this.#keys, ...this.#values]) variable.dispose();
+    for (const pool of this.#pools) pool.dispose();
   }
 }
 
 function writeRows(pool: Variable, slots: Tensor, rows: Tensor): Update {
   return pool.scatter(slots, rows.cast(pool.dtype));
+}
+
+/** The last slot again up to a power of two: the device keeps a program for each length, and these are few. */
+function padded(slots: Int32Array): Int32Array {
+  const rows = new Int32Array(2 ** Math.ceil(Math.log2(Math.max(1, slots.length)))).fill(slots.at(-1) ?? 0);
+  rows.set(slots);
+  return rows;
 }

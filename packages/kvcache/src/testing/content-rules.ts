@@ -30,6 +30,7 @@ export function contentRules(
     rule('keeps the tokens of sequences that are written together', keepRule),
     rule('keeps them in f16', keepRule, 'f16'),
     rule('a step that reads and writes sees what was there before', beforeRule),
+    rule('a range is of the moment when it was asked for', momentRule),
     rule('a fork has the same tokens, and goes its own way', forkRule),
     rule('truncated tokens are gone, and only they', truncateRule),
     rule('room that was given back is used again', reuseRule),
@@ -98,6 +99,23 @@ async function beforeRule(driver: CacheDriver): Promise<void> {
   same(await seen.data(), before, 'what the step read');
   same(await keys().data(), await fresh.data(), 'what is there after it');
   for (const tensor of made) tensor.dispose();
+}
+
+async function momentRule(driver: CacheDriver): Promise<void> {
+  const a = driver.open('a');
+  await driver.write([{ to: a, count: 4 }]);
+  const b = driver.fork(a, 'b');
+  const asked = [a, b].map((one) => driver.checkRange({ kv: one.kv, tokens: [...one.tokens] }));
+  for (const one of [a, b]) {
+    one.kv.truncate(0);
+    one.tokens.length = 0;
+  }
+  await driver.write([
+    { to: a, count: 4 },
+    { to: b, count: 4 },
+  ]);
+  await Promise.all(asked);
+  await driver.checkThroughBlockTable([a, b]);
 }
 
 async function forkRule(driver: CacheDriver): Promise<void> {

@@ -144,6 +144,29 @@ describe('the contract', () => {
       }),
       'reserve says where the next tokens go, and says it again',
     ],
+    'a range that is read later': [
+      changed({
+        sequence: (sequence) => ({
+          range: async (start, end) => {
+            await new Promise((resolve) => setTimeout(resolve, 1));
+            return sequence.range(start, end);
+          },
+        }),
+      }),
+      'a range is of the moment when it was asked for',
+    ],
+    'a batch that may be counted twice': [
+      changed({
+        batch: (batch) => ({
+          advance: () => {
+            try {
+              batch.advance();
+            } catch {}
+          },
+        }),
+      }),
+      'a step has its rows one sequence after the other, in the slots that were reserved',
+    ],
     'a buffer for each step': [
       changed({
         batch: () => {

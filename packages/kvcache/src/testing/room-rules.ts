@@ -129,6 +129,16 @@ async function layoutRule(cache: KvCache): Promise<void> {
   same([a.length, b.length, c.length], [3, 0, 0], 'a batch changes no length');
   batch.advance();
   same([a.length, b.length, c.length], [4, 2, 0], 'its advance counts its rows');
+  a.reserve(4);
+  b.reserve(4);
+  await refused('ERR_ARGUMENT', () => batch.advance(), 'a batch that is counted twice');
+  const late = cache.batch([
+    { sequence: b, tokens: 1 },
+    { sequence: a, tokens: 1 },
+  ]);
+  a.truncate(1);
+  await refused('ERR_ARGUMENT', () => late.advance(), 'a batch of a sequence that has changed since');
+  same([a.length, b.length], [1, 2], 'a batch that is refused counts nothing');
   same(cache.batch([{ sequence: c, tokens: mapC.slots.length }]).maxLength, 1, 'maxLength is at least 1');
   await refused('ERR_ARGUMENT', () => cache.batch([{ sequence: b, tokens: 9 }]), 'a batch of rows without room');
 }
