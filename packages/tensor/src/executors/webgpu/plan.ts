@@ -102,13 +102,17 @@ export class Plan {
     const counts = this.#sizes.workgroups;
     const pass = encoder.beginComputePass();
     let last: Pipeline | undefined;
+    let group: GPUBindGroup | undefined;
     for (let i = 0; i < bound.length; i++) {
-      const [x, y, z] = [counts[3 * i]!, counts[3 * i + 1]!, counts[3 * i + 2]!];
-      if (x === 0 || y === 0 || z === 0) continue;
+      const x = counts[3 * i]!;
+      const y = counts[3 * i + 1]!;
+      const z = counts[3 * i + 2]!;
+      if (x * y * z === 0) continue;
       const pipeline = pipelines[i]!;
       if (pipeline !== last) pass.setPipeline(pipeline.gpu);
       last = pipeline;
-      pass.setBindGroup(0, bound[i]!);
+      if (bound[i] !== group) pass.setBindGroup(0, bound[i]!);
+      group = bound[i];
       pass.dispatchWorkgroups(x, y, z);
     }
     pass.end();

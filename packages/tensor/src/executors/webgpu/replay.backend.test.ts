@@ -22,7 +22,31 @@ async function openNoting() {
         };
       },
     });
-  const noted = noting(device, { queue: noting(device.queue, {}) });
+  /** The calls on each compute pass. */
+  const passes: string[][] = [];
+  const notedPass = (pass: GPUComputePassEncoder) => {
+    const own: string[] = [];
+    passes.push(own);
+    return new Proxy(pass, {
+      get(target, name: string) {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]) => {
+          own.push(name);
+          return (value as (...args: unknown[]) => unknown).apply(target, args);
+        };
+      },
+    });
+  };
+  const createCommandEncoder = (descriptor?: GPUCommandEncoderDescriptor) => {
+    const encoder = device.createCommandEncoder(descriptor);
+    const begin = encoder.beginComputePass.bind(encoder);
+    Object.defineProperty(encoder, 'beginComputePass', {
+      value: (pass?: GPUComputePassDescriptor) => notedPass(begin(pass)),
+    });
+    return encoder;
+  };
+  const noted = noting(device, { queue: noting(device.queue, {}), createCommandEncoder });
   const opened = await openOwnWebGpu({ device: noted });
   const take = () => {
     const taken = calls;
@@ -33,7 +57,7 @@ async function openNoting() {
     await opened.dispose();
     device.destroy();
   };
-  return { opened, take, close };
+  return { opened, take, close, passes };
 }
 
 const input = (size: number) => Float32Array.from({ length: size }, (_, i) => Math.sin(i));
@@ -78,6 +102,44 @@ onWebGpu('replaying a plan', () => {
     expect(take().filter((name) => name === 'writeBuffer')).toHaveLength(1);
     await step(input(6 * 16));
     expect(take().filter((name) => name === 'writeBuffer')).toHaveLength(2);
+    await close();
+  });
+
+  test('is one pass, and sets for each kernel what differs from the one before', async () => {
+    const { opened, take, close, passes } = await openNoting();
+    const { step } = stepOn(opened);
+    await step(input(5 * 16));
+    take();
+    passes.length = 0;
+    await step(input(6 * 16));
+    const kernels = step.kernelCount()!;
+    expect(passes).toHaveLength(1);
+    const counts = (name: string) => passes[0]!.filter((call) => call === name).length;
+    expect(counts('dispatchWorkgroups')).toBe(kernels);
+    expect(counts('setPipeline')).toBeLessThanOrEqual(kernels);
+    expect(counts('setBindGroup')).toBeLessThanOrEqual(kernels);
+    expect(new Set(passes[0])).toEqual(new Set(['setPipeline', 'setBindGroup', 'dispatchWorkgroups', 'end']));
+    await close();
+  });
+
+  test('does not wait for what was read before: many steps are in flight, each with its own values', async () => {
+    const { opened, take, close } = await openNoting();
+    const { step, state } = stepOn(opened);
+    const expected = stepOn(opened);
+    await step(input(16));
+    await expected.step(input(16));
+    take();
+    const sizes = [1, 5, 32, 5, 17, 2, 9, 31, 3, 12];
+    const values = sizes.map((T, i) => input(T * 16).map((v) => v + i));
+    const reads: Promise<ArrayLike<number>>[] = [];
+    // nothing is awaited but the recording: not one of the reads is done when the last step is submitted
+    for (const x of values) reads.push((await step(x)).y.data());
+    expect(take().filter((name) => name === 'submit').length).toBeGreaterThanOrEqual(2 * sizes.length);
+    for (const [i, x] of values.entries()) {
+      const alone = await (await expected.step(x)).y.data();
+      expect([...Array.from(await reads[i]!)]).toEqual([...alone]);
+    }
+    expect([...(await state.data())]).toEqual([...(await expected.state.data())]);
     await close();
   });
 

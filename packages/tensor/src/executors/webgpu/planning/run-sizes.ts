@@ -1,5 +1,6 @@
-import { type Dim, type DimSymbol, evaluateDim, type SymbolValues, symbolsOf } from '../../../dim.ts';
+import type { Dim, DimSymbol, SymbolValues } from '../../../dim.ts';
 import type { Step } from '../values.ts';
+import { SizeCache } from './size-cache.ts';
 
 /** Where a step's parameter block lies. */
 export interface BlockRange {
@@ -21,56 +22,63 @@ export class RunSizes {
   /** Three numbers for each step. */
   readonly workgroups: Uint32Array;
   readonly #steps: readonly Step[];
-  readonly #names: readonly string[];
-  readonly #current: (number | undefined)[];
-  readonly #fields: { readonly dim: Dim; readonly places: number[]; readonly depends: number }[];
-  /** By step, which named dimensions its workgroups depend on: found when they are first computed. */
-  readonly #depends: number[] = [];
+  readonly #cache: SizeCache;
+  readonly #fields: readonly { readonly dim: Dim; readonly places: readonly number[] }[];
+  /** By field and by step, which named dimensions it depends on, a bit each: found when it is first computed. */
+  readonly #ofFields: number[] = [];
+  readonly #ofSteps: number[] = [];
+  /** Whether everything is as the last sizes want it. */
+  #complete = false;
 
   constructor(steps: readonly Step[], symbols: readonly DimSymbol[]) {
     this.#steps = steps;
-    this.#names = symbols.map(({ name }) => name);
-    this.#current = symbols.map(() => undefined);
+    this.#cache = new SizeCache(symbols);
     this.workgroups = new Uint32Array(3 * steps.length);
     const { blocks, fields, byteLength } = layOut(steps);
     this.blocks = blocks;
     this.words = new Uint32Array(byteLength / 4);
-    this.#fields = [...fields.values()].map((field) => ({ ...field, depends: this.#bitsOf(field.dim) }));
+    this.#fields = [...fields.values()];
   }
 
   /** Takes the sizes of a run. @returns whether parameter blocks changed */
   update(values: SymbolValues): boolean {
-    const first = this.#depends.length === 0;
-    let changed = 0;
-    for (let i = 0; i < this.#names.length; i++) {
-      const value = values[this.#names[i]!];
-      if (value === this.#current[i]) continue;
-      this.#current[i] = value;
-      changed |= 1 << i;
-    }
-    if (!first && changed === 0) return false;
-    let rewritten = first;
-    for (const { dim, places, depends } of this.#fields) {
-      if (!first && (depends & changed) === 0) continue;
-      const value = evaluateDim(dim, values);
-      for (const place of places) this.words[place] = value;
+    const changed = this.#cache.update(values);
+    const all = !this.#complete;
+    if (changed === 0 && !all) return false;
+    this.#complete = false; // and stays so where a size is refused
+    const rewritten = this.#updateFields(changed, all);
+    this.#updateSteps(changed, all);
+    this.#complete = true;
+    return rewritten || all;
+  }
+
+  #updateFields(changed: number, all: boolean): boolean {
+    const cache = this.#cache;
+    let rewritten = false;
+    for (let i = 0; i < this.#fields.length; i++) {
+      if (!all && (this.#ofFields[i]! & changed) === 0) continue;
+      const { dim, places } = this.#fields[i]!;
+      cache.asked = 0;
+      const value = cache.size(dim);
+      this.#ofFields[i] = cache.asked;
+      for (let k = 0; k < places.length; k++) this.words[places[k]!] = value;
       rewritten = true;
     }
-    this.#steps.forEach((step, i) => {
-      if (!first && (this.#depends[i]! & changed) === 0) return;
-      let depends = 0;
-      const size = (dim: Dim) => {
-        depends |= this.#bitsOf(dim);
-        return evaluateDim(dim, values);
-      };
-      this.workgroups.set(step.workgroups(size), 3 * i);
-      this.#depends[i] = depends | (this.#depends[i] ?? 0);
-    });
     return rewritten;
   }
 
-  #bitsOf(dim: Dim): number {
-    return symbolsOf(dim).reduce((bits, { name }) => bits | (1 << this.#names.indexOf(name)), 0);
+  #updateSteps(changed: number, all: boolean): void {
+    const cache = this.#cache;
+    for (let i = 0; i < this.#steps.length; i++) {
+      if (!all && (this.#ofSteps[i]! & changed) === 0) continue;
+      cache.asked = 0;
+      const counts = this.#steps[i]!.workgroups(cache.size);
+      // a count may ask for other sizes the next time
+      this.#ofSteps[i] = cache.asked | (this.#ofSteps[i] ?? 0);
+      this.workgroups[3 * i] = counts[0];
+      this.workgroups[3 * i + 1] = counts[1];
+      this.workgroups[3 * i + 2] = counts[2];
+    }
   }
 }
 
