@@ -1,0 +1,68 @@
+// Heddle on ONNX Runtime against other libraries on the same CPU, and against a bare session of ONNX Runtime.
+//   node bench/dist/cpu.js
+// All sides run in one process with two threads where they can have them, and with the allocator settings of the README,
+// which the process gives itself. Rounds are interleaved, and the best of each counts: other work on the machine only adds.
+import { spawnSync } from 'node:child_process';
+import { bareSession, type Contender, heddle, jaxJs, tensorFlowJs } from './cpu-contenders.js';
+import { type Measurement, report } from './results.js';
+
+const allocator = {
+  MALLOC_MMAP_THRESHOLD_: '4294967296',
+  MALLOC_TRIM_THRESHOLD_: '4294967296',
+  MALLOC_TOP_PAD_: '268435456',
+};
+if (Object.entries(allocator).some(([name, value]) => process.env[name] !== value)) {
+  const { status } = spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    stdio: 'inherit',
+    env: { ...process.env, ...allocator },
+  });
+  process.exit(status ?? 1);
+}
+
+const rounds = Number(process.env['ROUNDS'] ?? 12);
+const own = await heddle();
+const bare = await bareSession();
+const peers = [await jaxJs(), await tensorFlowJs()];
+const everyone = [own, bare, ...peers];
+
+/** Milliseconds of the fastest of some calls by each contender; calls of all are checked to give the same number. */
+async function best(
+  work: 'matmul' | 'step',
+  contenders: readonly Contender[],
+  calls: number,
+): Promise<ReadonlyMap<Contender, number>> {
+  const fastest = new Map<Contender, number>();
+  const firsts: number[] = [];
+  for (const contender of contenders) firsts.push(await contender[work]!());
+  if (firsts.some((value) => Math.abs(value - firsts[0]!) > 1e-3 * Math.max(1, Math.abs(firsts[0]!))))
+    throw new Error(`${work}: the contenders compute different things: ${firsts.join(', ')}`);
+  for (let round = 0; round < rounds; round++)
+    for (const contender of contenders)
+      for (let call = 0; call < calls; call++) {
+        const begin = performance.now();
+        await contender[work]!();
+        const ms = performance.now() - begin;
+        fastest.set(contender, Math.min(fastest.get(contender) ?? Number.POSITIVE_INFINITY, ms));
+      }
+  return fastest;
+}
+
+/** One row per contender; Heddle's with its time as a share of the fastest peer's. */
+function rows(what: string, fastest: ReadonlyMap<Contender, number>, against: readonly Contender[]): Measurement[] {
+  const peer = [...against].sort((p, q) => fastest.get(p)! - fastest.get(q)!)[0]!;
+  return [...fastest].map(([contender, value]) => {
+    const row = { what, value, unit: 'ms', adapter: contender.name };
+    return contender === own ? { ...row, ratio: value / fastest.get(peer)!, against: peer.name } : row;
+  });
+}
+
+const session = await best('matmul', [own, bare], 10);
+const product = await best('matmul', [own, ...peers], 4);
+const step = await best('step', [own, ...peers], 4);
+report([
+  ...rows('compiled matmul 1024 f32', session, [bare]),
+  ...rows('matmul 1024 f32', product, peers),
+  ...rows('training step of an MLP 784-1024-10, batch 128, f32', step, peers),
+]);
+for (const contender of everyone) await contender.dispose();
+process.exit();
