@@ -5,7 +5,7 @@ import type { OnnxModel } from '../model.ts';
  * Names for leaves of a tree: `batch.tokens` for the path of a field, `input0` for what has a place only. Where two fields of
  * different places would be called the same, all names carry the places.
  */
-export function namesOfPaths(prefix: 'input' | 'output', paths: readonly string[]): readonly string[] {
+function namesOfPaths(prefix: 'input' | 'output', paths: readonly string[]): readonly string[] {
   const short = paths.map((path) => {
     const [, place, field] = /^\[(\d+)\](.*)$/.exec(path) ?? [];
     if (place === undefined) return path || prefix;
