@@ -2,11 +2,14 @@ import type { KernelBuffer, KernelCall, KernelContext, WebGpuCapabilities } from
 import { f32, lowest } from './flash-tile.wgsl.ts';
 import { loadHead4, storeHead4 } from './head-access.wgsl.ts';
 import type { PackedAttributes } from './packed-attention.ts';
-import { type DecodeSizes, decodeBuffers, fewestKeys, partsOf } from './packed-decode.wgsl.ts';
+import {
+  type DecodeShape,
+  type DecodeSizes,
+  decodeBuffers,
+  decodePlaces,
+  partsOf,
+} from './packed-decode-parts.wgsl.ts';
 import { slotText } from './packed-slots.wgsl.ts';
-
-/** Invocations of a workgroup, heads that share one read of the keys, and keys that a lane has under way. */
-const [W, heads, ahead] = [128, 4, 4];
 
 /** Lanes that share a key, each with two fours of it; undefined where subgroups are too small for that. */
 export function lanesOf(D: number, { subgroups, subgroupMinSize }: WebGpuCapabilities): number | undefined {
@@ -20,14 +23,17 @@ export function lanesOf(D: number, { subgroups, subgroupMinSize }: WebGpuCapabil
  * queries share each read.
  */
 export function decodeLanes(
-  { inputs, attributes }: KernelContext<PackedAttributes>,
+  { inputs, attributes, capabilities }: KernelContext<PackedAttributes>,
   { T, H, K, D, splits, keys }: DecodeSizes,
   parts: KernelBuffer | undefined,
   lanes: number,
+  { threads: W, heads, ahead, ...shape }: DecodeShape,
 ): KernelCall {
   const { scale, softcap, window } = attributes;
   const cache = attributes.cache!;
   const G = H / K;
+  const wide = shape.wide && capabilities.shaderF16;
+  const buffers = decodeBuffers(inputs, D, wide);
   const rounds = Math.ceil(G / heads);
   const width = Math.min(G, heads);
   const D4 = D / 4;
@@ -35,27 +41,33 @@ export function decodeLanes(
   const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
   const each = (text: (g: number) => string) => numbers(width).map(text).join('\n');
   const keysOf = (text: (u: number) => string) => numbers(ahead).map(text).join('\n');
-  /** The fours of a lane lie apart by as many as there are lanes, so that neighbours read what lies together. */
-  const fours = D4 === lanes ? [0] : [0, 1];
-  const column = (f: number) => (f === 0 ? 'lane' : `(lane + ${lanes}u)`);
+  // fours of a lane that are read one by one lie apart, so that neighbours read what lies together
+  const fours = [0, 1];
+  const column = (f: number) => (wide ? `(2u * lane + ${f}u)` : f === 0 ? 'lane' : `(lane + ${lanes}u)`);
   const guard = D4 === fours.length * lanes ? () => '' : (f: number) => ` && ${column(f)} < ${D4}u`;
   const steps = numbers(Math.log2(lanes)).map((i) => 2 ** i);
   const unit = softcap === undefined ? f32(scale * Math.LOG2E) : f32(scale);
   /** Behind the head's end q is 0, so what is read there does not matter. */
   const inside = (f: number) => (guard(f) ? `min(${column(f)}, ${D4 - 1}u)` : column(f));
   const near = (other: string) => (window === undefined ? '' : ` & (position - ${other} < ${window})`);
+  const eights = new Set(buffers.flatMap(({ name, vector }) => (vector === 8 ? [name] : [])));
+  /** The fours of key `u` that are this lane's. */
+  const read = (name: string, u: number, buffer: string) => {
+    if (!eights.has(buffer))
+      return fours.map((f) => `let ${name}${u}_${f} = ${loadHead4(buffer, `at${u}`, inside(f), D)};`).join(' ');
+    const last = lanes === D / 8 ? 'lane' : `min(lane, ${D / 8 - 1}u)`;
+    const half = (a: string, b: string) =>
+      `vec4<f32>(unpack2x16float(${name}${u}.${a}), unpack2x16float(${name}${u}.${b}))`;
+    return `let ${name}${u} = ${buffer}[at${u} * ${D / 8}u + ${last}]; let ${name}${u}_0 = ${half('x', 'y')}; let ${name}${u}_1 = ${half('z', 'w')};`;
+  };
   /** Takes the keys from `from` up to `to`; `place` says for each which it is and whether it is seen. */
   const loop = (from: string, to: string, place: (u: number) => string, keyBuffer: string, valueBuffer: string) => `
   for (var tile = ${from}; tile < ${to}; tile += ${groups * ahead}u) {
     ${keysOf(
       (u) => `let key${u} = tile + ${u * groups}u + group;
     ${place(u)}
-    ${fours
-      .map(
-        (f) =>
-          `let k${u}_${f} = ${loadHead4(keyBuffer, `at${u}`, inside(f), D)}; let v${u}_${f} = ${loadHead4(valueBuffer, `at${u}`, inside(f), D)};`,
-      )
-      .join('\n    ')}`,
+    ${read('k', u, keyBuffer)}
+    ${read('v', u, valueBuffer)}`,
     )}
     ${each(
       (g) => `{
@@ -87,7 +99,7 @@ export function decodeLanes(
   }`;
   return {
     label: 'packedAttention.lanes',
-    buffers: [...decodeBuffers(inputs, D), parts ?? { name: 'out', output: 0, vector: 4 }],
+    buffers: [...buffers, parts ?? { name: 'out', output: 0, vector: 4 }],
     parameters: { T, N: inputs[7]!.shape[1]!, block_size: cache.blockSize, longest: keys },
     requires: ['subgroups'],
     body: `
@@ -102,19 +114,7 @@ var<workgroup> sums: array<vec4<f32>, ${groups * width * D4}>;
 ${slotText(cache.blockSize)}
 @compute @workgroup_size(${W})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  let row = w.x;
-  kv_head = w.y / ${rounds}u;
-  let head_first = kv_head * G + w.y % ${rounds}u * ${heads}u;
-  let head_end = (kv_head + 1u) * G;
-  let segment = segments_at(row);
-  let position = positions_at(row);
-  sequence = segment;
-  var before = 0u;
-  if (segment >= 0) { before = u32(max(lengths_at(u32(segment)), 0)); }
-  // parts are equally long for every row, so that the second kernel knows how many there are
-  let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
-  let first = w.z * share;
-  let end = min(first + share, select(0u, before + params.T, segment >= 0));
+  ${decodePlaces(splits, rounds, heads)}
   let lane = local % ${lanes}u;
   let group = local / ${lanes}u;
   ${each((g) => fours.map((f) => `var q${g}_${f} = vec4<f32>();${guard(f) ? `\n  if (true${guard(f)}) {` : ''} q${g}_${f} = ${loadHead4('q', `row * H + min(head_first + ${g}u, head_end - 1u)`, column(f), D)} * ${unit};${guard(f) ? ' }' : ''}`).join('\n'))}

@@ -1,24 +1,21 @@
-import {
-  addDims,
-  type Dim,
-  type KernelBuffer,
-  type KernelCall,
-  type KernelContext,
-  multiplyDims,
-  type TensorType,
-} from '@heddle/tensor';
+import { addDims, type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
 import { f32, lowest } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
 import type { PackedAttributes } from './packed-attention.ts';
 import { decodeLanes, lanesOf } from './packed-decode-lanes.wgsl.ts';
+import {
+  type DecodeShape,
+  type DecodeSizes,
+  decodeBuffers,
+  decodePlaces,
+  fewestKeys,
+  partsOf,
+} from './packed-decode-parts.wgsl.ts';
 import { slotText } from './packed-slots.wgsl.ts';
 
 /** Invocations, and keys of a tile. */
 const W = 128;
-/** Fewest keys that a workgroup takes. */
-export const fewestKeys = 128;
-/** Enough workgroups to fill a large GPU. */
-const wantedWorkgroups = 2048;
+const defaultShape: DecodeShape = { threads: 128, heads: 4, ahead: 4, workgroups: 2048, wide: true };
 /** Heads of a group that share one read of the keys. */
 const mostHeads = 8;
 
@@ -26,43 +23,26 @@ const mostHeads = 8;
  * Few rows and long keys: a workgroup for each row, key-value head and part of the keys, in which the heads of a group share
  * each read; where the keys are in parts, a second kernel joins them.
  */
-export function packedDecode(context: KernelContext<PackedAttributes>): readonly KernelCall[] {
+export function packedDecode(
+  context: KernelContext<PackedAttributes>,
+  shape: DecodeShape = defaultShape,
+): readonly KernelCall[] {
   const { inputs, attributes, bound } = context;
   const cache = attributes.cache!;
   const [T, H, D] = [inputs[0]!.shape[0]!, inputs[0]!.shape[1] as number, inputs[0]!.shape[2] as number];
   const K = inputs[1]!.shape[1] as number;
   const keys = addDims(cache.maxLength, T);
-  const splits = Math.ceil(Math.min(bound(keys) / fewestKeys, Math.max(1, wantedWorkgroups / (bound(T) * K))));
+  const splits = Math.ceil(Math.min(bound(keys) / fewestKeys, Math.max(1, shape.workgroups / (bound(T) * K))));
   const sizes = { T, H, K, D, splits, keys };
   const parts = { scratch: 'parts', type: { shape: [splits, T, H, partSize(D)], dtype: 'f32' } } as const;
   const lanes = lanesOf(D, context.capabilities);
   const rowsCall = (to?: KernelBuffer) =>
-    lanes === undefined ? decodeTiles(context, sizes, to) : decodeLanes(context, sizes, to, lanes);
+    lanes === undefined ? decodeTiles(context, sizes, to) : decodeLanes(context, sizes, to, lanes, shape);
   if (splits === 1) return [rowsCall()];
   return [
     rowsCall({ name: 'parts', ...parts, access: 'write', vector: 4 }),
     joinCall(sizes, { name: 'parts', ...parts, access: 'read', vector: 4 }),
   ];
-}
-
-export interface DecodeSizes {
-  readonly T: Dim;
-  readonly H: number;
-  readonly K: number;
-  readonly D: number;
-  readonly splits: number;
-  /** Cached keys and own rows together, at most. */
-  readonly keys: Dim;
-}
-
-/** The inputs of a packed attention with a cache, as buffers. */
-export function decodeBuffers(inputs: readonly TensorType[], D: number): KernelBuffer[] {
-  const names = ['q', 'k', 'v', 'segments', 'positions', 'keys', 'values', 'table', 'lengths'];
-  const vector = headVector(D);
-  return inputs.map((_, input) => {
-    const name = names[input]!;
-    return { name, input, ...(['q', 'k', 'v', 'keys', 'values'].includes(name) ? { vector } : {}) };
-  });
 }
 
 /** Values of a head's part: the sum of its weighted values, maximum, sum of weights, and up to a four. */
@@ -122,20 +102,8 @@ fn joint_sum(g: u32) -> f32 {
 
 @compute @workgroup_size(${W})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  let row = w.x;
-  kv_head = w.y / ${rounds}u;
-  let head_first = kv_head * G + w.y % ${rounds}u * ${heads}u;
-  let head_end = (kv_head + 1u) * G;
-  let segment = segments_at(row);
-  let position = positions_at(row);
-  sequence = segment;
-  var before = 0u;
-  if (segment >= 0) { before = u32(max(lengths_at(u32(segment)), 0)); }
+  ${decodePlaces(splits, rounds, heads)}
   cached = before;
-  // parts are equally long for every row, so that the second kernel knows how many there are
-  let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
-  let first = w.z * share;
-  let end = min(first + share, select(0u, before + params.T, segment >= 0));
   for (var i = local; i < ${heads * D4}u; i += ${W}u) {
     let head = min(head_first + i / ${D4}u, head_end - 1u);
     q_row[i] = ${loadHead4('q', 'row * H + head', `(i % ${D4}u)`, D)};
@@ -216,11 +184,6 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
 }`,
     workgroups: (size) => [size(T), K * rounds, partsOf(size(keys), splits)],
   };
-}
-
-/** Parts that a run of so many keys is cut into. */
-export function partsOf(keys: number, splits: number): number {
-  return Math.ceil(keys / Math.max(fewestKeys, Math.ceil(keys / splits)));
 }
 
 /** Joins the parts of each row's heads. */

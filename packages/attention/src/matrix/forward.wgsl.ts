@@ -14,6 +14,8 @@ export interface ForwardTile {
   readonly keys: number;
   /** Whether the next tiles are read before the scores are computed, or while the softmax is. */
   readonly early?: boolean;
+  /** Whether queries stay in workgroup memory, and not in registers. */
+  readonly stay?: boolean;
   /** f32 values behind each row of scores, against bank conflicts. */
   readonly padding?: 4 | 8;
 }
@@ -55,7 +57,8 @@ export function forwardFits(tile: ForwardTile, fragment: Fragment, D: number, wo
     keys / across / fragment.N,
     D / across / fragment.N,
   ];
-  const elements = queries * (scorePitch + weightPitch) + 2 * keys * headPitch(D);
+  const heads = 2 * keys + (tile.stay ? queries : 0);
+  const elements = queries * (scorePitch + weightPitch) + heads * headPitch(D);
   return whole.every(Number.isInteger) && 16 * elements + 64 <= workgroupBytes;
 }
 
@@ -95,7 +98,7 @@ export interface ForwardHooks {
  */
 export function forwardText(D: number, tile: ForwardTile, fragment: Fragment, hooks: ForwardHooks): KernelParts {
   const { M, N, K, lanes } = fragment;
-  const { down, across = 1, keys, early = false } = tile;
+  const { down, across = 1, keys, early = false, stay = false } = tile;
   const { rows, perRow, fours, queries, threads, scorePitch, weightPitch } = sizesOfTile(tile, fragment);
   const { left, right, result } = fragmentTypes(fragment);
   const [columns, steps, parts, inner] = [keys / across / N, D / K, D / across / N, keys / K];
@@ -110,10 +113,14 @@ var<workgroup> s_tile: array<vec4<u32>, ${queries * scorePitch}>;
 var<workgroup> p_tile: array<vec4<u32>, ${queries * weightPitch}>;
 var<workgroup> k_tile: array<vec4<u32>, ${k.elements}>;
 var<workgroup> v_tile: array<vec4<u32>, ${v.elements}>;
+${stay ? `var<workgroup> q_tile: array<vec4<u32>, ${queries * pitch}>;` : ''}
 // the number of the last tile in which a row's maximum grew too much
 var<workgroup> grown: atomic<u32>;`;
   // queries come through the tile of scores, as many columns at a time as there is room for
-  const room = Math.floor(scorePitch / (K / 8)) * K;
+  const [place, placePitch] = stay ? ['q_tile', pitch] : ['s_tile', scorePitch];
+  const room = stay ? D : Math.floor(scorePitch / (K / 8)) * K;
+  const queryLoad = (r: number, s: number, from: number) =>
+    `let q${r}_${s} = subgroupMatrixLoad<${left}, row_major>(&${place}, (own_first + ${r * M}u) * ${placePitch}u + ${(s * K - from) / 8}u, ${placePitch}u);`;
   const queryParts = Array.from({ length: Math.ceil(D / room) }, (_, i) => ({
     from: i * room,
     width: Math.min(room, D - i * room),
@@ -133,11 +140,10 @@ var<workgroup> grown: atomic<u32>;`;
     .map(
       ({ from, width }) => `for (var x = role * ${lanes}u + lane; x < ${(rows * width) / 8}u; x += ${lanes * across}u) {
     let id = query_first + own_first + x / ${width / 8}u;
-    s_tile[own + x / ${width / 8}u * ${scorePitch}u + x % ${width / 8}u] = q[(${hooks.queryHead('id')}) * ${D / 8}u + ${from / 8}u + x % ${width / 8}u];
+    ${place}[own_first * ${placePitch}u + x / ${width / 8}u * ${placePitch}u + x % ${width / 8}u] = q[(${hooks.queryHead('id')}) * ${D / 8}u + ${from / 8}u + x % ${width / 8}u];
   }
   workgroupBarrier();
-  ${each(down, (r) => each(width / K, (s) => `let q${r}_${from / K + s} = subgroupMatrixLoad<${left}, row_major>(&s_tile, ${row(r)} + ${(s * K) / 8}u, ${scorePitch}u);`))}
-  workgroupBarrier();`,
+  ${stay ? '' : `${each(down, (r) => each(width / K, (x) => queryLoad(r, from / K + x, from)))}\n  workgroupBarrier();`}`,
     )
     .join('\n  ')}
   ${each(down, (r) => each(parts, (c) => `var o${r}_${c} = ${result}();`))}
@@ -183,14 +189,17 @@ var<workgroup> grown: atomic<u32>;`;
     ${early ? reads : ''}
     {
     ${each(down, (r) => each(columns, (c) => `var s${r}_${c} = ${result}();`))}
-    ${each(steps, (s) =>
-      each(
-        columns,
-        (
-          c,
-        ) => `{ let b = subgroupMatrixLoad<${right}, col_major>(&k_tile, role * ${(keys / across) * pitch}u + ${c * N * pitch + (s * K) / 8}u, ${pitch}u);
+    ${each(
+      steps,
+      (s) => `{
+    ${stay ? each(down, (r) => queryLoad(r, s, 0)) : ''}
+    ${each(
+      columns,
+      (
+        c,
+      ) => `{ let b = subgroupMatrixLoad<${right}, col_major>(&k_tile, role * ${(keys / across) * pitch}u + ${c * N * pitch + (s * K) / 8}u, ${pitch}u);
     ${each(down, (r) => `s${r}_${c} = subgroupMatrixMultiplyAccumulate(q${r}_${s}, b, s${r}_${c});`)} }`,
-      ),
+    )} }`,
     )}
     ${each(down, (r) => each(columns, (c) => `subgroupMatrixStore<row_major>(&s_tile, ${row(r)} + role * ${keys / across / 4}u + ${(c * N) / 4}u, s${r}_${c}, ${scorePitch}u);`))}
     }
