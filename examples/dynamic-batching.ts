@@ -7,8 +7,7 @@ import { greedy, loadModel, openDevice } from '@heddle/llm';
 const [path = '../shared/models/stories260K'] = process.argv.slice(2);
 const device = await openDevice('auto');
 const model = await loadModel(path, { device });
-const tokenizer = model.tokenizer;
-if (!tokenizer) throw new Error(`${path} has no tokenizer.json`);
+const tokenizer = model.requireTokenizer();
 
 /** The most likely next token of each row. Rows are padded on the left, where the mask is 0. */
 async function nextTokens(rows: number[][], attentionMask: number[][]): Promise<number[]> {

@@ -4,8 +4,7 @@ import { loadModel, openDevice, openEngine, sampler } from '@heddle/llm';
 const [path = '../shared/models/stories260K', prompt = 'Once upon a time'] = process.argv.slice(2);
 const device = await openDevice('auto');
 const model = await loadModel(path, { device });
-const tokenizer = model.tokenizer;
-if (!tokenizer) throw new Error(`${path} has no tokenizer.json`);
+const tokenizer = model.requireTokenizer();
 
 const engine = openEngine(model, { sampler: sampler({ temperature: 0.8, topP: 0.95, seed: 1 }) });
 const tokens = tokenizer.encode(prompt);

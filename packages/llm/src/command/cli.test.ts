@@ -83,6 +83,24 @@ describe('the heddle command', () => {
   );
 });
 
+test(
+  'an output that cannot be written: one line, exit code 1',
+  async (context) => {
+    if (!existsSync('/dev/full')) context.skip('there is no /dev/full');
+    const child = spawn('sh', ['-c', `"${process.execPath}" "${bin}" --help > /dev/full`], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let err = '';
+    child.stderr.on('data', (chunk) => {
+      err += chunk;
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(err).toMatch(/^heddle: standard output: ENOSPC.*\n$/);
+    expect(code).toBe(1);
+  },
+  seconds,
+);
+
 describe('the heddle command on a real model', () => {
   beforeEach((context) => {
     if (!existsSync(model)) context.skip(sharedMissing(path));

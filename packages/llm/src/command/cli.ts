@@ -4,10 +4,11 @@ const interrupted = new AbortController();
 const stop = () => interrupted.abort();
 process.on('SIGINT', stop);
 process.on('SIGTERM', stop);
-// a reader that went away (heddle ... | head) is no failure
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  stop();
+  // a reader that went away (heddle ... | head) is no failure
+  if (error.code === 'EPIPE') return stop();
+  process.stderr.write(`heddle: standard output: ${error.message}\n`);
+  process.exit(1);
 });
 
 process.exitCode = await main(process.argv.slice(2), interrupted.signal);

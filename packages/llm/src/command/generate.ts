@@ -3,6 +3,7 @@ import { openEngine } from '../engine/default-engine.ts';
 import { type LoadedModel, loadModel } from '../load-model.ts';
 import { openDevice } from '../open-device.ts';
 import { type Sampler, sampler } from '../sampler.ts';
+import type { Tokenizer } from '../tokenizer.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
 import type { GenerateCommand } from './options.ts';
 import { Output } from './output.ts';
@@ -34,7 +35,7 @@ async function run(
   const room = model.config.maxPositions - prompt.length;
   if (room < 1)
     throw new ArgumentError(
-      `generate: the prompt has ${prompt.length} tokens, and the model's context of ${model.config.maxPositions} leaves room for none more`,
+      `generate: the prompt has ${prompt.length} tokens, and with the next one it must fit the model's context of ${model.config.maxPositions}`,
     );
   const maxTokens = Math.min(command.maxTokens ?? 128, room);
   const engine = openEngine(model, {
@@ -62,20 +63,27 @@ async function run(
   }
 }
 
-function promptOf({ prompt, promptTokens }: GenerateCommand, { tokenizer, config }: LoadedModel): readonly number[] {
+function promptOf({ prompt, promptTokens }: GenerateCommand, model: LoadedModel): readonly number[] {
+  const { config } = model;
   if (promptTokens) return promptTokens;
   if (prompt === undefined) {
     if (config.bosTokenId === undefined)
       throw new ArgumentError('generate: this model needs a prompt, for it has no first token');
     return [config.bosTokenId];
   }
-  if (!tokenizer)
-    throw new ArgumentError(
-      'generate: the model folder has no tokenizer.json: give the prompt as --prompt-tokens 1,2,3',
-    );
-  const tokens = tokenizer.encode(prompt);
+  const tokens = tokenizerOf(model).encode(prompt);
   if (tokens.length === 0) throw new ArgumentError('generate: the prompt is empty');
   return tokens;
+}
+
+/** @throws ArgumentError saying why there is none, and what to do without */
+function tokenizerOf(model: LoadedModel): Tokenizer {
+  try {
+    return model.requireTokenizer();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new ArgumentError(`generate: ${why}: give the prompt as --prompt-tokens 1,2,3`, { cause });
+  }
 }
 
 /** What the user asks for, then what the model's authors suggest. */

@@ -32,6 +32,11 @@ describe('options of heddle generate', () => {
     ['--model m --top-p 1.5', /--top-p takes a number from 0 to 1, got '1.5'/],
     ['--model m --device cuda', /--device takes auto, webgpu, onnx, reference, got 'cuda'/],
     ['--model m --dtype int8', /--dtype takes f32, f16, got 'int8'/],
+    ['--model m --temperature -1', /^--temperature needs a value \(one that begins with '-' as --temperature=VALUE\)$/],
+    ['--model m --temperature=-1', /--temperature takes a number of at least 0, got '-1'/],
+    ['--model m --prompt', /^--prompt needs a value/],
+    ['--model m --json=1', /--json.* does not take an argument/],
+    ['--model m --prompt a --seed 1 --prompt b', /^--prompt is given twice$/],
     ['--model m --frobnicate', /frobnicate/],
     ['--model m stray', /stray/],
   ])('refuses %j', (line, message) => {

@@ -65,10 +65,21 @@ type Kinds = Readonly<Record<string, typeof text | typeof flag>>;
 type Values<K extends Kinds> = { readonly [N in keyof K]?: K[N] extends typeof text ? string : boolean };
 
 function parse<K extends Kinds>(args: readonly string[], options: K): Values<K> {
+  const { values, tokens } = parsed(args, options);
+  const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new UsageError(`--${twice} is given twice`);
+  return values as Values<K>;
+}
+
+function parsed<K extends Kinds>(args: readonly string[], options: K) {
   try {
-    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values as Values<K>;
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false, tokens: true });
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    const { message } = error as Error;
+    // of a value such as -1 Node says, on three lines, that it may have been meant as an option
+    const option = /'(--[\w-]+)(?: <value>)?' argument (?:is ambiguous|missing)/.exec(message)?.[1];
+    throw new UsageError(option ? `${option} needs a value (one that begins with '-' as ${option}=VALUE)` : message);
   }
 }
 

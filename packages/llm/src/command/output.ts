@@ -45,13 +45,15 @@ export class Output {
     }
     this.#write('\n');
     const { device, timings } = this.#report(reason);
-    const rate = (perSecond: number | null) => (perSecond === null ? '' : ` (${perSecond.toFixed(0)} tokens/s)`);
-    process.stderr.write(
-      `\n${device}\n` +
-        `loaded in ${timings.load_ms.toFixed(0)} ms; ` +
-        `${this.#prompt.length} prompt tokens in ${timings.prefill_ms?.toFixed(1) ?? '-'} ms${rate(timings.prefill_tokens_per_s)}; ` +
-        `${this.#tokens.length} tokens in ${((timings.prefill_ms ?? 0) + (timings.decode_ms ?? 0)).toFixed(1)} ms, decoding${rate(timings.decode_tokens_per_s)}\n`,
-    );
+    const figure = (count: number, what: string, ms: number | null) =>
+      ms === null ? [] : [`${count} ${what} in ${ms.toFixed(1)} ms (${((count / ms) * 1000).toFixed(0)} tokens/s)`];
+    const figures = [
+      `loaded in ${timings.load_ms.toFixed(0)} ms`,
+      // the step that computes the end of the prompt gives the first token
+      ...figure(this.#prompt.length, 'prompt tokens', timings.prefill_ms),
+      ...figure(this.#tokens.length - 1, 'tokens after the first', timings.decode_ms),
+    ];
+    process.stderr.write(`\n${device}\n${figures.join('; ')}\n`);
   }
 
   #report(reason: string) {
