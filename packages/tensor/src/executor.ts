@@ -3,7 +3,7 @@ import type { HostArray } from './dtype.ts';
 import type { Graph } from './graph/graph.ts';
 import type { Node } from './graph/op.ts';
 import type { MemoryReport } from './memory.ts';
-import type { KernelTime, PlanReport } from './plan-report.ts';
+import type { KernelTime, PlanReport, TuningResult } from './plan-report.ts';
 import type { ConcreteType } from './shape.ts';
 
 /** Values on a device. Who created it disposes of it; `dispose` is idempotent. */
@@ -23,6 +23,8 @@ export interface Executor {
   readonly name: string;
   /** The hardware and driver, for people. */
   readonly description: string;
+  /** Whether runs are checked: indices out of range reject with `IndexError`. */
+  readonly debug?: boolean;
   /** Whether this executor has an implementation of its own for an application of an operation; if not, it is decomposed. */
   lowers(node: Node): boolean;
   /** Storage for `type` with a copy of `data`, or zeros. @throws OutOfMemoryError before anything is allocated */
@@ -71,6 +73,8 @@ export interface Program {
   explain(): string;
   /** Runs once with every kernel timed by itself; missing where the device cannot. Updates are applied. */
   profile?(inputs: readonly (Storage | HostArray)[], symbols: SymbolValues): Promise<readonly KernelTime[]>;
+  /** Measures the ways in which a run of these sizes could be computed, and takes the fastest; missing where there is one. */
+  tune?(symbols: SymbolValues): Promise<readonly TuningResult[]>;
   /** Number of kernels (WebGPU), operators (ONNX) or operations (reference) of a run. */
   readonly kernelCount: number;
   dispose(): void;

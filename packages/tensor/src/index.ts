@@ -8,8 +8,10 @@ export {
   compile,
   type FedArguments,
   type Results,
+  type WarmOptions,
 } from './compile/compile.ts';
 export type { Fed, InputSpec, ShapedArray } from './compile/input-spec.ts';
+export type { WarmProgress } from './compile/trace.ts';
 export { Device } from './device.ts';
 export {
   addDims,
@@ -115,7 +117,7 @@ export { logSoftmax, softmax } from './ops/softmax.ts';
 export { type Sorted, sort, topK } from './ops/sort.ts';
 export { all, any, logSumExp, variance } from './ops/statistics.ts';
 export { tensorWords } from './ops/threefry.ts';
-export type { BufferUse, KernelReport, KernelTime, PlanMemory, PlanReport } from './plan-report.ts';
+export type { BufferUse, KernelReport, KernelTime, PlanMemory, PlanReport, TuningResult } from './plan-report.ts';
 export { threefry2x32, uniformFromBits } from './random-bits.ts';
 export { broadcastShapes, type ConcreteType, formatShape, type Shape, shapesEqual, type TensorType } from './shape.ts';
 export { threefryWords, type WordArithmetic, wgslWords } from './threefry-words.ts';

@@ -47,6 +47,18 @@ export interface PlanReport {
   readonly memory: PlanMemory;
 }
 
+/** What `tune` measured for one class of shapes. */
+export interface TuningResult {
+  /** Operation, dtypes and sizes. */
+  readonly shapeClass: string;
+  /** What plans take from now on. */
+  readonly choice: string;
+  /** What they take without having measured. */
+  readonly preferred: string;
+  /** Time of each choice on the device. */
+  readonly microseconds: Readonly<Record<string, number>>;
+}
+
 /** What one kernel of a run took on the device. */
 export interface KernelTime {
   readonly kernel: string;

@@ -3,8 +3,10 @@ import { describeInfo, type GpuOptions, gpuOf, requestAdapter, requestDevice } f
 import { capabilitiesOf } from './executors/webgpu/capabilities.ts';
 import { assertCapable, WebGpuExecutor } from './executors/webgpu/executor.ts';
 import { letGoOf } from './executors/webgpu/node-gpu.ts';
+import type { TuningCache } from './executors/webgpu/tuning/tuning-cache.ts';
 
 export { type AdapterDescription, describeAdapters, type GpuOptions } from './executors/webgpu/adapters.ts';
+export { TuningCache, type TuningJson, type TuningRecord } from './executors/webgpu/tuning/tuning-cache.ts';
 
 export interface WebGpuOptions extends GpuOptions {
   readonly adapter?: GPUAdapter | undefined;
@@ -19,6 +21,8 @@ export interface WebGpuOptions extends GpuOptions {
   readonly fuse?: boolean | undefined;
   /** Whether to note where each allocation came from, for `device.leaks()`. */
   readonly debug?: boolean | undefined;
+  /** Which kernels are fastest on this adapter: what `step.tune()` measured before, and measures from now on. */
+  readonly tuning?: TuningCache | undefined;
 }
 
 /**
@@ -27,13 +31,13 @@ export interface WebGpuOptions extends GpuOptions {
  * @throws DeviceError where there is no adapter, or no `webgpu` package in Node
  */
 export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
-  const { memoryBudget, fuse, debug } = options;
+  const { memoryBudget, fuse, debug, tuning } = options;
   if (options.device) {
     const { device } = options;
     const capabilities = capabilitiesOf(device, globalThis.navigator?.gpu?.wgslLanguageFeatures);
     assertCapable(capabilities);
     const description = device.adapterInfo ? describeInfo(device.adapterInfo) : 'a device of the caller';
-    return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, debug }));
+    return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, debug, tuning }));
   }
   const gpu = options.adapter ? options.gpu : await gpuOf(options);
   try {
@@ -46,12 +50,14 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
 
 /** A device of our own on an adapter of `gpu`, or on the one that was passed. */
 async function openOn(gpu: GPU | undefined, options: WebGpuOptions): Promise<Device> {
-  const { memoryBudget, fuse, debug } = options;
+  const { memoryBudget, fuse, debug, tuning } = options;
   const adapter = options.adapter ?? (await requestAdapter(gpu!, options));
   const device = await requestDevice(adapter);
   const languageFeatures = (gpu ?? globalThis.navigator?.gpu)?.wgslLanguageFeatures;
   const capabilities = capabilitiesOf(device, languageFeatures, adapter.info);
   assertCapable(capabilities);
   const description = describeInfo(adapter.info);
-  return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, debug, owned: { gpu } }));
+  return new Device(
+    new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, debug, tuning, owned: { gpu } }),
+  );
 }

@@ -3,12 +3,12 @@ import type { SymbolValues } from '../dim.ts';
 import { ArgumentError, DisposedError } from '../errors.ts';
 import { Tensor } from '../graph/tensor.ts';
 import type { Update } from '../graph/variable.ts';
-import type { KernelTime, PlanReport } from '../plan-report.ts';
+import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
 import type { TensorType } from '../shape.ts';
 import { isBranch, leavesOf, mapTree, visitTogether } from '../tree.ts';
 import { type Fed, type InputSpec, isInputSpec, typeOfSpec } from './input-spec.ts';
 import { signatureOf } from './signature.ts';
-import { Trace, type TracedInput } from './trace.ts';
+import { Trace, type TracedInput, type WarmProgress } from './trace.ts';
 
 /** Arguments of a compiled function: wherever the function takes a tensor, a tensor or host values. */
 export type FedArguments<T> = T extends Tensor ? Fed : T extends object ? { [K in keyof T]: FedArguments<T[K]> } : T;
@@ -46,6 +46,13 @@ export interface CompileOptions<A extends readonly unknown[]> {
   readonly memoryBudget?: number;
 }
 
+/** What to prepare ahead. */
+export interface WarmOptions {
+  /** Sizes of the named dimensions, each of which stands for its bucket. */
+  readonly buckets?: readonly SymbolValues[];
+  readonly onProgress?: (progress: WarmProgress) => void;
+}
+
 /** A function that runs as replayed plans. */
 export interface CompiledFunction<A extends readonly unknown[], R> {
   /**
@@ -63,6 +70,18 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   profile(args: FedArguments<A>, options?: { readonly symbols?: SymbolValues }): Promise<readonly KernelTime[]>;
   /** Compiles and allocates ahead for these sizes. Needs `options.inputs`. */
   prepare(symbols?: SymbolValues): Promise<void>;
+  /**
+   * Prepares several sizes side by side, by default every bucket of the named dimensions (powers of two up to their bounds, in
+   * every combination), and tells how many kernels are compiled. Needs `options.inputs`.
+   */
+  warm(options?: WarmOptions): Promise<void>;
+  /**
+   * Measures the kernels between which there is a choice (tiles of products) on this device with values of the sizes given,
+   * by default each named dimension at its bound, and takes the fastest from then on; what the device's `tuning` knows is not
+   * measured again. Earlier outputs go stale. Nothing to do on devices without such choices. Needs `options.inputs`.
+   * @throws DeviceError where the device cannot time its kernels
+   */
+  tune(options?: Pick<WarmOptions, 'buckets'>): Promise<readonly TuningResult[]>;
   /**
    * What a plan does and takes: kernels with what they move and compute, memory over time. Known before anything is
    * allocated. Dimensions that are not named are at their bounds. Needs `options.inputs`, or a call before.
@@ -160,6 +179,14 @@ export function compile<A extends readonly unknown[], R>(
     prepare: async (symbols: SymbolValues = {}) => {
       if (!options.inputs) throw new ArgumentError(`${name}: prepare needs options.inputs`);
       await described().prepare(symbols);
+    },
+    warm: async ({ buckets, onProgress }: WarmOptions = {}) => {
+      if (!options.inputs) throw new ArgumentError(`${name}: warm needs options.inputs`);
+      await described().warm(buckets, onProgress);
+    },
+    tune: async ({ buckets }: Pick<WarmOptions, 'buckets'> = {}) => {
+      if (!options.inputs) throw new ArgumentError(`${name}: tune needs options.inputs`);
+      return described().tune(buckets);
     },
     report: async (symbols: SymbolValues = {}) => {
       const trace = last ?? (options.inputs && described());

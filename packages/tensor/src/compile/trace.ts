@@ -5,11 +5,12 @@ import { ArgumentError, DeviceError, DisposedError } from '../errors.ts';
 import type { Program, Storage } from '../executor.ts';
 import { buildGraph } from '../graph/build.ts';
 import type { Graph } from '../graph/graph.ts';
+import { checkedRun, type IndexCheck } from '../graph/index-checks.ts';
 import { inputOp } from '../graph/op.ts';
 import { recordOn } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { Update, Variable } from '../graph/variable.ts';
-import type { KernelTime, PlanReport } from '../plan-report.ts';
+import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
 import type { TensorType } from '../shape.ts';
 import { mapTree, tensorsOf, updatesOf } from '../tree.ts';
 import { type Fed, InputPort } from './input-spec.ts';
@@ -19,6 +20,13 @@ export interface TraceOptions {
   readonly owner: string;
   /** The most bytes that a run may take beyond arguments, weights and variables. */
   readonly memoryBudget: number | undefined;
+}
+
+/** How far `warm` is. */
+export interface WarmProgress {
+  /** Kernels that are compiled. */
+  readonly done: number;
+  readonly total: number;
 }
 
 /** A tensor leaf of the arguments. */
@@ -34,6 +42,7 @@ export class Trace {
   readonly #device: Device;
   readonly #ports: readonly InputPort[];
   readonly #graph: Graph;
+  readonly #checks: readonly IndexCheck[];
   readonly #result: unknown;
   readonly #owner: string;
   readonly #memoryBudget: number | undefined;
@@ -65,7 +74,9 @@ export class Trace {
     );
     this.#result = call(inputs);
     const recording = { outputs: tensorsOf(this.#result), updates: updatesOf(this.#result), inputs };
-    this.#graph = buildGraph(device.executor, recording, 'constants').graph;
+    const { graph, checks } = buildGraph(device.executor, recording, 'constants');
+    this.#graph = graph;
+    this.#checks = checks;
     this.#bounds = new Map(this.#graph.symbols.map(({ name, bound }) => [name, bound]));
   }
 
@@ -108,6 +119,39 @@ export class Trace {
   async prepare(symbols: SymbolValues, onKernel?: (done: number, total: number) => void): Promise<void> {
     this.#checkBounds(symbols);
     await this.#device.enqueue(async () => (await this.#ready()).prepare(symbols, onKernel));
+  }
+
+  /** Compiles for all of these sizes side by side, and does what their first runs would have to wait for. */
+  async warm(sizes: readonly SymbolValues[] | undefined, onProgress?: (progress: WarmProgress) => void): Promise<void> {
+    const list = sizes ?? bucketsOf([...this.#bounds]);
+    for (const symbols of list) this.#checkBounds(symbols);
+    await this.#device.enqueue(async () => {
+      const program = await this.#ready();
+      const progress = list.map(() => ({ done: 0, total: 0 }));
+      const sum = (of: 'done' | 'total') => progress.reduce((all, each) => all + each[of], 0);
+      const preparing = list.map((symbols, i) =>
+        program.prepare(symbols, (done, total) => {
+          progress[i] = { done, total };
+          if (done > 0) onProgress?.({ done: sum('done'), total: sum('total') });
+        }),
+      );
+      const failed = (await Promise.allSettled(preparing)).find(({ status }) => status === 'rejected');
+      if (failed) throw (failed as PromiseRejectedResult).reason;
+    });
+  }
+
+  /** Measures and takes the fastest kernels for these sizes, by default for dimensions at their bounds. */
+  async tune(sizes: readonly SymbolValues[] | undefined): Promise<readonly TuningResult[]> {
+    const list = sizes ?? [Object.fromEntries(this.#bounds)];
+    for (const symbols of list) this.#checkBounds(symbols);
+    return this.#device.enqueue(async () => {
+      const program = await this.#ready();
+      if (!program.tune) return [];
+      this.#expire();
+      const results: TuningResult[] = [];
+      for (const symbols of list) results.push(...(await program.tune(symbols)));
+      return results;
+    });
   }
 
   /** What runs up to these sizes do and take; dimensions that are not named are at their bounds. Allocates nothing. */
@@ -179,7 +223,7 @@ export class Trace {
     });
     this.#expire();
     if (copies.length > 0) return this.#runOnCopies(program, inputs, given, sizes, copies);
-    const storages = program.run(given, sizes);
+    const storages = this.#start(program, given, sizes);
     if (storages instanceof Promise) return storages.then((list) => this.#wrap(list, inputs));
     return this.#wrap(storages, inputs);
   }
@@ -198,6 +242,12 @@ export class Trace {
     }
   }
 
+  #start(program: Program, given: readonly (HostArray | Storage)[], sizes: SymbolValues): ReturnType<Program['run']> {
+    const run = program.run(given, sizes);
+    const checks = this.#checks;
+    return checks.length > 0 ? checkedRun(this.#device.executor, run, checks, sizes, false) : run;
+  }
+
   async #runOnCopies(
     program: Program,
     inputs: readonly (HostArray | Tensor)[],
@@ -206,7 +256,7 @@ export class Trace {
     copies: readonly Storage[],
   ): Promise<unknown> {
     try {
-      return this.#wrap(await program.run(given, sizes), inputs);
+      return this.#wrap(await this.#start(program, given, sizes), inputs);
     } finally {
       for (const copy of copies) copy.dispose();
     }
@@ -244,4 +294,17 @@ export class Trace {
     for (const leaf of this.#graph.constants) leaf.assertUsable(this.#owner);
     for (const variable of this.#graph.variables) variable.assertUsable(this.#owner);
   }
+}
+
+/** Sizes that stand for each bucket: powers of two up to each bound, and the bound. */
+function bucketsOf(bounds: readonly (readonly [string, number])[]): SymbolValues[] {
+  return bounds.reduce<SymbolValues[]>(
+    (all, [name, bound]) => {
+      const sizes: number[] = [];
+      for (let size = 1; size < bound; size *= 2) sizes.push(size);
+      sizes.push(bound);
+      return all.flatMap((symbols) => sizes.map((size) => ({ ...symbols, [name]: size })));
+    },
+    [{}],
+  );
 }

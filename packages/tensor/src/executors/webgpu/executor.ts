@@ -18,6 +18,8 @@ import { WebGpuProgram } from './program.ts';
 import { Readback } from './readback.ts';
 import type { DeviceServices } from './services.ts';
 import { fromDevice, toDevice, WebGpuStorage } from './storage.ts';
+import { TunedChoices } from './tuning/choices.ts';
+import { TuningCache } from './tuning/tuning-cache.ts';
 
 export interface WebGpuExecutorOptions {
   readonly device: GPUDevice;
@@ -32,6 +34,8 @@ export interface WebGpuExecutorOptions {
   /** Whether operations share kernels. Default true; false is for comparing. */
   readonly fuse?: boolean | undefined;
   readonly debug?: boolean | undefined;
+  /** What was measured before; by default nothing. */
+  readonly tuning?: TuningCache | undefined;
 }
 
 /**
@@ -58,7 +62,8 @@ export class WebGpuExecutor implements Executor {
     const pool = new BufferPool(device, account);
     const arena = new Arena(pool);
     const pipelines = new PipelineCache(device, health);
-    this.#services = { device, capabilities, health, account, pool, arena, pipelines };
+    const choices = new TunedChoices(options.tuning ?? new TuningCache(), options.description);
+    this.#services = { device, capabilities, health, account, pool, arena, pipelines, choices };
     this.#readback = new Readback(device, pool, health);
     this.#halves = new HalfWriter(device, pool, health);
   }

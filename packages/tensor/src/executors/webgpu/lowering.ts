@@ -88,6 +88,11 @@ export interface KernelContext<A> {
   readonly capabilities: WebGpuCapabilities;
   /** The most that a size can be in this plan (the bucket, not the run's value). */
   bound(dim: Dim): number;
+  /**
+   * One of several right ways to compute this, by name: what `tune()` found to be fastest on this adapter, otherwise
+   * `preferred`. Asked at most once, with names that depend on the node and the capabilities alone.
+   */
+  choose(names: readonly string[], preferred: string): string;
 }
 
 /** How the WebGPU executor computes an operation. */

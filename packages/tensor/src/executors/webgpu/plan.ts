@@ -10,6 +10,7 @@ import { RunSizes } from './planning/run-sizes.ts';
 import { stepsOf } from './planning/steps.ts';
 import type { Schedule } from './planning/units.ts';
 import type { DeviceServices } from './services.ts';
+import type { ChoiceMade } from './tuning/choices.ts';
 import type { Step } from './values.ts';
 
 /** What a plan has once it is compiled and allocated. */
@@ -27,6 +28,8 @@ export class Plan {
   readonly bucket: Bucket;
   readonly steps: readonly Step[];
   readonly memory: MemoryPlan;
+  /** Where its kernels could have been others, once for each class of shapes. */
+  readonly choices: readonly ChoiceMade[];
   readonly #services: DeviceServices;
   readonly #sizes: RunSizes;
   #ready: Ready | undefined;
@@ -38,7 +41,11 @@ export class Plan {
     this.bucket = bucket;
     this.#services = services;
     const bound = (dim: Parameters<typeof boundOf>[0]) => boundOf(dim, bucket);
-    this.steps = stepsOf(schedule, { capabilities: services.capabilities, bound });
+    const { capabilities, choices } = services;
+    const made = new Map<string, ChoiceMade>();
+    const onChoice = (choice: ChoiceMade) => made.set(choice.shapeClass, choice);
+    this.steps = stepsOf(schedule, { capabilities, bound, choices, onChoice });
+    this.choices = [...made.values()];
     this.memory = planMemory(this.steps, this.bytesOf, donated);
     this.#sizes = new RunSizes(this.steps, schedule.graph.symbols);
   }
@@ -71,6 +78,7 @@ export class Plan {
     try {
       arena.reserve(memory.slots);
       let done = 0;
+      onKernel?.(0, steps.length);
       const pipelines = await Promise.all(
         steps.map(async (step) => {
           const pipeline = await cache.get(step);

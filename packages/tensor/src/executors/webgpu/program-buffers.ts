@@ -92,6 +92,12 @@ export class ProgramBuffers {
     return { buffers: { inputs: bound, outputs: outputs.map(({ buffer }) => buffer) }, outputs };
   }
 
+  /** Gives up what is a plan's alone. */
+  forget(plan: Plan): void {
+    this.#uploads.get(plan)?.dispose();
+    this.#uploads.delete(plan);
+  }
+
   dispose(): void {
     for (const uploads of this.#uploads.values()) uploads.dispose();
     this.#uploads.clear();

@@ -4,7 +4,7 @@ import { DisposedError, OutOfMemoryError } from '../../errors.ts';
 import type { CompileTarget, Program, Storage } from '../../executor.ts';
 import { formatReport } from '../../format-report.ts';
 import type { Graph } from '../../graph/graph.ts';
-import type { KernelTime, PlanMemory, PlanReport } from '../../plan-report.ts';
+import type { KernelTime, PlanMemory, PlanReport, TuningResult } from '../../plan-report.ts';
 import { getOrMake } from './get-or-make.ts';
 import { Plan } from './plan.ts';
 import { boundOf, bucketIndex, bucketOf } from './planning/buckets.ts';
@@ -14,6 +14,8 @@ import { profilePlan } from './profile.ts';
 import { ProgramBuffers, type RunInputs } from './program-buffers.ts';
 import { reportPlan, workAt } from './report.ts';
 import type { DeviceServices } from './services.ts';
+import { TunedChoices } from './tuning/choices.ts';
+import { measureChoices } from './tuning/tune.ts';
 
 export interface ProgramOptions extends CompileTarget {
   /** Whether operations share kernels. */
@@ -117,6 +119,43 @@ export class WebGpuProgram implements Program {
   report(symbols: SymbolValues): PlanReport {
     const plan = this.#planOf(symbols);
     return reportPlan(plan, this.#memoryOf(plan));
+  }
+
+  /**
+   * Measures what the plan for these sizes could have chosen otherwise and was not measured on this adapter before. Its plans
+   * are made anew where another choice is faster.
+   */
+  async tune(symbols: SymbolValues): Promise<readonly TuningResult[]> {
+    const { choices, health } = this.#services;
+    if (!(choices instanceof TunedChoices)) return [];
+    const { cache, adapter } = choices;
+    const plan = this.#planOf(symbols);
+    const results: TuningResult[] = [];
+    const compile = (graph: Graph, services: DeviceServices) =>
+      new WebGpuProgram(graph, { owner: 'tuning', ownOutputs: false, fuse: this.#options.fuse }, services);
+    for (const made of plan.choices) {
+      if (cache.get(adapter, made.shapeClass)) continue;
+      health.assertWorks();
+      const { most } = plan.bucket;
+      const result = await measureChoices(made, most, this.#graph.symbols, this.#services, compile);
+      cache.set(adapter, made.shapeClass, { choice: result.choice, microseconds: result.microseconds });
+      results.push(result);
+    }
+    this.#dropOutdated(choices);
+    return results;
+  }
+
+  /** Disposes of plans that would be others now. */
+  #dropOutdated(choices: TunedChoices): void {
+    for (const [index, plan] of this.#plans) {
+      const stands = plan.choices.every(
+        ({ shapeClass, names, preferred, taken }) => choices.choose(shapeClass, names, preferred) === taken,
+      );
+      if (stands) continue;
+      this.#plans.delete(index);
+      this.#buffers.forget(plan);
+      plan.dispose();
+    }
   }
 
   explain(): string {

@@ -4,6 +4,7 @@ import type { BufferPool } from './buffers.ts';
 import type { DeviceHealth } from './health.ts';
 import type { WebGpuCapabilities } from './lowering.ts';
 import type { PipelineCache } from './pipelines.ts';
+import type { Choices } from './tuning/choices.ts';
 
 /** What the programs of one device share. */
 export interface DeviceServices {
@@ -14,4 +15,5 @@ export interface DeviceServices {
   readonly pool: BufferPool;
   readonly arena: Arena;
   readonly pipelines: PipelineCache;
+  readonly choices: Choices;
 }

@@ -9,6 +9,7 @@ import { reductionSteps } from '../codegen/reduction.ts';
 import { scatterStep } from '../codegen/scatter.ts';
 import { getOrMake } from '../get-or-make.ts';
 import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '../lowering.ts';
+import { type ChoiceMade, type Choices, shapeClassOf } from '../tuning/choices.ts';
 import type { BufferValue, Step } from '../values.ts';
 import type { Cone } from './cones.ts';
 import { hoistUpdates } from './hoist-updates.ts';
@@ -20,6 +21,10 @@ export interface PlanContext {
   readonly capabilities: WebGpuCapabilities;
   /** The most that a size can be in this plan. */
   bound(dim: Dim): number;
+  /** Without it kernels are what their authors prefer. */
+  readonly choices?: Choices;
+  /** Told of each choice between ways to compute a node. */
+  readonly onChoice?: (made: ChoiceMade) => void;
 }
 
 type NodeUnit = Extract<Unit, { kind: 'reduction' | 'kernels' }>;
@@ -109,7 +114,14 @@ function callsOf(
   const lowering = node.op.lower!.webgpu!;
   if (!('kernels' in lowering)) throw new TypeError(`${node.op.name} has no kernels`);
   const { inputs, outputs, attributes } = node;
-  const calls = lowering.kernels({ node, attributes, inputs, outputs, ...context });
+  const choose = (names: readonly string[], preferred: string): string => {
+    const shapeClass = shapeClassOf(node, context.bound);
+    const taken = context.choices?.choose(shapeClass, names, preferred) ?? preferred;
+    context.onChoice?.({ node, shapeClass, names, preferred, taken });
+    return taken;
+  };
+  const { capabilities, bound } = context;
+  const calls = lowering.kernels({ node, attributes, inputs, outputs, capabilities, bound, choose });
   const takes = (call: KernelCall) =>
     fused && takesEpilogue(call, fused.target.type.dtype, context.capabilities) ? fused : undefined;
   if (fused && !calls.some(takes)) return undefined;
