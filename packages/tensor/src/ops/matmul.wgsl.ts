@@ -35,6 +35,9 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
       Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));
     const fragment = matmulFragment(spec, capabilities);
     if (fragment) return [matmulFragments(spec, fragment, fragmentTile(fragment, groups, wantedOfFragments))];
-    return [matmulTiles(spec, tiles.find((tile) => groups(tile) >= wantedWorkgroups) ?? tiles.at(-1)!)];
+    const nameOf = (tile: MatmulTile) => `tiles ${tile.m}x${tile.n}x${tile.k}`;
+    const preferred = tiles.find((tile) => groups(tile) >= wantedWorkgroups) ?? tiles.at(-1)!;
+    const name = context.choose(tiles.map(nameOf), nameOf(preferred));
+    return [matmulTiles(spec, tiles.find((tile) => nameOf(tile) === name)!)];
   },
 };
