@@ -4,6 +4,7 @@ import { ArgumentError, DisposedError, ShapeError } from './errors.ts';
 import type { Executor, Program, Storage } from './executor.ts';
 import { bf16ToF32, f16ToF32 } from './float16.ts';
 import { buildGraph } from './graph/build.ts';
+import { checkedRun } from './graph/index-checks.ts';
 import { dataOp } from './graph/op.ts';
 import { recordOn } from './graph/record.ts';
 import type { Tensor } from './graph/tensor.ts';
@@ -226,7 +227,7 @@ export class Device implements AsyncDisposable {
 
   /** Storages of `outputs`, owned by the caller. */
   #compute(outputs: readonly Tensor[], updates: readonly Update[]): Promise<readonly Storage[]> {
-    const { graph, key, leaves } = buildGraph(this.executor, { outputs, updates, inputs: [] }, 'inputs');
+    const { graph, key, leaves, checks } = buildGraph(this.executor, { outputs, updates, inputs: [] }, 'inputs');
     return this.enqueue(async () => {
       let program = this.#programs.get(key);
       this.#programs.delete(key); // and to the end: least recently used first
@@ -241,7 +242,8 @@ export class Device implements AsyncDisposable {
         leaf.assertUsable('realize');
         return leaf.storage!;
       });
-      return program.run(inputs, noSymbols);
+      const run = program.run(inputs, noSymbols);
+      return checks.length > 0 ? checkedRun(this.executor, run, checks, noSymbols, true) : run;
     });
   }
 }

@@ -107,6 +107,17 @@ export class FileFormatError extends HeddleError {
   }
 }
 
+/**
+ * An index was outside of what it picks from, found in a run of a device that was opened with `debug`. Code `ERR_INDEX`.
+ * Updates of that run have happened, and the device is usable.
+ */
+export class IndexError extends HeddleError {
+  constructor(message: string, options: HeddleErrorOptions = {}) {
+    super(options.code ?? 'ERR_INDEX', message, options);
+    this.name = 'IndexError';
+  }
+}
+
 /** An argument is outside what a function takes. Code `ERR_ARGUMENT`. */
 export class ArgumentError extends HeddleError {
   constructor(message: string, options: HeddleErrorOptions = {}) {

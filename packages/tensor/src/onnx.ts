@@ -11,7 +11,10 @@ export type { OnnxRuntime, RuntimeSession, RuntimeTensor } from './executors/onn
 export interface OnnxOptions {
   /** The most bytes that tensors, variables and the weights inside programs may take; the runtime's own memory is not known. */
   readonly memoryBudget?: number;
-  /** Whether to note where each allocation came from, for `device.leaks()`. */
+  /**
+   * Whether to check indices in each run (`IndexError`), which reads a few numbers back, and to note where each allocation came
+   * from, for `device.leaks()`.
+   */
   readonly debug?: boolean;
   /**
    * Threads that compute an operator; by default one per processor. In a browser the first device of a page decides, and more

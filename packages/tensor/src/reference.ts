@@ -4,7 +4,10 @@ import { ReferenceExecutor } from './executors/reference/executor.ts';
 export interface ReferenceOptions {
   /** The most bytes that tensors and variables may take (eight a value). */
   readonly memoryBudget?: number;
-  /** Whether to note where each allocation came from, for `device.leaks()`. */
+  /**
+   * Whether to check indices in each run (`IndexError`), which reads a few numbers back, and to note where each allocation came
+   * from, for `device.leaks()`.
+   */
   readonly debug?: boolean;
 }
 

@@ -19,7 +19,10 @@ export interface WebGpuOptions extends GpuOptions {
   readonly memoryBudget?: number | undefined;
   /** Whether operations share kernels (default true). False is for comparing results and kernel counts. */
   readonly fuse?: boolean | undefined;
-  /** Whether to note where each allocation came from, for `device.leaks()`. */
+  /**
+   * Whether to check indices in each run (`IndexError`), which reads a few numbers back, and to note where each allocation came
+   * from, for `device.leaks()`.
+   */
   readonly debug?: boolean | undefined;
   /** Which kernels are fastest on this adapter: what `step.tune()` measured before, and measures from now on. */
   readonly tuning?: TuningCache | undefined;

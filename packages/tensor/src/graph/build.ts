@@ -1,8 +1,9 @@
-import { type DimSymbol, SymbolicDim, symbolsOf } from '../dim.ts';
+import { type DimSymbol, dimsEqual, SymbolicDim, symbolsOf } from '../dim.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import type { Executor } from '../executor.ts';
 import { plainKey } from '../plain-key.ts';
 import type { Graph } from './graph.ts';
+import { boundedOp, type IndexCheck, type IndexRange, limitsOf } from './index-checks.ts';
 import { inputOp, isLeafOp, type Node, variableOp } from './op.ts';
 import { record, recordOn } from './record.ts';
 import { scheduleNodes } from './schedule.ts';
@@ -10,7 +11,7 @@ import type { Tensor } from './tensor.ts';
 import { Update, Variable } from './variable.ts';
 
 /** What a graph is built for: an executor, or a format of files. */
-type Lowerer = Pick<Executor, 'name' | 'lowers'>;
+type Lowerer = Pick<Executor, 'name' | 'lowers' | 'debug'>;
 
 /** What a graph is built from. */
 export interface Recording {
@@ -26,6 +27,8 @@ export interface BuiltGraph {
   readonly key: string;
   /** Leaves that became inputs behind those of the recording, in order. */
   readonly leaves: readonly Tensor[];
+  /** What a debugging device checks: where there is any, the graph's last output is that of `limitsOf`. */
+  readonly checks: readonly IndexCheck[];
 }
 
 /**
@@ -43,6 +46,8 @@ export function buildGraph(executor: Lowerer, recording: Recording, leaves: 'inp
     ({ variable, value, rows }) => new Update(variable, rewriter.rewrite(value), rows && rewriter.rewrite(rows)),
   );
   for (const { variable } of updates) rewriter.use(variable);
+  const checks = executor.debug ? rewriter.checks.slice() : [];
+  if (checks.length > 0) outputs.push(rewriter.rewrite(limitsOf(checks)));
   const id = (tensor: Tensor) => rewriter.idOf(tensor);
   const effects = updates.map((u) => `${id(u.variable)}<-${id(u.value)}${u.rows ? `@${id(u.rows)}` : ''}`);
   return {
@@ -60,6 +65,7 @@ export function buildGraph(executor: Lowerer, recording: Recording, leaves: 'inp
     },
     key: [...rewriter.keys, `out ${outputs.map(id).join()}`, ...effects].join('\n'),
     leaves: rewriter.leaves,
+    checks,
   };
 }
 
@@ -96,6 +102,7 @@ class Rewriter {
   readonly leaves: Tensor[] = [];
   readonly standIns: Tensor[] = [];
   readonly keys: string[] = [];
+  readonly checks: IndexCheck[] = [];
   readonly #executor: Lowerer;
   readonly #leafMode: 'inputs' | 'constants';
   readonly #done = new Map<Tensor, Tensor>();
@@ -182,6 +189,7 @@ class Rewriter {
       throw new DeviceError(
         `${node.op.name}: the ${this.#executor.name} executor has no lowering of it and it has no decomposition`,
       );
+    if (node.op === boundedOp) this.#note(node.attributes as IndexRange, inputs[0]!);
     const parts = this.#decomposed.get(node) ?? node.op.decompose(inputs, node.attributes);
     this.#decomposed.set(node, parts);
     const missing = parts.filter((part) => !this.#done.has(part));
@@ -189,6 +197,15 @@ class Rewriter {
     else for (const [i, output] of node.outputs.entries()) this.#done.set(output, this.#done.get(parts[i]!)!);
   }
   readonly #decomposed = new Map<Node, readonly Tensor[]>();
+
+  /** One check is enough for one operation's equal indices. */
+  #note(range: IndexRange, indices: Tensor): void {
+    const { operation, size } = range;
+    const isKnown = this.checks.some(
+      (other) => other.indices === indices && other.operation === operation && dimsEqual(other.size, size),
+    );
+    if (!isKnown) this.checks.push({ ...range, indices });
+  }
 
   /** The one node that stands for all equal ones. */
   #keep(node: Node): Node {

@@ -1,6 +1,7 @@
 import type { Dim } from '../dim.ts';
 import { isStorageDType } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
+import { bounded } from '../graph/index-checks.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -26,7 +27,7 @@ const takeOp: Op<{ readonly axis: number }> = defineOp({
       sizeOf(indices!.shape),
       ...others.map((i) => g!.shape[i]!),
     ]);
-    const scattered = scatterAdd(x!.shape[axis]!, flatten(indices!), rows);
+    const scattered = recordOne(scatterAddOp, [flatten(indices!), rows], { rows: x!.shape[axis]! });
     const back = x!.shape.map((_, i) => (i === axis ? 0 : i < axis ? i + 1 : i));
     return [permute(scattered, back), undefined];
   },
@@ -76,7 +77,13 @@ const takeOp: Op<{ readonly axis: number }> = defineOp({
  * nearest slice. Of tables that are only stored (bf16, block formats) the slices are f32.
  */
 export function take(x: Tensor, indices: Tensor, axis = 0): Tensor {
-  return recordOne(takeOp, [x, indices], { axis: normalizeAxis('take', axis, x.rank) });
+  return taken('take', x, indices, axis);
+}
+
+/** `take`, under the name of the operation that the caller knows. */
+export function taken(name: string, x: Tensor, indices: Tensor, axis: number): Tensor {
+  const at = normalizeAxis(name, axis, x.rank);
+  return recordOne(takeOp, [x, bounded(name, indices, x.shape[at]!)], { axis: at });
 }
 
 const scatterAddOp: Op<{ readonly rows: Dim }> = defineOp({
@@ -89,7 +96,10 @@ const scatterAddOp: Op<{ readonly rows: Dim }> = defineOp({
       );
     return [{ shape: [rows, ...updates!.shape.slice(1)], dtype: updates!.dtype }];
   },
-  gradient: ({ inputs: [indices], outputGradients: [g] }) => [undefined, take(g!, indices!)],
+  gradient: ({ inputs: [indices], outputGradients: [g] }) => [
+    undefined,
+    recordOne(takeOp, [g!, indices!], { axis: 0 }),
+  ],
   lower: {
     reference: {
       run({ inputs: [indices, updates], outputs: [out] }) {
@@ -125,10 +135,10 @@ const scatterAddOp: Op<{ readonly rows: Dim }> = defineOp({
 
 /** Zeros `[rows, ...]` to whose row `indices[t]` (i32 `[T]`) each `updates[t]` (`[T, ...]`) is added; outside indices go to the nearest row. */
 export function scatterAdd(rows: Dim, indices: Tensor, updates: Tensor): Tensor {
-  return recordOne(scatterAddOp, [indices, updates], { rows });
+  return recordOne(scatterAddOp, [bounded('scatterAdd', indices, rows), updates], { rows });
 }
 
 /** Rows of `table` `[V, E]` for `ids` (i32, any shape): `[...ids, E]`; f32 where the table is bf16 or of a block format. */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
-  return take(table, ids, 0);
+  return taken('embedding', table, ids, 0);
 }

@@ -1,13 +1,14 @@
 import { type Dim, dimsEqual } from '../dim.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
+import { bounded } from '../graph/index-checks.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { broadcastShapes, formatShape, normalizeAxis, type Shape, shapesEqual, sizeOf } from '../shape.ts';
 import { arange, full, sizeScalar } from './creation.ts';
 import { where } from './elementwise.ts';
-import { take } from './gather.ts';
+import { taken } from './gather.ts';
 import { expand, reshape } from './movement.ts';
 import { sum } from './reduce.ts';
 
@@ -15,7 +16,7 @@ const takeAlongAxisOp: Op<{ readonly axis: number }> = defineOp({
   name: 'takeAlongAxis',
   shape: ([x, indices]) => [{ shape: indices!.shape, dtype: x!.dtype }],
   gradient: ({ inputs: [x, indices], outputGradients: [g], attributes: { axis } }) => [
-    scatterAddAlongAxis(x!.shape[axis]!, indices!, g!, axis),
+    recordOne(scatterAddAlongAxisOp, [indices!, g!], { axis, size: x!.shape[axis]! }),
     undefined,
   ],
   lower: {
@@ -58,6 +59,12 @@ const takeAlongAxisOp: Op<{ readonly axis: number }> = defineOp({
  */
 export function takeAlongAxis(x: Tensor, indices: Tensor, axis: number): Tensor {
   const at = checkIndices('takeAlongAxis', indices, x, axis);
+  return pickAlongAxis(x, bounded('takeAlongAxis', indices, x.shape[at]!), at);
+}
+
+/** `takeAlongAxis` for indices of which some are outside on purpose. */
+export function pickAlongAxis(x: Tensor, indices: Tensor, axis: number): Tensor {
+  const at = checkIndices('takeAlongAxis', indices, x, axis);
   const outside = (shape: Shape) => shape.map((dim, i) => (i === at ? 1 : dim));
   const common = broadcastShapes('takeAlongAxis', [outside(x.shape), outside(indices.shape)]);
   const along = (dim: Dim) => common.map((size, i) => (i === at ? dim : size));
@@ -73,7 +80,7 @@ const scatterAddAlongAxisOp: Op<{ readonly axis: number; readonly size: Dim }> =
   ],
   gradient: ({ inputs: [indices], outputGradients: [g], attributes: { axis } }) => [
     undefined,
-    takeAlongAxis(g!, indices!, axis),
+    recordOne(takeAlongAxisOp, [g!, indices!], { axis }),
   ],
   // each place sums what is named by it: along the axis all updates are compared with all places
   decompose([indices, updates], { axis, size }) {
@@ -132,7 +139,7 @@ export function scatterAddAlongAxis(size: Dim, indices: Tensor, updates: Tensor,
     throw new ShapeError(
       `scatterAddAlongAxis: indices and updates must have one shape, got ${formatShape(indices.shape)} and ${formatShape(updates.shape)}`,
     );
-  return recordOne(scatterAddAlongAxisOp, [indices, updates], { axis: at, size });
+  return recordOne(scatterAddAlongAxisOp, [bounded('scatterAddAlongAxis', indices, size), updates], { axis: at, size });
 }
 
 function checkIndices(name: string, indices: Tensor, x: Tensor, axis: number): number {
@@ -151,7 +158,7 @@ function checkIndices(name: string, indices: Tensor, x: Tensor, axis: number): n
 export function indexSelect(x: Tensor, indices: Tensor, axis: number): Tensor {
   if (indices.rank !== 1)
     throw new ShapeError(`indexSelect: indices must be [N], got ${formatShape(indices.shape)}; take() takes any shape`);
-  return take(x, indices, axis);
+  return taken('indexSelect', x, indices, axis);
 }
 
 /** `value` where `mask` (bool, broadcasts to `x`) is set, `x` elsewhere. @throws DTypeError, ShapeError */

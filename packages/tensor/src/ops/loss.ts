@@ -1,6 +1,7 @@
 import { type Dim, dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
+import { bounded } from '../graph/index-checks.ts';
 import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -9,7 +10,7 @@ import { barrier } from './barrier.ts';
 import { cast } from './cast.ts';
 import { concat } from './concat.ts';
 import { oneHot } from './construction.ts';
-import { takeAlongAxis } from './indexing.ts';
+import { pickAlongAxis } from './indexing.ts';
 import { matmul } from './matmul.ts';
 import { flatten, reshape } from './movement.ts';
 import { mean, sum } from './reduce.ts';
@@ -69,7 +70,7 @@ const lossOp: Op<LossAttributes> = defineOp<LossAttributes>({
 });
 
 function rowLosses(logits: Tensor, targets: Tensor, labelSmoothing: number): Tensor {
-  const own = reshape(takeAlongAxis(logits, reshape(targets, [...targets.shape, 1]), -1), targets.shape);
+  const own = reshape(pickAlongAxis(logits, reshape(targets, [...targets.shape, 1]), -1), targets.shape);
   const expected = labelSmoothing === 0 ? own : own.mul(1 - labelSmoothing).add(mean(logits, -1).mul(labelSmoothing));
   return logSumExp(logits, -1).sub(expected);
 }
@@ -125,7 +126,8 @@ export interface LinearCrossEntropyOptions {
  * time, and once more for the gradient.
  *
  * `x` is `[..., E]`, `weight` `[V, E]`, `targets` i32 `[...]`; the result is a scalar, f32, summed in f32, NaN where no row
- * counts. The number of rows must be known when this is recorded.
+ * counts. A target outside of the classes is found in debug mode; otherwise it stands for the nearest class. The number of rows
+ * must be known when this is recorded.
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function linearCrossEntropy(
@@ -151,7 +153,7 @@ export function linearCrossEntropy(
   const rows: Dim = sizeOf(targets.shape);
   if (typeof rows !== 'number' || typeof weight.shape[0] !== 'number' || rows === 0)
     throw new ShapeError(`${name}: the numbers of rows and classes must be known and positive, got ${shapes}`);
-  const flat = flatten(targets);
+  const flat = flatten(bounded(name, targets, weight.shape[0], ignoreIndex));
   const inputs = [reshape(x, [rows, x.shape.at(-1)!]), weight, flat, ...(bias ? [bias] : [])];
   const total = recordOne(lossOp, inputs, { chunkRows, ignoreIndex, labelSmoothing });
   return total.div(sum(cast(flat.equal(ignoreIndex).not(), 'f32')));

@@ -1,5 +1,6 @@
 import { isFloat } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
+import { bounded } from '../graph/index-checks.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -79,7 +80,7 @@ export interface CrossEntropyOptions {
  * log-probabilities, the target's weighing 1 - labelSmoothing more than each other's.
  *
  * `logits` is `[..., V]`, `targets` i32 `[...]`; tokens whose target is `ignoreIndex` do not count. Computed in f32; NaN where
- * no token counts.
+ * no token counts. Any other target outside of the classes is a mistake, found in debug mode; otherwise it adds 0.
  * @throws ShapeError, ArgumentError
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
@@ -90,7 +91,9 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
       `crossEntropy: takes logits [..., V] and targets i32 [...], got ${formatShape(logits.shape)} and ${targets.dtype} ${formatShape(targets.shape)}`,
     );
   const logProbabilities = logSoftmax(cast(logits, 'f32'));
-  const isTarget = arange(logits.device, logits.shape.at(-1)!).equal(reshape(targets, [...targets.shape, 1]));
+  const classes = logits.shape.at(-1)!;
+  const own = bounded('crossEntropy', targets, classes, ignoreIndex);
+  const isTarget = arange(logits.device, classes).equal(reshape(own, [...targets.shape, 1]));
   const picked = where(isTarget, logProbabilities, 0).sum(-1);
   const expected =
     labelSmoothing === 0 ? picked : picked.mul(1 - labelSmoothing).add(logProbabilities.mean(-1).mul(labelSmoothing));

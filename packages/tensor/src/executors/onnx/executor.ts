@@ -34,6 +34,7 @@ export interface Reservation {
 export class OnnxExecutor implements Executor {
   readonly name = 'onnx';
   readonly description: string;
+  readonly debug: boolean;
   readonly runtime: OnnxRuntime;
   readonly #account: MemoryAccount;
   readonly #threads: number;
@@ -46,6 +47,7 @@ export class OnnxExecutor implements Executor {
 
   constructor({ runtime, threads, memoryBudget, debug }: OnnxExecutorOptions) {
     this.runtime = runtime;
+    this.debug = debug ?? false;
     this.#account = new MemoryAccount(memoryBudget, debug);
     this.#threads = threads;
     const version = runtime.env?.versions?.common;

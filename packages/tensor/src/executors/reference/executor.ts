@@ -39,9 +39,11 @@ export class ReferenceStorage implements Storage {
 export class ReferenceExecutor implements Executor {
   readonly name = 'reference';
   readonly description = 'plain TypeScript, float64';
+  readonly debug: boolean;
   readonly #memory: MemoryAccount;
 
   constructor(options: { readonly memoryBudget?: number; readonly debug?: boolean }) {
+    this.debug = options.debug ?? false;
     this.#memory = new MemoryAccount(options.memoryBudget, options.debug);
   }
 

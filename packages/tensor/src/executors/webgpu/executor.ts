@@ -45,6 +45,7 @@ export interface WebGpuExecutorOptions {
 export class WebGpuExecutor implements Executor {
   readonly name = 'webgpu';
   readonly description: string;
+  readonly debug: boolean;
   readonly #fuse: boolean;
   readonly #services: DeviceServices;
   readonly #readback: Readback;
@@ -58,6 +59,7 @@ export class WebGpuExecutor implements Executor {
     this.#fuse = options.fuse ?? true;
     this.#owned = options.owned;
     const health = new DeviceHealth(device, options.owned !== undefined);
+    this.debug = options.debug ?? false;
     const account = new MemoryAccount(options.memoryBudget, options.debug);
     const pool = new BufferPool(device, account);
     const arena = new Arena(pool);
