@@ -23,6 +23,8 @@ export interface Executor {
   readonly name: string;
   /** The hardware and driver, for people. */
   readonly description: string;
+  /** Whether runs are checked: indices out of range reject with `IndexError`. */
+  readonly debug?: boolean;
   /** Whether this executor has an implementation of its own for an application of an operation; if not, it is decomposed. */
   lowers(node: Node): boolean;
   /** Storage for `type` with a copy of `data`, or zeros. @throws OutOfMemoryError before anything is allocated */

@@ -66,7 +66,17 @@ export { gelu, relu, softplus } from './ops/activation.ts';
 export { flip, repeat, roll, split, squeeze, stack, tile, unsqueeze } from './ops/arrange.ts';
 export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/bitwise.ts';
 export { cast, dequantize } from './ops/cast.ts';
-export { and, equal, greater, greaterEqual, isNan, less, lessEqual, not, or } from './ops/comparison.ts';
+export {
+  and,
+  equal,
+  greater,
+  greaterEqual,
+  isNan,
+  less,
+  lessEqual,
+  not,
+  or,
+} from './ops/comparison.ts';
 export { concat } from './ops/concat.ts';
 export { eye, linspace, oneHot, tril, triu } from './ops/construction.ts';
 export { type AxisPadding, type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from './ops/convolution.ts';

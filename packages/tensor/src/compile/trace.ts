@@ -5,6 +5,7 @@ import { ArgumentError, DeviceError, DisposedError } from '../errors.ts';
 import type { Program, Storage } from '../executor.ts';
 import { buildGraph } from '../graph/build.ts';
 import type { Graph } from '../graph/graph.ts';
+import { checkedRun, type IndexCheck } from '../graph/index-checks.ts';
 import { inputOp } from '../graph/op.ts';
 import { recordOn } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
@@ -41,6 +42,7 @@ export class Trace {
   readonly #device: Device;
   readonly #ports: readonly InputPort[];
   readonly #graph: Graph;
+  readonly #checks: readonly IndexCheck[];
   readonly #result: unknown;
   readonly #owner: string;
   readonly #memoryBudget: number | undefined;
@@ -72,7 +74,9 @@ export class Trace {
     );
     this.#result = call(inputs);
     const recording = { outputs: tensorsOf(this.#result), updates: updatesOf(this.#result), inputs };
-    this.#graph = buildGraph(device.executor, recording, 'constants').graph;
+    const { graph, checks } = buildGraph(device.executor, recording, 'constants');
+    this.#graph = graph;
+    this.#checks = checks;
     this.#bounds = new Map(this.#graph.symbols.map(({ name, bound }) => [name, bound]));
   }
 
@@ -219,7 +223,7 @@ export class Trace {
     });
     this.#expire();
     if (copies.length > 0) return this.#runOnCopies(program, inputs, given, sizes, copies);
-    const storages = program.run(given, sizes);
+    const storages = this.#start(program, given, sizes);
     if (storages instanceof Promise) return storages.then((list) => this.#wrap(list, inputs));
     return this.#wrap(storages, inputs);
   }
@@ -238,6 +242,12 @@ export class Trace {
     }
   }
 
+  #start(program: Program, given: readonly (HostArray | Storage)[], sizes: SymbolValues): ReturnType<Program['run']> {
+    const run = program.run(given, sizes);
+    const checks = this.#checks;
+    return checks.length > 0 ? checkedRun(this.#device.executor, run, checks, sizes, false) : run;
+  }
+
   async #runOnCopies(
     program: Program,
     inputs: readonly (HostArray | Tensor)[],
@@ -246,7 +256,7 @@ export class Trace {
     copies: readonly Storage[],
   ): Promise<unknown> {
     try {
-      return this.#wrap(await program.run(given, sizes), inputs);
+      return this.#wrap(await this.#start(program, given, sizes), inputs);
     } finally {
       for (const copy of copies) copy.dispose();
     }

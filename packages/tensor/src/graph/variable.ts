@@ -66,7 +66,8 @@ export class Variable extends Tensor {
         `scatter: ${this.name} takes values of ${formatShape(expected)}, got ${formatShape(value.shape)}`,
       );
     this.#assertDType('scatter', value);
-    if (this.dtype === 'bf16') throw new DTypeError(`scatter: rows of ${this.name}, which is bf16, are not written singly`);
+    if (this.dtype === 'bf16')
+      throw new DTypeError(`scatter: rows of ${this.name}, which is bf16, are not written singly`);
     return new Update(this, value, rows);
   }
 

@@ -114,7 +114,11 @@ export function convertGraph(graph: Graph, { bakes, valuesOf = storageOf }: Conv
 
   builder.prune([...results.values()].map(({ name }) => name));
   const sizeFeeds = [...builder.sizeInputs].map(([symbol, name]) => ({ symbol, name }));
-  const fed = feeds.map(({ name, tensor }) => ({ name, type: valueType(tensor.dtype), shape: declaredShape(tensor.shape) }));
+  const fed = feeds.map(({ name, tensor }) => ({
+    name,
+    type: valueType(tensor.dtype),
+    shape: declaredShape(tensor.shape),
+  }));
   const sizes = sizeFeeds.map(({ name }): OnnxValue => ({ name, type: 'i64', shape: [1] }));
   return {
     model: {
