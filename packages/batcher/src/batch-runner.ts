@@ -135,6 +135,8 @@ export class BatchRunner<I, O, B> {
       const what = `dynamicBatcher: the item costs ${cost}, maxBatchCost is ${this.#maxBatchCost}`;
       return new RejectedError('ERR_TOO_LARGE', what);
     }
+    // items of this turn may be due already, and then do not wait
+    if (this.#queue.size >= this.#maxQueue) this.#pump();
     if (this.#queue.size < this.#maxQueue) return undefined;
     const retryAfterMs = this.#finishRate.timeFor(this.#queue.size / 2);
     const what = `dynamicBatcher: ${this.#queue.size} items wait and maxQueue is ${this.#maxQueue}`;

@@ -39,7 +39,7 @@ export function refusal(
 export function checkResults(
   plan: StepPlan,
   results: readonly (StepResult | undefined)[],
-  sequences: readonly { readonly state: SequenceState }[],
+  sequences: readonly ({ readonly state: SequenceState } | undefined)[],
 ): void {
   for (let i = 0; i < plan.sequences.length; i++) {
     if (sequences[i]!.state === 'finished') continue;

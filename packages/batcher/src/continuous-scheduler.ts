@@ -60,10 +60,13 @@ export function continuousScheduler<R extends SequenceRequest = SequenceRequest>
   return new ContinuousScheduler(options);
 }
 
-/** A plan that is not committed yet, with its sequences. Used again for later plans. */
+/**
+ * A plan that is not committed yet, with its sequences in the order of its entries. Used again for later plans; the list is
+ * cleared and not cut, for cutting gives its memory back and every step would have to grow it anew.
+ */
 interface Flight<R extends SequenceRequest> {
   plan: StepPlan<R> | undefined;
-  readonly sequences: Sequence<R>[];
+  readonly sequences: (Sequence<R> | undefined)[];
 }
 
 const NO_TOKENS: readonly number[] = [];
@@ -137,7 +140,7 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     checkResults(plan, results, sequences);
     this.#flights.shift();
     this.#lifecycle.now = this.#clock();
-    for (let i = 0; i < sequences.length; i++) {
+    for (let i = 0; i < plan.sequences.length; i++) {
       const sequence = sequences[i]!;
       sequence.inFlight--;
       if (sequence.state === 'finished') this.#lifecycle.close(sequence);
@@ -152,8 +155,8 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     if (first < 0) throw new BatcherError('ERR_PROTOCOL', `discard: step ${plan.step} is not in flight`);
     while (this.#flights.length > first) {
       const flight = this.#flights.pop()!;
-      const { sequences } = flight;
-      for (let i = 0; i < sequences.length; i++) this.#takeBack(sequences[i]!, flight.plan!.sequences[i]!);
+      const entries = flight.plan!.sequences;
+      for (let i = 0; i < entries.length; i++) this.#takeBack(flight.sequences[i]!, entries[i]!);
       this.#land(flight);
     }
   }
@@ -203,11 +206,12 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     const { running } = this.#lifecycle;
     const flight = this.#landed.pop() ?? { plan: undefined, sequences: [] };
     const { sequences } = flight;
-    for (const sequence of running) if (sequence.planned > 0 && sequence.ready === 1) sequences.push(sequence);
-    for (const sequence of running) if (sequence.planned > 0 && sequence.ready > 1) sequences.push(sequence);
-    const entries = new Array<ScheduledSequence<R>>(sequences.length);
+    let count = 0;
+    for (const sequence of running) if (sequence.planned > 0 && sequence.ready === 1) sequences[count++] = sequence;
+    for (const sequence of running) if (sequence.planned > 0 && sequence.ready > 1) sequences[count++] = sequence;
+    const entries = new Array<ScheduledSequence<R>>(count);
     let tokens = 0;
-    for (let i = 0; i < sequences.length; i++) {
+    for (let i = 0; i < count; i++) {
       const entry = schedule(sequences[i]!);
       entries[i] = entry;
       tokens += entry.end - entry.start;
@@ -248,8 +252,8 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
   }
 
   #land(flight: Flight<R>): void {
+    flight.sequences.fill(undefined, 0, flight.plan!.sequences.length);
     flight.plan = undefined;
-    flight.sequences.length = 0;
     this.#landed.push(flight);
     this.#lifecycle.compact();
   }

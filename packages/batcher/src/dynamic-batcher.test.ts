@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { packed, padded } from './collate.ts';
 import { dynamicBatcher } from './dynamic-batcher.ts';
-import { isBatcherError, RejectedError } from './errors.ts';
+import { isBatcherError } from './errors.ts';
 import { failed } from './item-failure.ts';
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -269,24 +269,6 @@ it('functions that throw reject their item', async () => {
   };
   const batch = dynamicBatcher<number, number>({ run: async (items) => items, maxBatchSize: 1, maxWaitMs: 0, keyOf });
   expect(await batch(1).catch(String)).toBe('Error: no key');
-});
-
-describe('a full queue', () => {
-  it('rejects at once and says when to come back', async () => {
-    const { run } = doubler(100);
-    const batch = dynamicBatcher({ run, maxBatchSize: 1, maxWaitMs: 0, maxQueue: 2 });
-    const answers = [batch(1)];
-    await vi.advanceTimersByTimeAsync(0);
-    answers.push(batch(2), batch(3));
-    await vi.advanceTimersByTimeAsync(201);
-    answers.push(batch(4), batch(5));
-    const error = await batch(6).catch((reason: unknown) => reason);
-    expect(error).toBeInstanceOf(RejectedError);
-    expect(error).toMatchObject({ code: 'ERR_QUEUE_FULL', retryAfterMs: 100 });
-    await vi.advanceTimersByTimeAsync(500);
-    await Promise.all(answers);
-    expect(batch.figures().items).toMatchObject({ answered: 5, rejected: 1, waiting: 0 });
-  });
 });
 
 describe('draining and closing', () => {
