@@ -76,7 +76,7 @@ export interface FunctionsInKernel {
   readonly text: string;
 }
 
-/** WGSL of `Query`, `query_of` and `adjust` of dense attention; uses `batch`, `kv_head`, H and G. */
+/** WGSL of `Query`, `query_of`, `score_of` and `adjust` (the score of a key that is seen, the lowest of others) of dense attention; uses `batch`, `kv_head`, H and G. */
 export function denseScores(
   inputs: Parameters<typeof sizesOf>[0],
   attributes: DenseAttributes,
@@ -103,17 +103,20 @@ fn query_of(query: u32) -> Query {
 }
 ${functions?.text ?? ''}
 ${dropout ? dropoutText(dropout) : ''}
-// without branches: this is inlined many times, and some compilers take minutes over that many paths
+// without branches: these are inlined many times, and some compilers take minutes over that many paths
+fn score_of(product: f32, query: Query, key: u32) -> f32 {
+  var score = product * ${f32(scale)};
+  ${softcap === undefined ? '' : `score = ${f32(softcap)} * safe_tanh(score / ${f32(softcap)});`}
+  ${slopes ? 'score -= slopes_at(query.head) * f32(abs(query.position - i32(key)));' : ''}
+  ${bias ? `score += bias_at(${at(bias.shape)});` : ''}
+  ${functions?.traced.score ? 'score = score_mod(score, query, key);' : ''}
+  return score;
+}
 fn adjust(product: f32, query: Query, place: u32) -> f32 {
   let key = min(place, params.S - 1u);
   let back = query.position - i32(key);
   let seen = ${rules.join(' & ')};
-  var score = product * ${f32(scale)};
-  ${softcap === undefined ? '' : `score = ${f32(softcap)} * safe_tanh(score / ${f32(softcap)});`}
-  ${slopes ? 'score -= slopes_at(query.head) * f32(abs(back));' : ''}
-  ${bias ? `score += bias_at(${at(bias.shape)});` : ''}
-  ${functions?.traced.score ? 'score = score_mod(score, query, key);' : ''}
-  return select(${lowest}, score, seen);
+  return select(${lowest}, score_of(product, query, key), seen);
 }`;
 }
 

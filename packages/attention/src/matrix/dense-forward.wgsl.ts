@@ -18,8 +18,10 @@ export function denseForwardMatrix(
   const { across = 1 } = tile;
   const rows = (queries / tile.subgroups) * across;
   const sinks = extras.includes('sinks');
-  const places = !functions && softcap === undefined && keepFirst === undefined;
-  const plain = places && extras.every((name) => ['sinks', 'keyLengths', 'dropoutKeys'].includes(name));
+  const byPlace =
+    keepFirst === undefined && !functions?.traced.mask && !extras.includes('mask') && !extras.includes('segments');
+  const changed =
+    softcap !== undefined || functions?.traced.score || extras.includes('bias') || extras.includes('slopes');
   const last = `i32(tile.first + ${tile.keys}u)`;
   const free = [
     `${last} <= i32(params.S)`,
@@ -31,7 +33,8 @@ export function denseForwardMatrix(
     queryHead: (id) => `(batch * params.L + min(${id}, params.L - 1u)) * H + w.y`,
     keyHead: (of, x) => `(batch * params.S + min(${of}.first + ${x}, params.S - 1u)) * K + w.y / ${H / K}u`,
     advance: `next.first += ${tile.keys}u;\n    more = next.first < key_end;`,
-    free: plain ? free.join(' && ') : 'false',
+    free: byPlace ? free.join(' && ') : 'false',
+    ...(changed ? { change: (product: string, key: string) => `score_of(${product}, query, ${key})` } : {}),
     adjust: (product, key) => `adjust(${product}, query, ${key})`,
     scale,
     first: sinks ? [`sinks_at(w.y) * ${f32(Math.LOG2E)}`, '1.0'] : [lowest, '0.0'],

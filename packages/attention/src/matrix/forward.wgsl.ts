@@ -1,7 +1,7 @@
 import { f32, lowest } from '../flash-tile.wgsl.ts';
 import { lowestScore } from '../lowest-score.ts';
 import type { Fragment } from './fragment.ts';
-import { each, fragmentTypes, headPitch, type KernelParts, tileLoads } from './text.ts';
+import { each, fragmentTypes, headPitch, type KernelParts, range, tileLoads } from './text.ts';
 
 /** How a workgroup takes its queries and keys. */
 export interface ForwardTile {
@@ -72,8 +72,10 @@ export interface ForwardHooks {
   readonly fetch?: (tile: 'tile' | 'next', fetchFrom: (keys: string, values: string) => string) => string;
   /** Moves `next` on; `more` says whether there is one. Uniform. */
   readonly advance: string;
-  /** Uniform in a subgroup: whether the scores of the present tile are the products times `scale` and no more. */
+  /** Uniform in a subgroup: whether every key of the present tile is seen by all its queries. */
   readonly free: string;
+  /** The score of a product where the key is seen; where it is the product times `scale` and no more, undefined. */
+  readonly change?: (product: string, key: string) => string;
   /** The score of a product, or the lowest where the key is not seen. */
   readonly adjust: (product: string, key: string) => string;
   readonly scale: number;
@@ -107,7 +109,7 @@ export function forwardText(D: number, tile: ForwardTile, fragment: Fragment, ho
   const pitch = headPitch(D);
   const [k, v] = [tileLoads('k', keys, D, threads), tileLoads('v', keys, D, threads)];
   const row = (i: number) => `own + ${i * M * scorePitch}u`;
-  const plainScale = hooks.scale > 0;
+  const { change } = hooks;
   const declarations = `
 var<workgroup> s_tile: array<vec4<u32>, ${queries * scorePitch}>;
 var<workgroup> p_tile: array<vec4<u32>, ${queries * weightPitch}>;
@@ -205,7 +207,7 @@ var<workgroup> grown: atomic<u32>;`;
     }
     workgroupBarrier();
     ${early ? puts : reads}
-    let free = ${plainScale ? hooks.free : 'false'};
+    let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
     if (!free) {
       for (var i = 0u; i < ${fours}u; i++) {
         let four = bitcast<vec4<f32>>(s_tile[mine + i]);
@@ -213,8 +215,22 @@ var<workgroup> grown: atomic<u32>;`;
         s_tile[mine + i] = bitcast<vec4<u32>>(vec4<f32>(${[0, 1, 2, 3].map((j) => hooks.adjust(`four[${j}]`, `key + ${j}u`)).join(', ')}));
       }
     }
-    let unit = select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free);
+    let unit = ${change ? f32(Math.LOG2E) : `select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free)`};
     ${each(fours, (i) => `var x${i} = bitcast<vec4<f32>>(s_tile[mine + ${i}u]);`)}
+    ${
+      change
+        ? `if (free) {
+      let key = tile.first + part * ${4 * fours}u;
+      ${each(
+        fours,
+        (i) =>
+          `x${i} = vec4<f32>(${range(4)
+            .map((j) => change(`x${i}[${j}]`, `key + ${4 * i + j}u`))
+            .join(', ')});`,
+      )}
+    }`
+        : ''
+    }
     var most = x0;
     ${each(fours - 1, (i) => `most = max(most, x${i + 1});`)}
     var highest = max(max(most.x, most.y), max(most.z, most.w)) * unit;
