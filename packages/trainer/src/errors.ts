@@ -10,7 +10,7 @@ export type TrainingErrorCode =
   | 'ERR_DATA_ENDED'
   /** A loss or gradient norm is NaN or infinite. */
   | 'ERR_NON_FINITE'
-  /** An optimizer gave back something else than one value per parameter and per value of its state. */
+  /** An optimizer gave something else than one value per parameter and per value of its state, or a number that is none. */
   | 'ERR_OPTIMIZER';
 
 /** Training cannot start or go on. `step` is the step, counted from 0, where there is one. */

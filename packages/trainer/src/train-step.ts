@@ -9,6 +9,7 @@ import {
   type Variable,
 } from '@heddle/tensor';
 import { type Batch, type BatchFor, type BatchSpec, specOf, type TracedBatch } from './batch.ts';
+import { TrainingError } from './errors.ts';
 import type { AllocateState, Optimizer } from './optimizer.ts';
 import { type TrainedParameter, trainedParameters } from './parameters.ts';
 import { recordStep, type Traced, type TrainStepOptions } from './record-step.ts';
@@ -85,8 +86,17 @@ export function createTrainStep<I extends TracedBatch<I>, Output>(options: Train
     }
     return plan;
   };
-  // never empty: a plan's input has values
-  const scalarsOf = (step: number) => Float32Array.of(...optimizer.scalars(step), 0);
+  const scalarsOf = (step: number) => {
+    const scalars = optimizer.scalars(step);
+    const wrong = scalars.find((scalar) => !Number.isFinite(scalar));
+    if (wrong !== undefined)
+      throw new TrainingError(
+        'ERR_OPTIMIZER',
+        `train: the optimizer's numbers for step ${step} must be finite, got ${wrong}: look at its learning rate`,
+        step,
+      );
+    return Float32Array.of(...scalars, 0); // never empty: a plan's input has values
+  };
 
   const planned = (batch: Batch, step: number) => {
     if (disposed) throw new DisposedError('train step: it was disposed of');

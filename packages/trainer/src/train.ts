@@ -6,7 +6,7 @@ import { trainedParameters } from './parameters.ts';
 import type { TrainStepOptions } from './record-step.ts';
 import { createTrainStep, type StepResult } from './train-step.ts';
 
-export interface TrainOptions<B extends BatchFor<B>, Output> extends TrainStepOptions<TracedBatch<B>, Output> {
+export interface TrainOptions<B extends BatchFor<B>, Output> extends TrainStepOptions<TracedBatch<NoInfer<B>>, Output> {
   /** Batches, one a step, read as steps need them. See `repeat` for going over them again. */
   readonly data: Iterable<B> | AsyncIterable<B>;
   /** How many steps; where it is not named, as many as there are batches. */
@@ -48,16 +48,18 @@ export interface StepReport extends StepResult {
  * for await (const { step, loss } of train({ model, loss, data, optimizer, steps: 100 })) console.log(step, loss);
  * ```
  * @throws TrainingError `ERR_PARAMETER`, ArgumentError, at the call; while iterating TrainingError `ERR_EMPTY_DATA`,
- *   `ERR_DATA_ENDED`, `ERR_NON_FINITE` (with its step), ShapeError for a loss that is no scalar, OutOfMemoryError
+ *   `ERR_DATA_ENDED`, `ERR_NON_FINITE` and `ERR_OPTIMIZER` (with the step), ShapeError for a loss that is no scalar, OutOfMemoryError
  */
 export function train<B extends BatchFor<B>, Output>(
   options: TrainOptions<B, Output>,
 ): AsyncGenerator<StepReport, void> {
-  const { steps = Number.POSITIVE_INFINITY, stepsAhead = 1 } = options;
+  const { steps = Number.POSITIVE_INFINITY, stepsAhead = 1, nonFinite = 'throw' } = options;
   if (options.steps !== undefined && !(Number.isSafeInteger(steps) && steps > 0))
     throw new ArgumentError(`train: steps must be a whole number from 1, got ${steps}`);
   if (stepsAhead !== 0 && stepsAhead !== 1)
     throw new ArgumentError(`train: stepsAhead must be 0 or 1, got ${stepsAhead}`);
+  if (nonFinite !== 'throw' && nonFinite !== 'skip')
+    throw new ArgumentError(`train: nonFinite must be 'throw' or 'skip', got ${String(nonFinite)}`);
   trainedParameters(options.model.parameters);
   return run(options, steps, stepsAhead);
 }
