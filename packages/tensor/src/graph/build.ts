@@ -2,6 +2,7 @@ import { type DimSymbol, dimsEqual, SymbolicDim, symbolsOf } from '../dim.ts';
 import { ArgumentError, DeviceError } from '../errors.ts';
 import type { Executor } from '../executor.ts';
 import { plainKey } from '../plain-key.ts';
+import { type Containers, containersOf } from './containers.ts';
 import type { Graph } from './graph.ts';
 import { boundedOp, type IndexCheck, type IndexRange, limitsOf } from './index-checks.ts';
 import { inputOp, isLeafOp, type Node, variableOp } from './op.ts';
@@ -40,7 +41,7 @@ export interface BuiltGraph {
  */
 export function buildGraph(executor: Lowerer, recording: Recording, leaves: 'inputs' | 'constants'): BuiltGraph {
   checkUpdates(recording.updates);
-  const rewriter = new Rewriter(executor, recording.inputs, leaves);
+  const rewriter = new Rewriter(executor, recording.inputs, leaves, containersOf(recording));
   const outputs = recording.outputs.map((tensor) => rewriter.rewrite(tensor));
   const updates = recording.updates.map(
     ({ variable, value, rows }) => new Update(variable, rewriter.rewrite(value), rows && rewriter.rewrite(rows)),
@@ -105,13 +106,15 @@ class Rewriter {
   readonly checks: IndexCheck[] = [];
   readonly #executor: Lowerer;
   readonly #leafMode: 'inputs' | 'constants';
+  readonly #containers: Containers;
   readonly #done = new Map<Tensor, Tensor>();
   readonly #ids = new Map<Tensor, number>();
   readonly #byKey = new Map<string, Node>();
 
-  constructor(executor: Lowerer, inputs: readonly Tensor[], leafMode: 'inputs' | 'constants') {
+  constructor(executor: Lowerer, inputs: readonly Tensor[], leafMode: 'inputs' | 'constants', containers: Containers) {
     this.#executor = executor;
     this.#leafMode = leafMode;
+    this.#containers = containers;
     for (const input of inputs) this.#leaf(input, input, `input ${input.dtype} ${input.shape}`);
   }
 
@@ -135,6 +138,13 @@ class Rewriter {
       tensor.assertUsable(tensor.node.op.name);
       if (tensor.storage || isLeafOp(tensor.node.op)) {
         this.#leafOf(tensor);
+        continue;
+      }
+      const within = this.#containers.find(tensor);
+      if (within) {
+        const known = this.#done.get(within);
+        if (known) this.#done.set(tensor, known);
+        else stack.push(within);
         continue;
       }
       const missing = tensor.node.inputs.filter((input) => !this.#done.has(input));

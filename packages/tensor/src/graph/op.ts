@@ -38,6 +38,11 @@ export interface OpDefinition<A> {
   gradient?(context: GradientContext<A>): readonly (Tensor | undefined)[];
   /** The same values from simpler operations. */
   decompose?(inputs: readonly Tensor[], attributes: A): readonly Tensor[];
+  /**
+   * An operation that this one computes on the way: its outputs are this one's first, of the same inputs. Where a graph has
+   * both, this one alone is computed. (A loss, in an operation that gives it with its gradients.)
+   */
+  readonly contains?: { readonly op: Op; attributes(own: A): unknown };
   readonly lower?: {
     readonly reference?: ReferenceLowering<A>;
     readonly onnx?: OnnxLowering<A>;

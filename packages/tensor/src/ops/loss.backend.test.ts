@@ -26,15 +26,22 @@ conformance('linearCrossEntropy', (device) => {
     ];
     const results: number[][] = [];
     const peaks: (number | undefined)[] = [];
+    const plans: string[] = [];
     for (const loss of losses) {
       const step = compile((a: Tensor, w: Tensor) => valueAndGrad(loss, { argnums: [0, 1] })(a, w));
       const { value, grads } = await step(x, weight);
       results.push([await value.item(), ...(await grads[0]!.data()), ...(await grads[1]!.data())]);
       peaks.push(step.plannedBytes()?.peak);
+      plans.push(step.explain());
       step.dispose();
     }
     expectClose(results[1]!, results[0]!, 1e-4);
     // all logits once, and what goes with them, against two chunks of them at a time
-    if (backendName.startsWith('webgpu')) expect(peaks[1]!).toBeLessThan(0.5 * peaks[0]!);
+    if (!backendName.startsWith('webgpu')) return;
+    expect(peaks[1]!).toBeLessThan(0.5 * peaks[0]!);
+    // and each chunk's logits are computed once, for the loss and its gradients
+    const kernels = plans[1]!.split('\n').filter((line) => /^ *\d+ +(matmul|crossEntropyRows)/.test(line));
+    expect(kernels.filter((line) => line.includes('crossEntropyRows')).length).toBe(rows / chunkRows);
+    expect(kernels.filter((line) => /^ *\d+ +matmul/.test(line)).length).toBe((3 * rows) / chunkRows);
   });
 });

@@ -25,6 +25,18 @@ export const lossCases: readonly Case[] = [
     f: (x, w, t) => linearCrossEntropy(x, w, t, { ignoreIndex: 0, chunkRows: 1 }),
   },
   {
+    name: 'linearCrossEntropy of more classes than a workgroup has invocations',
+    inputs: [floats([3, 2]), floats([1100, 2]), exactly('i32', [3], [1099, -100, 0])],
+    f: (x, w, t) => linearCrossEntropy(x, w, t, { labelSmoothing: 0.1 }),
+    gradient: false,
+  },
+  {
+    name: 'linearCrossEntropy of an odd number of classes',
+    inputs: [floats([3, 2]), floats([259, 2]), exactly('i32', [3], [257, 258, 0])],
+    f: (x, w, t) => linearCrossEntropy(x, w, t),
+    gradient: false,
+  },
+  {
     name: 'linearCrossEntropy f16',
     inputs: [halves([4, 8]), halves([6, 8]), integers([4], 0, 6)],
     f: (x, w, t) => linearCrossEntropy(x, w, t, { chunkRows: 2 }),

@@ -1,22 +1,29 @@
 import { type Dim, dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
+<<<<<<< /tmp/tk/run/packages/tensor/src/ops/loss.ts
+import { defineOp, type Op } from '../graph/op.ts';
+import { record, recordOne } from '../graph/record.ts';
+=======
 import { bounded } from '../graph/index-checks.ts';
 import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
+>>>>>>> /tmp/tk/h
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, shapesEqual, sizeOf } from '../shape.ts';
 import { barrier } from './barrier.ts';
 import { cast } from './cast.ts';
 import { concat } from './concat.ts';
+<<<<<<< /tmp/tk/run/packages/tensor/src/ops/loss.ts
+import { crossEntropyRows } from './cross-entropy-rows.ts';
+=======
 import { oneHot } from './construction.ts';
 import { pickAlongAxis } from './indexing.ts';
+>>>>>>> /tmp/tk/h
 import { matmul } from './matmul.ts';
 import { flatten, reshape } from './movement.ts';
-import { mean, sum } from './reduce.ts';
+import { sum } from './reduce.ts';
 import { slice } from './slice.ts';
-import { softmax } from './softmax.ts';
-import { logSumExp } from './statistics.ts';
 
 interface LossAttributes {
   /** Rows whose logits are there at a time. */
@@ -25,90 +32,98 @@ interface LossAttributes {
   readonly labelSmoothing: number;
 }
 
-/** One chunk of rows, whose logits are computed when `after` is there. */
-interface Chunk {
-  readonly rows: Tensor;
-  readonly targets: Tensor;
-  readonly logits: Tensor;
-  /** 1 for rows that count, else 0. */
-  readonly counts: Tensor;
+type LossInput = 'x' | 'weight' | 'bias';
+
+interface GradientAttributes {
+  readonly loss: LossAttributes;
+  /** Which gradients are computed, one output each, in the order x, weight, bias. */
+  readonly by: readonly LossInput[];
 }
 
-function chunkAt(
-  inputs: readonly Tensor[],
-  start: number,
-  attributes: LossAttributes,
-  after: Tensor | undefined,
-): Chunk {
+/** One chunk of rows, whose logits are computed when `after` is there. */
+function chunkAt(inputs: readonly Tensor[], start: number, { chunkRows }: LossAttributes, after: Tensor | undefined) {
   const [x, weight, targets, bias] = inputs;
-  const end = Math.min(start + attributes.chunkRows, x!.shape[0] as number);
+  const end = Math.min(start + chunkRows, x!.shape[0] as number);
   const part = slice(x!, 0, start, end);
   const rows = after ? barrier(part, after) : part;
-  const own = slice(targets!, 0, start, end);
   const product = matmul(rows, weight!, { transposeB: true });
   const logits = cast(bias ? product.add(bias) : product, 'f32');
-  return { rows, targets: own, logits, counts: cast(own.equal(attributes.ignoreIndex).not(), 'f32') };
+  return { rows, targets: slice(targets!, 0, start, end), logits };
 }
 
 const startsOf = ({ shape }: Tensor, { chunkRows }: LossAttributes) =>
   Array.from({ length: Math.ceil((shape[0] as number) / chunkRows) }, (_, i) => i * chunkRows);
 
+const plus = (total: Tensor | undefined, part: Tensor) => (total ? total.add(part) : part);
+
 // inputs: x [T, E], weight [V, E], targets [T], and bias [V]; the sum of the losses of rows that count
 const lossOp: Op<LossAttributes> = defineOp<LossAttributes>({
   name: 'linearCrossEntropy',
   shape: () => [{ shape: [], dtype: 'f32' }],
-  gradient: gradients,
+  gradient({ inputs, outputGradients: [g], needs, attributes }) {
+    const there: (LossInput | undefined)[] = [
+      'x',
+      'weight',
+      undefined,
+      ...(inputs.length > 3 ? ['bias' as const] : []),
+    ];
+    const by = there.filter((input, i): input is LossInput => input !== undefined && needs[i]!);
+    const [, ...found] = record(gradientOp, inputs, { loss: attributes, by });
+    return there.map((input, i) => {
+      const gradient = input && found[by.indexOf(input)];
+      return gradient && cast(gradient.mul(g!), inputs[i]!.dtype);
+    });
+  },
   decompose(inputs, attributes) {
     let total: Tensor | undefined;
     for (const start of startsOf(inputs[0]!, attributes)) {
-      const { logits, targets, counts } = chunkAt(inputs, start, attributes, total);
-      const loss = sum(rowLosses(logits, targets, attributes.labelSmoothing).mul(counts));
-      total = total ? total.add(loss) : loss;
+      const { logits, targets } = chunkAt(inputs, start, attributes, total);
+      total = plus(total, sum(crossEntropyRows(logits, targets, { ...rowsOf(attributes), gradient: false }).losses));
     }
     return [total!];
   },
 });
 
+<<<<<<< /tmp/tk/run/packages/tensor/src/ops/loss.ts
+const rowsOf = ({ ignoreIndex, labelSmoothing }: LossAttributes) => ({ ignoreIndex, labelSmoothing });
+=======
 function rowLosses(logits: Tensor, targets: Tensor, labelSmoothing: number): Tensor {
   const own = reshape(pickAlongAxis(logits, reshape(targets, [...targets.shape, 1]), -1), targets.shape);
   const expected = labelSmoothing === 0 ? own : own.mul(1 - labelSmoothing).add(mean(logits, -1).mul(labelSmoothing));
   return logSumExp(logits, -1).sub(expected);
 }
+>>>>>>> /tmp/tk/h
 
-/** Each chunk's logits once more, one chunk after the other; what is kept of them is the sum by weights and the rows by `x`. */
-function gradients({
-  inputs,
-  outputGradients: [g],
-  needs,
-  attributes,
-}: GradientContext<LossAttributes>): readonly (Tensor | undefined)[] {
-  const [x, weight, , bias] = inputs;
-  const classes = weight!.shape[0]!;
-  const byRows: Tensor[] = [];
-  let [byWeight, byBias]: (Tensor | undefined)[] = [];
-  const plus = (total: Tensor | undefined, part: Tensor) => (total ? total.add(part) : part);
-  let after = g!;
-  for (const start of startsOf(x!, attributes)) {
-    const { rows, targets, logits, counts } = chunkAt(inputs, start, attributes, after);
-    const { labelSmoothing } = attributes;
-    const hit = oneHot(targets, classes).mul(1 - labelSmoothing);
-    const wanted = labelSmoothing === 0 ? hit : hit.add(labelSmoothing / (classes as number));
-    const byLogits = softmax(logits, -1)
-      .sub(wanted)
-      .mul(reshape(counts.mul(g!), [counts.shape[0]!, 1]));
-    if (needs[0]) byRows.push(cast(matmul(byLogits, weight!), x!.dtype));
-    if (needs[1]) byWeight = plus(byWeight, matmul(byLogits, rows, { transposeA: true }));
-    if (bias && needs[3]) byBias = plus(byBias, sum(byLogits, 0));
-    after = byWeight ?? byBias ?? byRows.at(-1)!;
-  }
-  const by = [
-    needs[0] ? concat(byRows, 0) : undefined,
-    byWeight && cast(byWeight, weight!.dtype),
-    undefined,
-    byBias && cast(byBias, bias!.dtype),
-  ];
-  return by.slice(0, inputs.length);
-}
+/**
+ * The loss and its gradients, f32, from one computation of each chunk's logits: one chunk after the other, and what is kept of
+ * them is the loss, the sum by weights and the rows by `x`. With it in a graph the loss is not computed by itself.
+ */
+const gradientOp: Op<GradientAttributes> = defineOp<GradientAttributes>({
+  name: 'linearCrossEntropyGradients',
+  contains: { op: lossOp as Op, attributes: ({ loss }) => loss },
+  shape: ([x, weight, , bias], { by }) => [
+    { shape: [], dtype: 'f32' },
+    ...by.map((input) => ({ shape: { x, weight, bias }[input]!.shape, dtype: 'f32' as const })),
+  ],
+  decompose(inputs, { loss: attributes, by }) {
+    const [x, weight] = inputs;
+    const byRows: Tensor[] = [];
+    let [total, byWeight, byBias, after]: (Tensor | undefined)[] = [];
+    for (const start of startsOf(x!, attributes)) {
+      const { rows, targets, logits } = chunkAt(inputs, start, attributes, after);
+      const { losses, byLogits } = crossEntropyRows(logits, targets, { ...rowsOf(attributes), gradient: true });
+      total = plus(total, sum(losses));
+      if (by.includes('x')) byRows.push(cast(matmul(byLogits!, weight!), 'f32'));
+      if (by.includes('weight')) byWeight = plus(byWeight, cast(matmul(byLogits!, rows, { transposeA: true }), 'f32'));
+      if (by.includes('bias')) byBias = plus(byBias, sum(byLogits!, 0));
+      after = byWeight ?? byBias ?? byRows.at(-1)!;
+    }
+    return [
+      total!,
+      ...by.map((input) => (input === 'x' ? concat(byRows, 0) : input === 'weight' ? byWeight! : byBias!)),
+    ];
+  },
+});
 
 export interface LinearCrossEntropyOptions {
   /** `[V]`, added to the logits. */
