@@ -5,6 +5,7 @@ import { nodesBetween } from '../graph/replay.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { full } from '../ops/creation.ts';
 import { formatShape } from '../shape.ts';
+import { assertNoneForgotten } from './history.ts';
 
 /**
  * Gradients of `output` (a scalar) by each tensor of `wrt`, recorded as tensor operations, so that they can be
@@ -12,13 +13,15 @@ import { formatShape } from '../shape.ts';
  *
  * @param wrt leaves, variables or intermediate results; each gradient has the shape and dtype of its tensor, and counts every
  *   way from it to the output, those through other tensors of `wrt` too
- * @throws ShapeError where `output` is no scalar; DTypeError where it or a tensor of `wrt` is no float
+ * @throws ShapeError where `output` is no scalar; DTypeError where it or a tensor of `wrt` is no float; ArgumentError where it
+ *   was computed from one of `wrt` through a tensor that was realized, which is a constant by now
  */
 export function gradients(output: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (output.rank !== 0)
     throw new ShapeError(`gradients: the output must be a scalar, got ${formatShape(output.shape)}; sum or average it`);
   for (const { dtype } of [output, ...wrt])
     if (!isFloat(dtype)) throw new DTypeError(`gradients: takes f32 and f16 tensors, got ${dtype}`);
+  assertNoneForgotten(output, wrt);
   const found = backward([output], [full(output.device, [], 1, output.dtype)], wrt, 'total');
   return wrt.map((tensor) => found.get(tensor) ?? full(tensor.device, tensor.shape, 0, tensor.dtype));
 }

@@ -42,6 +42,7 @@ export class Tensor implements TensorType, Disposable {
   #storage: Storage | undefined;
   #borrowed = false;
   #unusable: 'disposed' | 'stale' | undefined;
+  #history: Node | undefined;
 
   /** Tensors are made by devices and operations. */
   constructor(device: Device, node: Node, outputIndex: number, type: TensorType) {
@@ -60,6 +61,10 @@ export class Tensor implements TensorType, Disposable {
   get storage(): Storage | undefined {
     return this.#storage;
   }
+  /** How a leaf was computed before it was realized: for saying that a gradient does not go through it. */
+  get history(): Node | undefined {
+    return this.#history;
+  }
   get rank(): number {
     return this.shape.length;
   }
@@ -73,7 +78,7 @@ export class Tensor implements TensorType, Disposable {
   async item(): Promise<number> {
     return this.device.readNumber(this);
   }
-  /** Computes the values and keeps them on the device; the handle owns them and forgets how they were computed. */
+  /** Computes the values and keeps them on the device; the handle owns them, and is a constant to gradients from then on. */
   async realize(): Promise<this> {
     await this.device.realize([this]);
     return this;
@@ -88,6 +93,7 @@ export class Tensor implements TensorType, Disposable {
     if (this.#unusable === undefined) this.#unusable = 'disposed';
     if (!this.#borrowed) this.#storage?.dispose();
     this.#storage = undefined;
+    this.#history = undefined;
   }
   [Symbol.dispose](): void {
     this.dispose();
@@ -104,13 +110,15 @@ export class Tensor implements TensorType, Disposable {
     }
     this.#storage = storage;
     this.#borrowed = borrowed;
-    if (this.#node.inputs.length > 0)
+    if (this.#node.inputs.length > 0) {
+      this.#history = this.#node;
       this.#node = {
         op: dataOp,
         inputs: [],
         attributes: { shape: this.shape, dtype: this.dtype },
         outputs: [this],
       } as Node;
+    }
   }
   /** Lets go of storage that somebody else owns and overwrites now. For compiled functions. */
   expire(): void {

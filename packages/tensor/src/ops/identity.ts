@@ -1,4 +1,4 @@
-import { defineOp, type Op } from '../graph/op.ts';
+import { defineOp, type Node, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { type None, none } from './define-elementwise.ts';
@@ -21,6 +21,11 @@ const stopGradientOp: Op<None> = defineOp<None>({
   gradient: () => [undefined],
   decompose: ([x]) => [x!],
 });
+
+/** Whether an application is one through which no gradient goes. */
+export function isStopGradient({ op }: Node): boolean {
+  return op === stopGradientOp;
+}
 
 /** The same value, a constant to gradients. */
 export function stopGradient(x: Tensor): Tensor {

@@ -1,0 +1,39 @@
+import { ArgumentError } from '../errors.ts';
+import type { Node } from '../graph/op.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { isStopGradient } from '../ops/identity.ts';
+import { formatShape } from '../shape.ts';
+
+/**
+ * Refuses gradients by tensors from which `output` was computed through one that was realized: that is a leaf by now, and
+ * nothing is known of what is behind it.
+ * @throws ArgumentError
+ */
+export function assertNoneForgotten(output: Tensor, wrt: readonly Tensor[]): void {
+  const asked = new Set(wrt);
+  const behind = new Set<Tensor>();
+  for (const realized of reachable([output], new Set(), ({ node }) => node))
+    if (realized.history && !isStopGradient(realized.history))
+      for (const tensor of reachable(realized.history.inputs, behind, ({ node, history }) => history ?? node))
+        if (asked.has(tensor))
+          throw new ArgumentError(
+            `gradients: tensor ${wrt.indexOf(tensor)} of ${formatShape(tensor.shape)} is behind one of ${formatShape(realized.shape)} that was realized, through which no gradient goes: take gradients before that, or use stopGradient of it`,
+          );
+}
+
+/** What tensors were computed from, themselves included, up to applications of `stopGradient`; each once for one `seen`. */
+function* reachable(
+  from: readonly Tensor[],
+  seen: Set<Tensor>,
+  origin: (tensor: Tensor) => Node,
+): Generator<Tensor, void> {
+  const stack = [...from];
+  while (stack.length > 0) {
+    const tensor = stack.pop()!;
+    if (seen.has(tensor)) continue;
+    seen.add(tensor);
+    yield tensor;
+    const node = origin(tensor);
+    if (!isStopGradient(node)) stack.push(...node.inputs);
+  }
+}
