@@ -1,25 +1,15 @@
 import { type Dim, dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
-<<<<<<< /tmp/tk/run/packages/tensor/src/ops/loss.ts
+import { bounded } from '../graph/index-checks.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { record, recordOne } from '../graph/record.ts';
-=======
-import { bounded } from '../graph/index-checks.ts';
-import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
-import { recordOne } from '../graph/record.ts';
->>>>>>> /tmp/tk/h
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, shapesEqual, sizeOf } from '../shape.ts';
 import { barrier } from './barrier.ts';
 import { cast } from './cast.ts';
 import { concat } from './concat.ts';
-<<<<<<< /tmp/tk/run/packages/tensor/src/ops/loss.ts
 import { crossEntropyRows } from './cross-entropy-rows.ts';
-=======
-import { oneHot } from './construction.ts';
-import { pickAlongAxis } from './indexing.ts';
->>>>>>> /tmp/tk/h
 import { matmul } from './matmul.ts';
 import { flatten, reshape } from './movement.ts';
 import { sum } from './reduce.ts';
@@ -84,15 +74,7 @@ const lossOp: Op<LossAttributes> = defineOp<LossAttributes>({
   },
 });
 
-<<<<<<< /tmp/tk/run/packages/tensor/src/ops/loss.ts
 const rowsOf = ({ ignoreIndex, labelSmoothing }: LossAttributes) => ({ ignoreIndex, labelSmoothing });
-=======
-function rowLosses(logits: Tensor, targets: Tensor, labelSmoothing: number): Tensor {
-  const own = reshape(pickAlongAxis(logits, reshape(targets, [...targets.shape, 1]), -1), targets.shape);
-  const expected = labelSmoothing === 0 ? own : own.mul(1 - labelSmoothing).add(mean(logits, -1).mul(labelSmoothing));
-  return logSumExp(logits, -1).sub(expected);
-}
->>>>>>> /tmp/tk/h
 
 /**
  * The loss and its gradients, f32, from one computation of each chunk's logits: one chunk after the other, and what is kept of
