@@ -6,14 +6,21 @@ import {
   subtractDims,
   type TensorType,
 } from '@heddle/tensor';
-import { type DenseAttributes, type DenseSizes, extrasOf, sizesOf } from './dense-arguments.ts';
+import { type DenseAttributes, type DenseSizes, extrasOf, type OptionalInput, sizesOf } from './dense-arguments.ts';
+import { fitsGroupedQuery, groupedQuery } from './grouped-query.onnx.ts';
 import { lowestScore } from './lowest-score.ts';
 
-/** The runtime's Attention operator, with everything that is added to scores or masked as one tensor. */
+/** What the Attention operator does not know; it also caps after it has masked, where a mask is no longer seen. */
+const unknown: readonly OptionalInput[] = ['sinks', 'segments', 'dropoutKeys'];
+
+/**
+ * The runtime's GroupQueryAttention where it fits, else its Attention, with everything that is added to scores or masked as
+ * one tensor.
+ */
 export const attentionOnnx: OnnxLowering<DenseAttributes> = {
-  // the operator knows no sinks and no dropout, and caps after it has masked, where a mask is no longer seen
-  supports: ({ attributes: { softcap, extras } }) =>
-    softcap === undefined && !['sinks', 'segments', 'dropoutKeys'].some((name) => extras.includes(name as 'sinks')),
+  supports: (node) =>
+    fitsGroupedQuery(node) ||
+    (node.attributes.softcap === undefined && !node.attributes.extras.some((name) => unknown.includes(name))),
   emit(builder, inputs, node) {
     const sizes = sizesOf(node.inputs);
     const { B, L, S, H, K, D } = sizes;
@@ -21,12 +28,14 @@ export const attentionOnnx: OnnxLowering<DenseAttributes> = {
       const rows = builder.reshape(inputs[input]!, [B, length, width]);
       return node.inputs[input]!.dtype === 'f32' ? rows : builder.cast(rows, 'f32');
     };
-    const added = addedScores(builder, inputs, node.attributes, sizes, node.inputs);
-    const out = builder.op(
-      'Attention',
-      [flat(0, L, H * D), flat(1, S, K * D), flat(2, S, K * D), ...(added ? [added.scores] : [])],
-      { attributes: { scale: { float: node.attributes.scale }, q_num_heads: H, kv_num_heads: K } },
-    );
+    const rows = [flat(0, L, H * D), flat(1, S, K * D), flat(2, S, K * D)] as const;
+    const grouped = fitsGroupedQuery(node);
+    const added = grouped ? undefined : addedScores(builder, inputs, node.attributes, sizes, node.inputs);
+    const out = grouped
+      ? groupedQuery(builder, rows, inputs, node)
+      : builder.op('Attention', added ? [...rows, added.scores] : rows, {
+          attributes: { scale: { float: node.attributes.scale }, q_num_heads: H, kv_num_heads: K },
+        });
     const shaped = builder.reshape(out, [B, L, H, D]);
     const zeroed = added?.any ? builder.op('Where', [added.any, shaped, builder.constant('f32', [], [0])]) : shaped;
     return node.outputs[0]!.dtype === 'f32' ? zeroed : builder.cast(zeroed, node.outputs[0]!.dtype);
