@@ -4,7 +4,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { oneHot } from './construction.ts';
 import { crossEntropyRowsWebGpu } from './cross-entropy-rows.wgsl.ts';
 import { where } from './elementwise.ts';
-import { takeAlongAxis } from './indexing.ts';
+import { pickAlongAxis } from './indexing.ts';
 import { reshape } from './movement.ts';
 import { mean } from './reduce.ts';
 import { softmax } from './softmax.ts';
@@ -32,7 +32,7 @@ const crossEntropyRowsOp: Op<CrossEntropyRowsAttributes> = defineOp<CrossEntropy
     const column = (x: Tensor) => reshape(x, [x.shape[0]!, 1]);
     const own = targets!.maximum(0).minimum(classes - 1);
     const counts = targets!.equal(ignoreIndex).not();
-    const picked = reshape(takeAlongAxis(logits!, column(own), -1), own.shape);
+    const picked = reshape(pickAlongAxis(logits!, column(own), -1), own.shape);
     const spread = labelSmoothing === 0 ? undefined : mean(logits!, -1).mul(labelSmoothing);
     const expected = spread ? picked.mul(1 - labelSmoothing).add(spread) : picked;
     const losses = where(counts, logSumExp(logits!, -1).sub(expected), 0);
