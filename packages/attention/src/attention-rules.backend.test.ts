@@ -5,6 +5,7 @@ import { attention, attentionWithLse } from './attention.ts';
 import { lowestScore } from './lowest-score.ts';
 import { mergeAttention } from './merge-attention.ts';
 import { normal, relativeError } from './testing/numbers.ts';
+import { compilesSlowly } from './testing/software-gpu.ts';
 
 const [B, L, S, H, K, D] = [2, 7, 11, 4, 2, 16];
 const values = async (x: Tensor) => Array.from(await x.data());
@@ -66,7 +67,8 @@ conformance('rules of attention', (device: () => Device) => {
   test('a bias that broadcasts, with its gradient', async () => {
     const [q, k, v] = inputs();
     const weights = make(5, [B, L, H, D]);
-    for (const shape of [[S], [H, 1, S], [B, 1, 1, S], [1, H, L, S]]) {
+    const shapes = [[H, 1, S], [S], [B, 1, 1, S], [1, H, L, S]];
+    for (const shape of compilesSlowly(device()) ? shapes.slice(0, 1) : shapes) {
       const bias = make(4, shape);
       const loss = (x: Tensor) => attention(q, k, v, { causal: true, bias: x }).mul(weights).sum();
       const [found] = await Promise.all(gradients(loss(bias), [bias]).map(values));

@@ -6,6 +6,7 @@ import { attention } from './attention.ts';
 import type { AttentionSpec } from './attention-spec.ts';
 import type { MaskMod, ScoreMod } from './score-functions.ts';
 import { normal, relativeError } from './testing/numbers.ts';
+import { compilesSlowly, slowHere } from './testing/software-gpu.ts';
 
 const [B, L, S, H, K, D] = [2, 9, 12, 4, 2, 16];
 const values = async (x: Tensor) => Array.from(await x.data());
@@ -47,7 +48,8 @@ conformance('score and mask functions', (device: () => Device) => {
     await same({ scoreMod, causal: true }, { alibi: slopes, causal: true }, [slopes]);
   });
 
-  test('softcap and a sliding window', async () => {
+  test('softcap and a sliding window', async (context) => {
+    if (compilesSlowly(device())) context.skip(slowHere);
     const maskMod: MaskMod = ({ q, k }) => q.sub(k).less(4).and(k.lessEqual(q));
     await same({ scoreMod: (score) => score.div(3).tanh().mul(3), maskMod }, { softcap: 3, window: 4, causal: true });
   });
@@ -90,7 +92,8 @@ conformance('score and mask functions', (device: () => Device) => {
     await same({ scoreMod, causal: true }, { bias: full, causal: true }, [bias]);
   });
 
-  test('a score function of sequence and head', async () => {
+  test('a score function of sequence and head', async (context) => {
+    if (compilesSlowly(device())) context.skip(slowHere);
     const scoreMod: ScoreMod = (score, { b, h }) => where(b.equal(1).and(h.less(2)), score.mul(0.5), score);
     const factor = device().tensor(
       Float32Array.from({ length: B * H }, (_, i) => (i >= H && i % H < 2 ? 0.5 : 1)),

@@ -6,13 +6,12 @@ import { conformance, test } from '../../../../test-support/suite.ts';
 import { flash } from '../flash.ts';
 import { rotaryTable } from '../rotary-table.ts';
 import { normal, relativeError } from '../testing/numbers.ts';
-import { compilesSlowly } from '../testing/software-gpu.ts';
+import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
 import { type AttentionModuleOptions, attentionModule, createAttentionModule } from './attention-module.ts';
 import type { AttentionParameters } from './attention-parameters.ts';
 
 const values = async (x: Tensor) => Array.from(await x.data());
 
-const slow = 'its kernels take long to compile here, and are tested one by one';
 /** First layers of checkpoints whose hidden states PyTorch computed. */
 const checkpoints: Readonly<Record<string, Omit<AttentionModuleOptions, 'width' | 'heads' | 'rotary'>>> = {
   qwen3: { attentionType: 'gqa-2', headDim: 32, qkNorm: { epsilon: 1e-6 } },
@@ -37,7 +36,7 @@ async function openCheckpoint(context: Pick<TestContext, 'skip'>, device: Device
 conformance('attention module', (device: () => Device) => {
   for (const [name, config] of Object.entries(checkpoints))
     test(`the first layer of ${name}`, async (context) => {
-      if (name !== 'qwen3' && compilesSlowly(device())) context.skip(slow);
+      if (name !== 'qwen3' && compilesSlowly(device())) context.skip(slowHere);
       const { weight, has, hidden } = await openCheckpoint(context, device(), name);
       const projection = async (part: string) => ({
         weight: await weight(`self_attn.${part}.weight`),
@@ -70,7 +69,7 @@ conformance('attention module', (device: () => Device) => {
   };
 
   test('gate, biases and gradients by every parameter', async (context) => {
-    if (compilesSlowly(device())) context.skip(slow);
+    if (compilesSlowly(device())) context.skip(slowHere);
     using module = await createAttentionModule(device(), { ...small, bias: true, qkNorm: true, outputGate: true });
     const x = make(1, [2, 5, 24]);
     const { gate, output } = module.parameters;
@@ -109,7 +108,7 @@ conformance('attention module', (device: () => Device) => {
   });
 
   test('rows of a kernel, positions and cross-attention', async (context) => {
-    if (compilesSlowly(device())) context.skip(slow);
+    if (compilesSlowly(device())) context.skip(slowHere);
     using module = await createAttentionModule(device(), small);
     const table = rotaryTable(device(), { theta: 10000, dim: 8, scaling: { kind: 'default' } }, 16);
     const turning = attentionModule(module.parameters, { ...small, rotary: { table, interleaved: true } });
