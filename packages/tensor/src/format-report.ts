@@ -64,7 +64,7 @@ export function formatProfile(times: readonly KernelTime[]): string {
 function table(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const isNumber = rows[0]!.map((_, column) =>
-    rows.slice(1).every((row) => /^[\d.]*( ?[kMGTP]?(iB|B)?|%)$/.test(row[column]!)),
+    rows.slice(1).every((row) => /^[\d.]*( ?[kKMGTP]?(iB|B)?|%)$/.test(row[column]!)),
   );
   return rows.map((row) =>
     row

@@ -8,6 +8,7 @@ import { broadcastShapes, formatShape, type Shape, sizeOf, stridesOf } from '../
 import { cast } from './cast.ts';
 import { matmulOnnx } from './matmul.onnx.ts';
 import { matmulWebGpu } from './matmul.wgsl.ts';
+import { withWork } from './matmul-work.ts';
 import { reshape, transpose } from './movement.ts';
 import { sumTo } from './reduce.ts';
 
@@ -92,7 +93,7 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
       },
     },
     onnx: matmulOnnx,
-    webgpu: matmulWebGpu,
+    webgpu: withWork(matmulWebGpu),
   },
 });
 
