@@ -2,7 +2,12 @@
  * `@heddle/tensor/safetensors`: reading safetensors files by position, and writing them.
  */
 export type { ByteSource, FileInput } from './files/byte-source.ts';
-export { type SafetensorsDType, safetensorsDTypes, safetensorsToF32 } from './files/safetensors-dtype.ts';
+export {
+  type SafetensorsDType,
+  safetensorsDTypes,
+  safetensorsTo,
+  safetensorsToF32,
+} from './files/safetensors-dtype.ts';
 export type { SafetensorsInfo } from './files/safetensors-header.ts';
 export { openSafetensors, openShardedSafetensors } from './files/safetensors-open.ts';
 export type { SafetensorsFile } from './files/safetensors-reader.ts';

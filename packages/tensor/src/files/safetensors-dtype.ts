@@ -1,5 +1,6 @@
+import type { HostArrays } from '../dtype.ts';
 import { DTypeError } from '../errors.ts';
-import { bf16ToF32, f16ToF32 } from '../float16.ts';
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../float16.ts';
 
 /** Element types of the safetensors format, as its headers name them. */
 export type SafetensorsDType = keyof typeof itemSizes;
@@ -61,6 +62,24 @@ export function safetensorsToF32(dtype: SafetensorsDType, bytes: Uint8Array<Arra
     default:
       throw new DTypeError(`safetensorsToF32: expected a floating-point dtype, got ${dtype}`);
   }
+}
+
+/**
+ * The values of floating-point tensor bytes as a device takes them in `to`: `device.tensor(data, { shape, dtype: to })`. What
+ * the file holds in that type is not converted and not copied, so BF16 may stay bf16; anything else goes by way of float32.
+ *
+ * @param bytes A whole number of elements, starting at a multiple of the element size.
+ * @throws DTypeError for integers and BOOL.
+ */
+export function safetensorsTo<D extends 'f32' | 'f16' | 'bf16'>(
+  to: D,
+  dtype: SafetensorsDType,
+  bytes: Uint8Array<ArrayBuffer>,
+): HostArrays[D] {
+  const same = (to === 'f16' && dtype === 'F16') || (to === 'bf16' && dtype === 'BF16');
+  if (same) return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2) as HostArrays[D];
+  const floats = safetensorsToF32(dtype, bytes);
+  return (to === 'f32' ? floats : to === 'f16' ? f32ToF16(floats) : f32ToBf16(floats)) as HostArrays[D];
 }
 
 /** Four exponent bits of bias 7, three fraction bits, no infinity; only all ones is NaN (arXiv:2209.05433). */

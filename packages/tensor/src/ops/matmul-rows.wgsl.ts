@@ -82,7 +82,11 @@ function lanesFor(steps: number, { maxInvocations }: WebGpuCapabilities): number
 }
 
 /** How a workgroup adds up `count` sums of its invocations: `total(i)` is one of them after `combine`. */
-function teamSum(lanes: number, count: number, { subgroupId }: WebGpuCapabilities) {
+export function teamSum(
+  lanes: number,
+  count: number,
+  { subgroupId }: WebGpuCapabilities,
+): { readonly declarations: string; readonly builtins: string; readonly combine: string } {
   if (subgroupId)
     return {
       declarations: `var<workgroup> parts: array<f32, ${lanes * count}>;

@@ -1,0 +1,35 @@
+// Products of one row with stored weights: bytes of weights per second as a share of what a kernel reads that does nothing else.
+//   node bench/dist/gemv.js [FILTER]
+import { matmul, type Tensor } from '@heddle/tensor';
+import { openWebGpu } from '@heddle/tensor/webgpu';
+import { gemvBandwidth, readBandwidth } from './gemv-measure.js';
+import { type Measurement, report } from './results.js';
+
+const filter = process.argv[2] ?? '';
+const toggles = process.env['DAWN_TOGGLES']?.split(',');
+const device = await openWebGpu(toggles ? { toggles } : {});
+const adapter = `${device.name}: ${device.description}${toggles ? ' (unsafe toggles)' : ''}`;
+const product = (x: Tensor, w: Tensor) => matmul(x, w, { transposeB: true });
+const read = await readBandwidth(device);
+const measurements: Measurement[] = [{ what: 'read of 1 GiB', value: read / 1e9, unit: 'GB/s', adapter }];
+for (const [rows, activations] of [
+  [1, 'f16'],
+  [1, 'f32'],
+  [8, 'f16'],
+] as const)
+  for (const dtype of ['f16', 'bf16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'] as const) {
+    const name = `GEMV ${dtype} [${rows}, 4096] ${activations} x [4096, 14336]`;
+    if (!name.includes(filter)) continue;
+    const [result] = await gemvBandwidth(device, dtype, activations, [{ name, f: product }], rows);
+    const { bytesPerSecond } = result!;
+    measurements.push({
+      what: name,
+      value: bytesPerSecond / 1e9,
+      unit: 'GB/s of weights',
+      adapter,
+      ratio: bytesPerSecond / read,
+      against: 'read bandwidth',
+    });
+  }
+report(measurements);
+await device.dispose();

@@ -1,0 +1,160 @@
+import type { Dim } from '../dim.ts';
+import type { KernelCall, WebGpuCapabilities } from '../executors/webgpu/lowering.ts';
+import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
+import type { WeightCodec } from './matmul-codecs.ts';
+import { teamSum } from './matmul-rows.wgsl.ts';
+import { type MatmulSpec, storeFunction } from './matmul-spec.ts';
+
+/** How the work of a product of few rows is shared out. */
+export interface PiecesShape {
+  /** Columns of the result that a team computes: `x` is loaded once for all of them. */
+  readonly columns: 4 | 8;
+  /** Invocations of a team, which share the pieces of its columns. */
+  readonly lanes: number;
+  /** Teams of a workgroup; several only where a team is a subgroup. */
+  readonly teams: number;
+  /** Whether `x` goes through workgroup memory, in the order in which the lanes want it; for one row. */
+  readonly staged: boolean;
+}
+
+/** Pieces of `x` in workgroup memory at a time. */
+const stagedPieces = 128;
+const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+/**
+ * A few rows of `a` times the transpose of stored weights `[n, k]`, read as they lie, each word once. `rows` is how many rows
+ * of `a` there may be.
+ */
+export function matmulPieces(
+  spec: MatmulSpec,
+  codec: WeightCodec,
+  rows: number,
+  shape: PiecesShape,
+  capabilities: WebGpuCapabilities,
+): KernelCall {
+  const { m, k, n } = spec;
+  const { columns, lanes, teams, staged } = shape;
+  const parameters: Record<string, Dim> = { m, k, n };
+  const threads = lanes * teams;
+  const isSubgroup = capabilities.subgroupId && lanes === subgroupSize(capabilities);
+  const slots = codec.groups.flatMap((group) => group.slots).length;
+  const beyond = (slot: number) => (slot & 3) + (slot >> 2) * codec.stride;
+  const pitch = stagedPieces + 1;
+  const xAt = (r: number, slot: number) =>
+    staged
+      ? `xs[${slot * pitch}u + p - chunk]`
+      : `a_at4(min(${r}u, last_row) * params.k / 4u + first + ${beyond(slot)}u)`;
+  const each = <T>(list: readonly T[], line: (item: T) => string | readonly string[]) => list.flatMap(line);
+  const all = range(rows).flatMap((r) => range(columns).map((c) => ({ r, c, at: r * columns + c })));
+  const work = each(codec.groups, ({ slots: own, scale, shift }) => {
+    const into = scale ? 'part' : 'sum';
+    return [
+      '{',
+      ...(scale ? all.map(({ at }) => `var part${at} = 0.0;`) : []),
+      ...(shift ? range(rows).map((r) => `var total${r} = 0.0;`) : []),
+      ...each(own, (slot) => [
+        '{',
+        ...range(rows).map((r) => `let x${r} = ${xAt(r, slot)};`),
+        ...(shift ? range(rows).map((r) => `total${r} += x${r}.x + x${r}.y + x${r}.z + x${r}.w;`) : []),
+        ...each(range(columns), (c) => [
+          `let v${c} = ${codec.raw(c, slot)};`,
+          ...range(rows).map((r) => `${into}${r * columns + c} += dot(x${r}, v${c});`),
+        ]),
+        '}',
+      ]),
+      ...(scale
+        ? each(range(columns), (c) => [
+            `let scale${c} = ${scale(c)};`,
+            ...(shift ? [`let shift${c} = ${shift(c)};`] : []),
+            ...range(rows).map((r) => {
+              const at = r * columns + c;
+              return `sum${at} += scale${c} * part${at}${shift ? ` + shift${c} * total${r}` : ''};`;
+            }),
+          ])
+        : []),
+      '}',
+    ];
+  });
+  const { declarations, builtins, combine } = isSubgroup
+    ? {
+        declarations: '',
+        builtins: ', @builtin(subgroup_id) team: u32, @builtin(subgroup_invocation_id) lane: u32',
+        combine: '',
+      }
+    : teamSum(lanes, rows * columns, capabilities);
+  const pieces = `params.k / ${codec.values}u`;
+  const loop = [
+    `for (var p = ${staged ? 'chunk + ' : ''}lane; p < ${staged ? `min(chunk + ${stagedPieces}u, pieces)` : 'pieces'}; p += ${lanes}u) {`,
+    ...(staged ? [] : [`  let first = ${codec.first};`]),
+    ...range(columns).flatMap((c) => codec.load(c, `row${c}`)),
+    ...work,
+    '}',
+  ];
+  const stage = [
+    `for (var chunk = 0u; chunk < pieces; chunk += ${stagedPieces}u) {`,
+    '  workgroupBarrier();',
+    `  for (var i = l; i < ${slots * stagedPieces}u; i += ${threads}u) {`,
+    `    let p = chunk + i / ${slots}u;`,
+    `    let slot = i % ${slots}u;`,
+    `    if (p < pieces) { xs[slot * ${pitch}u + p - chunk] = a_at4(${codec.first} + (slot & 3u) + (slot >> 2u) * ${codec.stride}u); }`,
+    '  }',
+    '  workgroupBarrier();',
+    ...loop,
+    '}',
+  ];
+  const quads = range(rows).flatMap((r) => range(columns / 4).map((q) => ({ r, q })));
+  const out = isSubgroup
+    ? [
+        ...all.map(({ at }) => `let y${at} = subgroupAdd(sum${at});`),
+        ...quads.map(({ r, q }, i) => {
+          const four = range(4).map((j) => `y${r * columns + 4 * q + j}`);
+          return `if (lane == ${i}u && ${r}u < params.m && column < params.n) { store(${r}u * params.n + column + ${4 * q}u, column + ${4 * q}u, vec4<f32>(${four.join(', ')})); }`;
+        }),
+      ]
+    : [
+        `var sums = array<f32, ${rows * columns}>(${all.map(({ at }) => `sum${at}`).join(', ')});`,
+        combine,
+        `if (l < ${quads.length}u) {`,
+        `  let r = l / ${columns / 4}u;`,
+        `  let at = column + l % ${columns / 4}u * 4u;`,
+        `  let f = r * ${columns}u + l % ${columns / 4}u * 4u;`,
+        '  if (r < params.m && at < params.n) { store(r * params.n + at, at, vec4<f32>(total(f), total(f + 1u), total(f + 2u), total(f + 3u))); }',
+        '}',
+      ];
+  const half = codec.functions.includes('f16>');
+  return {
+    label: 'matmul.pieces',
+    buffers: [
+      { name: 'a', input: 0, vector: 4 },
+      { name: 'b', input: 1, vector: 8 },
+      { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
+    ],
+    parameters,
+    requires: [...(capabilities.subgroupId ? ['subgroups'] : []), ...(half ? ['f16'] : [])],
+    body: `
+${declarations}
+${codec.functions}
+${staged ? `var<workgroup> xs: array<vec4<f32>, ${slots * pitch}>;` : ''}
+${storeFunction(spec)}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
+  let group = (w.z * n.y + w.y) * n.x + w.x;
+  ${isSubgroup ? '' : 'let lane = l;'}
+  let column = ${isSubgroup ? `(group * ${teams}u + team)` : 'group'} * ${columns}u;
+  let last_row = params.m - 1u;
+  let pieces = ${pieces};
+${range(columns)
+  .map((c) => `  let row${c} = min(column + ${c}u, params.n - 1u) * params.k;`)
+  .join('\n')}
+${all.map(({ at }) => `  var sum${at} = 0.0;`).join('\n')}
+${(staged ? stage : loop).map((line) => `  ${line}`).join('\n')}
+${out.map((line) => `  ${line}`).join('\n')}
+}`,
+    workgroups: (size) => spreadWorkgroups(Math.ceil(size(n) / (columns * teams))),
+  };
+}
+
+/** Invocations of every subgroup; undefined where they differ. */
+export function subgroupSize({ subgroupMinSize, subgroupMaxSize }: WebGpuCapabilities): number | undefined {
+  return subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
+}

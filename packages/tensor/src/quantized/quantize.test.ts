@@ -1,0 +1,83 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { needShared } from '../../../../test-support/shared.ts';
+import type { BlockFormat } from '../dtype.ts';
+import { openSafetensors } from '../safetensors.ts';
+import { decodeFormat, typeOfFormat } from './decode.ts';
+import { quantize } from './quantize.ts';
+
+const formats: readonly BlockFormat[] = ['q8_0', 'q4_0', 'q4_k', 'q6_k'];
+/** Root of the mean squared error, relative to the values' own: what ggml's quantisers reach on normal values. */
+const expectedError: Readonly<Record<BlockFormat, number>> = { q8_0: 0.006, q4_0: 0.1, q4_k: 0.08, q6_k: 0.02 };
+
+function normals(count: number): Float32Array {
+  let state = 7;
+  const uniform = () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return (state + 1) / 2 ** 32;
+  };
+  return Float32Array.from(
+    { length: count },
+    () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()),
+  );
+}
+
+describe('quantize', () => {
+  test('q8_0 and q4_0 by hand', () => {
+    const values = Float32Array.from({ length: 32 }, (_, i) => (i === 5 ? -127 : i === 6 ? 2.5 : i === 7 ? -2.5 : 0));
+    const [scale, ...levels] = [1, ...[...quantize(values, 'q8_0').subarray(2)].map((byte) => (byte << 24) >> 24)];
+    expect([...quantize(values, 'q8_0').subarray(0, 2), scale]).toEqual([0x00, 0x3c, 1]);
+    // from the middle away from zero
+    expect([levels[5], levels[6], levels[7], levels[8]]).toEqual([-127, 3, -3, 0]);
+    const four = Float32Array.from({ length: 32 }, (_, i) => (i === 0 ? -8 : i === 1 ? 7.9 : i === 17 ? 1.5 : 0));
+    const bytes = quantize(four, 'q4_0');
+    expect([bytes[0], bytes[1]]).toEqual([0x00, 0x3c]);
+    expect([bytes[2]! & 15, bytes[3]! & 15, bytes[3]! >> 4, bytes[4]! & 15]).toEqual([0, 15, 10, 8]);
+  });
+
+  test.for(['q8_0', 'q4_0'] as const)('%s of values that are its own gives their blocks', async (format, context) => {
+    const file = await openSafetensors(await needShared(context, 'fixtures/gguf/dequantize.safetensors'));
+    const type = typeOfFormat[format];
+    const bytes = await file.read(`${type}.bytes`);
+    const values = decodeFormat(format, bytes, file.info(`${type}.values`).shape);
+    expect(quantize(values, format)).toEqual(new Uint8Array(bytes));
+  });
+
+  test.for(formats)('%s of normal values is as near as it should be', (format) => {
+    const values = normals(8192);
+    const again = decodeFormat(format, quantize(values, format), [8192]);
+    const square = (x: Float32Array) => Math.sqrt(x.reduce((sum, value) => sum + value * value, 0) / x.length);
+    const error = square(values.map((value, i) => value - again[i]!)) / square(values);
+    expect(error).toBeLessThan(expectedError[format]);
+    expect(error).toBeGreaterThan(expectedError[format] / 3);
+  });
+
+  test('zeros, one value, and any finite values', () => {
+    for (const format of formats) {
+      const zeros = decodeFormat(format, quantize(new Float32Array(256), format), [256]);
+      expect(zeros.every((value) => value === 0)).toBe(true);
+      const same = decodeFormat(format, quantize(new Float32Array(256).fill(-0.75), format), [256]);
+      for (const value of same) expect(value).toBeCloseTo(-0.75, 2);
+    }
+    const value = fc.double({ min: -1000, max: 1000, noNaN: true });
+    fc.assert(
+      fc.property(fc.constantFrom(...formats), fc.array(value, { minLength: 256, maxLength: 256 }), (format, list) => {
+        const values = Float32Array.from(list);
+        const again = decodeFormat(format, quantize(values, format), [256]);
+        const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+        again.forEach((got, i) => {
+          expect(Math.abs(got - values[i]!)).toBeLessThanOrEqual(most * 0.3 + 1e-3);
+        });
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('refuses what is no whole block, no number, or no format', () => {
+    const thrown = (code: string) => expect.objectContaining({ code });
+    expect(() => quantize(new Float32Array(33), 'q8_0')).toThrow(thrown('ERR_SHAPE'));
+    expect(() => quantize(new Float32Array(32), 'q4_k')).toThrow(thrown('ERR_SHAPE'));
+    expect(() => quantize(new Float32Array(32).fill(Number.NaN), 'q8_0')).toThrow(thrown('ERR_ARGUMENT'));
+    expect(() => quantize(new Float32Array(32), 'q5_0' as BlockFormat)).toThrow(thrown('ERR_DTYPE'));
+  });
+});
