@@ -6,3 +6,11 @@ export { ContractError } from './testing/contract-error.ts';
 export { type ExecutorContractCase, executorContract, type OpenDevice } from './testing/executor-contract.ts';
 export { type GradCheckOptions, gradCheck } from './testing/grad-check.ts';
 export { type MatcherResult, tensorMatchers } from './testing/matchers.ts';
+export type { RecordedBufferState } from './testing/recorded-buffer.ts';
+export {
+  leastLimits,
+  type RecordedBinding,
+  type RecordedDispatch,
+  type RecordingGpu,
+  recordingGpu,
+} from './testing/recording-gpu.ts';

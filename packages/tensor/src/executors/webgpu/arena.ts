@@ -59,7 +59,7 @@ export class Arena {
     if (small.some(({ i }) => i < this.#slots.length)) this.#generation++;
     small.forEach(({ i, bytes }, k) => {
       const old = this.#slots[i];
-      old?.buffer.gpu.destroy();
+      if (old) this.#pool.destroy(old.buffer.gpu);
       const release = taken[k]!;
       this.#slots[i] = {
         buffer: this.#pool.create(bytes),
@@ -73,7 +73,7 @@ export class Arena {
 
   dispose(): void {
     for (const { buffer, release } of this.#slots) {
-      buffer.gpu.destroy();
+      this.#pool.destroy(buffer.gpu);
       release();
     }
     this.#slots.length = 0;

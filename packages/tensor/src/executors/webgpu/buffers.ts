@@ -31,6 +31,8 @@ export class BufferPool {
   readonly #free = new Map<number, DeviceBuffer[]>();
   #pooled = 0;
   #count = 0;
+  readonly #made = new Set<GPUBuffer>();
+  #disposed = false;
 
   constructor(device: GPUDevice, account: MemoryAccount) {
     this.#device = device;
@@ -94,20 +96,41 @@ export class BufferPool {
   /** A new buffer, uncounted. */
   create(byteLength: number): DeviceBuffer {
     const usage = bufferUsage.storage | bufferUsage.copySource | bufferUsage.copyDestination;
-    return { id: ++this.#count, gpu: this.#device.createBuffer({ size: byteLength, usage }), byteLength };
+    return { id: ++this.#count, gpu: this.make(byteLength, usage), byteLength };
+  }
+
+  /** A GPU buffer that goes with the pool if `destroy` was not called before. */
+  make(size: number, usage: number): GPUBuffer {
+    const gpu = this.#device.createBuffer({ size, usage });
+    this.#made.add(gpu);
+    return gpu;
+  }
+
+  destroy(gpu: GPUBuffer): void {
+    gpu.destroy();
+    this.#made.delete(gpu);
+  }
+
+  /** Destroys every buffer, those in use too: on a device of the caller nothing else would. */
+  dispose(): void {
+    this.clear();
+    for (const gpu of this.#made) gpu.destroy();
+    this.#made.clear();
+    this.#disposed = true;
   }
 
   /** Destroys the free buffers. */
   clear(): void {
-    for (const buffers of this.#free.values()) for (const { gpu } of buffers) gpu.destroy();
+    for (const buffers of this.#free.values()) for (const { gpu } of buffers) this.destroy(gpu);
     this.#free.clear();
     this.#pooled = 0;
   }
 
   #keep(buffer: DeviceBuffer): void {
     const { byteLength } = buffer;
+    if (this.#disposed) return;
     if (this.#pooled + byteLength > keptBytes) {
-      buffer.gpu.destroy();
+      this.destroy(buffer.gpu);
       return;
     }
     getOrMake(this.#free, byteLength, (): DeviceBuffer[] => []).push(buffer);

@@ -142,7 +142,7 @@ export class WebGpuExecutor implements Executor {
     health.close();
     this.#readback.dispose();
     arena.dispose();
-    pool.clear();
+    pool.dispose();
     if (!this.#owned) return;
     device.destroy();
     letGoOf(this.#owned.gpu);

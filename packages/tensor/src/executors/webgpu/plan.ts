@@ -72,7 +72,7 @@ export class Plan {
   }
 
   async #prepare(owner: string, onKernel?: (done: number, total: number) => void): Promise<void> {
-    const { device, pool, arena, pipelines: cache, health } = this.#services;
+    const { pool, arena, pipelines: cache, health } = this.#services;
     const { steps, memory } = this;
     const leave = arena.join();
     try {
@@ -91,7 +91,7 @@ export class Plan {
       const size = this.parameterBytes;
       const release = pool.take(size, owner);
       const usage = bufferUsage.uniform | bufferUsage.copyDestination;
-      const parameters = device.createBuffer({ size, usage });
+      const parameters = pool.make(size, usage);
       const { blocks } = this.#sizes;
       const { bytesOf } = this;
       const groups = new BindGroups({ steps, memory, pipelines, parameters, blocks, bytesOf }, this.#services);
@@ -143,7 +143,7 @@ export class Plan {
 
   dispose(): void {
     this.#disposed = true;
-    this.#ready?.parameters.destroy();
+    if (this.#ready) this.#services.pool.destroy(this.#ready.parameters);
     this.#ready?.release();
     this.#ready?.leave();
     this.#ready = undefined;
