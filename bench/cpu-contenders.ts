@@ -6,6 +6,7 @@ import { compile, crossEntropy, gradients, type Tensor } from '@heddle/tensor';
 import { exportOnnx, openOnnx } from '@heddle/tensor/onnx';
 import * as jax from '@jax-js/jax';
 import { InferenceSession, Tensor as RuntimeTensor } from 'onnxruntime-node';
+import { values } from './cpu-settings.js';
 
 /** Work that is prepared, warmed up by its first call, and checked by a number that it gives. */
 export interface Contender {
@@ -17,19 +18,11 @@ export interface Contender {
   dispose(): Promise<void>;
 }
 
-export const threads = 2;
-export const size = 1024;
-export const layers = { inputs: 784, hidden: 1024, classes: 10, batch: 128 };
+const threads = 2;
+const size = 1024;
+const layers = { inputs: 784, hidden: 1024, classes: 10, batch: 128 };
 const rate = 0.01;
 
-/** Values between -1 and 1, the same for the same seed. */
-export function values(count: number, seed: number): Float32Array<ArrayBuffer> {
-  let state = seed >>> 0;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-}
 const { inputs, hidden, classes, batch } = layers;
 const [a, b] = [values(size * size, 1), values(size * size, 2)];
 const x = values(batch * inputs, 3);

@@ -2,22 +2,11 @@
 //   node bench/dist/cpu.js
 // All sides run in one process with two threads where they can have them, and with the allocator settings of the README,
 // which the process gives itself. Rounds are interleaved, and the best of each counts: other work on the machine only adds.
-import { spawnSync } from 'node:child_process';
 import { bareSession, type Contender, heddle, jaxJs, tensorFlowJs } from './cpu-contenders.js';
+import { fastestOf, withAllocatorSettings } from './cpu-settings.js';
 import { type Measurement, report } from './results.js';
 
-const allocator = {
-  MALLOC_MMAP_THRESHOLD_: '4294967296',
-  MALLOC_TRIM_THRESHOLD_: '4294967296',
-  MALLOC_TOP_PAD_: '268435456',
-};
-if (Object.entries(allocator).some(([name, value]) => process.env[name] !== value)) {
-  const { status } = spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-    stdio: 'inherit',
-    env: { ...process.env, ...allocator },
-  });
-  process.exit(status ?? 1);
-}
+withAllocatorSettings();
 
 const rounds = Number(process.env['ROUNDS'] ?? 12);
 const own = await heddle();
@@ -31,20 +20,11 @@ async function best(
   contenders: readonly Contender[],
   calls: number,
 ): Promise<ReadonlyMap<Contender, number>> {
-  const fastest = new Map<Contender, number>();
   const firsts: number[] = [];
   for (const contender of contenders) firsts.push(await contender[work]!());
   if (firsts.some((value) => Math.abs(value - firsts[0]!) > 1e-3 * Math.max(1, Math.abs(firsts[0]!))))
     throw new Error(`${work}: the contenders compute different things: ${firsts.join(', ')}`);
-  for (let round = 0; round < rounds; round++)
-    for (const contender of contenders)
-      for (let call = 0; call < calls; call++) {
-        const begin = performance.now();
-        await contender[work]!();
-        const ms = performance.now() - begin;
-        fastest.set(contender, Math.min(fastest.get(contender) ?? Number.POSITIVE_INFINITY, ms));
-      }
-  return fastest;
+  return fastestOf(contenders, (contender) => contender[work]!(), { rounds, calls });
 }
 
 /** One row per contender; Heddle's with its time as a share of the fastest peer's. */
