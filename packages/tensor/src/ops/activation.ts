@@ -27,34 +27,66 @@ export const relu: (x: Tensor) => Tensor = unary({
   gradient: ([x], _, g) => [where(x!.greater(0), g, 0)],
 });
 
-const geluOp: Op<{ readonly approximate: 'none' | 'tanh' }> = defineOp({
+/** `x` times 1/2 and the gate, which goes from 0 to 2. */
+const gated = (x: Tensor, gate: (wide: Tensor) => Tensor): Tensor => {
+  const wide = cast(x, 'f32');
+  return cast(wide.mul(0.5).mul(gate(wide).add(1)), x.dtype);
+};
+
+const geluOp: Op<None> = defineOp<None>({
   name: 'gelu',
   shape: sameFloat('gelu'),
-  decompose([x], { approximate }) {
-    const wide = cast(x!, 'f32');
-    const gate =
-      approximate === 'none'
-        ? erf(wide.mul(Math.SQRT1_2))
-        : wide
-            .mul(wide)
-            .mul(0.044715)
-            .add(1)
-            .mul(wide)
-            .mul(Math.sqrt(2 / Math.PI))
-            .tanh();
-    return [cast(wide.mul(0.5).mul(gate.add(1)), x!.dtype)];
-  },
+  decompose: ([x]) => [gated(x!, (wide) => erf(wide.mul(Math.SQRT1_2)))],
   lower: {
-    reference: {
-      elementwise: ({ approximate }) =>
-        approximate === 'none'
-          ? (x) => 0.5 * x! * (1 + erfOf(x! * Math.SQRT1_2))
-          : (x) => 0.5 * x! * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x! + 0.044715 * x! ** 3))),
-    },
+    reference: { elementwise: () => (x) => 0.5 * x! * (1 + erfOf(x! * Math.SQRT1_2)) },
     onnx: {
       supports: ({ inputs: [x] }) => x!.dtype === 'f32',
-      emit: (builder, [x], { attributes: { approximate } }) =>
-        builder.op('Gelu', [x!], { attributes: { approximate } }),
+      emit: (builder, [x]) => builder.op('Gelu', [x!], { attributes: { approximate: 'none' } }),
+    },
+  },
+});
+
+const root = Math.sqrt(2 / Math.PI);
+const tanhGate = (wide: Tensor) => wide.mul(wide).mul(0.044715).add(1).mul(wide).mul(root).tanh();
+const tanhText = (x: string) => `safe_tanh(${root} * ${x} * (1.0 + 0.044715 * ${x} * ${x}))`;
+
+// one operation of GPUs, so that neither it nor its gradient stores what it goes through
+const geluByTanhOp: Op<None> = defineOp<None>({
+  name: 'gelu',
+  shape: sameFloat('gelu'),
+  gradient: ({ inputs: [x], outputGradients: [g] }) => [recordOne(geluByTanhGradientOp, [x!, g!], none)],
+  decompose: ([x]) => [gated(x!, tanhGate)],
+  lower: {
+    reference: { elementwise: () => (x) => 0.5 * x! * (1 + Math.tanh(root * (x! + 0.044715 * x! ** 3))) },
+    onnx: {
+      supports: ({ inputs: [x] }) => x!.dtype === 'f32',
+      emit: (builder, [x]) => builder.op('Gelu', [x!], { attributes: { approximate: 'tanh' } }),
+    },
+    webgpu: { expression: ([x]) => `(0.5 * ${x} * (1.0 + ${tanhText(x!)}))` },
+  },
+});
+
+const geluByTanhGradientOp: Op<None> = defineOp<None>({
+  name: 'geluGradient',
+  shape: ([x]) => [{ shape: x!.shape, dtype: x!.dtype }],
+  decompose([x, g]) {
+    const wide = cast(x!, 'f32');
+    const gate = tanhGate(wide);
+    const slope = wide
+      .mul(wide)
+      .mul(3 * 0.044715)
+      .add(1)
+      .mul(root);
+    const by = gate.add(1).add(wide.mul(slope).mul(gate.mul(gate).neg().add(1)));
+    return [cast(cast(g!, 'f32').mul(0.5).mul(by), x!.dtype)];
+  },
+  lower: {
+    webgpu: {
+      expression([x, g]) {
+        const gate = tanhText(x!);
+        const slope = `(${root} * (1.0 + ${3 * 0.044715} * ${x} * ${x}))`;
+        return `(0.5 * ${g} * (1.0 + ${gate} + ${x} * ${slope} * (1.0 - ${gate} * ${gate})))`;
+      },
     },
   },
 });
@@ -64,7 +96,7 @@ const geluOp: Op<{ readonly approximate: 'none' | 'tanh' }> = defineOp({
  * that GPT-2 was trained with. f32 or f16. Source: https://arxiv.org/abs/1606.08415
  */
 export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
-  return recordOne(geluOp, [x], { approximate: options.approximate ?? 'none' });
+  return recordOne(options.approximate === 'tanh' ? geluByTanhOp : geluOp, [x], none);
 }
 
 const softplusOp: Op<None> = defineOp<None>({
