@@ -33,7 +33,7 @@ onWebGpu('updates of variables', (device) => {
     await own.dispose();
   });
 
-  test('of many parameters of one shape are a kernel for each, in place, although all read the same numbers', async () => {
+  test('of many parameters of one shape are a few kernels, in place', async () => {
     const own = await openOwnWebGpu();
     const count = 9;
     const of = (name: string, value: number) =>
@@ -52,7 +52,7 @@ onWebGpu('updates of variables', (device) => {
       { device: own, inputs: [{ shape: [2] }] },
     );
     await step(Float32Array.of(0.5, 0.25));
-    expect(step.kernelCount()).toBeLessThanOrEqual(count);
+    expect(step.kernelCount()).toBeLessThan(count);
     expect(step.plannedBytes()).toEqual({ peak: 0, sum: 0 });
     for (const [i, p] of parameters.entries()) expect((await numbers(p))[7]).toBe(1 + i - (i * 0.25 + 2 * (1 + i)) / 2);
     await own.dispose();

@@ -74,7 +74,7 @@ function withSnapshots(
 /** Updates whose values one kernel can compute and write over the variables, by each update of the group. */
 function groupsInPlace(context: UpdateContext, updated: ReadonlySet<Tensor>): Map<Update, readonly Update[]> {
   const { graph, fusion } = context;
-  const inPlace = new Map<Update, readonly Update[]>();
+  const groups: (readonly Update[])[] = [];
   const once = graph.updates.filter((u) =>
     graph.updates.every((other) => other === u || other.variable !== u.variable),
   );
@@ -83,13 +83,39 @@ function groupsInPlace(context: UpdateContext, updated: ReadonlySet<Tensor>): Ma
   /** Groups that share what takes time to read; those that are too many for a kernel, by what they must have in common. */
   const attempts: readonly ((leaf: Tensor, size: Dim) => boolean)[] = [large, (leaf) => updated.has(leaf)];
   const place = (group: readonly Update[], attempt: number) => {
-    if (fits(group, context, updated)) for (const update of group) inPlace.set(update, group);
+    if (fits(group, context, updated)) groups.push(group);
     else if (group.length > 1)
       for (const smaller of attempts[attempt] ? groupsOf(group, fusion, attempts[attempt]) : group.map((u) => [u]))
         place(smaller, attempt + 1);
   };
   for (const group of groupsOf(candidates, fusion, attempts[0]!)) place(group, 1);
-  return inPlace;
+  const packed = pack(groups, (group) => fits(group, context, updated));
+  return new Map(packed.flatMap((group) => group.map((update) => [update, group] as const)));
+}
+
+/** Values of a variable up to which a dispatch of its own takes longer than the update. */
+const smallUpdate = 1 << 18;
+
+/** Joins groups of one small shape as far as a kernel's buffers go. */
+function pack(
+  groups: readonly (readonly Update[])[],
+  fit: (group: readonly Update[]) => boolean,
+): (readonly Update[])[] {
+  const packed: (readonly Update[])[] = [];
+  const open = new Map<string, number>();
+  for (const group of groups) {
+    const { shape } = group[0]!.variable;
+    const size = sizeOf(shape);
+    const key = String(shape);
+    const at = open.get(key);
+    const joined = at === undefined ? undefined : [...packed[at]!, ...group];
+    if (joined && fit(joined)) packed[at!] = joined;
+    else {
+      if (typeof size === 'number' && size <= smallUpdate) open.set(key, packed.length);
+      packed.push(group);
+    }
+  }
+  return packed;
 }
 
 /** Updates of one shape that read a tensor in common, of those that `counts`. */
