@@ -1,4 +1,5 @@
 import type { WebGpuLowering } from '@heddle/tensor';
+import { packedPrefillByMatrix } from './matrix/packed-prefill.wgsl.ts';
 import type { PackedAttributes } from './packed-attention.ts';
 import { packedDecode } from './packed-decode.wgsl.ts';
 import { packedPrefill } from './packed-prefill.wgsl.ts';
@@ -17,6 +18,6 @@ export const packedWebGpu: WebGpuLowering<PackedAttributes> = {
     // about one row of each sequence: decoding
     const few = attributes.cache !== undefined && rows <= Math.max(fewRows, bound(inputs[8]!.shape[0]!));
     const byRow = attributes.layout === 'auto' ? few : attributes.layout === 'rows' && attributes.cache !== undefined;
-    return byRow ? packedDecode(context) : [packedPrefill(context)];
+    return byRow ? packedDecode(context) : [packedPrefillByMatrix(context) ?? packedPrefill(context)];
   },
 };
