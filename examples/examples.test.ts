@@ -7,8 +7,8 @@ import { sharedMissing } from '../test-support/shared.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-async function run(name: string): Promise<string> {
-  const args = ['--import', 'tsx', '--conditions=@heddle/source', `examples/${name}.ts`];
+async function run(name: string, ...parameters: readonly string[]): Promise<string> {
+  const args = ['--import', 'tsx', '--conditions=@heddle/source', `examples/${name}.ts`, ...parameters];
   return (await promisify(execFile)(process.execPath, args, { cwd: root })).stdout;
 }
 
@@ -48,4 +48,24 @@ test('dynamic-batching fills batches, and gives the tokens that each prompt gets
   expect(cells.map((row) => row.at(-1))).toEqual(['true', 'true', 'true', 'true']);
   // full batches start at once; others wait for company
   for (const [, , meanWait] of cells.slice(0, 2)) expect(Number(meanWait)).toBeGreaterThanOrEqual(9);
+}, 60_000);
+
+test('attention-variants measures each of them', async () => {
+  const rows = (await run('attention-variants', '64', '4', '64', 'onnx')).trimEnd().split('\n').slice(-6);
+  const cells = rows.map((row) => row.trim().split(/ {2,}/));
+  expect(cells.map(([name]) => name)).toEqual([
+    'MHA',
+    'MHA + rotary',
+    'MQA + rotary',
+    'MQA + rotary, pre-norm',
+    'MQA + rotary, RMS norm',
+    'MQA + rotary, RMS norm, flash',
+  ]);
+  for (const [, ms, relative, weights] of cells) {
+    expect(Number(ms)).toBeGreaterThan(0);
+    expect(Math.abs(Number(relative) - Number(ms) / Number(cells[0]![1]))).toBeLessThan(0.1 + 0.1 * Number(relative));
+    expect(Number(weights)).toBeGreaterThan(0);
+  }
+  // four heads share keys and values
+  expect(cells.map((row) => Number(row.at(-1)))).toEqual([512, 512, 128, 128, 128, 128]);
 }, 60_000);
