@@ -1,16 +1,7 @@
 import { ArgumentError, type Device, DisposedError } from '@heddle/tensor';
+import { assertCount, type BlockOwner, ContiguousSequence } from './contiguous-sequence.ts';
 import { CacheIntegrityError } from './errors.ts';
-import type {
-  HostKv,
-  KvBatch,
-  KvCache,
-  KvInputs,
-  KvSequence,
-  KvShape,
-  KvStats,
-  KvStep,
-  SlotMapping,
-} from './kv-cache.ts';
+import type { HostKv, KvBatch, KvCache, KvInputs, KvSequence, KvShape, KvStats, KvStep } from './kv-cache.ts';
 import { LayerStorage } from './layer-storage.ts';
 
 export interface ContiguousCacheOptions extends KvShape {
@@ -34,7 +25,7 @@ export function contiguousCache(device: Device, options: ContiguousCacheOptions)
   return new ContiguousCache(device, options);
 }
 
-class ContiguousCache implements KvCache {
+class ContiguousCache implements KvCache, BlockOwner {
   readonly shape: KvShape;
   readonly blockSize: number;
   readonly maxBlocks = 1;
@@ -68,10 +59,13 @@ class ContiguousCache implements KvCache {
     this.#assertOpen('batch');
     const own = rows.map(({ sequence, tokens }) => {
       const { block, length, reserved } = this.#own(sequence);
+      assertCount('batch', tokens);
       if (length + tokens > reserved)
         throw new ArgumentError(`batch: ${sequence.id} has ${reserved} tokens reserved, got ${length} + ${tokens}`);
       return { sequence, tokens, block, length };
     });
+    if (new Set(rows.map(({ sequence }) => sequence)).size < rows.length)
+      throw new ArgumentError('batch: a sequence must be named once, with all its rows');
     const slots = new Int32Array(own.reduce((sum, { tokens }) => sum + tokens, 0));
     let row = 0;
     for (const { block, length, tokens } of own)
@@ -134,11 +128,9 @@ class ContiguousCache implements KvCache {
     this.dispose();
   }
 
-  /** Slots of positions [start, end) of a block. */
   slotsOf(block: number, start: number, end: number): Int32Array {
     return Int32Array.from({ length: end - start }, (_, i) => block * this.blockSize + start + i);
   }
-  /** Copies the first tokens of a block to another; what runs later sees the copy. */
   async copy(from: number, to: number, tokens: number): Promise<void> {
     if (tokens > 0) await this.#storage.copy(this.slotsOf(from, 0, tokens), this.slotsOf(to, 0, tokens));
   }
@@ -159,104 +151,4 @@ class ContiguousCache implements KvCache {
   #assertOpen(operation: string): void {
     if (this.#disposed) throw new DisposedError(`${operation}: the cache was disposed of`);
   }
-}
-
-class ContiguousSequence implements KvSequence {
-  readonly id: string;
-  readonly block: number;
-  readonly #cache: ContiguousCache;
-  #length = 0;
-  #reserved = 0;
-  #copying: Promise<void> | undefined;
-  #failure: unknown;
-  #disposed = false;
-
-  constructor(cache: ContiguousCache, id: string, block: number) {
-    this.#cache = cache;
-    this.id = id;
-    this.block = block;
-  }
-  get length(): number {
-    return this.#length;
-  }
-  /** Tokens that there is room for, written ones included. */
-  get reserved(): number {
-    return this.#reserved;
-  }
-
-  reserve(tokens: number): SlotMapping | undefined {
-    this.assertUsable('reserve');
-    assertCount('reserve', tokens);
-    const end = this.#length + tokens;
-    if (end > this.#cache.maxSequenceTokens) return undefined;
-    this.#reserved = Math.max(this.#reserved, end);
-    return { start: this.#length, slots: this.#cache.slotsOf(this.block, this.#length, end) };
-  }
-  advance(tokens: number): void {
-    this.assertUsable('advance');
-    assertCount('advance', tokens);
-    if (this.#length + tokens > this.#reserved)
-      throw new ArgumentError(
-        `advance: ${this.id} has ${this.#reserved} tokens reserved, got ${this.#length} + ${tokens}`,
-      );
-    this.#length += tokens;
-  }
-  fork(id: string): KvSequence | undefined {
-    this.assertUsable('fork');
-    const copy = this.#cache.sequence(id);
-    copy?.takeOver(this);
-    return copy;
-  }
-  /** Becomes a copy of another sequence. Where copying fails, every later use of this one throws why. */
-  takeOver(source: ContiguousSequence): void {
-    this.#length = source.#length;
-    this.#reserved = source.#length;
-    const copying = this.#cache.copy(source.block, this.block, source.#length);
-    this.#copying = Promise.all([copying, source.#copying]).then(
-      () => {
-        this.#failure = source.#failure;
-      },
-      (error: unknown) => {
-        this.#failure = error;
-      },
-    );
-  }
-  truncate(length: number): void {
-    this.assertUsable('truncate');
-    assertCount('truncate', length);
-    if (length > this.#length)
-      throw new ArgumentError(`truncate: ${this.id} has ${this.#length} tokens, got ${length}`);
-    this.#length = length;
-    this.#reserved = length;
-  }
-  async range(start: number, end: number): Promise<HostKv> {
-    this.assertUsable('range');
-    if (!(Number.isInteger(start) && Number.isInteger(end) && 0 <= start && start <= end && end <= this.#length))
-      throw new ArgumentError(
-        `range: must lie inside the ${this.#length} tokens of ${this.id}, got [${start}, ${end})`,
-      );
-    const values = this.#cache.read(this.block, start, end);
-    await Promise.all([values, this.#copying]);
-    if (this.#failure) throw this.#failure;
-    return values;
-  }
-  dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    this.#cache.release(this);
-  }
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  /** @throws DisposedError; what copying threw, where it is a fork that failed */
-  assertUsable(operation: string): void {
-    if (this.#disposed) throw new DisposedError(`${operation}: sequence ${this.id} was disposed of`);
-    if (this.#failure) throw this.#failure;
-  }
-}
-
-function assertCount(operation: string, tokens: number): void {
-  if (!Number.isSafeInteger(tokens) || tokens < 0)
-    throw new ArgumentError(`${operation}: takes a whole number of tokens, got ${tokens}`);
 }

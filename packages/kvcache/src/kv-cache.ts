@@ -103,7 +103,10 @@ export interface KvCache extends Disposable {
   readonly maxSequences: number;
   /** Opens an empty sequence; undefined where there is no room. @throws ArgumentError for an id that is open */
   sequence(id: string): KvSequence | undefined;
-  /** Lays out a step: `tokens` rows of each sequence, which must be reserved, one sequence after the other. */
+  /**
+   * Lays out a step: `tokens` rows of each sequence, which must be reserved, one sequence after the other.
+   * @throws ArgumentError for rows without room, a sequence that is named twice, is closed or of another cache
+   */
   batch(rows: readonly { readonly sequence: KvSequence; readonly tokens: number }[]): KvBatch;
   /** The cache for a step with these inputs. */
   bind(inputs: KvInputs): KvStep;

@@ -141,6 +141,10 @@ async function layoutRule(cache: KvCache): Promise<void> {
   same([a.length, b.length], [1, 2], 'a batch that is refused counts nothing');
   same(cache.batch([{ sequence: c, tokens: mapC.slots.length }]).maxLength, 1, 'maxLength is at least 1');
   await refused('ERR_ARGUMENT', () => cache.batch([{ sequence: b, tokens: 9 }]), 'a batch of rows without room');
+  const one = { sequence: b, tokens: 1 };
+  await refused('ERR_ARGUMENT', () => cache.batch([one, one]), 'a batch that names a sequence twice');
+  for (const tokens of [-1, 0.5])
+    await refused('ERR_ARGUMENT', () => cache.batch([{ sequence: b, tokens }]), `a batch of ${tokens} rows`);
 }
 
 function fullRule(cache: KvCache, { maxSequences, maxSequenceTokens }: KvCacheSizes): void {
