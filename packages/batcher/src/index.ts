@@ -47,5 +47,5 @@ export type {
 export type { SchedulerFigures, SchedulerStatistics } from './scheduler-statistics.ts';
 export { schedulerStatistics } from './scheduler-statistics.ts';
 export type { StreamEnd, TokenStream } from './token-stream.ts';
-export type { Trace, TraceDifference, TracedCall, TracedEntry, TracedParts } from './trace.ts';
+export type { CapacityAnswer, Trace, TraceDifference, TracedCall, TracedEntry, TracedParts } from './trace.ts';
 export { recordTrace, replayTrace } from './trace.ts';

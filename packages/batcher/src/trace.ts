@@ -5,7 +5,7 @@ import type { Scheduler, SequenceRequest, StepPlan, StepResult } from './schedul
 /** An entry of a plan: id, start, end, drafts, yields. */
 export type TracedEntry = readonly [id: string, start: number, end: number, drafts: number, yields: boolean];
 
-type CapacityAnswer = number | boolean | 'full' | 'pending';
+export type CapacityAnswer = number | boolean | 'full' | 'pending';
 
 /** One call of a scheduler: when it came, what it asked, what the capacity answered meanwhile, and the plan if it made one. */
 export type TracedCall = { readonly time: number; readonly capacity: readonly CapacityAnswer[] } & (

@@ -1,3 +1,4 @@
+export type { GenerationDefaults, SpecialTokens } from './config/generation.ts';
 export type { LlamaConfig } from './config/llama.ts';
 export type { ModelConfig } from './config.ts';
 export { cacheCapacity } from './engine/cache-capacity.ts';

@@ -5,13 +5,11 @@ import { tinyLlama } from '../../../test-support/tiny-llama.ts';
 import { loadModel, openEngine } from './index.ts';
 
 test('a model without a tokenizer says why there is none', async () => {
-  const device = await openReference();
-  const model = await loadModel(tinyLlama(), { device });
+  await using device = await openReference();
+  await using model = await loadModel(tinyLlama(), { device });
   expect(model.tokenizer).toBeUndefined();
   expect(() => model.requireTokenizer()).toThrow('tokenizer: tiny llama has no tokenizer.json');
   expect(() => model.requireTokenizer()).toThrow(expect.objectContaining({ code: 'ERR_TOKENIZER' }));
-  await model.dispose();
-  await device.dispose();
 });
 
 test('what does not fit into the budget, weights or what is made beside them, leaves nothing on the device', async () => {

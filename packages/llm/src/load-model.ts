@@ -19,7 +19,7 @@ export interface LoadModelOptions {
 }
 
 /** A model with the tokenizer that came with it. */
-export interface LoadedModel extends CausalLm {
+export interface LoadedModel extends CausalLm, AsyncDisposable {
   /** Undefined where it came without one: `requireTokenizer` says why. */
   readonly tokenizer: Tokenizer | undefined;
   /** The tokenizer. @throws FileFormatError `ERR_TOKENIZER` saying why there is none */
@@ -60,5 +60,6 @@ function withTokenizer(model: CausalLm, { tokenizer, reason }: TokenizerResult):
       if (tokenizer) return tokenizer;
       throw new FileFormatError(`tokenizer: ${reason}`, { code: 'ERR_TOKENIZER' });
     },
+    [Symbol.asyncDispose]: () => model.dispose(),
   });
 }
