@@ -79,34 +79,42 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   });
   const x = device.zeroVariable([count]);
   const step = compile(() => [recordOne(op, [x], { count })], { device, name: 'read' });
-  const seconds = await secondsOf(step);
+  const seconds = await secondsOf(step, firstWarmUpMs);
   step.dispose();
   x.dispose();
   await device.trim();
   return (4 * count) / seconds;
 }
 
-interface Profiled {
-  (): readonly Tensor[] | Promise<readonly Tensor[]>;
-  profile(inputs: []): Promise<readonly { readonly microseconds: number }[]>;
+type Step = () => readonly Tensor[] | Promise<readonly Tensor[]>;
+
+/** Milliseconds of work before measuring: a GPU that was idle begins at a fifth of its clock. */
+const warmUpMs = 300;
+const firstWarmUpMs = 1500;
+/** Runs of a short and of a long series. */
+const series = [100, 400] as const;
+
+/** Milliseconds from the first submission of `runs` runs to the end of the last. */
+async function elapsed(step: Step, runs: number): Promise<number> {
+  const start = performance.now();
+  let last: readonly Tensor[] = [];
+  for (let run = 0; run < runs; run++) last = await step();
+  await last[0]!.data();
+  return performance.now() - start;
 }
 
-/** Milliseconds of work before measuring: an idle GPU begins at a fifth of its clock. */
-const warmUpMs = 250;
-
-/** GPU seconds of one run by timestamps around each kernel; the median of some runs. */
-async function secondsOf(step: Profiled): Promise<number> {
-  for (const end = performance.now() + warmUpMs; performance.now() < end; ) {
-    let last: readonly Tensor[] = [];
-    for (let run = 0; run < 20; run++) last = await step();
-    await last[0]!.data();
+/**
+ * Seconds of one run among many: a long series less a short one, so that reading back does not count. Timestamps around each
+ * kernel add about 15 us to it, more than some of these kernels take.
+ */
+async function secondsOf(step: Step, warmUp = warmUpMs): Promise<number> {
+  for (const end = performance.now() + warmUp; performance.now() < end; ) await elapsed(step, 20);
+  const rounds: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const [short, long] = [await elapsed(step, series[0]), await elapsed(step, series[1])];
+    rounds.push((long - short) / (series[1] - series[0]) / 1e3);
   }
-  const runs: number[] = [];
-  for (let run = 0; run < 9; run++) {
-    const times = await step.profile([]);
-    runs.push(times.reduce((sum, { microseconds }) => sum + microseconds, 0) / 1e6);
-  }
-  return median(runs.slice(2));
+  return median(rounds);
 }
 
 /** Weight bytes per second of products by each of `variants`, over the same weights. */
@@ -139,7 +147,8 @@ export async function gemvBandwidth(
   for (const { name, f } of variants) {
     const step = compile(() => weights.map((w) => f(x, w)), { device, name });
     try {
-      measured.push({ name, bytesPerSecond: (bytes * copies) / (await secondsOf(step as unknown as Profiled)) });
+      const seconds = await secondsOf(step, measured.length === 0 ? firstWarmUpMs : warmUpMs);
+      measured.push({ name, bytesPerSecond: (bytes * copies) / seconds });
     } finally {
       step.dispose();
     }

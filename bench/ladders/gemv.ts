@@ -63,15 +63,13 @@ function variant(shape: Shape, half: boolean): (x: Tensor, w: Tensor) => Tensor 
 
 const read = await readBandwidth(device);
 console.log(`read ${(read / 1e9).toFixed(0)} GB/s`);
-const shapes: Shape[] = [];
-for (const columns of [4, 8] as const)
-  for (const [lanes, teams] of [
-    [32, 1],
-    [32, 4],
-    [64, 1],
-  ] as const)
-    shapes.push({ columns, lanes, teams, staged: false });
-shapes.push({ columns: 4, lanes: 128, teams: 1, staged: false }, { columns: 8, lanes: 32, teams: 8, staged: true });
+const shapes: Shape[] = [
+  { columns: 4, lanes: 32, teams: 1, staged: false },
+  { columns: 4, lanes: 32, teams: 4, staged: false },
+  { columns: 8, lanes: 32, teams: 4, staged: false },
+  { columns: 4, lanes: 128, teams: 1, staged: false },
+  { columns: 4, lanes: 32, teams: 8, staged: true },
+];
 for (const dtype of ['q4_0', 'f16', 'q8_0', 'q4_k', 'q6_k'] as const) {
   if (!filter.test(dtype)) continue;
   for (const activations of dtype === 'q4_0' ? (['f16', 'f32'] as const) : (['f16'] as const)) {

@@ -22,6 +22,13 @@ const stagedPieces = 128;
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 /**
+ * Measured on an H100 at [1, 4096] x [4096, 14336], f16 activations, 9 products of distinct weights in a row, as a share of
+ * the 3.06 TB/s that a kernel reads that does nothing else. Four columns a team of 32 lanes: f16 0.83, q8_0 0.72, q4_0 0.59, q4_k
+ * 0.48, q6_k 0.53. Eight columns: 0.78, 0.66, 0.49, 0.46, 0.54. A team of 128 lanes: 0.85, 0.70, 0.51, 0.45, 0.56. `a` through
+ * workgroup memory: 0.78, 0.67, 0.49, 0.43, 0.53. Without shader-f16 (f32 activations) q4_0 has 0.48, with it 0.47: what takes
+ * time is neither `a` nor the conversions, but some 7 us of each kernel in which memory is not busy yet or no more. Eight rows
+ * of f16 have 0.5 here, 0.29 by `matmulRows`.
+ *
  * A few rows of `a` times the transpose of stored weights `[n, k]`, read as they lie, each word once. `rows` is how many rows
  * of `a` there may be.
  */

@@ -10,9 +10,10 @@ import type { MatmulSpec } from './matmul-spec.ts';
 /** Bytes of f16 weights that are unpacked for one product: what a buffer binding may have everywhere. */
 const mostUnpackedBytes = 2 ** 27;
 
-/** A product of up to `rows` rows with weights that are read by pieces, where they can be. */
+/** A product of up to `rows` rows with weights that are read by pieces, where they can be; f16 ones for several rows. */
 export function storedRows(spec: MatmulSpec, rows: number, capabilities: WebGpuCapabilities): KernelCall | undefined {
   const { a, b, k } = spec;
+  if (b.type.dtype === 'f16' && rows === 1) return undefined;
   const codec = codecOf(b.type.dtype, capabilities.shaderF16);
   const isPlain = a.depthIsInner && b.depthIsInner && a.fours && spec.batch.length === 0 && b.batch.length === 0;
   if (!codec || !isPlain || typeof k !== 'number' || k === 0 || k % codec.values !== 0) return undefined;

@@ -6,6 +6,7 @@ import { fragmentTile, matmulFragment, matmulFragments } from './matmul-fragment
 import { matmulPairs } from './matmul-pairs.wgsl.ts';
 import { matmulRows } from './matmul-rows.wgsl.ts';
 import { matmulSpec } from './matmul-spec.ts';
+import { storedRows } from './matmul-stored.ts';
 import { type MatmulTile, matmulTiles } from './matmul-tiles.wgsl.ts';
 
 /** Up to so many rows, reading `b` is what takes time, and each of its values is read once. */
@@ -29,6 +30,8 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
     const [m, n] = [bound(spec.m), bound(spec.n)];
     if (m <= fewRows) {
       const rows = 2 ** Math.ceil(Math.log2(Math.max(1, m)));
+      const stored = storedRows(spec, rows, capabilities);
+      if (stored) return [stored];
       return [spec.b.depthIsInner ? matmulRows(spec, rows, bound(spec.k), capabilities) : matmulColumns(spec, rows)];
     }
     const groups = (tile: Pick<MatmulTile, 'm' | 'n'>) =>
