@@ -1,9 +1,9 @@
-// What a replayed plan of small kernels costs the host: encoding and submitting, against the same commands recorded by hand.
+// What a replayed plan of small kernels costs the host: encoding and submitting, against the same commands recorded by hand in turn.
 //   DAWN_TOGGLES=skip_validation node bench/dist/replay.js [REPLAYS]
 import { compile, type Device, defineOp, type Op, recordOne, spreadWorkgroups, type Tensor } from '@heddle/tensor';
 import { openWebGpu } from '@heddle/tensor/webgpu';
 import { create } from 'webgpu';
-import { type Measurement, median, report } from './results.js';
+import { type Measurement, report } from './results.js';
 
 const kernels = 200;
 const replays = Number(process.argv[2] ?? 400);
@@ -42,44 +42,52 @@ const chain = (x: Tensor) => {
   return y;
 };
 
-/** Microseconds a kernel of the calls up to their submit, and of whole steps where several are in flight. */
-interface Cost {
-  readonly host: number;
-  readonly step: number;
+/** Something whose steps are timed. */
+interface Subject {
+  readonly name: string;
+  run(i: number): unknown;
+  /** Waits until the device is through. */
+  settle(): Promise<unknown>;
+  readonly gpu?: number | undefined;
+  readonly dispose: () => void;
 }
 
-async function costOf(run: (i: number) => unknown, settle: () => Promise<unknown>): Promise<Cost> {
-  const host: number[] = [];
-  const steps: number[] = [];
-  for (let i = 0; i < replays; ) {
-    const begin = performance.now();
-    for (let k = 0; k < 8; k++, i++) {
-      const before = performance.now();
-      const running = run(i);
-      host.push(performance.now() - before);
-      await running;
+const inFlight = 8;
+
+/**
+ * Times groups of steps of each subject in turn, so that a busy host is busy for all of them: the calls up to their submit,
+ * and whole steps with several in flight.
+ */
+async function timesOf(subjects: readonly Subject[]): Promise<{ readonly host: number[]; readonly step: number[] }[]> {
+  const times = subjects.map(() => ({ host: [] as number[], step: [] as number[] }));
+  for (let i = 0; i < replays; i += inFlight)
+    for (const [s, { run, settle }] of subjects.entries()) {
+      const begin = performance.now();
+      for (let k = 0; k < inFlight; k++) {
+        const before = performance.now();
+        const running = run(i + k);
+        times[s]!.host.push(performance.now() - before);
+        await running;
+      }
+      await settle();
+      times[s]!.step.push((performance.now() - begin) / inFlight);
     }
-    await settle();
-    steps.push((performance.now() - begin) / 8);
-  }
-  const us = (list: number[]) => (median(list.slice(Math.floor(list.length / 4))) * 1000) / kernels;
-  return { host: us(host), step: us(steps) };
+  return times;
 }
 
 /** A plan of fixed sizes, or of a size that is another one in each step. */
-async function replayed(device: Device, changing: boolean): Promise<Cost & { readonly gpu: number | undefined }> {
+async function replayed(device: Device, changing: boolean): Promise<Subject> {
   const step = compile(chain, {
     device,
     inputs: [{ shape: [changing ? 'T' : rows] }],
     ...(changing && { symbols: { T: rows } }),
   });
-  const inputs = Array.from({ length: 8 }, (_, i) => new Float32Array(changing ? rows - i : rows));
+  const inputs = Array.from({ length: inFlight }, (_, i) => new Float32Array(changing ? rows - i : rows));
   let last: Tensor | undefined;
   const run = async (i: number) => {
-    last = await step(inputs[i % 8]!);
+    last = await step(inputs[i % inFlight]!);
   };
   await run(0);
-  const cost = await costOf(run, () => last!.data());
   if (step.kernelCount() !== kernels) throw new Error(`expected ${kernels} kernels, got ${step.kernelCount()}`);
   let gpu: number | undefined;
   try {
@@ -88,12 +96,12 @@ async function replayed(device: Device, changing: boolean): Promise<Cost & { rea
   } catch (error) {
     console.log(`no GPU times: ${(error as Error).message}`);
   }
-  step.dispose();
-  return { ...cost, gpu };
+  const name = changing ? 'replay with a size that changes' : 'replay';
+  return { name, run, settle: () => last!.data(), gpu, dispose: () => step.dispose() };
 }
 
 /** The same dispatches on the bare API: what no executor can go below. */
-async function byHand(device: GPUDevice): Promise<Cost> {
+async function byHand(device: GPUDevice): Promise<Subject> {
   const buffer = (usage: number, size = 256) => device.createBuffer({ size, usage });
   const [a, b, params, read] = [buffer(0x8c), buffer(0x8c), buffer(0x48, 16), buffer(0x9)];
   device.queue.writeBuffer(params, 0, Uint32Array.of(rows, 0, 0, 0));
@@ -139,9 +147,10 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
     await read.mapAsync(1);
     read.unmap();
   };
-  const cost = await costOf(run, settle);
-  for (const each of [a, b, params, read]) each.destroy();
-  return cost;
+  const dispose = () => {
+    for (const each of [a, b, params, read]) each.destroy();
+  };
+  return { name: 'by hand', run, settle, dispose };
 }
 
 // one GPU object for two devices: the executor's, and one on which commands are recorded by hand
@@ -152,25 +161,29 @@ const gpu = create([
 const device = await openWebGpu({ gpu });
 const bare = await (await gpu.requestAdapter())!.requestDevice();
 const adapter = `${device.name}: ${device.description}${toggles ? ` (${toggles.join(' ')})` : ''}`;
-const measurements: Measurement[] = [];
-const hand = await byHand(bare);
-const note = (what: string, value: number, limit?: number) =>
-  measurements.push({
-    what: `${what}, ${kernels} dependent small kernels`,
-    value,
+const subjects = [await byHand(bare), await replayed(device, false), await replayed(device, true)];
+await timesOf(subjects);
+const all = await timesOf(subjects);
+const us = (list: readonly number[], part: number) =>
+  ([...list].sort((a, b) => a - b)[Math.floor(list.length * part)]! * 1000) / kernels;
+const measurements: Measurement[] = subjects.flatMap(({ name, gpu }, s) => {
+  const figure = (what: string, of: 'host' | 'step', part: number): Measurement => ({
+    what: `${name}: ${what}, ${kernels} dependent small kernels`,
+    value: us(all[s]![of], part),
     unit: 'us a kernel',
     adapter,
-    ...(limit !== undefined && { ratio: value / limit, against: 'the same commands by hand' }),
+    ...(s > 0 && { ratio: us(all[s]![of], part) / us(all[0]![of], part), against: 'the same commands by hand' }),
   });
-note('by hand: host time up to submit', hand.host);
-note('by hand: whole step, 8 in flight', hand.step);
-for (const changing of [false, true]) {
-  const { host, step, gpu } = await replayed(device, changing);
-  const name = changing ? 'replay with a size that changes' : 'replay';
-  note(`${name}: host time up to submit`, host, hand.host);
-  note(`${name}: whole step, 8 in flight`, step, hand.step);
-  if (gpu !== undefined) note(`${name}: GPU time`, gpu);
-}
+  return [
+    figure('host time up to submit, p50', 'host', 0.5),
+    figure('host time up to submit, p10', 'host', 0.1),
+    figure(`whole step, ${inFlight} in flight, p50`, 'step', 0.5),
+    ...(gpu === undefined
+      ? []
+      : [{ what: `${name}: GPU time, ${kernels} dependent small kernels`, value: gpu, unit: 'us a kernel', adapter }]),
+  ];
+});
+for (const { dispose } of subjects) dispose();
 report(measurements);
 await device.dispose();
 bare.destroy();

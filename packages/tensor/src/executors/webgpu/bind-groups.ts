@@ -1,5 +1,6 @@
 import type { TensorType } from '../../shape.ts';
 import type { DeviceBuffer } from './buffers.ts';
+import { getOrMake } from './get-or-make.ts';
 import type { Pipeline } from './pipelines.ts';
 import type { MemoryPlan } from './planning/memory-plan.ts';
 import type { BlockRange } from './planning/run-sizes.ts';
@@ -37,6 +38,9 @@ export class BindGroups {
   /** By step: whether it binds inputs or outputs. */
   readonly #varies: readonly boolean[];
   readonly #groups: GPUBindGroup[] = [];
+  /** Groups of the same buffers in every run: steps that bind the same have one, which the host's caches like. */
+  readonly #shared = new Map<string, GPUBindGroup>();
+  readonly #layouts = new Map<GPUBindGroupLayout, number>();
   #last: RunBuffers | undefined;
   #generation: number;
 
@@ -55,7 +59,10 @@ export class BindGroups {
     const { generation } = this.#services.arena;
     const moved = this.#generation !== generation;
     if (!moved && this.#last && sameBuffers(this.#last, buffers)) return this.#groups;
-    if (moved) for (const known of this.#known) known.clear();
+    if (moved) {
+      for (const known of this.#known) known.clear();
+      this.#shared.clear();
+    }
     for (const [i, step] of this.#plan.steps.entries())
       if (moved || this.#varies[i]) this.#groups[i] = this.#groupOf(step, i, buffers);
     this.#generation = generation;
@@ -82,7 +89,17 @@ export class BindGroups {
         binding: entries.length,
         resource: { buffer: parameters, offset: block.offset, size: block.byteLength },
       });
-    const group = this.#services.device.createBindGroup({ layout: pipelines[i]!.layout, entries });
+    const { layout } = pipelines[i]!;
+    const make = () => this.#services.device.createBindGroup({ layout, entries });
+    if (!this.#varies[i]) {
+      const ranges = entries.map(({ resource }, b) => {
+        const { offset, size } = resource as GPUBufferBinding;
+        return `${resources[b]?.id}:${offset}:${size}`;
+      });
+      const number = getOrMake(this.#layouts, layout, () => this.#layouts.size);
+      return getOrMake(this.#shared, `${number} ${ranges.join()}`, make);
+    }
+    const group = make();
     if (known.size >= keptGroups) known.delete(known.keys().next().value!);
     known.set(key, group);
     return group;
