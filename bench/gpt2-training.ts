@@ -1,6 +1,6 @@
 // Training steps of a GPT-2 124M with random weights, batch 8 x 1024, f32, AdamW: tokens a second, memory, and the time of
 // each kernel, against PyTorch eager (peers/torch_gpt2.py).
-//   BENCH_PEERS=FILE node bench/dist/gpt2-training.js [tiny]
+//   BENCH_PEERS=FILE node bench/dist/gpt2-training.js [tiny|small] [ROWS OF LOGITS AT A TIME]
 import { readFileSync } from 'node:fs';
 import type { KernelTime } from '@heddle/tensor';
 import { openWebGpu } from '@heddle/tensor/webgpu';
@@ -19,7 +19,8 @@ const loader = process.env['VULKAN_LOADER'];
 const device = await openWebGpu({ ...(toggles && { toggles }), ...(loader && { vulkanLoader: loader }) });
 const adapter = `${device.name}: ${device.description}${toggles ? ' (unsafe toggles)' : ''}`;
 
-const model = gpt2(shape, await randomGpt2Weights(device, shape), tiny ? 64 : undefined);
+const chunkRows = Number(process.argv[3] ?? (tiny ? 64 : 1024));
+const model = gpt2(shape, await randomGpt2Weights(device, shape), chunkRows);
 const step = createTrainStep({
   model,
   loss: (loss) => loss,

@@ -99,7 +99,7 @@ const smallUpdate = 1 << 18;
 /** Joins groups of one small shape as far as a kernel's buffers go. */
 function pack(
   groups: readonly (readonly Update[])[],
-  fit: (group: readonly Update[]) => boolean,
+  oneKernel: (group: readonly Update[]) => boolean,
 ): (readonly Update[])[] {
   const packed: (readonly Update[])[] = [];
   const open = new Map<string, number>();
@@ -109,7 +109,7 @@ function pack(
     const key = String(shape);
     const at = open.get(key);
     const joined = at === undefined ? undefined : [...packed[at]!, ...group];
-    if (joined && fit(joined)) packed[at!] = joined;
+    if (joined && oneKernel(joined)) packed[at!] = joined;
     else {
       if (typeof size === 'number' && size <= smallUpdate) open.set(key, packed.length);
       packed.push(group);
