@@ -3,6 +3,7 @@ import { afterAll, expect, test } from 'vitest';
 import type { AttentionKernel } from './attention-kernel.ts';
 import { firstSupported } from './first-supported.ts';
 import { kernelContract, packedTensors } from './kernel-contract.ts';
+import { measuredCost } from './measured-cost.ts';
 import { naive } from './naive.ts';
 import { prefillDecode } from './prefill-decode.ts';
 import { packedCase } from './testing/packed-case.ts';
@@ -43,6 +44,36 @@ test('the cheapest, where costs are given', () => {
   kernel.attend(...inputs({ rows: [8], before: [0] }));
   kernel.attend(...inputs({ rows: [4], before: [0] }));
   expect([a.calls, b.calls]).toEqual([1, 1]);
+});
+
+test('each choice is told, with the reasons against the others', () => {
+  const told: unknown[] = [];
+  const [a, b, c] = [counted('a', 'knows no window'), counted('b'), counted('c')];
+  const onChoice = (choice: unknown) => told.push(choice);
+  firstSupported([a, b, c], { onChoice }).attend(...inputs({ rows: [2], before: [1], spec: { window: 3 } }));
+  const cost = ({ name }: { name: string }) => (name === 'c' ? 1 : 2);
+  firstSupported([a, b, c], { cost, onChoice }).attend(...inputs({ rows: [2], before: [1] }));
+  const over = (kernel: string, reason: string) => ({ kernel, reason });
+  expect(told).toEqual([
+    { kernel: 'b', passedOver: [over('a', 'knows no window'), over('c', 'b comes first')] },
+    { kernel: 'c', passedOver: [over('a', 'costs 2, c 1'), over('b', 'costs 2, c 1')] },
+  ]);
+});
+
+test('costs that were measured, by the nearest number of rows', async () => {
+  const [a, b] = [counted('a', 'knows no window'), counted('b')];
+  const call = (rows: number, window?: number) => {
+    const [q, k, v, kv, spec] = inputs({ rows: [rows], before: [4], spec: window === undefined ? {} : { window } });
+    return { q, k, v, kv, spec };
+  };
+  const cost = await measuredCost([a, b], [call(1), call(64), call(2, 3)], { runs: 3 });
+  const of = (kernel: AttentionKernel, rows: number) => cost(kernel, call(rows).q, call(rows).kv, call(rows).spec);
+  // a does not support the sample of 2 rows
+  expect(of(a, 2)).toBe(of(a, 1));
+  expect(of(b, 60)).toBe(of(b, 64));
+  expect(of(b, 64)).toBeGreaterThan(of(b, 1));
+  expect(cost(a, call(1).q, undefined, call(1).spec)).toBe(Infinity);
+  await expect(measuredCost([a], [])).rejects.toThrow(/at least one sample/);
 });
 
 test('where none does, the reasons are told', () => {

@@ -2,12 +2,20 @@ import { ArgumentError, type Tensor } from '@heddle/tensor';
 import type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
 import type { KvView } from './kv-view.ts';
 
+/** What a kernel costs for a call, in any one unit; `measuredCost` makes one of measured milliseconds. */
+export type KernelCost = (kernel: AttentionKernel, q: Tensor, kv: KvView | undefined, spec: AttendSpec) => number;
+
+/** Which kernel a call got, and why the others did not. */
+export interface KernelChoice {
+  readonly kernel: string;
+  readonly passedOver: readonly { readonly kernel: string; readonly reason: string }[];
+}
+
 export interface FirstSupportedOptions {
-  /**
-   * What a kernel costs for this call, in any one unit (measured milliseconds, say); the cheapest that supports the spec is
-   * taken, the first of equals. Without it the first that supports the spec.
-   */
-  cost?(kernel: AttentionKernel, q: Tensor, kv: KvView | undefined, spec: AttendSpec): number;
+  /** The cheapest that supports the spec is taken, the first of equals. Without it the first that supports the spec. */
+  readonly cost?: KernelCost;
+  /** Told of each choice, when a call is recorded. */
+  readonly onChoice?: (choice: KernelChoice) => void;
 }
 
 /**
@@ -20,25 +28,35 @@ export function firstSupported(
   options: FirstSupportedOptions = {},
 ): AttentionKernel {
   if (kernels.length === 0) throw new ArgumentError('firstSupported: takes at least one kernel');
-  const reasons = (spec: AttendSpec) => kernels.map((kernel) => kernel.supports(spec));
   const refusal = (spec: AttendSpec) => {
-    const why = reasons(spec);
-    if (why.some((reason) => reason === undefined)) return undefined;
-    return kernels.map(({ name }, i) => `${name}: ${why[i]}`).join('; ');
+    const reasons = kernels.map((kernel) => kernel.supports(spec));
+    if (reasons.some((reason) => reason === undefined)) return undefined;
+    return kernels.map(({ name }, i) => `${name}: ${reasons[i]}`).join('; ');
   };
   return {
     name: `first of ${kernels.map(({ name }) => name).join(', ')}`,
     supports: refusal,
     attend(q, k, v, kv, spec) {
-      const why = reasons(spec);
-      const able = kernels.filter((_, i) => why[i] === undefined);
-      const cost = (kernel: AttentionKernel) => options.cost?.(kernel, q, kv, spec) ?? 0;
-      const cheapest = able.reduce<AttentionKernel | undefined>(
-        (best, kernel) => (best && cost(best) <= cost(kernel) ? best : kernel),
-        undefined,
-      );
-      if (!cheapest) throw new ArgumentError(`attend: no kernel supports this: ${refusal(spec)}`);
-      return cheapest.attend(q, k, v, kv, spec);
+      const candidates = kernels.map((kernel) => {
+        const reason = kernel.supports(spec);
+        return { kernel, reason, cost: reason === undefined ? (options.cost?.(kernel, q, kv, spec) ?? 0) : Infinity };
+      });
+      const chosen = candidates
+        .filter(({ reason }) => reason === undefined)
+        .reduce<(typeof candidates)[number] | undefined>(
+          (best, next) => (best && best.cost <= next.cost ? best : next),
+          undefined,
+        );
+      if (!chosen) throw new ArgumentError(`attend: no kernel supports this: ${refusal(spec)}`);
+      const behind = ({ cost }: { cost: number }) =>
+        options.cost ? `costs ${cost}, ${chosen.kernel.name} ${chosen.cost}` : `${chosen.kernel.name} comes first`;
+      options.onChoice?.({
+        kernel: chosen.kernel.name,
+        passedOver: candidates
+          .filter((candidate) => candidate !== chosen)
+          .map((candidate) => ({ kernel: candidate.kernel.name, reason: candidate.reason ?? behind(candidate) })),
+      });
+      return chosen.kernel.attend(q, k, v, kv, spec);
     },
   };
 }

@@ -1,9 +1,10 @@
 export { attention, attentionWithLse, attentionWithMass } from './attention.ts';
 export type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
 export type { AttentionDropout, AttentionSpec } from './attention-spec.ts';
-export { type FirstSupportedOptions, firstSupported } from './first-supported.ts';
+export { type FirstSupportedOptions, firstSupported, type KernelChoice, type KernelCost } from './first-supported.ts';
 export { decode, flash, paged } from './flash.ts';
 export type { KvView } from './kv-view.ts';
+export { measuredCost, type SampleCall } from './measured-cost.ts';
 export { mergeAttention } from './merge-attention.ts';
 export {
   type AttentionCall,
