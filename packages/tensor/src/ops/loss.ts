@@ -120,7 +120,7 @@ export interface LinearCrossEntropyOptions {
 
 /**
  * `crossEntropy(linear(x, weight, bias), targets)` that never holds all logits: they are computed for `chunkRows` rows at a
- * time, and once more for the gradient.
+ * time. Where gradients are taken in the same graph, these come from the same computation of each chunk's logits as the loss.
  *
  * `x` is `[..., E]`, `weight` `[V, E]`, `targets` i32 `[...]`; the result is a scalar, f32, summed in f32, NaN where no row
  * counts. A target outside of the classes is found in debug mode; otherwise it stands for the nearest class. The number of rows
