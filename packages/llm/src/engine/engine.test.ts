@@ -78,4 +78,14 @@ test('disposing of an engine ends its streams, which say so', async () => {
   await other[Symbol.asyncDispose]();
   await expect(collect(stream)).rejects.toThrow('the engine was disposed of before the request had ended');
   expect(() => other.generate(request)).toThrow('generate: the engine was disposed of');
+  expect(() => other.explain()).toThrow('explain: the engine was disposed of');
+  await expect(other.prepare(1)).rejects.toThrow('prepare: the engine was disposed of');
+});
+
+test('no engine opens over a model that was disposed of, and none of its cache is left', async () => {
+  const gone = await loadModel(tinyLlama(), { device });
+  await gone.dispose();
+  const before = device.memory().live;
+  expect(() => openEngine(gone)).toThrow(/createEngine: the model: .* disposed of/);
+  expect(device.memory().live).toBe(before);
 });

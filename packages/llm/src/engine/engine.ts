@@ -51,8 +51,8 @@ export interface Engine extends AsyncDisposable {
 /**
  * Puts an engine together from parts, without defaults of its own. The model stays the caller's, the cache becomes the
  * engine's.
- * @throws ArgumentError for parts that do not fit each other, or what making the scheduler throws; then the cache stays the
- *   caller's
+ * @throws ArgumentError for parts that do not fit each other, DisposedError for a model that is, or what making the scheduler
+ *   throws; then the cache stays the caller's
  */
 export function createEngine(parts: EngineParts): Engine {
   const { model, cache } = parts;
@@ -62,6 +62,7 @@ export function createEngine(parts: EngineParts): Engine {
         `createEngine: the cache has ${cache.shape[part]} ${part}, the model ${model.kvShape[part]}`,
       );
   if (model.device !== parts.device) throw new ArgumentError('createEngine: the model is on another device');
+  for (const parameter of model.parameters) parameter.assertUsable('createEngine: the model');
   return new StepEngine(parts);
 }
 
@@ -80,7 +81,7 @@ class StepEngine implements Engine {
   }
 
   generate(request: GenerationRequest, options: GenerateOptions<ScheduledGeneration> = {}): TokenStream {
-    if (this.#disposal) throw new DisposedError('generate: the engine was disposed of');
+    this.#assertOpen('generate');
     const { sampler, model } = this.#parts;
     const { vocabularySize } = model.config;
     const scheduled = scheduledGeneration(request, { number: this.#requests, sampler, vocabularySize });
@@ -90,11 +91,13 @@ class StepEngine implements Engine {
   }
 
   async prepare(promptTokens: number): Promise<void> {
+    this.#assertOpen('prepare');
     await this.#step.prepare(Math.min(promptTokens, this.#parts.maxBatchTokens));
     await this.#step.prepare(1);
   }
 
   explain(): string {
+    this.#assertOpen('explain');
     return this.#step.explain();
   }
 
@@ -108,6 +111,9 @@ class StepEngine implements Engine {
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+  #assertOpen(operation: string): void {
+    if (this.#disposal) throw new DisposedError(`${operation}: the engine was disposed of`);
   }
 
   /** One step: lay out the planned rows, run the model over them, choose the next tokens. */
