@@ -16,25 +16,27 @@ export const packedOnnx: OnnxLowering<PackedAttributes> = {
     const [H, D] = shape.slice(1) as [number, number];
     const K = node.inputs[1]!.shape[1] as number;
     const layout = layoutOf(builder, inputs, node);
-    const own = (x: string, type: Node['outputs'][number], width: number) =>
-      toF32(builder, gatherRows(builder, x, layout.rowAt, width), type.dtype);
-    const cached = (input: number) => {
-      const pool = gatherRows(builder, inputs[input]!, slotsOf(builder, inputs, node), K * D);
-      return toF32(builder, pool, node.inputs[input]!.dtype);
+    const own = (x: string, type: Node['outputs'][number], heads: number) => {
+      const rows = toF32(builder, gatherRows(builder, x, layout.rowAt, heads * D), type.dtype);
+      return swapHeads(builder, builder.op('Reshape', [rows, builder.constant('i64', [4], [0, 0, heads, D])]));
     };
-    const join = (x: string, input: number) =>
-      node.attributes.cache ? builder.op('Concat', [cached(input), x], { attributes: { axis: 1 } }) : x;
-    const padded = builder.op(
+    const slots = node.attributes.cache ? slotsOf(builder, inputs, node, K) : undefined;
+    const join = (x: string, input: number) => {
+      if (!slots) return x;
+      const cached = toF32(builder, gatherRows(builder, inputs[input]!, slots, D), node.inputs[input]!.dtype);
+      return builder.op('Concat', [cached, x], { attributes: { axis: 2 } });
+    };
+    const attended = builder.op(
       'Attention',
       [
-        own(q, node.inputs[0]!, H * D),
-        join(own(k, node.inputs[1]!, K * D), 5),
-        join(own(v, node.inputs[2]!, K * D), 6),
+        own(q, node.inputs[0]!, H),
+        join(own(k, node.inputs[1]!, K), 5),
+        join(own(v, node.inputs[2]!, K), 6),
         maskOf(builder, inputs, node, layout),
       ],
-      { attributes: { scale: { float: node.attributes.scale }, q_num_heads: H, kv_num_heads: K } },
+      { attributes: { scale: { float: node.attributes.scale } } },
     );
-    const packed = gatherRows(builder, padded, layout.placeOf, H * D);
+    const packed = gatherRows(builder, swapHeads(builder, attended), layout.placeOf, H * D);
     // rows that belong to nothing took the place of another
     const zeroed = builder.op('Mul', [packed, layout.belongs]);
     const result = builder.reshape(zeroed, shape);
@@ -103,8 +105,12 @@ function layoutOf(builder: OnnxBuilder, inputs: readonly string[], node: Node<Pa
   };
 }
 
-/** i64 `[B, S]`: where each sequence's cached tokens are in the pool; beyond the block table the last block's. */
-function slotsOf(builder: OnnxBuilder, inputs: readonly string[], node: Node<PackedAttributes>): string {
+/**
+ * i64 `[B, K, S]`: where each head of each sequence's cached tokens is in the pool, as rows `[slots * K, D]`; beyond the block
+ * table the last block's. Gathered by heads, keys lie as the operator reads them (0.98 against 1.36 ms by tokens: one query,
+ * 2,048 keys, 8 heads of 64).
+ */
+function slotsOf(builder: OnnxBuilder, inputs: readonly string[], node: Node<PackedAttributes>, K: number): string {
   const op = builder.op.bind(builder);
   const { blockSize, maxLength } = node.attributes.cache!;
   const [slots, blocks] = [node.inputs[5]!.shape[0]!, node.inputs[7]!.shape[1]!];
@@ -116,7 +122,13 @@ function slotsOf(builder: OnnxBuilder, inputs: readonly string[], node: Node<Pac
   const slot = op('Add', [op('Mul', [first, size]), op('Mod', [token, size])]);
   // entries of the table that are not in use may be anything
   const highest = op('Sub', [builder.sizes([slots]), int(builder, 1)]);
-  return op('Max', [op('Min', [slot, highest]), int(builder, 0)]);
+  const within = op('Max', [op('Min', [slot, highest]), int(builder, 0)]);
+  const heads = builder.constant(
+    'i64',
+    [K, 1],
+    Array.from({ length: K }, (_, head) => head),
+  );
+  return op('Add', [op('Mul', [op('Unsqueeze', [within, int(builder, 1)]), int(builder, K)]), heads]);
 }
 
 /** What is added to the scores, f32 `[B, 1, L, S + L]`. */
@@ -153,6 +165,11 @@ function maskOf(
 function gatherRows(builder: OnnxBuilder, x: string, indices: string, width: number): string {
   const rows = builder.reshape(x, [-1, width]);
   return builder.op('Gather', [rows, indices], { attributes: { axis: 0 } });
+}
+
+/** `[B, L, H, D]` as `[B, H, L, D]`, and back. */
+function swapHeads(builder: OnnxBuilder, x: string): string {
+  return builder.op('Transpose', [x], { attributes: { perm: [0, 2, 1, 3] } });
 }
 
 function toF32(builder: OnnxBuilder, x: string, dtype: string): string {
