@@ -180,10 +180,25 @@ describe('fusion', () => {
 
 describe('updates', () => {
   test('come right after the last reader of the old value', () => {
-    const [a, b] = [variable('a', { shape: [16], dtype: 'f32' }), variable('b', { shape: [16], dtype: 'f32' })];
+    const [a, b] = [variable('a', { shape: [16], dtype: 'f32' }), variable('b', { shape: [1, 16], dtype: 'f32' })];
     const x = placeholder('x', [T, 16]);
     const { steps } = plan([x], [x.add(a).sum(1), x.add(b).sum(0)], [b.assign(b.mul(2)), a.assign(a.mul(2))]);
     expect(labels(steps)).toEqual(['sum', 'mul', 'sum', 'mul']);
+  });
+
+  test('of one small shape share a kernel, as many as it can bind', () => {
+    const all = Array.from({ length: 9 }, (_, i) => variable(`v${i}`, { shape: [16], dtype: 'f32' }));
+    const updates = all.map((v) => v.assign(v.mul(2)));
+    const { steps } = plan([], [], updates);
+    expect(steps.map(({ bindings }) => bindings.length).sort()).toEqual([1, 8]);
+    const large = all.slice(0, 2).map(({ name }) => variable(name, { shape: [2 ** 19], dtype: 'f32' }));
+    expect(
+      plan(
+        [],
+        [],
+        large.map((v) => v.assign(v.mul(2))),
+      ).steps,
+    ).toHaveLength(2);
   });
 
   test('that read each other go through a buffer', () => {
