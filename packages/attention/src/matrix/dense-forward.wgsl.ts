@@ -32,7 +32,7 @@ export function denseForwardMatrix(
   const { declarations, begin, loop, finish } = forwardText(D, tile, fragment, {
     queryHead: (id) => `(batch * params.L + min(${id}, params.L - 1u)) * H + w.y`,
     keyHead: (of, x) => `(batch * params.S + min(${of}.first + ${x}, params.S - 1u)) * K + w.y / ${H / K}u`,
-    advance: `next.first += ${tile.keys}u;\n    more = next.first < key_end;`,
+    advance: `more = next.first > key_begin;\n    next.first -= ${tile.keys}u;`,
     free: byPlace ? free.join(' && ') : 'false',
     ...(changed ? { change: (product: string, key: string) => `score_of(${product}, query, ${key})` } : {}),
     adjust: (product, key) => `adjust(${product}, query, ${key})`,
@@ -79,7 +79,8 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   ${keyRange(attributes, `min(query_first + ${queries - 1}u, params.L - 1u)`, 'query_first', threads)}
   ${begin}
   let query = query_of(min(query_id, params.L - 1u));
-  var tile = Tile(key_begin);
+  // from the last keys to the first: scores that favour what is near then have their maximum at once, and sums are not scaled
+  var tile = Tile(key_begin + (max(key_end, key_begin + 1u) - key_begin - 1u) / ${tile.keys}u * ${tile.keys}u);
   var next = tile;
   var more = key_begin < key_end;
   ${loop}

@@ -16,6 +16,8 @@ export interface ForwardTile {
   readonly early?: boolean;
   /** Whether queries stay in workgroup memory, and not in registers. */
   readonly stay?: boolean;
+  /** Where scores of keys that are all seen are changed, if they are: on their way through workgroup memory, or in registers. */
+  readonly change?: 'memory' | 'registers';
   /** f32 values behind each row of scores, against bank conflicts. */
   readonly padding?: 4 | 8;
 }
@@ -110,6 +112,9 @@ export function forwardText(D: number, tile: ForwardTile, fragment: Fragment, ho
   const [k, v] = [tileLoads('k', keys, D, threads), tileLoads('v', keys, D, threads)];
   const row = (i: number) => `own + ${i * M * scorePitch}u`;
   const { change } = hooks;
+  const changeInMemory = change && tile.change === 'memory';
+  const fourOf = (text: (j: number) => string) => `vec4<f32>(${range(4).map(text).join(', ')})`;
+  const adjusted = fourOf((j) => hooks.adjust(`four[${j}]`, `key + ${j}u`));
   const declarations = `
 var<workgroup> s_tile: array<vec4<u32>, ${queries * scorePitch}>;
 var<workgroup> p_tile: array<vec4<u32>, ${queries * weightPitch}>;
@@ -208,26 +213,25 @@ var<workgroup> grown: atomic<u32>;`;
     workgroupBarrier();
     ${early ? puts : reads}
     let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
-    if (!free) {
+    ${changeInMemory ? '{' : 'if (!free) {'}
       for (var i = 0u; i < ${fours}u; i++) {
-        let four = bitcast<vec4<f32>>(s_tile[mine + i]);
+        var four = bitcast<vec4<f32>>(s_tile[mine + i]);
         let key = tile.first + 4u * (part * ${fours}u + i);
-        s_tile[mine + i] = bitcast<vec4<u32>>(vec4<f32>(${[0, 1, 2, 3].map((j) => hooks.adjust(`four[${j}]`, `key + ${j}u`)).join(', ')}));
+        ${
+          changeInMemory
+            ? `if (free) { four = ${fourOf((j) => change(`four[${j}]`, `key + ${j}u`))}; } else { four = ${adjusted}; }`
+            : `four = ${adjusted};`
+        }
+        s_tile[mine + i] = bitcast<vec4<u32>>(four);
       }
     }
     let unit = ${change ? f32(Math.LOG2E) : `select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free)`};
     ${each(fours, (i) => `var x${i} = bitcast<vec4<f32>>(s_tile[mine + ${i}u]);`)}
     ${
-      change
+      change && !changeInMemory
         ? `if (free) {
       let key = tile.first + part * ${4 * fours}u;
-      ${each(
-        fours,
-        (i) =>
-          `x${i} = vec4<f32>(${range(4)
-            .map((j) => change(`x${i}[${j}]`, `key + ${4 * i + j}u`))
-            .join(', ')});`,
-      )}
+      ${each(fours, (i) => `x${i} = ${fourOf((j) => change(`x${i}[${j}]`, `key + ${4 * i + j}u`))};`)}
     }`
         : ''
     }
@@ -237,10 +241,11 @@ var<workgroup> grown: atomic<u32>;`;
     ${shared('highest', (a, b) => `max(${a}, ${b})`)}
     var fade = 1.0;
     if (highest > top + ${f32(slack)}) {
+      // sums of a row that saw nothing so far are 0
+      if (total > 0.0) { atomicStore(&grown, count); }
       fade = exp2(top - highest);
       top = highest;
       total *= fade;
-      atomicStore(&grown, count);
     }
     // where nothing was seen yet all scores are the lowest, and weigh nothing
     let base = vec4<f32>(select(-top, 0.0, top < ${f32(lowestScore / 2)}));
@@ -250,7 +255,7 @@ var<workgroup> grown: atomic<u32>;`;
     ${hooks.keep ? each(fours, (i) => `x${i} *= ${hooks.keep!(`(tile.first + 4u * (part * ${fours}u + ${i}u))`)};`) : ''}
     ${each(fours / 2, (i) => `p_tile[my_weights + ${i}u] = vec4<u32>(pack2x16float(x${2 * i}.xy), pack2x16float(x${2 * i}.zw), pack2x16float(x${2 * i + 1}.xy), pack2x16float(x${2 * i + 1}.zw));`)}
     ${early ? '' : puts}
-    if (workgroupUniformLoad(&grown) == count && count > 1u) {
+    if (workgroupUniformLoad(&grown) == count) {
     ${throughRows(() => `for (var i = 0u; i < ${fours}u; i++) { s_tile[mine + i] = bitcast<vec4<u32>>(bitcast<vec4<f32>>(s_tile[mine + i]) * fade); }`, true)}
     }
     {
