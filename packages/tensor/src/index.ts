@@ -11,7 +11,7 @@ export {
   type WarmOptions,
 } from './compile/compile.ts';
 export type { Fed, InputSpec, ShapedArray } from './compile/input-spec.ts';
-export type { WarmProgress } from './compile/trace.ts';
+export type { WarmProgress } from './compile/warm.ts';
 export { Device } from './device.ts';
 export {
   addDims,

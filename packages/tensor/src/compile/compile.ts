@@ -8,7 +8,8 @@ import type { TensorType } from '../shape.ts';
 import { isBranch, leavesOf, mapTree, visitTogether } from '../tree.ts';
 import { type Fed, type InputSpec, isInputSpec, typeOfSpec } from './input-spec.ts';
 import { signatureOf } from './signature.ts';
-import { Trace, type TracedInput, type WarmProgress } from './trace.ts';
+import { Trace, type TracedInput } from './trace.ts';
+import type { WarmProgress } from './warm.ts';
 
 /** Arguments of a compiled function: wherever the function takes a tensor, a tensor or host values. */
 export type FedArguments<T> = T extends Tensor ? Fed : T extends object ? { [K in keyof T]: FedArguments<T[K]> } : T;

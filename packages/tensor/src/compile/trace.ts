@@ -9,24 +9,19 @@ import { checkedRun, type IndexCheck } from '../graph/index-checks.ts';
 import { inputOp } from '../graph/op.ts';
 import { recordOn } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
-import { Update, Variable } from '../graph/variable.ts';
+import { Update } from '../graph/variable.ts';
 import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
 import type { TensorType } from '../shape.ts';
 import { mapTree, tensorsOf, updatesOf } from '../tree.ts';
+import { assertGivenAway } from './donated.ts';
 import { type Fed, InputPort } from './input-spec.ts';
+import { everyBucket, prepareAll, type WarmProgress } from './warm.ts';
 
 /** What a trace is told of its function. */
 export interface TraceOptions {
   readonly owner: string;
   /** The most bytes that a run may take beyond arguments, weights and variables. */
   readonly memoryBudget: number | undefined;
-}
-
-/** How far `warm` is. */
-export interface WarmProgress {
-  /** Kernels that are compiled. */
-  readonly done: number;
-  readonly total: number;
 }
 
 /** A tensor leaf of the arguments. */
@@ -123,21 +118,9 @@ export class Trace {
 
   /** Compiles for all of these sizes side by side, and does what their first runs would have to wait for. */
   async warm(sizes: readonly SymbolValues[] | undefined, onProgress?: (progress: WarmProgress) => void): Promise<void> {
-    const list = sizes ?? bucketsOf([...this.#bounds]);
+    const list = sizes ?? everyBucket(this.#bounds);
     for (const symbols of list) this.#checkBounds(symbols);
-    await this.#device.enqueue(async () => {
-      const program = await this.#ready();
-      const progress = list.map(() => ({ done: 0, total: 0 }));
-      const sum = (of: 'done' | 'total') => progress.reduce((all, each) => all + each[of], 0);
-      const preparing = list.map((symbols, i) =>
-        program.prepare(symbols, (done, total) => {
-          progress[i] = { done, total };
-          if (done > 0) onProgress?.({ done: sum('done'), total: sum('total') });
-        }),
-      );
-      const failed = (await Promise.allSettled(preparing)).find(({ status }) => status === 'rejected');
-      if (failed) throw (failed as PromiseRejectedResult).reason;
-    });
+    await this.#device.enqueue(async () => prepareAll(await this.#ready(), list, onProgress));
   }
 
   /** Measures and takes the fastest kernels for these sizes, by default for dimensions at their bounds. */
@@ -211,7 +194,7 @@ export class Trace {
 
   #execute(program: Program, inputs: readonly (HostArray | Tensor)[], sizes: SymbolValues): unknown {
     this.#assertUsable();
-    this.#checkDonated(inputs);
+    for (const i of this.#donated) assertGivenAway(this.#ports[i]!.path, i, inputs, this.#graph.constants);
     const copies: Storage[] = [];
     const given = inputs.map((input) => {
       if (!(input instanceof Tensor)) return input;
@@ -226,20 +209,6 @@ export class Trace {
     const storages = this.#start(program, given, sizes);
     if (storages instanceof Promise) return storages.then((list) => this.#wrap(list, inputs));
     return this.#wrap(storages, inputs);
-  }
-
-  /** @throws ArgumentError for what the caller cannot give away with a run, or gives twice */
-  #checkDonated(inputs: readonly (HostArray | Tensor)[]): void {
-    for (const i of this.#donated) {
-      const input = inputs[i]!;
-      if (!(input instanceof Tensor)) continue;
-      const isFixed = input instanceof Variable || this.#graph.constants.includes(input);
-      const isTwice = inputs.some((other, k) => k !== i && other instanceof Tensor && other.storage === input.storage);
-      if (isFixed || isTwice)
-        throw new ArgumentError(
-          `${this.#ports[i]!.path} is donated, and must be a tensor that nothing else of the run reads, got ${isTwice ? 'one that is another argument too' : input instanceof Variable ? `the variable ${input.name}` : 'one that the function uses from outside'}`,
-        );
-    }
   }
 
   #start(program: Program, given: readonly (HostArray | Storage)[], sizes: SymbolValues): ReturnType<Program['run']> {
@@ -294,17 +263,4 @@ export class Trace {
     for (const leaf of this.#graph.constants) leaf.assertUsable(this.#owner);
     for (const variable of this.#graph.variables) variable.assertUsable(this.#owner);
   }
-}
-
-/** Sizes that stand for each bucket: powers of two up to each bound, and the bound. */
-function bucketsOf(bounds: readonly (readonly [string, number])[]): SymbolValues[] {
-  return bounds.reduce<SymbolValues[]>(
-    (all, [name, bound]) => {
-      const sizes: number[] = [];
-      for (let size = 1; size < bound; size *= 2) sizes.push(size);
-      sizes.push(bound);
-      return all.flatMap((symbols) => sizes.map((size) => ({ ...symbols, [name]: size })));
-    },
-    [{}],
-  );
 }
