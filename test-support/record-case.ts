@@ -20,4 +20,5 @@ export const leastCapabilities: WebGpuCapabilities = {
   maxWorkgroupStorageBytes: 16384,
   maxInvocations: 256,
   maxStorageBuffers: 8,
+  maxBindingBytes: 2 ** 27,
 };

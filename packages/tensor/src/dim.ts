@@ -131,3 +131,9 @@ export function evaluateDim(dim: Dim, values: SymbolValues): number {
 export function symbolsOf(dim: Dim): readonly DimSymbol[] {
   return typeof dim === 'number' ? [] : dim.terms.flatMap((term) => term.symbols);
 }
+
+/** The most that a size can be: its named dimensions at their bounds. */
+export function largestOf(dim: Dim): number {
+  if (typeof dim === 'number') return dim;
+  return evaluateDim(dim, Object.fromEntries(symbolsOf(dim).map(({ name, bound }) => [name, bound])));
+}

@@ -1,4 +1,4 @@
-import { evaluateDim, symbolsOf } from '../dim.ts';
+import { largestOf } from '../dim.ts';
 import { byteSize } from '../dtype.ts';
 import type { Node } from './op.ts';
 import type { Tensor } from './tensor.ts';
@@ -74,8 +74,5 @@ class Schedule {
 
 /** At most; named dimensions at their bounds. */
 function bytesOf({ shape, dtype }: Tensor): number {
-  return shape.reduce<number>((bytes, dim) => {
-    const bounds = Object.fromEntries(symbolsOf(dim).map(({ name, bound }) => [name, bound]));
-    return bytes * Math.max(0, evaluateDim(dim, bounds));
-  }, byteSize[dtype]);
+  return shape.reduce<number>((bytes, dim) => bytes * Math.max(0, largestOf(dim)), byteSize[dtype]);
 }

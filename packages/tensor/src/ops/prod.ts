@@ -1,4 +1,4 @@
-import { type Dim, evaluateDim, symbolsOf } from '../dim.ts';
+import { type Dim, largestOf } from '../dim.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -69,7 +69,7 @@ const flipped = ({ real, dual }: Dual): Dual => ({ real: real.flip(1), dual: dua
 function productsBefore(x: Dual): Dual {
   const size = x.real.shape[1]!;
   let product = shifted(x, 1, size);
-  for (let reach = 1; reach < boundOf(size); reach *= 2) product = times(product, shifted(product, reach, size));
+  for (let reach = 1; reach < largestOf(size); reach *= 2) product = times(product, shifted(product, reach, size));
   return product;
 }
 
@@ -93,11 +93,6 @@ function rowsOf(shape: Shape, axes: readonly number[]) {
         shape.map((_, axis) => order.indexOf(axis)),
       ),
   };
-}
-
-/** The most that a size can be. */
-function boundOf(dim: Dim): number {
-  return evaluateDim(dim, Object.fromEntries(symbolsOf(dim).map(({ name, bound }) => [name, bound])));
 }
 
 /** Product over `axes` (all where none are named), 1 over none. Gradients of every order are right where values are 0. */

@@ -77,11 +77,15 @@ export class BindGroups {
     const found = known.get(key);
     if (found) return found;
     const { pipelines, parameters, blocks, bytesOf } = this.#plan;
+    const { maxBindingBytes } = this.#services.capabilities;
     const entries: GPUBindGroupEntry[] = resources.map(({ gpu, byteLength, offset = 0 }, binding) => {
-      const { value } = step.bindings[binding]!;
+      const { value, part } = step.bindings[binding]!;
       // arena buffers are larger where another plan needs them to be
-      const size = value.kind === 'temporary' ? bytesOf(value.type) : byteLength;
-      return { binding, resource: { buffer: gpu, offset, size } };
+      const whole = value.kind === 'temporary' ? bytesOf(value.type) : byteLength;
+      if (!part) return { binding, resource: { buffer: gpu, offset, size: Math.min(whole, maxBindingBytes) } };
+      // a part that this run does not reach is never touched: any other is bound in its place
+      const at = part.offset < whole ? part.offset : 0;
+      return { binding, resource: { buffer: gpu, offset: at, size: Math.min(part.size, whole - at) } };
     });
     const block = blocks[i];
     if (block)

@@ -44,10 +44,13 @@ export class BufferPool {
     return this.#pooled;
   }
 
-  /** @throws OutOfMemoryError where no buffer can be as large, before anything is allocated */
-  check(byteLength: number, owner: string): void {
-    const { maxStorageBufferBindingSize, maxBufferSize } = this.#device.limits;
-    const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  /**
+   * @param inParts whether kernels may bind it in parts, as they do with all but blocks of weights
+   * @throws OutOfMemoryError where no buffer can be as large, before anything is allocated
+   */
+  check(byteLength: number, owner: string, inParts = true): void {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
+    const most = inParts ? maxBufferSize : Math.min(maxBufferSize, maxStorageBufferBindingSize);
     if (byteLength > most)
       throw new OutOfMemoryError(
         `memory: ${owner} asked for a buffer of ${byteLength} bytes; this device's largest is ${most}`,

@@ -8,6 +8,7 @@ import { type ConcreteType, sizeOf } from '../../shape.ts';
 import { Arena } from './arena.ts';
 import { groupBytes } from './block-layout.ts';
 import { BufferPool } from './buffers.ts';
+import { bindingsOf } from './codegen/parts.ts';
 import { HalfWriter } from './half-writer.ts';
 import { DeviceHealth } from './health.ts';
 import type { WebGpuCapabilities } from './lowering.ts';
@@ -74,13 +75,24 @@ export class WebGpuExecutor implements Executor {
     const lowering = node.op.lower?.webgpu;
     if (!lowering) return false;
     const { capabilities } = this.#services;
-    if ('kernels' in lowering) return lowering.supports?.(node, capabilities) ?? true;
-    return node.inputs.length < capabilities.maxStorageBuffers;
+    const count = node.inputs.length + node.outputs.length;
+    const bindings = [...node.inputs, ...node.outputs].reduce(
+      (sum, tensor) => sum + bindingsOf(tensor, capabilities),
+      0,
+    );
+    const fits = bindings <= capabilities.maxStorageBuffers;
+    if (!('kernels' in lowering)) return fits || !node.op.decompose;
+    // kernels that cannot bind all parts of large tensors give way to the decomposition, where there is one
+    if (!fits && bindings > count && node.op.decompose) return false;
+    return lowering.supports?.(node, capabilities) ?? true;
   }
 
   create(type: ConcreteType, owner: string, data?: HostArray): WebGpuStorage {
     this.#services.health.assertWorks();
-    const { buffer, used, release } = this.#services.pool.allocate(bufferBytes(type.dtype, sizeOf(type.shape)), owner);
+    const { pool } = this.#services;
+    const byteLength = bufferBytes(type.dtype, sizeOf(type.shape));
+    pool.check(byteLength, owner, !isBlockFormat(type.dtype));
+    const { buffer, used, release } = pool.allocate(byteLength, owner);
     const storage = new WebGpuStorage(type, buffer, release);
     if (data) this.write(storage, data);
     else if (used) this.#submit((encoder) => encoder.clearBuffer(buffer.gpu));

@@ -23,6 +23,11 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   halves[word] = value;
 }`;
 
+/** Halves that are written at once. */
+const mostHalves = 1 << 24;
+/** Bindings begin at multiples of this many bytes. */
+const alignment = 256;
+
 /** Writes f16 values from or up to the middle of a word, which WebGPU's own writes cannot. */
 export class HalfWriter {
   readonly #device: GPUDevice;
@@ -38,21 +43,31 @@ export class HalfWriter {
 
   /** @throws OutOfMemoryError before anything is written */
   write(buffer: DeviceBuffer, data: Uint16Array, offset: number): void {
+    // pieces that a binding can reach, wherever they are in a large buffer
+    const most = Math.min(mostHalves, this.#device.limits.maxStorageBufferBindingSize / 2 - alignment);
+    for (let from = 0; from < data.length; from += most)
+      this.#writePiece(buffer, data.subarray(from, from + most), offset + from);
+  }
+
+  #writePiece(buffer: DeviceBuffer, data: Uint16Array, offset: number): void {
     const device = this.#device;
     const given = this.#pool.allocate(Math.ceil(data.length / 8) * 16, 'writes');
     const even = new Uint16Array(Math.ceil(data.length / 2) * 2);
     even.set(data);
     device.queue.writeBuffer(given.buffer.gpu, 0, even);
     const range = device.createBuffer({ size: 16, usage: bufferUsage.uniform | bufferUsage.copyDestination });
-    device.queue.writeBuffer(range, 0, Uint32Array.of(offset, data.length));
+    const begin = Math.floor((2 * offset) / alignment) * alignment;
+    device.queue.writeBuffer(range, 0, Uint32Array.of(offset - begin / 2, data.length));
     this.#pipeline ??= device.createComputePipeline({
       layout: 'auto',
       compute: { module: device.createShaderModule({ code: source }), entryPoint: 'main' },
     });
-    const entries = [given.buffer.gpu, buffer.gpu, range].map((gpu, binding) => ({
-      binding,
-      resource: { buffer: gpu },
-    }));
+    const end = Math.min(buffer.byteLength, Math.ceil((2 * (offset + data.length)) / 4) * 4);
+    const entries = [
+      { binding: 0, resource: { buffer: given.buffer.gpu } },
+      { binding: 1, resource: { buffer: buffer.gpu, offset: begin, size: end - begin } },
+      { binding: 2, resource: { buffer: range } },
+    ];
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     pass.setPipeline(this.#pipeline);

@@ -24,6 +24,8 @@ export interface WebGpuCapabilities {
   readonly maxInvocations: number;
   /** Storage buffers that one kernel may bind. */
   readonly maxStorageBuffers: number;
+  /** Bytes of a storage buffer that one binding may reach; the executor binds larger buffers in parts. */
+  readonly maxBindingBytes: number;
 }
 
 /** Builds the WGSL expression of one output value. Coordinates are `u32` expressions, one per axis. */

@@ -7,7 +7,7 @@ import type { Pipeline } from './pipelines.ts';
 import { type Bucket, boundOf } from './planning/buckets.ts';
 import { bufferBytes, type MemoryPlan, planMemory } from './planning/memory-plan.ts';
 import { RunSizes } from './planning/run-sizes.ts';
-import { stepsOf } from './planning/steps.ts';
+import { assertBindable, stepsOf } from './planning/steps.ts';
 import type { Schedule } from './planning/units.ts';
 import type { DeviceServices } from './services.ts';
 import type { ChoiceMade } from './tuning/choices.ts';
@@ -74,6 +74,10 @@ export class Plan {
   async #prepare(owner: string, onKernel?: (done: number, total: number) => void): Promise<void> {
     const { pool, arena, pipelines: cache, health } = this.#services;
     const { steps, memory } = this;
+    for (const step of steps) {
+      for (const { value, part } of step.bindings) pool.check(this.bytesOf(value.type), owner, part !== undefined);
+      assertBindable(step, this.#services.capabilities);
+    }
     const leave = arena.join();
     try {
       arena.reserve(memory.slots);

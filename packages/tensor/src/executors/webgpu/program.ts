@@ -5,6 +5,7 @@ import type { CompileTarget, Program, Storage } from '../../executor.ts';
 import { formatReport } from '../../format-report.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { KernelTime, PlanMemory, PlanReport, TuningResult } from '../../plan-report.ts';
+import { bindingsOf } from './codegen/parts.ts';
 import { getOrMake } from './get-or-make.ts';
 import { Plan } from './plan.ts';
 import { boundOf, bucketIndex, bucketOf } from './planning/buckets.ts';
@@ -37,7 +38,11 @@ export class WebGpuProgram implements Program {
     this.#options = options;
     this.#services = services;
     const { capabilities } = services;
-    const fusion = new Fusion(graph, { fuse: options.fuse, maxStorageBuffers: capabilities.maxStorageBuffers });
+    const fusion = new Fusion(graph, {
+      fuse: options.fuse,
+      maxStorageBuffers: capabilities.maxStorageBuffers,
+      bindingsOf: (tensor) => bindingsOf(tensor, capabilities),
+    });
     const bucket = bucketOf(graph.symbols, boundsOf(graph));
     this.#schedule = new Schedule(graph, fusion, { capabilities, bound: (dim) => boundOf(dim, bucket) });
     this.#buffers = new ProgramBuffers(graph, options, services);

@@ -2,7 +2,7 @@ import type { Dim } from '../../dim.ts';
 import type { BufferUse, KernelReport, PlanMemory, PlanReport } from '../../plan-report.ts';
 import type { Plan } from './plan.ts';
 import { boundOf } from './planning/buckets.ts';
-import { boundBytes } from './planning/work.ts';
+import { boundBytes, wholeBindings } from './planning/work.ts';
 import type { BufferValue, Step } from './values.ts';
 
 /** The kernels of a plan and its memory, at the largest sizes that it serves. */
@@ -26,7 +26,9 @@ export function reportPlan({ steps, memory: plan, bucket, bytesOf }: Plan, memor
     byteLength: bytesOf(value.type),
   });
   const usesOf = ({ bindings }: Step, of: 'read' | 'write') =>
-    bindings.filter(({ access }) => access === of).map(({ value }) => useOf(value));
+    wholeBindings(bindings)
+      .filter(({ access }) => access === of)
+      .map(({ value }) => useOf(value));
   const kernels = steps.map(
     (step, i): KernelReport => ({
       kernel: step.label,

@@ -20,13 +20,21 @@ export interface Work {
   bytes(size: (dim: Dim) => number): number;
 }
 
+/** A buffer that a dispatch binds. */
+export interface StepBinding {
+  readonly value: BufferValue;
+  readonly access: 'read' | 'write';
+  /** Where a buffer is larger than one binding may be: the bytes of it that this one has, of several that follow each other. */
+  readonly part?: { readonly offset: number; readonly size: number };
+}
+
 /** One dispatch of a plan, with everything that is the same in every run. */
 export interface Step {
   readonly label: string;
   /** The whole WGSL text; its entry point is `main`. */
   readonly source: string;
   /** In the order of their bindings. A buffer that is written may be read too. */
-  readonly bindings: readonly { readonly value: BufferValue; readonly access: 'read' | 'write' }[];
+  readonly bindings: readonly StepBinding[];
   /** Values of the parameter block. */
   readonly parameters: readonly Dim[];
   workgroups(size: (dim: Dim) => number): readonly [number, number, number];

@@ -1,3 +1,4 @@
+import type { Dim } from '../../../dim.ts';
 import type { DType } from '../../../dtype.ts';
 import { DeviceError } from '../../../errors.ts';
 import { sizeOf } from '../../../shape.ts';
@@ -14,6 +15,7 @@ export interface CallSpec {
   /** The buffer of an input, output or scratch. */
   bufferFor(buffer: KernelBuffer): BufferValue;
   readonly capabilities: WebGpuCapabilities;
+  bound(dim: Dim): number;
   /** What is stored in place of the output that takes an epilogue. */
   readonly epilogue?: { readonly of: Epilogue; readonly target: BufferValue } | undefined;
   readonly bufferOf: BufferOf;
@@ -34,8 +36,8 @@ export function takesEpilogue(
 }
 
 /** A kernel of an operation's own, with the declarations that its body builds on. */
-export function callStep({ call, bufferFor, capabilities, epilogue, bufferOf }: CallSpec): Step {
-  const builder = new KernelBuilder(capabilities, 'e_');
+export function callStep({ call, bufferFor, capabilities, bound, epilogue, bufferOf }: CallSpec): Step {
+  const builder = new KernelBuilder({ capabilities, bound }, 'e_');
   const fused = epilogue && takesEpilogue(call, epilogue.target.type.dtype, capabilities);
   for (const buffer of call.buffers) {
     const access = 'access' in buffer ? buffer.access : 'output' in buffer ? 'write' : 'read';

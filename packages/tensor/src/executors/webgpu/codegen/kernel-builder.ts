@@ -1,8 +1,10 @@
+import type { Dim } from '../../../dim.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import { getOrMake } from '../get-or-make.ts';
 import type { WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { kernelSource } from './kernel-source.ts';
+import { partsOf } from './parts.ts';
 import { SizeTable } from './size-table.ts';
 
 /** The value that has `tensor` in its buffer; undefined where it is to be computed. */
@@ -13,6 +15,12 @@ export const computing =
   (computed: Tensor, bufferOf: BufferOf): BufferOf =>
   (tensor) =>
     tensor === computed ? undefined : bufferOf(tensor);
+
+interface BuilderContext {
+  readonly capabilities: WebGpuCapabilities;
+  /** The most that a size can be in the plan that the kernel is for. */
+  bound(dim: Dim): number;
+}
 
 interface Binding {
   readonly name: string;
@@ -27,13 +35,15 @@ export class KernelBuilder {
   readonly capabilities: WebGpuCapabilities;
   /** Values that are read at other places than that at which the kernel writes. */
   readonly readElsewhere: Set<BufferValue> = new Set();
+  readonly #bound: BuilderContext['bound'];
   readonly #prefix: string;
   readonly #bindings: Binding[] = [];
   readonly #byValue = new Map<BufferValue, Binding>();
 
   /** @param prefix of the names that this gives, where a kernel's author chooses names too */
-  constructor(capabilities: WebGpuCapabilities, prefix = '') {
+  constructor({ capabilities, bound }: BuilderContext, prefix = '') {
     this.capabilities = capabilities;
+    this.#bound = bound;
     this.#prefix = prefix;
     this.sizes = new SizeTable(prefix);
   }
@@ -71,11 +81,20 @@ export class KernelBuilder {
       dtype: value.type.dtype,
       access,
       vector,
+      parts: partsOf(value.type, this.#bound, this.capabilities),
     }));
     return {
       label,
-      source: kernelSource({ buffers, parameters: this.sizes.names, body, requires }, this.capabilities),
-      bindings: this.#bindings.map(({ value, access }) => ({ value, access })),
+      source: kernelSource({ label, buffers, parameters: this.sizes.names, body, requires }, this.capabilities),
+      bindings: this.#bindings.flatMap(({ value, access }, i): Step['bindings'] => {
+        const parts = buffers[i]!.parts;
+        if (!parts) return [{ value, access }];
+        return Array.from({ length: parts.count }, (_, k) => ({
+          value,
+          access,
+          part: { offset: k * parts.bytes, size: parts.bytes },
+        }));
+      }),
       parameters: this.sizes.sizes,
       workgroups,
     };

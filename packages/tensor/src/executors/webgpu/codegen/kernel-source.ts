@@ -1,6 +1,8 @@
 import type { DType } from '../../../dtype.ts';
+import { DeviceError } from '../../../errors.ts';
 import type { WebGpuCapabilities } from '../lowering.ts';
-import { bufferForm, registerType } from './buffer-form.ts';
+import { type BufferForm, bufferForm, registerType } from './buffer-form.ts';
+import type { Parts } from './parts.ts';
 import { preludeFor } from './prelude.ts';
 
 /** A storage buffer as a kernel's text sees it. */
@@ -9,9 +11,12 @@ interface SourceBuffer {
   readonly dtype: DType;
   readonly access: 'read' | 'write';
   readonly vector: 1 | 4 | 8;
+  /** Bound in parts, as arrays NAME_0, NAME_1, ... */
+  readonly parts?: Parts | undefined;
 }
 
 export interface SourceSpec {
+  readonly label: string;
   /** In the order of their bindings from 0; the parameters follow behind the last. */
   readonly buffers: readonly SourceBuffer[];
   /** Names of the fields of `params`, all u32. */
@@ -38,37 +43,66 @@ export function isPacked(dtype: DType, { shaderF16 }: F16Support): boolean {
  * `NAME_set` is missing where 16 bits are packed, because two values share a word there: kernels that may write those set
  * pairs or fours. Every buffer is as large as whole fours, so the last pair or four may reach past the last value.
  */
-export function kernelSource({ buffers, parameters, body, requires = [] }: SourceSpec, f16: F16Support): string {
+export function kernelSource({ label, buffers, parameters, body, requires = [] }: SourceSpec, f16: F16Support): string {
   const native16 = f16.shaderF16 && buffers.some(({ dtype }) => dtype === 'f16');
   const extensions = new Set([...(native16 ? ['f16'] : []), ...requires]);
-  const forms = buffers.map(({ name, dtype, vector }) => bufferForm(name, dtype, vector, isPacked(dtype, f16)));
-  const declarations = buffers.map(
-    ({ name, access }, i) =>
-      `@group(0) @binding(${i}) var<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: array<${forms[i]!.element}>;`,
+  const formsOf = ({ name, dtype, vector, parts }: SourceBuffer) =>
+    arraysOf(name, parts).map((array) => bufferForm(array, dtype, vector, isPacked(dtype, f16)));
+  const arrays = buffers.flatMap((buffer) => {
+    if (buffer.parts) assertByFunctions(label, buffer, body);
+    const element = formsOf(buffer)[0]!.element;
+    return arraysOf(buffer.name, buffer.parts).map((name) => ({ name, element, access: buffer.access }));
+  });
+  const declarations = arrays.map(
+    ({ name, element, access }, i) =>
+      `@group(0) @binding(${i}) var<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: array<${element}>;`,
   );
   const lines = [...extensions].map((name) => `enable ${name};`);
   if (parameters.length > 0) {
     lines.push(`struct Params { ${parameters.map((name) => `${name}: u32`).join(', ')} }`);
-    declarations.push(`@group(0) @binding(${buffers.length}) var<uniform> params: Params;`);
+    declarations.push(`@group(0) @binding(${arrays.length}) var<uniform> params: Params;`);
   }
-  const functions = buffers.flatMap((buffer, i) => accessors(buffer, forms[i]!, body));
+  const functions = buffers.flatMap((buffer) => accessors(buffer, formsOf(buffer), body));
   const prelude = preludeFor([...functions, body].join('\n'));
   return [...lines, ...declarations, ...functions, ...prelude, body].join('\n');
 }
 
-/** The functions of a buffer that `body` calls. */
-function accessors({ name, dtype, access }: SourceBuffer, form: ReturnType<typeof bufferForm>, body: string): string[] {
+const arraysOf = (name: string, parts: Parts | undefined): string[] =>
+  parts ? Array.from({ length: parts.count }, (_, k) => `${name}_${k}`) : [name];
+
+/** @throws DeviceError where a kernel takes a buffer as the array that it is not */
+function assertByFunctions(label: string, { name, parts }: SourceBuffer, body: string): void {
+  if (new RegExp(`(?<![.\\w])${name}\\[|&${name}\\b`).test(body))
+    throw new DeviceError(
+      `${label}: takes a buffer as a whole, which is larger than the ${parts!.bytes} bytes that a binding may have here`,
+    );
+}
+
+/** The functions of a buffer that `body` calls; `forms` are those of its arrays. */
+function accessors({ name, dtype, access, parts }: SourceBuffer, forms: readonly BufferForm[], body: string): string[] {
   const found: string[] = [];
+  const [form] = forms;
   const type = (width: number) => (width === 1 ? registerType[dtype] : `vec${width}<${registerType[dtype]}>`);
+  const inPart = (width: number, act: (form: BufferForm, i: string) => string) => {
+    if (!parts) return act(form!, 'i');
+    const each = parts.values / width;
+    const cases = forms.map((own, k) => `${k === forms.length - 1 ? 'default' : `case ${k}u`}: { ${act(own, 'j')} }`);
+    return `let j = i % ${each}u; switch (i / ${each}u) { ${cases.join(' ')} }`;
+  };
   for (const [suffix, width, read, write] of [
-    ['', 1, form.read, form.write],
-    ['2', 2, form.read2, form.write2],
-    ['4', 4, form.read4, form.write4],
+    ['', 1, 'read', 'write'],
+    ['2', 2, 'read2', 'write2'],
+    ['4', 4, 'read4', 'write4'],
   ] as const) {
     const calls = (verb: string) => new RegExp(`\\b${name}_${verb}${suffix}\\(`).test(body);
-    if (calls('at')) found.push(`fn ${name}_at${suffix}(i: u32) -> ${type(width)} { return ${read('i')}; }`);
-    if (access === 'write' && write && calls('set'))
-      found.push(`fn ${name}_set${suffix}(i: u32, v: ${type(width)}) { ${write('i', 'v')} }`);
+    if (calls('at')) {
+      const text = inPart(width, (own, i) => `return ${own[read](i)};`);
+      found.push(`fn ${name}_at${suffix}(i: u32) -> ${type(width)} { ${text} }`);
+    }
+    if (access === 'write' && form![write] && calls('set')) {
+      const text = inPart(width, (own, i) => own[write]!(i, 'v'));
+      found.push(`fn ${name}_set${suffix}(i: u32, v: ${type(width)}) { ${text} }`);
+    }
   }
-  return found.length > 0 && form.helper ? [form.helper, ...found] : found;
+  return found.length > 0 && form!.helper ? [form!.helper, ...found] : found;
 }

@@ -41,7 +41,7 @@ export function pointwiseKernel(spec: PointwiseSpec): PointwiseKernel {
 
 function attempt(spec: PointwiseSpec, walk: Walk): PointwiseKernel & { readonly usesCoordinates: boolean } {
   const { roots, capabilities } = spec;
-  const builder = new KernelBuilder(capabilities);
+  const builder = new KernelBuilder(spec);
   const targets = roots.map(({ target }) => builder.writes(target));
   const shape = roots[0]!.tensor.shape;
   const count = builder.sizes.add('count', sizeOf(shape));

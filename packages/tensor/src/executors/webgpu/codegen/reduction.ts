@@ -78,11 +78,11 @@ class InputRows implements RowSource {
   readonly arguments: readonly string[];
 
   constructor(
-    { input, axes, bufferOf, capabilities }: ReductionSpec,
+    { input, axes, bufferOf, capabilities, bound }: ReductionSpec,
     { kept, reduced, adjacent }: { readonly kept: Shape; readonly reduced: Shape; readonly adjacent: boolean },
     { width }: ReductionTile,
   ) {
-    this.builder = new KernelBuilder(capabilities);
+    this.builder = new KernelBuilder({ capabilities, bound });
     this.adjacent = adjacent;
     this.rowCount = sizeOf(kept);
     this.rows = this.builder.sizes.add('rows', this.rowCount);
@@ -129,8 +129,8 @@ class PartialRows implements RowSource {
   readonly text: string;
   readonly arguments: readonly string[] = [];
 
-  constructor({ capabilities }: ReductionSpec, partial: BufferValue, parts: number, kept: Shape) {
-    this.builder = new KernelBuilder(capabilities);
+  constructor({ capabilities, bound }: ReductionSpec, partial: BufferValue, parts: number, kept: Shape) {
+    this.builder = new KernelBuilder({ capabilities, bound });
     const name = this.builder.reads(partial);
     this.rowCount = sizeOf(kept);
     this.rows = this.builder.sizes.add('rows', this.rowCount);

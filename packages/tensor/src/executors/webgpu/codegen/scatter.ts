@@ -17,11 +17,12 @@ export interface ScatterSpec {
   readonly target: BufferValue;
   readonly bufferOf: BufferOf;
   readonly capabilities: WebGpuCapabilities;
+  bound(dim: Dim): number;
 }
 
 /** A kernel that overwrites rows of a variable; rows that it does not have are passed over. */
-export function scatterStep({ value, rows, target, bufferOf, capabilities }: ScatterSpec): Step {
-  const builder = new KernelBuilder(capabilities);
+export function scatterStep({ value, rows, target, bufferOf, capabilities, bound }: ScatterSpec): Step {
+  const builder = new KernelBuilder({ capabilities, bound });
   const { shape, dtype } = target.type;
   const out = builder.writes(target);
   const places = builder.reads(bufferOf(rows)!);

@@ -11,6 +11,8 @@ export interface FusionOptions {
   readonly fuse: boolean;
   /** Storage buffers that one kernel may bind. */
   readonly maxStorageBuffers: number;
+  /** How many of them a tensor takes: more than one where it is larger than a binding may be. */
+  bindingsOf(tensor: Tensor): number;
 }
 
 /** Operations of one kernel: no more, so that texts stay readable and registers suffice. */
@@ -44,9 +46,10 @@ export class Fusion {
       this.#findCones();
       this.#findForUpdates();
     }
-    for (const node of graph.nodes) this.#decide(node);
+    // first, because each is one more buffer for whoever reads it along with what it is computed from
     for (const tensor of graph.outputs) this.store(tensor);
     for (const { rows } of graph.updates) if (rows) this.store(rows);
+    for (const node of graph.nodes) this.#decide(node);
     this.#dropBrokenCones();
   }
 
@@ -143,13 +146,16 @@ export class Fusion {
     for (const input of node.inputs)
       if (larger !== undefined && this.#costOf(input) > mostRepeatedCost && !dimsEqual(sizeOf(input.shape), larger))
         this.#storeUnlessInner(input);
-    const limit = this.#options.maxStorageBuffers - 1;
+    const { maxStorageBuffers, bindingsOf } = this.#options;
+    const limit = maxStorageBuffers - bindingsOf(node.outputs[0]!);
+    const weight = (leaves: Iterable<Tensor>) => [...leaves].reduce((sum, leaf) => sum + bindingsOf(leaf), 0);
+    const gain = (input: Tensor) => weight(this.leavesOf(input)) - bindingsOf(input);
     for (;;) {
       const total = new Set(node.inputs.flatMap((input) => [...this.leavesOf(input)]));
-      if (total.size <= limit) return;
-      const open = node.inputs.filter((input) => !this.hasBuffer(input) && this.leavesOf(input).size > 1);
+      if (weight(total) <= limit) return;
+      const open = node.inputs.filter((input) => !this.hasBuffer(input) && gain(input) > 0);
       if (open.length === 0) return;
-      this.store(open.reduce((a, b) => (this.leavesOf(b).size > this.leavesOf(a).size ? b : a)));
+      this.store(open.reduce((a, b) => (gain(b) > gain(a) ? b : a)));
     }
   }
 

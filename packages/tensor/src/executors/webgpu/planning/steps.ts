@@ -1,4 +1,5 @@
 import type { Dim } from '../../../dim.ts';
+import { DeviceError } from '../../../errors.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import type { TensorType } from '../../../shape.ts';
@@ -139,11 +140,24 @@ function callsOf(
       call: inside ? { ...call, label: `${call.label}+${labelOf([inside.cone.root])}` } : call,
       bufferFor,
       capabilities: context.capabilities,
+      bound: context.bound,
       epilogue: inside && { of: inside.cone, target: inside.target },
       bufferOf: buffers,
     });
     return withCallWork(step, call, inside?.cone, buffers);
   });
+}
+
+/** @throws DeviceError where large buffers, bound in parts, are too many for one kernel */
+export function assertBindable(
+  { label, bindings }: Step,
+  { maxStorageBuffers, maxBindingBytes }: WebGpuCapabilities,
+): void {
+  if (bindings.length <= maxStorageBuffers) return;
+  const names = bindings.map(({ value }) => `${value.type.dtype}[${value.type.shape}]`);
+  throw new DeviceError(
+    `${label}: needs ${bindings.length} bindings of up to ${maxBindingBytes} bytes, the device has ${maxStorageBuffers}: ${names.join(', ')}`,
+  );
 }
 
 const temporary = (name: string, type: TensorType): BufferValue => ({ kind: 'temporary', name, type });

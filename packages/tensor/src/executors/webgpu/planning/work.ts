@@ -142,5 +142,10 @@ export function withCallWork(
 
 /** Each buffer of a kernel once. */
 export function boundBytes({ bindings }: Step, size: (dim: Dim) => number): number {
-  return bindings.reduce((sum, { value }) => sum + wholeBytes(value, size), 0);
+  return wholeBindings(bindings).reduce((sum, { value }) => sum + wholeBytes(value, size), 0);
+}
+
+/** The buffers of a dispatch, each binding of one that is bound in parts counted once. */
+export function wholeBindings(bindings: Step['bindings']): Step['bindings'] {
+  return bindings.filter(({ part }) => !part || part.offset === 0);
 }
