@@ -184,10 +184,7 @@ describe('fusion', () => {
 
 describe('updates', () => {
   test('come right after the last reader of the old value', () => {
-<<<<<<< packages/tensor/src/executors/webgpu/planning/planning.test.ts
     // of two shapes, since small updates of one share a kernel
-=======
->>>>>>> /tmp/tk/run/packages/tensor/src/executors/webgpu/planning/planning.test.ts
     const [a, b] = [variable('a', { shape: [16], dtype: 'f32' }), variable('b', { shape: [1, 16], dtype: 'f32' })];
     const x = placeholder('x', [T, 16]);
     const { steps } = plan([x], [x.add(a).sum(1), x.add(b).sum(0)], [b.assign(b.mul(2)), a.assign(a.mul(2))]);
