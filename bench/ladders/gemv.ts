@@ -1,4 +1,4 @@
-// Variants of the kernel of few rows over stored weights: columns of a team, lanes, teams of a workgroup, x staged or not.
+// Variants of the kernel of few rows over stored weights: columns of a team, lanes, teams of a workgroup.
 //   node bench/dist/ladders/gemv.js [FILTER]
 import {
   type Device,
@@ -16,7 +16,6 @@ interface Shape {
   readonly columns: 4 | 8;
   readonly lanes: number;
   readonly teams: number;
-  readonly staged: boolean;
 }
 type Internal = {
   readonly codecOf: (dtype: string, half: boolean) => unknown;
@@ -64,11 +63,10 @@ function variant(shape: Shape, half: boolean): (x: Tensor, w: Tensor) => Tensor 
 const read = await readBandwidth(device);
 console.log(`read ${(read / 1e9).toFixed(0)} GB/s`);
 const shapes: Shape[] = [
-  { columns: 4, lanes: 32, teams: 1, staged: false },
-  { columns: 4, lanes: 32, teams: 4, staged: false },
-  { columns: 8, lanes: 32, teams: 4, staged: false },
-  { columns: 4, lanes: 128, teams: 1, staged: false },
-  { columns: 4, lanes: 32, teams: 8, staged: true },
+  { columns: 4, lanes: 32, teams: 1 },
+  { columns: 4, lanes: 32, teams: 4 },
+  { columns: 8, lanes: 32, teams: 4 },
+  { columns: 4, lanes: 128, teams: 1 },
 ];
 for (const dtype of ['q4_0', 'f16', 'q8_0', 'q4_k', 'q6_k'] as const) {
   if (!filter.test(dtype)) continue;
@@ -79,9 +77,9 @@ for (const dtype of ['q4_0', 'f16', 'q8_0', 'q4_k', 'q6_k'] as const) {
       dtype,
       activations,
       variants
-        .filter(({ half, shape }) => half || (dtype.startsWith('q') && activations === 'f32' && !shape.staged))
+        .filter(({ half }) => half || (dtype.startsWith('q') && activations === 'f32'))
         .map(({ shape, half }) => ({
-          name: `${dtype} x ${activations} columns ${shape.columns} lanes ${shape.lanes} teams ${shape.teams}${shape.staged ? ' staged' : ''}${half ? '' : ' without f16'}`,
+          name: `${dtype} x ${activations} columns ${shape.columns} lanes ${shape.lanes} teams ${shape.teams}${half ? '' : ' without f16'}`,
           f: variant(shape, half),
         })),
     );

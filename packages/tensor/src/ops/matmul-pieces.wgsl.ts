@@ -13,12 +13,8 @@ export interface PiecesShape {
   readonly lanes: number;
   /** Teams of a workgroup; several only where a team is a subgroup. */
   readonly teams: number;
-  /** Whether `x` goes through workgroup memory, in the order in which the lanes want it; for one row. */
-  readonly staged: boolean;
 }
 
-/** Pieces of `x` in workgroup memory at a time. */
-const stagedPieces = 128;
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 /**
@@ -26,8 +22,9 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i);
  * the 3.06 TB/s that a kernel reads that does nothing else. Four columns a team of 32 lanes: f16 0.83, q8_0 0.72, q4_0 0.59, q4_k
  * 0.48, q6_k 0.53. Eight columns: 0.78, 0.66, 0.49, 0.46, 0.54. A team of 128 lanes: 0.85, 0.70, 0.51, 0.45, 0.56. `a` through
  * workgroup memory: 0.78, 0.67, 0.49, 0.43, 0.53. Without shader-f16 (f32 activations) q4_0 has 0.48, with it 0.47: what takes
- * time is neither `a` nor the conversions, but some 7 us of each kernel in which memory is not busy yet or no more. Eight rows
- * of f16 have 0.5 here, 0.29 by `matmulRows`.
+ * time is neither the conversions nor where `a` is; a line through the times of f16, q8_0 and q4_0 has 3.0 TB/s and 7 us a
+ * kernel. Eight rows of f16 have 0.56 here, 0.29 by `matmulRows`; of q4_0 0.12, where loading `a` takes the time. Loading two or four pieces before
+ * computing: q4_0 0.56 and 0.54, q8_0 0.71 and 0.70, q4_k 0.39 and 0.37, q6_k 0.58 and 0.48.
  *
  * A few rows of `a` times the transpose of stored weights `[n, k]`, read as they lie, each word once. `rows` is how many rows
  * of `a` there may be.
@@ -40,17 +37,12 @@ export function matmulPieces(
   capabilities: WebGpuCapabilities,
 ): KernelCall {
   const { m, k, n } = spec;
-  const { columns, lanes, teams, staged } = shape;
+  const { columns, lanes, teams } = shape;
   const parameters: Record<string, Dim> = { m, k, n };
   const threads = lanes * teams;
   const isSubgroup = capabilities.subgroupId && lanes === subgroupSize(capabilities);
-  const slots = codec.groups.flatMap((group) => group.slots).length;
   const beyond = (slot: number) => (slot & 3) + (slot >> 2) * codec.stride;
-  const pitch = stagedPieces + 1;
-  const xAt = (r: number, slot: number) =>
-    staged
-      ? `xs[${slot * pitch}u + p - chunk]`
-      : `a_at4(min(${r}u, last_row) * params.k / 4u + first + ${beyond(slot)}u)`;
+  const xAt = (r: number, slot: number) => `a_at4(min(${r}u, last_row) * params.k / 4u + first + ${beyond(slot)}u)`;
   const each = <T>(list: readonly T[], line: (item: T) => string | readonly string[]) => list.flatMap(line);
   const all = range(rows).flatMap((r) => range(columns).map((c) => ({ r, c, at: r * columns + c })));
   const work = each(codec.groups, ({ slots: own, scale, shift }) => {
@@ -91,22 +83,10 @@ export function matmulPieces(
     : teamSum(lanes, rows * columns, capabilities);
   const pieces = `params.k / ${codec.values}u`;
   const loop = [
-    `for (var p = ${staged ? 'chunk + ' : ''}lane; p < ${staged ? `min(chunk + ${stagedPieces}u, pieces)` : 'pieces'}; p += ${lanes}u) {`,
-    ...(staged ? [] : [`  let first = ${codec.first};`]),
+    `for (var p = lane; p < pieces; p += ${lanes}u) {`,
+    `  let first = ${codec.first};`,
     ...range(columns).flatMap((c) => codec.load(c, `row${c}`)),
     ...work,
-    '}',
-  ];
-  const stage = [
-    `for (var chunk = 0u; chunk < pieces; chunk += ${stagedPieces}u) {`,
-    '  workgroupBarrier();',
-    `  for (var i = l; i < ${slots * stagedPieces}u; i += ${threads}u) {`,
-    `    let p = chunk + i / ${slots}u;`,
-    `    let slot = i % ${slots}u;`,
-    `    if (p < pieces) { xs[slot * ${pitch}u + p - chunk] = a_at4(${codec.first} + (slot & 3u) + (slot >> 2u) * ${codec.stride}u); }`,
-    '  }',
-    '  workgroupBarrier();',
-    ...loop,
     '}',
   ];
   const quads = range(rows).flatMap((r) => range(columns / 4).map((q) => ({ r, q })));
@@ -141,7 +121,6 @@ export function matmulPieces(
     body: `
 ${declarations}
 ${codec.functions}
-${staged ? `var<workgroup> xs: array<vec4<f32>, ${slots * pitch}>;` : ''}
 ${storeFunction(spec)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
@@ -154,7 +133,7 @@ ${range(columns)
   .map((c) => `  let row${c} = min(column + ${c}u, params.n - 1u) * params.k;`)
   .join('\n')}
 ${all.map(({ at }) => `  var sum${at} = 0.0;`).join('\n')}
-${(staged ? stage : loop).map((line) => `  ${line}`).join('\n')}
+${loop.map((line) => `  ${line}`).join('\n')}
 ${out.map((line) => `  ${line}`).join('\n')}
 }`,
     workgroups: (size) => spreadWorkgroups(Math.ceil(size(n) / (columns * teams))),

@@ -23,8 +23,8 @@ export function storedRows(spec: MatmulSpec, rows: number, capabilities: WebGpuC
 function shapeFor(codec: WeightCodec, k: number, capabilities: WebGpuCapabilities): PiecesShape {
   const columns = 4;
   const lanes = capabilities.subgroupId ? subgroupSize(capabilities) : undefined;
-  if (lanes) return { columns, lanes, teams: Math.max(1, 64 / lanes), staged: false };
-  return { columns, lanes: k / codec.values >= 128 ? 64 : 32, teams: 1, staged: false };
+  if (lanes) return { columns, lanes, teams: Math.max(1, 64 / lanes) };
+  return { columns, lanes: k / codec.values >= 128 ? 64 : 32, teams: 1 };
 }
 
 /**

@@ -5,8 +5,8 @@ import { matmulColumns } from './matmul-columns.wgsl.ts';
 import { fragmentTile, matmulFragment, matmulFragments } from './matmul-fragments.wgsl.ts';
 import { matmulPairs } from './matmul-pairs.wgsl.ts';
 import { matmulRows } from './matmul-rows.wgsl.ts';
-import { matmulSpec } from './matmul-spec.ts';
-import { storedRows } from './matmul-stored.ts';
+import { type MatmulSpec, matmulSpec } from './matmul-spec.ts';
+import { storedRows, unpackedProduct } from './matmul-stored.ts';
 import { type MatmulTile, matmulTiles } from './matmul-tiles.wgsl.ts';
 
 /** Up to so many rows, reading `b` is what takes time, and each of its values is read once. */
@@ -36,8 +36,12 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
     }
     const groups = (tile: Pick<MatmulTile, 'm' | 'n'>) =>
       Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));
-    const fragment = matmulFragment(spec, capabilities);
-    if (fragment) return [matmulFragments(spec, fragment, fragmentTile(fragment, groups, wantedOfFragments))];
+    const byFragments = (of: MatmulSpec) => {
+      const fragment = matmulFragment(of, capabilities);
+      return fragment && [matmulFragments(of, fragment, fragmentTile(fragment, groups, wantedOfFragments))];
+    };
+    const fragments = byFragments(spec) ?? unpackedProduct(spec, context, byFragments);
+    if (fragments) return fragments;
     const nameOf = (tile: MatmulTile) => `tiles ${tile.m}x${tile.n}x${tile.k}`;
     const preferred = tiles.find((tile) => groups(tile) >= wantedWorkgroups) ?? tiles.at(-1)!;
     const name = context.choose(tiles.map(nameOf), nameOf(preferred));

@@ -93,6 +93,8 @@ conformance('weights that are only stored', (device) => {
         const plain = y.map((value, i) => value / 2 - waves(24, 3)[i % 24]!);
         expect(worst(plain, x, values, 512), `${rows} rows`).toBeLessThan(1e-5);
       }
+      if (backendName === 'onnx') expect(step.explain()).toContain('MatMulNBits');
+      if (backendName.startsWith('webgpu')) expect(step.kernelCount()).toBe(1);
       step.dispose();
       weight.dispose();
     });
@@ -112,6 +114,38 @@ conformance('weights that are only stored', (device) => {
       step.dispose();
     });
   }
+
+  test('bytes of blocks are written in parts', async () => {
+    for (const format of formats) {
+      const bytes = quantize(waves(16 * 256, 1), format);
+      const weight = device().zeroVariable([16, 256], { dtype: format });
+      const half = bytes.length / 2;
+      device().executor.write(weight.storage!, bytes.subarray(half), half);
+      device().executor.write(weight.storage!, bytes.subarray(0, half), 0);
+      expect(await weight.data()).toEqual(bytes);
+      weight.dispose();
+    }
+  });
+
+  test('a batch of block weights, and activations that are transposed', async () => {
+    const { bytes, values } = weights('q4_0', [12, 64]);
+    const batch = device().tensor(bytes, { shape: [2, 6, 64], dtype: 'q4_0' });
+    const x = waves(2 * 3 * 64, 1);
+    const y = device()
+      .tensor(x, { shape: [2, 3, 64] })
+      .matmul(batch, { transposeB: true });
+    const got = await floats(y);
+    for (const i of [0, 1]) {
+      const part = got.subarray(i * 18, i * 18 + 18);
+      const w = values.slice(i * 384, i * 384 + 384);
+      expect(worst(part, x.slice(i * 192, i * 192 + 192), w, 64)).toBeLessThan(5e-6);
+    }
+    const flat = device().tensor(bytes, { shape: [12, 64], dtype: 'q4_0' });
+    const turned = device().tensor(x.slice(0, 192), { shape: [64, 3] });
+    const z = turned.matmul(flat, { transposeA: true, transposeB: true });
+    const columns = Float32Array.from({ length: 192 }, (_, i) => x[(i % 64) * 3 + Math.floor(i / 64)]!);
+    expect(worst(await floats(z), columns, values, 64)).toBeLessThan(5e-6);
+  });
 
   test('gradients by activations go through block weights, gradients by the weights are refused', async () => {
     const { tensor, values } = weights('q4_0', [24, 64]);
