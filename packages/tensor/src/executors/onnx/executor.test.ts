@@ -265,6 +265,27 @@ onnxOnly('memory', (open) => {
     expect(executor.memory().live).toBe(400);
   });
 
+  test('weights of more than 64 MiB are external data of the model, held once by the device', async () => {
+    const { device, executor } = await open();
+    const { InferenceSession } = executor.runtime;
+    const models: { bytes: number; external: number }[] = [];
+    const create: typeof InferenceSession.create = (model, options) => {
+      const external = (options['externalData'] ?? []) as readonly { readonly data: Uint8Array }[];
+      models.push({ bytes: model.byteLength, external: external.reduce((sum, { data }) => sum + data.byteLength, 0) });
+      return InferenceSession.create(model, options);
+    };
+    Object.defineProperty(executor, 'runtime', { value: { ...executor.runtime, InferenceSession: { create } } });
+    const [rows, columns] = [4097, 4096];
+    const values = new Float32Array(rows * columns).fill(0.5);
+    values[columns] = 2;
+    const weights = device.variable(values, { shape: [rows, columns], frozen: true });
+    const f = compile((row: Tensor) => weights.take(row), { device, inputs: [{ shape: [1], dtype: 'i32' }] });
+    expect((await numbers(await f(Int32Array.of(1)))).slice(0, 2)).toEqual([2, 0.5]);
+    expect(models).toEqual([{ bytes: expect.any(Number), external: 4 * rows * columns }]);
+    expect(models[0]!.bytes).toBeLessThan(2000);
+    f.dispose();
+  });
+
   test('a failed run leaves nothing behind', async () => {
     const { device } = await open();
     const x = device.tensor([3, 5]);
