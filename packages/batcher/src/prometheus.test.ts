@@ -57,14 +57,15 @@ describe('the export to Prometheus', () => {
       maxQueue: 3,
       observers: [prometheusBatches({ client, registry, prefix: 'embed_' })],
     });
-    await Promise.allSettled([1, 2, 3, 4].map((item) => batch(item)));
+    // two run at once, three wait, one is too many
+    await Promise.allSettled([1, 2, 3, 4, 5, 6].map((item) => batch(item)));
     const text = await registry.metrics();
     for (const line of [
-      'embed_batch_items_total{outcome="answered"} 2',
+      'embed_batch_items_total{outcome="answered"} 4',
       'embed_batch_items_total{outcome="failed"} 1',
       'embed_batch_items_total{outcome="rejected"} 1',
-      'embed_batch_items_sum 3',
-      'embed_batch_items_count 2',
+      'embed_batch_items_sum 5',
+      'embed_batch_items_count 3',
     ]) {
       expect(text.split('\n')).toContain(line);
     }
