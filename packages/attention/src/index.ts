@@ -28,6 +28,7 @@ export { createLearnedPositions, type LearnedPositionsOptions } from './position
 export type { PositionModule } from './positions/position-module.ts';
 export { createSinusoidalPositions, type SinusoidalPositionsOptions } from './positions/sinusoidal-positions.ts';
 export { prefillDecode } from './prefill-decode.ts';
+export { dequantizeRows, type PageBits, type QuantizedRows, quantizeRows } from './quantized-pages.ts';
 export { rotary } from './rotary.ts';
 export { type RotaryFrequencies, rotaryFrequencies } from './rotary-frequencies.ts';
 export type {

@@ -9,7 +9,7 @@ export function naive(): AttentionKernel {
     supports: () => undefined,
     attend(q, k, v, kv, spec) {
       const { inputs, attributes } = packedArguments(q, k, v, kv, spec);
-      checkPacked(inputs);
+      checkPacked(inputs, attributes.cache?.bits);
       return decomposePacked(inputs, attributes);
     },
   };

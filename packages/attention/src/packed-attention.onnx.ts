@@ -9,7 +9,7 @@ import type { PackedAttributes } from './packed-attention.ts';
  */
 export const packedOnnx: OnnxLowering<PackedAttributes> = {
   // the operator caps after it has masked, where a mask is no longer seen
-  supports: ({ attributes: { softcap } }) => softcap === undefined,
+  supports: ({ attributes: { softcap, cache } }) => softcap === undefined && cache?.bits === undefined,
   emit(builder, inputs, node) {
     const [q, k, v] = inputs as [string, string, string];
     const { dtype, shape } = node.outputs[0]!;

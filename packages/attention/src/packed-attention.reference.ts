@@ -1,10 +1,15 @@
-import type { ReferenceLowering } from '@heddle/tensor';
+import type { ReferenceArray, ReferenceLowering } from '@heddle/tensor';
 import type { PackedAttributes } from './packed-attention.ts';
 
 /** Row by row and head by head: the visible keys, their weights, the weighted sum of the values. */
 export const packedReference: ReferenceLowering<PackedAttributes> = {
   run({ inputs, outputs: [out], attributes: { scale, window = Infinity, softcap, cache } }) {
-    const [q, k, v, segments, positions, keys, values, blockTable, lengths] = inputs.map(({ data }) => data);
+    const [q, k, v, segments, positions, pool, valuePool, blockTable, lengths, ...scales] = inputs.map(
+      ({ data }) => data,
+    );
+    const floats = (words: typeof pool, factors: typeof pool) =>
+      cache?.bits ? unpack(words!, factors!, cache.bits) : words;
+    const [keys, values] = [floats(pool, scales[0]), floats(valuePool, scales[1])];
     const [T, H, D] = out!.shape as [number, number, number];
     const K = inputs[1]!.shape[1]!;
     const blocks = inputs[7]?.shape[1] ?? 0;
@@ -51,3 +56,15 @@ export const packedReference: ReferenceLowering<PackedAttributes> = {
     return [result];
   },
 };
+
+/** Signed integers of `bits` bits, the first in the lowest bits of a word, times the factors of their groups. */
+function unpack(words: ReferenceArray['data'], factors: ReferenceArray['data'], bits: number): Float64Array {
+  const count = 32 / bits;
+  const values = new Float64Array(words.length * count);
+  const group = values.length / factors.length;
+  for (let i = 0; i < values.length; i++) {
+    const word = words[Math.floor(i / count)]!;
+    values[i] = ((word << (32 - bits * ((i % count) + 1))) >> (32 - bits)) * factors[Math.floor(i / group)]!;
+  }
+  return values;
+}

@@ -17,30 +17,32 @@ import { packedOnnx } from './packed-attention.onnx.ts';
 import { packedReference } from './packed-attention.reference.ts';
 import { packedWebGpu } from './packed-attention.wgsl.ts';
 import { decomposePacked } from './packed-decomposition.ts';
+import { checkQuantizedPages, type PageBits } from './quantized-pages.ts';
 
 /**
  * Attention of packed rows over a cache and over each other. Inputs: q `[T, H, D]`, k and v `[T, K, D]`, segments and
- * positions `[T]`, and with a cache its keys and values `[slots, K, D]`, block table `[B, N]` and lengths `[B]`.
+ * positions `[T]`, and with a cache its keys and values `[slots, K, D]`, block table `[B, N]` and lengths `[B]`; where these are
+ * quantised, scales of keys and values behind them.
  */
 export interface PackedAttributes {
   readonly scale: number;
   readonly window?: number;
   readonly softcap?: number;
-  readonly cache?: { readonly blockSize: number; readonly maxLength: Dim };
+  readonly cache?: { readonly blockSize: number; readonly maxLength: Dim; readonly bits?: PageBits };
   /** How a GPU's workgroups are laid out: tiles of neighbouring rows, each row with its keys split, or what fits the sizes. */
   readonly layout: 'auto' | 'tiles' | 'rows';
 }
 
 const packedAttentionOp: Op<PackedAttributes> = defineOp({
   name: 'packedAttention',
-  shape: (inputs) => [checkPacked(inputs)],
+  shape: (inputs, { cache }) => [checkPacked(inputs, cache?.bits)],
   decompose: (inputs, attributes) => [decomposePacked(inputs, attributes)],
   lower: { reference: packedReference, onnx: packedOnnx, webgpu: packedWebGpu },
 });
 
 /** The shape and dtype rule. @throws ShapeError, DTypeError */
-export function checkPacked(inputs: readonly TensorType[]): TensorType {
-  const [q, k, v, segments, positions, keys, values, blockTable, lengths] = inputs;
+export function checkPacked(inputs: readonly TensorType[], bits?: PageBits): TensorType {
+  const [q, k, v, segments, positions, keys, values, blockTable, lengths, keyScales, valueScales] = inputs;
   const fail = (rule: string, ...got: readonly (TensorType | undefined)[]): never => {
     throw new ShapeError(`attend: ${rule}, got ${got.map((type) => formatShape(type!.shape)).join(' and ')}`);
   };
@@ -59,11 +61,13 @@ export function checkPacked(inputs: readonly TensorType[]): TensorType {
   if (segments!.dtype !== 'i32' || positions!.dtype !== 'i32')
     throw new DTypeError(`attend: segments and positions must be i32, got ${segments!.dtype} and ${positions!.dtype}`);
   if (!keys) return q!;
-  if (!shapesEqual(keys.shape, values!.shape) || !shapesEqual(keys.shape.slice(1), [K, D]))
+  if (bits) checkQuantizedPages([keys, values!, keyScales!, valueScales!], bits, K, D);
+  else if (!shapesEqual(keys.shape, values!.shape) || !shapesEqual(keys.shape.slice(1), [K, D]))
     fail(`the cache's keys and values must be [slots, ${K}, ${D}]`, keys, values);
   if (blockTable!.shape.length !== 2 || !shapesEqual(blockTable!.shape.slice(0, 1), lengths!.shape))
     fail('the block table must be [B, N] and the lengths [B]', blockTable, lengths);
-  if (!isFloat(keys.dtype) || keys.dtype !== values!.dtype || blockTable!.dtype !== 'i32' || lengths!.dtype !== 'i32')
+  const floats = bits !== undefined || (isFloat(keys.dtype) && keys.dtype === values!.dtype);
+  if (!floats || blockTable!.dtype !== 'i32' || lengths!.dtype !== 'i32')
     throw new DTypeError(
       `attend: a cache's keys and values must be f32 or f16, its block table and lengths i32, got ${[keys, values!, blockTable!, lengths!].map((type) => type.dtype).join(', ')}`,
     );
@@ -84,11 +88,21 @@ export function packedArguments(
     scale: scale ?? 1 / Math.sqrt(dim as number),
     ...(window === undefined ? {} : { window }),
     ...(softcap === undefined ? {} : { softcap }),
-    ...(kv ? { cache: { blockSize: kv.blockSize, maxLength: kv.maxLength } } : {}),
+    ...(kv
+      ? {
+          cache: {
+            blockSize: kv.blockSize,
+            maxLength: kv.maxLength,
+            ...(kv.quantized ? { bits: kv.quantized.bits } : {}),
+          },
+        }
+      : {}),
     layout,
   };
   const own = [q, k, v, segments, positions];
-  return { inputs: kv ? [...own, kv.keys, kv.values, kv.blockTable, kv.lengths] : own, attributes };
+  if (!kv) return { inputs: own, attributes };
+  const scales = kv.quantized ? [kv.quantized.keyScales, kv.quantized.valueScales] : [];
+  return { inputs: [...own, kv.keys, kv.values, kv.blockTable, kv.lengths, ...scales], attributes };
 }
 
 /** Records a packed attention as one operation. */

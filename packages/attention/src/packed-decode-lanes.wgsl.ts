@@ -9,7 +9,7 @@ import {
   decodePlaces,
   partsOf,
 } from './packed-decode-parts.wgsl.ts';
-import { slotText } from './packed-slots.wgsl.ts';
+import { pageText, slotText } from './packed-slots.wgsl.ts';
 
 /** Lanes that share a key, each with two fours of it; undefined where subgroups are too small for that. */
 export function lanesOf(D: number, { subgroups, subgroupMinSize }: WebGpuCapabilities): number | undefined {
@@ -112,6 +112,7 @@ var<workgroup> tops: array<f32, ${groups * width}>;
 var<workgroup> totals: array<f32, ${groups * width}>;
 var<workgroup> sums: array<vec4<f32>, ${groups * width * D4}>;
 ${slotText(cache.blockSize)}
+${pageText(inputs, attributes)}
 @compute @workgroup_size(${W})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   ${decodePlaces(splits, rounds, heads)}

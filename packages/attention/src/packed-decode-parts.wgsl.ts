@@ -1,5 +1,6 @@
 import type { Dim, KernelBuffer, TensorType } from '@heddle/tensor';
 import { headVector } from './head-access.wgsl.ts';
+import { packedNames } from './packed-slots.wgsl.ts';
 
 /** Fewest keys that a workgroup takes. */
 export const fewestKeys = 128;
@@ -30,8 +31,8 @@ export interface DecodeShape {
 
 /** The inputs of a packed attention with a cache, as buffers; keys and values in f16 by eights where `wide`. */
 export function decodeBuffers(inputs: readonly TensorType[], D: number, wide = false): KernelBuffer[] {
-  const names = ['q', 'k', 'v', 'segments', 'positions', 'keys', 'values', 'table', 'lengths'];
   const vector = headVector(D);
+  const names = packedNames(inputs);
   return inputs.map(({ dtype }, input) => {
     const name = names[input]!;
     if (wide && dtype === 'f16' && name !== 'q') return { name, input, vector: 8 };

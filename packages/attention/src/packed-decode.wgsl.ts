@@ -11,7 +11,7 @@ import {
   fewestKeys,
   partsOf,
 } from './packed-decode-parts.wgsl.ts';
-import { slotText } from './packed-slots.wgsl.ts';
+import { pageText, slotText } from './packed-slots.wgsl.ts';
 
 /** Invocations, and keys of a tile. */
 const W = 128;
@@ -89,6 +89,7 @@ var<workgroup> weights: array<f32, ${heads * W}>;
 var<workgroup> partial: array<f32, ${heads * 16}>;
 var<workgroup> sums: array<vec4<f32>, ${heads * W}>;
 ${slotText(cache.blockSize)}
+${pageText(inputs, attributes)}
 fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k')}
 }
 fn load_value4(key: u32, c: u32) -> vec4<f32> {${load('values', 'v')}

@@ -1,6 +1,7 @@
 import { arange, concat, type Dim, multiplyDims, stopGradient, type Tensor, take, where } from '@heddle/tensor';
 import { lowestScore } from './lowest-score.ts';
 import type { PackedAttributes } from './packed-attention.ts';
+import { dequantizeRows } from './quantized-pages.ts';
 
 /** Keys that rows may see, as `[K, S, D]`, and which rows see them, as `[T, S]`. */
 interface KeyBlock {
@@ -74,8 +75,8 @@ function ownRows(inputs: readonly Tensor[], { window }: PackedAttributes): KeyBl
 
 /** What the cache held: `maxLength` keys of each sequence, those up to its length and within the window seen. */
 function cachedRows(inputs: readonly Tensor[], { window, cache }: PackedAttributes): KeyBlock {
-  const [, , , segments, positions, pool, valuePool, blockTable, lengths] = inputs;
-  const { blockSize, maxLength: S } = cache!;
+  const [, , , segments, positions, pool, valuePool, blockTable, lengths, keyScales, valueScales] = inputs;
+  const { blockSize, maxLength: S, bits } = cache!;
   const [T, B] = [segments!.shape[0]!, lengths!.shape[0]!];
   const device = pool!.device;
   const token = arange(device, S);
@@ -84,7 +85,11 @@ function cachedRows(inputs: readonly Tensor[], { window, cache }: PackedAttribut
     .mul(blockSize)
     .add(token.sub(block.mul(blockSize)))
     .flatten();
-  const gathered = (x: Tensor) => take(x, slots).cast('f32').permute([1, 0, 2]);
+  const gathered = (x: Tensor, scales: Tensor | undefined) => {
+    const rows = take(x, slots);
+    const floats = bits ? dequantizeRows({ words: rows, scales: take(scales!, slots) }, bits) : rows.cast('f32');
+    return floats.permute([1, 0, 2]);
+  };
 
   const [row, sequence, key] = [
     [T, 1, 1],
@@ -94,5 +99,9 @@ function cachedRows(inputs: readonly Tensor[], { window, cache }: PackedAttribut
   let seen = segments!.reshape(row).equal(arange(device, B).reshape(sequence));
   seen = seen.and(token.reshape(key).less(lengths!.reshape(sequence)));
   if (window !== undefined) seen = seen.and(positions!.reshape(row).sub(token.reshape(key)).less(window));
-  return { keys: gathered(pool!), values: gathered(valuePool!), seen: seen.reshape([T, multiplyDims(B, S)]) };
+  return {
+    keys: gathered(pool!, keyScales),
+    values: gathered(valuePool!, valueScales),
+    seen: seen.reshape([T, multiplyDims(B, S)]),
+  };
 }

@@ -2,7 +2,7 @@ import { type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } 
 import { f32, forwardKeys, forwardQueries, forwardTile, lowest } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
 import type { PackedAttributes } from './packed-attention.ts';
-import { slotText } from './packed-slots.wgsl.ts';
+import { packedNames, pageText, slotText } from './packed-slots.wgsl.ts';
 
 /**
  * Many rows: a workgroup takes neighbouring rows of one key-value head's group, first over what the cache held of each
@@ -15,7 +15,7 @@ export function packedPrefill({ inputs, attributes }: KernelContext<PackedAttrib
   const G = H / K;
   const tile = forwardTile(D);
   const vector = headVector(D);
-  const names = ['q', 'k', 'v', 'segments', 'positions', 'keys', 'values', 'table', 'lengths'];
+  const names = packedNames(inputs);
   const buffers = inputs.map(
     (_, input): KernelBuffer => ({
       name: names[input]!,
@@ -42,7 +42,7 @@ var<private> from_cache: bool;
 var<private> sequence: i32;
 var<private> key_end: u32;
 ${tile.declarations}
-${cache ? slotText(cache.blockSize) : ''}
+${cache ? `${slotText(cache.blockSize)}\n${pageText(inputs, attributes)}` : ''}
 ${packedScores(attributes)}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', 'query / G * H + kv_head * G + query % G', 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> {
