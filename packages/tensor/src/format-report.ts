@@ -75,7 +75,7 @@ function table(rows: readonly (readonly string[])[]): string[] {
 }
 
 /** `512 B`, `1.50 MiB`. */
-export function formatBytes(bytes: number): string {
+function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
   return power === 0 ? `${bytes} B` : `${short(bytes / 1024 ** power)} ${units[power]}`;

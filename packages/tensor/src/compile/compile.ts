@@ -145,7 +145,7 @@ export function compile<A extends readonly unknown[], R>(
     const specs = options.inputs as readonly unknown[];
     const device = options.device ?? deviceOf(args ?? [], name);
     last = newTrace(device, specs as readonly unknown[], isInputSpec, (leaf) => typeOfSpec(leaf as InputSpec, bounds));
-    traces.set('described', last);
+    traces.set('', last);
     return last;
   };
   const bySignature = (args: readonly unknown[]): Trace => {
@@ -196,7 +196,10 @@ export function compile<A extends readonly unknown[], R>(
     },
     explain: () =>
       [...traces]
-        .map(([signature, trace]) => `${signature}\n${trace.program?.explain() ?? 'not compiled yet'}`)
+        .map(
+          ([signature, trace]) =>
+            `${name}${signature && ` for ${signature}`}\n${trace.program?.explain() ?? 'not compiled yet'}`,
+        )
         .join('\n\n'),
     kernelCount: () => last?.program?.kernelCount,
     plannedBytes: (symbols: SymbolValues = {}) => {

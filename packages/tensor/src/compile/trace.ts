@@ -18,7 +18,7 @@ import { type Fed, InputPort } from './input-spec.ts';
 import { everyBucket, prepareAll, type WarmProgress } from './warm.ts';
 
 /** What a trace is told of its function. */
-export interface TraceOptions {
+interface TraceOptions {
   readonly owner: string;
   /** The most bytes that a run may take beyond arguments, weights and variables. */
   readonly memoryBudget: number | undefined;

@@ -159,16 +159,16 @@ onWebGpu('replaying a plan', () => {
     await close();
   });
 
-  test('a hundred times takes no more memory than the second time', async () => {
+  test('of every size takes no more memory than the first time', async () => {
     const device = await openOwnWebGpu();
     const { step } = stepOn(device);
     const bytes = () => device.memory().live + device.memory().pooled;
     for (const T of [1, 3, 32]) await (await step(input(T * 16))).y.data();
     const before = bytes();
-    for (let i = 0; i < 100; i++) await (await step(input((1 + (i % 32)) * 16))).y.data();
+    for (let i = 0; i < 32; i++) await (await step(input((1 + i) * 16))).y.data();
     // buckets of 2, 8 and 16 come with their own outputs, inputs and parameters
     const grown = bytes();
-    for (let i = 0; i < 100; i++) await (await step(input((1 + (i % 32)) * 16))).y.data();
+    for (let i = 0; i < 32; i++) await (await step(input((1 + i) * 16))).y.data();
     expect(bytes()).toBe(grown);
     expect(grown).toBeGreaterThan(before);
     await device.dispose();
