@@ -7,11 +7,13 @@ import type { InputSpec } from '../../../compile/input-spec.ts';
 import type { Device } from '../../../device.ts';
 import { symbolicDim } from '../../../dim.ts';
 import { isHeddleError } from '../../../errors.ts';
+import { f32ToBf16 } from '../../../float16.ts';
 import { defineOp } from '../../../graph/op.ts';
 import { recordOne } from '../../../graph/record.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import { sizeScalar } from '../../../ops/creation.ts';
 import { matmul } from '../../../ops/matmul.ts';
+import { quantize } from '../../../quantized/quantize.ts';
 import { openReference } from '../../../reference.ts';
 import type { OnnxRuntime, RuntimeTensor } from '../runtime.ts';
 import { exportOnnx } from './export.ts';
@@ -155,6 +157,23 @@ onnxOnly('an exported function', (open) => {
     expect(list(results['output3'])).toEqual([1, 0, 0]);
   });
 
+  test('keeps weights that are stored in blocks or as bf16, for the operators that read them', async () => {
+    const values = Float32Array.from({ length: 4 * 64 }, (_, i) => Math.sin(i * i));
+    const x = Float32Array.from({ length: 64 }, (_, i) => Math.cos(i));
+    const ort = await runtime();
+    for (const dtype of ['q4_0', 'q8_0', 'bf16'] as const) {
+      const data = dtype === 'bf16' ? f32ToBf16(values) : quantize(values, dtype);
+      const weight = device.variable(data, { shape: [4, 64], dtype, frozen: true, name: 'weight' });
+      const f = (rows: Tensor) => matmul(rows, weight, { transposeB: true });
+      const file = await exportOnnx(f, [{ shape: ['N', 64] }], { device, symbols: { N: 4 } });
+      const { output } = await run(ort, file, { input0: ['float32', x, [1, 64]] });
+      const expected = await f(device.tensor(x, { shape: [1, 64] })).data();
+      const off = list(output).reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0);
+      expect(off, dtype).toBeLessThan(2e-2);
+      if (dtype !== 'bf16') expect(Buffer.from(file.bytes).includes('MatMulNBits')).toBe(true);
+    }
+  });
+
   test('has its weights beside it above a limit, in memory and in files', async () => {
     const a = device.variable(
       Float32Array.from({ length: 600 }, (_, i) => i),
@@ -213,6 +232,15 @@ describe('what no file can hold is refused', () => {
     expect(await failure(exportOnnx((x: Tensor) => [x, 5], spec, { device }))).toMatch(/result \[1\].*got number/);
     expect(await failure(exportOnnx(() => null, [], { device }))).toMatch(/the function must be a tensor.*got null/);
     expect(await failure(exportOnnx(() => [], [], { device }))).toMatch(/returns no tensor/);
+  });
+
+  test('values that are only stored, as inputs or results', async () => {
+    const weight = device.variable(f32ToBf16(Float32Array.of(1, 2)), { dtype: 'bf16', frozen: true });
+    expect(await failure(exportOnnx(() => [weight], [], { device }))).toMatch(
+      /result \[0\].*bf16, which is only stored/,
+    );
+    const stored: [InputSpec] = [{ shape: [2], dtype: 'bf16' }];
+    expect(await failure(exportOnnx((x: Tensor) => x, stored, { device }))).toMatch(/argument \[0\].*only stored/);
   });
 
   test('names that do not fit', async () => {

@@ -1,6 +1,7 @@
 import { type InputSpec, isInputSpec, typeOfSpec } from '../../../compile/input-spec.ts';
 import type { Device } from '../../../device.ts';
-import { ArgumentError } from '../../../errors.ts';
+import { type DType, isStorageDType } from '../../../dtype.ts';
+import { ArgumentError, DTypeError } from '../../../errors.ts';
 import { inputOp } from '../../../graph/op.ts';
 import { recordOn } from '../../../graph/record.ts';
 import { Tensor } from '../../../graph/tensor.ts';
@@ -19,7 +20,7 @@ interface RecordedExample {
   readonly outputs: readonly Placed[];
 }
 
-/** Calls a function with a placeholder for each tensor of `example`. @throws ArgumentError for results that are no tensors */
+/** Calls a function with a placeholder for each tensor of `example`. @throws ArgumentError, DTypeError for what no file can hold */
 export function recordExample(
   fn: (...args: never[]) => unknown,
   example: readonly unknown[],
@@ -33,6 +34,7 @@ export function recordExample(
   const placeholder = (leaf: unknown, path: string): unknown => {
     if (!isTensor(leaf)) return leaf;
     const { shape, dtype } = leaf instanceof Tensor ? leaf : typeOfSpec(leaf as InputSpec, bounds);
+    assertComputed(`argument ${path} of the function`, dtype);
     const tensor = recordOn(device, inputOp, [], { name: `exportOnnx: argument ${path}`, shape, dtype })[0]!;
     inputs.push({ path, tensor });
     return tensor;
@@ -49,8 +51,11 @@ export function recordExample(
 const isTensor = (leaf: unknown): boolean => leaf instanceof Tensor || isInputSpec(leaf);
 
 function outputAt(leaf: unknown, path: string): Tensor {
-  if (leaf instanceof Tensor) return leaf;
   const place = path === '' ? 'the function' : `result ${path} of the function`;
+  if (leaf instanceof Tensor) {
+    assertComputed(place, leaf.dtype);
+    return leaf;
+  }
   if (leaf instanceof Update)
     throw new ArgumentError(
       `exportOnnx: ${place} is an update of the variable '${leaf.variable.name}', and a file has no state; return the new value`,
@@ -58,4 +63,10 @@ function outputAt(leaf: unknown, path: string): Tensor {
   throw new ArgumentError(
     `exportOnnx: ${place} must be a tensor or a tree of tensors, got ${leaf === null ? 'null' : typeof leaf}`,
   );
+}
+
+/** Formats that weights are stored in are no types of values in a file. */
+function assertComputed(place: string, dtype: DType): void {
+  if (isStorageDType(dtype))
+    throw new DTypeError(`exportOnnx: ${place} is ${dtype}, which is only stored; use dequantize(tensor)`);
 }
