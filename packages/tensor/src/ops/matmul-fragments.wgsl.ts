@@ -58,10 +58,18 @@ export function matmulFragment(spec: MatmulSpec, capabilities: WebGpuCapabilitie
   return shape && { M: shape.M, N: shape.N, K: shape.K, lanes };
 }
 
-/** The largest tile with which at least `wanted` workgroups have something to do. */
-export function fragmentTile({ M }: Fragment, groups: (tile: FragmentTile) => number, wanted: number): FragmentTile {
+/** The largest tile with which at least `wanted` workgroups have something to do, or what was found to be faster. */
+export function fragmentTile(
+  { M }: Fragment,
+  groups: (tile: FragmentTile) => number,
+  wanted: number,
+  choose: (names: readonly string[], preferred: string) => string,
+): FragmentTile {
   const tiles = M === 16 ? largeTiles : smallTiles;
-  return tiles.find((tile) => groups(tile) >= wanted) ?? tiles.at(-1)!;
+  const preferred = tiles.find((tile) => groups(tile) >= wanted) ?? tiles.at(-1)!;
+  const nameOf = (tile: FragmentTile) => `fragments ${tile.m}x${tile.n}x${tile.k}`;
+  const name = choose(tiles.map(nameOf), nameOf(preferred));
+  return tiles.find((tile) => nameOf(tile) === name)!;
 }
 
 /**

@@ -38,7 +38,7 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
       Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));
     const byFragments = (of: MatmulSpec) => {
       const fragment = matmulFragment(of, capabilities);
-      return fragment && [matmulFragments(of, fragment, fragmentTile(fragment, groups, wantedOfFragments))];
+      return fragment && [matmulFragments(of, fragment, fragmentTile(fragment, groups, wantedOfFragments, context.choose))];
     };
     const fragments = byFragments(spec) ?? unpackedProduct(spec, context, byFragments);
     if (fragments) return fragments;
