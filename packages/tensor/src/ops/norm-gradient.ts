@@ -7,7 +7,7 @@ import { normGradientWebGpu } from './norm-gradient.wgsl.ts';
 import { mean, sumTo } from './reduce.ts';
 
 /** What a norm over the last axis has a gradient by. */
-export type NormInput = 'x' | 'weight' | 'bias';
+type NormInput = 'x' | 'weight' | 'bias';
 
 export interface NormGradientAttributes {
   /** Whether the mean is subtracted first: a layer norm, else a root-mean-square norm. */
