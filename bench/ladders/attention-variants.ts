@@ -37,6 +37,13 @@ export function forwardVariants(D: number, small: boolean): readonly Variant[] {
   ];
 }
 
+/** For scores that a function changes. */
+export function functionVariants(D: number, small: boolean): readonly Variant[] {
+  if (small) return each({ down: 1, subgroups: 2, keys: 16 });
+  const subgroups = D <= 64 ? 4 : 8;
+  return each({ ...pairs, subgroups }, { ...thin, subgroups: 2 * subgroups }, { down: 1, subgroups, keys: 32 });
+}
+
 export function gradientVariants(of: 'query' | 'key', D: number, small: boolean): readonly Variant[] {
   if (small) return each({ down: 1, pairs: 1, others: 16, buffers: 2 });
   const thinPairs = { down: 1, pairs: 4, others: 32 };

@@ -3,7 +3,7 @@
 // Rows: TFLOP/s over the products that a causal attention needs (GB/s of keys and values for decoding), microseconds, relative
 // errors against the kernel for all adapters in f32, kernel and tile.
 import { pathToFileURL } from 'node:url';
-import { attentionWithLse, naive } from '@heddle/attention';
+import { attentionWithLse, naive, type ScoreMod } from '@heddle/attention';
 import {
   type CompiledFunction,
   compile,
@@ -16,7 +16,13 @@ import {
   type TensorType,
 } from '@heddle/tensor';
 import { openWebGpu } from '@heddle/tensor/webgpu';
-import { decodeVariants, forwardVariants, gradientVariants, type Variant } from './attention-variants.js';
+import {
+  decodeVariants,
+  forwardVariants,
+  functionVariants,
+  gradientVariants,
+  type Variant,
+} from './attention-variants.js';
 import { normalHalves } from './random-halves.js';
 
 const seconds = Number(process.argv[2] ?? 600);
@@ -38,6 +44,8 @@ const matrix = Object.assign(
     ),
   )),
   await inside('packed-decode.wgsl'),
+  await inside('attention.wgsl'),
+  await inside('score-functions'),
 ) as Functions;
 const fragmentFor = ({ inputs, capabilities }: KernelContext<unknown>) =>
   matrix['fragmentOf']!(inputs.slice(0, 3), capabilities);
@@ -139,7 +147,7 @@ async function dense(B: number, H: number, S: number, D: number): Promise<void> 
     return fragmentFor(context);
   };
   const found: Promise<Candidate | undefined>[] = [];
-  for (const tile of forwardVariants(D, small))
+  for (const tile of forwardVariants(D, small).slice(0, process.env['ONLY'] ? 3 : 99))
     found.push(
       prepare(
         'forward',
@@ -154,22 +162,46 @@ async function dense(B: number, H: number, S: number, D: number): Promise<void> 
         [out, lse],
       ),
     );
-  for (const of of ['query', 'key'] as const)
-    for (const tile of gradientVariants(of, D, small))
-      found.push(
-        prepare(
-          of,
-          tile,
-          work * (of === 'query' ? 1.5 : 2),
-          [q, k, v, lse, g, delta],
-          attributes,
-          ([q, k, v]) => (of === 'query' ? [q!] : [k!, v!]),
-          (context) => [
-            matrix[`${of}GradientMatrix`]!(context, fitting(context, 'gradientFits', tile), tile) as KernelCall,
-          ],
-          of === 'query' ? [dq] : [dk, dv],
-        ),
-      );
+  const scoreMod: ScoreMod = (score, { q, k }) => score.sub(q.sub(k).cast('f32').mul(0.05));
+  const withFunction = compile((q: Tensor, k: Tensor, v: Tensor) =>
+    attentionWithLse(q.cast('f32'), k.cast('f32'), v.cast('f32'), { causal: true, scoreMod }),
+  );
+  const changed = await withFunction(q, k, v);
+  const traced = matrix['traceFunctions']!(device, { B, H, L: S, S, K: H, D }, scoreMod, undefined);
+  for (const tile of functionVariants(D, small))
+    found.push(
+      prepare(
+        'scoreMod',
+        tile,
+        work,
+        [q, k, v],
+        attributes,
+        ([q]) => [q!, { shape: [B, H, S], dtype: 'f32' }],
+        (context) => {
+          const own = matrix['functionsInKernel']!(traced, context.inputs);
+          const fragment = fitting(context, 'forwardFits', tile);
+          return [matrix['denseForwardMatrix']!(context, own, fragment, tile) as KernelCall];
+        },
+        [changed.out, changed.lse],
+      ),
+    );
+  if (!process.env['ONLY'])
+    for (const of of ['query', 'key'] as const)
+      for (const tile of gradientVariants(of, D, small))
+        found.push(
+          prepare(
+            of,
+            tile,
+            work * (of === 'query' ? 1.5 : 2),
+            [q, k, v, lse, g, delta],
+            attributes,
+            ([q, k, v]) => (of === 'query' ? [q!] : [k!, v!]),
+            (context) => [
+              matrix[`${of}GradientMatrix`]!(context, fitting(context, 'gradientFits', tile), tile) as KernelCall,
+            ],
+            of === 'query' ? [dq] : [dk, dv],
+          ),
+        );
   await ladder(`B${B} H${H} S${S} D${D} causal f16: TFLOP/s`, found);
   plain.dispose();
   for (const x of [q, k, v, g, delta]) x.dispose();
@@ -219,6 +251,6 @@ if (small) {
 } else {
   await dense(4, 16, 2048, 64);
   await dense(2, 32, 4096, 128);
-  await decoding(32, 8192, 32, 8, 64);
+  if (!process.env['ONLY']) await decoding(32, 8192, 32, 8, 64);
 }
 await device.dispose();

@@ -16,8 +16,6 @@ export interface ForwardTile {
   readonly early?: boolean;
   /** Whether queries stay in workgroup memory, and not in registers. */
   readonly stay?: boolean;
-  /** Where scores of keys that are all seen are changed, if they are: on their way through workgroup memory, or in registers. */
-  readonly change?: 'memory' | 'registers';
   /** f32 values behind each row of scores, against bank conflicts. */
   readonly padding?: 4 | 8;
 }
@@ -112,9 +110,7 @@ export function forwardText(D: number, tile: ForwardTile, fragment: Fragment, ho
   const [k, v] = [tileLoads('k', keys, D, threads), tileLoads('v', keys, D, threads)];
   const row = (i: number) => `own + ${i * M * scorePitch}u`;
   const { change } = hooks;
-  const changeInMemory = change && tile.change === 'memory';
   const fourOf = (text: (j: number) => string) => `vec4<f32>(${range(4).map(text).join(', ')})`;
-  const adjusted = fourOf((j) => hooks.adjust(`four[${j}]`, `key + ${j}u`));
   const declarations = `
 var<workgroup> s_tile: array<vec4<u32>, ${queries * scorePitch}>;
 var<workgroup> p_tile: array<vec4<u32>, ${queries * weightPitch}>;
@@ -213,22 +209,17 @@ var<workgroup> grown: atomic<u32>;`;
     workgroupBarrier();
     ${early ? puts : reads}
     let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
-    ${changeInMemory ? '{' : 'if (!free) {'}
+    if (!free) {
       for (var i = 0u; i < ${fours}u; i++) {
-        var four = bitcast<vec4<f32>>(s_tile[mine + i]);
+        let four = bitcast<vec4<f32>>(s_tile[mine + i]);
         let key = tile.first + 4u * (part * ${fours}u + i);
-        ${
-          changeInMemory
-            ? `if (free) { four = ${fourOf((j) => change(`four[${j}]`, `key + ${j}u`))}; } else { four = ${adjusted}; }`
-            : `four = ${adjusted};`
-        }
-        s_tile[mine + i] = bitcast<vec4<u32>>(four);
+        s_tile[mine + i] = bitcast<vec4<u32>>(${fourOf((j) => hooks.adjust(`four[${j}]`, `key + ${j}u`))});
       }
     }
     let unit = ${change ? f32(Math.LOG2E) : `select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free)`};
     ${each(fours, (i) => `var x${i} = bitcast<vec4<f32>>(s_tile[mine + ${i}u]);`)}
     ${
-      change && !changeInMemory
+      change
         ? `if (free) {
       let key = tile.first + part * ${4 * fours}u;
       ${each(fours, (i) => `x${i} = ${fourOf((j) => change(`x${i}[${j}]`, `key + ${4 * i + j}u`))};`)}

@@ -50,8 +50,8 @@ conformance('attention in f16, by subgroup matrices where there are some', (devi
     await check([2, 19, 70, 2, 2], { keyLengths: device().tensor(Int32Array.of(0, 61)) }, 8);
   }, 120_000);
 
-  test('softcap in a window', async () => {
-    await check([1, 70, 70, 2, 1], { causal: true, window: 40, softcap: 2 });
+  test('softcap and ALiBi in a window', async () => {
+    await check([1, 70, 70, 2, 1], { causal: true, window: 40, softcap: 2, alibi: true });
   }, 120_000);
 
   test('packed rows over pages and over each other; rows of nothing give 0', async () => {

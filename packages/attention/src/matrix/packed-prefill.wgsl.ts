@@ -20,7 +20,7 @@ export function packedPrefillByMatrix(context: KernelContext<PackedAttributes>):
  * A workgroup takes neighbouring rows of one key-value head's group, as `../packed-prefill.wgsl.ts`: first what the cache held
  * of each sequence among them, then the step's own rows.
  */
-export function packedPrefillMatrix(
+function packedPrefillMatrix(
   { inputs, attributes }: KernelContext<PackedAttributes>,
   fragment: Fragment,
   tile: ForwardTile,
