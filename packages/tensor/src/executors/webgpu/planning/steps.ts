@@ -118,7 +118,7 @@ function callsOf(
   const choose = (names: readonly string[], preferred: string): string => {
     const shapeClass = shapeClassOf(node, context.bound);
     const taken = context.choices?.choose(shapeClass, names, preferred) ?? preferred;
-    context.onChoice?.({ node, shapeClass, names, preferred, taken });
+    if (names.length > 1) context.onChoice?.({ node, shapeClass, names, preferred, taken });
     return taken;
   };
   const { capabilities, bound } = context;
