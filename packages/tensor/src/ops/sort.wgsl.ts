@@ -18,7 +18,7 @@ function keyOf(value: string, dtype: DType, largest: boolean): string {
 const floatKey = `
 fn float_key(value: f32) -> u32 {
   let bits = bitcast<u32>(value + 0.0);
-  return select(bits ^ 0x80000000u, ~bits, bits >= 0x80000000u);
+  return select(select(bits ^ 0x80000000u, ~bits, bits >= 0x80000000u), 0xffffffffu, is_nan(value));
 }`;
 
 const entry = (body: string) => `
