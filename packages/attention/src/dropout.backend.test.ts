@@ -1,10 +1,12 @@
 import { type Device, gradients, randomBits, type Tensor, threefry2x32 } from '@heddle/tensor';
 import { expect } from 'vitest';
-import { conformance, test } from '../../../test-support/suite.ts';
+import { backendName, conformance, test } from '../../../test-support/suite.ts';
 import { attention, attentionWithLse } from './attention.ts';
 import { normal, relativeError } from './testing/numbers.ts';
+import { compilesSlowly, slowHere } from './testing/software-gpu.ts';
 
 const [B, L, S, H, K, D] = [2, 5, 13, 4, 2, 16];
+const onGpu = backendName.startsWith('webgpu');
 /** Two sequences, the border among the queries. */
 const segmentOf = (position: number) => Number(position >= 10);
 const values = async (x: Tensor) => Array.from(await x.data());
@@ -82,6 +84,29 @@ conformance('dropout of attention', (device: () => Device) => {
     expect(relativeError(await with_(0.3, 78), a)).toBeGreaterThan(0.1);
     expect(relativeError(await with_(0, 77), await values(attention(q, k, v, { causal: true })))).toBeLessThan(1e-6);
   });
+
+  test('in f16, packed, by whatever kernels the device has', async (context) => {
+    if (compilesSlowly(device())) context.skip(slowHere);
+    const [rows, dim] = [70, 32];
+    const shape = [1, rows, 2, dim];
+    const ids = device().tensor(
+      Int32Array.from({ length: rows }, (_, i) => Math.floor(i / 30)),
+      { shape: [1, rows] },
+    );
+    const spec = { causal: true, segments: ids, dropout: { p: 0.3, seed: 5 } };
+    const floats = [make(1, shape), make(2, shape), make(3, shape)] as const;
+    const halves = floats.map((x) => x.cast('f16')) as [Tensor, Tensor, Tensor];
+    const weights = make(4, shape);
+    const [exact, rounded] = [floats, halves].map(([q, k, v]) => {
+      const out = attention(q!, k!, v!, spec).cast('f32');
+      // on a GPU the gradients with dropout are by the kernels of the first test
+      return onGpu ? [out] : [out, ...gradients(out.mul(weights).sum(), [q!, k!, v!])];
+    });
+    for (const [i, wanted] of exact!.entries()) {
+      const error = relativeError(await values(rounded![i]!.cast('f32')), await values(wanted));
+      expect(error, `${i}`).toBeLessThan(3e-3);
+    }
+  }, 120_000);
 
   test('refuses a p that is none', () => {
     const [q, k, v] = inputs();
