@@ -1,5 +1,5 @@
 import { booleans, type Case, exactly, floats, halves, integers } from '../../../../test-support/cases.ts';
-import { cast } from './cast.ts';
+import { cast, dequantize } from './cast.ts';
 
 export const castCases: readonly Case[] = [
   { name: 'cast f32 to f16', inputs: [floats([3, 3], -100, 100)], f: (x) => cast(x, 'f16') },
@@ -15,6 +15,9 @@ export const castCases: readonly Case[] = [
   { name: 'cast bool to f32', inputs: [booleans([5])], f: (x) => cast(x, 'f32') },
   { name: 'cast bool to i32', inputs: [booleans([5])], f: (x) => cast(x, 'i32') },
   { name: 'cast bool to u32', inputs: [booleans([5])], f: (x) => cast(x, 'u32') },
+  { name: 'cast f32 to bf16', inputs: [floats([5])], f: (x) => cast(cast(x, 'bf16'), 'f32'), gradient: false },
+  { name: 'dequantize bf16', inputs: [floats([3, 2])], f: (x) => dequantize(cast(x, 'bf16')), gradient: false },
+  { name: 'dequantize bf16 to f16', inputs: [floats([5])], f: (x) => dequantize(cast(x, 'bf16'), 'f16') },
   {
     name: 'cast there and back has a gradient',
     inputs: [floats([4])],
