@@ -112,6 +112,9 @@ onWebGpu('what goes wrong on a GPU', (device) => {
     expect(await inFlight).toMatch(/^ERR_DEVICE_LOST/);
     expect(await codeOf(() => lost.tensor([1]))).toMatch(/^ERR_DEVICE_LOST: .*lost/);
     expect(await codeOf(() => x.data())).toMatch(/^ERR_DEVICE_LOST/);
+    const another = await openOwnWebGpu();
+    expect(await another.tensor([1]).add(1).data()).toEqual(Float32Array.of(2));
+    await another.dispose();
     await lost.dispose();
   });
 
