@@ -234,7 +234,7 @@ conformance('operations on drawn shapes and views', (device) => {
           const name = `${text} of ${inputs.map(({ shape: of, dtype }) => `${dtype}[${of}]`).join(', ')}`;
           expect(got.shape, name).toEqual(want.shape);
           try {
-            expectClose(await numbers(got), await numbers(want), relative[want.dtype]);
+            expectClose(await numbers(got), await numbers(want), relative[want.dtype] ?? 0);
           } catch (cause) {
             throw new Error(`${name}: ${(cause as Error).message}`);
           }

@@ -5,6 +5,7 @@ const native = { shaderF16: true };
 const packed = { shaderF16: false };
 
 const copy = (dtype: 'f32' | 'f16' | 'bool', vector: 1 | 4): SourceSpec => ({
+  label: 'copy',
   buffers: [
     { name: 'x', dtype, access: 'read', vector },
     { name: 'y', dtype, access: 'write', vector },
@@ -96,6 +97,7 @@ describe('the text of a kernel', () => {
 
   test('has no function that sets one of two values of a word', () => {
     const spec: SourceSpec = {
+      label: 'set',
       buffers: [{ name: 'y', dtype: 'f16', access: 'write', vector: 1 }],
       parameters: [],
       body: 'fn main() { y_set(0u, 1.0); }',
@@ -106,9 +108,34 @@ describe('the text of a kernel', () => {
 
   test('contains the prelude functions that are called, and what those call', () => {
     const body = 'fn main() { let x = safe_pow(2.0, 3.0); }';
-    const text = kernelSource({ buffers: [], parameters: [], body, requires: ['subgroups'] }, packed);
+    const text = kernelSource({ label: 'power', buffers: [], parameters: [], body, requires: ['subgroups'] }, packed);
     expect(text.startsWith('enable subgroups;\n')).toBe(true);
     for (const name of ['nan_value', 'infinity_value', 'safe_pow']) expect(text.split(`fn ${name}(`)).toHaveLength(2);
     expect(text).not.toContain('safe_tanh');
+  });
+
+  test('binds a large buffer in parts, of which the functions choose', () => {
+    const parts = { count: 2, bytes: 4096, values: 1024 };
+    const spec: SourceSpec = {
+      label: 'large',
+      buffers: [
+        { name: 'x', dtype: 'f32', access: 'read', vector: 4, parts },
+        { name: 'y', dtype: 'f32', access: 'write', vector: 1 },
+      ],
+      parameters: [],
+      body: 'fn main() { y_set(0u, x_at4(3u).x + x_at(9u)); }',
+    };
+    expect(kernelSource(spec, native)).toMatchInlineSnapshot(`
+      "@group(0) @binding(0) var<storage, read> x_0: array<vec4<f32>>;
+      @group(0) @binding(1) var<storage, read> x_1: array<vec4<f32>>;
+      @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+      fn x_at(i: u32) -> f32 { let j = i % 1024u; switch (i / 1024u) { case 0u: { return x_0[j >> 2u][j & 3u]; } default: { return x_1[j >> 2u][j & 3u]; } } }
+      fn x_at4(i: u32) -> vec4<f32> { let j = i % 256u; switch (i / 256u) { case 0u: { return x_0[j]; } default: { return x_1[j]; } } }
+      fn y_set(i: u32, v: f32) { y[i] = v; }
+      fn main() { y_set(0u, x_at4(3u).x + x_at(9u)); }"
+    `);
+    expect(() => kernelSource({ ...spec, body: 'fn main() { let v = x[0]; }' }, native)).toThrow(
+      /large: takes a buffer as a whole/,
+    );
   });
 });
