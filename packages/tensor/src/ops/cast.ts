@@ -32,6 +32,7 @@ const castOp: Op<{ readonly to: DType }> = defineOp({
     },
     webgpu: {
       expression: ([x], { to }, node) => {
+        if (to === 'bf16') return `round_bf16(f32(${x}))`;
         const from = registerType[node.inputs[0]!.dtype];
         // by the bits: what is not a number is not 0
         if (to === 'bool') return from === 'f32' ? `u32((bitcast<u32>(${x}) << 1u) != 0u)` : `u32(${x} != ${from}(0))`;

@@ -95,6 +95,9 @@ const functions: Readonly<Record<string, string>> = {
   let halves = select(rounded, (bits >> vec2<u32>(16u)) | vec2<u32>(0x40u), none);
   return halves.x | (halves.y << 16u);
 }`,
+  round_bf16: `fn round_bf16(x: f32) -> f32 {
+  return unpack2xbf16(pack2xbf16(vec2<f32>(x, 0.0))).x;
+}`,
   // the four bytes of a word as numbers from 0
   block_bytes: `fn block_bytes(word: u32) -> vec4<f32> {
   return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu));
