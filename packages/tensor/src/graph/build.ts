@@ -1,5 +1,6 @@
 import { type DimSymbol, dimsEqual, SymbolicDim, symbolsOf } from '../dim.ts';
-import { ArgumentError, DeviceError } from '../errors.ts';
+import { isBlockFormat } from '../dtype.ts';
+import { ArgumentError, DeviceError, DTypeError } from '../errors.ts';
 import type { Executor } from '../executor.ts';
 import { plainKey } from '../plain-key.ts';
 import { type Containers, containersOf } from './containers.ts';
@@ -42,6 +43,9 @@ export interface BuiltGraph {
 export function buildGraph(executor: Lowerer, recording: Recording, leaves: 'inputs' | 'constants'): BuiltGraph {
   checkUpdates(recording.updates);
   const rewriter = new Rewriter(executor, recording.inputs, leaves, containersOf(recording));
+  for (const { dtype } of recording.outputs)
+    if (isBlockFormat(dtype))
+      throw new DTypeError(`compile: nothing computes ${dtype}, it is no result; dequantize it`);
   const outputs = recording.outputs.map((tensor) => rewriter.rewrite(tensor));
   const updates = recording.updates.map(
     ({ variable, value, rows }) => new Update(variable, rewriter.rewrite(value), rows && rewriter.rewrite(rows)),

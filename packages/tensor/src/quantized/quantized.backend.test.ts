@@ -189,6 +189,15 @@ conformance('weights that are only stored', (device) => {
     }
   });
 
+  test('blocks are no result of a compiled function', async () => {
+    const { tensor } = weights('q8_0', [2, 32]);
+    const step = compile(() => [tensor], { device: device() });
+    await expect((async () => step())()).rejects.toThrow(
+      expect.objectContaining({ code: 'ERR_DTYPE', message: expect.stringMatching(/nothing computes q8_0/) }),
+    );
+    step.dispose();
+  });
+
   test('what does not take them says so when it is recorded', () => {
     const { tensor } = weights('q8_0', [2, 32]);
     const half = device().tensor([1, 2], { dtype: 'bf16' });
