@@ -4,7 +4,7 @@ import { conformance, test } from '../../../test-support/suite.ts';
 import { attention } from './attention.ts';
 import { segmentIds } from './segments.ts';
 import { normal, relativeError } from './testing/numbers.ts';
-import { compilesSlowly } from './testing/software-gpu.ts';
+import { compilesSlowly, slowHere } from './testing/software-gpu.ts';
 
 const [H, K, D] = [4, 2, 16];
 const lengths = [70, 1, 29];
@@ -36,8 +36,7 @@ conformance('packed sequences in dense attention', (device: () => Device) => {
   });
 
   test('each sequence as if it were alone, gradients too, and padding is 0', async (context) => {
-    if (compilesSlowly(device()))
-      context.skip('the test of dropout has these kernels, which take long to compile here');
+    if (compilesSlowly(device())) context.skip(slowHere);
     const [q, k, v] = inputs();
     const weights = make(4, [1, S, H, D]);
     const out = attention(q, k, v, { causal: true, segments: segmentIds(offsets(), S) });
