@@ -39,17 +39,16 @@ const minOp: Op<ReduceAttributes> = defineReduction({
   gradient: extremumGradient,
 });
 
-/** The runtime's reductions pass over what is not a number; a second one, of bytes, says where there was any. */
+/** The runtime's largest and smallest pass over what is not a number; a sum says where there was any. */
 function keepingNaN(type: string) {
   return (builder: OnnxBuilder, x: string, axes: string, keepdims: number, { dtype, shape }: TensorType): string => {
     const attributes = { keepdims, noop_with_empty_axes: 1 };
     const extremum = builder.op(type, [x, axes], { attributes });
     if (!isFloat(dtype) || shape.includes(0)) return extremum;
-    const flags = builder.op('IsNaN', [x]);
-    // over no values, which a named dimension may have, the runtime reduces integers but no bool
-    const isFixed = shape.every((dim) => typeof dim === 'number');
-    const found = builder.op('ReduceMax', [isFixed ? flags : builder.cast(flags, 'i32'), axes], { attributes });
-    const hit = isFixed ? found : builder.op('Greater', [found, builder.constant('i32', [], [0])]);
+    // a sum of what is clipped to [-1, 1] is NaN where one of its terms is, and never else
+    const wide = dtype === 'f16' ? builder.cast(x, 'f32') : x;
+    const clipped = builder.op('Clip', [wide, builder.constant('f32', [], [-1]), builder.constant('f32', [], [1])]);
+    const hit = builder.op('IsNaN', [builder.op('ReduceSum', [clipped, axes], { attributes })]);
     return builder.op('Where', [hit, builder.constant(dtype, [], [Number.NaN]), extremum]);
   };
 }
