@@ -9,7 +9,7 @@ export interface MatmulVariant {
   readonly SN: number;
   /** Halves between rows of a tile in workgroup memory, against bank conflicts; a multiple of 8. */
   readonly pad: number;
-  /** Tiles in workgroup memory: 1, or 2 for computing on one while the next is written. */
+  /** Tiles in workgroup memory: 1, or 2 in turns, with one barrier for each; the depth is then a multiple of two tiles. */
   readonly buffers: 1 | 2;
   /** Whether the next tile is read into registers while the present one is used. */
   readonly prefetch: boolean;
@@ -95,16 +95,15 @@ export function matmulSource(v: MatmulVariant): string {
     v.buffers === 2
       ? `
     ${read('0u')}
-    ${write('0u')}
-    workgroupBarrier();
-    var tile = 0u;
-    for (var kt = 0u; kt < params.K; kt += ${BK}u) {
-      let more = kt + ${BK}u < params.K;
-      if (more) { ${read(`kt + ${BK}u`)} }
-      ${compute('tile')}
-      tile = 1u - tile;
-      if (more) { ${write('tile')} }
+    for (var kt = 0u; kt < params.K; kt += ${2 * BK}u) {
+      ${write('0u')}
       workgroupBarrier();
+      ${read(`kt + ${BK}u`)}
+      ${compute('0u')}
+      ${write('1u')}
+      workgroupBarrier();
+      if (kt + ${2 * BK}u < params.K) { ${read(`kt + ${2 * BK}u`)} }
+      ${compute('1u')}
     }`
       : v.prefetch
         ? `

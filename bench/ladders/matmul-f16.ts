@@ -1,5 +1,6 @@
 // A ladder of f16 matrix products by subgroup matrices: which tiling is right, and how fast.
 //   node bench/dist/ladders/matmul-f16.js [SIZE] [unsafe|safe] [SECONDS]
+import { f16ToF32, f32ToF16 } from '@heddle/tensor';
 import { create, globals } from 'webgpu';
 import { type MatmulVariant, matmulSource } from './matmul-f16-source.js';
 
@@ -42,22 +43,23 @@ const device = await adapter.requestDevice({
 });
 console.log(info.description, toggles.join(), `subgroups of ${subgroupSize}, size ${size}`);
 
-const bits = (value: number) => {
-  // exact halves of small multiples of 1/64
-  const f32 = new Float32Array([value]);
-  const u = new Uint32Array(f32.buffer)[0]!;
-  if (value === 0) return 0;
-  return ((u >>> 16) & 0x8000) | ((((u >>> 23) & 0xff) - 112) << 10) | ((u >>> 13) & 0x3ff);
-};
-const random = (i: number) => (((Math.imul(i, 2654435761) >>> 8) % 129) - 64) / 64;
-const valuesA = Float32Array.from({ length: size * size }, (_, i) => random(i));
-const valuesB = Float32Array.from({ length: size * size }, (_, i) => random(i + 7919 * size));
+/** Normal values, rounded to halves: what a product draws, and with it the clock, depends on its values. */
+const normal = (count: number) =>
+  f16ToF32(
+    f32ToF16(
+      Float32Array.from(
+        { length: count },
+        () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()),
+      ),
+    ),
+  );
+const [valuesA, valuesB] = [normal(size * size), normal(size * size)];
 const upload = (values: Float32Array) => {
   const buffer = device.createBuffer({
     size: values.length * 2,
     usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
   });
-  device.queue.writeBuffer(buffer, 0, Uint16Array.from(values, bits));
+  device.queue.writeBuffer(buffer, 0, f32ToF16(values));
   return buffer;
 };
 const [a, b] = [upload(valuesA), upload(valuesB)];
@@ -142,7 +144,27 @@ async function check(candidate: Candidate): Promise<void> {
 }
 
 const variants: MatmulVariant[] = [];
-const shapes: [number, number, number, number, number][] =
+type Tiling = readonly [BM: number, BN: number, BK: number, SM: number, SN: number];
+const [wide, narrow] = [fragments[0]!, fragments[1] ?? fragments[0]!];
+const add = ([BM, BN, BK, SM, SN]: Tiling, more: Partial<MatmulVariant> = {}) =>
+  variants.push({
+    fragment: wide,
+    subgroupSize,
+    layout: 'NN',
+    BM,
+    BN,
+    BK,
+    SM,
+    SN,
+    pad: 8,
+    hold: 'both',
+    buffers: 1,
+    prefetch: true,
+    unroll: true,
+    band: 0,
+    ...more,
+  });
+const tilings: readonly Tiling[] =
   size < 1024
     ? [
         [32, 32, 16, 2, 2],
@@ -153,32 +175,24 @@ const shapes: [number, number, number, number, number][] =
         [128, 128, 64, 2, 2],
         [128, 256, 32, 2, 4],
         [256, 128, 32, 4, 2],
+        [256, 64, 32, 4, 1],
         [128, 128, 32, 4, 2],
-        [64, 64, 64, 2, 2],
+        [64, 64, 32, 1, 1],
+        [64, 128, 32, 1, 2],
       ];
-const [wide, narrow] = [fragments[0]!, fragments[1] ?? fragments[0]!];
-for (const [index, [BM, BN, BK, SM, SN]] of shapes.entries())
-  for (const layout of index < 2 ? (['NN', 'NT', 'TN'] as const) : (['NN', 'NT'] as const))
-    for (const fragment of index < 1 ? [wide, narrow] : [wide])
-      for (const hold of ['both', 'left'] as const)
-        for (const prefetch of [true, false])
-          for (const unroll of index < 4 ? [true, false] : [true])
-            variants.push({
-              fragment,
-              subgroupSize,
-              layout,
-              BM,
-              BN,
-              BK,
-              SM,
-              SN,
-              pad: 8,
-              hold,
-              buffers: 1,
-              prefetch,
-              unroll,
-              band: 0,
-            });
+for (const tiling of tilings) {
+  add(tiling);
+  add(tiling, { hold: 'left' });
+  add(tiling, { buffers: 2 });
+  add(tiling, { buffers: 2, hold: 'left' });
+}
+for (const band of [2, 4, 8, 16]) add(tilings[0]!, { band });
+for (const layout of ['NT', 'TN'] as const)
+  for (const buffers of [1, 2] as const) add(tilings[0]!, { layout, buffers });
+add(tilings[0]!, { fragment: narrow });
+add(tilings[0]!, { fragment: narrow, buffers: 2 });
+add(tilings[0]!, { prefetch: false });
+add(tilings[0]!, { unroll: false });
 const limit = adapter.limits.maxComputeWorkgroupStorageSize;
 const candidates: Candidate[] = [];
 for (const v of variants) {

@@ -1,7 +1,7 @@
 import type { Dim } from '../dim.ts';
 import type { KernelCall, WebGpuCapabilities } from '../executors/webgpu/lowering.ts';
 import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
-import { sizeOf } from '../shape.ts';
+import { sizeOf, type TensorType } from '../shape.ts';
 import { matrixIndex } from './matmul-batch.ts';
 import type { MatmulOperand, MatmulSpec } from './matmul-spec.ts';
 
@@ -24,23 +24,35 @@ export interface FragmentTile {
 }
 
 /**
- * Tiles for fragments of 16 rows, best first where they fill the GPU. Measured on an H100 at 4096 on values of few bits, 285
- * TFLOP/s with the first (230 on random values, which draw more power): without reading ahead 226, two buffers in workgroup
- * memory 164, 64 of the depth 170, 8 subgroups of 32 x 64 178, 256 x 128 or 128 x 256 values 190 to 244, a rolled inner loop
- * 276, fragments of 16 x 8 the same. Here, on random values: two arrays in workgroup memory in place of one 124, sums
- * stored straight from fragments 224, no look-out for the last row 239.
+ * Tiles for fragments of 16 rows, best first where they fill the GPU. Measured on an H100 at 4096 on normal values, each as a
+ * kernel for whole tiles that stores its sums straight: 281 TFLOP/s with the first (a transposed 308, b transposed 260);
+ * without reading ahead 224, a rolled inner loop 271, two tiles in turns with one barrier each 168, 64 of the depth 213,
+ * 128 x 256 values 257, 256 x 128 242, 256 x 64 156, 8 subgroups of 32 x 64 175, 64 x 128 by 2 subgroups 223, fragments of
+ * 16 x 8 and bands of workgroups the same. Here, on waves: two arrays in workgroup memory in place of one 124 and sums
+ * stored straight 224 where this has 231; without the look-out for the last row, which whole tiles do not need, 239.
  */
-const largeTiles: readonly FragmentTile[] = [
+export const largeTiles: readonly FragmentTile[] = [
   { m: 128, n: 128, k: 32, down: 2, across: 2 },
   { m: 64, n: 128, k: 32, down: 1, across: 4 },
   { m: 64, n: 64, k: 32, down: 2, across: 2 },
+  { m: 32, n: 128, k: 32, down: 1, across: 4 },
   { m: 32, n: 64, k: 64, down: 1, across: 4 },
+  { m: 16, n: 128, k: 64, down: 1, across: 4 },
 ];
-const smallTiles: readonly FragmentTile[] = [{ m: 32, n: 32, k: 16, down: 2, across: 2 }];
+export const smallTiles: readonly FragmentTile[] = [{ m: 32, n: 32, k: 16, down: 2, across: 2 }];
+/** A depth in parts, each summed up by workgroups of its own: for results too small to keep a GPU busy. */
+interface Split {
+  readonly parts: number;
+  /** Of a part. */
+  readonly depth: number;
+  /** Of the sums of all parts. */
+  readonly type: TensorType;
+}
 /** Halves behind each line of a tile, so that lines begin in different banks. */
 const padding = 8;
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+const isWhole = (dim: Dim, by: number) => typeof dim === 'number' && dim % by === 0;
 const eights = ({ type }: MatmulOperand) => {
   const inner = type.shape.at(-1)!;
   return typeof inner === 'number' && inner % 8 === 0;
@@ -58,36 +70,65 @@ export function matmulFragment(spec: MatmulSpec, capabilities: WebGpuCapabilitie
   return shape && { M: shape.M, N: shape.N, K: shape.K, lanes };
 }
 
-/** The largest tile with which at least `wanted` workgroups have something to do, or what was found to be faster. */
-export function fragmentTile(
-  { M }: Fragment,
-  groups: (tile: FragmentTile) => number,
-  wanted: number,
-  choose: (names: readonly string[], preferred: string) => string,
-): FragmentTile {
-  const tiles = M === 16 ? largeTiles : smallTiles;
-  const preferred = tiles.find((tile) => groups(tile) >= wanted) ?? tiles.at(-1)!;
-  const nameOf = (tile: FragmentTile) => `fragments ${tile.m}x${tile.n}x${tile.k}`;
-  const name = choose(tiles.map(nameOf), nameOf(preferred));
-  return tiles.find((tile) => nameOf(tile) === name)!;
+/** A product by one tile or another, its depth in one part or, where it is known whatever the run, in several. */
+export function matmulFragments(
+  spec: MatmulSpec,
+  fragment: Fragment,
+  { tile, parts }: { readonly tile: FragmentTile; readonly parts: number },
+): readonly KernelCall[] {
+  const { m, k, n } = spec;
+  if (parts === 1 || typeof k !== 'number') return [fragmentKernel(spec, fragment, tile, undefined)];
+  const depth = Math.ceil(k / parts / tile.k) * tile.k;
+  const count = Math.ceil(k / depth);
+  const type: TensorType = { shape: [count, ...spec.batch, m, n], dtype: 'f32' };
+  return [fragmentKernel(spec, fragment, tile, { parts: count, depth, type }), sumOfParts(spec, type, count)];
+}
+
+function sumOfParts({ batch, m, n }: MatmulSpec, type: TensorType, parts: number): KernelCall {
+  const count = sizeOf([...batch, m, n]);
+  return {
+    label: 'matmul.parts',
+    buffers: [
+      { name: 'x', scratch: 'parts', type, access: 'read', vector: 4 },
+      { name: 'y', output: 0, epilogue: true, vector: 4 },
+    ],
+    parameters: { count, parts },
+    body: `
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let fours = params.count / 4u;
+  let i = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
+  if (i >= fours) { return; }
+  var sum = x_at4(i);
+  for (var part = 1u; part < params.parts; part++) { sum += x_at4(part * fours + i); }
+  y_set4(i, sum);
+}`,
+    workgroups: (size) => spreadWorkgroups(Math.ceil(size(count) / 256)),
+  };
 }
 
 /**
  * A product of f16 matrices by subgroup matrices, sums in f32. Tiles lie in workgroup memory as they lie in memory; the next
  * ones are loaded into registers while the present ones are used. Sums go through workgroup memory on their way out.
  */
-export function matmulFragments(spec: MatmulSpec, fragment: Fragment, tile: FragmentTile): KernelCall {
+function fragmentKernel(
+  spec: MatmulSpec,
+  fragment: Fragment,
+  tile: FragmentTile,
+  split: Split | undefined,
+): KernelCall {
   const { m, k, n, a, b } = spec;
   const batch = sizeOf(spec.batch);
-  const parameters: Record<string, Dim> = { m, k, n, batch };
+  const parameters: Record<string, Dim> = { m, k, n, batch, ...(split && { depth: split.depth, parts: split.parts }) };
   const matrix = (own: MatmulOperand) => matrixIndex('matrix', spec.batch, own.batch, parameters);
   const subgroups = tile.down * tile.across;
   const threads = subgroups * fragment.lanes;
   const [rows, columns] = [tile.m / tile.down, tile.n / tile.across];
   const [down, across] = [rows / fragment.M, columns / fragment.N];
-  const whole = typeof k === 'number' && k % tile.k === 0;
-  const left = stage('a', a, 'm', tile.m, tile.k, threads, whole);
-  const right = stage('b', b, 'n', tile.n, tile.k, threads, whole);
+  const single = batch === 1;
+  const whole = isWhole(k, tile.k);
+  const left = stage('a', a, { of: m, name: 'm' }, tile.m, tile.k, threads, whole);
+  const right = stage('b', b, { of: n, name: 'n' }, tile.n, tile.k, threads, whole);
   const result = `subgroup_matrix_result<f32, ${fragment.N}, ${fragment.M}>`;
   const sums = range(down).flatMap((i) => range(across).map((j) => ({ i, j })));
   const lines = (list: readonly string[], indent: number) =>
@@ -102,6 +143,10 @@ export function matmulFragments(spec: MatmulSpec, fragment: Fragment, tile: Frag
     ...sums.map(({ i, j }) => `s${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, s${i}_${j});`),
     '}',
   ]);
+  const checks = [isWhole(m, tile.m) ? '' : 'row < params.m', isWhole(n, tile.n) ? '' : 'column < params.n'].filter(
+    Boolean,
+  );
+  const within = checks.length > 0 ? `if (${checks.join(' && ')}) { ` : '';
   const out = range(down).flatMap((i) => [
     'workgroupBarrier();',
     ...range(across).map(
@@ -111,9 +156,7 @@ export function matmulFragments(spec: MatmulSpec, fragment: Fragment, tile: Frag
     `for (var x = lane; x < ${fragment.M * stripFours}u; x += ${fragment.lanes}u) {`,
     `  let row = a_line + row_of + ${i * fragment.M}u + x / ${stripFours}u;`,
     `  let column = b_line + column_of + x % ${stripFours}u * 4u;`,
-    '  if (row < params.m && column < params.n && inside) {',
-    '    y_set4((y0 + row * params.n + column) / 4u, bitcast<vec4<f32>>(tiles[own + x]));',
-    '  }',
+    `  ${within}y_set4((y0 + row * params.n + column) / 4u, bitcast<vec4<f32>>(tiles[own + x]));${within && ' }'}`,
     '}',
   ]);
   return {
@@ -121,7 +164,9 @@ export function matmulFragments(spec: MatmulSpec, fragment: Fragment, tile: Frag
     buffers: [
       { name: 'a', input: 0, vector: 8 },
       { name: 'b', input: 1, vector: 8 },
-      { name: 'y', output: 0, epilogue: true, vector: 4 },
+      split
+        ? { name: 'y', scratch: 'parts', type: split.type, access: 'write', vector: 4 }
+        : { name: 'y', output: 0, epilogue: true, vector: 4 },
     ],
     parameters,
     requires: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
@@ -134,8 +179,11 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   let group = (w.z * n.y + w.y) * n.x + w.x;
   let across = (params.n + ${tile.n - 1}u) / ${tile.n}u;
   let down = (params.m + ${tile.m - 1}u) / ${tile.m}u;
-  let inside = group < across * down * params.batch;
-  let matrix = min(group / (across * down), params.batch - 1u);
+  if (group >= ${[...(single ? [] : ['params.batch']), ...(split ? ['params.parts'] : []), 'across', 'down'].join(' * ')}) { return; }
+  let matrix = ${single ? '0u' : `group / (across * down)${split ? ' % params.batch' : ''}`};
+  let part = ${split ? `group / (across * down${single ? '' : ' * params.batch'})` : '0u'};
+  let first = ${split ? 'part * params.depth' : '0u'};
+  let end = ${split ? 'min(first + params.depth, params.k)' : 'params.k'};
   let a_line = group / across % down * ${tile.m}u;
   let b_line = group % across * ${tile.n}u;
   let a_start = ${matrix(a)} * params.m * params.k;
@@ -147,10 +195,10 @@ ${lines(
   2,
 )}
 ${lines(
-  [...left.starts, ...right.starts, ...[...left.load('0u'), ...right.load('0u')].map((line) => `var ${line}`)],
+  [...left.starts, ...right.starts, ...[...left.load('first'), ...right.load('first')].map((line) => `var ${line}`)],
   2,
 )}
-  for (var depth = 0u; depth < params.k; depth += ${tile.k}u) {
+  for (var depth = first; depth < end; depth += ${tile.k}u) {
     workgroupBarrier();
 ${lines([...left.store, ...right.store], 4)}
     workgroupBarrier();
@@ -158,11 +206,12 @@ ${lines([...left.store, ...right.store], 4)}
 ${lines([...left.load('ahead'), ...right.load('ahead')], 4)}
 ${lines(steps, 4)}
   }
-  let y0 = matrix * params.m * params.n;
+  let y0 = ${split ? '(part * params.batch + matrix)' : 'matrix'} * params.m * params.n;
   let own = subgroup * ${fragment.M * stripFours}u;
 ${lines(out, 2)}
 }`,
-    workgroups: (size) => spreadWorkgroups(Math.ceil(size(n) / tile.n) * Math.ceil(size(m) / tile.m) * size(batch)),
+    workgroups: (size) =>
+      spreadWorkgroups(Math.ceil(size(n) / tile.n) * Math.ceil(size(m) / tile.m) * size(batch) * (split?.parts ?? 1)),
   };
 }
 
@@ -173,7 +222,7 @@ ${lines(out, 2)}
 function stage(
   name: 'a' | 'b',
   operand: MatmulOperand,
-  lines: 'm' | 'n',
+  lines: { readonly of: Dim; readonly name: 'm' | 'n' },
   size: number,
   depth: number,
   threads: number,
@@ -181,19 +230,19 @@ function stage(
 ) {
   const { depthIsInner } = operand;
   const [innerSize, outerSize] = depthIsInner ? [depth, size] : [size, depth];
-  const [inner, outer] = depthIsInner ? ['params.k', `params.${lines}`] : [`params.${lines}`, 'params.k'];
+  const [inner, outer] = depthIsInner ? ['params.k', `params.${lines.name}`] : [`params.${lines.name}`, 'params.k'];
   const pitch = (innerSize + padding) / 8;
   const across = innerSize / 8;
   const count = across * outerSize;
   const loads = range(Math.ceil(count / threads));
   const base = name === 'b' ? 'b_tile + ' : '';
   const at = (load: number) => `(l + ${load * threads}u)`;
+  const capped = (place: string, last: string) => (isWhole(lines.of, size) ? `(${place})` : `min(${place}, ${last})`);
   // where each load begins at depth 0, in eights; the depth moves all of them alike
   const starts = loads.map((i) => {
     const [line, eight] = [`${at(i)} / ${across}u`, `${at(i)} % ${across}u`];
-    const [o, x] = depthIsInner
-      ? [`min(${name}_line + ${line}, ${outer} - 1u)`, eight]
-      : [line, `min(${name}_line / 8u + ${eight}, ${inner} / 8u - 1u)`];
+    const o = depthIsInner ? capped(`${name}_line + ${line}`, `${outer} - 1u`) : line;
+    const x = depthIsInner ? eight : capped(`${name}_line / 8u + ${eight}`, `${inner} / 8u - 1u`);
     return `let ${name}${i}_at = (${name}_start + ${o} * ${inner}) / 8u + ${x};`;
   });
   const step = depthIsInner ? '/ 8u' : `* (${inner} / 8u)`;
@@ -202,7 +251,7 @@ function stage(
       const place = `${name}${i}_at + ${first} ${step}`;
       if (whole) return `${name}${i}_next = ${name}[${place}];`;
       const place0 = depthIsInner ? `${first} + ${at(i)} % ${across}u * 8u` : `${first} + ${at(i)} / ${across}u`;
-      const last = `${name}_start / 8u + params.${lines} * params.k / 8u - 1u`;
+      const last = `${name}_start / 8u + params.${lines.name} * params.k / 8u - 1u`;
       return `${name}${i}_next = select(vec4<u32>(), ${name}[min(${place}, ${last})], ${place0} < params.k);`;
     });
   const store = loads.map((i) => {

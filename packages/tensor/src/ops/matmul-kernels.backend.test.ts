@@ -5,7 +5,7 @@ import { f16ToF32, f32ToF16 } from '../float16.ts';
 import { openReference } from '../reference.ts';
 import { matmul } from './matmul.ts';
 
-/** Sizes on both sides of what the WebGPU kernels do at once: rows, columns, depth. */
+/** Sizes on both sides of what the WebGPU kernels do at once: rows, depth, columns; and a depth that is worth parts. */
 const sizes: readonly (readonly [number, number, number])[] = [
   [1, 64, 40],
   [1, 33, 7],
@@ -17,6 +17,7 @@ const sizes: readonly (readonly [number, number, number])[] = [
   [70, 36, 132],
   [40, 24, 72],
   [129, 104, 136],
+  [20, 1096, 40],
 ];
 const values = (count: number, seed: number) =>
   Float32Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i * 12.9898 + seed)));

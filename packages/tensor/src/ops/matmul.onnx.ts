@@ -1,5 +1,5 @@
-import type { OnnxLowering } from '../executors/onnx/lowering.ts';
 import { isStorageDType } from '../dtype.ts';
+import type { OnnxLowering } from '../executors/onnx/lowering.ts';
 import { multiplyBlocks } from '../quantized/onnx-blocks.ts';
 import type { MatmulAttributes } from './matmul.ts';
 

@@ -1,8 +1,9 @@
 import type { KernelCall, WebGpuLowering } from '../executors/webgpu/lowering.ts';
 import { sizeOf } from '../shape.ts';
 import type { MatmulAttributes } from './matmul.ts';
+import { fragmentChoice } from './matmul-choice.ts';
 import { matmulColumns } from './matmul-columns.wgsl.ts';
-import { fragmentTile, matmulFragment, matmulFragments } from './matmul-fragments.wgsl.ts';
+import { matmulFragment, matmulFragments } from './matmul-fragments.wgsl.ts';
 import { matmulPairs } from './matmul-pairs.wgsl.ts';
 import { matmulRows } from './matmul-rows.wgsl.ts';
 import { type MatmulSpec, matmulSpec } from './matmul-spec.ts';
@@ -11,9 +12,8 @@ import { type MatmulTile, matmulTiles } from './matmul-tiles.wgsl.ts';
 
 /** Up to so many rows, reading `b` is what takes time, and each of its values is read once. */
 const fewRows = 8;
-/** Workgroups below which smaller tiles are better than an idle GPU: about one for each core of a large one, and two. */
+/** Workgroups below which smaller tiles are better than an idle GPU: about one for each core of a large one. */
 const wantedWorkgroups = 128;
-const wantedOfFragments = 200;
 
 const tiles: readonly MatmulTile[] = [
   { m: 128, n: 128, k: 16, perRow: 8, perColumn: 8 },
@@ -34,14 +34,15 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
       if (stored) return [stored];
       return [spec.b.depthIsInner ? matmulRows(spec, rows, bound(spec.k), capabilities) : matmulColumns(spec, rows)];
     }
-    const groups = (tile: Pick<MatmulTile, 'm' | 'n'>) =>
-      Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));
     const byFragments = (of: MatmulSpec) => {
       const fragment = matmulFragment(of, capabilities);
-      return fragment && [matmulFragments(of, fragment, fragmentTile(fragment, groups, wantedOfFragments, context.choose))];
+      const sizes = { batch: bound(sizeOf(of.batch)), m, n, k: typeof of.k === 'number' ? of.k : undefined };
+      return fragment && matmulFragments(of, fragment, fragmentChoice(fragment, sizes, context.choose));
     };
     const fragments = byFragments(spec) ?? unpackedProduct(spec, context, byFragments);
     if (fragments) return fragments;
+    const groups = (tile: Pick<MatmulTile, 'm' | 'n'>) =>
+      Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));
     const nameOf = (tile: MatmulTile) => `tiles ${tile.m}x${tile.n}x${tile.k}`;
     const preferred = tiles.find((tile) => groups(tile) >= wantedWorkgroups) ?? tiles.at(-1)!;
     const name = context.choose(tiles.map(nameOf), nameOf(preferred));

@@ -4,6 +4,7 @@ import { test } from '../../../../../../test-support/suite.ts';
 import { compile } from '../../../compile/compile.ts';
 import type { Device } from '../../../device.ts';
 import { isHeddleError } from '../../../errors.ts';
+import { f32ToF16 } from '../../../float16.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import { TuningCache } from '../../../webgpu.ts';
 
@@ -62,6 +63,39 @@ onWebGpu('tuning', () => {
     expect(JSON.parse(JSON.stringify(new TuningCache(JSON.parse(file))))).toEqual({
       [plain.description]: { [shapeClass]: record },
     });
+  });
+
+  test('computes the same by every choice', async (context) => {
+    const [m, k, n] = [20, 1096, 40];
+    const half = (count: number) => f32ToF16(Float32Array.from({ length: count }, (_, i) => Math.sin(i * 12.9898)));
+    const product = (device: Device) => {
+      const b = device.tensor(half(n * k), { shape: [n, k], dtype: 'f16' });
+      const step = compile((a: Tensor) => a.matmul(b, { transposeB: true, dtype: 'f32' }), {
+        device,
+        inputs: [{ shape: [m, k], dtype: 'f16' }],
+        name: 'product',
+      });
+      return { step, values: async () => (await (await step(half(m * k))).data()) as Float32Array };
+    };
+    const tuning = new TuningCache();
+    const first = await openOwnWebGpu({ tuning });
+    const { step, values } = product(first);
+    const expected = await values();
+    const [result] = await step.tune().catch((error: unknown) => {
+      if (isHeddleError(error, 'ERR_DEVICE')) context.skip(error.message);
+      throw error;
+    });
+    const { shapeClass, microseconds } = result!;
+    const adapter = first.description;
+    await first.dispose();
+    for (const choice of Object.keys(microseconds)) {
+      tuning.set(adapter, shapeClass, { choice, microseconds });
+      const device = await openOwnWebGpu({ tuning });
+      const got = await product(device).values();
+      const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(got[i]! - value)), 0);
+      expect(worst, choice).toBeLessThan(1e-3);
+      await device.dispose();
+    }
   });
 
   test('refuses files of another form', () => {
