@@ -1,10 +1,25 @@
-import { bf16ToF32, type Device, type DType, f16ToF32, type HostArray, type Tensor, valueAndGrad } from '@heddle/tensor';
+import {
+  bf16ToF32,
+  type Device,
+  type DType,
+  f16ToF32,
+  type HostArray,
+  type Tensor,
+  valueAndGrad,
+} from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { afterAll, expect } from 'vitest';
 import type { Case, Operand, OperationCase } from './cases.ts';
 import { conformance, test } from './suite.ts';
 
-const tolerances: Readonly<Partial<Record<DType, number>>> = { f32: 1e-5, f16: 2e-3, i32: 0, u32: 0, bool: 0, bf16: 8e-3 };
+const tolerances: Readonly<Partial<Record<DType, number>>> = {
+  f32: 1e-5,
+  f16: 2e-3,
+  i32: 0,
+  u32: 0,
+  bool: 0,
+  bf16: 8e-3,
+};
 
 /**
  * Runs a table of operations on the project's back end and on the reference executor in float64 and compares values, and

@@ -114,7 +114,7 @@ export { embedding, scatterAdd, take } from './ops/gather.ts';
 export { identity, stopGradient } from './ops/identity.ts';
 export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './ops/indexing.ts';
 export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/loss.ts';
-export { matmul } from './ops/matmul.ts';
+export { type MatmulOptions, matmul } from './ops/matmul.ts';
 export { expand, flatten, permute, reshape, transpose } from './ops/movement.ts';
 export { type CrossEntropyOptions, crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
 export { groupNorm, layerNorm } from './ops/normalization.ts';

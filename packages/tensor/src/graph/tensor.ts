@@ -12,7 +12,7 @@ import type { Operand } from '../ops/define-elementwise.ts';
 import * as elementwise from '../ops/elementwise.ts';
 import { argmax, argmin, max, min } from '../ops/extremum.ts';
 import { take } from '../ops/gather.ts';
-import { matmul } from '../ops/matmul.ts';
+import { type MatmulOptions, matmul } from '../ops/matmul.ts';
 import { expand, flatten, permute, reshape, transpose } from '../ops/movement.ts';
 import { prod } from '../ops/prod.ts';
 import { mean, sum } from '../ops/reduce.ts';
@@ -259,7 +259,7 @@ export class Tensor implements TensorType, Disposable {
   softmax(axis = -1): Tensor {
     return softmax(this, axis);
   }
-  matmul(other: Tensor, options?: { readonly transposeA?: boolean; readonly transposeB?: boolean }): Tensor {
+  matmul(other: Tensor, options?: MatmulOptions): Tensor {
     return matmul(this, other, options);
   }
   reshape(shape: readonly Dim[]): Tensor {

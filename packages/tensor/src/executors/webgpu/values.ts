@@ -21,7 +21,7 @@ export interface Work {
 }
 
 /** A buffer that a dispatch binds. */
-export interface StepBinding {
+interface StepBinding {
   readonly value: BufferValue;
   readonly access: 'read' | 'write';
   /** Where a buffer is larger than one binding may be: the bytes of it that this one has, of several that follow each other. */
