@@ -4,23 +4,14 @@ import { conformance, test } from '../../../test-support/suite.ts';
 import { attention, attentionWithLse } from './attention.ts';
 import { lowestScore } from './lowest-score.ts';
 import { mergeAttention } from './merge-attention.ts';
-import { normal, relativeError } from './testing/numbers.ts';
+import { normalTensor, relativeError } from './testing/numbers.ts';
 import { compilesSlowly } from './testing/software-gpu.ts';
 
 const [B, L, S, H, K, D] = [2, 7, 11, 4, 2, 16];
 const values = async (x: Tensor) => Array.from(await x.data());
 
 conformance('rules of attention', (device: () => Device) => {
-  const make = (seed: number, shape: readonly number[]) =>
-    device().tensor(
-      Float32Array.from(
-        normal(
-          seed,
-          shape.reduce((a, b) => a * b),
-        ),
-      ),
-      { shape },
-    );
+  const make = (seed: number, shape: readonly number[]) => normalTensor(device(), seed, shape);
   const inputs = () => [make(1, [B, L, H, D]), make(2, [B, S, K, D]), make(3, [B, S, K, D])] as const;
   const bools = (shape: readonly number[], f: (i: number) => boolean) =>
     device().tensor(

@@ -2,7 +2,7 @@ import { type Device, gradients, randomBits, type Tensor, threefry2x32 } from '@
 import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../test-support/suite.ts';
 import { attention, attentionWithLse } from './attention.ts';
-import { normal, relativeError } from './testing/numbers.ts';
+import { normalTensor, relativeError } from './testing/numbers.ts';
 import { compilesSlowly, slowHere } from './testing/software-gpu.ts';
 
 const [B, L, S, H, K, D] = [2, 5, 13, 4, 2, 16];
@@ -12,16 +12,7 @@ const segmentOf = (position: number) => Number(position >= 10);
 const values = async (x: Tensor) => Array.from(await x.data());
 
 conformance('dropout of attention', (device: () => Device) => {
-  const make = (seed: number, shape: readonly number[]) =>
-    device().tensor(
-      Float32Array.from(
-        normal(
-          seed,
-          shape.reduce((a, b) => a * b),
-        ),
-      ),
-      { shape },
-    );
+  const make = (seed: number, shape: readonly number[]) => normalTensor(device(), seed, shape);
   const inputs = () => [make(1, [B, L, H, D]), make(2, [B, S, K, D]), make(3, [B, S, K, D])] as const;
 
   /** Factors of the probabilities by the host's threefry, `[B, H, L, S]`. */

@@ -3,22 +3,13 @@ import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../test-support/suite.ts';
 import { attentionWithMass } from './attention.ts';
 import type { AttentionSpec } from './attention-spec.ts';
-import { normal, relativeError } from './testing/numbers.ts';
+import { normalTensor, relativeError } from './testing/numbers.ts';
 
 const [B, L, S, H, K] = [2, 37, 70, 4, 2];
 const values = async (x: Tensor) => Array.from(await x.data());
 
 conformance('probability mass of keys', (device: () => Device) => {
-  const make = (seed: number, shape: readonly number[]) =>
-    device().tensor(
-      Float32Array.from(
-        normal(
-          seed,
-          shape.reduce((a, b) => a * b),
-        ),
-      ),
-      { shape },
-    );
+  const make = (seed: number, shape: readonly number[]) => normalTensor(device(), seed, shape);
   /** Values that are the unit vectors of their keys make the output the probabilities. */
   async function same(spec: AttentionSpec): Promise<Tensor> {
     const [q, k] = [make(1, [B, L, H, S]), make(2, [B, S, K, S])];

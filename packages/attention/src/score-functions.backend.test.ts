@@ -5,23 +5,14 @@ import { alibiSlopes } from './alibi.ts';
 import { attention } from './attention.ts';
 import type { AttentionSpec } from './attention-spec.ts';
 import type { MaskMod, ScoreMod } from './score-functions.ts';
-import { normal, relativeError } from './testing/numbers.ts';
+import { normalTensor, relativeError } from './testing/numbers.ts';
 import { compilesSlowly, slowHere } from './testing/software-gpu.ts';
 
 const [B, L, S, H, K, D] = [2, 9, 12, 4, 2, 16];
 const values = async (x: Tensor) => Array.from(await x.data());
 
 conformance('score and mask functions', (device: () => Device) => {
-  const make = (seed: number, shape: readonly number[]) =>
-    device().tensor(
-      Float32Array.from(
-        normal(
-          seed,
-          shape.reduce((a, b) => a * b),
-        ),
-      ),
-      { shape },
-    );
+  const make = (seed: number, shape: readonly number[]) => normalTensor(device(), seed, shape);
   const inputs = () => [make(1, [B, L, H, D]), make(2, [B, S, K, D]), make(3, [B, S, K, D])] as const;
 
   /** Two specs that say the same: outputs and gradients, also by `extra`. */

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { conformance, test } from '../../../test-support/suite.ts';
 import { attention } from './attention.ts';
 import { segmentIds } from './segments.ts';
-import { normal, relativeError } from './testing/numbers.ts';
+import { normalTensor, relativeError } from './testing/numbers.ts';
 import { compilesSlowly, slowHere } from './testing/software-gpu.ts';
 
 const [H, K, D] = [4, 2, 16];
@@ -12,16 +12,7 @@ const S = 104;
 const values = async (x: Tensor) => Array.from(await x.data());
 
 conformance('packed sequences in dense attention', (device: () => Device) => {
-  const make = (seed: number, shape: readonly number[]) =>
-    device().tensor(
-      Float32Array.from(
-        normal(
-          seed,
-          shape.reduce((a, b) => a * b),
-        ),
-      ),
-      { shape },
-    );
+  const make = (seed: number, shape: readonly number[]) => normalTensor(device(), seed, shape);
   const inputs = () => [make(1, [1, S, H, D]), make(2, [1, S, K, D]), make(3, [1, S, K, D])] as const;
   const offsets = () => device().tensor(Int32Array.of(0, 70, 71, 100));
 

@@ -1,4 +1,4 @@
-import { threefry2x32, uniformFromBits } from '@heddle/tensor';
+import { type Device, type Tensor, threefry2x32, uniformFromBits } from '@heddle/tensor';
 
 /** `count` numbers of the normal distribution, the same for the same seed everywhere. */
 export function normal(seed: number, count: number): number[] {
@@ -6,6 +6,12 @@ export function normal(seed: number, count: number): number[] {
     const radius = Math.sqrt(-2 * Math.log(1 - uniformFromBits(threefry2x32(seed, 0, i, 0))));
     return radius * Math.cos(2 * Math.PI * uniformFromBits(threefry2x32(seed, 1, i, 0)));
   });
+}
+
+/** The same as a tensor. */
+export function normalTensor(device: Device, seed: number, shape: readonly number[]): Tensor {
+  const count = shape.reduce((a, b) => a * b, 1);
+  return device.tensor(Float32Array.from(normal(seed, count)), { shape });
 }
 
 /** |a - b| / |b|, Euclidean over all values; |a| where b is all zeros. NaN where either has one. */
