@@ -8,7 +8,10 @@ import type { Tokenizer, TokenizerResult } from './tokenizer.ts';
 
 export interface LoadModelOptions {
   readonly device: Device;
-  /** How matrices are stored; norms and biases stay f32, and so does arithmetic. Default f32. */
+  /**
+   * How matrices are stored, and what products and attention read: sums, norms, biases and what layers add up stay f32.
+   * Default f32.
+   */
   readonly dtype?: 'f32' | 'f16';
   /** Whether the weights may be updated. Weights that may not are faster on ONNX Runtime. Default false. */
   readonly trainable?: boolean;
