@@ -19,6 +19,23 @@ import { dropoutKeys, dropoutThreshold } from './dropout.ts';
 const optionalInputs = ['bias', 'mask', 'keyLengths', 'sinks', 'slopes', 'segments', 'dropoutKeys'] as const;
 export type OptionalInput = (typeof optionalInputs)[number];
 
+const specNames: Readonly<Record<keyof AttentionSpec, true>> = {
+  causal: true,
+  window: true,
+  keepFirst: true,
+  sinks: true,
+  softcap: true,
+  alibi: true,
+  scale: true,
+  bias: true,
+  mask: true,
+  keyLengths: true,
+  segments: true,
+  dropout: true,
+  scoreMod: true,
+  maskMod: true,
+};
+
 /** A spec as plain data, with the names of the tensors behind q, k and v. */
 export interface DenseAttributes {
   readonly scale: number;
@@ -96,6 +113,9 @@ export function denseArguments(
   v: Tensor,
   spec: AttentionSpec,
 ): { inputs: readonly Tensor[]; attributes: DenseAttributes } {
+  for (const name of Object.keys(spec))
+    if (!Object.hasOwn(specNames, name))
+      throw new ArgumentError(`attention: a spec has ${Object.keys(specNames).join(', ')}; got ${name}`);
   const { causal = false, window, keepFirst, softcap, alibi, scale = 1 / Math.sqrt(Number(q.shape.at(-1))) } = spec;
   if (!Number.isFinite(scale)) throw new ArgumentError(`attention: scale must be a finite number, got ${scale}`);
   if (softcap !== undefined && !(softcap > 0))

@@ -159,6 +159,7 @@ describe('adamw', () => {
   });
 
   test.each([
+    [{ learningRate: -1 }, /learningRate must not be negative, got -1/],
     [{ learningRate: 1, betas: [1, 0.9] as const }, /betas must be in \[0, 1\), got 1/],
     [{ learningRate: 1, epsilon: 0 }, /epsilon must be positive, got 0/],
     [{ learningRate: 1, weightDecay: -1 }, /weightDecay must not be negative, got -1/],

@@ -28,6 +28,8 @@ export interface AdamWState {
 export function adamw(options: AdamWOptions): Optimizer<AdamWState> {
   const { betas: [beta1, beta2] = [0.9, 0.999], epsilon = 1e-8, weightDecay = 0.01 } = options;
   const { decays = ({ value }) => value.rank >= 2 } = options;
+  if (typeof options.learningRate === 'number' && !(options.learningRate >= 0))
+    throw new ArgumentError(`adamw: learningRate must not be negative, got ${options.learningRate}`);
   const schedule =
     typeof options.learningRate === 'number' ? constantSchedule(options.learningRate) : options.learningRate;
   for (const beta of [beta1, beta2])

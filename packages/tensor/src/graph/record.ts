@@ -11,18 +11,22 @@ import { Tensor } from './tensor.ts';
  *   DisposedError where an input was disposed of
  */
 export function record<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
-  const device = inputs[0]?.device;
-  if (!device)
+  if (inputs.length === 0)
     throw new ArgumentError(`${op.name}: an operation without inputs is recorded with recordOn(device, ...)`);
-  return recordOn(device, op, inputs, attributes);
+  return recordOn(inputs[0]?.device as Device, op, inputs, attributes);
 }
 
 /** Records an application of `op` on `device`: for operations that have no inputs. */
 export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
   for (const [i, input] of inputs.entries()) {
+    if (!(input as Tensor | undefined)?.node)
+      throw new ArgumentError(`${op.name}: input ${i} must be a tensor, got ${nameOfValue(input)}`);
     input.assertUsable(op.name);
-    if (input.device !== device)
-      throw new ArgumentError(`${op.name}: inputs must be of one device, got ${device.name} and ${input.device.name}`);
+    if (input.device !== device) {
+      const names =
+        device.name === input.device.name ? `two ${device.name}` : `${device.name} and ${input.device.name}`;
+      throw new ArgumentError(`${op.name}: inputs must be of one device, got tensors of ${names} devices`);
+    }
     if (isStorageDType(input.dtype) && !op.takes?.(input.dtype, i)) refuseStored(op.name, input.dtype, i);
   }
   const outputs: Tensor[] = [];
@@ -33,6 +37,12 @@ export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[]
     outputs.push(new Tensor(device, node as Node, index, type));
   });
   return outputs;
+}
+
+/** What a value is that should have been a tensor, for messages. */
+export function nameOfValue(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return typeof value === 'object' ? (value.constructor?.name ?? 'an object') : `the ${typeof value} ${String(value)}`;
 }
 
 /** @throws DTypeError for an operand of a dtype that is only stored */

@@ -2,7 +2,7 @@ import { type DType, isFloat, promote } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
 import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
-import { recordOne, refuseStored } from '../graph/record.ts';
+import { nameOfValue, recordOne, refuseStored } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { broadcastShapes } from '../shape.ts';
 import { cast } from './cast.ts';
@@ -89,13 +89,15 @@ function defineElementwise(row: Elementwise): Op<None> {
 /** Brings operands to tensors of one dtype. */
 export function together(name: string, operands: readonly Operand[]): readonly Tensor[] {
   const tensors = operands.filter((x): x is Tensor => typeof x !== 'number');
-  const first = tensors[0];
-  if (!first) throw new ArgumentError(`${name}: one operand must be a tensor`);
+  if (tensors.length === 0) throw new ArgumentError(`${name}: one operand must be a tensor`);
   operands.forEach((x, i) => {
-    if (typeof x !== 'number') refuseStored(name, x.dtype, i);
+    if (typeof x === 'number') return;
+    if (!(x as Tensor | undefined)?.node)
+      throw new ArgumentError(`${name}: operand ${i} must be a tensor or a number, got ${nameOfValue(x)}`);
+    refuseStored(name, x.dtype, i);
   });
   const dtype = tensors.map((t) => t.dtype).reduce(promote);
-  return operands.map((x) => (typeof x === 'number' ? full(first.device, [], x, dtype) : cast(x, dtype)));
+  return operands.map((x) => (typeof x === 'number' ? full(tensors[0]!.device, [], x, dtype) : cast(x, dtype)));
 }
 
 /** The function that records an operation of one operand. */

@@ -33,6 +33,10 @@ const b = (...shape: number[]): Tensor => device.zeros(shape, 'bool');
 
 /** A mistake, the code of its error, and what the message must tell. */
 const mistakes: readonly (readonly [() => unknown, string, string])[] = [
+  [() => relu(undefined as never), 'ERR_ARGUMENT', 'relu: input 0 must be a tensor, got undefined'],
+  [() => f(2).sub(undefined as never), 'ERR_ARGUMENT', 'sub: operand 1 must be a tensor or a number, got undefined'],
+  [() => f(2).add('1' as never), 'ERR_ARGUMENT', 'add: operand 1 must be a tensor or a number, got the string 1'],
+  [() => f(2).mul([1] as never), 'ERR_ARGUMENT', 'mul: operand 1 must be a tensor or a number, got Array'],
   [() => relu(i(2)), 'ERR_DTYPE', 'relu: operands must be float, got i32'],
   [() => gelu(i(2)), 'ERR_DTYPE', 'gelu: takes f32 or f16, got i32'],
   [() => softplus(b(2)), 'ERR_DTYPE', 'softplus: takes f32 or f16, got bool'],
