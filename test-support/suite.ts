@@ -7,6 +7,11 @@ const opened = await open();
 /** Name of the back end that this run of the file is on: reference, onnx, webgpu-node or webgpu-browser. */
 export const backendName: string = inject('backend');
 
+/** Leaves a test to Node, where the same kernels run on the same software GPU: for those that compile the most of them. */
+export function leaveToNode(context: { skip(reason: string): never }): void {
+  if (backendName === 'webgpu-browser') context.skip('the same kernels are tested on the same software GPU in Node');
+}
+
 /**
  * Runs `body` against the project's back end. Where that does not open, every test in it is skipped with the reason,
  * or fails with it if the back end is required. The device belongs to the file: it is disposed after its last test.

@@ -2,7 +2,7 @@ import { type Device, gradients, type Tensor } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { backendName, conformance, test } from '../../../test-support/suite.ts';
+import { backendName, conformance, leaveToNode, test } from '../../../test-support/suite.ts';
 import { attentionWithLse } from './attention.ts';
 import type { AttentionSpec } from './attention-spec.ts';
 import { lowestScore } from './lowest-score.ts';
@@ -191,6 +191,7 @@ conformance('random attention', (device: () => Device) => {
   else
     for (const [name, parts] of Object.entries(kernels))
       test(`${name}: any shape`, async (context) => {
+        leaveToNode(context);
         const slow = compilesSlowly(device());
         if (slow && name !== 'all that changes scores') context.skip(slowHere);
         const reference = await openReference();

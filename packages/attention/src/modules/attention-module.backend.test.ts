@@ -2,7 +2,7 @@ import { type Device, gradients, linear, mapTree, rmsNorm, silu, type Tensor } f
 import { openSafetensors } from '@heddle/tensor/safetensors';
 import { expect, type TestContext } from 'vitest';
 import { needShared } from '../../../../test-support/shared.ts';
-import { conformance, test } from '../../../../test-support/suite.ts';
+import { conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { flash } from '../flash.ts';
 import { rotaryTable } from '../rotary-table.ts';
 import { normal, relativeError } from '../testing/numbers.ts';
@@ -69,6 +69,7 @@ conformance('attention module', (device: () => Device) => {
   };
 
   test('gate, biases and gradients by every parameter', async (context) => {
+    leaveToNode(context);
     if (compilesSlowly(device())) context.skip(slowHere);
     using module = await createAttentionModule(device(), { ...small, bias: true, qkNorm: true, outputGate: true });
     const x = make(1, [2, 5, 24]);

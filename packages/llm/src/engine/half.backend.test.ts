@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { sharedModel } from '../../../../test-support/model-files.ts';
 import { needSharedJson, sharedMissing } from '../../../../test-support/shared.ts';
-import { conformance, test } from '../../../../test-support/suite.ts';
+import { conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { loadModel, openEngine } from '../index.ts';
 
 const path = 'models/stories260K';
@@ -10,6 +10,7 @@ const safeGap = 0.05;
 
 conformance('a model in f16', (device) => {
   test('chooses the tokens of f32 as long as the choice is clear', async (context) => {
+    leaveToNode(context);
     const files = (await sharedModel(path)) ?? context.skip(sharedMissing(path));
     const golden = (await needSharedJson(context, `${path}/golden-greedy.json`)) as Record<
       string,

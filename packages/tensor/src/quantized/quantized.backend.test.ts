@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { backendName, conformance, test } from '../../../../test-support/suite.ts';
+import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { gradients } from '../autograd/gradients.ts';
 import { compile } from '../compile/compile.ts';
 import type { Device } from '../device.ts';
@@ -62,7 +62,8 @@ conformance('weights that are only stored', (device) => {
       expect([...halves]).toEqual([...f32ToF16(values)]);
     });
 
-    test(`a product with ${format}, in f32 and f16`, async () => {
+    test(`a product with ${format}, in f32 and f16`, async (context) => {
+      if (format === 'q8_0' || format === 'q4_k') leaveToNode(context);
       for (const [m, k, n] of sizesFor(device())) {
         const { tensor, values } = weights(format, [n, k]);
         const x = waves(m * k, 1);
@@ -77,7 +78,8 @@ conformance('weights that are only stored', (device) => {
       }
     });
 
-    test(`a compiled product with frozen ${format}, with what follows it`, async () => {
+    test(`a compiled product with frozen ${format}, with what follows it`, async (context) => {
+      if (format === 'q8_0' || format === 'q4_k') leaveToNode(context);
       const bytes = quantize(waves(24 * 512, 5), format);
       const values = decodeFormat(format, bytes, [24, 512]);
       const weight = device().variable(bytes, { shape: [24, 512], dtype: format, frozen: true, name: 'w' });
@@ -99,7 +101,8 @@ conformance('weights that are only stored', (device) => {
       weight.dispose();
     });
 
-    test(`rows of a table of ${format}, eager and compiled`, async () => {
+    test(`rows of a table of ${format}, eager and compiled`, async (context) => {
+      if (format === 'q8_0' || format === 'q4_k') leaveToNode(context);
       const { tensor, values } = weights(format, [7, 256]);
       const ids = device().tensor(Int32Array.of(6, 0, 3, -1, 99, 6), { shape: [2, 3] });
       const expected = [6, 0, 3, 0, 6, 6].flatMap((row) => [...values.subarray(row * 256, row * 256 + 256)]);
