@@ -199,6 +199,7 @@ function joinCall({ T, H, D, splits, keys }: DecodeSizes, parts: KernelBuffer): 
     label: 'packedAttention.join',
     buffers: [parts, { name: 'out', output: 0, vector: headVector(D) }],
     parameters: { T, longest: keys },
+    ignoresExtraWorkgroups: true,
     body: `
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32) {

@@ -17,7 +17,7 @@ export interface WebGpuOptions extends GpuOptions {
   readonly allowFallbackAdapter?: boolean | undefined;
   /** The most bytes that the device may hold in buffers. */
   readonly memoryBudget?: number | undefined;
-  /** Whether operations share kernels (default true). False is for comparing results and kernel counts. */
+  /** Whether operations share kernels, and kernels dispatches (default true). False is for comparing results and counts. */
   readonly fuse?: boolean | undefined;
   /**
    * Whether to check indices in each run (`IndexError`), which reads a few numbers back, and to note where each allocation came

@@ -34,6 +34,7 @@ export function matmulColumns(spec: MatmulSpec, rows: number): KernelCall {
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
     parameters,
+    ignoresExtraWorkgroups: true,
     body: `
 var<workgroup> parts: array<vec4<f32>, ${fours * pieces}>;
 ${storeFunction(spec)}
@@ -41,7 +42,8 @@ ${storeFunction(spec)}
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
   let group = (w.z * n.y + w.y) * n.x + w.x;
   let blocks = (params.n + ${4 * fours - 1}u) / ${4 * fours}u;
-  let matrix = min(group / blocks, params.batch - 1u);
+  if (group >= blocks * params.batch) { return; }
+  let matrix = group / blocks;
   let column = (group % blocks * ${fours}u + l % ${fours}u) * 4u;
   let piece = l / ${fours}u;
   let last_row = params.m - 1u;
@@ -63,7 +65,7 @@ ${halves
   if (piece < ${half}u) { parts[l] += parts[l + ${half * fours}u]; }`,
   )
   .join('\n')}
-  if (piece == 0u && ${r}u < params.m && group < blocks * params.batch) {
+  if (piece == 0u && ${r}u < params.m) {
     store((matrix * params.m + ${r}u) * params.n + column, column, parts[l]);
   }`,
 )}

@@ -117,6 +117,7 @@ export function matmulPieces(
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
     parameters,
+    ignoresExtraWorkgroups: true,
     requires: [...(capabilities.subgroupId ? ['subgroups'] : []), ...(half ? ['f16'] : [])],
     body: `
 ${declarations}
@@ -125,6 +126,7 @@ ${storeFunction(spec)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
   let group = (w.z * n.y + w.y) * n.x + w.x;
+  if (group * ${columns * teams}u >= params.n) { return; }
   ${isSubgroup ? '' : 'let lane = l;'}
   let column = ${isSubgroup ? `(group * ${teams}u + team)` : 'group'} * ${columns}u;
   let last_row = params.m - 1u;

@@ -46,6 +46,7 @@ export function matmulRows(
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
     parameters,
+    ignoresExtraWorkgroups: true,
     ...(capabilities.subgroupId ? { requires: ['subgroups'] } : {}),
     body: `
 ${declarations}
@@ -54,7 +55,8 @@ ${storeFunction(spec)}
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
   let group = (w.z * n.y + w.y) * n.x + w.x;
   let blocks = (params.n + ${columns - 1}u) / ${columns}u;
-  let matrix = min(group / blocks, params.batch - 1u);
+  if (group >= blocks * params.batch) { return; }
+  let matrix = group / blocks;
   let column = group % blocks * ${columns}u;
   let last_row = params.m - 1u;
   let a0 = ${matrix(a)} * params.m * params.k;
@@ -65,7 +67,7 @@ ${each(columns, (c) => `    let w${c} = ${bAt(c)};`)}
 ${each(rows, (r) => `    let x${r} = ${aAt(r)};\n${each(columns, (c) => `    sums[${r * columns + c}] += ${product(r, c)};`)}`)}
   }
 ${combine}
-  if (l < min(params.m, ${rows}u) && group < blocks * params.batch) {
+  if (l < min(params.m, ${rows}u)) {
     let first = l * ${columns}u;
     let v = vec4<f32>(total(first), total(first + 1u), total(first + 2u), total(first + 3u));
     store((matrix * params.m + l) * params.n + column, column, v);

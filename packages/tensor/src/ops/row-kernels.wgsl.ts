@@ -32,17 +32,16 @@ export function rowKernel<A>({ inputs, capabilities }: KernelContext<A>, kernel:
     buffers: kernel.buffers,
     parameters: { rows, fours: width / 4, width },
     requires,
+    ignoresExtraWorkgroups: true,
     body: `
 ${declarations}
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
-  let place = (w.z * n.y + w.y) * n.x + w.x;
-  let row = min(place, params.rows - 1u);
+  let row = (w.z * n.y + w.y) * n.x + w.x;
+  if (row >= params.rows) { return; }
 ${loads.join('\n')}
 ${body}
-  if (place < params.rows) {
 ${fours.map((four) => storeFour('y', four)).join('\n')}
-  }
 }`,
     workgroups: (size) => spreadWorkgroups(size(rows)),
   };

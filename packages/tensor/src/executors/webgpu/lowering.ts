@@ -78,6 +78,11 @@ export interface KernelCall {
   readonly flops?: Dim;
   /** Bytes that the dispatch reads and writes, where that is not each of its buffers once; for reports. */
   readonly bytes?: Dim;
+  /**
+   * Promises that workgroups beyond those of `workgroups` do nothing, as their number is all that the kernel takes of them (see
+   * `spreadWorkgroups`). Small kernels that do not depend on each other then share a dispatch.
+   */
+  readonly ignoresExtraWorkgroups?: boolean;
   /** Workgroups along x, y and z for the sizes of a run, each at most 65,535: see `spreadWorkgroups`. */
   workgroups(size: (dim: Dim) => number): readonly [number, number, number];
 }

@@ -7,6 +7,7 @@ import type { Pipeline } from './pipelines.ts';
 import { type Bucket, boundOf } from './planning/buckets.ts';
 import { bufferBytes, type MemoryPlan, planMemory } from './planning/memory-plan.ts';
 import { RunSizes } from './planning/run-sizes.ts';
+import { shareDispatches } from './planning/shared-dispatches.ts';
 import { assertBindable, stepsOf } from './planning/steps.ts';
 import type { Schedule } from './planning/units.ts';
 import type { DeviceServices } from './services.ts';
@@ -23,6 +24,13 @@ interface Ready {
   readonly leave: () => void;
 }
 
+export interface PlanOptions {
+  /** Inputs that a run may write over. */
+  readonly donated: ReadonlySet<number>;
+  /** Whether kernels share dispatches. */
+  readonly fuse: boolean;
+}
+
 /** The kernels of a program for one bucket of sizes, with the memory that they need. */
 export class Plan {
   readonly bucket: Bucket;
@@ -36,15 +44,15 @@ export class Plan {
   #preparation: Promise<void> | undefined;
   #disposed = false;
 
-  /** @param donated inputs that a run may write over */
-  constructor(schedule: Schedule, bucket: Bucket, services: DeviceServices, donated: ReadonlySet<number>) {
+  constructor(schedule: Schedule, bucket: Bucket, services: DeviceServices, { donated, fuse }: PlanOptions) {
     this.bucket = bucket;
     this.#services = services;
     const bound = (dim: Parameters<typeof boundOf>[0]) => boundOf(dim, bucket);
     const { capabilities, choices } = services;
     const made = new Map<string, ChoiceMade>();
     const onChoice = (choice: ChoiceMade) => made.set(choice.shapeClass, choice);
-    this.steps = stepsOf(schedule, { capabilities, bound, choices, onChoice });
+    const steps = stepsOf(schedule, { capabilities, bound, choices, onChoice });
+    this.steps = fuse ? shareDispatches(steps, { capabilities, bound }) : steps;
     this.choices = [...made.values()];
     this.memory = planMemory(this.steps, this.bytesOf, donated);
     this.#sizes = new RunSizes(this.steps, schedule.graph.symbols);

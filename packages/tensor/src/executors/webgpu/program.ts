@@ -11,9 +11,10 @@ import { Plan } from './plan.ts';
 import { boundOf, bucketIndex, bucketOf } from './planning/buckets.ts';
 import { Fusion } from './planning/fusion.ts';
 import { Schedule } from './planning/units.ts';
+import { workAt } from './planning/work.ts';
 import { profilePlan } from './profile.ts';
 import { ProgramBuffers, type RunInputs } from './program-buffers.ts';
-import { reportPlan, workAt } from './report.ts';
+import { reportPlan } from './report.ts';
 import type { DeviceServices } from './services.ts';
 import { TunedChoices } from './tuning/choices.ts';
 import { measureChoices } from './tuning/tune.ts';
@@ -183,7 +184,7 @@ export class WebGpuProgram implements Program {
     const { symbols: names } = this.#graph;
     return getOrMake(this.#plans, bucketIndex(names, symbols), () => {
       const donated = new Set(this.#options.donated);
-      return new Plan(this.#schedule, bucketOf(names, symbols), this.#services, donated);
+      return new Plan(this.#schedule, bucketOf(names, symbols), this.#services, { donated, fuse: this.#options.fuse });
     });
   }
 }

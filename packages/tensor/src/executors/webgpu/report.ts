@@ -2,7 +2,7 @@ import type { Dim } from '../../dim.ts';
 import type { BufferUse, KernelReport, PlanMemory, PlanReport } from '../../plan-report.ts';
 import type { Plan } from './plan.ts';
 import { boundOf } from './planning/buckets.ts';
-import { boundBytes, wholeBindings } from './planning/work.ts';
+import { wholeBindings, workAt } from './planning/work.ts';
 import type { BufferValue, Step } from './values.ts';
 
 /** The kernels of a plan and its memory, at the largest sizes that it serves. */
@@ -40,14 +40,4 @@ export function reportPlan({ steps, memory: plan, bucket, bytesOf }: Plan, memor
     }),
   );
   return { sizes: bucket.key, kernels, memory };
-}
-
-/** What a step moves and computes at given sizes. */
-export function workAt(
-  step: Step,
-  size: (dim: Dim) => number,
-): { readonly bytes: number; readonly flops: number | undefined } {
-  const { work } = step;
-  if (!work) return { bytes: boundBytes(step, size), flops: undefined };
-  return { bytes: work.bytes(size), flops: work.flops === undefined ? undefined : size(work.flops) };
 }

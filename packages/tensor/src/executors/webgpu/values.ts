@@ -1,6 +1,7 @@
 import type { Dim } from '../../dim.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { TensorType } from '../../shape.ts';
+import type { SourceSpec } from './codegen/kernel-source.ts';
 
 /** A value of a program that has a buffer of its own. */
 export type BufferValue = {
@@ -33,6 +34,8 @@ export interface Step {
   readonly label: string;
   /** The whole WGSL text; its entry point is `main`. */
   readonly source: string;
+  /** What `source` is made of, where the kernel ignores workgroups beyond its own, so that it may share a dispatch. */
+  readonly text?: SourceSpec;
   /** In the order of their bindings. A buffer that is written may be read too. */
   readonly bindings: readonly StepBinding[];
   /** Values of the parameter block. */

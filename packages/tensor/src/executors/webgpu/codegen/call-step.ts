@@ -53,7 +53,8 @@ export function callStep({ call, bufferFor, capabilities, bound, epilogue, buffe
       throw new DeviceError(`${call.label}: workgroups must be whole numbers up to 65535, got [${counts.join(', ')}]`);
     return counts;
   };
-  return builder.build(call.label, `${wrappers}${call.body}`, workgroups, call.requires);
+  const { label, body, requires, ignoresExtraWorkgroups } = call;
+  return builder.build(label, `${wrappers}${body}`, workgroups, { requires, ignoresExtraWorkgroups });
 }
 
 /** The `NAME_set` functions of an output, computing the epilogue of each value that goes through them. */

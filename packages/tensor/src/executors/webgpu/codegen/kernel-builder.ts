@@ -3,7 +3,7 @@ import type { Tensor } from '../../../graph/tensor.ts';
 import { getOrMake } from '../get-or-make.ts';
 import type { WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
-import { kernelSource } from './kernel-source.ts';
+import { kernelSource, type SourceSpec } from './kernel-source.ts';
 import { partsOf } from './parts.ts';
 import { SizeTable } from './size-table.ts';
 
@@ -20,6 +20,11 @@ interface BuilderContext {
   readonly capabilities: WebGpuCapabilities;
   /** The most that a size can be in the plan that the kernel is for. */
   bound(dim: Dim): number;
+}
+
+interface BuildOptions {
+  readonly requires?: readonly string[] | undefined;
+  readonly ignoresExtraWorkgroups?: boolean | undefined;
 }
 
 interface Binding {
@@ -75,7 +80,12 @@ export class KernelBuilder {
     });
   }
 
-  build(label: string, body: string, workgroups: Step['workgroups'], requires: readonly string[] = []): Step {
+  build(
+    label: string,
+    body: string,
+    workgroups: Step['workgroups'],
+    { requires = [], ignoresExtraWorkgroups = false }: BuildOptions = {},
+  ): Step {
     const buffers = this.#bindings.map(({ name, value, access, vector }) => ({
       name,
       dtype: value.type.dtype,
@@ -83,9 +93,11 @@ export class KernelBuilder {
       vector,
       parts: partsOf(value.type, this.#bound, this.capabilities),
     }));
+    const text: SourceSpec = { label, buffers, parameters: this.sizes.names, body, requires };
     return {
       label,
-      source: kernelSource({ label, buffers, parameters: this.sizes.names, body, requires }, this.capabilities),
+      source: kernelSource(text, this.capabilities),
+      ...(ignoresExtraWorkgroups && buffers.every(({ parts }) => !parts) ? { text } : {}),
       bindings: this.#bindings.flatMap(({ value, access }, i): Step['bindings'] => {
         const parts = buffers[i]!.parts;
         if (!parts) return [{ value, access }];

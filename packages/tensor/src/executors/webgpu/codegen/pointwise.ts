@@ -94,7 +94,8 @@ ${[
   .join('\n')}
 }`;
   const total = sizeOf(shape);
-  const step = builder.build(spec.label, body, (value) => spreadWorkgroups(Math.ceil(value(total) / (lanes * size))));
+  const workgroups: Step['workgroups'] = (value) => spreadWorkgroups(Math.ceil(value(total) / (lanes * size)));
+  const step = builder.build(spec.label, body, workgroups, { ignoresExtraWorkgroups: true });
   return { step, usesCoordinates, readElsewhere: builder.readElsewhere };
 }
 

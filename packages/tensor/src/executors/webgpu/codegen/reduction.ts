@@ -204,7 +204,8 @@ ${shared ? '  partial[l] = total;' : ''}
 ${fold.join('\n')}
   ${store()}
 }`;
-  return builder.build(label, body, (size) => spreadWorkgroups(Math.ceil(size(source.rowCount) / rows) * parts));
+  const workgroups: Step['workgroups'] = (size) => spreadWorkgroups(Math.ceil(size(source.rowCount) / rows) * parts);
+  return builder.build(label, body, workgroups, { ignoresExtraWorkgroups: true });
 }
 
 /** The value that leaves others as they are, in WGSL. 'lowest' and 'highest' are the least and the largest value that a type has. */

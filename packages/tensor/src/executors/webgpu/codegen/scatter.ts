@@ -73,7 +73,8 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
 ${element.arguments.map((b) => `  let ${b}_4 = ${b}_at4(k);\n`).join('')}  ${store()}
 }`;
   const total: Dim = sizeOf(value.shape);
-  const step = builder.build('scatter', body, (size) => spreadWorkgroups(Math.ceil(size(total) / (lanes * 64))));
+  const workgroups: Step['workgroups'] = (size) => spreadWorkgroups(Math.ceil(size(total) / (lanes * 64)));
+  const step = builder.build('scatter', body, workgroups, { ignoresExtraWorkgroups: !merges });
   return merges ? { ...step, source: step.source.replace(`${out}: array<u32>`, `${out}: array<atomic<u32>>`) } : step;
 }
 

@@ -15,7 +15,7 @@ export function hoistUpdates(steps: readonly Step[], updates: readonly Step[]): 
 }
 
 /** Whether two steps touch one buffer and one of them writes it. */
-function conflict(a: Step, b: Step): boolean {
+export function conflict(a: Step, b: Step): boolean {
   return a.bindings.some((x) =>
     b.bindings.some((y) => x.value === y.value && (x.access === 'write' || y.access === 'write')),
   );

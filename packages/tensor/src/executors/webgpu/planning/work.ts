@@ -149,3 +149,13 @@ export function boundBytes({ bindings }: Step, size: (dim: Dim) => number): numb
 export function wholeBindings(bindings: Step['bindings']): Step['bindings'] {
   return bindings.filter(({ part }) => !part || part.offset === 0);
 }
+
+/** What a step moves and computes at given sizes. */
+export function workAt(
+  step: Step,
+  size: (dim: Dim) => number,
+): { readonly bytes: number; readonly flops: number | undefined } {
+  const { work } = step;
+  if (!work) return { bytes: boundBytes(step, size), flops: undefined };
+  return { bytes: work.bytes(size), flops: work.flops === undefined ? undefined : size(work.flops) };
+}

@@ -1,0 +1,135 @@
+import { addDims, type Dim } from '../../../dim.ts';
+import { sizeOf, type TensorType } from '../../../shape.ts';
+import { kernelSource, type SourceSpec } from '../codegen/kernel-source.ts';
+import { entryPointOf, type KernelPart, sharedBody, workgroupBytes } from '../codegen/shared-kernel.ts';
+import { getOrMake } from '../get-or-make.ts';
+import type { WebGpuCapabilities } from '../lowering.ts';
+import type { BufferValue, Step, Work } from '../values.ts';
+import { conflict } from './hoist-updates.ts';
+import { bufferBytes } from './memory-plan.ts';
+import { workAt } from './work.ts';
+
+interface Context {
+  readonly capabilities: WebGpuCapabilities;
+  /** The most that a size can be in this plan. */
+  bound(dim: Dim): number;
+}
+
+/** Beyond this a kernel takes longer than it takes to start one. */
+const mostWorkgroups = 4096;
+const mostTemporaryBytes = 1 << 18;
+/** So far back a step may go to share a dispatch: what it writes is in memory for longer. */
+const farthest = 8;
+const mostParts = 8;
+
+type Shareable = Step & { readonly text: SourceSpec };
+
+/**
+ * Small kernels that do not depend on each other go into one dispatch, each with workgroups of its own: the products of one
+ * input, the rows that keys and values are written to. What starts and ends a dispatch, for the host and for the GPU, takes
+ * about as long as they do.
+ */
+export function shareDispatches(steps: readonly Step[], context: Context): Step[] {
+  const dispatches: Step[][] = [];
+  for (const step of steps) {
+    const place = isSmall(step, context) ? placeFor(step, dispatches, context) : undefined;
+    if (place) place.push(step);
+    else dispatches.push([step]);
+  }
+  return dispatches.map((parts) => (parts.length === 1 ? parts[0]! : shared(parts as Shareable[], context)));
+}
+
+/** The last dispatch that can take a step which so far would come behind all of them. */
+function placeFor(step: Shareable, dispatches: readonly Step[][], context: Context): Step[] | undefined {
+  for (const parts of dispatches.slice(-farthest).reverse()) {
+    if (parts.some((part) => conflict(part, step))) return undefined;
+    if (parts.every((part) => isSmall(part, context)) && fits([...(parts as Shareable[]), step], context)) return parts;
+  }
+  return undefined;
+}
+
+function isSmall(step: Step, { bound }: Context): step is Shareable {
+  if (!step.text || !entryPointOf(step.text)) return false;
+  const [x, y, z] = step.workgroups(bound);
+  if (z > 1 || x * y > mostWorkgroups) return false;
+  const bytes = ({ shape, dtype }: TensorType) => bufferBytes(dtype, bound(sizeOf(shape)));
+  return step.bindings.every(
+    ({ value, access }) => access === 'read' || value.kind !== 'temporary' || bytes(value.type) <= mostTemporaryBytes,
+  );
+}
+
+function fits(parts: readonly Shareable[], { capabilities }: Context): boolean {
+  const [first, ...others] = parts.map(({ text }) => entryPointOf(text)!.threads);
+  if (parts.length > mostParts || others.some((threads) => threads !== first)) return false;
+  if (joinBindings(parts).length > capabilities.maxStorageBuffers) return false;
+  const bytes = parts.map(({ text }) => workgroupBytes(text.body) ?? Number.POSITIVE_INFINITY);
+  return bytes.reduce((a, b) => a + b) <= capabilities.maxWorkgroupStorageBytes;
+}
+
+interface Binding {
+  readonly name: string;
+  readonly value: BufferValue;
+  readonly access: 'read' | 'write';
+  readonly vector: 1 | 4 | 8;
+}
+
+/** The bindings of a dispatch, those of one buffer in one form once. */
+function joinBindings(parts: readonly Shareable[]): Binding[] {
+  const joined: Binding[] = [];
+  for (const { bindings, text } of parts)
+    bindings.forEach(({ value, access }, i) => {
+      const { vector } = text.buffers[i]!;
+      const known = joined.some((other) => other.value === value && other.access === access && other.vector === vector);
+      if (!known) joined.push({ name: `buffer${joined.length}`, value, access, vector });
+    });
+  return joined;
+}
+
+function shared(parts: readonly Shareable[], { capabilities }: Context): Step {
+  const bindings = joinBindings(parts);
+  const sizes = new Map<string, { readonly name: string; readonly dim: Dim }>();
+  const sizeName = (dim: Dim) => getOrMake(sizes, String(dim), () => ({ name: `size${sizes.size}`, dim })).name;
+  const kernels = parts.map((part): KernelPart => {
+    const named = part.bindings.map(({ value, access }, i) => {
+      const { name, vector } = part.text.buffers[i]!;
+      const own = bindings.find((b) => b.value === value && b.access === access && b.vector === vector)!;
+      return [name, own.name] as const;
+    });
+    const fields = part.text.parameters.map((name, i) => [name, sizeName(part.parameters[i]!)] as const);
+    return { text: part.text, buffers: new Map(named), sizes: new Map(fields) };
+  });
+  const label = labelOf(parts);
+  const text: SourceSpec = {
+    label,
+    buffers: bindings.map(({ name, value, access, vector }) => ({ name, dtype: value.type.dtype, access, vector })),
+    body: sharedBody(kernels),
+    parameters: [...sizes.values()].map(({ name }) => name),
+    requires: [...new Set(parts.flatMap(({ text: { requires = [] } }) => requires))],
+  };
+  return {
+    label,
+    source: kernelSource(text, capabilities),
+    bindings: bindings.map(({ value, access }) => ({ value, access })),
+    parameters: [...sizes.values()].map(({ dim }) => dim),
+    workgroups(size) {
+      const counts = parts.map((part) => part.workgroups(size));
+      return [Math.max(...counts.map(([x]) => x)), Math.max(...counts.map(([, y]) => y)), parts.length];
+    },
+    work: workOf(parts),
+  };
+}
+
+/** Each label once, with how many there are of it. */
+function labelOf(parts: readonly Step[]): string {
+  const counts = new Map<string, number>();
+  for (const { label } of parts) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return [...counts].map(([label, count]) => (count === 1 ? label : `${count} ${label}`)).join(' | ');
+}
+
+function workOf(parts: readonly Step[]): Work {
+  const flops = parts.flatMap(({ work }) => (work?.flops === undefined ? [] : [work.flops]));
+  return {
+    flops: flops.length === 0 ? undefined : flops.reduce(addDims),
+    bytes: (size) => parts.reduce((sum, part) => sum + workAt(part, size).bytes, 0),
+  };
+}
