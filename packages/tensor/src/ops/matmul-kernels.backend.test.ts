@@ -11,6 +11,7 @@ const sizes: readonly (readonly [number, number, number])[] = [
   [1, 33, 7],
   [3, 130, 37],
   [8, 20, 6],
+  [7, 64, 20],
   [9, 20, 6],
   [33, 17, 65],
   [64, 48, 64],

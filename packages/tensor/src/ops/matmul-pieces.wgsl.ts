@@ -95,7 +95,8 @@ export function matmulPieces(
         ...all.map(({ at }) => `let y${at} = subgroupAdd(sum${at});`),
         ...quads.map(({ r, q }, i) => {
           const four = range(4).map((j) => `y${r * columns + 4 * q + j}`);
-          return `if (lane == ${i}u && ${r}u < params.m && column < params.n) { store(${r}u * params.n + column + ${4 * q}u, column + ${4 * q}u, vec4<f32>(${four.join(', ')})); }`;
+          // small subgroups have fewer lanes than there are fours
+          return `if (lane == ${i % lanes}u && ${r}u < params.m && column < params.n) { store(${r}u * params.n + column + ${4 * q}u, column + ${4 * q}u, vec4<f32>(${four.join(', ')})); }`;
         }),
       ]
     : [
