@@ -116,11 +116,12 @@ export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './o
 export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/loss.ts';
 export { type MatmulOptions, matmul } from './ops/matmul.ts';
 export { expand, flatten, permute, reshape, transpose } from './ops/movement.ts';
-export { type CrossEntropyOptions, crossEntropy, linear, rmsNorm, silu } from './ops/nn.ts';
+export { type CrossEntropyOptions, crossEntropy, linear, silu } from './ops/nn.ts';
 export { groupNorm, layerNorm } from './ops/normalization.ts';
 export { prod } from './ops/prod.ts';
 export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/random.ts';
 export { mean, sum } from './ops/reduce.ts';
+export { rmsNorm } from './ops/rms-norm.ts';
 export { clip, round } from './ops/rounding.ts';
 export { pad, slice } from './ops/slice.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';

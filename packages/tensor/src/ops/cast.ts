@@ -6,7 +6,7 @@ import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 
-const castOp: Op<{ readonly to: DType }> = defineOp({
+export const castOp: Op<{ readonly to: DType }> = defineOp({
   name: 'cast',
   takes: () => true,
   shape([x], { to }) {

@@ -2,6 +2,7 @@ import type { Dim } from '../dim.ts';
 import type { KernelCall, WebGpuCapabilities } from '../executors/webgpu/lowering.ts';
 import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
 import type { WeightCodec } from './matmul-codecs.ts';
+import { leftBuffers, type NormInFront, normFactor } from './matmul-norm.ts';
 import { teamSum } from './matmul-rows.wgsl.ts';
 import { type MatmulSpec, storeFunction } from './matmul-spec.ts';
 
@@ -27,7 +28,7 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i);
  * computing: q4_0 0.56 and 0.54, q8_0 0.71 and 0.70, q4_k 0.39 and 0.37, q6_k 0.58 and 0.48.
  *
  * A few rows of `a` times the transpose of stored weights `[n, k]`, read as they lie, each word once. `rows` is how many rows
- * of `a` there may be.
+ * of `a` there may be; with a norm in front there is one.
  */
 export function matmulPieces(
   spec: MatmulSpec,
@@ -35,6 +36,7 @@ export function matmulPieces(
   rows: number,
   shape: PiecesShape,
   capabilities: WebGpuCapabilities,
+  norm?: NormInFront,
 ): KernelCall {
   const { m, k, n } = spec;
   const { columns, lanes, teams } = shape;
@@ -43,6 +45,10 @@ export function matmulPieces(
   const isSubgroup = capabilities.subgroupId && lanes === subgroupSize(capabilities);
   const beyond = (slot: number) => (slot & 3) + (slot >> 2) * codec.stride;
   const xAt = (r: number, slot: number) => `a_at4(min(${r}u, last_row) * params.k / 4u + first + ${beyond(slot)}u)`;
+  const load = (r: number, slot: number) =>
+    norm
+      ? `let row = ${xAt(r, slot)}; squares += dot(row, row); let x${r} = row * gain_at4(first + ${beyond(slot)}u);`
+      : `let x${r} = ${xAt(r, slot)};`;
   const each = <T>(list: readonly T[], line: (item: T) => string | readonly string[]) => list.flatMap(line);
   const all = range(rows).flatMap((r) => range(columns).map((c) => ({ r, c, at: r * columns + c })));
   const work = each(codec.groups, ({ slots: own, scale, shift }) => {
@@ -53,7 +59,7 @@ export function matmulPieces(
       ...(shift ? range(rows).map((r) => `var total${r} = 0.0;`) : []),
       ...each(own, (slot) => [
         '{',
-        ...range(rows).map((r) => `let x${r} = ${xAt(r, slot)};`),
+        ...range(rows).map((r) => load(r, slot)),
         ...(shift ? range(rows).map((r) => `total${r} += x${r}.x + x${r}.y + x${r}.z + x${r}.w;`) : []),
         ...each(range(columns), (c) => [
           `let v${c} = ${codec.raw(c, slot)};`,
@@ -80,7 +86,7 @@ export function matmulPieces(
         builtins: ', @builtin(subgroup_id) team: u32, @builtin(subgroup_invocation_id) lane: u32',
         combine: '',
       }
-    : teamSum(lanes, rows * columns, capabilities);
+    : teamSum(lanes, rows * columns + (norm ? 1 : 0), capabilities);
   const pieces = `params.k / ${codec.values}u`;
   const loop = [
     `for (var p = lane; p < pieces; p += ${lanes}u) {`,
@@ -92,7 +98,8 @@ export function matmulPieces(
   const quads = range(rows).flatMap((r) => range(columns / 4).map((q) => ({ r, q })));
   const out = isSubgroup
     ? [
-        ...all.map(({ at }) => `let y${at} = subgroupAdd(sum${at});`),
+        ...(norm ? [`let factor = ${normFactor(norm, 'subgroupAdd(squares)')};`] : []),
+        ...all.map(({ at }) => `let y${at} = subgroupAdd(sum${at})${norm ? ' * factor' : ''};`),
         ...quads.map(({ r, q }, i) => {
           const four = range(4).map((j) => `y${r * columns + 4 * q + j}`);
           // small subgroups have fewer lanes than there are fours
@@ -100,20 +107,21 @@ export function matmulPieces(
         }),
       ]
     : [
-        `var sums = array<f32, ${rows * columns}>(${all.map(({ at }) => `sum${at}`).join(', ')});`,
+        `var sums = array(${[...all.map(({ at }) => `sum${at}`), ...(norm ? ['squares'] : [])].join(', ')});`,
         combine,
+        `let factor = ${norm ? normFactor(norm, `total(${rows * columns}u)`) : '1.0'};`,
         `if (l < ${quads.length}u) {`,
         `  let r = l / ${columns / 4}u;`,
         `  let at = column + l % ${columns / 4}u * 4u;`,
         `  let f = r * ${columns}u + l % ${columns / 4}u * 4u;`,
-        '  if (r < params.m && at < params.n) { store(r * params.n + at, at, vec4<f32>(total(f), total(f + 1u), total(f + 2u), total(f + 3u))); }',
+        '  if (r < params.m && at < params.n) { store(r * params.n + at, at, factor * vec4<f32>(total(f), total(f + 1u), total(f + 2u), total(f + 3u))); }',
         '}',
       ];
   const half = codec.functions.includes('f16>');
   return {
-    label: 'matmul.pieces',
+    label: norm ? 'rmsNorm+matmul.pieces' : 'matmul.pieces',
     buffers: [
-      { name: 'a', input: 0, vector: 4 },
+      ...leftBuffers(norm),
       { name: 'b', input: 1, vector: 8 },
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
@@ -136,6 +144,7 @@ ${range(columns)
   .map((c) => `  let row${c} = min(column + ${c}u, params.n - 1u) * params.k;`)
   .join('\n')}
 ${all.map(({ at }) => `  var sum${at} = 0.0;`).join('\n')}
+${norm ? '  var squares = 0.0;' : ''}
 ${loop.map((line) => `  ${line}`).join('\n')}
 ${out.map((line) => `  ${line}`).join('\n')}
 }`,

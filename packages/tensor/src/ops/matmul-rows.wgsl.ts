@@ -3,6 +3,7 @@ import type { KernelCall, WebGpuCapabilities } from '../executors/webgpu/lowerin
 import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
 import { sizeOf } from '../shape.ts';
 import { matrixIndex } from './matmul-batch.ts';
+import { leftBuffers, type NormInFront, normFactor } from './matmul-norm.ts';
 import { type MatmulSpec, storeFunction } from './matmul-spec.ts';
 
 /** Columns of the result that a workgroup computes: the rows of `a` are loaded once for all of them. */
@@ -10,13 +11,14 @@ const columns = 4;
 
 /**
  * A few rows times `b` `[n, k]`, as in decoding: a workgroup goes along four rows of `b`, reading each value once, and sums
- * up what its invocations have. `rows` is how many rows of `a` there may be.
+ * up what its invocations have. `rows` is how many rows of `a` there may be; with a norm in front there is one.
  */
 export function matmulRows(
   spec: MatmulSpec,
   rows: number,
   depth: number,
   capabilities: WebGpuCapabilities,
+  norm?: NormInFront,
 ): KernelCall {
   const { a, b, m, k, n } = spec;
   const batch = sizeOf(spec.batch);
@@ -37,11 +39,16 @@ export function matmulRows(
       ? `b_at4((b0 + min(column + ${c}u, params.n - 1u) * params.k) / 4u + p)`
       : `b_at(b0 + min(column + ${c}u, params.n - 1u) * params.k + p)`;
   const product = (r: number, c: number) => (width === 4 ? `dot(x${r}, w${c})` : `x${r} * w${c}`);
-  const { declarations, builtins, combine } = teamSum(lanes, rows * columns, capabilities);
+  const sums = rows * columns + (norm ? 1 : 0);
+  const { declarations, builtins, combine } = teamSum(lanes, sums, capabilities);
+  const load = (r: number) =>
+    norm
+      ? `let row = ${aAt(r)}; sums[${sums - 1}] += dot(row, row); let x${r} = row * gain_at4(p);`
+      : `let x${r} = ${aAt(r)};`;
   return {
-    label: 'matmul.rows',
+    label: norm ? 'rmsNorm+matmul.rows' : 'matmul.rows',
     buffers: [
-      { name: 'a', input: 0, vector: width },
+      ...leftBuffers(norm, width),
       { name: 'b', input: 1, vector: width },
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
@@ -61,16 +68,16 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   let last_row = params.m - 1u;
   let a0 = ${matrix(a)} * params.m * params.k;
   let b0 = ${matrix(b)} * params.n * params.k;
-  var sums: array<f32, ${rows * columns}>;
+  var sums: array<f32, ${sums}>;
   for (var p = l; p < params.k${width === 4 ? ' / 4u' : ''}; p += ${lanes}u) {
 ${each(columns, (c) => `    let w${c} = ${bAt(c)};`)}
-${each(rows, (r) => `    let x${r} = ${aAt(r)};\n${each(columns, (c) => `    sums[${r * columns + c}] += ${product(r, c)};`)}`)}
+${each(rows, (r) => `    ${load(r)}\n${each(columns, (c) => `    sums[${r * columns + c}] += ${product(r, c)};`)}`)}
   }
 ${combine}
   if (l < min(params.m, ${rows}u)) {
     let first = l * ${columns}u;
     let v = vec4<f32>(total(first), total(first + 1u), total(first + 2u), total(first + 3u));
-    store((matrix * params.m + l) * params.n + column, column, v);
+    store((matrix * params.m + l) * params.n + column, column, v${norm ? ` * ${normFactor(norm, `total(${sums - 1}u)`)}` : ''});
   }
 }`,
     workgroups: (size) => spreadWorkgroups(Math.ceil(size(n) / columns) * size(batch)),

@@ -4,6 +4,7 @@ import type { KernelCall, KernelContext, WebGpuCapabilities } from '../executors
 import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
 import type { MatmulAttributes } from './matmul.ts';
 import { codecOf, type WeightCodec } from './matmul-codecs.ts';
+import type { NormInFront } from './matmul-norm.ts';
 import { matmulPieces, type PiecesShape, subgroupSize } from './matmul-pieces.wgsl.ts';
 import type { MatmulSpec } from './matmul-spec.ts';
 
@@ -11,13 +12,18 @@ import type { MatmulSpec } from './matmul-spec.ts';
 const mostUnpackedBytes = 2 ** 27;
 
 /** A product of up to `rows` rows with weights that are read by pieces, where they can be; f16 ones for several rows. */
-export function storedRows(spec: MatmulSpec, rows: number, capabilities: WebGpuCapabilities): KernelCall | undefined {
+export function storedRows(
+  spec: MatmulSpec,
+  rows: number,
+  capabilities: WebGpuCapabilities,
+  norm?: NormInFront,
+): KernelCall | undefined {
   const { a, b, k } = spec;
   if (b.type.dtype === 'f16' && rows === 1) return undefined;
   const codec = codecOf(b.type.dtype, capabilities.shaderF16);
   const isPlain = a.depthIsInner && b.depthIsInner && a.fours && spec.batch.length === 0 && b.batch.length === 0;
   if (!codec || !isPlain || typeof k !== 'number' || k === 0 || k % codec.values !== 0) return undefined;
-  return matmulPieces(spec, codec, rows, shapeFor(codec, k, capabilities), capabilities);
+  return matmulPieces(spec, codec, rows, shapeFor(codec, k, capabilities), capabilities, norm);
 }
 
 function shapeFor(codec: WeightCodec, k: number, capabilities: WebGpuCapabilities): PiecesShape {

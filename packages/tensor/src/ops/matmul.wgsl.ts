@@ -4,6 +4,7 @@ import type { MatmulAttributes } from './matmul.ts';
 import { fragmentChoice } from './matmul-choice.ts';
 import { matmulColumns } from './matmul-columns.wgsl.ts';
 import { matmulFragment, matmulFragments } from './matmul-fragments.wgsl.ts';
+import { normInFront } from './matmul-norm.ts';
 import { matmulPairs } from './matmul-pairs.wgsl.ts';
 import { matmulRows } from './matmul-rows.wgsl.ts';
 import { type MatmulSpec, matmulSpec } from './matmul-spec.ts';
@@ -30,9 +31,11 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
     const [m, n] = [bound(spec.m), bound(spec.n)];
     if (m <= fewRows) {
       const rows = 2 ** Math.ceil(Math.log2(Math.max(1, m)));
-      const stored = storedRows(spec, rows, capabilities);
+      const norm = rows === 1 && spec.b.depthIsInner && spec.b.fours ? normInFront(context, spec) : undefined;
+      const stored = storedRows(spec, rows, capabilities, norm);
       if (stored) return [stored];
-      return [spec.b.depthIsInner ? matmulRows(spec, rows, bound(spec.k), capabilities) : matmulColumns(spec, rows)];
+      if (!spec.b.depthIsInner) return [matmulColumns(spec, rows)];
+      return [matmulRows(spec, rows, bound(spec.k), capabilities, norm)];
     }
     const byFragments = (of: MatmulSpec) => {
       const fragment = matmulFragment(of, capabilities);

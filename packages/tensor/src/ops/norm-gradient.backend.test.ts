@@ -6,8 +6,8 @@ import { gradients } from '../autograd/gradients.ts';
 import type { Device } from '../device.ts';
 import { f16ToF32 } from '../float16.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { rmsNorm } from './nn.ts';
 import { layerNorm } from './normalization.ts';
+import { rmsNorm } from './rms-norm.ts';
 import { logSoftmax, softmax } from './softmax.ts';
 
 interface Rows {

@@ -1,5 +1,6 @@
 import type { Dim } from '../../dim.ts';
 import type { Node } from '../../graph/op.ts';
+import type { Tensor } from '../../graph/tensor.ts';
 import type { TensorType } from '../../shape.ts';
 
 /** What kernels may count on, of the adapter and the features that were switched on. */
@@ -52,6 +53,8 @@ export type KernelBuffer = {
   readonly vector?: 1 | 4 | 8;
 } & (
   | { readonly input: number }
+  /** A tensor of the graph that an input is computed from, of those that are `readable`. */
+  | { readonly of: Tensor }
   | {
       readonly output: number;
       /**
@@ -95,6 +98,11 @@ export interface KernelContext<A> {
   readonly capabilities: WebGpuCapabilities;
   /** The most that a size can be in this plan (the bucket, not the run's value). */
   bound(dim: Dim): number;
+  /**
+   * Whether a tensor that an input is computed from lies in a buffer, so that the kernel may read it in place of the input and
+   * compute that itself. What nobody reads then is not computed.
+   */
+  readable(tensor: Tensor): boolean;
   /**
    * One of several right ways to compute this, by name: what `tune()` found to be fastest on this adapter, otherwise
    * `preferred`. Asked at most once, with names that depend on the node and the capabilities alone.

@@ -51,7 +51,7 @@ export class Plan {
     const { capabilities, choices } = services;
     const made = new Map<string, ChoiceMade>();
     const onChoice = (choice: ChoiceMade) => made.set(choice.shapeClass, choice);
-    const steps = stepsOf(schedule, { capabilities, bound, choices, onChoice });
+    const steps = stepsOf(schedule, { capabilities, bound, fuse, choices, onChoice });
     this.steps = fuse ? shareDispatches(steps, { capabilities, bound }) : steps;
     this.choices = [...made.values()];
     this.memory = planMemory(this.steps, this.bytesOf, donated);

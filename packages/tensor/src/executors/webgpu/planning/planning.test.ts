@@ -51,7 +51,7 @@ function plan(inputs: readonly Tensor[], outputs: readonly Tensor[], updates: re
     capabilities,
     bound,
   });
-  return { steps: stepsOf(schedule, { capabilities, bound }), graph };
+  return { steps: stepsOf(schedule, { capabilities, bound, fuse }), graph };
 }
 
 const labels = (steps: readonly Step[]) => steps.map(({ label }) => label);

@@ -22,6 +22,8 @@ export interface PlanContext {
   readonly capabilities: WebGpuCapabilities;
   /** The most that a size can be in this plan. */
   bound(dim: Dim): number;
+  /** Whether kernels may compute what is in front of them. */
+  readonly fuse: boolean;
   /** Without it kernels are what their authors prefer. */
   readonly choices?: Choices;
   /** Told of each choice between ways to compute a node. */
@@ -33,7 +35,20 @@ type NodeUnit = Extract<Unit, { kind: 'reduction' | 'kernels' }>;
 /** The kernels of a schedule for one plan, in order. */
 export function stepsOf(schedule: Schedule, context: PlanContext): Step[] {
   const generate = (units: readonly Unit[]) => units.flatMap((unit) => unitSteps(unit, schedule, context));
-  return hoistUpdates(generate(schedule.units), generate(schedule.updates));
+  return withoutUnread(hoistUpdates(generate(schedule.units), generate(schedule.updates)));
+}
+
+/** Leaves out what only computes intermediates that nobody reads, since kernels behind it read what is in front of it. */
+function withoutUnread(steps: readonly Step[]): Step[] {
+  const read = new Set<BufferValue>();
+  const kept: Step[] = [];
+  for (const step of [...steps].reverse()) {
+    const writes = step.bindings.filter(({ access }) => access === 'write');
+    if (writes.every(({ value }) => value.kind === 'temporary' && !read.has(value))) continue;
+    for (const { value } of step.bindings) read.add(value);
+    kept.push(step);
+  }
+  return kept.reverse();
 }
 
 function unitSteps(unit: Unit, schedule: Schedule, context: PlanContext): Step[] {
@@ -122,13 +137,15 @@ function callsOf(
     return taken;
   };
   const { capabilities, bound } = context;
-  const calls = lowering.kernels({ node, attributes, inputs, outputs, capabilities, bound, choose });
+  const readable = (tensor: Tensor) => context.fuse && bufferOf(tensor) !== undefined;
+  const calls = lowering.kernels({ node, attributes, inputs, outputs, capabilities, bound, readable, choose });
   const takes = (call: KernelCall) =>
     fused && takesEpilogue(call, fused.target.type.dtype, context.capabilities) ? fused : undefined;
   if (fused && !calls.some(takes)) return undefined;
   const scratch = new Map<string, BufferValue>();
   const bufferFor = (buffer: KernelBuffer): BufferValue => {
     if ('input' in buffer) return bufferOf(inputs[buffer.input]!)!;
+    if ('of' in buffer) return bufferOf(buffer.of)!;
     if ('output' in buffer) return bufferOf(outputs[buffer.output]!)!;
     const { scratch: name, type } = buffer;
     return getOrMake(scratch, name, () => temporary(`${node.op.name} ${name}`, type));
