@@ -1,6 +1,7 @@
-// Decoding and prefill of a random Llama of a billion parameters in f16, one sequence, through `model.forward`, the most
-// likely token fed back on the device, against PyTorch on the same GPU (peers/torch_llama.py).
-//   BENCH_PEERS=FILE node bench/dist/llama-1b.js [FOLDER] [profile]
+// Decoding and prefill of a random Llama of a billion parameters, its weights in f16 or in blocks, one sequence, through
+// `model.forward`, the most likely token fed back on the device, against PyTorch (peers/torch_llama.py) and llama.cpp on the same GPU.
+//   BENCH_PEERS=FILE node bench/dist/llama-1b.js [f16|q8_0|q4_0] [profile]
+// llama.cpp's figures stand in the file as 'llama.cpp f16 decode tok/s', 'llama.cpp q4_0 prefill tok/s' and so on.
 import { existsSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,11 +13,11 @@ import { openWebGpu } from '@heddle/tensor/webgpu';
 import { llama1b, writeRandomLlama } from './random-llama.js';
 import { type Measurement, median, report } from './results.js';
 
-const folder = process.argv[2] ?? join(tmpdir(), 'heddle-llama-1b');
+const folder = process.env['BENCH_MODEL'] ?? join(tmpdir(), 'heddle-llama-1b');
 const sizes = process.env['BENCH_SMALL']
   ? { ...llama1b, hidden: 128, layers: 2, heads: 4, keyValueHeads: 2, feedForward: 256, vocabulary: 512 }
   : llama1b;
-const dtype = 'f16' as const;
+const dtype = (['q8_0', 'q4_0'] as const).find((name) => process.argv.includes(name)) ?? 'f16';
 const peersFile = process.env['BENCH_PEERS'];
 const peers: Record<string, number> = peersFile ? JSON.parse(readFileSync(peersFile, 'utf8')) : {};
 const toggles = process.env['DAWN_TOGGLES']?.split(',');
@@ -26,7 +27,7 @@ if (!existsSync(join(folder, 'model.safetensors.index.json'))) await writeRandom
 const device = await openWebGpu(toggles ? { toggles } : {});
 const adapter = `${device.name}: ${device.description}${toggles ? ' (unsafe toggles)' : ''}`;
 const loading = performance.now();
-const model = await loadModel(folder, { device, dtype });
+const model = await loadModel(folder, { device, dtype, activations: 'f16' });
 console.log(`loaded in ${((performance.now() - loading) / 1000).toFixed(1)} s`);
 const cache = contiguousCache(device, { ...model.kvShape, maxSequences: 1, maxSequenceTokens: 2 * context });
 const attention = flash();
@@ -105,27 +106,22 @@ for (let run = 0; run < 8; run++) {
 }
 
 const kernels = decode.kernelCount()!;
-const against = (value: number, peer: string, name: string) =>
-  peers[peer] === undefined ? {} : { ratio: value / peers[peer]!, against: name };
 const decoding = median(rates.slice(2));
 const filling = (context / median(prefills.slice(2))) * 1000;
+/** A figure against each peer that has one. */
+const rowsOf = (what: 'decode' | 'prefill', label: string, value: number, torch: string): Measurement[] => {
+  const row = { what: `Llama 1B ${dtype} ${label}`, value, unit: 'tok/s', adapter };
+  const found = Object.entries({
+    [`llama.cpp ${dtype} ${what} tok/s`]: `llama.cpp Vulkan ${dtype}`,
+    ...(dtype === 'f16' ? { [`${what} tok/s`]: torch } : {}),
+  }).flatMap(([key, against]) => (peers[key] === undefined ? [] : [{ ...row, ratio: value / peers[key]!, against }]));
+  return found.length > 0 ? found : [row];
+};
 const measurements: Measurement[] = [
+  ...rowsOf('decode', `decode, batch 1, context ${context}`, decoding, 'PyTorch compiled + CUDA graph'),
+  ...rowsOf('prefill', `prefill of ${context}`, filling, 'PyTorch + CUDA graph'),
   {
-    what: `Llama 1B ${dtype} decode, batch 1, context ${context}`,
-    value: decoding,
-    unit: 'tok/s',
-    adapter,
-    ...against(decoding, 'decode tok/s', 'PyTorch compiled + CUDA graph'),
-  },
-  {
-    what: `Llama 1B ${dtype} prefill of ${context}`,
-    value: filling,
-    unit: 'tok/s',
-    adapter,
-    ...against(filling, 'prefill tok/s', 'PyTorch'),
-  },
-  {
-    what: `Llama 1B decoding step, ${kernels} kernels: host time a kernel`,
+    what: `Llama 1B ${dtype} decoding step, ${kernels} kernels: host time a kernel`,
     value: (median(hostTimes) * 1000) / kernels,
     unit: 'us',
     adapter,

@@ -1,9 +1,8 @@
-import type { AttentionKernel } from '@heddle/attention';
 import { type Device, FileFormatError } from '@heddle/tensor';
 import { JsonFields } from './config/json-fields.ts';
 import { parseLlamaConfig } from './config/llama.ts';
 import type { ConfigFile, ModelConfig } from './config.ts';
-import type { CausalLm } from './models/causal-lm.ts';
+import type { CausalLm, ModelParts } from './models/causal-lm.ts';
 import { Llama, llamaWeightShapes } from './models/llama.ts';
 import type { Weights } from './models/weights.ts';
 
@@ -13,7 +12,7 @@ export interface ModelDescription {
   /** Shape of every weight by the name that the file has for it. */
   readonly weightShapes: ReadonlyMap<string, readonly number[]>;
   /** The model over its weights, which belong to it from then on; where this throws they stay the caller's. */
-  create(device: Device, weights: Weights, options: { readonly attention: AttentionKernel }): CausalLm;
+  create(device: Device, weights: Weights, options: ModelParts): CausalLm;
 }
 
 /** A kind of model: what names it, how its configuration reads, which weights it has, how it is made of them. */
@@ -24,7 +23,7 @@ interface FamilyParts<C extends ModelConfig> {
   readonly modelType: string;
   parseConfig(config: JsonFields, generation: JsonFields | undefined): C;
   weightShapes(config: C): ReadonlyMap<string, readonly number[]>;
-  create(device: Device, config: C, weights: Weights, options: { readonly attention: AttentionKernel }): CausalLm;
+  create(device: Device, config: C, weights: Weights, options: ModelParts): CausalLm;
 }
 
 interface Family {

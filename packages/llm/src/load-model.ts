@@ -1,18 +1,23 @@
 import { type AttentionKernel, flash } from '@heddle/attention';
-import { type Device, FileFormatError } from '@heddle/tensor';
+import { ArgumentError, type Device, FileFormatError } from '@heddle/tensor';
 import { openModelFolder } from './folder.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { CausalLm } from './models/causal-lm.ts';
-import { Weights } from './models/weights.ts';
+import { type WeightDType, Weights } from './models/weights.ts';
 import type { Tokenizer, TokenizerResult } from './tokenizer.ts';
 
 export interface LoadModelOptions {
   readonly device: Device;
   /**
-   * How matrices are stored, and what products and attention read: sums, norms, biases and what layers add up stay f32.
-   * Default f32.
+   * How matrices are stored (default f32); norms and biases stay f32. In block formats (q8_0, q4_0, q4_k, q6_k) they are
+   * quantised as they are read, except for those whose rows are no whole blocks, which are stored in f16.
    */
-  readonly dtype?: 'f32' | 'f16';
+  readonly dtype?: WeightDType;
+  /**
+   * What products and attention read, and the cache holds; sums, norms and what layers add up stay f32. Default f16 with
+   * weights of f16, otherwise f32. With weights in blocks f16 is faster on GPUs, f32 on ONNX Runtime.
+   */
+  readonly activations?: 'f32' | 'f16';
   /** Whether the weights may be updated. Weights that may not are faster on ONNX Runtime. Default false. */
   readonly trainable?: boolean;
   /** Default `flash()`. */
@@ -32,11 +37,14 @@ export interface LoadedModel extends CausalLm, AsyncDisposable {
 /**
  * Loads a language model from a Hugging Face folder, or from the files of one: weights go to the device one tensor at a
  * time. Owned by the caller.
- * @throws FileFormatError for files that are missing, damaged or of an unknown architecture, OutOfMemoryError; then nothing
- *   is left on the device
+ * @throws FileFormatError for files that are missing, damaged or of an unknown architecture, OutOfMemoryError, ArgumentError
+ *   for weights in blocks that are to be trained; then nothing is left on the device
  */
 export async function loadModel(source: string | ModelFiles, options: LoadModelOptions): Promise<LoadedModel> {
   const { device, dtype = 'f32', trainable = false, attention = flash(), onProgress } = options;
+  const { activations = dtype === 'f16' ? 'f16' : 'f32' } = options;
+  if (trainable && dtype !== 'f32' && dtype !== 'f16')
+    throw new ArgumentError(`loadModel: weights that are trained are f32 or f16, got ${dtype}`);
   const folder = await openModelFolder(source);
   try {
     const { weightShapes, create } = folder.model;
@@ -46,7 +54,7 @@ export async function loadModel(source: string | ModelFiles, options: LoadModelO
       ...(onProgress && { onProgress }),
     });
     try {
-      return withTokenizer(create(device, weights, { attention }), folder.tokenizer);
+      return withTokenizer(create(device, weights, { attention, activations }), folder.tokenizer);
     } catch (error) {
       weights.dispose();
       throw error;

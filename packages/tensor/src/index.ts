@@ -28,6 +28,7 @@ export {
 } from './dim.ts';
 export {
   type BlockFormat,
+  blockSizes,
   byteSize,
   type DType,
   dtypeOfArray,

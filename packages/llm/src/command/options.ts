@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { type WeightDType, weightDTypes } from '../models/weights.ts';
 import { type DeviceName, deviceNames } from '../open-device.ts';
 import { UsageError } from './usage.ts';
 
@@ -13,7 +14,7 @@ export interface GenerateCommand {
   readonly topP: number | undefined;
   readonly seed: number | undefined;
   readonly device: DeviceName;
-  readonly dtype: 'f32' | 'f16';
+  readonly dtype: WeightDType;
   readonly json: boolean;
 }
 
@@ -52,7 +53,7 @@ export function parseGenerate(args: readonly string[]): GenerateCommand {
     topP: number('--top-p', values['top-p'], 0, 1),
     seed: wholeNumber('--seed', values.seed, 0),
     device: oneOf('--device', values.device, deviceNames) ?? 'auto',
-    dtype: oneOf('--dtype', values.dtype, ['f32', 'f16'] as const) ?? 'f32',
+    dtype: oneOf('--dtype', values.dtype, weightDTypes) ?? 'f32',
     json: values.json ?? false,
   };
 }

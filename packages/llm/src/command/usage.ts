@@ -18,7 +18,7 @@ generate
   --top-k K, --top-p P    draw from the most likely tokens only
   --seed S                repeats a draw
   --device NAME           auto, webgpu, onnx or reference (default auto: a GPU, otherwise the CPU)
-  --dtype f32|f16         how matrices are stored (default f32)
+  --dtype NAME            how matrices are stored: f32, f16, q8_0, q4_0, q4_k or q6_k (default f32)
   --json                  one JSON object instead of the text
 
 Ctrl-C stops a generation and prints what there is.

@@ -26,6 +26,13 @@ export interface ForwardResult {
   readonly updates: readonly Update[];
 }
 
+/** What a model is made with beside its weights. */
+export interface ModelParts {
+  readonly attention: AttentionKernel;
+  /** What products and attention read, and the cache holds. */
+  readonly activations: 'f32' | 'f16';
+}
+
 /** A model that gives the logits of the next token. */
 export interface CausalLm {
   readonly device: Device;

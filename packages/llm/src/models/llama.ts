@@ -22,7 +22,7 @@ import {
   type Variable,
 } from '@heddle/tensor';
 import type { LlamaConfig } from '../config/llama.ts';
-import type { CausalLm, ForwardInputs, ForwardResult } from './causal-lm.ts';
+import type { CausalLm, ForwardInputs, ForwardResult, ModelParts } from './causal-lm.ts';
 import { RowLogits } from './row-logits.ts';
 import type { Weights } from './weights.ts';
 
@@ -66,7 +66,7 @@ export class Llama implements CausalLm {
   readonly #rowLogits: RowLogits;
 
   /** @param weights owned by the model from here on */
-  constructor(device: Device, config: LlamaConfig, weights: Weights, options: { readonly attention: AttentionKernel }) {
+  constructor(device: Device, config: LlamaConfig, weights: Weights, { attention, activations }: ModelParts) {
     this.device = device;
     this.config = config;
     this.parameters = weights.all();
@@ -74,11 +74,11 @@ export class Llama implements CausalLm {
       layers: config.layers,
       heads: config.keyValueHeads,
       headDim: config.headDim,
-      dtype: weights.get('model.embed_tokens.weight').dtype === 'f16' ? 'f16' : 'f32',
+      dtype: activations,
     };
     this.#weights = weights;
     this.#rotary = rotaryTable(device, config.rotary, config.maxPositions);
-    this.#attention = options.attention;
+    this.#attention = attention;
     this.#rowLogits = new RowLogits(this);
   }
 
@@ -148,9 +148,9 @@ export class Llama implements CausalLm {
   #norm(name: string, x: Tensor): Tensor {
     return rmsNorm(x, this.#weights.get(`${name}.weight`), this.config.normEpsilon);
   }
-  /** f32; operands are f16 where the weight is, sums are f32. */
+  /** Sums in f32 of what the activations and the weight are stored in. */
   #linear(name: string, x: Tensor): Tensor {
     const weight = this.#weights.get(`${name}.weight`);
-    return linear(cast(x, weight.dtype), weight, this.#weights.optional(`${name}.bias`), { dtype: 'f32' });
+    return linear(cast(x, this.kvShape.dtype), weight, this.#weights.optional(`${name}.bias`), { dtype: 'f32' });
   }
 }

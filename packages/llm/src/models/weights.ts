@@ -1,9 +1,22 @@
-import { type Device, FileFormatError, f32ToF16, formatShape, type HostArray, type Variable } from '@heddle/tensor';
+import {
+  blockSizes,
+  type Device,
+  FileFormatError,
+  f32ToF16,
+  formatShape,
+  type HostArray,
+  type Variable,
+} from '@heddle/tensor';
+import { quantize } from '@heddle/tensor/quantized';
 import { type SafetensorsDType, type SafetensorsFile, safetensorsToF32 } from '@heddle/tensor/safetensors';
 
+/** How matrices of a model may be stored. */
+export const weightDTypes = ['f32', 'f16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'] as const;
+export type WeightDType = (typeof weightDTypes)[number];
+
 export interface WeightOptions {
-  /** How matrices are stored; vectors (norms, biases) stay f32. */
-  readonly dtype: 'f32' | 'f16';
+  /** How matrices are stored; vectors (norms, biases) stay f32. Matrices whose rows are no whole blocks are stored in f16. */
+  readonly dtype: WeightDType;
   readonly frozen: boolean;
   /** Called after each tensor with the bytes read so far. */
   readonly onProgress?: (progress: { readonly loadedBytes: number; readonly totalBytes: number }) => void;
@@ -35,7 +48,7 @@ export class Weights {
     try {
       for (const name of names) {
         const { dtype, shape, byteLength } = file.info(name);
-        const to = shape.length >= 2 ? options.dtype : 'f32';
+        const to = storedAs(shape, options.dtype);
         const data = convert(dtype, await file.read(name), to);
         loaded.set(name, device.variable(data, { name, shape, dtype: to, frozen: options.frozen, owner: 'weights' }));
         loadedBytes += byteLength;
@@ -75,8 +88,15 @@ function checkShape(file: SafetensorsFile, name: string, expected: readonly numb
     );
 }
 
-function convert(dtype: SafetensorsDType, bytes: Uint8Array<ArrayBuffer>, to: 'f32' | 'f16'): HostArray {
+function storedAs(shape: readonly number[], dtype: WeightDType): WeightDType {
+  if (shape.length < 2) return 'f32';
+  if (dtype === 'f32' || dtype === 'f16') return dtype;
+  return shape.at(-1)! % blockSizes[dtype].values === 0 ? dtype : 'f16';
+}
+
+function convert(dtype: SafetensorsDType, bytes: Uint8Array<ArrayBuffer>, to: WeightDType): HostArray {
   if (dtype === 'F16' && to === 'f16') return new Uint16Array(bytes.buffer);
   const floats = safetensorsToF32(dtype, bytes);
-  return to === 'f32' ? floats : f32ToF16(floats);
+  if (to === 'f32') return floats;
+  return to === 'f16' ? f32ToF16(floats) : quantize(floats, to);
 }

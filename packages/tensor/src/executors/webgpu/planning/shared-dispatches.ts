@@ -39,13 +39,17 @@ export function shareDispatches(steps: readonly Step[], context: Context): Step[
   return dispatches.map((parts) => (parts.length === 1 ? parts[0]! : shared(parts as Shareable[], context)));
 }
 
-/** The last dispatch that can take a step which so far would come behind all of them. */
+/**
+ * The earliest dispatch that can take a step which so far would come behind all of them: what depends on the step then goes
+ * together too.
+ */
 function placeFor(step: Shareable, dispatches: readonly Step[][], context: Context): Step[] | undefined {
+  let place: Step[] | undefined;
   for (const parts of dispatches.slice(-farthest).reverse()) {
-    if (parts.some((part) => conflict(part, step))) return undefined;
-    if (parts.every((part) => isSmall(part, context)) && fits([...(parts as Shareable[]), step], context)) return parts;
+    if (parts.some((part) => conflict(part, step))) break;
+    if (parts.every((part) => isSmall(part, context)) && fits([...(parts as Shareable[]), step], context)) place = parts;
   }
-  return undefined;
+  return place;
 }
 
 function isSmall(step: Step, { bound }: Context): step is Shareable {
