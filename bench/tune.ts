@@ -8,23 +8,37 @@ const toggles = process.env['DAWN_TOGGLES']?.split(',');
 const cache = new TuningCache();
 const device: Device = await openWebGpu({ tuning: cache, ...(toggles && { toggles }) });
 const adapter = `${device.name}: ${device.description}${toggles ? ` (${toggles.join(' ')})` : ''}`;
-const shapes: [m: number, n: number, k: number][] = [
-  [64, 1024, 1024],
-  [256, 1024, 1024],
-  [512, 512, 512],
-  [512, 4096, 4096],
-  [1024, 1024, 1024],
-  [2048, 2048, 2048],
+type Shape = readonly [dtype: 'f32' | 'f16', m: number, n: number, k: number];
+const shapes: readonly Shape[] = [
+  ['f32', 64, 1024, 1024],
+  ['f32', 256, 1024, 1024],
+  ['f32', 512, 512, 512],
+  ['f32', 512, 4096, 4096],
+  ['f32', 1024, 1024, 1024],
+  ['f32', 2048, 2048, 2048],
+  ['f16', 16, 4096, 4096],
+  ['f16', 32, 4096, 4096],
+  ['f16', 128, 4096, 4096],
+  ['f16', 512, 2048, 2048],
+  ['f16', 512, 4096, 4096],
+  ['f16', 512, 8192, 2048],
+  ['f16', 512, 2048, 8192],
+  ['f16', 1024, 1024, 1024],
+  ['f16', 2048, 2048, 2048],
+  ['f16', 4096, 4096, 4096],
 ];
 const measurements: Measurement[] = [];
-for (const [m, n, k] of shapes) {
+for (const [dtype, m, n, k] of shapes) {
   const step = compile((a: Tensor, b: Tensor) => a.matmul(b), {
     device,
-    inputs: [{ shape: [m, k] }, { shape: [k, n] }],
+    inputs: [
+      { shape: [m, k], dtype },
+      { shape: [k, n], dtype },
+    ],
   });
   for (const { choice, preferred, microseconds } of await step.tune())
     measurements.push({
-      what: `tune f32 ${m}x${n}x${k}: ${choice} (without tuning ${preferred})`,
+      what: `tune ${dtype} ${m}x${n}x${k}: ${choice} (without tuning ${preferred})`,
       value: microseconds[choice]!,
       unit: 'us',
       adapter,

@@ -8,6 +8,7 @@ export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts
 export { type LoadedModel, type LoadModelOptions, loadModel } from './load-model.ts';
 export { type ModelFiles, modelFolder } from './model-files.ts';
 export type { CausalLm, ForwardInputs, ForwardResult } from './models/causal-lm.ts';
+export type { WeightDType } from './models/weights.ts';
 export { type DeviceName, type OpenDeviceOptions, openDevice } from './open-device.ts';
 export {
   filteredSampler,
