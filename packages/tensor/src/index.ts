@@ -121,6 +121,7 @@ export { type CrossEntropyOptions, crossEntropy, linear, silu } from './ops/nn.t
 export { groupNorm, layerNorm } from './ops/normalization.ts';
 export { prod } from './ops/prod.ts';
 export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/random.ts';
+export { randomCategorical } from './ops/random-categorical.ts';
 export { mean, sum } from './ops/reduce.ts';
 export { rmsNorm } from './ops/rms-norm.ts';
 export { clip, round } from './ops/rounding.ts';

@@ -47,7 +47,8 @@ function placeFor(step: Shareable, dispatches: readonly Step[][], context: Conte
   let place: Step[] | undefined;
   for (const parts of dispatches.slice(-farthest).reverse()) {
     if (parts.some((part) => conflict(part, step))) break;
-    if (parts.every((part) => isSmall(part, context)) && fits([...(parts as Shareable[]), step], context)) place = parts;
+    if (parts.every((part) => isSmall(part, context)) && fits([...(parts as Shareable[]), step], context))
+      place = parts;
   }
   return place;
 }
