@@ -21,9 +21,8 @@ export interface NormInFront {
  */
 export function normInFront(
   { node, readable }: KernelContext<MatmulAttributes>,
-  { a, k }: MatmulSpec,
+  { k }: MatmulSpec,
 ): NormInFront | undefined {
-  if (!a.depthIsInner || !a.fours) return undefined;
   const [left] = node.inputs;
   const normed = left!.node.op === castOp ? left!.node.inputs[0]! : left!;
   const { op, inputs, attributes } = normed.node;

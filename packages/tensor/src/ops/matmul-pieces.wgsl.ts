@@ -2,9 +2,11 @@ import type { Dim } from '../dim.ts';
 import type { KernelCall, WebGpuCapabilities } from '../executors/webgpu/lowering.ts';
 import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
 import type { WeightCodec } from './matmul-codecs.ts';
-import { leftBuffers, type NormInFront, normFactor } from './matmul-norm.ts';
+import { leftBuffers, normFactor } from './matmul-norm.ts';
+import { labelOfRow, type OneRow } from './matmul-one-row.ts';
 import { teamSum } from './matmul-rows.wgsl.ts';
 import { type MatmulSpec, storeFunction } from './matmul-spec.ts';
+import { twinBuffers } from './matmul-twin.ts';
 
 /** How the work of a product of few rows is shared out. */
 export interface PiecesShape {
@@ -28,7 +30,7 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i);
  * computing: q4_0 0.56 and 0.54, q8_0 0.71 and 0.70, q4_k 0.39 and 0.37, q6_k 0.58 and 0.48.
  *
  * A few rows of `a` times the transpose of stored weights `[n, k]`, read as they lie, each word once. `rows` is how many rows
- * of `a` there may be; with a norm in front there is one.
+ * of `a` there may be; one where it computes more than the product.
  */
 export function matmulPieces(
   spec: MatmulSpec,
@@ -36,10 +38,12 @@ export function matmulPieces(
   rows: number,
   shape: PiecesShape,
   capabilities: WebGpuCapabilities,
-  norm?: NormInFront,
+  { norm, twin }: Partial<OneRow> = {},
 ): KernelCall {
   const { m, k, n } = spec;
   const { columns, lanes, teams } = shape;
+  // columns that a team goes along: those of a twin come behind the product's own
+  const width = twin ? 2 * columns : columns;
   const parameters: Record<string, Dim> = { m, k, n };
   const threads = lanes * teams;
   const isSubgroup = capabilities.subgroupId && lanes === subgroupSize(capabilities);
@@ -50,7 +54,7 @@ export function matmulPieces(
       ? `let row = ${xAt(r, slot)}; squares += dot(row, row); let x${r} = row * gain_at4(first + ${beyond(slot)}u);`
       : `let x${r} = ${xAt(r, slot)};`;
   const each = <T>(list: readonly T[], line: (item: T) => string | readonly string[]) => list.flatMap(line);
-  const all = range(rows).flatMap((r) => range(columns).map((c) => ({ r, c, at: r * columns + c })));
+  const all = range(rows).flatMap((r) => range(width).map((c) => ({ r, c, at: r * width + c })));
   const work = each(codec.groups, ({ slots: own, scale, shift }) => {
     const into = scale ? 'part' : 'sum';
     return [
@@ -61,18 +65,18 @@ export function matmulPieces(
         '{',
         ...range(rows).map((r) => load(r, slot)),
         ...(shift ? range(rows).map((r) => `total${r} += x${r}.x + x${r}.y + x${r}.z + x${r}.w;`) : []),
-        ...each(range(columns), (c) => [
+        ...each(range(width), (c) => [
           `let v${c} = ${codec.raw(c, slot)};`,
-          ...range(rows).map((r) => `${into}${r * columns + c} += dot(x${r}, v${c});`),
+          ...range(rows).map((r) => `${into}${r * width + c} += dot(x${r}, v${c});`),
         ]),
         '}',
       ]),
       ...(scale
-        ? each(range(columns), (c) => [
+        ? each(range(width), (c) => [
             `let scale${c} = ${scale(c)};`,
             ...(shift ? [`let shift${c} = ${shift(c)};`] : []),
             ...range(rows).map((r) => {
-              const at = r * columns + c;
+              const at = r * width + c;
               return `sum${at} += scale${c} * part${at}${shift ? ` + shift${c} * total${r}` : ''};`;
             }),
           ])
@@ -86,43 +90,53 @@ export function matmulPieces(
         builtins: ', @builtin(subgroup_id) team: u32, @builtin(subgroup_invocation_id) lane: u32',
         combine: '',
       }
-    : teamSum(lanes, rows * columns + (norm ? 1 : 0), capabilities);
+    : teamSum(lanes, rows * width + (norm ? 1 : 0), capabilities);
   const pieces = `params.k / ${codec.values}u`;
   const loop = [
     `for (var p = lane; p < pieces; p += ${lanes}u) {`,
     `  let first = ${codec.first};`,
-    ...range(columns).flatMap((c) => codec.load(c, `row${c}`)),
+    ...range(width).flatMap((c) => {
+      const lines = codec.load(c, `row${c % columns}`);
+      return c < columns ? lines : lines.map((line) => line.replaceAll(/\bb\[/g, 'other['));
+    }),
     ...work,
     '}',
   ];
+  const totals = (plus: number) => `vec4<f32>(${range(4).map((j) => `total(f + ${plus + j}u)`)})`;
   const quads = range(rows).flatMap((r) => range(columns / 4).map((q) => ({ r, q })));
   const out = isSubgroup
     ? [
         ...(norm ? [`let factor = ${normFactor(norm, 'subgroupAdd(squares)')};`] : []),
         ...all.map(({ at }) => `let y${at} = subgroupAdd(sum${at})${norm ? ' * factor' : ''};`),
         ...quads.map(({ r, q }, i) => {
-          const four = range(4).map((j) => `y${r * columns + 4 * q + j}`);
+          const four = (first: number) => `vec4<f32>(${range(4).map((j) => `y${first + 4 * q + j}`)})`;
+          const also = twin ? `also = ${four(columns)}; ` : '';
           // small subgroups have fewer lanes than there are fours
-          return `if (lane == ${i % lanes}u && ${r}u < params.m && column < params.n) { store(${r}u * params.n + column + ${4 * q}u, column + ${4 * q}u, vec4<f32>(${four.join(', ')})); }`;
+          return `if (lane == ${i % lanes}u && ${r}u < params.m && column < params.n) { ${also}store(${r}u * params.n + column + ${4 * q}u, column + ${4 * q}u, ${four(r * width)}); }`;
         }),
       ]
     : [
         `var sums = array(${[...all.map(({ at }) => `sum${at}`), ...(norm ? ['squares'] : [])].join(', ')});`,
         combine,
-        `let factor = ${norm ? normFactor(norm, `total(${rows * columns}u)`) : '1.0'};`,
+        `let factor = ${norm ? normFactor(norm, `total(${rows * width}u)`) : '1.0'};`,
         `if (l < ${quads.length}u) {`,
         `  let r = l / ${columns / 4}u;`,
         `  let at = column + l % ${columns / 4}u * 4u;`,
-        `  let f = r * ${columns}u + l % ${columns / 4}u * 4u;`,
-        '  if (r < params.m && at < params.n) { store(r * params.n + at, at, factor * vec4<f32>(total(f), total(f + 1u), total(f + 2u), total(f + 3u))); }',
+        `  let f = r * ${width}u + l % ${columns / 4}u * 4u;`,
+        '  if (r < params.m && at < params.n) {',
+        twin ? `    also = factor * ${totals(columns)};` : '',
+        `    store(r * params.n + at, at, factor * ${totals(0)});`,
+        '  }',
         '}',
       ];
   const half = codec.functions.includes('f16>');
   return {
-    label: norm ? 'rmsNorm+matmul.pieces' : 'matmul.pieces',
+    label: labelOfRow('matmul.pieces', { norm, twin }),
+    ...(twin && { also: twin.result }),
     buffers: [
       ...leftBuffers(norm),
       { name: 'b', input: 1, vector: 8 },
+      ...twinBuffers(twin, 8),
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
     parameters,

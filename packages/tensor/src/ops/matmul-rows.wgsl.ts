@@ -3,22 +3,24 @@ import type { KernelCall, WebGpuCapabilities } from '../executors/webgpu/lowerin
 import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
 import { sizeOf } from '../shape.ts';
 import { matrixIndex } from './matmul-batch.ts';
-import { leftBuffers, type NormInFront, normFactor } from './matmul-norm.ts';
+import { leftBuffers, normFactor } from './matmul-norm.ts';
+import { labelOfRow, type OneRow } from './matmul-one-row.ts';
 import { type MatmulSpec, storeFunction } from './matmul-spec.ts';
+import { twinBuffers } from './matmul-twin.ts';
 
 /** Columns of the result that a workgroup computes: the rows of `a` are loaded once for all of them. */
 const columns = 4;
 
 /**
  * A few rows times `b` `[n, k]`, as in decoding: a workgroup goes along four rows of `b`, reading each value once, and sums
- * up what its invocations have. `rows` is how many rows of `a` there may be; with a norm in front there is one.
+ * up what its invocations have. `rows` is how many rows of `a` there may be; one where it computes more than the product.
  */
 export function matmulRows(
   spec: MatmulSpec,
   rows: number,
   depth: number,
   capabilities: WebGpuCapabilities,
-  norm?: NormInFront,
+  { norm, twin }: Partial<OneRow> = {},
 ): KernelCall {
   const { a, b, m, k, n } = spec;
   const batch = sizeOf(spec.batch);
@@ -34,22 +36,27 @@ export function matmulRows(
       ? `a_at(a0 + min(${r}u, last_row) * params.k + p)`
       : `a_at(a0 + p * params.m + min(${r}u, last_row))`;
   };
-  const bAt = (c: number) =>
+  const bAt = (c: number, name = 'b') =>
     width === 4
-      ? `b_at4((b0 + min(column + ${c}u, params.n - 1u) * params.k) / 4u + p)`
-      : `b_at(b0 + min(column + ${c}u, params.n - 1u) * params.k + p)`;
+      ? `${name}_at4((b0 + min(column + ${c}u, params.n - 1u) * params.k) / 4u + p)`
+      : `${name}_at(b0 + min(column + ${c}u, params.n - 1u) * params.k + p)`;
   const product = (r: number, c: number) => (width === 4 ? `dot(x${r}, w${c})` : `x${r} * w${c}`);
-  const sums = rows * columns + (norm ? 1 : 0);
+  // sums of the product, of its twin, and of the squares of the row
+  const sums = rows * columns + (twin ? columns : 0) + (norm ? 1 : 0);
   const { declarations, builtins, combine } = teamSum(lanes, sums, capabilities);
   const load = (r: number) =>
     norm
       ? `let row = ${aAt(r)}; sums[${sums - 1}] += dot(row, row); let x${r} = row * gain_at4(p);`
       : `let x${r} = ${aAt(r)};`;
+  const fourOf = (first: string, plus = 0) =>
+    `vec4<f32>(${[0, 1, 2, 3].map((i) => `total(${first} + ${plus + i}u)`).join(', ')})`;
   return {
-    label: norm ? 'rmsNorm+matmul.rows' : 'matmul.rows',
+    label: labelOfRow('matmul.rows', { norm, twin }),
+    ...(twin && { also: twin.result }),
     buffers: [
       ...leftBuffers(norm, width),
       { name: 'b', input: 1, vector: width },
+      ...twinBuffers(twin, 4),
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
     parameters,
@@ -71,13 +78,16 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   var sums: array<f32, ${sums}>;
   for (var p = l; p < params.k${width === 4 ? ' / 4u' : ''}; p += ${lanes}u) {
 ${each(columns, (c) => `    let w${c} = ${bAt(c)};`)}
+${twin ? each(columns, (c) => `    let t${c} = ${bAt(c, 'other')};`) : ''}
 ${each(rows, (r) => `    ${load(r)}\n${each(columns, (c) => `    sums[${r * columns + c}] += ${product(r, c)};`)}`)}
+${twin ? each(columns, (c) => `    sums[${columns + c}] += dot(x0, t${c});`) : ''}
   }
 ${combine}
   if (l < min(params.m, ${rows}u)) {
     let first = l * ${columns}u;
-    let v = vec4<f32>(total(first), total(first + 1u), total(first + 2u), total(first + 3u));
-    store((matrix * params.m + l) * params.n + column, column, v${norm ? ` * ${normFactor(norm, `total(${sums - 1}u)`)}` : ''});
+    let factor = ${norm ? normFactor(norm, `total(${sums - 1}u)`) : '1.0'};
+    ${twin ? `also = factor * ${fourOf('first', columns)};` : ''}
+    store((matrix * params.m + l) * params.n + column, column, factor * ${fourOf('first')});
   }
 }`,
     workgroups: (size) => spreadWorkgroups(Math.ceil(size(n) / columns) * size(batch)),

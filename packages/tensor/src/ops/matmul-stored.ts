@@ -4,7 +4,7 @@ import type { KernelCall, KernelContext, WebGpuCapabilities } from '../executors
 import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
 import type { MatmulAttributes } from './matmul.ts';
 import { codecOf, type WeightCodec } from './matmul-codecs.ts';
-import type { NormInFront } from './matmul-norm.ts';
+import type { OneRow } from './matmul-one-row.ts';
 import { matmulPieces, type PiecesShape, subgroupSize } from './matmul-pieces.wgsl.ts';
 import type { MatmulSpec } from './matmul-spec.ts';
 
@@ -16,14 +16,14 @@ export function storedRows(
   spec: MatmulSpec,
   rows: number,
   capabilities: WebGpuCapabilities,
-  norm?: NormInFront,
+  beside?: OneRow,
 ): KernelCall | undefined {
   const { a, b, k } = spec;
   if (b.type.dtype === 'f16' && rows === 1) return undefined;
   const codec = codecOf(b.type.dtype, capabilities.shaderF16);
   const isPlain = a.depthIsInner && b.depthIsInner && a.fours && spec.batch.length === 0 && b.batch.length === 0;
   if (!codec || !isPlain || typeof k !== 'number' || k === 0 || k % codec.values !== 0) return undefined;
-  return matmulPieces(spec, codec, rows, shapeFor(codec, k, capabilities), capabilities, norm);
+  return matmulPieces(spec, codec, rows, shapeFor(codec, k, capabilities), capabilities, beside);
 }
 
 function shapeFor(codec: WeightCodec, k: number, capabilities: WebGpuCapabilities): PiecesShape {

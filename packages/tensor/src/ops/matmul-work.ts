@@ -15,7 +15,9 @@ export function withWork(lowering: WebGpuLowering<MatmulAttributes>): WebGpuLowe
       const calls = lowering.kernels(context);
       // others unpack operands before, or join parts of the depth behind
       const product = calls.find(({ label }) => label.startsWith('matmul')) ?? calls[0];
-      return calls.map((call) => (call === product ? { ...call, flops } : call));
+      return calls.map((call) =>
+        call === product ? { ...call, flops: call.also ? multiplyDims(flops, 2) : flops } : call,
+      );
     },
   };
 }

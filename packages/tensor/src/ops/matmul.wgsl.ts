@@ -4,7 +4,7 @@ import type { MatmulAttributes } from './matmul.ts';
 import { fragmentChoice } from './matmul-choice.ts';
 import { matmulColumns } from './matmul-columns.wgsl.ts';
 import { matmulFragment, matmulFragments } from './matmul-fragments.wgsl.ts';
-import { normInFront } from './matmul-norm.ts';
+import { oneRow } from './matmul-one-row.ts';
 import { matmulPairs } from './matmul-pairs.wgsl.ts';
 import { matmulRows } from './matmul-rows.wgsl.ts';
 import { type MatmulSpec, matmulSpec } from './matmul-spec.ts';
@@ -31,11 +31,11 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
     const [m, n] = [bound(spec.m), bound(spec.n)];
     if (m <= fewRows) {
       const rows = 2 ** Math.ceil(Math.log2(Math.max(1, m)));
-      const norm = rows === 1 && spec.b.depthIsInner && spec.b.fours ? normInFront(context, spec) : undefined;
-      const stored = storedRows(spec, rows, capabilities, norm);
+      const beside = rows === 1 ? oneRow(context, spec) : undefined;
+      const stored = storedRows(spec, rows, capabilities, beside);
       if (stored) return [stored];
       if (!spec.b.depthIsInner) return [matmulColumns(spec, rows)];
-      return [matmulRows(spec, rows, bound(spec.k), capabilities, norm)];
+      return [matmulRows(spec, rows, bound(spec.k), capabilities, beside)];
     }
     const byFragments = (of: MatmulSpec) => {
       const fragment = matmulFragment(of, capabilities);

@@ -82,6 +82,11 @@ export interface KernelCall {
   /** Bytes that the dispatch reads and writes, where that is not each of its buffers once; for reports. */
   readonly bytes?: Dim;
   /**
+   * One of the `companions`, of which the kernel has the values too: it sets the variable `also` (`vec4`) before each call of
+   * `NAME_set4` of the output that takes an epilogue, and calls no other.
+   */
+  readonly also?: Tensor;
+  /**
    * Promises that workgroups beyond those of `workgroups` do nothing, as their number is all that the kernel takes of them (see
    * `spreadWorkgroups`). Small kernels that do not depend on each other then share a dispatch.
    */
@@ -103,6 +108,11 @@ export interface KernelContext<A> {
    * compute that itself. What nobody reads then is not computed.
    */
   readable(tensor: Tensor): boolean;
+  /**
+   * Results of other operations with kernels that the epilogue goes on with, beside this one's, and nothing that stands between
+   * them and the epilogue but elementwise operations: a kernel may compute one of them too (see `also`).
+   */
+  readonly companions: readonly Tensor[];
   /**
    * One of several right ways to compute this, by name: what `tune()` found to be fastest on this adapter, otherwise
    * `preferred`. Asked at most once, with names that depend on the node and the capabilities alone.

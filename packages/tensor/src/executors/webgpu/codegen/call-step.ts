@@ -74,9 +74,11 @@ function epilogueWrappers(
     if (width === 1) return `fn ${name}_set(i: u32, v: ${from}) { ${name}_stored_set(i, epilogue(i, v)); }`;
     const values = Array.from(
       { length: width },
-      (_, lane) => `epilogue(${within(`${width}u * k + ${lane}u`)}, v[${lane}])`,
+      (_, lane) =>
+        `epilogue(${[within(`${width}u * k + ${lane}u`), `v[${lane}]`, ...(of.also ? [`also[${lane}]`] : [])].join(', ')})`,
     );
     return `fn ${name}_set${width}(k: u32, v: vec${width}<${from}>) { ${name}_stored_set${width}(k, vec${width}<${to}>(${values.join(', ')})); }`;
   });
-  return `${[epilogueFunction(of, from, builder, bufferOf), ...wrappers].join('\n')}\n`;
+  const also = of.also ? [`var<private> also: vec4<${registerType[of.also.dtype]}>;`] : [];
+  return `${[...also, epilogueFunction(of, from, builder, bufferOf), ...wrappers].join('\n')}\n`;
 }

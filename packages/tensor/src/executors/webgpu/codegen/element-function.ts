@@ -17,8 +17,8 @@ export interface ElementSpec {
   place(writer: ExpressionWriter): Place;
   /** Whether buffers that are read at `i` come as arguments: the caller loads fours and passes one value after the other. */
   readonly fours: boolean;
-  /** A tensor whose value at `i` is in a register. */
-  readonly register?: { readonly tensor: Tensor; readonly name: string };
+  /** Tensors whose values at `i` are in registers, and how these are called. */
+  readonly registers?: ReadonlyMap<Tensor, string>;
 }
 
 /** A WGSL function that computes the roots at one place. */
@@ -31,12 +31,13 @@ export interface ElementFunction {
 }
 
 export function elementFunction(spec: ElementSpec): ElementFunction {
-  const { name, builder, bufferOf, roots, register } = spec;
+  const { name, builder, bufferOf, roots, registers } = spec;
   const fours = new Map<string, string>();
   const writer: ExpressionWriter = new ExpressionWriter({
     dim: (dim) => builder.sizes.expression(dim),
     read(tensor, place) {
-      if (register && tensor === register.tensor) return register.name;
+      const register = registers?.get(tensor);
+      if (register) return register;
       const value = bufferOf(tensor);
       if (!value) return undefined;
       const buffer = builder.reads(value);

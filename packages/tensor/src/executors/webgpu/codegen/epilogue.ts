@@ -1,4 +1,5 @@
 import type { Tensor } from '../../../graph/tensor.ts';
+import { registerType } from './buffer-form.ts';
 import { elementFunction } from './element-function.ts';
 import type { BufferOf, KernelBuilder } from './kernel-builder.ts';
 import { coordinateOf, Place } from './place.ts';
@@ -7,11 +8,16 @@ import { coordinateOf, Place } from './place.ts';
 export interface Epilogue {
   readonly source: Tensor;
   readonly root: Tensor;
+  /** Another tensor of which the kernel has the value at the same place. */
+  readonly also?: Tensor | undefined;
 }
 
-/** The function `epilogue(i, v)`: the value of the root at position `i`, where `v` is that of the source. */
+/**
+ * The function `epilogue(i, v)`: the value of the root at position `i`, where `v` is that of the source; with another tensor
+ * `epilogue(i, v, also)`.
+ */
 export function epilogueFunction(
-  { source, root }: Epilogue,
+  { source, root, also }: Epilogue,
   type: string,
   builder: KernelBuilder,
   bufferOf: BufferOf,
@@ -21,7 +27,7 @@ export function epilogueFunction(
     builder,
     bufferOf,
     roots: [root],
-    parameters: ['i: u32', `v: ${type}`],
+    parameters: ['i: u32', `v: ${type}`, ...(also ? [`also: ${registerType[also.dtype]}`] : [])],
     prologue: [],
     place: (writer) =>
       new Place('i', root.shape, writer, {
@@ -29,6 +35,6 @@ export function epilogueFunction(
         coordinate: (axis) => writer.let(coordinateOf('i', axis, root.shape, writer)),
       }),
     fours: false,
-    register: { tensor: source, name: 'v' },
+    registers: new Map([[source, 'v'], ...(also ? [[also, 'also'] as const] : [])]),
   }).text;
 }

@@ -2,7 +2,7 @@ import type { Dim } from '../../../dim.ts';
 import { DeviceError } from '../../../errors.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
-import type { TensorType } from '../../../shape.ts';
+import { shapesEqual, type TensorType } from '../../../shape.ts';
 import { callStep, takesEpilogue } from '../codegen/call-step.ts';
 import { type BufferOf, computing } from '../codegen/kernel-builder.ts';
 import { pointwiseKernel } from '../codegen/pointwise.ts';
@@ -13,6 +13,7 @@ import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '../lowering.t
 import { type ChoiceMade, type Choices, shapeClassOf } from '../tuning/choices.ts';
 import type { BufferValue, Step } from '../values.ts';
 import type { Cone } from './cones.ts';
+import { kindOf } from './dataflow.ts';
 import { hoistUpdates } from './hoist-updates.ts';
 import type { Schedule, Unit } from './units.ts';
 import { pointwiseWork, scatterWork, withCallWork, withReductionWork } from './work.ts';
@@ -81,7 +82,7 @@ function nodeSteps(unit: NodeUnit, schedule: Schedule, context: PlanContext): St
   const generate = unit.kind === 'reduction' ? reductionOf : callsOf;
   if (!cone) return generate(node, undefined, schedule.bufferOf, context)!;
   const target = schedule.bufferOf(cone.root)!;
-  const fused = generate(node, { cone, target }, schedule.bufferOf, context);
+  const fused = generate(node, { cone, target, beside: companionsOf(cone, schedule) }, schedule.bufferOf, context);
   if (fused?.every(({ bindings }) => bindings.length <= context.capabilities.maxStorageBuffers)) return fused;
   const source = temporary(node.op.name, cone.source);
   const bufferOf = (tensor: Tensor) => (tensor === cone.source ? source : schedule.bufferOf(tensor));
@@ -95,6 +96,8 @@ function nodeSteps(unit: NodeUnit, schedule: Schedule, context: PlanContext): St
 interface Fused {
   readonly cone: Cone;
   readonly target: BufferValue;
+  /** Stored values that the cone reads, by what they are computed from. */
+  readonly beside: ReadonlyMap<Tensor, Tensor>;
 }
 
 function reductionOf(
@@ -138,7 +141,18 @@ function callsOf(
   };
   const { capabilities, bound } = context;
   const readable = (tensor: Tensor) => context.fuse && bufferOf(tensor) !== undefined;
-  const calls = lowering.kernels({ node, attributes, inputs, outputs, capabilities, bound, readable, choose });
+  const companions = fused ? [...fused.beside.keys()] : [];
+  const calls = lowering.kernels({
+    node,
+    attributes,
+    inputs,
+    outputs,
+    capabilities,
+    bound,
+    readable,
+    companions,
+    choose,
+  });
   const takes = (call: KernelCall) =>
     fused && takesEpilogue(call, fused.target.type.dtype, context.capabilities) ? fused : undefined;
   if (fused && !calls.some(takes)) return undefined;
@@ -152,17 +166,31 @@ function callsOf(
   };
   return calls.map((call) => {
     const inside = takes(call);
-    const buffers = inside ? computing(inside.cone.root, bufferOf) : bufferOf;
+    const { also } = call;
+    const inlined = also && computing(fused!.beside.get(also)!, bufferOf);
+    const buffers = inside ? computing(inside.cone.root, inlined ?? bufferOf) : bufferOf;
     const step = callStep({
       call: inside ? { ...call, label: `${call.label}+${labelOf([inside.cone.root])}` } : call,
       bufferFor,
       capabilities: context.capabilities,
       bound: context.bound,
-      epilogue: inside && { of: inside.cone, target: inside.target },
+      epilogue: inside && { of: { ...inside.cone, also }, target: inside.target },
       bufferOf: buffers,
     });
     return withCallWork(step, call, inside?.cone, buffers);
   });
+}
+
+/** Stored values that an epilogue reads where it writes, by the results of other kernels that they are computed from. */
+function companionsOf({ source, nodes }: Cone, schedule: Schedule): Map<Tensor, Tensor> {
+  const found = new Map<Tensor, Tensor>();
+  for (const { inputs, outputs } of nodes)
+    for (const input of inputs) {
+      const own = schedule.sourceOf(input);
+      if (!own || own === source || kindOf(input.node) === 'alias') continue;
+      if (shapesEqual(input.shape, outputs[0]!.shape)) found.set(own, input);
+    }
+  return found;
 }
 
 /** @throws DeviceError where large buffers, bound in parts, are too many for one kernel */

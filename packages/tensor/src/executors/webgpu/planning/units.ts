@@ -57,6 +57,16 @@ export class Schedule {
     return value;
   };
 
+  /** What a stored value is computed from by elementwise operations in the same kernel: the result of an operation's own kernels. */
+  sourceOf(tensor: Tensor): Tensor | undefined {
+    const base = this.#fusion.flow.base(tensor);
+    if (!this.#fusion.stored.has(base)) return undefined;
+    if (kindOf(base.node) === 'kernels') return base;
+    for (const { root, source } of this.#fusion.cones.values())
+      if (root === base && kindOf(source.node) === 'kernels') return source;
+    return undefined;
+  }
+
   /** Computed outputs are computed into the output's buffer; leaves, and what comes out twice, are copied. */
   #placeOutputs(): Unit[] {
     const copies: Unit[] = [];

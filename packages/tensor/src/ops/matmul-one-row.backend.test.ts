@@ -34,7 +34,7 @@ function worst(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   return off / most;
 }
 
-onWebGpu('a norm in front of products', (device) => {
+onWebGpu('what products of one row compute beside themselves', (device) => {
   const [E, F] = [512, 20];
   /** Two products of a normed input, the second with what follows it; and the norm itself, where `also` wants it. */
   const stepOn = (on: Device, dtype: DType, activations: 'f32' | 'f16', also = false) => {
@@ -53,7 +53,7 @@ onWebGpu('a norm in front of products', (device) => {
   };
 
   for (const dtype of ['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'] as const)
-    test(`of one row is computed on the way, with weights of ${dtype}`, async (context) => {
+    test(`the norm in front and the product that gates, with weights of ${dtype}`, async (context) => {
       if (backendName === 'webgpu-browser' && dtype !== 'f16')
         context.skip('one kind is enough where kernels compile slowly');
       const reference = await openReference();
@@ -68,12 +68,12 @@ onWebGpu('a norm in front of products', (device) => {
         );
       }
       const { kernels } = await own!.report({ T: 1 });
-      expect(kernels.every(({ kernel }) => kernel.startsWith('rmsNorm+matmul'))).toBe(true);
+      expect(kernels.map(({ kernel }) => kernel)).toEqual([expect.stringMatching(/^rmsNorm\+matmul\.\w+\.twin\+mul$/)]);
       own!.dispose();
       await reference.dispose();
     });
 
-  test('is computed as well where it is needed itself', async () => {
+  test('a norm is computed as well where it is needed itself', async () => {
     const on = await openOwnWebGpu();
     const apart = await openOwnWebGpu({ fuse: false });
     const x = noise(E, 1.7);
@@ -85,5 +85,58 @@ onWebGpu('a norm in front of products', (device) => {
     expect(worst(await normed!.data(), await expected.normed!.data())).toBeLessThan(1e-6);
     await on.dispose();
     await apart.dispose();
+  });
+
+  test('a product that gates is computed as well where it is needed itself, and with biases', async () => {
+    const weight = (seed: number) => noise(E * F, seed);
+    const run = async (fuse: boolean) => {
+      const on = await openOwnWebGpu({ fuse });
+      const [up, gate] = [1, 2].map((seed) => on.tensor(weight(seed), { shape: [F, E] }));
+      const [first, second] = [3, 4].map((seed) => on.tensor(noise(F, seed)));
+      const step = compile(
+        (x: Tensor) => {
+          const gated = linear(x, gate!, first);
+          return {
+            y: gated
+              .sigmoid()
+              .mul(linear(x, up!, second))
+              .add(1),
+            gated,
+          };
+        },
+        { device: on, inputs: [{ shape: [1, E] }] },
+      );
+      const { y, gated } = await step(noise(E, 5));
+      const values = [...(await y.data()), ...(await gated.data())];
+      const kernels = step.kernelCount()!;
+      await on.dispose();
+      return { values, kernels };
+    };
+    const [together, apart] = [await run(true), await run(false)];
+    expect(together.kernels).toBeLessThan(apart.kernels);
+    expect(worst(together.values, apart.values)).toBeLessThan(1e-5);
+  });
+
+  test('products of other inputs, or of other weights, are none that gate', async () => {
+    const on = await openOwnWebGpu();
+    const reference = await openReference();
+    const step = (device: Device) => {
+      const [a, b, c] = [1, 2, 3].map((seed) => device.tensor(noise(E * F, seed), { shape: [F, E] }));
+      const half = device.tensor(f32ToF16(noise(E * F, 4)), { shape: [F, E], dtype: 'f16' });
+      return compile(
+        (x: Tensor, z: Tensor) => [
+          linear(x, a!).mul(linear(z, b!)),
+          linear(x, c!).mul(linear(x, half)),
+          linear(x, a!).mul(linear(x, a!)),
+        ],
+        { device, inputs: [{ shape: [1, E] }, { shape: [1, E] }] },
+      );
+    };
+    const [x, z] = [noise(E, 6), noise(E, 7)];
+    const [actual, expected] = [await step(on)(x, z), await step(reference)(x, z)];
+    for (const i of [0, 1, 2])
+      expect(worst(await actual[i]!.data(), await expected[i]!.data()), `product ${i}`).toBeLessThan(1e-5);
+    await on.dispose();
+    await reference.dispose();
   });
 });
