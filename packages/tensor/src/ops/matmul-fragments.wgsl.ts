@@ -93,6 +93,7 @@ function sumOfParts({ batch, m, n }: MatmulSpec, type: TensorType, parts: number
       { name: 'y', output: 0, epilogue: true, vector: 4 },
     ],
     parameters: { count, parts },
+    ignoresExtraWorkgroups: true,
     body: `
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
@@ -169,6 +170,7 @@ function fragmentKernel(
         : { name: 'y', output: 0, epilogue: true, vector: 4 },
     ],
     parameters,
+    ignoresExtraWorkgroups: true,
     requires: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
     body: `
 // the tile of a, behind it that of b

@@ -45,6 +45,7 @@ export function matmulTiles(spec: MatmulSpec, tile: MatmulTile): KernelCall {
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
     parameters,
+    ignoresExtraWorkgroups: true,
     body: `
 ${left.declarations}
 ${right.declarations}
@@ -54,9 +55,10 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   let group = (w.z * n.y + w.y) * n.x + w.x;
   let across = (params.n + ${tile.n - 1}u) / ${tile.n}u;
   let down = (params.m + ${tile.m - 1}u) / ${tile.m}u;
+  if (group >= across * down * params.batch) { return; }
   let a_line = group / across % down * ${tile.m}u;
   let b_line = group % across * ${tile.n}u;
-  let matrix = min(group / (across * down), params.batch - 1u);
+  let matrix = group / (across * down);
   let a_start = ${matrix(a)} * params.m * params.k;
   let b_start = ${matrix(b)} * params.n * params.k;
   let row4 = l / ${across}u;
@@ -90,7 +92,6 @@ ${lines(
   let row0 = a_line + 4u * row4;
   let column0 = b_line + 4u * column4;
   let y0 = matrix * params.m * params.n;
-  if (group < across * down * params.batch) {
 ${lines(
   range(tile.perRow).map(
     (i) =>
@@ -98,9 +99,8 @@ ${lines(
         .map((j) => `store(y0 + (${rowOf(i)}) * params.n + ${columnOf(j)}, ${columnOf(j)}, sum_${i}_${j});`)
         .join(' ')} }`,
   ),
-  4,
+  2,
 )}
-  }
 }`,
     workgroups: (size) => spreadWorkgroups(Math.ceil(size(n) / tile.n) * Math.ceil(size(m) / tile.m) * size(batch)),
   };
