@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defaultClientConditions, defaultServerConditions } from 'vite';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
@@ -104,6 +105,8 @@ export default defineConfig({
   test: {
     reporters: ['default', new ClosingLine()],
     pool: 'forks',
+    // by default one processor is left idle: of two that is half of them
+    maxWorkers: availableParallelism(),
     projects: [
       {
         extends: true,
