@@ -24,51 +24,73 @@ const mostParts = 8;
 
 type Shareable = Step & { readonly text: SourceSpec };
 
+/** A step that may share a dispatch. */
+interface Part {
+  readonly step: Shareable;
+  readonly threads: number;
+  /** Memory of a workgroup. */
+  readonly bytes: number;
+}
+
+/** Steps that go together; a single one that may not share has no parts. */
+interface Dispatch {
+  readonly steps: Step[];
+  readonly parts: Part[];
+}
+
 /**
  * Small kernels that do not depend on each other go into one dispatch, each with workgroups of its own: the products of one
  * input, the rows that keys and values are written to. What starts and ends a dispatch, for the host and for the GPU, takes
  * about as long as they do.
  */
 export function shareDispatches(steps: readonly Step[], context: Context): Step[] {
-  const dispatches: Step[][] = [];
+  const dispatches: Dispatch[] = [];
   for (const step of steps) {
-    const place = isSmall(step, context) ? placeFor(step, dispatches, context) : undefined;
-    if (place) place.push(step);
-    else dispatches.push([step]);
+    const part = partOf(step, context);
+    const place = part && placeFor(part, dispatches, context);
+    if (!place) dispatches.push({ steps: [step], parts: part ? [part] : [] });
+    else {
+      place.steps.push(step);
+      place.parts.push(part);
+    }
   }
-  return dispatches.map((parts) => (parts.length === 1 ? parts[0]! : shared(parts as Shareable[], context)));
+  return dispatches.map(({ steps, parts }) => (steps.length === 1 ? steps[0]! : shared(parts, context)));
 }
 
 /**
  * The earliest dispatch that can take a step which so far would come behind all of them: what depends on the step then goes
  * together too.
  */
-function placeFor(step: Shareable, dispatches: readonly Step[][], context: Context): Step[] | undefined {
-  let place: Step[] | undefined;
-  for (const parts of dispatches.slice(-farthest).reverse()) {
-    if (parts.some((part) => conflict(part, step))) break;
-    if (parts.every((part) => isSmall(part, context)) && fits([...(parts as Shareable[]), step], context))
-      place = parts;
+function placeFor(part: Part, dispatches: readonly Dispatch[], context: Context): Dispatch | undefined {
+  let place: Dispatch | undefined;
+  for (const dispatch of dispatches.slice(-farthest).reverse()) {
+    if (dispatch.steps.some((step) => conflict(step, part.step))) break;
+    if (fits(part, dispatch.parts, context)) place = dispatch;
   }
   return place;
 }
 
-function isSmall(step: Step, { bound }: Context): step is Shareable {
-  if (!step.text || !entryPointOf(step.text)) return false;
+function partOf(step: Step, { bound }: Context): Part | undefined {
+  const { text } = step;
+  const entry = text && entryPointOf(text);
+  const bytes = text && workgroupBytes(text.body);
+  if (!entry || bytes === undefined) return undefined;
   const [x, y, z] = step.workgroups(bound);
-  if (z > 1 || x * y > mostWorkgroups) return false;
-  const bytes = ({ shape, dtype }: TensorType) => bufferBytes(dtype, bound(sizeOf(shape)));
-  return step.bindings.every(
-    ({ value, access }) => access === 'read' || value.kind !== 'temporary' || bytes(value.type) <= mostTemporaryBytes,
+  if (z > 1 || x * y > mostWorkgroups) return undefined;
+  const size = ({ shape, dtype }: TensorType) => bufferBytes(dtype, bound(sizeOf(shape)));
+  const small = step.bindings.every(
+    ({ value, access }) => access === 'read' || value.kind !== 'temporary' || size(value.type) <= mostTemporaryBytes,
   );
+  return small ? { step: { ...step, text }, threads: entry.threads, bytes } : undefined;
 }
 
-function fits(parts: readonly Shareable[], { capabilities }: Context): boolean {
-  const [first, ...others] = parts.map(({ text }) => entryPointOf(text)!.threads);
-  if (parts.length > mostParts || others.some((threads) => threads !== first)) return false;
-  if (joinBindings(parts).length > capabilities.maxStorageBuffers) return false;
-  const bytes = parts.map(({ text }) => workgroupBytes(text.body) ?? Number.POSITIVE_INFINITY);
-  return bytes.reduce((a, b) => a + b) <= capabilities.maxWorkgroupStorageBytes;
+function fits(part: Part, others: readonly Part[], { capabilities }: Context): boolean {
+  if (others.length === 0 || others.length === mostParts || others[0]!.threads !== part.threads) return false;
+  const all = [...others, part];
+  return (
+    all.reduce((sum, { bytes }) => sum + bytes, 0) <= capabilities.maxWorkgroupStorageBytes &&
+    joinBindings(all).length <= capabilities.maxStorageBuffers
+  );
 }
 
 interface Binding {
@@ -79,9 +101,11 @@ interface Binding {
 }
 
 /** The bindings of a dispatch, those of one buffer in one form once. */
-function joinBindings(parts: readonly Shareable[]): Binding[] {
+function joinBindings(parts: readonly Part[]): Binding[] {
   const joined: Binding[] = [];
-  for (const { bindings, text } of parts)
+  for (const {
+    step: { bindings, text },
+  } of parts)
     bindings.forEach(({ value, access }, i) => {
       const { vector } = text.buffers[i]!;
       const known = joined.some((other) => other.value === value && other.access === access && other.vector === vector);
@@ -90,8 +114,9 @@ function joinBindings(parts: readonly Shareable[]): Binding[] {
   return joined;
 }
 
-function shared(parts: readonly Shareable[], { capabilities }: Context): Step {
-  const bindings = joinBindings(parts);
+function shared(own: readonly Part[], { capabilities }: Context): Step {
+  const bindings = joinBindings(own);
+  const parts = own.map(({ step }) => step);
   const sizes = new Map<string, { readonly name: string; readonly dim: Dim }>();
   const sizeName = (dim: Dim) => getOrMake(sizes, String(dim), () => ({ name: `size${sizes.size}`, dim })).name;
   const kernels = parts.map((part): KernelPart => {
