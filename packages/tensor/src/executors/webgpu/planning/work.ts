@@ -141,7 +141,7 @@ export function withCallWork(
 }
 
 /** Each buffer of a kernel once. */
-export function boundBytes({ bindings }: Step, size: (dim: Dim) => number): number {
+function boundBytes({ bindings }: Step, size: (dim: Dim) => number): number {
   return wholeBindings(bindings).reduce((sum, { value }) => sum + wholeBytes(value, size), 0);
 }
 
