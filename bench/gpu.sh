@@ -6,6 +6,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export DAWN_TOGGLES=${DAWN_TOGGLES-skip_validation,disable_robustness,disable_workgroup_init}
+[ -n "$DAWN_TOGGLES" ] || unset DAWN_TOGGLES # DAWN_TOGGLES= measures what a browser gives
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -37,7 +38,7 @@ one() {
     attention) peers torch_attention.py; node bench/dist/attention.js ;;
     llama) peers torch_llama.py; with_llama_cpp; node bench/dist/llama-1b.js profile; node bench/dist/llama-1b.js q4_0 profile ;;
     gpt2) peers torch_gpt2.py; node bench/dist/gpt2-training.js ;;
-    replay) DAWN_TOGGLES= node bench/dist/replay.js; DAWN_TOGGLES=skip_validation node bench/dist/replay.js ;;
+    replay) env -u DAWN_TOGGLES node bench/dist/replay.js; DAWN_TOGGLES=skip_validation node bench/dist/replay.js ;;
     tune) node bench/dist/tune.js ;;
     *) echo "no benchmark $1" >&2; return 2 ;;
   esac
