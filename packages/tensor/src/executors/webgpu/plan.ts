@@ -52,7 +52,7 @@ export class Plan {
     const made = new Map<string, ChoiceMade>();
     const onChoice = (choice: ChoiceMade) => made.set(choice.shapeClass, choice);
     const steps = stepsOf(schedule, { capabilities, bound, fuse, choices, onChoice });
-    this.steps = fuse ? shareDispatches(steps, { capabilities, bound }) : steps;
+    this.steps = fuse ? shareDispatches(steps, { capabilities, bound, bytesOf: this.bytesOf }) : steps;
     this.choices = [...made.values()];
     this.memory = planMemory(this.steps, this.bytesOf, donated);
     this.#sizes = new RunSizes(this.steps, schedule.graph.symbols);

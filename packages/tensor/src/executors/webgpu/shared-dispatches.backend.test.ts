@@ -3,6 +3,7 @@ import { onWebGpu, openOwnWebGpu } from '../../../../../test-support/own-webgpu.
 import { test } from '../../../../../test-support/suite.ts';
 import { compile } from '../../compile/compile.ts';
 import type { Device } from '../../device.ts';
+import { f32ToF16 } from '../../float16.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { cast } from '../../ops/cast.ts';
 import { matmul } from '../../ops/matmul.ts';
@@ -85,8 +86,10 @@ onWebGpu('dispatches that several kernels share', () => {
       const [E, rows] = [64, 20];
       const run = async (fuse: boolean) => {
         const device = await openOwnWebGpu({ fuse });
-        const shaped = (out: number, speed: number) =>
-          cast(device.tensor(wave(out * E, speed), { shape: [out, E] }), dtype);
+        const shaped = (out: number, speed: number) => {
+          const values = wave(out * E, speed);
+          return device.tensor(dtype === 'f16' ? f32ToF16(values) : values, { shape: [out, E], dtype });
+        };
         const weights = [shaped(64, 0.3), shaped(32, 0.7), shaped(32, 1.1)];
         const step = compile(
           (x: Tensor) => weights.map((w) => linear(cast(x, dtype), w, undefined, { dtype: 'f32' }).add(1)),

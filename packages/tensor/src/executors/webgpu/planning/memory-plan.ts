@@ -43,7 +43,7 @@ interface Place {
  * @param donated inputs whose buffers may be written over once the last step has read them
  */
 export function planMemory(
-  steps: readonly Step[],
+  steps: readonly Pick<Step, 'bindings'>[],
   bytesOf: (type: TensorType) => number,
   donated: ReadonlySet<number> = new Set(),
 ): MemoryPlan {
@@ -92,7 +92,7 @@ function donatedPlaces(lifetimes: readonly Lifetime[], donated: ReadonlySet<numb
 }
 
 /** When each input and temporary is in use. */
-function lifetimesOf(steps: readonly Step[], bytesOf: (type: TensorType) => number): Lifetime[] {
+function lifetimesOf(steps: readonly Pick<Step, 'bindings'>[], bytesOf: (type: TensorType) => number): Lifetime[] {
   const lifetimes = new Map<BufferValue, Lifetime>();
   steps.forEach(({ bindings }, at) => {
     for (const { value } of bindings) {

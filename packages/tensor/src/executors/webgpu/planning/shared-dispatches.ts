@@ -1,73 +1,105 @@
 import { addDims, type Dim } from '../../../dim.ts';
-import { sizeOf, type TensorType } from '../../../shape.ts';
+import type { TensorType } from '../../../shape.ts';
 import { kernelSource, type SourceSpec } from '../codegen/kernel-source.ts';
 import { entryPointOf, type KernelPart, sharedBody, workgroupBytes } from '../codegen/shared-kernel.ts';
 import { getOrMake } from '../get-or-make.ts';
 import type { WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step, Work } from '../values.ts';
 import { conflict } from './hoist-updates.ts';
-import { bufferBytes } from './memory-plan.ts';
+import { planMemory } from './memory-plan.ts';
 import { workAt } from './work.ts';
 
 interface Context {
   readonly capabilities: WebGpuCapabilities;
   /** The most that a size can be in this plan. */
   bound(dim: Dim): number;
+  /** Bytes of a buffer in this plan. */
+  bytesOf(type: TensorType): number;
 }
 
-/** Beyond this a kernel takes longer than it takes to start one. */
-const mostWorkgroups = 4096;
-const mostTemporaryBytes = 1 << 18;
-/** So far back a step may go to share a dispatch: what it writes is in memory for longer. */
-const farthest = 8;
+/** A kernel of more workgroups than these fills a large GPU by itself. */
+const mostWorkgroups = 1024;
+/** How many dispatches forward a step may go, the first tried first. */
+const reaches = [8, 3, 1];
 const mostParts = 8;
-
-type Shareable = Step & { readonly text: SourceSpec };
+/** What a plan may take more: that of its buffers fit together less well. */
+const spareBytes = 1 << 16;
 
 /** A step that may share a dispatch. */
 interface Part {
-  readonly step: Shareable;
+  readonly step: Step & { readonly text: SourceSpec };
   readonly threads: number;
   /** Memory of a workgroup. */
-  readonly bytes: number;
+  readonly workgroupBytes: number;
 }
 
 /** Steps that go together; a single one that may not share has no parts. */
 interface Dispatch {
   readonly steps: Step[];
   readonly parts: Part[];
+  /** Bytes of the temporaries that are alive while it runs. */
+  live: number;
 }
 
 /**
  * Small kernels that do not depend on each other go into one dispatch, each with workgroups of its own: the products of one
  * input, the rows that keys and values are written to. What starts and ends a dispatch, for the host and for the GPU, takes
- * about as long as they do.
+ * about as long as they do. What goes forward lives for longer: it goes as far as that takes no more memory.
  */
 export function shareDispatches(steps: readonly Step[], context: Context): Step[] {
-  const dispatches: Dispatch[] = [];
-  for (const step of steps) {
-    const part = partOf(step, context);
-    const place = part && placeFor(part, dispatches, context);
-    if (!place) dispatches.push({ steps: [step], parts: part ? [part] : [] });
-    else {
-      place.steps.push(step);
-      place.parts.push(part);
-    }
+  const apart = planMemory(steps, context.bytesOf);
+  const total = (slots: readonly number[]) => slots.reduce((sum, bytes) => sum + bytes, 0);
+  for (const farthest of reaches) {
+    const dispatches = gather(steps, apart.live, farthest, context);
+    const joined = dispatches.map((dispatch) => ({ bindings: dispatch.steps.flatMap(({ bindings }) => bindings) }));
+    if (total(planMemory(joined, context.bytesOf).slots) > total(apart.slots) + spareBytes) continue;
+    return dispatches.map((dispatch) =>
+      dispatch.steps.length === 1 ? dispatch.steps[0]! : shared(dispatch.parts, context),
+    );
   }
-  return dispatches.map(({ steps, parts }) => (steps.length === 1 ? steps[0]! : shared(parts, context)));
+  return [...steps];
+}
+
+/** @param live bytes of the temporaries that are alive while each step runs alone */
+function gather(steps: readonly Step[], live: readonly number[], farthest: number, context: Context): Dispatch[] {
+  const peak = Math.max(0, ...live);
+  const dispatches: Dispatch[] = [];
+  steps.forEach((step, i) => {
+    const part = partOf(step, context);
+    const written = temporaryBytes(step, context);
+    const place = part && placeFor(part, dispatches.slice(-farthest), peak - written, context);
+    if (!place) {
+      dispatches.push({ steps: [step], parts: part ? [part] : [], live: live[i]! });
+      return;
+    }
+    place.steps.push(step);
+    place.parts.push(part!);
+    for (const dispatch of dispatches.slice(dispatches.indexOf(place))) dispatch.live += written;
+  });
+  return dispatches;
 }
 
 /**
  * The earliest dispatch that can take a step which so far would come behind all of them: what depends on the step then goes
- * together too.
+ * together too. None beyond one during which more than `mostLive` is alive already.
  */
-function placeFor(part: Part, dispatches: readonly Dispatch[], context: Context): Dispatch | undefined {
+function placeFor(
+  part: Part,
+  dispatches: readonly Dispatch[],
+  mostLive: number,
+  context: Context,
+): Dispatch | undefined {
   let place: Dispatch | undefined;
-  for (const dispatch of dispatches.slice(-farthest).reverse()) {
-    if (dispatch.steps.some((step) => conflict(step, part.step))) break;
+  for (const dispatch of [...dispatches].reverse()) {
+    if (dispatch.live > mostLive || dispatch.steps.some((step) => conflict(step, part.step))) break;
     if (fits(part, dispatch.parts, context)) place = dispatch;
   }
   return place;
+}
+
+function temporaryBytes({ bindings }: Step, { bytesOf }: Context): number {
+  const written = bindings.filter(({ value, access }) => access === 'write' && value.kind === 'temporary');
+  return written.reduce((sum, { value }) => sum + bytesOf(value.type), 0);
 }
 
 function partOf(step: Step, { bound }: Context): Part | undefined {
@@ -77,20 +109,14 @@ function partOf(step: Step, { bound }: Context): Part | undefined {
   if (!entry || bytes === undefined) return undefined;
   const [x, y, z] = step.workgroups(bound);
   if (z > 1 || x * y > mostWorkgroups) return undefined;
-  const size = ({ shape, dtype }: TensorType) => bufferBytes(dtype, bound(sizeOf(shape)));
-  const small = step.bindings.every(
-    ({ value, access }) => access === 'read' || value.kind !== 'temporary' || size(value.type) <= mostTemporaryBytes,
-  );
-  return small ? { step: { ...step, text }, threads: entry.threads, bytes } : undefined;
+  return { step: { ...step, text }, threads: entry.threads, workgroupBytes: bytes };
 }
 
 function fits(part: Part, others: readonly Part[], { capabilities }: Context): boolean {
   if (others.length === 0 || others.length === mostParts || others[0]!.threads !== part.threads) return false;
   const all = [...others, part];
-  return (
-    all.reduce((sum, { bytes }) => sum + bytes, 0) <= capabilities.maxWorkgroupStorageBytes &&
-    joinBindings(all).length <= capabilities.maxStorageBuffers
-  );
+  const bytes = all.reduce((sum, { workgroupBytes }) => sum + workgroupBytes, 0);
+  return bytes <= capabilities.maxWorkgroupStorageBytes && joinBindings(all).length <= capabilities.maxStorageBuffers;
 }
 
 interface Binding {
