@@ -4,9 +4,12 @@ import { attentionWebGpu } from './attention.wgsl.ts';
 import type { AttentionSpec } from './attention-spec.ts';
 import { checkDense, type DenseAttributes, denseArguments } from './dense-arguments.ts';
 import { decomposeDense } from './dense-decomposition.ts';
-import { denseGradients } from './dense-gradients.ts';
+import { denseGradients, gradientOps } from './dense-gradients.ts';
 import { keyMassOp } from './key-mass.ts';
 import { type TracedFunctions, traceFunctions } from './score-functions.ts';
+import { differentiated } from './score-slopes.ts';
+
+const plainGradients = gradientOps();
 
 /** Output and log-sum-exp. */
 const attentionWithLseOp: Op<DenseAttributes> = defineOp({
@@ -15,8 +18,7 @@ const attentionWithLseOp: Op<DenseAttributes> = defineOp({
     const { B, H, L } = checkDense(inputs, attributes);
     return [inputs[0]!, { shape: [B, H, L], dtype: 'f32' }];
   },
-  gradient: (context) =>
-    denseGradients(context, context.outputs[0]!, context.outputs[1]!, ...(context.outputGradients as [Tensor, Tensor])),
+  gradient: (context) => denseGradients(context, context.outputs, context.outputGradients, plainGradients),
   decompose: decomposeDense,
   lower: { webgpu: attentionWebGpu() },
 });
@@ -30,7 +32,7 @@ const attentionOp: Op<DenseAttributes> = defineOp({
   },
   gradient(context) {
     const [, logSumExp] = record(attentionWithLseOp, context.inputs, context.attributes);
-    return denseGradients(context, context.outputs[0]!, logSumExp!, context.outputGradients[0], undefined);
+    return denseGradients(context, [context.outputs[0]!, logSumExp!], context.outputGradients, plainGradients);
   },
   decompose: (inputs, attributes) => record(attentionWithLseOp, inputs, attributes).slice(0, 1),
   lower: { onnx: attentionOnnx },
@@ -43,6 +45,8 @@ function withFunctions(functions: TracedFunctions): Op<FunctionAttributes> {
   return defineOp({
     name: 'attentionWithFunctions',
     shape: attentionWithLseOp.shape,
+    gradient: (context) =>
+      denseGradients(context, context.outputs, context.outputGradients, gradientOps(differentiated(functions))),
     decompose: (inputs, attributes) => decomposeDense(inputs, attributes, functions),
     lower: { webgpu: attentionWebGpu(functions) },
   });

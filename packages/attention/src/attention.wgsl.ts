@@ -1,11 +1,11 @@
-import type { KernelBuffer, KernelCall, KernelContext, TensorType, WebGpuLowering } from '@heddle/tensor';
+import type { KernelBuffer, KernelCall, KernelContext, WebGpuLowering } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from './dense-arguments.ts';
-import { denseScores, type FunctionsInKernel, keyRange } from './dense-scores.wgsl.ts';
+import { denseScores, keyRange } from './dense-scores.wgsl.ts';
 import { forwardKeys, forwardQueries, forwardTile, lowest } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
 import { denseForwardByMatrix } from './matrix/dense.ts';
 import type { TracedFunctions } from './score-functions.ts';
-import { functionsText } from './score-functions.wgsl.ts';
+import { extraBuffers, type FunctionsInKernel, functionsInKernel } from './score-functions.wgsl.ts';
 
 /** Dense attention with log-sum-exp; by subgroup matrices where they fit. */
 export function attentionWebGpu(functions?: TracedFunctions): WebGpuLowering<DenseAttributes> {
@@ -23,20 +23,6 @@ export function attentionWebGpu(functions?: TracedFunctions): WebGpuLowering<Den
       return [denseForwardByMatrix(context, own) ?? attentionTiles(context, own)];
     },
   };
-}
-
-/** Score functions with their WGSL; undefined where they have none. */
-export function functionsInKernel(
-  traced: TracedFunctions,
-  inputs: Parameters<typeof sizesOf>[0],
-): FunctionsInKernel | undefined {
-  const text = functionsText(traced, sizesOf(inputs));
-  return text === undefined ? undefined : { traced, text };
-}
-
-/** The inputs behind q, k and v as buffers: the spec's tensors, then those that score functions captured. */
-export function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAttributes): KernelBuffer[] {
-  return inputs.slice(3).map((_, i) => ({ name: extras[i] ?? `captured${i - extras.length}`, input: 3 + i }));
 }
 
 /** A workgroup takes the queries of a tile of one key-value head's group. */

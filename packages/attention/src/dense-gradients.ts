@@ -1,7 +1,9 @@
-import { defineOp, type GradientContext, type Op, record, recordOne, type Tensor } from '@heddle/tensor';
+import { defineOp, type GradientContext, type Op, record, recordOne, type Tensor, where } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, type OptionalInput, sizesOf } from './dense-arguments.ts';
 import { keyGradientWebGpu, queryGradientWebGpu } from './dense-gradients.wgsl.ts';
 import { dropped, groupKeys, groupQueries, groupScores, scoresOf, seenExp, ungroupQueries } from './dense-scores.ts';
+import type { TracedFunctions } from './score-functions.ts';
+import { capturedGradient } from './score-slopes.ts';
 
 /**
  * What the gradients of an attention take behind the inputs of the attention itself: the log-sum-exp `[B, H, L]`, the
@@ -13,67 +15,99 @@ const behind = (inputs: readonly Tensor[]) => {
   return { own: inputs.slice(0, -3), logSumExp, outputGradient, delta };
 };
 
-/** Probabilities and the gradient by the scores, both f32 `[B, H, L, S]`, and what scores are made of. */
-function scoreGradients(inputs: readonly Tensor[], attributes: DenseAttributes) {
+/**
+ * Probabilities and the gradients by the scores, by what they were before the score function and by the product, all f32
+ * `[B, H, L, S]`, and what scores are made of.
+ */
+function scoreGradients(inputs: readonly Tensor[], attributes: DenseAttributes, functions?: TracedFunctions) {
   const { own, logSumExp, outputGradient, delta } = behind(inputs);
   const sizes = sizesOf(own);
   const { B, L, S, H } = sizes;
-  const { scores, slope, seen, distance } = scoresOf(own, attributes);
+  const { scores, unmodified, slope, modSlope, seen, distance } = scoresOf(own, attributes, functions);
   const row = (x: Tensor) => x.reshape([B, H, L, 1]);
   const probabilities = seenExp(scores.sub(row(logSumExp)), seen);
   const byOutput = groupQueries(outputGradient, sizes);
   const byKept = byOutput.matmul(groupKeys(own[2]!), { transposeB: true }).reshape([B, H, L, S]);
   const byProbability = dropped(byKept, own, attributes);
   const byScore = probabilities.mul(byProbability.sub(row(delta)));
-  const byProduct = (slope ? byScore.mul(slope) : byScore).mul(attributes.scale);
-  return { sizes, own, byOutput, probabilities, byScore, byProduct, distance };
+  // whatever a score function makes of a key that is not seen, nothing comes of it
+  const bySum = modSlope ? byScore.mul(seen ? where(seen, modSlope, 0) : modSlope) : byScore;
+  const byProduct = (slope ? bySum.mul(slope) : bySum).mul(attributes.scale);
+  return { sizes, own, byOutput, probabilities, unmodified, byScore, bySum, byProduct, distance };
 }
 
-/** Gradient by q. */
-const queryGradientOp: Op<DenseAttributes> = defineOp({
-  name: 'attentionQueryGradient',
-  shape: (inputs) => [inputs[0]!],
-  decompose(inputs, attributes) {
-    const { sizes, own, byProduct } = scoreGradients(inputs, attributes);
-    return [ungroupQueries(groupScores(byProduct, sizes).matmul(groupKeys(own[1]!)), sizes).cast(own[0]!.dtype)];
-  },
-  lower: { webgpu: queryGradientWebGpu },
-});
+type GradientOp = Op<DenseAttributes>;
 
-/** Gradients by k and v. */
-const keyGradientOp: Op<DenseAttributes> = defineOp({
-  name: 'attentionKeyGradient',
-  shape: (inputs) => [inputs[1]!, inputs[2]!],
-  decompose(inputs, attributes) {
-    const { sizes, own, byOutput, probabilities, byProduct } = scoreGradients(inputs, attributes);
-    const toKeys = (weights: Tensor, rows: Tensor) =>
-      groupScores(weights, sizes).matmul(rows, { transposeA: true }).permute([0, 2, 1, 3]).cast(own[1]!.dtype);
-    const kept = dropped(probabilities, own, attributes);
-    return [toKeys(byProduct, groupQueries(own[0]!, sizes)), toKeys(kept, byOutput)];
-  },
-  lower: { webgpu: keyGradientWebGpu },
-});
+/** The operations of the gradients of attentions without score functions, or of one with its own. */
+export interface GradientOps {
+  readonly byQuery: GradientOp;
+  readonly byKeys: GradientOp;
+  readonly byBias: GradientOp;
+  readonly bySlopes: GradientOp;
+  /** By float tensors that the score function captured; undefined for others. */
+  readonly byCaptured: readonly (GradientOp | undefined)[];
+}
 
-/** Gradient by the bias. */
-const biasGradientOp: Op<DenseAttributes> = defineOp({
-  name: 'attentionBiasGradient',
-  shape: (inputs, attributes) => [extrasOf(inputs, attributes).bias!],
-  decompose(inputs, attributes) {
-    const { own, byScore } = scoreGradients(inputs, attributes);
-    const bias = extrasOf(own, attributes).bias!;
-    return [sumOver(byScore, bias).cast(bias.dtype)];
-  },
-});
-
-/** Gradient by ALiBi's slopes. */
-const slopeGradientOp: Op<DenseAttributes> = defineOp({
-  name: 'attentionSlopeGradient',
-  shape: (inputs, attributes) => [extrasOf(inputs, attributes).slopes!],
-  decompose(inputs, attributes) {
-    const { byScore, distance } = scoreGradients(inputs, attributes);
-    return [byScore.mul(distance).sum([0, 2, 3]).neg()];
-  },
-});
+export function gradientOps(functions?: TracedFunctions): GradientOps {
+  /** Gradient by q. */
+  const byQuery: GradientOp = defineOp({
+    name: 'attentionQueryGradient',
+    shape: (inputs) => [inputs[0]!],
+    decompose(inputs, attributes) {
+      const { sizes, own, byProduct } = scoreGradients(inputs, attributes, functions);
+      return [ungroupQueries(groupScores(byProduct, sizes).matmul(groupKeys(own[1]!)), sizes).cast(own[0]!.dtype)];
+    },
+    lower: { webgpu: queryGradientWebGpu(functions) },
+  });
+  /** Gradients by k and v. */
+  const byKeys: GradientOp = defineOp({
+    name: 'attentionKeyGradient',
+    shape: (inputs) => [inputs[1]!, inputs[2]!],
+    decompose(inputs, attributes) {
+      const { sizes, own, byOutput, probabilities, byProduct } = scoreGradients(inputs, attributes, functions);
+      const toKeys = (weights: Tensor, rows: Tensor) =>
+        groupScores(weights, sizes).matmul(rows, { transposeA: true }).permute([0, 2, 1, 3]).cast(own[1]!.dtype);
+      const kept = dropped(probabilities, own, attributes);
+      return [toKeys(byProduct, groupQueries(own[0]!, sizes)), toKeys(kept, byOutput)];
+    },
+    lower: { webgpu: keyGradientWebGpu(functions) },
+  });
+  const byBias: GradientOp = defineOp({
+    name: 'attentionBiasGradient',
+    shape: (inputs, attributes) => [extrasOf(inputs, attributes).bias!],
+    decompose(inputs, attributes) {
+      const { own, bySum } = scoreGradients(inputs, attributes, functions);
+      const bias = extrasOf(own, attributes).bias!;
+      return [sumOver(bySum, bias).cast(bias.dtype)];
+    },
+  });
+  const bySlopes: GradientOp = defineOp({
+    name: 'attentionSlopeGradient',
+    shape: (inputs, attributes) => [extrasOf(inputs, attributes).slopes!],
+    decompose(inputs, attributes) {
+      const { bySum, distance } = scoreGradients(inputs, attributes, functions);
+      return [bySum.mul(distance).sum([0, 2, 3]).neg()];
+    },
+  });
+  const byCaptured = (index: number): GradientOp =>
+    defineOp({
+      name: 'attentionCapturedGradient',
+      shape: (inputs, { extras }) => [inputs[3 + extras.length + index]!],
+      decompose(inputs, attributes) {
+        const { sizes, own, byScore, unmodified } = scoreGradients(inputs, attributes, functions);
+        const captured = own.slice(3 + attributes.extras.length);
+        return [capturedGradient(functions!, index, byScore, unmodified, sizes, captured)];
+      },
+    });
+  const captured = functions?.captured ?? [];
+  return {
+    byQuery,
+    byKeys,
+    byBias,
+    bySlopes,
+    byCaptured: captured.map((_, i) => (functions!.slopes?.byCaptured[i] ? byCaptured(i) : undefined)),
+  };
+}
 
 /** Sums over the axes along which `like` was broadcast. */
 function sumOver(x: Tensor, like: Tensor): Tensor {
@@ -84,32 +118,33 @@ function sumOver(x: Tensor, like: Tensor): Tensor {
 
 /** Gradients by every input of an attention, from its output and log-sum-exp. */
 export function denseGradients(
-  context: Pick<GradientContext<DenseAttributes>, 'inputs' | 'needs' | 'attributes'>,
-  out: Tensor,
-  logSumExp: Tensor,
-  outputGradient: Tensor | undefined,
-  logSumExpGradient: Tensor | undefined,
+  { inputs, needs, attributes }: Pick<GradientContext<DenseAttributes>, 'inputs' | 'needs' | 'attributes'>,
+  [out, logSumExp]: readonly Tensor[],
+  [outputGradient, logSumExpGradient]: readonly (Tensor | undefined)[],
+  ops: GradientOps,
 ): readonly (Tensor | undefined)[] {
-  const { inputs, needs, attributes } = context;
   const { H } = sizesOf(inputs);
-  const g = outputGradient ?? out.mul(0);
-  const taken = g.cast('f32').mul(out.cast('f32')).sum(-1).permute([0, 2, 1]);
+  const g = outputGradient ?? out!.mul(0);
+  const taken = g.cast('f32').mul(out!.cast('f32')).sum(-1).permute([0, 2, 1]);
   const delta = logSumExpGradient ? taken.sub(logSumExpGradient) : taken;
-  const all = [...inputs, logSumExp, g, delta];
-  const byKeys = needs[1] || needs[2] ? record(keyGradientOp, all, attributes) : [];
+  const all = [...inputs, logSumExp!, g, delta];
+  const byKeys = needs[1] || needs[2] ? record(ops.byKeys, all, attributes) : [];
   const byExtra: Partial<Record<OptionalInput, () => Tensor>> = {
-    bias: () => recordOne(biasGradientOp, all, attributes),
-    slopes: () => recordOne(slopeGradientOp, all, attributes),
+    bias: () => recordOne(ops.byBias, all, attributes),
+    slopes: () => recordOne(ops.bySlopes, all, attributes),
     // a sink has a probability and no value
     sinks() {
-      const logit = extrasOf(inputs, attributes).sinks!.reshape([1, H, 1]).sub(logSumExp);
+      const logit = extrasOf(inputs, attributes).sinks!.reshape([1, H, 1]).sub(logSumExp!);
       return logit.exp().mul(delta).sum([0, 2]).neg();
     },
   };
   return [
-    needs[0] ? recordOne(queryGradientOp, all, attributes) : undefined,
+    needs[0] ? recordOne(ops.byQuery, all, attributes) : undefined,
     byKeys[0],
     byKeys[1],
     ...attributes.extras.map((name, i) => (needs[3 + i] ? byExtra[name]?.() : undefined)),
+    ...ops.byCaptured.map((op, i) =>
+      op && needs[3 + attributes.extras.length + i] ? recordOne(op, all, attributes) : undefined,
+    ),
   ];
 }

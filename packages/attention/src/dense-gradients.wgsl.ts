@@ -1,6 +1,6 @@
 import type { KernelBuffer, KernelCall, KernelContext, TensorType, WebGpuLowering } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from './dense-arguments.ts';
-import { denseScores, keyRange, probabilityText, rowRange } from './dense-scores.wgsl.ts';
+import { denseScores, hasSlope, keyRange, probabilityText, rowRange } from './dense-scores.wgsl.ts';
 import {
   f32,
   forwardKeys,
@@ -15,25 +15,36 @@ import {
 } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
 import { denseGradientByMatrix } from './matrix/dense.ts';
+import type { TracedFunctions } from './score-functions.ts';
+import { extraBuffers, type FunctionsInKernel, functionsInKernel } from './score-functions.wgsl.ts';
 
 /** Inputs as `dense-gradients.ts` says: those of the attention, then log-sum-exp, output gradient and delta. */
 const supports =
-  (outputs: number): NonNullable<Extract<WebGpuLowering<DenseAttributes>, { kernels: unknown }>['supports']> =>
+  (
+    outputs: number,
+    functions: TracedFunctions | undefined,
+  ): NonNullable<Extract<WebGpuLowering<DenseAttributes>, { kernels: unknown }>['supports']> =>
   ({ inputs }, { shaderF16, maxStorageBuffers }) => {
     const oddHalves =
       inputs.slice(0, 3).some(({ dtype }) => dtype === 'f16') && !shaderF16 && sizesOf(inputs).D % 4 !== 0;
-    return !oddHalves && inputs.length + outputs <= maxStorageBuffers;
+    return (
+      !oddHalves &&
+      inputs.length + outputs <= maxStorageBuffers &&
+      (!functions || functionsInKernel(functions, inputs) !== undefined)
+    );
   };
 
 /** Gradient by q: as the forward kernel, over tiles of keys. */
-export const queryGradientWebGpu: WebGpuLowering<DenseAttributes> = {
-  supports: supports(1),
+export const queryGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<DenseAttributes> => ({
+  supports: supports(1, functions),
   kernels(context): readonly KernelCall[] {
     const { inputs, attributes } = context;
-    const matrix = denseGradientByMatrix('query', context);
+    const own = functions && functionsInKernel(functions, inputs);
+    const matrix = denseGradientByMatrix('query', context, own);
     if (matrix) return [matrix];
     const { B, L, S, H, K, D } = sizesOf(inputs);
-    const { dropout } = attributes;
+    const { dropout, scale } = attributes;
+    const slope = slopeIn(attributes, own);
     const G = H / K;
     return [
       {
@@ -41,7 +52,7 @@ export const queryGradientWebGpu: WebGpuLowering<DenseAttributes> = {
         buffers: [...gradientBuffers(inputs, attributes), { name: 'dq', output: 0, vector: headVector(D) }],
         parameters: { B, L, S },
         body: `
-${gradientText(context)}
+${gradientText(context, own)}
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   batch = w.z;
@@ -57,26 +68,28 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
     ${tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D)}
     ${tileProduct('d', 'load_gradient4(min(query_first + x, query_count - 1u), @)', 'load_value4(key_first + x, @)', D)}
     ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
-    ${tileStore((r, i) => `probability(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u, lse_${r}) * (d${r}${i}${dropout ? ` * kept_${r}[${i}]` : ''} - delta_${r}) * slope(s${r}${i})`)}
+    ${tileStore((r, i) => `probability(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u, lse_${r}) * (d${r}${i}${dropout ? ` * kept_${r}[${i}]` : ''} - delta_${r})${slope(`s${r}${i}`, `query_${r}`, `key_first + tx * 4u + ${i}u`)}`)}
     ${tileSum('o', 'load_key4(key_first + x, @)', D)}
   }
-  ${tileResults('o', D, (row, c, value) => `if (query_first + ${row} < query_count) { let query = query_first + ${row}; ${storeHead4('dq', queryHead, c, value, D)} }`)}
+  ${tileResults('o', D, (row, c, value) => `if (query_first + ${row} < query_count) { let query = query_first + ${row}; ${storeHead4('dq', queryHead, c, `(${value} * ${f32(scale)})`, D)} }`)}
 }`,
         workgroups: (size) => [Math.ceil((size(L) * G) / forwardQueries), K, size(B)],
       },
     ];
   },
-};
+});
 
 /** Gradients by k and v: a workgroup for a tile of keys, over tiles of the queries of each head of the group, without atomics. */
-export const keyGradientWebGpu: WebGpuLowering<DenseAttributes> = {
-  supports: supports(2),
+export const keyGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<DenseAttributes> => ({
+  supports: supports(2, functions),
   kernels(context): readonly KernelCall[] {
     const { inputs, attributes } = context;
-    const matrix = denseGradientByMatrix('key', context);
+    const own = functions && functionsInKernel(functions, inputs);
+    const matrix = denseGradientByMatrix('key', context, own);
     if (matrix) return [matrix];
     const { B, L, S, K, D } = sizesOf(inputs);
-    const { dropout } = attributes;
+    const { dropout, scale } = attributes;
+    const slope = slopeIn(attributes, own);
     const vector = headVector(D);
     const kept = (r: number, i: number) => (dropout ? ` * kept_${i}[${r}]` : '');
     const query = 'min(row_first + x, params.L - 1u) * G + g';
@@ -90,7 +103,7 @@ export const keyGradientWebGpu: WebGpuLowering<DenseAttributes> = {
         ],
         parameters: { B, L, S },
         body: `
-${gradientText(context)}
+${gradientText(context, own)}
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   batch = w.z;
@@ -109,33 +122,46 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
           (i) => `let row_${i} = row_first + tx * 4u + ${i}u;
       let id_${i} = min(row_${i}, params.L - 1u) * G + g; let query_${i} = query_of(id_${i}); let lse_${i} = lse_at(place_of(id_${i})); let delta_${i} = delta_at(place_of(id_${i}));
       ${dropout ? `let four_${i} = dropout4(query_${i}, (key_first + ty * 2u) / 4u); let kept_${i} = select(four_${i}.xy, four_${i}.zw, ty % 2u == 1u);` : ''}
-      ${[0, 1].map((r) => `let p${r}${i} = select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, lse_${i}), row_${i} < params.L);`).join('\n')}`,
+      ${[0, 1]
+        .map(
+          (
+            r,
+          ) => `let p${r}${i} = select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, lse_${i}), row_${i} < params.L);
+      d${r}${i} = (d${r}${i}${kept(r, i)} - delta_${i})${slope(`s${r}${i}`, `query_${i}`, `key_first + ty * 2u + ${r}u`)};`,
+        )
+        .join('\n')}`,
         )
         .join('\n')}
       ${tileStore((r, i) => `p${r}${i}${kept(r, i)}`)}
       ${tileSum('v', `load_gradient4(${query}, @)`, D)}
       workgroupBarrier();
-      ${tileStore((r, i) => `p${r}${i} * (d${r}${i}${kept(r, i)} - delta_${i}) * slope(s${r}${i})`)}
+      ${tileStore((r, i) => `p${r}${i} * d${r}${i}`)}
       ${tileSum('k', `load_query4(${query}, @)`, D)}
     }
   }
-  ${(['k', 'v'] as const).map((name) => tileResults(name, D, (row, c, value) => `if (key_first + ${row} < params.S) { ${storeHead4(`d${name}`, `(batch * params.S + key_first + ${row}) * K + kv_head`, c, value, D)} }`)).join('\n')}
+  ${(['k', 'v'] as const).map((name) => tileResults(name, D, (row, c, value) => `if (key_first + ${row} < params.S) { ${storeHead4(`d${name}`, `(batch * params.S + key_first + ${row}) * K + kv_head`, c, name === 'k' ? `(${value} * ${f32(scale)})` : value, D)} }`)).join('\n')}
 }`,
         workgroups: (size) => [Math.ceil(size(S) / forwardQueries), K, size(B)],
       },
     ];
   },
-};
+});
 
-function gradientBuffers(inputs: readonly TensorType[], { extras }: DenseAttributes): KernelBuffer[] {
+/** The factor of a score's slope, where it has one. */
+const slopeIn =
+  (attributes: DenseAttributes, functions: FunctionsInKernel | undefined) =>
+  (product: string, query: string, key: string): string =>
+    hasSlope(attributes, functions) ? ` * slope_of(${product}, ${query}, ${key})` : '';
+
+function gradientBuffers(inputs: readonly TensorType[], attributes: DenseAttributes): KernelBuffer[] {
   const vector = headVector(sizesOf(inputs).D);
-  const behind = 3 + extras.length;
+  const behind = inputs.length - 3;
   return [
     { name: 'q', input: 0, vector },
     { name: 'k', input: 1, vector },
     { name: 'v', input: 2, vector },
     // a sink takes its share of the log-sum-exp, and is not read again
-    ...extras.flatMap((name, i): KernelBuffer[] => (name === 'sinks' ? [] : [{ name, input: 3 + i }])),
+    ...extraBuffers(inputs.slice(0, behind), attributes).filter(({ name }) => name !== 'sinks'),
     { name: 'lse', input: behind },
     { name: 'gradient', input: behind + 1, vector },
     { name: 'delta', input: behind + 2 },
@@ -145,9 +171,11 @@ function gradientBuffers(inputs: readonly TensorType[], { extras }: DenseAttribu
 const queryHead = '(batch * params.L + query / G) * H + kv_head * G + query % G';
 
 /** What both kernels have in front of `main`. */
-function gradientText({ inputs, attributes }: KernelContext<DenseAttributes>): string {
+function gradientText(
+  { inputs, attributes }: KernelContext<DenseAttributes>,
+  functions: FunctionsInKernel | undefined,
+): string {
   const { H, K, D } = sizesOf(inputs);
-  const { scale, softcap } = attributes;
   const keyHead = '(batch * params.S + min(key, params.S - 1u)) * K + kv_head';
   return `
 const G = ${H / K}u;
@@ -156,16 +184,12 @@ const K = ${K}u;
 var<private> batch: u32;
 var<private> kv_head: u32;
 ${tileMemory(D)}
-${denseScores(inputs, attributes)}
+${denseScores(inputs, attributes, functions)}
 ${probabilityText}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', queryHead, 'c', D)}; }
 fn load_gradient4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('gradient', queryHead, 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('k', keyHead, 'c', D)}; }
 fn load_value4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('v', keyHead, 'c', D)}; }
 /** Where a query's log-sum-exp and delta are. */
-fn place_of(query: u32) -> u32 { return (batch * H + kv_head * G + query % G) * params.L + query / G; }
-/** What a score's gradient is multiplied by on the way to the product of query and key. */
-fn slope(product: f32) -> f32 {
-  ${softcap === undefined ? `return ${f32(scale)};` : `let t = safe_tanh(product * ${f32(scale / softcap)});\n  return (1.0 - t * t) * ${f32(scale)};`}
-}`;
+fn place_of(query: u32) -> u32 { return (batch * H + kv_head * G + query % G) * params.L + query / G; }`;
 }

@@ -36,8 +36,12 @@ export function groupScores(x: Tensor, { B, L, S, H, K }: DenseSizes): Tensor {
 export interface Scores {
   /** f32 `[B, H, L, S]`. */
   readonly scores: Tensor;
+  /** The same before the score function. */
+  readonly unmodified: Tensor;
   /** What the scores are multiplied by in gradients, for what came before the softcap; undefined without one. */
   readonly slope: Tensor | undefined;
+  /** The same for what came before the score function; undefined where there is none, or none that is `differentiated`. */
+  readonly modSlope: Tensor | undefined;
   /** bool, broadcasts to `[B, H, L, S]`; undefined where every key is seen. */
   readonly seen: Tensor | undefined;
   /** f32 `[L, S]`: positions between query and key. */
@@ -66,9 +70,10 @@ export function scoresOf(inputs: readonly Tensor[], attributes: DenseAttributes,
   if (slopes) scores = scores.sub(distance.mul(slopes.reshape([H, 1, 1])));
   if (bias) scores = scores.add(bias.cast('f32'));
   const seen = seenKeys(inputs, attributes, back);
-  if (!functions) return { scores, slope, seen, distance };
+  if (!functions) return { scores, unmodified: scores, slope, modSlope: undefined, seen, distance };
   const made = replayFunctions(functions, scores, sizes, inputs.slice(3 + attributes.extras.length));
-  return { scores: made.score, slope, seen: seen && made.seen ? seen.and(made.seen) : (seen ?? made.seen), distance };
+  const both = seen && made.seen ? seen.and(made.seen) : (seen ?? made.seen);
+  return { scores: made.score, unmodified: scores, slope, modSlope: made.slope, seen: both, distance };
 }
 
 /** i32 `[L, S]`: how many positions a key lies before a query. */

@@ -3,7 +3,7 @@ import { type DenseAttributes, extrasOf, sizesOf } from './dense-arguments.ts';
 import { dropoutText } from './dropout.ts';
 import { f32, lowest } from './flash-tile.wgsl.ts';
 import { lowestScore } from './lowest-score.ts';
-import type { TracedFunctions } from './score-functions.ts';
+import type { FunctionsInKernel } from './score-functions.wgsl.ts';
 import { segmentHull, segmentText } from './segments.wgsl.ts';
 
 /**
@@ -70,13 +70,10 @@ fn probability(product: f32, query: Query, key: u32, lse: f32) -> f32 {
   return select(0.0, exp(score - lse), (score > ${f32(lowestScore / 2)}) & (lse > ${lowest}));
 }`;
 
-/** Score functions with their WGSL. */
-export interface FunctionsInKernel {
-  readonly traced: TracedFunctions;
-  readonly text: string;
-}
-
-/** WGSL of `Query`, `query_of`, `score_of` and `adjust` (the score of a key that is seen, the lowest of others) of dense attention; uses `batch`, `kv_head`, H and G. */
+/**
+ * WGSL of `Query`, `query_of`, `score_of` and `adjust` (the score of a key that is seen, the lowest of others) of dense attention,
+ * and of `slope_of` where scores have a slope (see `hasSlope`); uses `batch`, `kv_head`, H and G.
+ */
 export function denseScores(
   inputs: Parameters<typeof sizesOf>[0],
   attributes: DenseAttributes,
@@ -104,19 +101,47 @@ fn query_of(query: u32) -> Query {
 ${functions?.text ?? ''}
 ${dropout ? dropoutText(dropout) : ''}
 // without branches: these are inlined many times, and some compilers take minutes over that many paths
-fn score_of(product: f32, query: Query, key: u32) -> f32 {
+fn unmodified(product: f32, query: Query, key: u32) -> f32 {
   var score = product * ${f32(scale)};
   ${softcap === undefined ? '' : `score = ${f32(softcap)} * safe_tanh(score / ${f32(softcap)});`}
   ${slopes ? 'score -= slopes_at(query.head) * f32(abs(query.position - i32(key)));' : ''}
   ${bias ? `score += bias_at(${at(bias.shape)});` : ''}
-  ${functions?.traced.score ? 'score = score_mod(score, query, key);' : ''}
   return score;
+}
+fn score_of(product: f32, query: Query, key: u32) -> f32 {
+  return ${functions?.traced.score ? 'score_mod(unmodified(product, query, key), query, key)' : 'unmodified(product, query, key)'};
+}
+fn is_seen(query: Query, key: u32, place: u32) -> bool {
+  let back = query.position - i32(key);
+  return ${rules.join(' & ')};
 }
 fn adjust(product: f32, query: Query, place: u32) -> f32 {
   let key = min(place, params.S - 1u);
-  let back = query.position - i32(key);
-  let seen = ${rules.join(' & ')};
-  return select(${lowest}, score_of(product, query, key), seen);
+  return select(${lowest}, score_of(product, query, key), is_seen(query, key, place));
+}
+${hasSlope(attributes, functions) ? slopeText(attributes, functions) : ''}`;
+}
+
+/** Whether a score changes by something else than one where the scaled product changes by one. */
+export function hasSlope({ softcap }: DenseAttributes, functions?: FunctionsInKernel): boolean {
+  return softcap !== undefined || functions?.traced.slopes !== undefined;
+}
+
+/** WGSL of what a score changes by where the scaled product changes by one. */
+function slopeText({ scale, softcap }: DenseAttributes, functions: FunctionsInKernel | undefined): string {
+  const capped =
+    softcap === undefined ? '' : `let t = safe_tanh(product * ${f32(scale / softcap)});\n  slope *= 1.0 - t * t;`;
+  // whatever a score function makes of a key that is not seen, nothing comes of it
+  const modified = functions?.traced.slopes
+    ? `let key = min(place, params.S - 1u);
+  slope = select(0.0, slope * score_slope(unmodified(product, query, key), query, key), is_seen(query, key, place));`
+    : '';
+  return `
+fn slope_of(product: f32, query: Query, place: u32) -> f32 {
+  var slope = 1.0;
+  ${capped}
+  ${modified}
+  return slope;
 }`;
 }
 

@@ -1,5 +1,4 @@
 import type { WebGpuLowering } from '@heddle/tensor';
-import { extraBuffers, functionsInKernel } from './attention.wgsl.ts';
 import { type DenseAttributes, sizesOf } from './dense-arguments.ts';
 import { denseScores, probabilityText, rowRange } from './dense-scores.wgsl.ts';
 import {
@@ -13,6 +12,7 @@ import {
 } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4 } from './head-access.wgsl.ts';
 import type { TracedFunctions } from './score-functions.ts';
+import { extraBuffers, functionsInKernel } from './score-functions.wgsl.ts';
 
 /** A workgroup takes a tile of keys, over tiles of the queries of each head of the group, without atomics. */
 export function keyMassWebGpu(functions?: TracedFunctions): WebGpuLowering<DenseAttributes> {

@@ -1,10 +1,10 @@
-import { type Device, gradients, type Tensor, take, where } from '@heddle/tensor';
+import { compile, type Device, gradients, softmax, type Tensor, take, where } from '@heddle/tensor';
 import { expect } from 'vitest';
-import { conformance, test } from '../../../test-support/suite.ts';
+import { backendName, conformance, test } from '../../../test-support/suite.ts';
 import { alibiSlopes } from './alibi.ts';
 import { attention } from './attention.ts';
 import type { AttentionSpec } from './attention-spec.ts';
-import type { MaskMod, ScoreMod } from './score-functions.ts';
+import type { MaskMod, ScoreMod, ScorePlace } from './score-functions.ts';
 import { normalTensor, relativeError } from './testing/numbers.ts';
 import { compilesSlowly, slowHere } from './testing/software-gpu.ts';
 
@@ -94,7 +94,127 @@ conformance('score and mask functions', (device: () => Device) => {
     const scaled = q.mul(factor.reshape([B, 1, H, 1]));
     const [a, b] = [attention(q, k, v, { scoreMod }), attention(scaled, k, v)];
     expect(relativeError(await values(a), await values(b))).toBeLessThan(5e-6);
+    const [ga, gb] = [a, b].map((out) => gradients(out.mul(make(4, [B, L, H, D])).sum(), [q, k, v]));
+    for (const i of [0, 1, 2])
+      expect(relativeError(await values(ga![i]!), await values(gb![i]!)), `gradient ${i}`).toBeLessThan(2e-5);
   });
+
+  test('nothing comes of keys that are not seen, whatever the function makes of them, nor of rows that see none', async () => {
+    const before = ({ q, k }: ScorePlace) => q.sub(k).cast('f32');
+    const maskMod: MaskMod = ({ q, k }) => k.less(q.sub(3));
+    await same(
+      { maskMod, scoreMod: (score, place) => score.mul(before(place).log()) },
+      { mask: table((q, k) => k < q - 3), scoreMod: (score, place) => score.mul(before(place).maximum(4).log()) },
+    );
+    const [q, k, v] = inputs();
+    const [byQ] = gradients(attention(q, k, v, { maskMod }).sum(), [q]);
+    expect((await values(byQ!.slice(1, 0, 1))).every((x) => x === 0)).toBe(true);
+  });
+
+  test('second derivatives', async (context) => {
+    if (compilesSlowly(device())) context.skip(slowHere);
+    const bias = make(5, [H]);
+    const [q, k, v] = inputs();
+    const wrt = [q, k, v, bias];
+    const ofSquares = (spec: AttentionSpec) => {
+      const out = attention(q, k, v, spec);
+      const first = gradients(out.mul(out).sum(), wrt);
+      return gradients(
+        first.map((g) => g.mul(g).sum()).reduce((a, b) => a.add(b)),
+        wrt,
+      );
+    };
+    const scoreMod: ScoreMod = (score, { h }) => score.div(2).tanh().mul(2).mul(take(bias, h));
+    const found = ofSquares({ scoreMod, causal: true });
+    // the same with the head's factor in the values of q's softcapped scores, by decomposition alone
+    const rows = (x: Tensor) => x.permute([0, 2, 1, 3]);
+    const keys = (x: Tensor) =>
+      rows(x)
+        .reshape([B, K, 1, S, D])
+        .expand([B, K, H / K, S, D])
+        .reshape([B, H, S, D]);
+    const explicit = () => {
+      const capped = rows(q)
+        .matmul(keys(k), { transposeB: true })
+        .mul(D ** -0.5)
+        .div(2)
+        .tanh()
+        .mul(2);
+      const hidden = where(
+        table((q, k) => k <= q),
+        0,
+        -1e9,
+      );
+      const weights = softmax(capped.mul(bias.reshape([H, 1, 1])).add(hidden));
+      const out = rows(weights.matmul(keys(v)));
+      const first = gradients(out.mul(out).sum(), wrt);
+      return gradients(
+        first.map((g) => g.mul(g).sum()).reduce((a, b) => a.add(b)),
+        wrt,
+      );
+    };
+    const wanted = explicit();
+    for (const i of wrt.keys())
+      expect(relativeError(await values(found[i]!), await values(wanted[i]!)), `${i}`).toBeLessThan(2e-5);
+  });
+
+  test('gradients by q, k and v hold no scores, forward or backward', async (context) => {
+    if (!backendName.startsWith('webgpu')) context.skip('the other executors hold them');
+    const [rows, dim] = [512, 8];
+    const step = compile((q: Tensor, k: Tensor, v: Tensor) =>
+      gradients(
+        attention(q, k, v, {
+          scoreMod: (score, place) => score.sub(place.q.sub(place.k).cast('f32').mul(0.1)).div(3).tanh().mul(3),
+          maskMod: (place) => place.k.lessEqual(place.q),
+        }).sum(),
+        [q, k, v],
+      ),
+    );
+    for (const x of await step(...([1, 2, 3].map((seed) => make(seed, [1, rows, 2, dim])) as [Tensor, Tensor, Tensor])))
+      x.dispose();
+    const labels = (await step.report()).kernels.map(({ kernel }) => kernel);
+    for (const name of ['attention', 'attentionQueryGradient', 'attentionKeyGradient'])
+      expect(
+        labels.some((label) => label.startsWith(name)),
+        `${name} of ${labels}`,
+      ).toBe(true);
+    // inputs and outputs are 32 KiB each; the scores of one head would be 1 MiB
+    expect(step.plannedBytes()!.peak).toBeLessThan(rows * rows * 2);
+    step.dispose();
+  });
+
+  test('in f16, by subgroup matrices where there are some', async (context) => {
+    if (compilesSlowly(device())) context.skip(slowHere);
+    const [rows, keys, dim] = [37, 53, 32];
+    const slopes = await make(5, [H]).realize();
+    const scoreMod: ScoreMod = (score, { h, q, k }) =>
+      score
+        .div(2)
+        .tanh()
+        .mul(2)
+        .sub(take(slopes, h).mul(q.sub(k).abs().cast('f32').mul(0.1)));
+    const spec: AttentionSpec = { scoreMod, maskMod: ({ q, k }) => k.less(9).or(k.lessEqual(q)) };
+    const shapes = [
+      [1, rows, H, dim],
+      [1, keys, K, dim],
+      [1, keys, K, dim],
+    ];
+    const halves = await Promise.all(
+      shapes.map((shape, i) =>
+        make(i + 1, shape)
+          .cast('f16')
+          .realize(),
+      ),
+    );
+    const floats = await Promise.all(halves.map((x) => x.cast('f32').realize()));
+    const weights = await make(4, [1, rows, H, dim]).cast('f16').cast('f32').realize();
+    const [got, want] = [halves, floats].map(([q, k, v]) => {
+      const out = attention(q!, k!, v!, spec);
+      return [out, ...gradients(out.cast('f32').mul(weights).sum(), [q!, k!, v!, slopes])];
+    });
+    for (const [i, x] of got!.entries())
+      expect(relativeError(await values(x.cast('f32')), await values(want![i]!)), `${i}`).toBeLessThan(2e-3);
+  }, 120_000);
 
   test('refuses functions that give something else', () => {
     const [q, k, v] = inputs();

@@ -34,7 +34,18 @@ export type ScoreMod = (score: Tensor, place: ScorePlace) => Tensor;
 export type MaskMod = (place: ScorePlace) => Tensor;
 
 const placeNames = ['score', 'b', 'h', 'q', 'k'] as const;
-type PlaceName = (typeof placeNames)[number];
+export type PlaceName = (typeof placeNames)[number];
+
+/** Derivatives of a score function over the same stand-ins. */
+export interface FunctionSlopes {
+  /** What the score changes by where the score before it changes by one. */
+  readonly byScore: Tensor;
+  /** Stands for the gradient by what the score function gives. */
+  readonly seed: Tensor;
+  /** Stand-ins for the captured tensors, and the gradients by those that are floats, from `seed`. */
+  readonly captured: readonly Tensor[];
+  readonly byCaptured: readonly (Tensor | undefined)[];
+}
 
 /** Score functions as a graph over stand-ins for the score and its place. */
 export interface TracedFunctions {
@@ -43,6 +54,8 @@ export interface TracedFunctions {
   readonly standIns: ReadonlyMap<Tensor, PlaceName>;
   /** Tensors from outside, in order. */
   readonly captured: readonly Tensor[];
+  /** For gradients only, see `differentiated`. */
+  readonly slopes?: FunctionSlopes;
   /** Equal for functions that compute the same. */
   readonly key: string;
 }
@@ -123,13 +136,13 @@ function dependsOn(tensor: Tensor, standIns: ReadonlyMap<Tensor, PlaceName>, kno
   return found;
 }
 
-/** Records the functions on a real score, its place and the captured tensors. */
-export function replayFunctions(
-  traced: TracedFunctions,
+/** Real tensors for the stand-ins: a score, its place and the captured tensors. */
+export function substitutesFor(
+  { standIns, captured: from, slopes }: TracedFunctions,
   score: Tensor,
   { B, H, L, S }: DenseSizes,
   captured: readonly Tensor[],
-): { readonly score: Tensor; readonly seen: Tensor | undefined } {
+): Map<Tensor, Tensor> {
   const { device } = score;
   const index = (size: typeof B, axis: number) =>
     arange(device, size).reshape([0, 1, 2, 3].map((i) => (i === axis ? size : 1)));
@@ -140,8 +153,15 @@ export function replayFunctions(
     q: index(L, 2).add(sizeScalar(device, subtractDims(S, L), 'i32')),
     k: index(S, 3),
   };
-  const done = new Map<Tensor, Tensor>(traced.captured.map((tensor, i) => [tensor, captured[i]!]));
-  for (const [tensor, name] of traced.standIns) done.set(tensor, real[name]);
+  const found = new Map([...standIns].map(([tensor, name]) => [tensor, real[name]]));
+  for (const list of [from, slopes?.captured ?? []])
+    for (const [i, tensor] of list.entries()) found.set(tensor, captured[i]!);
+  return found;
+}
+
+/** Records what leads to a tensor once more, with others in the place of some. */
+export function replayer(substitutes: ReadonlyMap<Tensor, Tensor>): (tensor: Tensor) => Tensor {
+  const done = new Map(substitutes);
   const replay = (tensor: Tensor): Tensor => {
     let found = done.get(tensor);
     if (!found) {
@@ -151,5 +171,20 @@ export function replayFunctions(
     }
     return found;
   };
-  return { score: traced.score ? replay(traced.score) : score, seen: traced.mask && replay(traced.mask) };
+  return replay;
+}
+
+/** Records the functions on a real score, its place and the captured tensors. */
+export function replayFunctions(
+  traced: TracedFunctions,
+  score: Tensor,
+  sizes: DenseSizes,
+  captured: readonly Tensor[],
+): { readonly score: Tensor; readonly seen: Tensor | undefined; readonly slope: Tensor | undefined } {
+  const replay = replayer(substitutesFor(traced, score, sizes, captured));
+  return {
+    score: traced.score ? replay(traced.score) : score,
+    seen: traced.mask && replay(traced.mask),
+    slope: traced.slopes && replay(traced.slopes.byScore),
+  };
 }

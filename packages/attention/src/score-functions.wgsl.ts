@@ -1,18 +1,49 @@
-import { type Dim, dimsEqual, type PointwiseContext, type Shape, type Tensor } from '@heddle/tensor';
-import type { DenseSizes } from './dense-arguments.ts';
-import type { TracedFunctions } from './score-functions.ts';
+import {
+  type Dim,
+  dimsEqual,
+  type KernelBuffer,
+  type PointwiseContext,
+  type Shape,
+  type Tensor,
+  type TensorType,
+} from '@heddle/tensor';
+import { type DenseAttributes, type DenseSizes, sizesOf } from './dense-arguments.ts';
+import type { PlaceName, TracedFunctions } from './score-functions.ts';
+
+/** Score functions with their WGSL. */
+export interface FunctionsInKernel {
+  readonly traced: TracedFunctions;
+  readonly text: string;
+}
+
+/** Score functions with their WGSL; undefined where they have none. */
+export function functionsInKernel(
+  traced: TracedFunctions,
+  inputs: Parameters<typeof sizesOf>[0],
+): FunctionsInKernel | undefined {
+  const text = functionsText(traced, sizesOf(inputs));
+  return text === undefined ? undefined : { traced, text };
+}
+
+/** The inputs behind q, k and v as buffers: the spec's tensors, then those that score functions captured. */
+export function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAttributes): KernelBuffer[] {
+  return inputs.slice(3).map((_, i) => ({ name: extras[i] ?? `captured${i - extras.length}`, input: 3 + i }));
+}
 
 /**
- * The WGSL of traced score functions, `score_mod(score, query, key) -> f32` and `mask_mod(query, key) -> bool`, by the lowerings of their operations; captured tensors are buffers `captured0`, ....
+ * The WGSL of traced score functions, `score_mod(score, query, key) -> f32` with its slope `score_slope` and `mask_mod(query, key) -> bool`,
+ * by the lowerings of their operations; captured tensors are buffers `captured0`, ....
  * Undefined where an operation is no function of single values, or a size is not among those of the attention.
  */
-export function functionsText(traced: TracedFunctions, sizes: DenseSizes): string | undefined {
+function functionsText(traced: TracedFunctions, sizes: DenseSizes): string | undefined {
   try {
     const parts: string[] = [];
-    if (traced.score) {
-      const { statements, value } = write(traced, sizes, traced.score);
-      parts.push(`fn score_mod(score: f32, query: Query, key: u32) -> f32 {\n${statements}\n  return ${value};\n}`);
-    }
+    const ofScore = (name: string, root: Tensor) => {
+      const { statements, value } = write(traced, sizes, root);
+      parts.push(`fn ${name}(score: f32, query: Query, key: u32) -> f32 {\n${statements}\n  return ${value};\n}`);
+    };
+    if (traced.score) ofScore('score_mod', traced.score);
+    if (traced.slopes) ofScore('score_slope', traced.slopes.byScore);
     if (traced.mask) {
       const { statements, value } = write(traced, sizes, traced.mask);
       parts.push(`fn mask_mod(query: Query, key: u32) -> bool {\n${statements}\n  return ${value} != 0u;\n}`);
@@ -58,20 +89,21 @@ function write(
   const aligned = (shape: Shape, coordinates: readonly string[]) =>
     shape.map((size, i) => (size === 1 ? '0u' : coordinates[coordinates.length - shape.length + i]!));
 
-  const valueAt = (tensor: Tensor, coordinates: readonly string[]): string => {
-    switch (standIns.get(tensor)) {
-      case 'score':
-        return 'score';
-      case 'b':
-        return bind('i32(batch)');
-      case 'h':
-        return bind('i32(query.head)');
-      case 'q':
-        return 'query.position';
-      case 'k':
-        return bind('i32(key)');
-      case undefined:
+  const full = ['batch', 'query.head', 'query.row', 'key'];
+  const standInAt = (name: PlaceName, coordinates: readonly string[]): string => {
+    // a score is at hand for this place alone
+    if (name === 'score') {
+      if (coordinates.some((at, axis) => at !== full[axis] && at !== '0u')) throw new NoText();
+      return 'score';
     }
+    const axis = ['b', 'h', 'q', 'k'].indexOf(name);
+    const own = coordinates[axis]!;
+    if (name !== 'q') return bind(`i32(${own})`);
+    return own === full[axis] ? 'query.position' : bind(`(i32(${own}) + i32(params.S) - i32(params.L))`);
+  };
+  const valueAt = (tensor: Tensor, coordinates: readonly string[]): string => {
+    const name = standIns.get(tensor);
+    if (name) return standInAt(name, coordinates);
     const place = captured.indexOf(tensor);
     if (place >= 0) return bind(`captured${place}_at(${linear(tensor.shape, coordinates)})`);
     const { op, inputs, attributes } = tensor.node;
@@ -96,7 +128,6 @@ function write(
     };
     return bind(lowering.at(context, coordinates));
   };
-  const full = ['batch', 'query.head', 'query.row', 'key'];
   const value = bind(valueAt(root, aligned(root.shape, full)));
   return { statements: statements.join('\n'), value };
 }

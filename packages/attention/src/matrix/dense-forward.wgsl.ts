@@ -1,7 +1,8 @@
 import type { KernelBuffer, KernelCall, KernelContext } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
-import { denseScores, type FunctionsInKernel, keyRange } from '../dense-scores.wgsl.ts';
+import { denseScores, keyRange } from '../dense-scores.wgsl.ts';
 import { f32, lowest } from '../flash-tile.wgsl.ts';
+import { extraBuffers, type FunctionsInKernel } from '../score-functions.wgsl.ts';
 import { type ForwardTile, forwardSizes, forwardText } from './forward.wgsl.ts';
 import type { Fragment } from './fragment.ts';
 
@@ -47,9 +48,7 @@ export function denseForwardMatrix(
     { name: 'q', input: 0, vector: 8 },
     { name: 'k', input: 1, vector: 8 },
     { name: 'v', input: 2, vector: 8 },
-    ...inputs
-      .slice(3)
-      .map((_, i): KernelBuffer => ({ name: extras[i] ?? `captured${i - extras.length}`, input: 3 + i })),
+    ...extraBuffers(inputs, attributes),
     { name: 'out', output: 0, vector: 4 },
     { name: 'lse', output: 1 },
   ];

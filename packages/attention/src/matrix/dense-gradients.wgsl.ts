@@ -1,19 +1,20 @@
-import type { KernelBuffer, KernelCall, KernelContext } from '@heddle/tensor';
+import type { KernelBuffer, KernelCall, KernelContext, TensorType } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
-import { denseScores, keyRange, rowRange } from '../dense-scores.wgsl.ts';
+import { denseScores, hasSlope, keyRange, rowRange } from '../dense-scores.wgsl.ts';
 import { f32 } from '../flash-tile.wgsl.ts';
+import { extraBuffers, type FunctionsInKernel } from '../score-functions.wgsl.ts';
 import type { Fragment } from './fragment.ts';
-import { type GradientHooks, type GradientTile, gradientSizes, gradientText } from './gradients.wgsl.ts';
+import { type GradientTile, gradientSizes, gradientText } from './gradients.wgsl.ts';
 import type { KernelParts } from './text.ts';
 
 /** Inputs as `../dense-gradients.ts` says. */
-function gradientBuffers({ extras }: DenseAttributes): KernelBuffer[] {
-  const behind = 3 + extras.length;
+function gradientBuffers(inputs: readonly TensorType[], attributes: DenseAttributes): KernelBuffer[] {
+  const behind = inputs.length - 3;
   return [
     { name: 'q', input: 0, vector: 8 },
     { name: 'k', input: 1, vector: 8 },
     { name: 'v', input: 2, vector: 8 },
-    ...extras.flatMap((name, i): KernelBuffer[] => (name === 'sinks' ? [] : [{ name, input: 3 + i }])),
+    ...extraBuffers(inputs.slice(0, behind), attributes).filter(({ name }) => name !== 'sinks'),
     { name: 'lse', input: behind },
     { name: 'gradient', input: behind + 1, vector: 8 },
     { name: 'delta', input: behind + 2 },
@@ -21,21 +22,21 @@ function gradientBuffers({ extras }: DenseAttributes): KernelBuffer[] {
 }
 
 /** Whether scores are products times the scale, but for keys that are not seen because of their place. */
-function isPlain({ softcap, keepFirst, extras }: DenseAttributes): boolean {
+function isPlain({ softcap, keepFirst, extras }: DenseAttributes, functions: FunctionsInKernel | undefined): boolean {
   return (
-    softcap === undefined && keepFirst === undefined && extras.every((name) => ['sinks', 'keyLengths'].includes(name))
+    !functions &&
+    softcap === undefined &&
+    keepFirst === undefined &&
+    extras.every((name) => ['sinks', 'keyLengths'].includes(name))
   );
 }
 
 const offset = 'i32(params.S) - i32(params.L)';
 
-function slopeOf({ scale, softcap }: DenseAttributes): Pick<GradientHooks, 'slope'> {
-  return softcap === undefined ? {} : { slope: (product) => `slope(${product} * ${f32(scale / softcap)})` };
-}
-
 /** The text of a kernel whose `main` begins with `places`. */
 function kernelText(
   { inputs, attributes }: KernelContext<DenseAttributes>,
+  functions: FunctionsInKernel | undefined,
   text: KernelParts,
   threads: number,
   places: string,
@@ -49,8 +50,7 @@ var<private> batch: u32;
 var<private> kv_head: u32;
 struct Tile { first: u32, head: u32 }
 ${text.declarations}
-${denseScores(inputs, attributes)}
-fn slope(x: f32) -> f32 { let t = safe_tanh(x); return 1.0 - t * t; }
+${denseScores(inputs, attributes, functions)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
   batch = w.z;
@@ -66,6 +66,7 @@ const requires = ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'];
 /** Gradient by q: a workgroup takes queries of one head, over tiles of keys. */
 export function queryGradientMatrix(
   context: KernelContext<DenseAttributes>,
+  functions: FunctionsInKernel | undefined,
   fragment: Fragment,
   tile: GradientTile,
 ): KernelCall {
@@ -89,20 +90,23 @@ export function queryGradientMatrix(
     statistics: (id) => `(batch * H + w.y) * params.L + min(${id}, params.L - 1u)`,
     exists: () => 'true',
     advance: `next.first += ${tile.others}u;\n    more = next.first < key_end;`,
-    free: isPlain(attributes) ? free.join(' && ') : 'false',
+    free: isPlain(attributes, functions) ? free.join(' && ') : 'false',
     scale,
     adjust: (product, x) => `adjust(${product}, query, tile.first + ${x})`,
-    ...slopeOf(attributes),
+    ...(hasSlope(attributes, functions)
+      ? { slope: (product: string, x: string) => `slope_of(${product}, query, tile.first + ${x})` }
+      : {}),
     store4: (_, id, column, value) =>
       `if (${id} < params.L) { dq_set4(((batch * params.L + ${id}) * H + w.y) * ${D / 4}u + ${column}, ${value} * ${f32(scale)}); }`,
   });
   return {
     label: 'attentionQueryGradient.matrix',
-    buffers: [...gradientBuffers(attributes), { name: 'dq', output: 0, vector: 4 }],
+    buffers: [...gradientBuffers(inputs, attributes), { name: 'dq', output: 0, vector: 4 }],
     parameters: { B, L, S },
     requires,
     body: kernelText(
       context,
+      functions,
       text,
       threads,
       `
@@ -124,6 +128,7 @@ export function queryGradientMatrix(
 /** Gradients by k and v: a workgroup takes keys of one head, over tiles of the queries of each head of the group. */
 export function keyGradientMatrix(
   context: KernelContext<DenseAttributes>,
+  functions: FunctionsInKernel | undefined,
   fragment: Fragment,
   tile: GradientTile,
 ): KernelCall {
@@ -137,6 +142,7 @@ export function keyGradientMatrix(
     ...(window === undefined ? [] : [`i32(pair_key) + ${window} > i32(tile.first) + ${tile.others - 1} + ${offset}`]),
     ...(extras.includes('keyLengths') ? [`i32(pair_key) + ${rows} <= keyLengths_at(batch)`] : []),
   ];
+  const query = (x: string) => `query_of(min(tile.first + ${x}, params.L - 1u) * G + tile.head)`;
   const output = (name: string, id: string, column: string, value: string) =>
     `if (${id} < params.S) { ${name}_set4(((batch * params.S + ${id}) * K + kv_head) * ${D / 4}u + ${column}, ${value}); }`;
   const text = gradientText(D, tile, fragment, {
@@ -150,18 +156,19 @@ export function keyGradientMatrix(
     advance: `next.first += ${tile.others}u;
     if (next.first >= row_end) { next = Tile(row_begin, next.head + 1u); }
     more = next.head < G;`,
-    free: isPlain(attributes) ? free.join(' && ') || 'true' : 'false',
+    free: isPlain(attributes, functions) ? free.join(' && ') || 'true' : 'false',
     scale,
-    adjust: (product, x) =>
-      `adjust(${product}, query_of(min(tile.first + ${x}, params.L - 1u) * G + tile.head), own_id)`,
-    ...slopeOf(attributes),
+    adjust: (product, x) => `adjust(${product}, ${query(x)}, own_id)`,
+    ...(hasSlope(attributes, functions)
+      ? { slope: (product: string, x: string) => `slope_of(${product}, ${query(x)}, own_id)` }
+      : {}),
     store4: (which, id, column, value) =>
       which === 0 ? output('dk', id, column, `${value} * ${f32(scale)}`) : output('dv', id, column, value),
   });
   return {
     label: 'attentionKeyGradient.matrix',
     buffers: [
-      ...gradientBuffers(attributes),
+      ...gradientBuffers(inputs, attributes),
       { name: 'dk', output: 0, vector: 4 },
       { name: 'dv', output: 1, vector: 4 },
     ],
@@ -169,6 +176,7 @@ export function keyGradientMatrix(
     requires,
     body: kernelText(
       context,
+      functions,
       text,
       threads,
       `

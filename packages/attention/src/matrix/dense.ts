@@ -1,6 +1,6 @@
 import type { KernelCall, KernelContext } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
-import type { FunctionsInKernel } from '../dense-scores.wgsl.ts';
+import type { FunctionsInKernel } from '../score-functions.wgsl.ts';
 import { denseForwardMatrix } from './dense-forward.wgsl.ts';
 import { keyGradientMatrix, queryGradientMatrix } from './dense-gradients.wgsl.ts';
 import { type Fragment, fragmentOf } from './fragment.ts';
@@ -22,15 +22,21 @@ export function denseForwardByMatrix(
 export function denseGradientByMatrix(
   of: 'query' | 'key',
   context: KernelContext<DenseAttributes>,
+  functions: FunctionsInKernel | undefined,
 ): KernelCall | undefined {
   const { inputs, attributes, capabilities } = context;
   if (attributes.dropout) return undefined;
   const fragment = fragmentOf([...inputs.slice(0, 3), inputs.at(-2)!], capabilities);
   const tile = fragment && gradientTileFor(of, fragment, sizesOf(inputs).D, capabilities);
-  return tile && gradientKernels[of](context, fragment, tile);
+  return tile && gradientKernels[of](context, functions, fragment, tile);
 }
 
 const gradientKernels: Record<
   'query' | 'key',
-  (context: KernelContext<DenseAttributes>, fragment: Fragment, tile: GradientTile) => KernelCall
+  (
+    context: KernelContext<DenseAttributes>,
+    functions: FunctionsInKernel | undefined,
+    fragment: Fragment,
+    tile: GradientTile,
+  ) => KernelCall
 > = { query: queryGradientMatrix, key: keyGradientMatrix };

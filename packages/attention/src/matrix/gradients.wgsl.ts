@@ -64,8 +64,8 @@ export interface GradientHooks {
   readonly scale: number;
   /** The score of a product, or the lowest where the key is not seen: of row `x` of the present tile. */
   readonly adjust: (product: string, x: string) => string;
-  /** What the score changes by where the scaled product changes by one; where it is always 1, undefined. */
-  readonly slope?: (product: string) => string;
+  /** What the score of row `x` changes by where the scaled product changes by one; where it is always 1, undefined. */
+  readonly slope?: (product: string, x: string) => string;
   /** Stores four values of own row `id`, where it exists: of the first output or the second. */
   readonly store4: (output: 0 | 1, id: string, column: string, value: string) => string;
 }
@@ -179,7 +179,7 @@ fn lse_of(place: u32, exists: bool) -> f32 {
             ? `let delta = ${deltaAt('i')};
         let by = bitcast<vec4<f32>>(s_tile[mine + ${own * scorePitch}u + i]);
         s_tile[mine + ${own * scorePitch}u + i] = bitcast<vec4<u32>>((by - delta) * vec4<f32>(${range(4)
-          .map((j) => hooks.slope!(`four[${j}]`))
+          .map((j) => hooks.slope!(`four[${j}]`, `x + ${j}u`))
           .join(', ')}) + delta);`
             : ''
         }
