@@ -2,7 +2,9 @@ import { defineOp, type GradientContext, type Op, record, recordOne, type Tensor
 import { type DenseAttributes, extrasOf, type OptionalInput, sizesOf } from './dense-arguments.ts';
 import { keyGradientWebGpu, queryGradientWebGpu } from './dense-gradients.wgsl.ts';
 import { dropped, groupKeys, groupQueries, groupScores, scoresOf, seenExp, ungroupQueries } from './dense-scores.ts';
+import { readGradientWebGpu } from './read-gradients.wgsl.ts';
 import type { TracedFunctions } from './score-functions.ts';
+import { biasReads, capturedReads, slopeReads } from './score-reads.wgsl.ts';
 import { capturedGradient } from './score-slopes.ts';
 
 /**
@@ -80,6 +82,7 @@ export function gradientOps(functions?: TracedFunctions): GradientOps {
       const bias = extrasOf(own, attributes).bias!;
       return [sumOver(bySum, bias).cast(bias.dtype)];
     },
+    lower: { webgpu: readGradientWebGpu(biasReads, functions) },
   });
   const bySlopes: GradientOp = defineOp({
     name: 'attentionSlopeGradient',
@@ -88,6 +91,7 @@ export function gradientOps(functions?: TracedFunctions): GradientOps {
       const { bySum, distance } = scoreGradients(inputs, attributes, functions);
       return [bySum.mul(distance).sum([0, 2, 3]).neg()];
     },
+    lower: { webgpu: readGradientWebGpu(slopeReads, functions) },
   });
   const byCaptured = (index: number): GradientOp =>
     defineOp({
@@ -98,6 +102,7 @@ export function gradientOps(functions?: TracedFunctions): GradientOps {
         const captured = own.slice(3 + attributes.extras.length);
         return [capturedGradient(functions!, index, byScore, unmodified, sizes, captured)];
       },
+      lower: { webgpu: readGradientWebGpu(capturedReads(index), functions) },
     });
   const captured = functions?.captured ?? [];
   return {

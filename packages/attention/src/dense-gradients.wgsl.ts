@@ -19,7 +19,7 @@ import type { TracedFunctions } from './score-functions.ts';
 import { extraBuffers, type FunctionsInKernel, functionsInKernel } from './score-functions.wgsl.ts';
 
 /** Inputs as `dense-gradients.ts` says: those of the attention, then log-sum-exp, output gradient and delta. */
-const supports =
+export const supportsGradient =
   (
     outputs: number,
     functions: TracedFunctions | undefined,
@@ -36,7 +36,7 @@ const supports =
 
 /** Gradient by q: as the forward kernel, over tiles of keys. */
 export const queryGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<DenseAttributes> => ({
-  supports: supports(1, functions),
+  supports: supportsGradient(1, functions),
   kernels(context): readonly KernelCall[] {
     const { inputs, attributes } = context;
     const own = functions && functionsInKernel(functions, inputs);
@@ -81,7 +81,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
 
 /** Gradients by k and v: a workgroup for a tile of keys, over tiles of the queries of each head of the group, without atomics. */
 export const keyGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<DenseAttributes> => ({
-  supports: supports(2, functions),
+  supports: supportsGradient(2, functions),
   kernels(context): readonly KernelCall[] {
     const { inputs, attributes } = context;
     const own = functions && functionsInKernel(functions, inputs);
@@ -153,7 +153,7 @@ const slopeIn =
   (product: string, query: string, key: string): string =>
     hasSlope(attributes, functions) ? ` * slope_of(${product}, ${query}, ${key})` : '';
 
-function gradientBuffers(inputs: readonly TensorType[], attributes: DenseAttributes): KernelBuffer[] {
+export function gradientBuffers(inputs: readonly TensorType[], attributes: DenseAttributes): KernelBuffer[] {
   const vector = headVector(sizesOf(inputs).D);
   const behind = inputs.length - 3;
   return [
@@ -170,8 +170,8 @@ function gradientBuffers(inputs: readonly TensorType[], attributes: DenseAttribu
 
 const queryHead = '(batch * params.L + query / G) * H + kv_head * G + query % G';
 
-/** What both kernels have in front of `main`. */
-function gradientText(
+/** What the kernels of gradients have in front of `main`. */
+export function gradientText(
   { inputs, attributes }: KernelContext<DenseAttributes>,
   functions: FunctionsInKernel | undefined,
 ): string {

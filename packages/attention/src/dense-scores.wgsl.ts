@@ -146,7 +146,7 @@ fn slope_of(product: f32, query: Query, place: u32) -> f32 {
 }
 
 /** The position in a tensor of `shape` of the value that broadcasts to `coordinates` of `full`. */
-function broadcastPlace(shape: Shape, full: readonly Dim[], coordinates: readonly string[]): string {
+export function broadcastPlace(shape: Shape, full: readonly Dim[], coordinates: readonly string[]): string {
   const names = ['params.B', 'H', 'params.L', 'params.S'];
   let place = '0u';
   shape.forEach((dim, i) => {

@@ -55,12 +55,23 @@ function functionsText(traced: TracedFunctions, sizes: DenseSizes): string | und
   }
 }
 
-class NoText extends Error {}
+/** What a text is refused with. */
+export class NoText extends Error {}
 
-function write(
+/** What is read in another way than its text says. */
+interface OtherReads {
+  /** Stand-ins `[B, H, L, S]` for tensors that are read at each place of a score. */
+  readonly standIns?: ReadonlyMap<Tensor, Tensor>;
+  /** A captured tensor that gives not its value but the place (u32) at which it is read. */
+  readonly placeOf?: Tensor;
+}
+
+/** A traced value at the place of a score. @throws NoText */
+export function write(
   { standIns, captured }: TracedFunctions,
   { B, H, L, S }: DenseSizes,
   root: Tensor,
+  others: OtherReads = {},
 ): { statements: string; value: string } {
   const statements: string[] = [];
   const known = new Map<string, string>();
@@ -90,10 +101,13 @@ function write(
     shape.map((size, i) => (size === 1 ? '0u' : coordinates[coordinates.length - shape.length + i]!));
 
   const full = ['batch', 'query.head', 'query.row', 'key'];
+  // a score is at hand for this place alone
+  const assertHere = (coordinates: readonly string[]) => {
+    if (coordinates.some((at, axis) => at !== full[axis] && at !== '0u')) throw new NoText();
+  };
   const standInAt = (name: PlaceName, coordinates: readonly string[]): string => {
-    // a score is at hand for this place alone
     if (name === 'score') {
-      if (coordinates.some((at, axis) => at !== full[axis] && at !== '0u')) throw new NoText();
+      assertHere(coordinates);
       return 'score';
     }
     const axis = ['b', 'h', 'q', 'k'].indexOf(name);
@@ -104,6 +118,12 @@ function write(
   const valueAt = (tensor: Tensor, coordinates: readonly string[]): string => {
     const name = standIns.get(tensor);
     if (name) return standInAt(name, coordinates);
+    const read = others.standIns?.get(tensor);
+    if (read) {
+      assertHere(coordinates);
+      return valueAt(read, aligned(read.shape, full));
+    }
+    if (tensor === others.placeOf) return linear(tensor.shape, coordinates);
     const place = captured.indexOf(tensor);
     if (place >= 0) return bind(`captured${place}_at(${linear(tensor.shape, coordinates)})`);
     const { op, inputs, attributes } = tensor.node;
