@@ -40,7 +40,7 @@ export interface AttentionSpec {
    * Differentiable, also by the float tensors that it uses.
    */
   readonly scoreMod?: ScoreMod;
-  /** Which keys a query sees, as a function of their places. */
+  /** Which keys a query sees, as a function of their places; kernels pass over tiles of which nothing is seen. */
   readonly maskMod?: MaskMod;
 }
 

@@ -6,6 +6,7 @@ import { checkDense, type DenseAttributes, denseArguments } from './dense-argume
 import { decomposeDense } from './dense-decomposition.ts';
 import { denseGradients, gradientOps } from './dense-gradients.ts';
 import { keyMassOp } from './key-mass.ts';
+import { maskBlocks } from './mask-blocks.ts';
 import { type TracedFunctions, traceFunctions } from './score-functions.ts';
 import { differentiated } from './score-slopes.ts';
 
@@ -62,10 +63,16 @@ interface Arguments {
 function argumentsOf(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec): Arguments {
   const { inputs, attributes } = denseArguments(q, k, v, spec);
   if (!spec.scoreMod && !spec.maskMod) return { inputs, attributes, functions: undefined };
-  const functions = traceFunctions(q.device, checkDense(inputs, attributes), spec.scoreMod, spec.maskMod);
+  const sizes = checkDense(inputs, attributes);
+  const functions = traceFunctions(q.device, sizes, spec.scoreMod, spec.maskMod);
+  const blocks = maskBlocks(q.device, functions, sizes);
   return {
-    inputs: [...inputs, ...functions.captured],
-    attributes: { ...attributes, functions: functions.key },
+    inputs: [...inputs, ...(blocks ? [blocks] : []), ...functions.captured],
+    attributes: {
+      ...attributes,
+      extras: [...attributes.extras, ...(blocks ? ['blocks' as const] : [])],
+      functions: functions.key,
+    },
     functions,
   };
 }

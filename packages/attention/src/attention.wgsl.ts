@@ -3,6 +3,7 @@ import { type DenseAttributes, sizesOf } from './dense-arguments.ts';
 import { denseScores, keyRange } from './dense-scores.wgsl.ts';
 import { forwardKeys, forwardQueries, forwardTile, lowest } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
+import { blocksInKernel, neededInputs, skipOfQueries } from './mask-blocks.wgsl.ts';
 import { denseForwardByMatrix } from './matrix/dense.ts';
 import type { TracedFunctions } from './score-functions.ts';
 import { extraBuffers, type FunctionsInKernel, functionsInKernel } from './score-functions.wgsl.ts';
@@ -10,11 +11,11 @@ import { extraBuffers, type FunctionsInKernel, functionsInKernel } from './score
 /** Dense attention with log-sum-exp; by subgroup matrices where they fit. */
 export function attentionWebGpu(functions?: TracedFunctions): WebGpuLowering<DenseAttributes> {
   return {
-    supports({ inputs }, { shaderF16, maxStorageBuffers }) {
+    supports({ inputs, attributes }, { shaderF16, maxStorageBuffers }) {
       const oddHalves = inputs[0]!.dtype === 'f16' && !shaderF16 && sizesOf(inputs).D % 4 !== 0;
       return (
         !oddHalves &&
-        inputs.length + 2 <= maxStorageBuffers &&
+        neededInputs(inputs, attributes) + 2 <= maxStorageBuffers &&
         (!functions || functionsInKernel(functions, inputs) !== undefined)
       );
     },
@@ -26,10 +27,9 @@ export function attentionWebGpu(functions?: TracedFunctions): WebGpuLowering<Den
 }
 
 /** A workgroup takes the queries of a tile of one key-value head's group. */
-function attentionTiles(
-  { inputs, attributes }: KernelContext<DenseAttributes>,
-  functions: FunctionsInKernel | undefined,
-): KernelCall {
+function attentionTiles(context: KernelContext<DenseAttributes>, functions: FunctionsInKernel | undefined): KernelCall {
+  const { inputs, attributes } = context;
+  const blocks = blocksInKernel(context, 2);
   const { B, L, S, H, K, D } = sizesOf(inputs);
   const G = H / K;
   const tile = forwardTile(D, attributes.dropout !== undefined);
@@ -39,6 +39,7 @@ function attentionTiles(
     { name: 'k', input: 1, vector },
     { name: 'v', input: 2, vector },
     ...extraBuffers(inputs, attributes),
+    ...(blocks ? [blocks.buffer] : []),
     { name: 'out', output: 0, vector },
     { name: 'lse', output: 1 },
   ];
@@ -55,6 +56,7 @@ var<private> batch: u32;
 var<private> kv_head: u32;
 ${tile.declarations}
 ${denseScores(inputs, attributes, functions)}
+${blocks?.text ?? ''}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', `(batch * params.L + query / G) * H + ${head}`, 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('k', '(batch * params.S + min(key, params.S - 1u)) * K + kv_head', 'c', D)}; }
 fn load_value4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('v', '(batch * params.S + min(key, params.S - 1u)) * K + kv_head', 'c', D)}; }
@@ -72,7 +74,10 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   let query_first = (n.x - 1u - w.x) * ${forwardQueries}u;
   ${keyRange(attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
   ${tile.begin}
-  for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) ${tile.tile}
+  for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
+    ${blocks ? skipOfQueries : ''}
+    ${tile.tile}
+  }
   ${tile.finish}
 }`,
     workgroups: (size) => [Math.ceil((size(L) * G) / forwardQueries), K, size(B)],

@@ -17,7 +17,8 @@ import { dropoutKeys, dropoutThreshold } from './dropout.ts';
 
 /** Tensors that a spec may add to q, k and v, in the order in which they are inputs. */
 const optionalInputs = ['bias', 'mask', 'keyLengths', 'sinks', 'slopes', 'segments', 'dropoutKeys'] as const;
-export type OptionalInput = (typeof optionalInputs)[number];
+/** Behind them what a mask function sees, see `maskBlocks`. */
+export type OptionalInput = (typeof optionalInputs)[number] | 'blocks';
 
 const specNames: Readonly<Record<keyof AttentionSpec, true>> = {
   causal: true,

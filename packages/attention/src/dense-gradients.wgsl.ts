@@ -14,6 +14,7 @@ import {
   tileSums,
 } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
+import { type BlocksInKernel, blocksInKernel, neededInputs, skipOfKeys, skipOfQueries } from './mask-blocks.wgsl.ts';
 import { denseGradientByMatrix } from './matrix/dense.ts';
 import type { TracedFunctions } from './score-functions.ts';
 import { extraBuffers, type FunctionsInKernel, functionsInKernel } from './score-functions.wgsl.ts';
@@ -24,12 +25,12 @@ export const supportsGradient =
     outputs: number,
     functions: TracedFunctions | undefined,
   ): NonNullable<Extract<WebGpuLowering<DenseAttributes>, { kernels: unknown }>['supports']> =>
-  ({ inputs }, { shaderF16, maxStorageBuffers }) => {
+  ({ inputs, attributes }, { shaderF16, maxStorageBuffers }) => {
     const oddHalves =
       inputs.slice(0, 3).some(({ dtype }) => dtype === 'f16') && !shaderF16 && sizesOf(inputs).D % 4 !== 0;
     return (
       !oddHalves &&
-      inputs.length + outputs <= maxStorageBuffers &&
+      neededInputs(inputs, attributes) + outputs <= maxStorageBuffers &&
       (!functions || functionsInKernel(functions, inputs) !== undefined)
     );
   };
@@ -45,14 +46,15 @@ export const queryGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering
     const { B, L, S, H, K, D } = sizesOf(inputs);
     const { dropout, scale } = attributes;
     const slope = slopeIn(attributes, own);
+    const blocks = blocksInKernel(context, 1);
     const G = H / K;
     return [
       {
         label: 'attentionQueryGradient',
-        buffers: [...gradientBuffers(inputs, attributes), { name: 'dq', output: 0, vector: headVector(D) }],
+        buffers: [...gradientBuffers(inputs, attributes, blocks), { name: 'dq', output: 0, vector: headVector(D) }],
         parameters: { B, L, S },
         body: `
-${gradientText(context, own)}
+${gradientText(context, own, blocks)}
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   batch = w.z;
@@ -65,6 +67,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   ${[0, 1].map((r) => `let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let lse_${r} = lse_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n')}
   ${tileSums('o', D)}
   for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
+    ${blocks ? skipOfQueries : ''}
     ${tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D)}
     ${tileProduct('d', 'load_gradient4(min(query_first + x, query_count - 1u), @)', 'load_value4(key_first + x, @)', D)}
     ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
@@ -90,6 +93,7 @@ export const keyGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<D
     const { B, L, S, K, D } = sizesOf(inputs);
     const { dropout, scale } = attributes;
     const slope = slopeIn(attributes, own);
+    const blocks = blocksInKernel(context, 2);
     const vector = headVector(D);
     const kept = (r: number, i: number) => (dropout ? ` * kept_${i}[${r}]` : '');
     const query = 'min(row_first + x, params.L - 1u) * G + g';
@@ -97,13 +101,13 @@ export const keyGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<D
       {
         label: 'attentionKeyGradient',
         buffers: [
-          ...gradientBuffers(inputs, attributes),
+          ...gradientBuffers(inputs, attributes, blocks),
           { name: 'dk', output: 0, vector },
           { name: 'dv', output: 1, vector },
         ],
         parameters: { B, L, S },
         body: `
-${gradientText(context, own)}
+${gradientText(context, own, blocks)}
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   batch = w.z;
@@ -115,6 +119,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   ${tileSums('v', D)}
   for (var g = 0u; g < G; g++) {
     for (var row_first = row_begin; row_first < row_end; row_first += ${forwardKeys}u) {
+      ${blocks ? skipOfKeys : ''}
       ${tileProduct('s', 'load_key4(key_first + x, @)', `load_query4(${query}, @)`, D)}
       ${tileProduct('d', 'load_value4(key_first + x, @)', `load_gradient4(${query}, @)`, D)}
       ${[0, 1, 2, 3]
@@ -153,7 +158,11 @@ const slopeIn =
   (product: string, query: string, key: string): string =>
     hasSlope(attributes, functions) ? ` * slope_of(${product}, ${query}, ${key})` : '';
 
-export function gradientBuffers(inputs: readonly TensorType[], attributes: DenseAttributes): KernelBuffer[] {
+export function gradientBuffers(
+  inputs: readonly TensorType[],
+  attributes: DenseAttributes,
+  blocks: BlocksInKernel | undefined,
+): KernelBuffer[] {
   const vector = headVector(sizesOf(inputs).D);
   const behind = inputs.length - 3;
   return [
@@ -162,6 +171,7 @@ export function gradientBuffers(inputs: readonly TensorType[], attributes: Dense
     { name: 'v', input: 2, vector },
     // a sink takes its share of the log-sum-exp, and is not read again
     ...extraBuffers(inputs.slice(0, behind), attributes).filter(({ name }) => name !== 'sinks'),
+    ...(blocks ? [blocks.buffer] : []),
     { name: 'lse', input: behind },
     { name: 'gradient', input: behind + 1, vector },
     { name: 'delta', input: behind + 2 },
@@ -174,6 +184,7 @@ const queryHead = '(batch * params.L + query / G) * H + kv_head * G + query % G'
 export function gradientText(
   { inputs, attributes }: KernelContext<DenseAttributes>,
   functions: FunctionsInKernel | undefined,
+  blocks: BlocksInKernel | undefined,
 ): string {
   const { H, K, D } = sizesOf(inputs);
   const keyHead = '(batch * params.S + min(key, params.S - 1u)) * K + kv_head';
@@ -185,6 +196,7 @@ var<private> batch: u32;
 var<private> kv_head: u32;
 ${tileMemory(D)}
 ${denseScores(inputs, attributes, functions)}
+${blocks?.text ?? ''}
 ${probabilityText}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', queryHead, 'c', D)}; }
 fn load_gradient4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('gradient', queryHead, 'c', D)}; }

@@ -11,18 +11,21 @@ import {
   tileStore,
 } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4 } from './head-access.wgsl.ts';
+import { blocksInKernel, neededInputs, skipOfKeys } from './mask-blocks.wgsl.ts';
 import type { TracedFunctions } from './score-functions.ts';
 import { extraBuffers, functionsInKernel } from './score-functions.wgsl.ts';
 
 /** A workgroup takes a tile of keys, over tiles of the queries of each head of the group, without atomics. */
 export function keyMassWebGpu(functions?: TracedFunctions): WebGpuLowering<DenseAttributes> {
   return {
-    supports({ inputs }, { maxStorageBuffers }) {
+    supports({ inputs, attributes }, { maxStorageBuffers }) {
       // v is not read
-      const fits = inputs.length <= maxStorageBuffers;
+      const fits = neededInputs(inputs, attributes) <= maxStorageBuffers;
       return fits && (!functions || functionsInKernel(functions, inputs) !== undefined);
     },
-    kernels({ inputs, attributes }) {
+    kernels(context) {
+      const { inputs, attributes } = context;
+      const blocks = blocksInKernel(context, 0);
       const { B, L, S, H, K, D } = sizesOf(inputs);
       const vector = headVector(D);
       const own = functions && functionsInKernel(functions, inputs);
@@ -37,6 +40,7 @@ export function keyMassWebGpu(functions?: TracedFunctions): WebGpuLowering<Dense
             ...extraBuffers(inputs.slice(0, -1), attributes).filter(
               ({ name }) => name !== 'sinks' && name !== 'dropoutKeys',
             ),
+            ...(blocks ? [blocks.buffer] : []),
             { name: 'lse', input: inputs.length - 1 },
             { name: 'mass', output: 0 },
           ],
@@ -49,6 +53,7 @@ var<private> batch: u32;
 var<private> kv_head: u32;
 ${tileMemory(D)}
 ${denseScores(inputs, { ...attributes, dropout: 0 }, own)}
+${blocks?.text ?? ''}
 ${probabilityText}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', '(batch * params.L + query / G) * H + kv_head * G + query % G', 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('k', '(batch * params.S + min(key, params.S - 1u)) * K + kv_head', 'c', D)}; }
@@ -62,6 +67,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   var mass = vec2<f32>();
   for (var g = 0u; g < G; g++) {
     for (var row_first = row_begin; row_first < row_end; row_first += ${forwardKeys}u) {
+      ${blocks ? skipOfKeys : ''}
       ${tileProduct('s', 'load_key4(key_first + x, @)', `load_query4(${query}, @)`, D)}
       ${each(
         (i) => `let row_${i} = row_first + tx * 4u + ${i}u;

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../test-support/suite.ts';
 import { attention } from './attention.ts';
 import type { AttentionSpec } from './attention-spec.ts';
-import type { ScoreMod } from './score-functions.ts';
+import type { MaskMod, ScoreMod } from './score-functions.ts';
 import { normalTensor, relativeError } from './testing/numbers.ts';
 import { compilesSlowly, slowHere } from './testing/software-gpu.ts';
 
@@ -137,7 +137,8 @@ conformance('gradients by tensors that scores read', (device: () => Device) => {
               ),
             ),
           );
-        return gradients(attention(q, k, v, { scoreMod, causal: true }).sum(), [table])[0]!;
+        const maskMod: MaskMod = ({ q, k }) => k.lessEqual(q);
+        return gradients(attention(q, k, v, { scoreMod, maskMod }).sum(), [table])[0]!;
       },
       { device: device(), inputs: [x, x, x, { shape: [H * buckets] }], symbols: { T: 128 } },
     );

@@ -3,6 +3,7 @@ import { type DenseAttributes, sizesOf } from './dense-arguments.ts';
 import { gradientBuffers, gradientText, supportsGradient } from './dense-gradients.wgsl.ts';
 import { keyRange } from './dense-scores.wgsl.ts';
 import { forwardKeys, forwardQueries, tilePlaces, tileProduct } from './flash-tile.wgsl.ts';
+import { blocksInKernel, skipOfQueries } from './mask-blocks.wgsl.ts';
 import type { TracedFunctions } from './score-functions.ts';
 import { functionsInKernel } from './score-functions.wgsl.ts';
 import type { ReadsOf, ScoreReads } from './score-reads.wgsl.ts';
@@ -115,14 +116,15 @@ function tableKernels(
   const table = { scratch: 'table', type: { shape: [workgroups, pitch], dtype: 'f32' as const } };
   const each = (text: (r: number, c: number) => string) =>
     [0, 1].flatMap((r) => [0, 1, 2, 3].map((c) => text(r, c))).join('\n    ');
+  const blocks = blocksInKernel(context, 1);
   const label = 'attentionReadGradient';
   return [
     {
       label,
-      buffers: [...gradientBuffers(inputs, attributes), { name: 'table', ...table, access: 'write' }],
+      buffers: [...gradientBuffers(inputs, attributes, blocks), { name: 'table', ...table, access: 'write' }],
       parameters: { B, L, S },
       body: `
-${gradientText(context, functions && functionsInKernel(functions, inputs))}
+${gradientText(context, functions && functionsInKernel(functions, inputs), blocks)}
 ${reads.text}
 ${sumsByPlace}
 @compute @workgroup_size(256)
@@ -140,6 +142,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     ${keyRange(attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
     ${[0, 1].map((r) => `let here_${r} = query_first + ty * 2u + ${r}u < query_count; let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let lse_${r} = lse_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n    ')}
     for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
+    ${blocks ? skipOfQueries : ''}
     ${tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D)}
     ${tileProduct('d', 'load_gradient4(min(query_first + x, query_count - 1u), @)', 'load_value4(key_first + x, @)', D)}
     ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}

@@ -25,9 +25,12 @@ export function functionsInKernel(
   return text === undefined ? undefined : { traced, text };
 }
 
-/** The inputs behind q, k and v as buffers: the spec's tensors, then those that score functions captured. */
+/** The inputs behind q, k and v as buffers: the spec's tensors, then those that score functions captured; without blocks. */
 export function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAttributes): KernelBuffer[] {
-  return inputs.slice(3).map((_, i) => ({ name: extras[i] ?? `captured${i - extras.length}`, input: 3 + i }));
+  return inputs
+    .slice(3)
+    .map((_, i) => ({ name: extras[i] ?? `captured${i - extras.length}`, input: 3 + i }))
+    .filter(({ name }) => name !== 'blocks');
 }
 
 /**
@@ -35,7 +38,7 @@ export function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAtt
  * by the lowerings of their operations; captured tensors are buffers `captured0`, ....
  * Undefined where an operation is no function of single values, or a size is not among those of the attention.
  */
-function functionsText(traced: TracedFunctions, sizes: DenseSizes): string | undefined {
+export function functionsText(traced: TracedFunctions, sizes: DenseSizes): string | undefined {
   try {
     const parts: string[] = [];
     const ofScore = (name: string, root: Tensor) => {

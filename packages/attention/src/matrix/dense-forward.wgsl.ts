@@ -2,17 +2,21 @@ import type { KernelBuffer, KernelCall, KernelContext } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
 import { denseScores, keyRange } from '../dense-scores.wgsl.ts';
 import { f32, lowest } from '../flash-tile.wgsl.ts';
+import { blocksInKernel } from '../mask-blocks.wgsl.ts';
 import { extraBuffers, type FunctionsInKernel } from '../score-functions.wgsl.ts';
 import { type ForwardTile, forwardSizes, forwardText } from './forward.wgsl.ts';
 import type { Fragment } from './fragment.ts';
+import { advancing } from './text.ts';
 
 /** Dense attention by subgroup matrices: a workgroup takes queries of one head. */
 export function denseForwardMatrix(
-  { inputs, attributes }: KernelContext<DenseAttributes>,
+  context: KernelContext<DenseAttributes>,
   functions: FunctionsInKernel | undefined,
   fragment: Fragment,
   tile: ForwardTile,
 ): KernelCall {
+  const { inputs, attributes } = context;
+  const blocks = blocksInKernel(context, 2);
   const { B, L, S, H, K, D } = sizesOf(inputs);
   const { extras, causal, window, keepFirst, softcap, dropout, scale } = attributes;
   const { queries, threads } = forwardSizes(tile, fragment);
@@ -20,7 +24,10 @@ export function denseForwardMatrix(
   const rows = (queries / tile.subgroups) * across;
   const sinks = extras.includes('sinks');
   const byPlace =
-    keepFirst === undefined && !functions?.traced.mask && !extras.includes('mask') && !extras.includes('segments');
+    keepFirst === undefined &&
+    (!functions?.traced.mask || blocks !== undefined) &&
+    !extras.includes('mask') &&
+    !extras.includes('segments');
   const changed =
     softcap !== undefined || functions?.traced.score || extras.includes('bias') || extras.includes('slopes');
   const last = `i32(tile.first + ${tile.keys}u)`;
@@ -29,11 +36,17 @@ export function denseForwardMatrix(
     ...(causal ? [`${last} <= first_position + 1`] : []),
     ...(window === undefined ? [] : [`i32(tile.first) + ${window} > first_position + ${rows - 1}`]),
     ...(extras.includes('keyLengths') ? [`${last} <= keyLengths_at(batch)`] : []),
+    ...(blocks ? ['tile.seen == 2'] : []),
   ];
+  const seen = `blocks_of(w.z, w.y, 1u, query_first, query_first + ${queries}u, next.first, next.first + ${tile.keys}u)`;
+  const { first, advance } = advancing(
+    `more = next.first > key_begin;\n    next.first -= ${tile.keys}u;`,
+    blocks && seen,
+  );
   const { declarations, begin, loop, finish } = forwardText(D, tile, fragment, {
     queryHead: (id) => `(batch * params.L + min(${id}, params.L - 1u)) * H + w.y`,
     keyHead: (of, x) => `(batch * params.S + min(${of}.first + ${x}, params.S - 1u)) * K + w.y / ${H / K}u`,
-    advance: `more = next.first > key_begin;\n    next.first -= ${tile.keys}u;`,
+    advance,
     free: byPlace ? free.join(' && ') : 'false',
     ...(changed ? { change: (product: string, key: string) => `score_of(${product}, query, ${key})` } : {}),
     adjust: (product, key) => `adjust(${product}, query, ${key})`,
@@ -49,6 +62,7 @@ export function denseForwardMatrix(
     { name: 'k', input: 1, vector: 8 },
     { name: 'v', input: 2, vector: 8 },
     ...extraBuffers(inputs, attributes),
+    ...(blocks ? [blocks.buffer] : []),
     { name: 'out', output: 0, vector: 4 },
     { name: 'lse', output: 1 },
   ];
@@ -64,9 +78,10 @@ const H = ${H}u;
 const K = ${K}u;
 var<private> batch: u32;
 var<private> kv_head: u32;
-struct Tile { first: u32 }
+struct Tile { first: u32, seen: i32 }
 ${declarations}
 ${denseScores(inputs, attributes, functions)}
+${blocks?.text ?? ''}
 
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
@@ -79,9 +94,10 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   ${begin}
   let query = query_of(min(query_id, params.L - 1u));
   // from the last keys to the first: scores that favour what is near then have their maximum at once, and sums are not scaled
-  var tile = Tile(key_begin + (max(key_end, key_begin + 1u) - key_begin - 1u) / ${tile.keys}u * ${tile.keys}u);
+  var tile = Tile(key_begin + (max(key_end, key_begin + 1u) - key_begin - 1u) / ${tile.keys}u * ${tile.keys}u, 1);
   var next = tile;
   var more = key_begin < key_end;
+  ${first}
   ${loop}
   ${finish}
 }`,

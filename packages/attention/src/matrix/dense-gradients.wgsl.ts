@@ -2,19 +2,25 @@ import type { KernelBuffer, KernelCall, KernelContext, TensorType } from '@heddl
 import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
 import { denseScores, hasSlope, keyRange, rowRange } from '../dense-scores.wgsl.ts';
 import { f32 } from '../flash-tile.wgsl.ts';
+import { type BlocksInKernel, blocksInKernel } from '../mask-blocks.wgsl.ts';
 import { extraBuffers, type FunctionsInKernel } from '../score-functions.wgsl.ts';
 import type { Fragment } from './fragment.ts';
 import { type GradientTile, gradientSizes, gradientText } from './gradients.wgsl.ts';
-import type { KernelParts } from './text.ts';
+import { advancing, type KernelParts } from './text.ts';
 
 /** Inputs as `../dense-gradients.ts` says. */
-function gradientBuffers(inputs: readonly TensorType[], attributes: DenseAttributes): KernelBuffer[] {
+function gradientBuffers(
+  inputs: readonly TensorType[],
+  attributes: DenseAttributes,
+  blocks: BlocksInKernel | undefined,
+): KernelBuffer[] {
   const behind = inputs.length - 3;
   return [
     { name: 'q', input: 0, vector: 8 },
     { name: 'k', input: 1, vector: 8 },
     { name: 'v', input: 2, vector: 8 },
     ...extraBuffers(inputs.slice(0, behind), attributes).filter(({ name }) => name !== 'sinks'),
+    ...(blocks ? [blocks.buffer] : []),
     { name: 'lse', input: behind },
     { name: 'gradient', input: behind + 1, vector: 8 },
     { name: 'delta', input: behind + 2 },
@@ -22,12 +28,17 @@ function gradientBuffers(inputs: readonly TensorType[], attributes: DenseAttribu
 }
 
 /** Whether scores are products times the scale, but for keys that are not seen because of their place. */
-function isPlain({ softcap, keepFirst, extras }: DenseAttributes, functions: FunctionsInKernel | undefined): boolean {
+function isPlain(
+  { softcap, keepFirst, extras }: DenseAttributes,
+  functions: FunctionsInKernel | undefined,
+  blocks: BlocksInKernel | undefined,
+): boolean {
   return (
-    !functions &&
+    !functions?.traced.score &&
+    (!functions?.traced.mask || blocks !== undefined) &&
     softcap === undefined &&
     keepFirst === undefined &&
-    extras.every((name) => ['sinks', 'keyLengths'].includes(name))
+    extras.every((name) => ['sinks', 'keyLengths', 'blocks'].includes(name))
   );
 }
 
@@ -37,6 +48,7 @@ const offset = 'i32(params.S) - i32(params.L)';
 function kernelText(
   { inputs, attributes }: KernelContext<DenseAttributes>,
   functions: FunctionsInKernel | undefined,
+  blocks: BlocksInKernel | undefined,
   text: KernelParts,
   threads: number,
   places: string,
@@ -48,9 +60,10 @@ const H = ${H}u;
 const K = ${K}u;
 var<private> batch: u32;
 var<private> kv_head: u32;
-struct Tile { first: u32, head: u32 }
+struct Tile { first: u32, head: u32, seen: i32 }
 ${text.declarations}
 ${denseScores(inputs, attributes, functions)}
+${blocks?.text ?? ''}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
   batch = w.z;
@@ -71,6 +84,7 @@ export function queryGradientMatrix(
   tile: GradientTile,
 ): KernelCall {
   const { inputs, attributes } = context;
+  const blocks = blocksInKernel(context, 1);
   const { B, L, S, H, D } = sizesOf(inputs);
   const { causal, window, extras, scale } = attributes;
   const { own, threads, rows } = gradientSizes(tile, fragment);
@@ -80,7 +94,13 @@ export function queryGradientMatrix(
     ...(causal ? [`${end} <= first_position + 1`] : []),
     ...(window === undefined ? [] : [`i32(tile.first) + ${window} > first_position + ${rows - 1}`]),
     ...(extras.includes('keyLengths') ? [`${end} <= keyLengths_at(batch)`] : []),
+    ...(blocks ? ['tile.seen == 2'] : []),
   ];
+  const seen = `blocks_of(w.z, w.y, 1u, own_first, own_first + ${own}u, next.first, next.first + ${tile.others}u)`;
+  const { first, advance } = advancing(
+    `next.first += ${tile.others}u;\n    more = next.first < key_end;`,
+    blocks && seen,
+  );
   const text = gradientText(D, tile, fragment, {
     of: 'query',
     own: ['q', 'gradient'],
@@ -89,8 +109,8 @@ export function queryGradientMatrix(
     otherHead: (x) => `(batch * params.S + min(next.first + ${x}, params.S - 1u)) * K + kv_head`,
     statistics: (id) => `(batch * H + w.y) * params.L + min(${id}, params.L - 1u)`,
     exists: () => 'true',
-    advance: `next.first += ${tile.others}u;\n    more = next.first < key_end;`,
-    free: isPlain(attributes, functions) ? free.join(' && ') : 'false',
+    advance,
+    free: isPlain(attributes, functions, blocks) ? free.join(' && ') : 'false',
     scale,
     adjust: (product, x) => `adjust(${product}, query, tile.first + ${x})`,
     ...(hasSlope(attributes, functions)
@@ -101,12 +121,13 @@ export function queryGradientMatrix(
   });
   return {
     label: 'attentionQueryGradient.matrix',
-    buffers: [...gradientBuffers(inputs, attributes), { name: 'dq', output: 0, vector: 4 }],
+    buffers: [...gradientBuffers(inputs, attributes, blocks), { name: 'dq', output: 0, vector: 4 }],
     parameters: { B, L, S },
     requires,
     body: kernelText(
       context,
       functions,
+      blocks,
       text,
       threads,
       `
@@ -115,9 +136,10 @@ export function queryGradientMatrix(
   let own_first = (n.x - 1u - w.x) * ${own}u;
   let first_position = i32(own_first + subgroup / 2u * ${rows}u) + ${offset};
   ${keyRange(attributes, `min(own_first + ${own - 1}u, params.L - 1u)`, 'own_first', threads)}
-  var tile = Tile(key_begin, 0u);
+  var tile = Tile(key_begin, 0u, 1);
   var next = tile;
   var more = key_begin < key_end;
+  ${first}
   let my_row = min(own_first + subgroup / 2u * ${rows}u + (subgroup % 2u * ${fragment.lanes}u + lane) % ${rows}u, params.L - 1u);
   let query = query_of(my_row * G + w.y % G);`,
     ),
@@ -133,6 +155,7 @@ export function keyGradientMatrix(
   tile: GradientTile,
 ): KernelCall {
   const { inputs, attributes } = context;
+  const blocks = blocksInKernel(context, 2);
   const { B, L, S, K, D } = sizesOf(inputs);
   const { causal, window, extras, scale } = attributes;
   const { own, threads, rows } = gradientSizes(tile, fragment);
@@ -141,7 +164,15 @@ export function keyGradientMatrix(
     ...(causal ? [`i32(pair_key) + ${rows - 1} <= i32(tile.first) + ${offset}`] : []),
     ...(window === undefined ? [] : [`i32(pair_key) + ${window} > i32(tile.first) + ${tile.others - 1} + ${offset}`]),
     ...(extras.includes('keyLengths') ? [`i32(pair_key) + ${rows} <= keyLengths_at(batch)`] : []),
+    ...(blocks ? ['tile.seen == 2'] : []),
   ];
+  const seen = `blocks_of(w.z, w.y * G + next.head, 1u, next.first, next.first + ${tile.others}u, own_first, own_first + ${own}u)`;
+  const { first, advance } = advancing(
+    `next.first += ${tile.others}u;
+    if (next.first >= row_end) { next = Tile(row_begin, next.head + 1u, 1); }
+    more = next.head < G;`,
+    blocks && seen,
+  );
   const query = (x: string) => `query_of(min(tile.first + ${x}, params.L - 1u) * G + tile.head)`;
   const output = (name: string, id: string, column: string, value: string) =>
     `if (${id} < params.S) { ${name}_set4(((batch * params.S + ${id}) * K + kv_head) * ${D / 4}u + ${column}, ${value}); }`;
@@ -153,10 +184,8 @@ export function keyGradientMatrix(
     otherHead: (x) => `(batch * params.L + min(next.first + ${x}, params.L - 1u)) * H + kv_head * G + next.head`,
     statistics: (x) => `(batch * H + kv_head * G + next.head) * params.L + min(next.first + ${x}, params.L - 1u)`,
     exists: (x) => `(next.first + ${x} < row_end)`,
-    advance: `next.first += ${tile.others}u;
-    if (next.first >= row_end) { next = Tile(row_begin, next.head + 1u); }
-    more = next.head < G;`,
-    free: isPlain(attributes, functions) ? free.join(' && ') || 'true' : 'false',
+    advance,
+    free: isPlain(attributes, functions, blocks) ? free.join(' && ') || 'true' : 'false',
     scale,
     adjust: (product, x) => `adjust(${product}, ${query(x)}, own_id)`,
     ...(hasSlope(attributes, functions)
@@ -168,7 +197,7 @@ export function keyGradientMatrix(
   return {
     label: 'attentionKeyGradient.matrix',
     buffers: [
-      ...gradientBuffers(inputs, attributes),
+      ...gradientBuffers(inputs, attributes, blocks),
       { name: 'dk', output: 0, vector: 4 },
       { name: 'dv', output: 1, vector: 4 },
     ],
@@ -177,6 +206,7 @@ export function keyGradientMatrix(
     body: kernelText(
       context,
       functions,
+      blocks,
       text,
       threads,
       `
@@ -184,9 +214,10 @@ export function keyGradientMatrix(
   let own_first = w.x * ${own}u;
   let pair_key = own_first + subgroup / 2u * ${rows}u;
   ${rowRange(attributes, 'own_first', own, threads)}
-  var tile = Tile(row_begin, 0u);
+  var tile = Tile(row_begin, 0u, 1);
   var next = tile;
-  var more = row_begin < row_end;`,
+  var more = row_begin < row_end;
+  ${first}`,
     ),
     workgroups: (size) => [Math.ceil(size(S) / own), K, size(B)],
   };

@@ -4,6 +4,24 @@ export const range = (count: number): number[] => Array.from({ length: count }, 
 /** The texts for 0 to `count - 1`, one below the other. */
 export const each = (count: number, text: (i: number) => string): string => range(count).map(text).join('\n');
 
+/**
+ * Moves `next` on to a tile in which something is seen: `seen` is the expression of it for `next` (see `blocks_of`), `advance` moves on
+ * by one tile and sets `more`. Without blocks every tile is taken.
+ */
+export function advancing(
+  advance: string,
+  seen: string | undefined,
+): { readonly first: string; readonly advance: string } {
+  if (seen === undefined) return { first: '', advance };
+  const settle = `loop {
+      if (!more) { break; }
+      next.seen = ${seen};
+      if (next.seen != 0) { break; }
+      ${advance}
+    }`;
+  return { first: settle, advance: `${advance}\n    ${settle}` };
+}
+
 /** The parts of a kernel, in their order: workgroup memory, and the pieces of `main`. */
 export interface KernelParts {
   readonly declarations: string;
