@@ -2,8 +2,15 @@
 // (peers/torch_attention.py) or what the device can do.
 //   python3 bench/peers/torch_attention.py > FILE, then BENCH_PEERS=FILE node bench/dist/attention.js [small]
 import { readFileSync } from 'node:fs';
-import { type AttentionKernel, type AttentionSpec, attention, decode } from '@heddle/attention';
-import { type CompiledFunction, compile, gradients, randomNormal, type Tensor } from '@heddle/tensor';
+import {
+  type AttentionKernel,
+  type AttentionSpec,
+  attention,
+  decode,
+  type MaskMod,
+  type ScoreMod,
+} from '@heddle/attention';
+import { type CompiledFunction, compile, gradients, randomNormal, type Tensor, take } from '@heddle/tensor';
 import { openWebGpu } from '@heddle/tensor/webgpu';
 import { type Measurement, median, report } from './results.js';
 
@@ -67,10 +74,21 @@ async function dense(B: number, H: number, S: number, D: number): Promise<void> 
   const own = await forwardTime({ scoreMod: (score, { q, k }) => score.sub(q.sub(k).cast('f32').mul(0.05)) });
   note(`attention with a scoreMod, causal f16 ${name}`, own, 'ms', 'without it', plain);
 
-  const both = compile((q: Tensor, k: Tensor, v: Tensor, g: Tensor) =>
-    gradients(attention(q, k, v, { causal: true }).mul(g).sum(), [q, k, v]),
-  );
-  const ms = await time(both, q, k, v, g);
+  /** With the gradients by `also`, which the spec uses. */
+  const bothTime = async (specOf: (...also: Tensor[]) => AttentionSpec, ...also: Tensor[]) => {
+    const both = compile((q: Tensor, k: Tensor, v: Tensor, g: Tensor, ...also: Tensor[]) =>
+      gradients(
+        attention(q, k, v, { causal: true, ...specOf(...also) })
+          .mul(g)
+          .sum(),
+        [q, k, v, ...also],
+      ),
+    );
+    const ms = await time(both, q, k, v, g, ...also);
+    both.dispose();
+    return ms;
+  };
+  const ms = await bothTime(() => ({}));
   note(
     `attention forward and backward causal f16 ${name}`,
     (3.5 * flops) / ms / 1e9,
@@ -78,7 +96,30 @@ async function dense(B: number, H: number, S: number, D: number): Promise<void> 
     'PyTorch flash',
     peers[`forward and backward ${name}`],
   );
-  both.dispose();
+  const without = 'without it';
+  const what = `attention forward and backward causal f16 ${name}, with`;
+  const capped: ScoreMod = (score, { q, k }) => score.sub(q.sub(k).cast('f32').mul(0.05)).div(20).tanh().mul(20);
+  note(`${what} a scoreMod`, await bothTime(() => ({ scoreMod: capped })), 'ms', without, ms);
+  const buckets = 32;
+  const bucketed = (table: Tensor): AttentionSpec => ({
+    scoreMod: (score, { h, q, k }) =>
+      score.add(
+        take(
+          table,
+          h.mul(buckets).add(
+            q
+              .sub(k)
+              .maximum(0)
+              .minimum(buckets - 1),
+          ),
+        ),
+      ),
+  });
+  const table = await randomNormal(device, [H * buckets], 5).realize();
+  note(`${what} a learned bias and the gradient by it`, await bothTime(bucketed, table), 'ms', without, ms);
+  const document = await device.tensor(Int32Array.from({ length: S }, (_, i) => Math.floor((i * 8) / S))).realize();
+  const maskMod: MaskMod = ({ q, k }) => take(document, q).equal(take(document, k));
+  note(`${what} a maskMod of 8 documents`, await bothTime(() => ({ maskMod })), 'ms', without, ms);
   for (const x of [q, k, v, g]) x.dispose();
 }
 

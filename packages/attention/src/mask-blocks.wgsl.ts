@@ -34,7 +34,7 @@ struct Query { row: u32, head: u32, position: i32 }
 ${functionsText(mask, attributes)}
 var<workgroup> found: array<atomic<u32>, 2>;
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   if (local < 2u) { atomicStore(&found[local], 0u); }
   workgroupBarrier();
   batch = w.z / params.heads;
@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
     }
   }
   workgroupBarrier();
-  if (local == 0u) { blocks_set((w.z * ${rows}u + w.y) * ${keys}u + w.x, i32(atomicLoad(&found[0]) * (2u - atomicLoad(&found[1])))); }
+  if (local == 0u) { blocks_set((w.z * n.y + w.y) * n.x + w.x, i32(atomicLoad(&found[0]) * (2u - atomicLoad(&found[1])))); }
 }`,
         workgroups: (size) => [keys as number, rows as number, size(b!) * size(h!)],
       },
@@ -76,18 +76,20 @@ export function blocksInKernel(
 ): BlocksInKernel | undefined {
   const { blocks } = extrasOf(inputs, attributes);
   if (!blocks || inputs.length + outputs > capabilities.maxStorageBuffers) return undefined;
-  const [b, h, rows, keys] = blocks.shape;
+  const [b, h] = blocks.shape;
   const head = h === 1 ? '0u' : 'h';
   return {
     buffer: { name: 'blocks', input: 3 + attributes.extras.indexOf('blocks') },
     text: `
 fn blocks_of(b: u32, head: u32, heads: u32, row: u32, row_end: u32, key: u32, key_end: u32) -> i32 {
+  let rows = (params.L + ${blockSize - 1}u) / ${blockSize}u;
+  let keys = (params.S + ${blockSize - 1}u) / ${blockSize}u;
   var least = 2;
   var most = 0;
   for (var h = ${h === 1 ? '0u; h < 1u' : 'head; h < head + heads'}; h++) {
     for (var y = row / ${blockSize}u; y * ${blockSize}u < min(row_end, params.L); y++) {
       for (var x = key / ${blockSize}u; x * ${blockSize}u < min(key_end, params.S); x++) {
-        let seen = blocks_at(((${b === 1 ? head : `b * ${h}u + ${head}`}) * ${rows}u + y) * ${keys}u + x);
+        let seen = blocks_at(((${b === 1 ? head : h === 1 ? 'b' : 'b * H + h'}) * rows + y) * keys + x);
         least = min(least, seen);
         most = max(most, seen);
       }

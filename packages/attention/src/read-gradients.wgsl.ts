@@ -122,19 +122,19 @@ function tableKernels(
     {
       label,
       buffers: [...gradientBuffers(inputs, attributes, blocks), { name: 'table', ...table, access: 'write' }],
-      parameters: { B, L, S },
+      parameters: { B, L, S, pitch, workgroups },
       body: `
 ${gradientText(context, functions && functionsInKernel(functions, inputs), blocks)}
 ${reads.text}
 ${sumsByPlace}
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  table_begin = group.x * ${pitch}u;
-  for (var i = local; i < ${pitch}u; i += 256u) { table_set(table_begin + i, 0.0); }
+  table_begin = group.x * params.pitch;
+  for (var i = local; i < params.pitch; i += 256u) { table_set(table_begin + i, 0.0); }
   let query_count = params.L * G;
   let tiles = (query_count + ${forwardQueries - 1}u) / ${forwardQueries}u;
   ${tilePlaces(D)}
-  for (var unit = group.x; unit < tiles * K * params.B; unit += ${workgroups}u) {
+  for (var unit = group.x; unit < tiles * K * params.B; unit += params.workgroups) {
     let w = vec3<u32>(unit % tiles, unit / tiles % K, unit / tiles / K);
     batch = w.z;
     kv_head = w.y;
@@ -161,13 +161,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         { name: 'table', ...table, access: 'read', vector: 4 },
         { name: 'out', output: 0, vector: 4 },
       ],
-      parameters: {},
+      parameters: { fours: pitch / 4, workgroups },
       body: `
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (id.x >= ${pitch / 4}u) { return; }
+  if (id.x >= params.fours) { return; }
   var sum = vec4<f32>();
-  for (var i = 0u; i < ${workgroups}u; i++) { sum += table_at4(i * ${pitch / 4}u + id.x); }
+  for (var i = 0u; i < params.workgroups; i++) { sum += table_at4(i * params.fours + id.x); }
   out_set4(id.x, sum);
 }`,
       workgroups: () => [Math.ceil(pitch / 4 / 64), 1, 1],
