@@ -83,6 +83,8 @@ conformance('blocks of a mask', (device: () => Device) => {
 
   test('tiles that nobody sees are not read, forward and backward', async (context) => {
     if (!onGpu) context.skip('the other executors multiply them by 0');
+    if (backendName === 'webgpu-browser')
+      context.skip('Chromium lets no kernel of gradients by keys bind the blocks beside a captured tensor');
     await passesOver('f32', [2, 2], 0);
   });
 
