@@ -1,4 +1,4 @@
-import { defineOp, type GradientContext, type Op, record, recordOne, type Tensor, where } from '@heddle/tensor';
+import { defineOp, type GradientContext, type Op, record, recordOne, stack, type Tensor, where } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, type OptionalInput, sizesOf } from './dense-arguments.ts';
 import { keyGradientWebGpu, queryGradientWebGpu } from './dense-gradients.wgsl.ts';
 import { dropped, groupKeys, groupQueries, groupScores, scoresOf, seenExp, ungroupQueries } from './dense-scores.ts';
@@ -8,14 +8,15 @@ import { biasReads, capturedReads, slopeReads } from './score-reads.wgsl.ts';
 import { capturedGradient } from './score-slopes.ts';
 
 /**
- * What the gradients of an attention take behind the inputs of the attention itself: the log-sum-exp `[B, H, L]`, the
- * gradient by the output `[B, L, H, D]`, and delta f32 `[B, H, L]`, the share of each query that its softmax takes off.
- * Probabilities are computed again from scores and log-sum-exp, as in https://arxiv.org/abs/2205.14135.
+ * What the gradients of an attention take behind the inputs of the attention itself: the gradient by the output `[B, L, H, D]`,
+ * and in one tensor, f32 `[2, B, H, L]`, because kernels bind few buffers, the log-sum-exp and delta, the share of each query that
+ * its softmax takes off. Probabilities are computed again from scores and log-sum-exp, as in https://arxiv.org/abs/2205.14135.
  */
-const behind = (inputs: readonly Tensor[]) => {
-  const [logSumExp, outputGradient, delta] = inputs.slice(-3) as [Tensor, Tensor, Tensor];
-  return { own: inputs.slice(0, -3), logSumExp, outputGradient, delta };
-};
+function behind(inputs: readonly Tensor[]) {
+  const [outputGradient, statistics] = inputs.slice(-2) as [Tensor, Tensor];
+  const [logSumExp, delta] = [0, 1].map((i) => statistics.slice(0, i, i + 1).reshape(statistics.shape.slice(1)));
+  return { own: inputs.slice(0, -2), logSumExp: logSumExp!, outputGradient, delta: delta! };
+}
 
 /**
  * Probabilities and the gradients by the scores, by what they were before the score function and by the product, all f32
@@ -132,7 +133,7 @@ export function denseGradients(
   const g = outputGradient ?? out!.mul(0);
   const taken = g.cast('f32').mul(out!.cast('f32')).sum(-1).permute([0, 2, 1]);
   const delta = logSumExpGradient ? taken.sub(logSumExpGradient) : taken;
-  const all = [...inputs, logSumExp!, g, delta];
+  const all = [...inputs, g, stack([logSumExp!, delta])];
   const byKeys = needs[1] || needs[2] ? record(ops.byKeys, all, attributes) : [];
   const byExtra: Partial<Record<OptionalInput, () => Tensor>> = {
     bias: () => recordOne(ops.byBias, all, attributes),

@@ -1,6 +1,6 @@
 import type { KernelBuffer, KernelCall, KernelContext, TensorType, WebGpuLowering } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from './dense-arguments.ts';
-import { denseScores, hasSlope, keyRange, probabilityText, rowRange } from './dense-scores.wgsl.ts';
+import { denseScores, hasSlope, keyRange, probabilityText, rowRange, statisticsText } from './dense-scores.wgsl.ts';
 import {
   f32,
   forwardKeys,
@@ -14,12 +14,12 @@ import {
   tileSums,
 } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
-import { type BlocksInKernel, blocksInKernel, neededInputs, skipOfKeys, skipOfQueries } from './mask-blocks.wgsl.ts';
+import { type BlocksInKernel, blocksInKernel, skipOfKeys, skipOfQueries } from './mask-blocks.wgsl.ts';
 import { denseGradientByMatrix } from './matrix/dense.ts';
 import type { TracedFunctions } from './score-functions.ts';
 import { extraBuffers, type FunctionsInKernel, functionsInKernel } from './score-functions.wgsl.ts';
 
-/** Inputs as `dense-gradients.ts` says: those of the attention, then log-sum-exp, output gradient and delta. */
+/** Inputs as `dense-gradients.ts` says: those of the attention, then the output gradient and the statistics. */
 export const supportsGradient =
   (
     outputs: number,
@@ -30,7 +30,7 @@ export const supportsGradient =
       inputs.slice(0, 3).some(({ dtype }) => dtype === 'f16') && !shaderF16 && sizesOf(inputs).D % 4 !== 0;
     return (
       !oddHalves &&
-      neededInputs(inputs, attributes) + outputs <= maxStorageBuffers &&
+      gradientBuffers(inputs, attributes, undefined).length + outputs <= maxStorageBuffers &&
       (!functions || functionsInKernel(functions, inputs) !== undefined)
     );
   };
@@ -164,7 +164,7 @@ export function gradientBuffers(
   blocks: BlocksInKernel | undefined,
 ): KernelBuffer[] {
   const vector = headVector(sizesOf(inputs).D);
-  const behind = inputs.length - 3;
+  const behind = inputs.length - 2;
   return [
     { name: 'q', input: 0, vector },
     { name: 'k', input: 1, vector },
@@ -172,9 +172,8 @@ export function gradientBuffers(
     // a sink takes its share of the log-sum-exp, and is not read again
     ...extraBuffers(inputs.slice(0, behind), attributes).filter(({ name }) => name !== 'sinks'),
     ...(blocks ? [blocks.buffer] : []),
-    { name: 'lse', input: behind },
-    { name: 'gradient', input: behind + 1, vector },
-    { name: 'delta', input: behind + 2 },
+    { name: 'gradient', input: behind, vector },
+    { name: 'statistics', input: behind + 1 },
   ];
 }
 
@@ -198,6 +197,7 @@ ${tileMemory(D)}
 ${denseScores(inputs, attributes, functions)}
 ${blocks?.text ?? ''}
 ${probabilityText}
+${statisticsText}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', queryHead, 'c', D)}; }
 fn load_gradient4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('gradient', queryHead, 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('k', keyHead, 'c', D)}; }

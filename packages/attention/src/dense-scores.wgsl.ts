@@ -63,6 +63,11 @@ export function rowRange(
   var row_end = u32(max(${end}, 0));${narrowed}`;
 }
 
+/** WGSL of a query's log-sum-exp and delta, by its place, where both are in `statistics` (see `dense-gradients.ts`). */
+export const statisticsText: string = `
+fn lse_at(place: u32) -> f32 { return statistics_at(place); }
+fn delta_at(place: u32) -> f32 { return statistics_at(params.B * H * params.L + place); }`;
+
 /** WGSL of a score's probability by its query's log-sum-exp; 0 where the key is not seen. */
 export const probabilityText: string = `
 fn probability(product: f32, query: Query, key: u32, lse: f32) -> f32 {

@@ -1,6 +1,6 @@
 import type { KernelBuffer, KernelCall, KernelContext, TensorType } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
-import { denseScores, hasSlope, keyRange, rowRange } from '../dense-scores.wgsl.ts';
+import { denseScores, hasSlope, keyRange, rowRange, statisticsText } from '../dense-scores.wgsl.ts';
 import { f32 } from '../flash-tile.wgsl.ts';
 import { type BlocksInKernel, blocksInKernel } from '../mask-blocks.wgsl.ts';
 import { extraBuffers, type FunctionsInKernel } from '../score-functions.wgsl.ts';
@@ -14,16 +14,15 @@ function gradientBuffers(
   attributes: DenseAttributes,
   blocks: BlocksInKernel | undefined,
 ): KernelBuffer[] {
-  const behind = inputs.length - 3;
+  const behind = inputs.length - 2;
   return [
     { name: 'q', input: 0, vector: 8 },
     { name: 'k', input: 1, vector: 8 },
     { name: 'v', input: 2, vector: 8 },
     ...extraBuffers(inputs.slice(0, behind), attributes).filter(({ name }) => name !== 'sinks'),
     ...(blocks ? [blocks.buffer] : []),
-    { name: 'lse', input: behind },
-    { name: 'gradient', input: behind + 1, vector: 8 },
-    { name: 'delta', input: behind + 2 },
+    { name: 'gradient', input: behind, vector: 8 },
+    { name: 'statistics', input: behind + 1 },
   ];
 }
 
@@ -63,6 +62,7 @@ var<private> kv_head: u32;
 struct Tile { first: u32, head: u32, seen: i32 }
 ${text.declarations}
 ${denseScores(inputs, attributes, functions)}
+${statisticsText}
 ${blocks?.text ?? ''}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
