@@ -1,12 +1,10 @@
 // The main job of a checkout: loads a language model and streams text from it. `npm start -- --model PATH` takes another
 // model, and any other option of `heddle generate`.
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
-const model = at('../shared/models/stories260K');
+const model = fileURLToPath(new URL('../../shared/models/stories260K', import.meta.url));
 const given = process.argv.slice(2);
 const names = (option) => given.some((arg) => arg === option || arg.startsWith(`${option}=`));
 
@@ -22,7 +20,6 @@ const defaults = [
   ...(names('--prompt') || names('--prompt-tokens') ? [] : ['--prompt', 'Once upon a time']),
   ...(names('--max-tokens') ? [] : ['--max-tokens', '200']),
 ];
-const { status } = spawnSync(process.execPath, [at('packages/llm/bin/heddle.js'), 'generate', ...defaults, ...given], {
-  stdio: 'inherit',
-});
-process.exit(status ?? 130);
+// in this process, so that whatever signals it reaches the command
+process.argv.splice(2, given.length, 'generate', ...defaults, ...given);
+await import('../packages/llm/bin/heddle.js');
