@@ -75,7 +75,7 @@ export class BatchRunner<I, O, B> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const cost = this.#options.costOf?.(item) ?? 0;
     const key = this.#options.keyOf?.(item) ?? '';
-    const refused = this.#refusal(cost);
+    const refused = this.#refusal(cost, { priority, deadlineMs });
     if (refused) {
       for (const observer of this.#observers) observer.rejected?.();
       return Promise.reject(refused);
@@ -129,8 +129,11 @@ export class BatchRunner<I, O, B> {
     return this.#statistics.figures(this.#queue.size, this.#running.size);
   }
 
-  #refusal(cost: number): RejectedError | undefined {
+  #refusal(cost: number, numbers: { readonly [name: string]: unknown }): RejectedError | undefined {
     if (this.#closed) return new RejectedError('ERR_CLOSED', 'dynamicBatcher: closed, takes no more items');
+    for (const [name, value] of Object.entries({ cost, ...numbers }))
+      if (typeof value !== 'number' || Number.isNaN(value))
+        return new RejectedError('ERR_ARGUMENT', `dynamicBatcher: ${name} must be a number, got ${String(value)}`);
     if (cost > this.#maxBatchCost) {
       const what = `dynamicBatcher: the item costs ${cost}, maxBatchCost is ${this.#maxBatchCost}`;
       return new RejectedError('ERR_TOO_LARGE', what);

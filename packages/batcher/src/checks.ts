@@ -23,6 +23,12 @@ export function refusal(
   if (!Number.isInteger(maxTokens) || maxTokens < 0) {
     return because('ERR_ARGUMENT', `needs maxTokens to be an integer of at least 0, got ${maxTokens}`);
   }
+  for (const name of ['priority', 'deadline'] as const) {
+    const value: unknown = request[name];
+    // what compares with nothing would put the whole queue out of order
+    if (value !== undefined && (typeof value !== 'number' || Number.isNaN(value)))
+      return because('ERR_ARGUMENT', `needs ${name} to be a number, got ${String(value)}`);
+  }
   const room = roomOf(request);
   if (room > maxSequenceTokens) {
     const needs = `${room} tokens (${promptTokens} of prompt, ${maxTokens} new)`;

@@ -100,6 +100,8 @@ describe('what cannot be', () => {
     expect(code({ id: 'b', promptTokens: 1, maxTokens: 1 })).toBe('ERR_QUEUE_FULL');
     expect(code({ id: 'b', promptTokens: 1.5, maxTokens: 1 })).toBe('ERR_ARGUMENT');
     expect(code({ id: 'b', promptTokens: 1, maxTokens: -1 })).toBe('ERR_ARGUMENT');
+    expect(code({ id: 'b', promptTokens: 1, maxTokens: 1, priority: Number.NaN })).toBe('ERR_ARGUMENT');
+    expect(code({ id: 'b', promptTokens: 1, maxTokens: 1, deadline: Number.NaN })).toBe('ERR_ARGUMENT');
     expect(code({ id: 'b', promptTokens: 1, maxTokens: 1, deadline: 0 })).toBe('ERR_DEADLINE');
   });
 

@@ -84,6 +84,8 @@ describe('a batch', () => {
     });
     const answers = [6, 3, 4, 1].map((item) => batch(item));
     expect(await code(batch(11))).toBe('ERR_TOO_LARGE');
+    for (const refused of [batch(Number.NaN), batch(1, { priority: Number.NaN }), batch(1, { deadlineMs: Number.NaN })])
+      expect(await code(refused)).toBe('ERR_ARGUMENT');
     await vi.advanceTimersByTimeAsync(10);
     await Promise.all(answers);
     expect(batches).toEqual([

@@ -12,6 +12,14 @@ test('a model without a tokenizer says why there is none', async () => {
   expect(() => model.requireTokenizer()).toThrow(expect.objectContaining({ code: 'ERR_TOKENIZER' }));
 });
 
+test('a dtype in which no weights are stored is refused by name', async () => {
+  await using device = await openReference();
+  const dtype = 'int8' as 'f16';
+  await expect(loadModel(tinyLlama(), { device, dtype })).rejects.toThrow(
+    expect.objectContaining({ code: 'ERR_ARGUMENT', message: 'loadModel: dtype takes f32, f16, q8_0, q4_0, q4_k, q6_k, got int8' }),
+  );
+});
+
 test('what does not fit into the budget, weights or what is made beside them, leaves nothing on the device', async () => {
   const roomy = await openReference();
   const model = await loadModel(tinyLlama(), { device: roomy });

@@ -3,7 +3,7 @@ import { ArgumentError, type Device, FileFormatError } from '@heddle/tensor';
 import { openModelFolder } from './folder.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { CausalLm } from './models/causal-lm.ts';
-import { type WeightDType, Weights } from './models/weights.ts';
+import { type WeightDType, Weights, weightDTypes } from './models/weights.ts';
 import type { Tokenizer, TokenizerResult } from './tokenizer.ts';
 
 export interface LoadModelOptions {
@@ -37,12 +37,16 @@ export interface LoadedModel extends CausalLm, AsyncDisposable {
 /**
  * Loads a language model from a Hugging Face folder, or from the files of one: weights go to the device one tensor at a
  * time. Owned by the caller.
- * @throws FileFormatError for files that are missing, damaged or of an unknown architecture, OutOfMemoryError, ArgumentError
- *   for weights in blocks that are to be trained; then nothing is left on the device
+ * @throws FileFormatError for files that are missing, damaged or of an unknown architecture, OutOfMemoryError, ArgumentError for
+ *   another dtype, and for weights in blocks that are to be trained; then nothing is left on the device
  */
 export async function loadModel(source: string | ModelFiles, options: LoadModelOptions): Promise<LoadedModel> {
   const { device, dtype = 'f32', trainable = false, attention = flash(), onProgress } = options;
   const { activations = dtype === 'f16' ? 'f16' : 'f32' } = options;
+  if (!weightDTypes.includes(dtype))
+    throw new ArgumentError(`loadModel: dtype takes ${weightDTypes.join(', ')}, got ${String(dtype)}`);
+  if (activations !== 'f32' && activations !== 'f16')
+    throw new ArgumentError(`loadModel: activations takes f32, f16, got ${String(activations)}`);
   if (trainable && dtype !== 'f32' && dtype !== 'f16')
     throw new ArgumentError(`loadModel: weights that are trained are f32 or f16, got ${dtype}`);
   const folder = await openModelFolder(source);

@@ -3,7 +3,9 @@ import { compile } from './compile/compile.ts';
 import { isHeddleError, OutOfMemoryError } from './errors.ts';
 import type { Tensor } from './graph/tensor.ts';
 import { MemoryAccount } from './memory.ts';
+import { openOnnx } from './onnx.ts';
 import { openReference } from './reference.ts';
+import { openWebGpu } from './webgpu.ts';
 
 describe('an account', () => {
   test('knows what is live, the most that was, and by whom', () => {
@@ -47,6 +49,17 @@ describe('an account', () => {
     expect(account.report().live).toBe(90);
     account.take(10, 'step');
   });
+});
+
+test.each([Number.NaN, -1, '1 GiB'])('a budget of %s is refused, for it would refuse nothing', async (budget) => {
+  const memoryBudget = budget as number;
+  const refusal = expect.objectContaining({
+    code: 'ERR_ARGUMENT',
+    message: expect.stringContaining(`: memoryBudget must be a number of bytes, got ${budget}`),
+  });
+  for (const open of [openReference, openOnnx, openWebGpu])
+    await expect(open({ memoryBudget })).rejects.toThrow(refusal);
+  expect(() => compile((x: Tensor) => x.neg(), { memoryBudget })).toThrow(refusal);
 });
 
 describe('leaks', () => {

@@ -1,4 +1,4 @@
-import { OutOfMemoryError } from './errors.ts';
+import { ArgumentError, OutOfMemoryError } from './errors.ts';
 
 /** Bytes of one owner. */
 export interface Holder {
@@ -28,6 +28,12 @@ export interface MemoryReport {
   readonly owners: readonly Holder[];
   /** Every allocation that is live, oldest first, on a device that was opened with `debug`. */
   readonly allocations: readonly HeldAllocation[] | undefined;
+}
+
+/** @throws ArgumentError for a budget that is no number of bytes, which would refuse nothing */
+export function checkBudget(operation: string, budget: number | undefined): void {
+  if (budget === undefined || (typeof budget === 'number' && budget >= 0)) return;
+  throw new ArgumentError(`${operation}: memoryBudget must be a number of bytes, got ${String(budget)}`);
 }
 
 /** Counts a device's bytes by owner and refuses what the budget does not allow. */

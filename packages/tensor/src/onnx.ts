@@ -2,6 +2,7 @@ import { Device } from './device.ts';
 import { ArgumentError } from './errors.ts';
 import { OnnxExecutor } from './executors/onnx/executor.ts';
 import { loadRuntime, type OnnxRuntime, threadsOf } from './executors/onnx/runtime.ts';
+import { checkBudget } from './memory.ts';
 
 export { type Example, type ExportOptions, exportOnnx } from './executors/onnx/export/export.ts';
 export type { OnnxFile } from './executors/onnx/export/onnx-file.ts';
@@ -33,6 +34,7 @@ export interface OnnxOptions {
  */
 export async function openOnnx(options: OnnxOptions = {}): Promise<Device> {
   const { memoryBudget, debug = false } = options;
+  checkBudget('openOnnx', memoryBudget);
   if (options.threads !== undefined && (!Number.isInteger(options.threads) || options.threads < 1))
     throw new ArgumentError(`openOnnx: threads must be a positive integer, got ${options.threads}`);
   const runtime = options.runtime ?? (await loadRuntime());

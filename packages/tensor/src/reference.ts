@@ -1,5 +1,6 @@
 import { Device } from './device.ts';
 import { ReferenceExecutor } from './executors/reference/executor.ts';
+import { checkBudget } from './memory.ts';
 
 export interface ReferenceOptions {
   /** The most bytes that tensors and variables may take (eight a value). */
@@ -11,7 +12,8 @@ export interface ReferenceOptions {
   readonly debug?: boolean;
 }
 
-/** Opens the reference device: plain TypeScript in float64, on any machine. Owned by the caller. */
+/** Opens the reference device: plain TypeScript in float64, on any machine. Owned by the caller. @throws ArgumentError */
 export async function openReference(options: ReferenceOptions = {}): Promise<Device> {
+  checkBudget('openReference', options.memoryBudget);
   return new Device(new ReferenceExecutor(options));
 }

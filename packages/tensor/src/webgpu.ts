@@ -4,6 +4,7 @@ import { capabilitiesOf } from './executors/webgpu/capabilities.ts';
 import { assertCapable, WebGpuExecutor } from './executors/webgpu/executor.ts';
 import { letGoOf } from './executors/webgpu/node-gpu.ts';
 import type { TuningCache } from './executors/webgpu/tuning/tuning-cache.ts';
+import { checkBudget } from './memory.ts';
 
 export { type AdapterDescription, describeAdapters, type GpuOptions } from './executors/webgpu/adapters.ts';
 export { TuningCache, type TuningJson, type TuningRecord } from './executors/webgpu/tuning/tuning-cache.ts';
@@ -31,10 +32,11 @@ export interface WebGpuOptions extends GpuOptions {
 /**
  * Opens a GPU through WebGPU: in browsers `navigator.gpu`, in Node the package `webgpu`, or what the caller passes. Owned by
  * the caller, whose `dispose()` also lets Node exit.
- * @throws DeviceError where there is no adapter, or no `webgpu` package in Node
+ * @throws DeviceError where there is no adapter, or no `webgpu` package in Node; ArgumentError
  */
 export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
   const { memoryBudget, fuse, debug, tuning } = options;
+  checkBudget('openWebGpu', memoryBudget);
   if (options.device) {
     const { device } = options;
     const capabilities = capabilitiesOf(device, globalThis.navigator?.gpu?.wgslLanguageFeatures);

@@ -3,6 +3,7 @@ import type { SymbolValues } from '../dim.ts';
 import { ArgumentError, DisposedError } from '../errors.ts';
 import { Tensor } from '../graph/tensor.ts';
 import type { Update } from '../graph/variable.ts';
+import { checkBudget } from '../memory.ts';
 import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
 import type { TensorType } from '../shape.ts';
 import { isBranch, leavesOf, mapTree, visitTogether } from '../tree.ts';
@@ -114,6 +115,7 @@ export function compile<A extends readonly unknown[], R>(
   options: CompileOptions<A> = {},
 ): CompiledFunction<A, R> {
   const { name = fn.name || 'compiled function', symbols: bounds = {}, donate = [], memoryBudget } = options;
+  checkBudget(name, memoryBudget);
   const traces = new Map<string, Trace>();
   let last: Trace | undefined;
   let disposed = false;
