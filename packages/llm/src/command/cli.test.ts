@@ -154,6 +154,17 @@ describe('the heddle command on a real model', () => {
   );
 
   test(
+    'figures that nobody reads are no failure',
+    async () => {
+      const line = ['generate', '--model', model, '--prompt', 'Once', '--max-tokens', '3', '--device', 'reference'];
+      const child = spawn(process.execPath, [bin, ...line], { stdio: ['ignore', 'ignore', 'pipe'] });
+      child.stderr.destroy();
+      expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(0);
+    },
+    seconds,
+  );
+
+  test(
     'works without a tokenizer',
     async () => {
       const bare = damaged('no-tokenizer', (copy) => rmSync(join(copy, 'tokenizer.json')));

@@ -10,6 +10,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.stderr.write(`heddle: standard output: ${error.message}\n`);
   process.exit(1);
 });
+// figures that nobody reads are no failure either
+process.stderr.on('error', () => {});
 
 process.exitCode = await main(process.argv.slice(2), interrupted.signal);
 process.off('SIGINT', stop);

@@ -26,6 +26,7 @@ describe('options of heddle generate', () => {
     ['', /needs --model/],
     ['--model m --prompt a --prompt-tokens 1', /exclude each other/],
     ['--model m --prompt-tokens 1,x', /--prompt-tokens takes token ids separated by commas, got '1,x'/],
+    ['--model m --prompt-tokens 1,99999999999999999999', /--prompt-tokens takes token ids/],
     ['--model m --max-tokens 0', /--max-tokens takes a whole number of at least 1, got '0'/],
     ['--model m --max-tokens 1.5', /--max-tokens takes a whole number/],
     ['--model m --temperature hot', /--temperature takes a number of at least 0, got 'hot'/],

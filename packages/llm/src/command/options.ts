@@ -86,7 +86,7 @@ function parsed<K extends Kinds>(args: readonly string[], options: K) {
 
 function tokenList(value: string): number[] {
   const parts = value.split(',').map((part) => part.trim());
-  if (!parts.every((part) => /^\d+$/.test(part)))
+  if (!parts.every((part) => /^\d+$/.test(part) && Number.isSafeInteger(Number(part))))
     throw new UsageError(`--prompt-tokens takes token ids separated by commas, got '${value}'`);
   return parts.map(Number);
 }
