@@ -1,0 +1,30 @@
+/** A TypeScript block of a Markdown file. */
+export interface MarkdownBlock {
+  /** Of its first line in the file, from 1. */
+  readonly line: number;
+  readonly code: string;
+}
+
+/** The TypeScript blocks of a Markdown file, in order. */
+export function markdownBlocks(markdown: string): MarkdownBlock[] {
+  return [...markdown.matchAll(/^```ts\b[^\n]*\n([\s\S]*?)^```/gm)].map(({ index, 0: block, 1: code }) => ({
+    line: markdown.slice(0, index + block.indexOf('\n') + 1).split('\n').length,
+    code: code!,
+  }));
+}
+
+/** What blocks take for granted beside their imports: what a reader has by then. */
+export const givenInBlocks = `
+type Given = import('@heddle/tensor').Tensor;
+declare const device: import('@heddle/tensor').Device;
+declare const bias: Given, hidden: Given, scalar: Given, weight: Given;
+declare const q: Given, k: Given, v: Given, w: Given, x: Given, y: Given;
+declare const out: number, width: number;
+declare const bytes: Uint8Array, values: Float32Array;
+declare const parameters: { readonly weight: Given }, batch: { readonly x: Given };
+declare const step: import('@heddle/tensor').CompiledFunction<[Given], Given>;
+declare function block(x: Given): Given;
+declare function f(...tensors: Given[]): Given;
+declare function layer(x: Given, key: Given): Given;
+declare function loss(of: typeof parameters, over: typeof batch): Given;
+`;
