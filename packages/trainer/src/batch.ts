@@ -21,6 +21,10 @@ export interface BatchSpec {
 
 /** @throws ArgumentError naming the value that is neither a tensor nor a typed array */
 export function specOf(batch: Batch): BatchSpec {
+  if (typeof batch !== 'object' || batch === null)
+    throw new ArgumentError(
+      `train: a batch must be an object of tensors, typed arrays and { data, shape }, got ${batch === null ? 'null' : typeof batch}`,
+    );
   const inputs: Record<string, { shape: readonly number[]; dtype: DType }> = {};
   for (const name of Object.keys(batch).sort()) {
     const value = batch[name]!;

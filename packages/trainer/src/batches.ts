@@ -10,6 +10,10 @@ export function* repeat<B>(batches: Iterable<B>): Generator<B, void, undefined> 
   }
 }
 
+export function isIterable(data: unknown): boolean {
+  return typeof data === 'object' && data !== null && (Symbol.asyncIterator in data || Symbol.iterator in data);
+}
+
 /** One iterator for both kinds of data. */
 export function iteratorOf<B>(data: Iterable<B> | AsyncIterable<B>): Iterator<B> | AsyncIterator<B> {
   return Symbol.asyncIterator in data ? data[Symbol.asyncIterator]() : data[Symbol.iterator]();

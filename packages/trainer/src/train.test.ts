@@ -264,6 +264,13 @@ describe('train ends early', () => {
     const seen: StepReport[] = [];
     expect(await failure(collect(train({ ...options(), data: data() }), seen))).toMatchObject({ message: 'disk gone' });
     onlyTheModelIsLeft();
+    const unopened: Iterable<typeof batch> = {
+      [Symbol.iterator]: () => {
+        throw new Error('no such file');
+      },
+    };
+    expect(await failure(collect(train({ ...options(), data: unopened })))).toMatchObject({ message: 'no such file' });
+    onlyTheModelIsLeft();
     const broken = {
       parameters: { w },
       forward: () => {
@@ -340,7 +347,13 @@ describe('train refuses', () => {
     onlyTheModelIsLeft();
   });
 
-  test('what is no batch, and shapes that do not fit the model', async () => {
+  test('what is no data, what is no batch, and shapes that do not fit the model', async () => {
+    for (const data of [undefined, null, 5, {}] as unknown as (typeof batch)[][])
+      expect(() => train({ ...options(), data })).toThrow(/train: data must be an iterable of batches/);
+    for (const nothing of [undefined, null, 5] as unknown as (typeof batch)[])
+      expect((await code(collect(train({ ...options(), data: [nothing] })))).message).toMatch(
+        /a batch must be an object/,
+      );
     const error = await code(collect(train({ ...options(), data: [{ x: 3, y: 4 }] as unknown as [typeof batch] })));
     expect(error.message).toContain("'x' of the batch must be a tensor, a typed array or { data, shape }, got number");
     const narrow = { ...batch, x: { data: new Float32Array(9), shape: [3, 3] } };

@@ -1,6 +1,6 @@
 import { ArgumentError } from '@heddle/tensor';
 import { type Batch, type BatchFor, type TracedBatch, valueCount } from './batch.ts';
-import { closed, iteratorOf, unlessAborted } from './batches.ts';
+import { closed, isIterable, iteratorOf, unlessAborted } from './batches.ts';
 import { TrainingError } from './errors.ts';
 import { trainedParameters } from './parameters.ts';
 import type { TrainStepOptions } from './record-step.ts';
@@ -60,6 +60,8 @@ export function train<B extends BatchFor<B>, Output>(
     throw new ArgumentError(`train: stepsAhead must be 0 or 1, got ${stepsAhead}`);
   if (nonFinite !== 'throw' && nonFinite !== 'skip')
     throw new ArgumentError(`train: nonFinite must be 'throw' or 'skip', got ${String(nonFinite)}`);
+  if (!isIterable(options.data))
+    throw new ArgumentError(`train: data must be an iterable of batches, got ${typeof options.data}`);
   trainedParameters(options.model.parameters);
   return run(options, steps, stepsAhead);
 }
@@ -73,7 +75,7 @@ async function* run<B extends BatchFor<B>, Output>(
   const { device } = trainedParameters(options.model.parameters)[0]!.value;
   signal?.throwIfAborted();
   const trainStep = createTrainStep(options);
-  const batches = iteratorOf(options.data);
+  const batches = openOrDispose(options.data, trainStep);
   const inFlight: Promise<StepReport>[] = [];
   let lastEnd = 0;
   let ended = false;
@@ -122,6 +124,16 @@ async function* run<B extends BatchFor<B>, Output>(
     await Promise.allSettled(inFlight);
     trainStep.dispose();
     if (!ended) await closed(batches, signal);
+  }
+}
+
+/** The iterator of `data`; where it does not open, `step` is freed. */
+function openOrDispose<B>(data: Iterable<B> | AsyncIterable<B>, step: { dispose(): void }) {
+  try {
+    return iteratorOf(data);
+  } catch (error) {
+    step.dispose();
+    throw error;
   }
 }
 
