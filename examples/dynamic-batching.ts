@@ -1,11 +1,11 @@
 // Prompts that come at about the same time are computed together: a dynamic batcher around a model's logits.
-//   npx tsx --conditions=@heddle/source examples/dynamic-batching.ts [MODEL]
+//   npx tsx --conditions=@heddle/source examples/dynamic-batching.ts [MODEL [DEVICE]]
 import { setTimeout as pause } from 'node:timers/promises';
 import { dynamicBatcher, padded } from '@heddle/batcher';
-import { greedy, loadModel, openDevice } from '@heddle/llm';
+import { type DeviceName, greedy, loadModel, openDevice } from '@heddle/llm';
 
-const [path = '../shared/models/stories260K'] = process.argv.slice(2);
-const device = await openDevice('auto');
+const [path = '../shared/models/stories260K', name = 'auto'] = process.argv.slice(2);
+const device = await openDevice(name as DeviceName);
 const model = await loadModel(path, { device });
 const tokenizer = model.requireTokenizer();
 

@@ -1,13 +1,15 @@
 // A small network is trained here, written as an .onnx file, and run by a session of ONNX Runtime that knows nothing of us.
-//   npx tsx --conditions=@heddle/source examples/export-onnx.ts [FILE]
+//   npx tsx --conditions=@heddle/source examples/export-onnx.ts [FILE [DEVICE]]
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type DeviceName, openDevice } from '@heddle/llm';
 import { compile, crossEntropy, gradients, randomNormal, type Tensor } from '@heddle/tensor';
-import { exportOnnx, openOnnx } from '@heddle/tensor/onnx';
+import { exportOnnx } from '@heddle/tensor/onnx';
 import { InferenceSession, Tensor as Value } from 'onnxruntime-node';
 
-const [path = join(tmpdir(), 'rings.onnx')] = process.argv.slice(2);
-const device = await openOnnx();
+const [path = join(tmpdir(), 'rings.onnx'), name = 'auto'] = process.argv.slice(2);
+const device = await openDevice(name as DeviceName);
+console.log(`${device.name}: ${device.description}`);
 
 /** Points in the square around 0, and whether they lie in the ring between the circles of radius 0.4 and 0.8. */
 function sample(count: number, seed: number): { points: Float32Array; labels: Int32Array } {
@@ -48,11 +50,14 @@ const step = compile(
   },
   { device, inputs: [{ shape: [512, 2] }, { shape: [512], dtype: 'i32' }], name: 'training step' },
 );
+let start = performance.now();
 for (let i = 0; i <= 300; i++) {
+  if (i === 1) start = performance.now(); // the first step compiles
   const { points, labels } = sample(512, 1 + i);
   const { loss } = await step(points, labels);
   if (i % 100 === 0) console.log(`step ${i}: loss ${(await loss.item()).toFixed(4)}`);
 }
+console.log(`${((performance.now() - start) / 300).toFixed(2)} ms a step`);
 
 // the variables become initialisers with the values that they have now; N is a dimension of any size
 const classify = (points: Tensor) => ({ probabilities: logitsOf(points).softmax(-1) });
@@ -68,12 +73,16 @@ const session = await InferenceSession.create(path);
 console.log(`inputs ${session.inputNames}, outputs ${session.outputNames}`);
 for (const count of [5, 1000]) {
   const { points, labels } = sample(count, 77.7);
+  const began = performance.now();
   const { probabilities } = await session.run({ points: new Value('float32', points, [count, 2]) });
+  const took = (performance.now() - began).toFixed(2);
   const theirs = probabilities!.data as Float32Array;
   const ours = await classify(device.tensor(points, { shape: [count, 2] })).probabilities.data();
   const difference = theirs.reduce((most, value, i) => Math.max(most, Math.abs(value - ours[i]!)), 0);
   const right = labels.reduce((sum, label, i) => sum + Number(theirs[2 * i + 1]! > 0.5 === (label === 1)), 0);
-  console.log(`${count} points: ${right} right, probabilities differ by at most ${difference.toExponential(1)}`);
+  console.log(
+    `${count} points: ${right} right, probabilities differ by at most ${difference.toExponential(1)}, ${took} ms`,
+  );
 }
 await session.release();
 await device.dispose();

@@ -1,18 +1,30 @@
-// Loads a model and streams text: npx tsx --conditions=@heddle/source examples/generate-text.ts [MODEL] [PROMPT]
-import { loadModel, openDevice, openEngine, sampler } from '@heddle/llm';
+// Loads a model and streams text.
+//   npx tsx --conditions=@heddle/source examples/generate-text.ts [MODEL [PROMPT [DEVICE]]]
+import { type DeviceName, loadModel, openDevice, openEngine, sampler } from '@heddle/llm';
 
-const [path = '../shared/models/stories260K', prompt = 'Once upon a time'] = process.argv.slice(2);
-const device = await openDevice('auto');
+const [path = '../shared/models/stories260K', prompt = 'Once upon a time', name = 'auto'] = process.argv.slice(2);
+const device = await openDevice(name as DeviceName);
 const model = await loadModel(path, { device });
 const tokenizer = model.requireTokenizer();
 
 const engine = openEngine(model, { sampler: sampler({ temperature: 0.8, topP: 0.95, seed: 1 }) });
 const tokens = tokenizer.encode(prompt);
 const text = tokenizer.stream({ after: tokens, skipSpecialTokens: true });
+await engine.prepare(tokens.length); // compiles now rather than before the first token
+
 process.stdout.write(prompt);
-for await (const token of engine.generate({ tokens, maxTokens: 120, stopTokens: model.config.eosTokenIds }))
+const times = [performance.now()];
+for await (const token of engine.generate({ tokens, maxTokens: 120, stopTokens: model.config.eosTokenIds })) {
+  times.push(performance.now());
   process.stdout.write(text.push(token));
+}
 console.log(text.finish());
+
+const [began, first, last] = [times[0]!, times[1]!, times.at(-1)!];
+console.log(`\n${device.name}: ${device.description}`);
+console.log(
+  `${tokens.length} prompt tokens in ${(first - began).toFixed(1)} ms, then ${(((times.length - 2) / (last - first)) * 1000).toFixed(0)} tokens/s`,
+);
 
 await engine.dispose();
 await model.dispose();

@@ -1,8 +1,10 @@
-// Tensors, gradients and a compiled training step, on the CPU.
+// Tensors, gradients and a compiled training step.
+//   npx tsx --conditions=@heddle/source examples/tensor-basics.ts [DEVICE]
+import { type DeviceName, openDevice } from '@heddle/llm';
 import { compile, crossEntropy, grad, gradients, type Tensor } from '@heddle/tensor';
-import { openOnnx } from '@heddle/tensor/onnx';
 
-const device = await openOnnx();
+const device = await openDevice((process.argv[2] ?? 'auto') as DeviceName);
+console.log(`${device.name}: ${device.description}`);
 
 // operations only record; data() computes
 const x = device.tensor([
@@ -44,8 +46,11 @@ const step = compile(
     name: 'training step',
   },
 );
+let start = performance.now();
 for (let i = 0; i <= 400; i++) {
+  if (i === 1) start = performance.now(); // the first step compiles
   const { loss } = await step({ points: inputs, labels });
   if (i % 100 === 0) console.log(`step ${i}: loss ${(await loss.item()).toFixed(4)}`);
 }
+console.log(`${((performance.now() - start) / 400).toFixed(2)} ms a step`);
 await device.dispose();
