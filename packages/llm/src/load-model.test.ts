@@ -16,7 +16,10 @@ test('a dtype in which no weights are stored is refused by name', async () => {
   await using device = await openReference();
   const dtype = 'int8' as 'f16';
   await expect(loadModel(tinyLlama(), { device, dtype })).rejects.toThrow(
-    expect.objectContaining({ code: 'ERR_ARGUMENT', message: 'loadModel: dtype takes f32, f16, q8_0, q4_0, q4_k, q6_k, got int8' }),
+    expect.objectContaining({
+      code: 'ERR_ARGUMENT',
+      message: 'loadModel: dtype takes f32, f16, q8_0, q4_0, q4_k, q6_k, got int8',
+    }),
   );
 });
 
