@@ -75,7 +75,8 @@ function compare(got: Numbers, want: Numbers, shape: readonly number[], toleranc
     const [a, e] = [got.values[i]!, want.values[i]!];
     if (a === e || (Number.isNaN(a) && Number.isNaN(e))) continue;
     const difference = Number.isFinite(a) && Number.isFinite(e) ? Math.abs(a - e) : Number.POSITIVE_INFINITY;
-    if (difference <= absolute + relative * Math.abs(e)) continue;
+    // an infinite value allows for no difference, although its tolerance would be infinite
+    if (Number.isFinite(difference) && difference <= absolute + relative * Math.abs(e)) continue;
     off++;
     if (difference > largest) [worst, largest] = [i, difference];
   }

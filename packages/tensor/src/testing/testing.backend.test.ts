@@ -36,6 +36,9 @@ conformance('testing', (device) => {
     expect((await allClose(x, [1, 2, 3])).message).toBe('expected shape [3], got [2, 3]');
     await expect(device().tensor([Number.NaN, 1])).toBeAllClose([Number.NaN, 1]);
     await expect(device().tensor([Number.NaN])).not.toBeAllClose([0]);
+    await expect(device().tensor([Number.POSITIVE_INFINITY])).toBeAllClose([Number.POSITIVE_INFINITY]);
+    for (const other of [1, Number.NaN, Number.NEGATIVE_INFINITY])
+      await expect(device().tensor([other])).not.toBeAllClose([Number.POSITIVE_INFINITY]);
     await expect(device().tensor([1], { dtype: 'i32' })).not.toBeAllClose([1.000001]);
   });
 
