@@ -42,6 +42,10 @@ function flattenInto(data: NestedNumbers, shape: readonly number[], out: number[
   if (!Array.isArray(data)) {
     if (depth !== shape.length)
       throw new ShapeError(`tensor: nested arrays must be rectangular, expected ${formatShape(shape)}`);
+    if (typeof data !== 'number' && typeof data !== 'boolean')
+      throw new ArgumentError(
+        `tensor: takes numbers, booleans, arrays of them and typed arrays, got ${data === null ? 'null' : typeof data}`,
+      );
     out.push(Number(data));
     return;
   }
@@ -68,6 +72,12 @@ export function toHostArray(dtype: DType, values: ArrayLike<number>): HostArray 
   return out;
 }
 
+/** The array itself, or where bool has bytes other than 0 and 1 a copy with 1 for those. */
+export function asHeld(dtype: DType, data: HostArray): HostArray {
+  if (dtype !== 'bool' || data.every((byte) => byte <= 1)) return data;
+  return Uint8Array.from(data, (byte) => Number(byte !== 0));
+}
+
 /** Brings what a user gives as values into the form that executors take, copying nothing that has it already. */
 export function parseData(data: HostData, options: TensorOptions): ParsedData {
   if (ArrayBuffer.isView(data)) {
@@ -78,7 +88,7 @@ export function parseData(data: HostData, options: TensorOptions): ParsedData {
       );
     const shape = options.shape ?? [data.length];
     checkSize(data.length, shape, dtype);
-    return { data: isHostArrayOf(dtype, data) ? data : toHostArray(dtype, data), shape, dtype };
+    return { data: isHostArrayOf(dtype, data) ? asHeld(dtype, data) : toHostArray(dtype, data), shape, dtype };
   }
   const nested = nesting(data);
   const values: number[] = [];

@@ -51,6 +51,13 @@ export function stridesOf(shape: readonly number[]): number[] {
   return strides;
 }
 
+/** @throws ShapeError naming `operation` where a size is no whole number from 0 */
+export function checkSizes(operation: string, shape: Shape): void {
+  for (const dim of shape)
+    if (typeof dim === 'number' && !(Number.isSafeInteger(dim) && dim >= 0))
+      throw new ShapeError(`${operation}: sizes must be whole numbers from 0, got ${formatShape(shape)}`);
+}
+
 /** The common shape of operands by NumPy's rule. @throws ShapeError naming `operation` and both shapes */
 export function broadcastShapes(operation: string, shapes: readonly Shape[]): Shape {
   const rank = Math.max(0, ...shapes.map((shape) => shape.length));

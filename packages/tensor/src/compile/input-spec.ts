@@ -3,7 +3,8 @@ import type { DType, HostArray } from '../dtype.ts';
 import { isHostArrayOf } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import { Tensor } from '../graph/tensor.ts';
-import { formatShape, type TensorType } from '../shape.ts';
+import { asHeld } from '../host-data.ts';
+import { checkSizes, formatShape, type TensorType } from '../shape.ts';
 
 /** What an argument of a compiled function will be: sizes as numbers or names, and a dtype (f32 where none is named). */
 export interface InputSpec {
@@ -30,10 +31,13 @@ export function isInputSpec(value: unknown): value is InputSpec {
   );
 }
 
-/** The tensor type of a spec. @throws ArgumentError for a name without a bound */
+/** The tensor type of a spec. @throws ArgumentError for a name without a bound; ShapeError for a size that is none */
 export function typeOfSpec({ shape, dtype = 'f32' }: InputSpec, bounds: SymbolValues): TensorType {
   const dims = shape.map((size): Dim => {
-    if (typeof size === 'number') return size;
+    if (typeof size === 'number') {
+      checkSizes('compile', [size]);
+      return size;
+    }
     const bound = bounds[size];
     if (bound === undefined) throw new ArgumentError(`compile: dimension ${size} needs a bound in options.symbols`);
     return symbolicDim(size, bound);
@@ -70,7 +74,7 @@ export class InputPort {
       throw new ArgumentError(`compile: ${this.path} takes a tensor or a typed array, got ${typeof fed}`);
     if (!isHostArrayOf(this.type.dtype, data)) this.#wrongDType((data as ArrayBufferView).constructor.name);
     this.#match(ArrayBuffer.isView(fed) ? this.#shapeOf(data) : (fed as ShapedArray).shape, sizes, data.length);
-    return data;
+    return asHeld(this.type.dtype, data);
   }
 
   /** The shape of a bare array: its length decides the one size that is open. */
