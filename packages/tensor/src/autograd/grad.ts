@@ -1,5 +1,6 @@
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
+import { nameOfValue } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { identity } from '../ops/identity.ts';
 import { mapTree, tensorsOf } from '../tree.ts';
@@ -31,7 +32,7 @@ export function valueAndGrad<A extends readonly unknown[]>(
     const own = args.map((arg, i) => (argnums.includes(i) ? mapTree(arg, standIn) : arg)) as unknown as A;
     const value: unknown = f(...own);
     if (!(value instanceof Tensor))
-      throw new ArgumentError(`grad: the function must give a tensor, got ${value === null ? 'null' : typeof value}`);
+      throw new ArgumentError(`grad: the function must give a tensor, got ${nameOfValue(value)}`);
     const wrt = argnums.map((n) => tensorsOf(own[n]));
     const all = gradients(value, wrt.flat());
     let next = 0;

@@ -187,6 +187,10 @@ describe('described inputs', () => {
     expect((await failure(two(new Float32Array(4)))).message).toMatch(
       /several named sizes \[T, T\]: give \{ data, shape \}/,
     );
+    const negative = compile((x: Tensor) => x, { device, inputs: [{ shape: [-2] }] });
+    expect((await failure(negative(new Float32Array(2)))).message).toMatch(
+      /sizes must be whole numbers from 0, got \[-2\]/,
+    );
   });
 
   test('fix the arguments that they do not describe', async () => {
@@ -404,6 +408,11 @@ describe('errors', () => {
     fail = false;
     expect(await list(await step(x))).toEqual([2]);
     step.dispose();
+  });
+
+  test('a function that waits: it only records', async () => {
+    const step = compile(async (x: Tensor) => x.mul(2));
+    expect((await failure(step(device.tensor([1])))).message).toMatch(/must give its results at once, got a promise/);
   });
 
   test('a device that cannot be known, or is another one', async () => {

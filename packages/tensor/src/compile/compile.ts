@@ -119,6 +119,13 @@ export function compile<A extends readonly unknown[], R>(
   const traces = new Map<string, Trace>();
   let last: Trace | undefined;
   let disposed = false;
+  for (const index of donate)
+    if (
+      !Number.isInteger(index) ||
+      index < 0 ||
+      (options.inputs && index >= (options.inputs as readonly unknown[]).length)
+    )
+      throw new ArgumentError(`${name}: donate names arguments by index, got ${index}`);
 
   const newTrace = (
     device: Device,

@@ -61,5 +61,9 @@ conformance('donated arguments', (device) => {
     expect(message(await both(y, y).catch((error: unknown) => error))).toMatch(/another argument too/);
     expect([...(await (await both(y, v)).data())]).toEqual([9, 12]);
     both.dispose();
+    for (const donate of [[-1], [0.5], [2]])
+      expect(() => compile(chain, { device: device(), inputs: [{ shape: [n, n] }], donate })).toThrow(
+        /donate names arguments by index/,
+      );
   });
 });

@@ -68,6 +68,8 @@ export class Trace {
       ({ path, type }) => recordOn(device, inputOp, [], { name: path, shape: type.shape, dtype: type.dtype })[0]!,
     );
     this.#result = call(inputs);
+    if (this.#result instanceof Promise)
+      throw new ArgumentError(`${owner}: the function must give its results at once, got a promise: it only records`);
     const recording = { outputs: tensorsOf(this.#result), updates: updatesOf(this.#result), inputs };
     const { graph, checks } = buildGraph(device.executor, recording, 'constants');
     this.#graph = graph;
