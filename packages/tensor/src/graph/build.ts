@@ -51,7 +51,7 @@ export function buildGraph(executor: Lowerer, recording: Recording, leaves: 'inp
     ({ variable, value, rows }) => new Update(variable, rewriter.rewrite(value), rows && rewriter.rewrite(rows)),
   );
   for (const { variable } of updates) rewriter.use(variable);
-  const checks = executor.debug ? rewriter.checks.slice() : [];
+  const checks = executor.debug ? [...rewriter.checks, ...recording.updates.flatMap(rowCheck)] : [];
   if (checks.length > 0) outputs.push(rewriter.rewrite(limitsOf(checks)));
   const id = (tensor: Tensor) => rewriter.idOf(tensor);
   const effects = updates.map((u) => `${id(u.variable)}<-${id(u.value)}${u.rows ? `@${id(u.rows)}` : ''}`);
@@ -72,6 +72,10 @@ export function buildGraph(executor: Lowerer, recording: Recording, leaves: 'inp
     leaves: rewriter.leaves,
     checks,
   };
+}
+
+function rowCheck({ variable, rows }: Update): readonly IndexCheck[] {
+  return rows ? [{ operation: 'scatter', indices: rows, size: variable.shape[0]!, ignored: 'negative' }] : [];
 }
 
 /** Rows of a variable may be written by several updates; a whole value only by one. */

@@ -93,6 +93,16 @@ conformance('indices', (device) => {
     step.dispose();
   });
 
+  test('rows of an update beyond the last are an error, those below 0 are not', async () => {
+    const table = checking.zeroVariable([3, 2], { name: 'table' });
+    const write = (...rows: number[]) =>
+      checking.realize([], [table.scatter(checking.tensor(Int32Array.from(rows)), checking.ones([2, 2]))]);
+    expect(await refusal(() => write(-1, 2))).toBe('none');
+    expect(await refusal(() => write(0, 3))).toMatch(/^scatter: .*3/);
+    expect((await table.data()).slice(4)).toEqual(Float32Array.of(1, 1));
+    table.dispose();
+  });
+
   test('without debug mode they take the nearest place, and a target outside counts as one of probability 1', async () => {
     const [x, indices] = operands(device(), [-7, 2, 99]);
     expect(await take(x, indices).data()).toEqual(Float32Array.of(0, 1, 4, 5, 6, 7));

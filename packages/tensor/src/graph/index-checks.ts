@@ -7,14 +7,15 @@ import { max, min } from '../ops/extremum.ts';
 import { defineOp, type Op } from './op.ts';
 import { recordOne } from './record.ts';
 import type { Tensor } from './tensor.ts';
+import type { Variable } from './variable.ts';
 
 /** What indices must be, and for whom. */
 export interface IndexRange {
   readonly operation: string;
   /** They are from 0 up to, but not including, this. */
   readonly size: Dim;
-  /** One value outside that is meant. */
-  readonly ignored?: number;
+  /** What outside is meant: one value, or all below 0. */
+  readonly ignored?: number | 'negative';
 }
 
 /** Marks indices: nothing but the value itself, except to a device that checks. */
@@ -30,6 +31,16 @@ export function bounded(operation: string, indices: Tensor, size: Dim, ignored?:
   return recordOne(boundedOp, [indices], { operation, size, ...(ignored === undefined ? {} : { ignored }) });
 }
 
+/** For devices that have the rows of an update at hand. @throws IndexError, before anything is written */
+export function checkRows({ name, shape }: Variable, rows: ArrayLike<number>): void {
+  const count = shape[0] as number;
+  for (let t = 0; t < rows.length; t++)
+    if (rows[t]! >= count)
+      throw new IndexError(
+        `scatter: rows of ${name} must be below ${count}, got ${rows[t]} at place ${t}; nothing was written`,
+      );
+}
+
 /** Marked indices of a graph. */
 export interface IndexCheck extends IndexRange {
   readonly indices: Tensor;
@@ -38,7 +49,12 @@ export interface IndexCheck extends IndexRange {
 /** The least and the largest index of each check, one behind the other: i32 `[2 checks]`. */
 export function limitsOf(checks: readonly IndexCheck[]): Tensor {
   const limits = checks.flatMap(({ indices, ignored }) => {
-    const counted = ignored === undefined ? indices : where(indices.equal(ignored), 0, indices);
+    const counted =
+      ignored === undefined
+        ? indices
+        : ignored === 'negative'
+          ? indices.maximum(0)
+          : where(indices.equal(ignored), 0, indices);
     return [min(counted).reshape([1]), max(counted).reshape([1])];
   });
   return concat(limits, 0);

@@ -53,8 +53,10 @@ export class Variable extends Tensor {
 
   /**
    * Overwrites rows along the first axis: row `rows[t]` becomes `value[t]`.
-   * @param rows i32 `[T]`; negative rows are passed over, a row named twice has one of its values
+   * @param rows i32 `[T]`; negative rows are passed over, a row named twice has one of its values. One beyond the last rejects
+   *   the run with `IndexError`; a GPU finds it in debug mode only, and passes over it otherwise
    * @param value `[T, ...this.shape.slice(1)]`, of this dtype
+   * @throws ShapeError, DTypeError; ArgumentError for a frozen variable
    */
   scatter(rows: Tensor, value: Tensor): Update {
     this.#assertMutable('scatter');

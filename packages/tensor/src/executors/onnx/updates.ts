@@ -1,5 +1,5 @@
 import type { HostArray } from '../../dtype.ts';
-import { DeviceError } from '../../errors.ts';
+import { checkRows } from '../../graph/index-checks.ts';
 import type { Variable } from '../../graph/variable.ts';
 import { sizeOf } from '../../shape.ts';
 import { arrayOf, type RunValues, type Source, storageOf } from './source.ts';
@@ -22,7 +22,7 @@ interface Write {
   readonly keep: boolean;
 }
 
-/** Writes variables after a run. Reads everything and checks rows before the first write. @throws DeviceError */
+/** Writes variables after a run. Reads everything and checks rows before the first write. @throws IndexError */
 export function applyUpdates(updates: readonly UpdatePlan[], values: RunValues): void {
   if (updates.length === 0) return;
   const written = updates.map(({ variable }) => storageOf(variable));
@@ -41,15 +41,6 @@ export function applyUpdates(updates: readonly UpdatePlan[], values: RunValues):
     else if (keep) storage.replace(data);
     else storage.data.set(data);
   }
-}
-
-function checkRows(variable: Variable, rows: Int32Array): void {
-  const count = variable.shape[0] as number;
-  for (let t = 0; t < rows.length; t++)
-    if (rows[t]! >= count)
-      throw new DeviceError(
-        `scatter: rows of ${variable.name} must be below ${count}, got ${rows[t]} at place ${t}; nothing was written`,
-      );
 }
 
 /** Copies rows, those that lie behind each other at once; negative ones are passed over. */

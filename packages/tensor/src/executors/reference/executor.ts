@@ -3,6 +3,7 @@ import { type BlockFormat, type DType, type HostArray, hostArray, isBlockFormat,
 import type { Executor, Program, Storage } from '../../executor.ts';
 import { bf16BitsToNumber, bf16ToF32, f16ToF32, f32ToF16, numberToBf16Bits } from '../../float16.ts';
 import type { Graph } from '../../graph/graph.ts';
+import { checkRows } from '../../graph/index-checks.ts';
 import type { Node } from '../../graph/op.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { toHostArray } from '../../host-data.ts';
@@ -136,6 +137,7 @@ class ReferenceProgram implements Program {
       bind(tensor, (tensor.storage as ReferenceStorage).data);
     for (const node of graph.nodes)
       for (const [i, data] of evaluate(node, values, symbols).entries()) bind(node.outputs[i]!, data);
+    for (const { variable, rows } of graph.updates) if (rows) checkRows(variable, values.get(rows)!.data);
     const results = graph.outputs.map((tensor) => {
       const { shape, dtype, data } = values.get(tensor)!;
       return this.#executor.store({ shape, dtype }, this.#owner ?? 'tensors', () => data.slice());
@@ -181,7 +183,14 @@ function evaluate(node: Node, values: ReadonlyMap<Tensor, ReferenceArray>, symbo
   const results =
     'run' in lowering
       ? lowering.run({ inputs, outputs, attributes: node.attributes, dim })
-      : [mapBroadcast(node.op.name, inputs, outputs[0]!.shape, lowering.elementwise(node.attributes))];
+      : [
+          mapBroadcast(
+            node.op.name,
+            inputs,
+            outputs[0]!.shape,
+            lowering.elementwise(node.attributes, outputs[0]!.dtype),
+          ),
+        ];
   return results.map((data, i) => {
     const { dtype } = outputs[i]!;
     return isFloat(dtype) && dtype === 'f32' ? data : settle(dtype, data);

@@ -17,7 +17,7 @@ export interface ReferenceContext<A> {
   dim(dim: Dim): number;
 }
 
-/** How the reference executor computes an operation: value by value with broadcasting, or whole arrays. */
+/** How the reference executor computes an operation: value by value with broadcasting (`dtype` is the result's), or whole arrays. */
 export type ReferenceLowering<A> =
-  | { elementwise(attributes: A): (...values: number[]) => number }
+  | { elementwise(attributes: A, dtype: DType): (...values: number[]) => number }
   | { run(context: ReferenceContext<A>): readonly Float64Array[] };
