@@ -1,4 +1,5 @@
 import type { Device } from '../device.ts';
+import { isStorageDType } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape } from '../shape.ts';
@@ -43,10 +44,14 @@ function narrow<T extends Int32Array | Uint32Array>(
   return out;
 }
 
-/** The values of a tensor as an array to write. @throws ShapeError for named dimensions */
+/** The values of a tensor as an array to write. @throws ShapeError for named dimensions; DTypeError where NumPy has no such dtype */
 export async function npyOfTensor(tensor: Tensor): Promise<NpyArray> {
   const { shape, dtype } = tensor;
   if (!shape.every((size): size is number => typeof size === 'number'))
     throw new ShapeError(`npyOfTensor: sizes must be numbers, got ${formatShape(shape)}`);
+  if (isStorageDType(dtype))
+    throw new DTypeError(
+      `npyOfTensor: the format has no ${dtype}; ${dtype === 'bf16' ? 'cast' : 'dequantize'} the tensor`,
+    );
   return { dtype, shape, data: await tensor.data() } as NpyArray;
 }

@@ -187,6 +187,7 @@ describe('tensors', () => {
     expect(await tensorOfNpy(device, long).data()).toEqual(Int32Array.of(-5, 7));
     const large: NpyArray = { dtype: 'i64', shape: [1], data: BigInt64Array.of(2n ** 31n) };
     expect(() => tensorOfNpy(device, large)).toThrow(/must lie in/);
+    await expect(npyOfTensor(device.ones([2]).cast('bf16'))).rejects.toThrow(/no bf16; cast the tensor/);
     await device.dispose();
   });
 });

@@ -43,6 +43,7 @@ test('refuses what the format cannot hold', () => {
     [() => writeSafetensors({ a: { ...good, dtype: 'F31' as never } }), 'ERR_ARGUMENT'],
     [() => writeSafetensors({ a: { ...good, shape: [2] } }), 'ERR_SHAPE'],
     [() => writeSafetensors({ a: { ...good, shape: [-1] } }), 'ERR_SHAPE'],
+    [() => writeSafetensors({ a: good }, { k: 1 } as never), 'ERR_ARGUMENT'],
     [() => writeSafetensors({ a: good }, { k: 'x'.repeat(100_000_000) }), 'ERR_ARGUMENT'],
   ];
   for (const [run, code] of cases) expect(run).toThrow(expect.objectContaining({ code }));

@@ -17,7 +17,7 @@ export interface SafetensorsEntry {
  *
  * @param tensors Name to tensor, as an object, a Map or a list of pairs.
  * @param metadata Written as `__metadata__`.
- * @throws ArgumentError for a name that is taken or reserved, an unknown dtype, or a header over 100 MB;
+ * @throws ArgumentError for a name that is taken or reserved, an unknown dtype, metadata that is no text, or a header over 100 MB;
  *   ShapeError if the data has other bytes than its shape and dtype take.
  */
 export function writeSafetensors(
@@ -27,6 +27,9 @@ export function writeSafetensors(
   const entries: (readonly [string, SafetensorsEntry])[] =
     Symbol.iterator in tensors ? [...tensors] : Object.entries(tensors);
   checkEntries(entries);
+  for (const [key, text] of Object.entries(metadata ?? {}))
+    if (typeof text !== 'string')
+      throw new ArgumentError(`writeSafetensors: metadata ${key} must be a string, got ${typeof text}`);
   const ordered = [...entries].sort(([, a], [, b]) => itemSize(b.dtype) - itemSize(a.dtype));
 
   const header = headerBytes(ordered, metadata);

@@ -78,6 +78,8 @@ describe('quantize', () => {
     expect(() => quantize(new Float32Array(33), 'q8_0')).toThrow(thrown('ERR_SHAPE'));
     expect(() => quantize(new Float32Array(32), 'q4_k')).toThrow(thrown('ERR_SHAPE'));
     expect(() => quantize(new Float32Array(32).fill(Number.NaN), 'q8_0')).toThrow(thrown('ERR_ARGUMENT'));
+    for (const format of ['q8_0', 'q4_0', 'q4_k', 'q6_k'] as const)
+      expect(() => quantize(new Float32Array(256).fill(-3e38), format)).toThrow(thrown('ERR_ARGUMENT'));
     expect(() => quantize(new Float32Array(32), 'q5_0' as BlockFormat)).toThrow(thrown('ERR_DTYPE'));
   });
 });
