@@ -1,13 +1,14 @@
 import type { Device } from '../device.ts';
-import { type DType, isBlockFormat, isStorageDType } from '../dtype.ts';
+import { byteSize, type DType, isBlockFormat, isStorageDType } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
+import { checkSizes } from '../shape.ts';
 import { isLeafOp, type Node, type Op } from './op.ts';
 import { Tensor } from './tensor.ts';
 
 /**
  * Records an application of `op`; nothing is computed.
  *
- * @throws ShapeError, DTypeError by the operation's rule; ArgumentError where inputs are of different devices;
+ * @throws ShapeError, DTypeError by the operation's rule, and for sizes and dtypes that are none; ArgumentError where inputs are of different devices;
  *   DisposedError where an input was disposed of
  */
 export function record<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
@@ -32,6 +33,9 @@ export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[]
   const outputs: Tensor[] = [];
   const node: Node<A> = { op, inputs, attributes, outputs };
   op.shape(inputs, attributes).forEach((type, index) => {
+    checkSizes(op.name, type.shape);
+    if (!Object.hasOwn(byteSize, type.dtype))
+      throw new DTypeError(`${op.name}: dtypes are ${Object.keys(byteSize).join(', ')}, got ${String(type.dtype)}`);
     if (isStorageDType(type.dtype) && !op.takes && !isLeafOp(op as Op))
       throw new DTypeError(`${op.name}: gives no ${type.dtype}, which is only stored; cast the result`);
     outputs.push(new Tensor(device, node as Node, index, type));

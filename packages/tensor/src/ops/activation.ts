@@ -1,5 +1,5 @@
 import { isFloat } from '../dtype.ts';
-import { DTypeError } from '../errors.ts';
+import { ArgumentError, DTypeError } from '../errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -94,9 +94,13 @@ const geluByTanhGradientOp: Op<None> = defineOp<None>({
 /**
  * `x` times the standard normal distribution function of `x`, computed in f32; with `approximate: 'tanh'` by the formula
  * that GPT-2 was trained with. f32 or f16. Source: https://arxiv.org/abs/1606.08415
+ * @throws DTypeError for other dtypes; ArgumentError for another `approximate`
  */
 export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
-  return recordOne(options.approximate === 'tanh' ? geluByTanhOp : geluOp, [x], none);
+  const { approximate = 'none' } = options;
+  if (approximate !== 'none' && approximate !== 'tanh')
+    throw new ArgumentError(`gelu: approximate must be none or tanh, got ${String(approximate)}`);
+  return recordOne(approximate === 'tanh' ? geluByTanhOp : geluOp, [x], none);
 }
 
 const softplusOp: Op<None> = defineOp<None>({

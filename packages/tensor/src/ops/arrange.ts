@@ -3,7 +3,7 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { formatShape, normalizeAxes, normalizeAxis, shapesEqual, sizeOf } from '../shape.ts';
+import { checkSizes, formatShape, normalizeAxes, normalizeAxis, shapesEqual, sizeOf } from '../shape.ts';
 import { concat } from './concat.ts';
 import { expand, reshape } from './movement.ts';
 import { slice } from './slice.ts';
@@ -47,6 +47,7 @@ export function split(x: Tensor, parts: number | readonly Dim[], axis = 0): Tens
   const at = normalizeAxis('split', axis, x.rank);
   const size = x.shape[at]!;
   const sizes = typeof parts === 'number' ? equalParts(x, parts, at) : parts;
+  checkSizes('split', sizes);
   const total = sizes.reduce<Dim>(addDims, 0);
   if (!shapesEqual([total], [size]))
     throw new ShapeError(`split: parts of [${sizes.join(', ')}] do not make up axis ${at} of ${formatShape(x.shape)}`);

@@ -95,9 +95,10 @@ function joinTwo(a: Tensor, b: Tensor, axis: number): Tensor {
   return where(mask, pad(a, none, along(second)), pad(b, along(first), none));
 }
 
-/** Joins tensors along an axis. */
+/** Joins tensors of one dtype along an axis. @throws ShapeError, DTypeError where they differ otherwise; ArgumentError for none */
 export function concat(inputs: readonly Tensor[], axis: number): Tensor {
   const first = inputs[0];
   if (!first) throw new ArgumentError('concat: takes at least one tensor');
-  return inputs.length === 1 ? first : recordOne(concatOp, inputs, { axis: normalizeAxis('concat', axis, first.rank) });
+  const at = normalizeAxis('concat', axis, first.rank);
+  return inputs.length === 1 ? first : recordOne(concatOp, inputs, { axis: at });
 }

@@ -3,7 +3,7 @@ import type { Dim } from '../dim.ts';
 import type { DType } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { formatShape } from '../shape.ts';
+import { checkSizes, formatShape } from '../shape.ts';
 import { cast } from './cast.ts';
 import { arange, full } from './creation.ts';
 import { where } from './elementwise.ts';
@@ -11,7 +11,7 @@ import { reshape } from './movement.ts';
 
 /**
  * Ones on a diagonal and zeros elsewhere, `[rows, columns]`; diagonal 1 is the one above the main one, -1 that below.
- * @throws ArgumentError where the diagonal is no whole number
+ * @throws ArgumentError where the diagonal is no whole number; ShapeError for sizes that are none
  */
 export function eye(
   device: Device,
@@ -21,6 +21,7 @@ export function eye(
 ): Tensor {
   const { diagonal = 0, dtype = 'f32' } = options;
   checkDiagonal('eye', diagonal);
+  checkSizes('eye', [rows, columns]);
   const row = reshape(arange(device, rows), [rows, 1]);
   return cast(row.add(diagonal).equal(arange(device, columns)), dtype);
 }
@@ -71,6 +72,6 @@ function triangle(name: string, x: Tensor, diagonal: number, keep: (row: Tensor,
 }
 
 function checkDiagonal(name: string, diagonal: number): void {
-  if (!Number.isSafeInteger(diagonal))
-    throw new ArgumentError(`${name}: the diagonal must be a whole number, got ${diagonal}`);
+  if (diagonal !== (diagonal | 0))
+    throw new ArgumentError(`${name}: the diagonal must be a whole number of 32 bits, got ${diagonal}`);
 }

@@ -1,6 +1,7 @@
 import type { Device } from '../device.ts';
 import { type Dim, evaluateDim } from '../dim.ts';
 import { type DType, isFloat } from '../dtype.ts';
+import { DTypeError } from '../errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOn } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -33,9 +34,19 @@ function literal(value: number, dtype: DType): string {
   return `f32(${rounded})`;
 }
 
-/** A tensor of one value everywhere. */
+/**
+ * A tensor of one value everywhere.
+ * @throws DTypeError where the dtype cannot hold the value: no fractions in integers; ShapeError for sizes that are none
+ */
 export function full(device: Device, shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
+  checkHolds('full', dtype, value);
   return recordOn(device, fullOp, [], { shape, value, dtype })[0]!;
+}
+
+/** @throws DTypeError naming `operation` where an integer dtype cannot hold the number */
+export function checkHolds(operation: string, dtype: DType, value: number): void {
+  const held = dtype === 'i32' ? value | 0 : dtype === 'u32' ? value >>> 0 : value;
+  if (held !== value && !Number.isNaN(held)) throw new DTypeError(`${operation}: ${value} is no ${dtype}`);
 }
 
 const arangeOp: Op<{ readonly length: Dim; readonly dtype: DType }> = defineOp({
@@ -63,8 +74,13 @@ const arangeOp: Op<{ readonly length: Dim; readonly dtype: DType }> = defineOp({
   },
 });
 
-/** The whole numbers from 0 up to, but not including, `length`, as `[length]`. */
+/**
+ * The whole numbers from 0 up to, but not including, `length`, as `[length]`.
+ * @throws DTypeError for a dtype that has no numbers; ShapeError for a length that is none
+ */
 export function arange(device: Device, length: Dim, dtype: DType = 'i32'): Tensor {
+  if (!isFloat(dtype) && dtype !== 'i32' && dtype !== 'u32')
+    throw new DTypeError(`arange: takes f32, f16, i32 or u32, got ${dtype}`);
   return recordOn(device, arangeOp, [], { length, dtype })[0]!;
 }
 

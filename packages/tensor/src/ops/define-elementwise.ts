@@ -6,10 +6,10 @@ import { nameOfValue, recordOne, refuseStored } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { broadcastShapes } from '../shape.ts';
 import { cast } from './cast.ts';
-import { full } from './creation.ts';
+import { checkHolds, full } from './creation.ts';
 import { sumTo } from './reduce.ts';
 
-/** An operand: a tensor, or a number that takes the other's dtype. */
+/** An operand: a tensor, or a number that takes the other's dtype, which must hold it: no fraction beside an integer. */
 export type Operand = Tensor | number;
 
 /** An elementwise operation has no attributes. */
@@ -35,6 +35,8 @@ export interface Elementwise {
   /** bool for comparisons; otherwise the operands' dtype. */
   readonly gives?: 'bool';
   reference(...values: number[]): number;
+  /** The same for integers, where float64 does not hold what wraps around to the result. */
+  wrapped?(...values: number[]): number;
   /** An operator of ONNX with the operands as inputs, or nodes. */
   readonly onnx: string | ((builder: OnnxBuilder, inputs: readonly string[], dtype: DType) => string);
   /** WGSL of the operands' values; bool is `u32` 0 or 1. */
@@ -72,10 +74,7 @@ function defineElementwise(row: Elementwise): Op<None> {
     },
     lower: {
       reference: {
-        elementwise:
-          () =>
-          (...values) =>
-            row.reference(...values),
+        elementwise: (_, dtype) => (row.wrapped && !isFloat(dtype) ? row.wrapped : row.reference),
       },
       onnx: {
         emit: (builder, inputs, node) =>
@@ -97,7 +96,11 @@ export function together(name: string, operands: readonly Operand[]): readonly T
     refuseStored(name, x.dtype, i);
   });
   const dtype = tensors.map((t) => t.dtype).reduce(promote);
-  return operands.map((x) => (typeof x === 'number' ? full(tensors[0]!.device, [], x, dtype) : cast(x, dtype)));
+  return operands.map((x) => {
+    if (typeof x !== 'number') return cast(x, dtype);
+    checkHolds(name, dtype, x);
+    return full(tensors[0]!.device, [], x, dtype);
+  });
 }
 
 /** The function that records an operation of one operand. */

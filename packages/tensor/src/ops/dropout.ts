@@ -14,6 +14,6 @@ export function dropout(x: Tensor, rate: number, key: RandomKey): Tensor {
   if (!(rate >= 0 && rate < 1)) throw new ArgumentError(`dropout: the rate must be in [0, 1), got ${rate}`);
   if (!isFloat(x.dtype)) throw new DTypeError(`dropout: takes f32 or f16, got ${x.dtype}`);
   if (rate === 0) return x;
-  const kept = randomBits(x.device, x.shape, key).greaterEqual(Math.round(rate * 2 ** 32));
+  const kept = randomBits(x.device, x.shape, key).greaterEqual(Math.min(Math.round(rate * 2 ** 32), 2 ** 32 - 1));
   return where(kept, x.mul(1 / (1 - rate)), 0);
 }

@@ -1,11 +1,11 @@
 import type { Dim } from '../dim.ts';
 import { type DType, isFloat } from '../dtype.ts';
-import { DTypeError } from '../errors.ts';
+import { DTypeError, ShapeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
 import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { normalizeAxis, type TensorType } from '../shape.ts';
+import { formatShape, normalizeAxis, type TensorType } from '../shape.ts';
 import { cast } from './cast.ts';
 import { isNan, or } from './comparison.ts';
 import { arange, sizeScalar } from './creation.ts';
@@ -80,6 +80,7 @@ function defineArgument(name: 'argmax' | 'argmin', extremum: typeof max): Op<{ r
     name,
     shape([x], { axis }) {
       if (x!.dtype === 'bool') throw new DTypeError(`${name}: takes numbers, got bool; cast it`);
+      if (x!.shape[axis] === 0) throw new ShapeError(`${name}: axis ${axis} of ${formatShape(x!.shape)} has no values`);
       return [{ shape: x!.shape.filter((_, i) => i !== axis), dtype: 'i32' }];
     },
     gradient: () => [undefined],
@@ -122,12 +123,12 @@ export function keyOf(builder: OnnxBuilder, x: string, dtype: DType, place: 'lar
 const argmaxOp: Op<{ readonly axis: number }> = defineArgument('argmax', max);
 const argminOp: Op<{ readonly axis: number }> = defineArgument('argmin', min);
 
-/** Index (i32) of the first largest value along `axis`, of the first NaN where there is one. */
+/** Index (i32) of the first largest value along `axis`, of the first NaN where there is one. @throws ShapeError where there is no value */
 export function argmax(x: Tensor, axis: number): Tensor {
   return recordOne(argmaxOp, [x], { axis: normalizeAxis('argmax', axis, x.rank) });
 }
 
-/** Index (i32) of the first smallest value along `axis`, of the first NaN where there is one. */
+/** Index (i32) of the first smallest value along `axis`, otherwise as `argmax`. */
 export function argmin(x: Tensor, axis: number): Tensor {
   return recordOne(argminOp, [x], { axis: normalizeAxis('argmin', axis, x.rank) });
 }

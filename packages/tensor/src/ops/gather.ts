@@ -75,6 +75,7 @@ const takeOp: Op<{ readonly axis: number }> = defineOp({
 /**
  * The slices of `x` along `axis` at `indices` (i32, any shape, which replaces the axis). Indices outside the axis take the
  * nearest slice. Of tables that are only stored (bf16, block formats) the slices are f32.
+ * @throws DTypeError for indices that are not i32; ShapeError for an axis that is none, or has nothing to take
  */
 export function take(x: Tensor, indices: Tensor, axis = 0): Tensor {
   return taken('take', x, indices, axis);
@@ -83,6 +84,10 @@ export function take(x: Tensor, indices: Tensor, axis = 0): Tensor {
 /** `take`, under the name of the operation that the caller knows. */
 export function taken(name: string, x: Tensor, indices: Tensor, axis: number): Tensor {
   const at = normalizeAxis(name, axis, x.rank);
+  if (x.shape[at] === 0 && !indices.shape.includes(0))
+    throw new ShapeError(
+      `${name}: axis ${at} of ${formatShape(x.shape)} has nothing to take for ${formatShape(indices.shape)} indices`,
+    );
   return recordOne(takeOp, [x, bounded(name, indices, x.shape[at]!)], { axis: at });
 }
 
@@ -138,7 +143,11 @@ export function scatterAdd(rows: Dim, indices: Tensor, updates: Tensor): Tensor 
   return recordOne(scatterAddOp, [bounded('scatterAdd', indices, rows), updates], { rows });
 }
 
-/** Rows of `table` `[V, E]` for `ids` (i32, any shape): `[...ids, E]`; f32 where the table is bf16 or of a block format. */
+/**
+ * Rows of `table` `[V, E]` for `ids` (i32, any shape): `[...ids, E]`; f32 where the table is bf16 or of a block format.
+ * @throws ShapeError, DTypeError
+ */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
+  if (table.rank !== 2) throw new ShapeError(`embedding: takes a table [V, E], got ${formatShape(table.shape)}`);
   return taken('embedding', table, ids, 0);
 }

@@ -6,21 +6,27 @@ import { openReference } from '../reference.ts';
 import { gelu, relu, softplus } from './activation.ts';
 import { repeat, roll, split, squeeze, stack, tile } from './arrange.ts';
 import { bitAnd, shiftLeft } from './bitwise.ts';
+import { concat } from './concat.ts';
 import { eye, linspace, oneHot, tril } from './construction.ts';
 import { conv1d, conv2d } from './convolution.ts';
+import { arange, full } from './creation.ts';
 import { cumsum } from './cumsum.ts';
 import { dropout } from './dropout.ts';
 import { einsum } from './einsum.ts';
 import { erf } from './erf.ts';
 import { expm1 } from './exponential.ts';
-import { argmin } from './extremum.ts';
+import { argmax, argmin } from './extremum.ts';
+import { embedding, take } from './gather.ts';
 import { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './indexing.ts';
 import { linearCrossEntropy } from './loss.ts';
-import { crossEntropy } from './nn.ts';
+import { expand, reshape } from './movement.ts';
+import { crossEntropy, linear } from './nn.ts';
 import { groupNorm, layerNorm } from './normalization.ts';
 import { prod } from './prod.ts';
 import { foldKey, randomBits, randomKey, randomNormal, randomUniform } from './random.ts';
+import { mean } from './reduce.ts';
 import { clip } from './rounding.ts';
+import { pad, slice } from './slice.ts';
 import { sort, topK } from './sort.ts';
 import { all, any, logSumExp, variance } from './statistics.ts';
 
@@ -37,6 +43,51 @@ const mistakes: readonly (readonly [() => unknown, string, string])[] = [
   [() => f(2).sub(undefined as never), 'ERR_ARGUMENT', 'sub: operand 1 must be a tensor or a number, got undefined'],
   [() => f(2).add('1' as never), 'ERR_ARGUMENT', 'add: operand 1 must be a tensor or a number, got the string 1'],
   [() => f(2).mul([1] as never), 'ERR_ARGUMENT', 'mul: operand 1 must be a tensor or a number, got Array'],
+  [() => i(2).add(0.5), 'ERR_DTYPE', 'add: 0.5 is no i32'],
+  [() => i(2).less(2 ** 31), 'ERR_DTYPE', 'less: 2147483648 is no i32'],
+  [() => device.zeros([2], 'u32').sub(-1), 'ERR_DTYPE', 'sub: -1 is no u32'],
+  [() => maskedFill(i(2), b(2), -Infinity), 'ERR_DTYPE', '-Infinity is no i32'],
+  [() => full(device, [2], Number.NaN, 'i32'), 'ERR_DTYPE', 'full: NaN is no i32'],
+  [() => f(-1), 'ERR_SHAPE', 'full: sizes must be whole numbers from 0, got [-1]'],
+  [() => f(1.5), 'ERR_SHAPE', 'full: sizes must be whole numbers from 0, got [1.5]'],
+  [() => device.zeros([2], 'f64' as never), 'ERR_DTYPE', 'full: dtypes are f32, f16, i32,'],
+  [() => f(2).cast('f64' as never), 'ERR_DTYPE', 'got f64'],
+  [() => arange(device, -1), 'ERR_SHAPE', 'arange: sizes must be whole numbers from 0, got [-1]'],
+  [() => arange(device, 3, 'bool'), 'ERR_DTYPE', 'arange: takes f32, f16, i32 or u32, got bool'],
+  [() => eye(device, -1), 'ERR_SHAPE', 'eye: sizes must be whole numbers from 0, got [-1, -1]'],
+  [() => randomBits(device, [-2, -3], 1), 'ERR_SHAPE', 'randomBits: sizes must be whole numbers from 0, got [-2, -3]'],
+  [() => device.tensor(null as never), 'ERR_ARGUMENT', 'tensor: takes numbers, booleans,'],
+  [() => device.tensor(['1'] as never), 'ERR_ARGUMENT', 'got string'],
+  [() => reshape(f(2, 3), [-2, -3]), 'ERR_SHAPE', 'reshape: sizes must be whole numbers from 0, got [-2, -3]'],
+  [() => reshape(f(2, 3), [-1, -1]), 'ERR_SHAPE', 'reshape: one size may be -1, got [2, 3] to [-1, -1]'],
+  [() => expand(f(1), [1.5]), 'ERR_SHAPE', 'expand: sizes must be whole numbers from 0, got [1.5]'],
+  [() => slice(f(4), 0, 0.5), 'ERR_SHAPE', 'slice: start and end must be whole numbers, got 0.5'],
+  [() => slice(f(4), 0, Number.NaN), 'ERR_SHAPE', 'slice: start and end must be whole numbers, got NaN'],
+  [() => slice(f(4), 0, 3, 0, -1), 'ERR_SHAPE', 'slice: the step must be a positive integer, got -1'],
+  [() => pad(f(3), [-1], [1]), 'ERR_SHAPE', 'pad: sizes must be whole numbers from 0, got [-1]'],
+  [() => split(f(6), [-1, 7]), 'ERR_SHAPE', 'split: sizes must be whole numbers from 0, got [-1, 7]'],
+  [() => concat([f(2, 3)], 2), 'ERR_SHAPE', 'concat: axis must be an integer in [-2, 1] for rank 2, got 2'],
+  [
+    () => gelu(f(2), { approximate: 'erf' as never }),
+    'ERR_ARGUMENT',
+    'gelu: approximate must be none or tanh, got erf',
+  ],
+  [() => mean(i(2)), 'ERR_DTYPE', 'mean: takes f32 or f16, got i32; cast it'],
+  [() => argmax(f(2, 0), 1), 'ERR_SHAPE', 'argmax: axis 1 of [2, 0] has no values'],
+  [() => take(f(0, 2), i(3)), 'ERR_SHAPE', 'take: axis 0 of [0, 2] has nothing to take for [3] indices'],
+  [() => embedding(f(3), i(2)), 'ERR_SHAPE', 'embedding: takes a table [V, E], got [3]'],
+  [
+    () => linear(f(2, 3), f(3, 2)),
+    'ERR_SHAPE',
+    'linear: takes x [..., In] and a weight [Out, In], got [2, 3] and [3, 2]',
+  ],
+  [() => linear(f(2, 3), f(1, 4, 3)), 'ERR_SHAPE', 'got [2, 3] and [1, 4, 3]'],
+  [() => linear(f(2, 3), f(4, 3), f(2, 4)), 'ERR_SHAPE', 'linear: the bias must be [4], got [2, 4]'],
+  [
+    () => crossEntropy(f(2, 3), f(2)),
+    'ERR_DTYPE',
+    'crossEntropy: takes f32 or f16 logits and i32 targets, got f32 and f32',
+  ],
   [() => relu(i(2)), 'ERR_DTYPE', 'relu: operands must be float, got i32'],
   [() => gelu(i(2)), 'ERR_DTYPE', 'gelu: takes f32 or f16, got i32'],
   [() => softplus(b(2)), 'ERR_DTYPE', 'softplus: takes f32 or f16, got bool'],
@@ -55,7 +106,11 @@ const mistakes: readonly (readonly [() => unknown, string, string])[] = [
   [() => repeat(f(2), 1.5, 0), 'ERR_ARGUMENT', 'repeat: takes whole numbers from 0, got 1.5'],
   [() => roll(f(2), 0.5, 0), 'ERR_ARGUMENT', 'roll: the shift must be a whole number, got 0.5'],
   [() => roll(f(2), 1, 1), 'ERR_SHAPE', 'roll: axis must be an integer in [-1, 0] for rank 1, got 1'],
-  [() => eye(device, 2, 2, { diagonal: 0.5 }), 'ERR_ARGUMENT', 'eye: the diagonal must be a whole number, got 0.5'],
+  [
+    () => eye(device, 2, 2, { diagonal: 0.5 }),
+    'ERR_ARGUMENT',
+    'eye: the diagonal must be a whole number of 32 bits, got 0.5',
+  ],
   [() => linspace(device, 0, 1, 0), 'ERR_ARGUMENT', 'linspace: the count must be a positive integer, got 0'],
   [() => oneHot(f(2), 3), 'ERR_DTYPE', 'oneHot: indices must be i32, got f32'],
   [() => tril(f(3)), 'ERR_SHAPE', 'tril: takes at least two axes, got [3]'],
@@ -131,7 +186,11 @@ const mistakes: readonly (readonly [() => unknown, string, string])[] = [
   ],
   [() => conv2d(f(1, 2, 3, 3), f(2, 2, 1, 1), { bias: f(3) }), 'ERR_SHAPE', 'conv2d: the bias must be [2], got [3]'],
   [() => conv2d(i(1, 2, 3, 3), f(2, 2, 1, 1)), 'ERR_DTYPE', 'conv2d: takes f32 or f16, got i32 and f32'],
-  [() => crossEntropy(f(2, 3), i(3)), 'ERR_SHAPE', 'got [2, 3] and i32 [3]'],
+  [
+    () => crossEntropy(f(2, 3), i(3)),
+    'ERR_SHAPE',
+    'crossEntropy: takes logits [..., V] and targets [...], got [2, 3] and [3]',
+  ],
   [
     () => crossEntropy(f(2, 3), i(2), { labelSmoothing: 2 }),
     'ERR_ARGUMENT',

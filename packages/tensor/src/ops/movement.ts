@@ -52,9 +52,14 @@ function regroup(
   return same < from.length ? [...kept, position, ...rest] : kept;
 }
 
-/** The same values, row-major, in another shape; one size may be -1 and follows from the others. */
+/**
+ * The same values, row-major, in another shape; one size may be -1 and follows from the others.
+ * @throws ShapeError where the number of values would change
+ */
 export function reshape(x: Tensor, shape: readonly Dim[]): Tensor {
   const open = shape.indexOf(-1);
+  if (shape.lastIndexOf(-1) !== open)
+    throw new ShapeError(`reshape: one size may be -1, got ${formatShape(x.shape)} to ${formatShape(shape)}`);
   let to: Shape = shape;
   if (open >= 0) {
     const known = sizeOf(shape.filter((_, i) => i !== open));

@@ -1,4 +1,6 @@
-import { ShapeError } from '../errors.ts';
+import { dimsEqual } from '../dim.ts';
+import { isFloat } from '../dtype.ts';
+import { DTypeError, ShapeError } from '../errors.ts';
 import { bounded } from '../graph/index-checks.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, shapesEqual } from '../shape.ts';
@@ -17,6 +19,7 @@ export function silu(x: Tensor): Tensor {
 
 /**
  * x [..., In] times the transpose of weight [Out, In], plus bias [Out] where there is one. `dtype` as in `matmul`.
+ * @throws ShapeError where these do not fit; DTypeError for operands that are no floats
  */
 export function linear(
   x: Tensor,
@@ -24,6 +27,12 @@ export function linear(
   bias?: Tensor,
   options: { readonly dtype?: 'f32' | 'f16' } = {},
 ): Tensor {
+  if (x.rank < 1 || weight.rank !== 2 || !dimsEqual(x.shape.at(-1)!, weight.shape[1]!))
+    throw new ShapeError(
+      `linear: takes x [..., In] and a weight [Out, In], got ${formatShape(x.shape)} and ${formatShape(weight.shape)}`,
+    );
+  if (bias && !shapesEqual(bias.shape, [weight.shape[0]!]))
+    throw new ShapeError(`linear: the bias must be [${weight.shape[0]}], got ${formatShape(bias.shape)}`);
   const y = matmul(x, weight, { transposeB: true, ...options });
   return bias ? y.add(bias) : y;
 }
@@ -41,14 +50,18 @@ export interface CrossEntropyOptions {
  *
  * `logits` is `[..., V]`, `targets` i32 `[...]`; tokens whose target is `ignoreIndex` do not count. Computed in f32; NaN where
  * no token counts. Any other target outside of the classes is a mistake, found in debug mode; otherwise it adds 0.
- * @throws ShapeError, ArgumentError
+ * @throws ShapeError, DTypeError, ArgumentError
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const { ignoreIndex = -100, labelSmoothing = 0 } = options;
   checkLoss('crossEntropy', ignoreIndex, labelSmoothing);
-  if (!shapesEqual(targets.shape, logits.shape.slice(0, -1)) || targets.dtype !== 'i32')
+  if (logits.rank < 1 || !shapesEqual(targets.shape, logits.shape.slice(0, -1)))
     throw new ShapeError(
-      `crossEntropy: takes logits [..., V] and targets i32 [...], got ${formatShape(logits.shape)} and ${targets.dtype} ${formatShape(targets.shape)}`,
+      `crossEntropy: takes logits [..., V] and targets [...], got ${formatShape(logits.shape)} and ${formatShape(targets.shape)}`,
+    );
+  if (!isFloat(logits.dtype) || targets.dtype !== 'i32')
+    throw new DTypeError(
+      `crossEntropy: takes f32 or f16 logits and i32 targets, got ${logits.dtype} and ${targets.dtype}`,
     );
   const logProbabilities = logSoftmax(cast(logits, 'f32'));
   const classes = logits.shape.at(-1)!;

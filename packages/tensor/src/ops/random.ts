@@ -3,7 +3,7 @@ import type { DType } from '../dtype.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { formatShape, type Shape, sizeOf } from '../shape.ts';
+import { checkSizes, formatShape, type Shape, sizeOf } from '../shape.ts';
 import { shiftRight } from './bitwise.ts';
 import { cast } from './cast.ts';
 import { concat } from './concat.ts';
@@ -61,9 +61,10 @@ export function foldKey(key: Tensor, salt: number | Tensor): Tensor {
 /**
  * Random 32-bit words (u32): word i, row-major, is a function of `key` and i alone, and the same on every executor. Up to
  * 2^32 values of one key. The generator is threefry-2x32 with 20 rounds (https://doi.org/10.1145/2063384.2063405).
- * @throws DTypeError for a key that is neither a number nor u32 `[2]`
+ * @throws DTypeError for a key that is neither a number nor u32 `[2]`; ShapeError for sizes that are none
  */
 export function randomBits(device: Device, shape: Shape, key: RandomKey): Tensor {
+  checkSizes('randomBits', shape);
   const counter = reshape(arange(device, sizeOf(shape), 'u32'), shape);
   return threefry(keyTensor('randomBits', device, key), counter, { stream: drawStream, word: 0 });
 }

@@ -6,6 +6,7 @@ export const sliceCases: readonly Case[] = [
   { name: 'slice from the end', inputs: [floats([2, 6])], f: (x) => slice(x, -1, -3, -1) },
   { name: 'slice with steps', inputs: [floats([2, 7])], f: (x) => slice(x, 1, 1, 7, 2) },
   { name: 'slice with steps that do not divide', inputs: [floats([8])], f: (x) => slice(x, 0, 0, 8, 3) },
+  { name: 'slice with a step beyond the axis', inputs: [floats([5])], f: (x) => slice(x, 0, 1, 5, 2 ** 40) },
   { name: 'slice of nothing', inputs: [floats([4, 2])], f: (x) => slice(x, 0, 2, 2) },
   { name: 'slice u32', inputs: [integers([6], 0, 9, 'u32')], f: (x) => slice(x, 0, 2) },
   { name: 'slice bool', inputs: [booleans([6])], f: (x) => slice(x, 0, 2, 6, 2) },

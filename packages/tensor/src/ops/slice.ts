@@ -3,7 +3,7 @@ import { ShapeError } from '../errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { formatShape, normalizeAxis, type Shape, shapesEqual, sizeOf, stridesOf } from '../shape.ts';
+import { checkSizes, formatShape, normalizeAxis, type Shape, shapesEqual, sizeOf, stridesOf } from '../shape.ts';
 import { reshape } from './movement.ts';
 import { gatherStrided } from './strided.reference.ts';
 
@@ -133,11 +133,14 @@ function place(x: Tensor, shape: Shape, start: readonly Dim[]): Tensor {
 
 /**
  * The values at `start`, `start + step`, ... before `end` along an axis. Numbers below 0 count from the end of an axis
- * whose size is a number.
- * @throws ShapeError where the range does not lie inside the axis
+ * whose size is a number. The step is 1 or more: `flip` turns an axis around.
+ * @throws ShapeError where the range does not lie inside the axis, and for a step below 1
  */
 export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1): Tensor {
   const at = normalizeAxis('slice', axis, x.rank);
+  for (const place of [start, end])
+    if (typeof place === 'number' && !Number.isInteger(place))
+      throw new ShapeError(`slice: start and end must be whole numbers, got ${start} and ${end}`);
   const size = x.shape[at]!;
   const fromEnd = (dim: Dim) => (typeof dim === 'number' && dim < 0 ? addDims(size, dim) : dim);
   const [from, to] = [fromEnd(start), fromEnd(end ?? size)];
@@ -156,15 +159,20 @@ export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1):
   if (from === 0 && step === 1 && dimsEqual(count, size)) return x;
   const along = <T>(other: T, here: T) => x.shape.map((_, i) => (i === at ? here : other));
   const shape = x.shape.map((dim, i) => (i === at ? count : dim));
-  return recordOne(sliceOp, [x], { shape, start: along<Dim>(0, from), step: along(1, step) });
+  return recordOne(sliceOp, [x], { shape, start: along<Dim>(0, from), step: along(1, count === 1 ? 1 : step) });
 }
 
-/** Zeros around `x`: `before[i]` and `after[i]` of them along axis i. */
+/**
+ * Zeros around `x`: `before[i]` and `after[i]` of them along axis i.
+ * @throws ShapeError where these are not as many as the axes, or no whole numbers from 0
+ */
 export function pad(x: Tensor, before: readonly Dim[], after: readonly Dim[]): Tensor {
   if (before.length !== x.rank || after.length !== x.rank)
     throw new ShapeError(
       `pad: takes ${x.rank} sizes before and after for ${formatShape(x.shape)}, got ${before.length} and ${after.length}`,
     );
+  checkSizes('pad', before);
+  checkSizes('pad', after);
   return place(
     x,
     x.shape.map((dim, i) => addDims(addDims(dim, before[i]!), after[i]!)),
