@@ -39,6 +39,8 @@ export const elementwiseCases: readonly Case[] = [
   { name: 'sub wraps u32', inputs: [exactly('u32', [2], [1, 5])], f: (x) => ops.sub(x, 3), gradient: false },
   ...arithmetic('mul', ops.mul),
   ...whole('mul', ops.mul),
+  { name: 'mul wraps i32', inputs: [exactly('i32', [2], [2147483647, -65537])], f: (x) => ops.mul(x, x) },
+  { name: 'mul wraps u32', inputs: [exactly('u32', [2], [4294967295, 65537])], f: (x) => ops.mul(x, x) },
   ...arithmetic('div', ops.div, 0.5),
   ...whole('div', ops.div),
   { name: 'div by zero', inputs: [exactly('f32', [3], [1, -1, 0])], f: (x) => ops.div(x, 0), gradient: false },

@@ -46,6 +46,7 @@ export const mul: (a: Operand, b: Operand) => Tensor = binary({
   name: 'mul',
   takes: 'number',
   reference: (a, b) => a! * b!,
+  wrapped: Math.imul,
   onnx: 'Mul',
   webgpu: infix('*'),
   gradient: ([a, b], _, g) => [g.mul(b!), g.mul(a!)],
@@ -82,7 +83,8 @@ export const pow: (a: Operand, b: Operand) => Tensor = binary({
   onnx: 'Pow',
   webgpu: call('safe_pow'),
   gradient: ([a, b], y, g) => [
-    g.mul(b!).mul(pow(a!, b!.sub(1))),
+    // to the power of 0 everything is 1: the slope is 0 at 0 too, where 0 to the power of -1 is not
+    g.mul(b!).mul(pow(a!, where(b!.equal(0), 0, b!.sub(1)))),
     g.mul(y).mul(where(a!.greater(0), maximum(a!, 1e-45).log(), 0)),
   ],
 });

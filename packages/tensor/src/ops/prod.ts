@@ -22,6 +22,7 @@ const prodOp: Op<ReduceAttributes> = defineReduction({
   name: 'prod',
   identity: () => 1,
   combine: (a, b) => a * b,
+  wrapped: Math.imul,
   onnx: 'ReduceProd',
   webgpu: { identity: '1', combine: (a, b) => `${a} * ${b}` },
   gradient: ({ inputs: [x], outputGradients: [g], attributes }) => [
@@ -95,7 +96,10 @@ function rowsOf(shape: Shape, axes: readonly number[]) {
   };
 }
 
-/** Product over `axes` (all where none are named), 1 over none. Gradients of every order are right where values are 0. */
+/**
+ * Product over `axes` (all where none are named), 1 over none. Gradients of every order are right where values are 0. Integers
+ * wrap around; on ONNX Runtime a product beyond 63 bits is some integer.
+ */
 export function prod(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   return reduce(prodOp, x, axes, options);
 }

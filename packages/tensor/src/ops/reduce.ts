@@ -1,4 +1,5 @@
 import { dimsEqual } from '../dim.ts';
+import { isFloat } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
 import type { ReferenceContext } from '../executors/reference/lowering.ts';
@@ -6,6 +7,7 @@ import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, normalizeAxes, type Shape, sizeOf, stridesOf, type TensorType } from '../shape.ts';
+import { cast } from './cast.ts';
 import { sizeScalar } from './creation.ts';
 import { reshape } from './movement.ts';
 
@@ -27,6 +29,8 @@ export function defineReduction(row: {
   readonly name: string;
   readonly identity: (dtype: TensorType['dtype']) => number;
   combine(a: number, b: number): number;
+  /** The same for integers, where float64 does not hold what wraps around to the result. */
+  readonly wrapped?: (a: number, b: number) => number;
   /** An operator of ONNX, or nodes. */
   readonly onnx:
     | string
@@ -42,7 +46,13 @@ export function defineReduction(row: {
     },
     gradient: row.gradient,
     lower: {
-      reference: { run: (context) => [reduceReference(context, row.identity(context.outputs[0]!.dtype), row.combine)] },
+      reference: {
+        run(context) {
+          const { dtype } = context.outputs[0]!;
+          const combine = row.wrapped && !isFloat(dtype) ? row.wrapped : row.combine;
+          return [reduceReference(context, row.identity(dtype), combine)];
+        },
+      },
       onnx: {
         emit(builder, [x], { inputs: [input], attributes: { axes, keepDims } }) {
           const list = builder.constant('i64', [axes.length], axes);
@@ -51,8 +61,10 @@ export function defineReduction(row: {
             const attributes = { keepdims: Number(keepDims), noop_with_empty_axes: 1 };
             return builder.op(row.onnx, [value, list], { attributes });
           };
-          // the runtime reduces no u32
-          return input!.dtype === 'u32' ? builder.cast(emit(builder.cast(x!, 'i64')), 'u32') : emit(x!);
+          // the runtime reduces no u32, and its sums of i32 end at the largest value instead of wrapping around
+          const { dtype } = input!;
+          const isWide = dtype === 'u32' || (dtype === 'i32' && typeof row.onnx === 'string');
+          return isWide ? builder.cast(emit(builder.cast(x!, 'i64')), dtype) : emit(x!);
         },
       },
       webgpu: { reduce: row.webgpu },
@@ -116,10 +128,15 @@ export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
   return reduce(sumOp, x, axes, options);
 }
 
-/** Arithmetic mean over `axes` (all where none are named). */
+/**
+ * Arithmetic mean over `axes` (all where none are named), computed in f32; NaN over none. f32 or f16.
+ * @throws DTypeError for other dtypes; ShapeError
+ */
 export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  if (!isFloat(x.dtype)) throw new DTypeError(`mean: takes f32 or f16, got ${x.dtype}; cast it`);
   const count = sizeOf(normalizeAxes('mean', axes, x.rank).map((axis) => x.shape[axis]!));
-  return sum(x, axes, options).div(sizeScalar(x.device, count, x.dtype));
+  // neither the sum nor the count need fit into f16
+  return cast(sum(cast(x, 'f32'), axes, options).div(sizeScalar(x.device, count)), x.dtype);
 }
 
 /** Sums a gradient over the axes along which a value of `shape` was broadcast. @throws ShapeError where it cannot have been */

@@ -21,6 +21,7 @@ export const sortCases: readonly Case[] = [
     f: (x) => sort(x).values,
     gradient: false,
   },
+  { name: 'sort keeps the order of zeros', inputs: [exactly('f32', [4], [0, -0, 0, -0])], f: (x) => sort(x).indices },
   { name: 'sort of a long axis', inputs: [floats([2, 400])], f: (x) => sort(x).values, gradient: false },
   { name: 'sort of several blocks', inputs: [floats([1, 1100])], f: (x) => sort(x).values, gradient: false },
   {

@@ -17,7 +17,8 @@ function keyOf(value: string, dtype: DType, largest: boolean): string {
 }
 const floatKey = `
 fn float_key(value: f32) -> u32 {
-  let bits = bitcast<u32>(value + 0.0);
+  let own = bitcast<u32>(value);
+  let bits = select(own, 0u, (own << 1u) == 0u); // drivers may take the sum of a value and 0 for the value
   return select(select(bits ^ 0x80000000u, ~bits, bits >= 0x80000000u), 0xffffffffu, is_nan(value));
 }`;
 

@@ -15,6 +15,11 @@ export const statisticsCases: readonly Case[] = [
     gradient: false,
   },
   { name: 'variance f16', inputs: [halves([3, 8])], f: (x) => variance(x, 1), tolerance: 4e-3 },
+  {
+    name: 'variance of f16 whose squares have no sum',
+    inputs: [exactly('f16', [4], [200, -200, 150, -150])],
+    f: (x) => variance(x),
+  },
   { name: 'logSumExp', inputs: [floats([3, 4])], f: (x) => logSumExp(x) },
   { name: 'logSumExp over an axis', inputs: [floats([3, 4])], f: (x) => logSumExp(x, 0, { keepDims: true }) },
   { name: 'logSumExp over two axes', inputs: [floats([2, 3, 4])], f: (x) => logSumExp(x, [0, 2]) },

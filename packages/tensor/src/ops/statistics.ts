@@ -20,7 +20,7 @@ interface ReduceOptions {
 
 /**
  * Mean squared distance from the mean over `axes` (all where none are named): the sum of squares divided by the number of
- * values less `correction`, 0 by default; 1 gives the estimate from a sample. f32 or f16.
+ * values less `correction`, 0 by default; 1 gives the estimate from a sample. Computed in f32. f32 or f16.
  * @throws DTypeError for other dtypes; ArgumentError where the correction is no number
  */
 export function variance(
@@ -33,9 +33,11 @@ export function variance(
   if (!Number.isFinite(correction))
     throw new ArgumentError(`variance: the correction must be a number, got ${correction}`);
   const list = normalizeAxes('variance', axes, x.rank);
-  const distance = x.sub(mean(x, list, { keepDims: true }));
-  const count = sizeScalar(x.device, sizeOf(list.map((axis) => x.shape[axis]!)), x.dtype);
-  return sum(distance.mul(distance), list, { keepDims }).div(count.sub(correction));
+  // neither the squares nor the count need fit into f16
+  const wide = cast(x, 'f32');
+  const distance = wide.sub(mean(wide, list, { keepDims: true }));
+  const count = sizeScalar(x.device, sizeOf(list.map((axis) => x.shape[axis]!)));
+  return cast(sum(distance.mul(distance), list, { keepDims }).div(count.sub(correction)), x.dtype);
 }
 
 const logSumExpOp: Op<ReduceAttributes> = defineOp({
@@ -52,11 +54,12 @@ const logSumExpOp: Op<ReduceAttributes> = defineOp({
     return [share.mul(reshape(g!, kept))];
   },
   decompose([x], { axes, keepDims }) {
-    const most = max(x!, axes, { keepDims: true });
+    const wide = cast(x!, 'f32'); // f16 may hold the result, and not the sum
+    const most = max(wide, axes, { keepDims: true });
     // an infinite maximum cannot be subtracted
     const finite = and(most.greater(Number.NEGATIVE_INFINITY), most.less(Number.POSITIVE_INFINITY));
     const shift = stopGradient(where(finite, most, 0));
-    const total = sum(x!.sub(shift).exp(), axes, { keepDims: true }).log().add(shift);
+    const total = cast(sum(wide.sub(shift).exp(), axes, { keepDims: true }).log().add(shift), x!.dtype);
     return [keepDims ? total : reshape(total, reducedShape(x!.shape, { axes, keepDims }))];
   },
 });

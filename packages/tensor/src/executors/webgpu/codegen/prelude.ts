@@ -12,10 +12,10 @@ const functions: Readonly<Record<string, string>> = {
   var bits = 0x7f800000u;
   return bitcast<f32>(bits);
 }`,
-  // lavapipe computes nothing at all where a divisor is known to be 0
+  // lavapipe computes nothing at all where a divisor is known to be 0, and takes 0 times anything for 0
   safe_div: `fn safe_div(a: f32, b: f32) -> f32 {
   let infinite = bitcast<f32>(bitcast<u32>(infinity_value()) | (bitcast<u32>(b) & 0x80000000u));
-  return select(a / b, a * infinite, b == 0.0);
+  return select(a / b, select(a * infinite, nan_value(), a == 0.0), b == 0.0);
 }`,
   // WGSL lets drivers take it that there is none: only its bits are sure to tell
   is_nan: `fn is_nan(x: f32) -> bool {
