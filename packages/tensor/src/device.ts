@@ -30,6 +30,8 @@ export class Device implements AsyncDisposable {
   #identityCount = 0;
   #pending = 0;
   #tail: Promise<unknown> = Promise.resolve();
+  #reads = 0;
+  #readsDone: (() => void) | undefined;
   #disposal: Promise<void> | undefined;
 
   constructor(executor: Executor) {
@@ -107,19 +109,25 @@ export class Device implements AsyncDisposable {
 
   /** Values on the host; what had to be computed for it is freed again. */
   async read(tensor: Tensor): Promise<HostArray> {
-    if (tensor.storage) {
-      // the copy is taken in order, the wait for it holds up nothing
-      const { values } = await this.enqueue(() => {
-        tensor.assertUsable('data');
-        return { values: this.executor.read(tensor.storage!) };
-      });
-      return values;
-    }
-    const [storage] = await this.#compute([tensor], []);
+    this.#reads++;
     try {
-      return await this.executor.read(storage!);
+      if (tensor.storage) {
+        // the copy is taken in order, the wait for it holds up no call
+        const { values } = await this.enqueue(() => {
+          tensor.assertUsable('data');
+          return { values: this.executor.read(tensor.storage!) };
+        });
+        return await values;
+      }
+      const [storage] = await this.#compute([tensor], []);
+      try {
+        return await this.executor.read(storage!);
+      } finally {
+        storage!.dispose();
+      }
     } finally {
-      storage!.dispose();
+      this.#reads--;
+      if (this.#reads === 0) this.#readsDone?.();
     }
   }
 
@@ -208,13 +216,19 @@ export class Device implements AsyncDisposable {
     if (this.#disposal) throw new DisposedError(`${operation}: the ${this.name} device was disposed of`);
   }
 
-  /** Frees everything on the device after the work under way. Idempotent. */
+  /** Frees everything on the device after the work under way, reads too. Idempotent. */
   dispose(): Promise<void> {
-    this.#disposal ??= this.#tail.then(() => {
-      this.#dropPrograms();
-      return this.executor.dispose();
-    });
+    this.#disposal ??= this.#end();
     return this.#disposal;
+  }
+  async #end(): Promise<void> {
+    await this.#tail;
+    if (this.#reads > 0)
+      await new Promise<void>((resolve) => {
+        this.#readsDone = resolve;
+      });
+    this.#dropPrograms();
+    await this.executor.dispose();
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();

@@ -27,6 +27,11 @@ describe('an account', () => {
     expect(account.report()).toMatchObject({ live: 20, peak: 170, owners: [{ owner: 'weights', bytes: 20 }] });
   });
 
+  test('refuses budgets that are none', () => {
+    for (const budget of [-1, Number.NaN])
+      expect(() => new MemoryAccount(budget)).toThrow(/memoryBudget must be a number of bytes from 0/);
+  });
+
   test('refuses one byte too many before it takes any, and names the holders', () => {
     const account = new MemoryAccount(100);
     account.take(60, 'weights');

@@ -46,6 +46,8 @@ export class MemoryAccount {
 
   /** @param debug whether to note where each allocation came from, which costs about 10 us each */
   constructor(budget?: number, debug = false) {
+    if (budget !== undefined && !(budget >= 0))
+      throw new ArgumentError(`memory: memoryBudget must be a number of bytes from 0, got ${budget}`);
     this.#budget = budget;
     this.#allocations = debug ? new Set() : undefined;
   }

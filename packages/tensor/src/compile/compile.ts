@@ -119,6 +119,8 @@ export function compile<A extends readonly unknown[], R>(
   const traces = new Map<string, Trace>();
   let last: Trace | undefined;
   let disposed = false;
+  if (memoryBudget !== undefined && !(memoryBudget >= 0))
+    throw new ArgumentError(`${name}: memoryBudget must be a number of bytes from 0, got ${memoryBudget}`);
   for (const index of donate)
     if (
       !Number.isInteger(index) ||

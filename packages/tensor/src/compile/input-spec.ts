@@ -18,7 +18,7 @@ export interface ShapedArray {
   readonly shape: readonly number[];
 }
 
-/** What a run takes for a tensor argument: a tensor, or host values that are copied to the device. */
+/** What a run takes for a tensor argument: a tensor, or host values, which must stay as they are until the call resolves. */
 export type Fed = Tensor | HostArray | ShapedArray;
 
 export function isInputSpec(value: unknown): value is InputSpec {

@@ -129,6 +129,14 @@ onWebGpu('what goes wrong on a GPU', (device) => {
     raw.destroy();
   });
 
+  test('a device that is disposed of ends after the reads under way', async () => {
+    const own = await openOwnWebGpu();
+    const x = own.ones([200, 200]);
+    const reads = [x.matmul(x).sum().item(), x.sum().item()];
+    await own.dispose();
+    expect(await Promise.all(reads)).toEqual([8e6, 4e4]);
+  });
+
   test('a budget refuses before anything is allocated, and says who holds what', async () => {
     const small = await openOwnWebGpu({ memoryBudget: 10_000 });
     const x = small.variable(new Float32Array(1000), { name: 'x', owner: 'the weights' });
