@@ -1,6 +1,6 @@
 export { checkpoint } from './autograd/checkpoint.ts';
 export { customVjp, type VjpContext } from './autograd/custom-vjp.ts';
-export { type Gradient, grad, valueAndGrad } from './autograd/grad.ts';
+export { type Gradient, type Gradients, grad, valueAndGrad } from './autograd/grad.ts';
 export { gradients } from './autograd/gradients.ts';
 export {
   type CompiledFunction,

@@ -31,6 +31,17 @@ describe('grad', () => {
     expect(await list(by[0]!)).toEqual([6, 16]);
   });
 
+  test('has the types of the arguments that it is by', async () => {
+    const model = { weight: device.tensor([3]), layers: [{ bias: device.tensor([1]) }] };
+    const loss = (m: typeof model, x: Tensor) => m.weight.mul(x).add(m.layers[0]!.bias).sum();
+    const { grads } = valueAndGrad(loss)(model, device.tensor([5]));
+    expect(await list(grads[0].weight)).toEqual([5]);
+    const [byX, byModel] = grad(loss, { argnums: [1, 0] })(model, device.tensor([5]));
+    expect([await list(byX), await list(byModel.layers[0]!.bias)]).toEqual([[3], [1]]);
+    const [byWeight] = gradients(loss(model, device.tensor([7])), [model.weight]);
+    expect(await list(byWeight)).toEqual([7]);
+  });
+
   test('is by the arguments that argnums names, in its order', async () => {
     const [x, y] = [device.tensor([1, 2]), device.tensor([3, 4])];
     const f = (a: Tensor, b: Tensor) => a.mul(a).mul(b).sum();

@@ -9,6 +9,11 @@ import { gradients } from './gradients.ts';
 /** The gradient by an argument: a tensor for a tensor, the same tree for a tree of them. */
 export type Gradient<A> = A extends Tensor ? Tensor : { [K in keyof A]: Gradient<A[K]> };
 
+/** The gradients by the arguments that `N` names, in its order. */
+export type Gradients<A extends readonly unknown[], N extends readonly number[]> = {
+  -readonly [I in keyof N]: Gradient<A[N[I]]>;
+};
+
 type ScalarFunction<A extends readonly unknown[]> = (...args: A) => Tensor;
 
 /**
@@ -19,11 +24,11 @@ type ScalarFunction<A extends readonly unknown[]> = (...args: A) => Tensor;
  * records: gradients of gradients work.
  * @throws ShapeError where `f` gives no scalar; DTypeError for an argument or a value that is no float
  */
-export function valueAndGrad<A extends readonly unknown[]>(
+export function valueAndGrad<A extends readonly unknown[], const N extends readonly number[] = readonly [0]>(
   f: ScalarFunction<A>,
-  options: { readonly argnums?: readonly number[] } = {},
-): (...args: A) => { value: Tensor; grads: Gradient<A[number]>[] } {
-  const { argnums = [0] } = options;
+  options: { readonly argnums?: N } = {},
+): (...args: A) => { value: Tensor; grads: Gradients<A, N> } {
+  const argnums: readonly number[] = options.argnums ?? [0];
   return (...args) => {
     for (const n of argnums)
       if (!Number.isInteger(n) || n < 0 || n >= args.length)
@@ -37,7 +42,7 @@ export function valueAndGrad<A extends readonly unknown[]>(
     const all = gradients(value, wrt.flat());
     let next = 0;
     const grads = argnums.map((n) => mapTree(own[n], (leaf) => (leaf instanceof Tensor ? all[next++] : leaf)));
-    return { value, grads: grads as Gradient<A[number]>[] };
+    return { value, grads: grads as Gradients<A, N> };
   };
 }
 
@@ -48,10 +53,10 @@ function standIn(leaf: unknown): unknown {
 }
 
 /** The gradients of `valueAndGrad`, one per entry of `argnums` (by default the first argument alone). */
-export function grad<A extends readonly unknown[]>(
+export function grad<A extends readonly unknown[], const N extends readonly number[] = readonly [0]>(
   f: ScalarFunction<A>,
-  options: { readonly argnums?: readonly number[] } = {},
-): (...args: A) => Gradient<A[number]>[] {
+  options: { readonly argnums?: N } = {},
+): (...args: A) => Gradients<A, N> {
   const both = valueAndGrad(f, options);
   return (...args) => both(...args).grads;
 }

@@ -16,14 +16,18 @@ import { assertNoneForgotten } from './history.ts';
  * @throws ShapeError where `output` is no scalar; DTypeError where it or a tensor of `wrt` is no float; ArgumentError where it
  *   was computed from one of `wrt` through a tensor that was realized, which is a constant by now
  */
-export function gradients(output: Tensor, wrt: readonly Tensor[]): Tensor[] {
+export function gradients<const W extends readonly Tensor[]>(
+  output: Tensor,
+  wrt: W,
+): { -readonly [I in keyof W]: Tensor } {
   if (output.rank !== 0)
     throw new ShapeError(`gradients: the output must be a scalar, got ${formatShape(output.shape)}; sum or average it`);
   for (const { dtype } of [output, ...wrt])
     if (!isFloat(dtype)) throw new DTypeError(`gradients: takes f32 and f16 tensors, got ${dtype}`);
   assertNoneForgotten(output, wrt);
   const found = backward([output], [full(output.device, [], 1, output.dtype)], wrt, 'total');
-  return wrt.map((tensor) => found.get(tensor) ?? full(tensor.device, tensor.shape, 0, tensor.dtype));
+  const all: Tensor[] = wrt.map((tensor) => found.get(tensor) ?? full(tensor.device, tensor.shape, 0, tensor.dtype));
+  return all as { -readonly [I in keyof W]: Tensor };
 }
 
 /**
