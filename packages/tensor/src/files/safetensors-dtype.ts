@@ -19,8 +19,15 @@ const itemSizes = {
   U16: 2,
   U8: 1,
   BOOL: 1,
+  C64: 8,
   F8_E4M3: 1,
   F8_E5M2: 1,
+  F8_E8M0: 1,
+  F8_E4M3FNUZ: 1,
+  F8_E5M2FNUZ: 1,
+  F6_E2M3: 0.75,
+  F6_E3M2: 0.75,
+  F4: 0.5,
 } as const;
 
 /** The element types of the format, in the order in which messages list them. */
@@ -30,7 +37,7 @@ export function isSafetensorsDType(value: unknown): value is SafetensorsDType {
   return typeof value === 'string' && Object.hasOwn(itemSizes, value);
 }
 
-/** Bytes of one element. */
+/** Bytes of one element; F6 and F4 are packed, and a tensor of them takes whole bytes. */
 export function itemSize(dtype: SafetensorsDType): number {
   return itemSizes[dtype];
 }
@@ -40,7 +47,7 @@ export function itemSize(dtype: SafetensorsDType): number {
  * Exact for all but F64, which is rounded to the nearest.
  *
  * @param bytes A whole number of elements, starting at a multiple of the element size.
- * @throws DTypeError for integers and BOOL.
+ * @throws DTypeError for integers, BOOL, C64, and F6 and F4, whose order in a byte the format leaves open.
  */
 export function safetensorsToF32(dtype: SafetensorsDType, bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
   const { buffer, byteOffset } = bytes;
@@ -59,8 +66,14 @@ export function safetensorsToF32(dtype: SafetensorsDType, bytes: Uint8Array<Arra
       return f16ToF32(Uint16Array.from(bytes, (bits) => bits << 8));
     case 'F8_E4M3':
       return Float32Array.from(bytes, f8e4m3ToNumber);
+    case 'F8_E8M0':
+      return Float32Array.from(bytes, (bits) => (bits === 0xff ? Number.NaN : 2 ** (bits - 127)));
+    case 'F8_E4M3FNUZ':
+      return Float32Array.from(bytes, (bits) => fnuzToNumber(bits, 3));
+    case 'F8_E5M2FNUZ':
+      return Float32Array.from(bytes, (bits) => fnuzToNumber(bits, 2));
     default:
-      throw new DTypeError(`safetensorsToF32: expected a floating-point dtype, got ${dtype}`);
+      throw new DTypeError(`safetensorsToF32: expected a floating-point dtype of 8 bits or more, got ${dtype}`);
   }
 }
 
@@ -69,7 +82,7 @@ export function safetensorsToF32(dtype: SafetensorsDType, bytes: Uint8Array<Arra
  * the file holds in that type is not converted and not copied, so BF16 may stay bf16; anything else goes by way of float32.
  *
  * @param bytes A whole number of elements, starting at a multiple of the element size.
- * @throws DTypeError for integers and BOOL.
+ * @throws DTypeError for what `safetensorsToF32` does not take.
  */
 export function safetensorsTo<D extends 'f32' | 'f16' | 'bf16'>(
   to: D,
@@ -89,4 +102,16 @@ function f8e4m3ToNumber(bits: number): number {
   const fraction = bits & 7;
   if (exponent === 0xf && fraction === 7) return Number.NaN;
   return exponent === 0 ? sign * fraction * 2 ** -9 : sign * (8 + fraction) * 2 ** (exponent - 10);
+}
+
+/** A bias of one more than the exponent's half, no infinity, and NaN in the place of -0 (arXiv:2206.02915). */
+function fnuzToNumber(bits: number, fractionBits: 2 | 3): number {
+  if (bits === 0x80) return Number.NaN;
+  const sign = bits & 0x80 ? -1 : 1;
+  const exponent = (bits & 0x7f) >> fractionBits;
+  const fraction = bits & (2 ** fractionBits - 1);
+  const least = 1 - 2 ** (6 - fractionBits) - fractionBits;
+  return exponent === 0
+    ? sign * fraction * 2 ** least
+    : sign * (2 ** fractionBits + fraction) * 2 ** (exponent - 1 + least);
 }
