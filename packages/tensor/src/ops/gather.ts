@@ -95,6 +95,7 @@ const scatterAddOp: Op<{ readonly rows: Dim }> = defineOp({
   name: 'scatterAdd',
   shape([indices, updates], { rows }) {
     if (indices!.dtype !== 'i32') throw new DTypeError(`scatterAdd: indices must be i32, got ${indices!.dtype}`);
+    if (updates!.dtype === 'bool') throw new DTypeError('scatterAdd: takes numbers, got bool; cast it');
     if (indices!.shape.length !== 1 || !shapesEqual(indices!.shape, updates!.shape.slice(0, 1)))
       throw new ShapeError(
         `scatterAdd: takes indices [T] and updates [T, ...], got ${formatShape(indices!.shape)} and ${formatShape(updates!.shape)}`,
@@ -138,7 +139,11 @@ const scatterAddOp: Op<{ readonly rows: Dim }> = defineOp({
   },
 });
 
-/** Zeros `[rows, ...]` to whose row `indices[t]` (i32 `[T]`) each `updates[t]` (`[T, ...]`) is added; outside indices go to the nearest row. */
+/**
+ * Zeros `[rows, ...]` to whose row `indices[t]` (i32 `[T]`) each `updates[t]` (`[T, ...]`) is added; outside indices go to the
+ * nearest row.
+ * @throws DTypeError for indices that are not i32, and updates that are no numbers; ShapeError
+ */
 export function scatterAdd(rows: Dim, indices: Tensor, updates: Tensor): Tensor {
   return recordOne(scatterAddOp, [bounded('scatterAdd', indices, rows), updates], { rows });
 }

@@ -16,7 +16,7 @@ import { einsum } from './einsum.ts';
 import { erf } from './erf.ts';
 import { expm1 } from './exponential.ts';
 import { argmax, argmin } from './extremum.ts';
-import { embedding, take } from './gather.ts';
+import { embedding, scatterAdd, take } from './gather.ts';
 import { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './indexing.ts';
 import { linearCrossEntropy } from './loss.ts';
 import { expand, reshape } from './movement.ts';
@@ -94,6 +94,9 @@ const mistakes: readonly (readonly [() => unknown, string, string])[] = [
   [() => erf(i(2)), 'ERR_DTYPE', 'erf: takes f32 or f16, got i32'],
   [() => expm1(i(2)), 'ERR_DTYPE', 'expm1: takes f32 or f16, got i32'],
   [() => clip(b(2), 0, 1), 'ERR_DTYPE', 'clip: takes numbers, got bool'],
+  [() => clip(i(2), 0.5), 'ERR_DTYPE', 'clip: 0.5 is no i32'],
+  [() => scatterAdd(2, i(3), b(3)), 'ERR_DTYPE', 'scatterAdd: takes numbers, got bool; cast it'],
+  [() => scatterAddAlongAxis(4, i(2), b(2), 0), 'ERR_DTYPE', 'scatterAddAlongAxis: takes numbers, got bool; cast it'],
   [() => clip(f(2), 2, 1), 'ERR_ARGUMENT', 'got 2 and 1'],
   [() => bitAnd(f(2), 1), 'ERR_DTYPE', 'bitAnd: operands must be integer, got f32'],
   [() => shiftLeft(i(2), 1), 'ERR_DTYPE', 'shiftLeft: operands must be u32, got i32'],

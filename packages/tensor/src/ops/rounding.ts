@@ -3,6 +3,7 @@ import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { and } from './comparison.ts';
+import { checkHolds } from './creation.ts';
 import { unary } from './define-elementwise.ts';
 import { where } from './elementwise.ts';
 
@@ -57,10 +58,11 @@ const clipOp: Op<Limits> = defineOp<Limits>({
 /**
  * The nearest value in `[low, high]`; without a limit that side is open. The gradient is that of `x` inside and at the
  * limits, and 0 outside.
- * @throws ArgumentError where `low` is above `high`
+ * @throws ArgumentError where `low` is above `high`; DTypeError for bool, and limits that an integer dtype cannot hold
  */
 export function clip(x: Tensor, low?: number, high?: number): Tensor {
   if (low !== undefined && high !== undefined && !(low <= high))
     throw new ArgumentError(`clip: the lower limit must not be above the upper one, got ${low} and ${high}`);
+  for (const limit of [low, high]) if (limit !== undefined) checkHolds('clip', x.dtype, limit);
   return recordOne(clipOp, [x], { ...(low === undefined ? {} : { low }), ...(high === undefined ? {} : { high }) });
 }
