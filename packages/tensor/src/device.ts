@@ -6,10 +6,10 @@ import { bf16ToF32, f16ToF32 } from './float16.ts';
 import { buildGraph } from './graph/build.ts';
 import { checkedRun } from './graph/index-checks.ts';
 import { dataOp } from './graph/op.ts';
-import { recordOn } from './graph/record.ts';
-import type { Tensor } from './graph/tensor.ts';
+import { nameOfValue, recordOn } from './graph/record.ts';
+import { Tensor } from './graph/tensor.ts';
 import { type Update, Variable } from './graph/variable.ts';
-import { checkRows, type HostData, parseData, type TensorOptions } from './host-data.ts';
+import { checkType, type HostData, parseData, type TensorOptions } from './host-data.ts';
 import type { HeldAllocation, MemoryReport } from './memory.ts';
 import { arange, full } from './ops/creation.ts';
 import { identity } from './ops/identity.ts';
@@ -62,14 +62,14 @@ export class Device implements AsyncDisposable {
     const { data: values, shape, dtype } = parseData(data, options);
     return this.#newVariable({ shape, dtype }, options, values);
   }
-  /** A variable of zeros, made without a copy on the host. */
+  /** A variable of zeros, made without a copy on the host, owned by the caller. @throws ShapeError, DTypeError, OutOfMemoryError */
   zeroVariable(
     shape: readonly number[],
     options: { readonly dtype?: DType; readonly name?: string; readonly owner?: string } = {},
   ): Variable {
     this.assertOpen('zeroVariable');
     const dtype = options.dtype ?? 'f32';
-    checkRows('zeroVariable', shape, dtype);
+    checkType('zeroVariable', shape, dtype);
     return this.#newVariable({ shape, dtype }, options);
   }
   #newVariable(
@@ -94,8 +94,9 @@ export class Device implements AsyncDisposable {
     return arange(this, length, dtype);
   }
 
-  /** Computes tensors together and keeps their values on the device, then applies `updates`. */
+  /** Computes tensors together and keeps their values on the device, then applies `updates`. @throws ArgumentError for those of other devices */
   async realize(tensors: readonly Tensor[], updates: readonly Update[] = []): Promise<void> {
+    this.#assertOwn('realize', [...tensors, ...updates.map(({ variable }) => variable)]);
     const open = tensors.filter((tensor) => {
       tensor.assertUsable('realize');
       return !tensor.storage;
@@ -109,6 +110,7 @@ export class Device implements AsyncDisposable {
 
   /** Values on the host; what had to be computed for it is freed again. */
   async read(tensor: Tensor): Promise<HostArray> {
+    this.#assertOwn('read', [tensor]);
     this.#reads++;
     try {
       if (tensor.storage) {
@@ -232,6 +234,15 @@ export class Device implements AsyncDisposable {
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  /** @throws ArgumentError for what is no tensor of this device */
+  #assertOwn(operation: string, tensors: readonly Tensor[]): void {
+    for (const tensor of tensors)
+      if ((tensor as Tensor | undefined)?.device !== this)
+        throw new ArgumentError(
+          `${operation}: takes tensors of this ${this.name} device, got ${tensor instanceof Tensor ? `one of another (${tensor.device.name})` : nameOfValue(tensor)}`,
+        );
   }
 
   #dropPrograms(): void {

@@ -10,7 +10,7 @@ import {
 } from './dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts';
 import { f32ToF16, numberToBf16Bits } from './float16.ts';
-import { formatShape, sizeOf } from './shape.ts';
+import { checkDType, checkSizes, formatShape, sizeOf } from './shape.ts';
 
 /** Numbers or booleans, nested to any depth. */
 export type NestedNumbers = number | boolean | readonly NestedNumbers[];
@@ -103,8 +103,10 @@ function isBoolean(data: NestedNumbers): boolean {
   return Array.isArray(data) ? data.length > 0 && isBoolean(data[0] as NestedNumbers) : typeof data === 'boolean';
 }
 
-/** @throws ShapeError where rows are no whole blocks of a block format */
-export function checkRows(operation: string, shape: readonly number[], dtype: DType): void {
+/** @throws DTypeError for a dtype that is none; ShapeError for sizes that are none, and rows that are no whole blocks of a block format */
+export function checkType(operation: string, shape: readonly number[], dtype: DType): void {
+  checkDType(operation, dtype);
+  checkSizes(operation, shape);
   if (!isBlockFormat(dtype)) return;
   const { values } = blockSizes[dtype];
   if (shape.length === 0 || shape.at(-1)! % values !== 0)
@@ -114,10 +116,7 @@ export function checkRows(operation: string, shape: readonly number[], dtype: DT
 }
 
 function checkSize(length: number, shape: readonly number[], dtype: DType): void {
-  for (const size of shape)
-    if (!Number.isSafeInteger(size) || size < 0)
-      throw new ArgumentError(`tensor: sizes must be whole numbers from 0, got ${formatShape(shape)}`);
-  checkRows('tensor', shape, dtype);
+  checkType('tensor', shape, dtype);
   const expected = hostLength(dtype, sizeOf(shape));
   if (length !== expected)
     throw new ShapeError(

@@ -1,6 +1,6 @@
 import { addDims, type Dim, dimsEqual, evaluateDim, multiplyDims, type SymbolValues } from './dim.ts';
-import type { DType } from './dtype.ts';
-import { ShapeError } from './errors.ts';
+import { byteSize, type DType } from './dtype.ts';
+import { DTypeError, ShapeError } from './errors.ts';
 
 /** Sizes of a tensor, outermost first. */
 export type Shape = readonly Dim[];
@@ -49,6 +49,12 @@ export function stridesOf(shape: readonly number[]): number[] {
     step *= shape[i]!;
   }
   return strides;
+}
+
+/** @throws DTypeError naming `operation` where a dtype is none */
+export function checkDType(operation: string, dtype: DType): void {
+  if (!Object.hasOwn(byteSize, dtype))
+    throw new DTypeError(`${operation}: dtypes are ${Object.keys(byteSize).join(', ')}, got ${String(dtype)}`);
 }
 
 /** @throws ShapeError naming `operation` where a size is no whole number from 0 */

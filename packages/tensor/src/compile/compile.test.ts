@@ -422,6 +422,12 @@ describe('errors', () => {
     const other = await openReference();
     const step = compile((x: Tensor) => x.mul(2), { device });
     expect((await failure(step(other.tensor([1])))).message).toMatch(/argument \[0\] must be on the function's device/);
+    const foreign = other.ones([1]).add(1);
+    expect((await failure(device.realize([foreign]))).message).toMatch(
+      /realize: takes tensors of this reference device/,
+    );
+    expect((await failure(device.read(foreign))).message).toMatch(/read: takes tensors of this reference device/);
+    expect((await failure(device.realize([3 as never]))).message).toMatch(/got the number 3/);
     await other.dispose();
   });
 

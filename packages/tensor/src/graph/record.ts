@@ -1,7 +1,7 @@
 import type { Device } from '../device.ts';
-import { byteSize, type DType, isBlockFormat, isStorageDType } from '../dtype.ts';
+import { type DType, isBlockFormat, isStorageDType } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
-import { checkSizes } from '../shape.ts';
+import { checkDType, checkSizes } from '../shape.ts';
 import { isLeafOp, type Node, type Op } from './op.ts';
 import { Tensor } from './tensor.ts';
 
@@ -34,8 +34,7 @@ export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[]
   const node: Node<A> = { op, inputs, attributes, outputs };
   op.shape(inputs, attributes).forEach((type, index) => {
     checkSizes(op.name, type.shape);
-    if (!Object.hasOwn(byteSize, type.dtype))
-      throw new DTypeError(`${op.name}: dtypes are ${Object.keys(byteSize).join(', ')}, got ${String(type.dtype)}`);
+    checkDType(op.name, type.dtype);
     if (isStorageDType(type.dtype) && !op.takes && !isLeafOp(op as Op))
       throw new DTypeError(`${op.name}: gives no ${type.dtype}, which is only stored; cast the result`);
     outputs.push(new Tensor(device, node as Node, index, type));

@@ -4,6 +4,7 @@ import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Storage } from '../executor.ts';
 import { type ConcreteType, formatShape, shapesEqual } from '../shape.ts';
 import { type Node, variableOp } from './op.ts';
+import { nameOfValue } from './record.ts';
 import { Tensor } from './tensor.ts';
 
 /** A change of a variable, applied when what returns or realizes it runs, after every read of that run. */
@@ -42,7 +43,7 @@ export class Variable extends Tensor {
 
   /** Replaces the whole value by `value` of the same shape and dtype. */
   assign(value: Tensor): Update {
-    this.#assertMutable('assign');
+    this.#assertMutable('assign', value);
     if (!shapesEqual(value.shape, this.shape))
       throw new ShapeError(
         `assign: ${this.name} has shape ${formatShape(this.shape)}, got a value of ${formatShape(value.shape)}`,
@@ -59,7 +60,7 @@ export class Variable extends Tensor {
    * @throws ShapeError, DTypeError; ArgumentError for a frozen variable
    */
   scatter(rows: Tensor, value: Tensor): Update {
-    this.#assertMutable('scatter');
+    this.#assertMutable('scatter', rows, value);
     const expected = [...rows.shape, ...this.shape.slice(1)];
     if (rows.dtype !== 'i32' || rows.shape.length !== 1)
       throw new DTypeError(`scatter: rows must be i32 [T], got ${rows.dtype} ${formatShape(rows.shape)}`);
@@ -73,8 +74,11 @@ export class Variable extends Tensor {
     return new Update(this, value, rows);
   }
 
-  #assertMutable(operation: string): void {
+  #assertMutable(operation: string, ...given: readonly Tensor[]): void {
     this.assertUsable(operation);
+    for (const value of given)
+      if (!(value instanceof Tensor))
+        throw new ArgumentError(`${operation}: ${this.name} takes a tensor, got ${nameOfValue(value)}`);
     if (this.frozen) throw new ArgumentError(`${operation}: ${this.name} is frozen`);
   }
 

@@ -46,6 +46,7 @@ export function linspace(device: Device, start: number, stop: number, count: num
  */
 export function oneHot(indices: Tensor, classes: Dim, dtype: DType = 'f32'): Tensor {
   if (indices.dtype !== 'i32') throw new DTypeError(`oneHot: indices must be i32, got ${indices.dtype}`);
+  checkSizes('oneHot', [classes]);
   const column = reshape(indices, [...indices.shape, 1]);
   return cast(column.equal(arange(indices.device, classes)), dtype);
 }

@@ -23,6 +23,12 @@ export const convolutionCases: readonly Case[] = [
     inputs: [floats([1, 1, 4]), floats([1, 1, 2])],
     f: (x, w) => conv1d(x, w, { padding: 3 }),
   },
+  {
+    name: 'conv1d of padding alone',
+    inputs: [floats([2, 2, 0]), floats([3, 2, 2])],
+    f: (x, w) => conv1d(x, w, { padding: 2 }),
+    gradient: false,
+  },
   { name: 'conv1d f16', inputs: [halves([1, 2, 6]), halves([2, 2, 3])], f: (x, w) => conv1d(x, w), tolerance: 4e-3 },
   { name: 'conv2d', inputs: [floats([2, 3, 5, 4]), floats([2, 3, 3, 2])], f: (x, w) => conv2d(x, w) },
   {

@@ -47,6 +47,8 @@ function defineConvolution(name: string, axes: 1 | 2): Op<ConvolutionAttributes>
     lower: {
       reference: { run: convolutionReference },
       onnx: {
+        // the runtime takes no axis of nothing but padding
+        supports: ({ inputs: [x] }) => !x!.shape.slice(2).includes(0),
         emit: (builder, inputs, { attributes: { kernel, stride, padding, dilation, groups } }) =>
           builder.op('Conv', inputs, {
             attributes: {

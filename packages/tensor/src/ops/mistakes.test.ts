@@ -25,6 +25,7 @@ import { groupNorm, layerNorm } from './normalization.ts';
 import { prod } from './prod.ts';
 import { foldKey, randomBits, randomKey, randomNormal, randomUniform } from './random.ts';
 import { mean } from './reduce.ts';
+import { rmsNorm } from './rms-norm.ts';
 import { clip } from './rounding.ts';
 import { pad, slice } from './slice.ts';
 import { sort, topK } from './sort.ts';
@@ -56,6 +57,17 @@ const mistakes: readonly (readonly [() => unknown, string, string])[] = [
   [() => arange(device, 3, 'bool'), 'ERR_DTYPE', 'arange: takes f32, f16, i32 or u32, got bool'],
   [() => eye(device, -1), 'ERR_SHAPE', 'eye: sizes must be whole numbers from 0, got [-1, -1]'],
   [() => randomBits(device, [-2, -3], 1), 'ERR_SHAPE', 'randomBits: sizes must be whole numbers from 0, got [-2, -3]'],
+  [() => oneHot(i(2), -3), 'ERR_SHAPE', 'oneHot: sizes must be whole numbers from 0, got [-3]'],
+  [() => rmsNorm(f(), f()), 'ERR_SHAPE', 'rmsNorm: takes at least one axis, got a scalar'],
+  [() => device.tensor([1], { dtype: 'f64' as never }), 'ERR_DTYPE', 'tensor: dtypes are f32, f16, i32,'],
+  [() => device.tensor([1], { shape: [-1] }), 'ERR_SHAPE', 'tensor: sizes must be whole numbers from 0, got [-1]'],
+  [() => device.zeroVariable([-1]), 'ERR_SHAPE', 'zeroVariable: sizes must be whole numbers from 0, got [-1]'],
+  [() => device.variable([1]).assign(3 as never), 'ERR_ARGUMENT', 'assign: variable takes a tensor, got the number 3'],
+  [
+    () => device.variable([1]).scatter([0] as never, f(1)),
+    'ERR_ARGUMENT',
+    'scatter: variable takes a tensor, got Array',
+  ],
   [() => device.tensor(null as never), 'ERR_ARGUMENT', 'tensor: takes numbers, booleans,'],
   [() => device.tensor(['1'] as never), 'ERR_ARGUMENT', 'got string'],
   [() => reshape(f(2, 3), [-2, -3]), 'ERR_SHAPE', 'reshape: sizes must be whole numbers from 0, got [-2, -3]'],

@@ -12,6 +12,7 @@ export const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
   name: 'rmsNorm',
   shape([x, weight]) {
     if (!isFloat(x!.dtype)) throw new DTypeError(`rmsNorm: takes f32 or f16, got ${x!.dtype}`);
+    if (x!.shape.length === 0) throw new ShapeError('rmsNorm: takes at least one axis, got a scalar');
     if (!shapesEqual(weight!.shape, x!.shape.slice(-1)))
       throw new ShapeError(
         `rmsNorm: the weight must be [E] for x [..., E], got ${formatShape(weight!.shape)} for ${formatShape(x!.shape)}`,
@@ -38,6 +39,7 @@ export const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
 /**
  * Root-mean-square normalisation over the last axis: x / sqrt(mean(x^2) + epsilon) * weight, statistics in f32.
  * `x` is `[..., E]`, `weight` is `[E]`; the result has the dtype of `x`. Source: https://arxiv.org/abs/1910.07467
+ * @throws ShapeError, DTypeError
  */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor {
   return recordOne(rmsNormOp, [x, weight], { epsilon });
