@@ -4,6 +4,7 @@ import { defineOp, type Op } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { normalizeAxis, type TensorType } from '../shape.ts';
+import { cast } from './cast.ts';
 import { softmaxGradientWebGpu, softmaxWebGpu } from './softmax.wgsl.ts';
 
 interface AlongAxis {
@@ -16,6 +17,9 @@ const sameFloat =
     if (!isFloat(x!.dtype)) throw new DTypeError(`${name}: takes f32 or f16, got ${x!.dtype}`);
     return [{ shape: x!.shape, dtype: x!.dtype }];
   };
+
+/** The sum along an axis in f32: it need not fit into f16. */
+const totalOf = (x: Tensor, axis: number) => cast(x, 'f32').sum(axis, { keepDims: true });
 
 /** The gradient by `x` from the result and the gradient by it, at the same places. */
 const gradientOp = (
@@ -31,11 +35,11 @@ const gradientOp = (
 
 const softmaxGradientOp: Op<AlongAxis> = gradientOp('softmax', (y, g, axis) => {
   const weighted = g.mul(y);
-  return weighted.sub(y.mul(weighted.sum(axis, { keepDims: true })));
+  return cast(cast(weighted, 'f32').sub(y.mul(totalOf(weighted, axis))), y.dtype);
 });
 
 const logSoftmaxGradientOp: Op<AlongAxis> = gradientOp('logSoftmax', (y, g, axis) =>
-  g.sub(y.exp().mul(g.sum(axis, { keepDims: true }))),
+  cast(cast(g, 'f32').sub(y.exp().mul(totalOf(g, axis))), y.dtype),
 );
 
 const softmaxOp: Op<AlongAxis> = defineOp({
@@ -46,7 +50,7 @@ const softmaxOp: Op<AlongAxis> = defineOp({
   ],
   decompose([x], { axis }) {
     const e = x!.sub(x!.max(axis, { keepDims: true })).exp();
-    return [e.div(e.sum(axis, { keepDims: true }))];
+    return [cast(cast(e, 'f32').div(totalOf(e, axis)), x!.dtype)];
   },
   lower: {
     webgpu: softmaxWebGpu('softmax'),
@@ -69,7 +73,7 @@ const logSoftmaxOp: Op<AlongAxis> = defineOp({
   ],
   decompose([x], { axis }) {
     const centred = x!.sub(x!.max(axis, { keepDims: true }));
-    return [centred.sub(centred.exp().sum(axis, { keepDims: true }).log())];
+    return [cast(cast(centred, 'f32').sub(totalOf(centred.exp(), axis).log()), x!.dtype)];
   },
   lower: {
     webgpu: softmaxWebGpu('logSoftmax'),
