@@ -68,14 +68,17 @@ export function symbolicDim(name: string, bound: number): SymbolicDim {
   return new SymbolicDim([{ symbols: [{ name, bound }], coefficient: 1 }]);
 }
 
+/** The sum of two sizes, of which each may depend on named dimensions. */
 export function addDims(a: Dim, b: Dim): Dim {
   return typeof a === 'number' && typeof b === 'number' ? a + b : normalize([...termsOf(a), ...termsOf(b)]);
 }
 
+/** The difference of two sizes. */
 export function subtractDims(a: Dim, b: Dim): Dim {
   return addDims(a, multiplyDims(b, -1));
 }
 
+/** The product of two sizes. */
 export function multiplyDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a * b + 0; // -0 would be another size in a key
   const products = termsOf(a).flatMap((x) =>
@@ -107,6 +110,7 @@ export function divideDims(a: Dim, b: Dim): Dim | undefined {
   return normalize(quotient);
 }
 
+/** Whether two sizes are equal whatever the named dimensions are. */
 export function dimsEqual(a: Dim, b: Dim): boolean {
   return a === b || (typeof a !== 'number' && typeof b !== 'number' && a.key === b.key);
 }

@@ -48,6 +48,7 @@ export const blockSizes: Readonly<Record<BlockFormat, { readonly values: number;
   q6_k: { values: 256, bytes: 210 },
 };
 
+/** Whether a dtype is one of the block-quantised ones. */
 export function isBlockFormat(dtype: string): dtype is BlockFormat {
   return Object.hasOwn(blockSizes, dtype);
 }
@@ -96,6 +97,7 @@ export const byteSize: Readonly<Record<DType, number>> = {
   q6_k: blockSizes.q6_k.bytes / blockSizes.q6_k.values,
 };
 
+/** Whether a dtype is f32 or f16: what functions compute in, and gradients are taken by. */
 export function isFloat(dtype: DType): dtype is 'f32' | 'f16' {
   return dtype === 'f32' || dtype === 'f16';
 }

@@ -17,6 +17,7 @@ export type NestedNumbers = number | boolean | readonly NestedNumbers[];
 /** Values from the host: a typed array, numbers, or nested arrays. */
 export type HostData = HostArray | Float64Array | NestedNumbers;
 
+/** What the values from the host are. */
 export interface TensorOptions {
   /** By default the nesting, or one axis for a typed array. */
   readonly shape?: readonly number[];

@@ -17,10 +17,12 @@ export interface ConcreteType {
   readonly dtype: DType;
 }
 
+/** A shape as messages have it: `[2, N]`. */
 export function formatShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }
 
+/** Whether two shapes are equal whatever the named dimensions are. */
 export function shapesEqual(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, i) => dimsEqual(dim, b[i]!));
 }

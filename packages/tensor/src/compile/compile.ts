@@ -24,6 +24,7 @@ export type Results<T> = T extends Tensor
       : T;
 type Specs<T> = T extends Tensor ? InputSpec : T extends object ? { [K in keyof T]: Specs<T[K]> } : T;
 
+/** Where a compiled function runs, what its arguments will be, and what it may take. */
 export interface CompileOptions<A extends readonly unknown[]> {
   /** Where it runs; by default the device of the first tensor among the arguments. */
   readonly device?: Device;

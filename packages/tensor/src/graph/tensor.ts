@@ -30,7 +30,7 @@ type Axes = number | readonly number[];
  *
  * Operations only record. `data()` computes and copies the values to the host, keeping nothing on the device;
  * `realize()` computes and keeps them on the device, owned by this handle until `dispose()`. Inputs of an operation are
- * never consumed.
+ * never consumed. Operations that are methods too are the functions of their names, which say what they take.
  */
 export class Tensor implements TensorType, Disposable {
   readonly device: Device;

@@ -7,6 +7,11 @@ const comparison =
     `u32(${a} ${operator} ${b})`;
 const bit = (value: boolean) => (value ? 1 : 0);
 
+/**
+ * Whether values are equal, as bool; operands broadcast and meet in one dtype as those of `add` do, and may both be bool. NaN
+ * equals nothing.
+ * @throws ShapeError where the shapes do not broadcast; DTypeError for a number that the dtype beside it cannot hold
+ */
 export const equal: (a: Operand, b: Operand) => Tensor = binary({
   name: 'equal',
   takes: 'any',
@@ -15,6 +20,10 @@ export const equal: (a: Operand, b: Operand) => Tensor = binary({
   onnx: 'Equal',
   webgpu: comparison('=='),
 });
+/**
+ * Whether `a < b`, as bool; operands broadcast and meet in one dtype as those of `add` do. False where one is NaN.
+ * @throws ShapeError where the shapes do not broadcast; DTypeError for bool, and for a number that the dtype beside it cannot hold
+ */
 export const less: (a: Operand, b: Operand) => Tensor = binary({
   name: 'less',
   takes: 'number',
@@ -23,6 +32,7 @@ export const less: (a: Operand, b: Operand) => Tensor = binary({
   onnx: 'Less',
   webgpu: comparison('<'),
 });
+/** Whether `a <= b`, otherwise as `less`. */
 export const lessEqual: (a: Operand, b: Operand) => Tensor = binary({
   name: 'lessEqual',
   takes: 'number',
@@ -31,8 +41,11 @@ export const lessEqual: (a: Operand, b: Operand) => Tensor = binary({
   onnx: 'LessOrEqual',
   webgpu: comparison('<='),
 });
+/** Whether `a > b`, otherwise as `less`. */
 export const greater = (a: Operand, b: Operand): Tensor => less(b, a);
+/** Whether `a >= b`, otherwise as `less`. */
 export const greaterEqual = (a: Operand, b: Operand): Tensor => lessEqual(b, a);
+/** Whether both are true; bool operands, which broadcast. @throws ShapeError, DTypeError */
 export const and: (a: Operand, b: Operand) => Tensor = binary({
   name: 'and',
   takes: 'bool',
@@ -40,6 +53,7 @@ export const and: (a: Operand, b: Operand) => Tensor = binary({
   onnx: 'And',
   webgpu: infix('&'),
 });
+/** Whether one of them is true; bool operands, which broadcast. @throws ShapeError, DTypeError */
 export const or: (a: Operand, b: Operand) => Tensor = binary({
   name: 'or',
   takes: 'bool',
@@ -47,6 +61,7 @@ export const or: (a: Operand, b: Operand) => Tensor = binary({
   onnx: 'Or',
   webgpu: infix('|'),
 });
+/** Whether values are false; a bool operand. @throws DTypeError */
 export const not: (x: Tensor) => Tensor = unary({
   name: 'not',
   takes: 'bool',

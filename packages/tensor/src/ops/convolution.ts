@@ -147,7 +147,9 @@ interface Options<Each, Pads> {
   /** Channels are divided into that many groups, which do not mix; 1 by default. */
   readonly groups?: number;
 }
+/** How the window of `conv1d` moves, and what is added. */
 export type Conv1dOptions = Options<number, AxisPadding>;
+/** How the window of `conv2d` moves, and what is added; pairs are of the vertical and the horizontal axis. */
 export type Conv2dOptions = Options<number | readonly [number, number], number | readonly [AxisPadding, AxisPadding]>;
 
 /**

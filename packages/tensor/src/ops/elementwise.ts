@@ -26,6 +26,12 @@ const extremum =
   ([a, b], dtype) =>
     `${isFloat(dtype) ? safe : plain}(${a}, ${b})`;
 
+/**
+ * Sum of two operands, which broadcast by NumPy's rule and meet in the larger dtype (`bool < u32 < i32 < f16 < f32`). f32, f16,
+ * i32 or u32; integers wrap around.
+ * @throws ShapeError where the shapes do not broadcast; DTypeError for two operands of bool, and for a number that the dtype of
+ *   the tensor beside it cannot hold
+ */
 export const add: (a: Operand, b: Operand) => Tensor = binary({
   name: 'add',
   takes: 'number',
@@ -34,6 +40,7 @@ export const add: (a: Operand, b: Operand) => Tensor = binary({
   webgpu: infix('+'),
   gradient: (_, __, g) => [g, g],
 });
+/** Difference of two operands, otherwise as `add`. */
 export const sub: (a: Operand, b: Operand) => Tensor = binary({
   name: 'sub',
   takes: 'number',
@@ -42,6 +49,7 @@ export const sub: (a: Operand, b: Operand) => Tensor = binary({
   webgpu: infix('-'),
   gradient: (_, __, g) => [g, g.neg()],
 });
+/** Product of two operands, value by value, otherwise as `add`. */
 export const mul: (a: Operand, b: Operand) => Tensor = binary({
   name: 'mul',
   takes: 'number',
@@ -109,6 +117,7 @@ export const minimum: (a: Operand, b: Operand) => Tensor = binary({
 /** 1 where `a > b`, a half where they are equal, otherwise 0. */
 const share = (a: Tensor, b: Tensor) => cast(a.greater(b), a.dtype).add(cast(a.equal(b), a.dtype).mul(0.5));
 
+/** The values with the other sign. f32, f16 or i32. @throws DTypeError for others */
 export const neg: (x: Tensor) => Tensor = unary({
   name: 'neg',
   takes: 'signed',
@@ -126,6 +135,7 @@ export const abs: (x: Tensor) => Tensor = unary({
   webgpu: call('abs'),
   gradient: ([x], _, g) => [g.mul(sign(x!))],
 });
+/** -1, 0 or 1 as the values are below, at or above 0; NaN for NaN; its gradient is 0. f32, f16 or i32. @throws DTypeError for others */
 export const sign: (x: Tensor) => Tensor = unary({
   name: 'sign',
   takes: 'signed',
@@ -139,6 +149,7 @@ function signOnnx(builder: OnnxBuilder, [x]: readonly string[], dtype: DType): s
     ? builder.cast(builder.op('Sign', [builder.cast(x!, 'f32')]), 'f16')
     : builder.op('Sign', [x!]);
 }
+/** The largest whole number that is not above; its gradient is 0. f32 or f16. @throws DTypeError for others */
 export const floor: (x: Tensor) => Tensor = unary({
   name: 'floor',
   takes: 'float',
@@ -146,6 +157,7 @@ export const floor: (x: Tensor) => Tensor = unary({
   onnx: 'Floor',
   webgpu: call('floor'),
 });
+/** e to the power of `x`. f32 or f16. @throws DTypeError for others */
 export const exp: (x: Tensor) => Tensor = unary({
   name: 'exp',
   takes: 'float',
@@ -154,6 +166,7 @@ export const exp: (x: Tensor) => Tensor = unary({
   webgpu: call('safe_exp'),
   gradient: (_, y, g) => [g.mul(y)],
 });
+/** Natural logarithm: -Infinity at 0, NaN below. f32 or f16. @throws DTypeError for others */
 export const log: (x: Tensor) => Tensor = unary({
   name: 'log',
   takes: 'float',
@@ -162,6 +175,7 @@ export const log: (x: Tensor) => Tensor = unary({
   webgpu: call('safe_log'),
   gradient: ([x], _, g) => [g.div(x!)],
 });
+/** Square root: NaN below 0. f32 or f16. @throws DTypeError for others */
 export const sqrt: (x: Tensor) => Tensor = unary({
   name: 'sqrt',
   takes: 'float',
@@ -170,6 +184,7 @@ export const sqrt: (x: Tensor) => Tensor = unary({
   webgpu: call('sqrt'),
   gradient: (_, y, g) => [g.div(y.mul(2))],
 });
+/** 1 / sqrt(x): Infinity at 0, NaN below. f32 or f16. @throws DTypeError for others */
 export const rsqrt: (x: Tensor) => Tensor = unary({
   name: 'rsqrt',
   takes: 'float',
@@ -178,6 +193,7 @@ export const rsqrt: (x: Tensor) => Tensor = unary({
   onnx: (b, [x]) => b.op('Reciprocal', [b.op('Sqrt', [x!])]),
   gradient: (_, y, g) => [g.mul(y.mul(y).mul(y)).mul(-0.5)],
 });
+/** Sine of radians. f32 or f16. @throws DTypeError for others */
 export const sin: (x: Tensor) => Tensor = unary({
   name: 'sin',
   takes: 'float',
@@ -186,6 +202,7 @@ export const sin: (x: Tensor) => Tensor = unary({
   webgpu: call('safe_sin'),
   gradient: ([x], _, g) => [g.mul(cos(x!))],
 });
+/** Cosine of radians. f32 or f16. @throws DTypeError for others */
 export const cos: (x: Tensor) => Tensor = unary({
   name: 'cos',
   takes: 'float',
@@ -194,6 +211,7 @@ export const cos: (x: Tensor) => Tensor = unary({
   webgpu: call('safe_cos'),
   gradient: ([x], _, g) => [g.mul(sin(x!)).neg()],
 });
+/** Hyperbolic tangent. f32 or f16. @throws DTypeError for others */
 export const tanh: (x: Tensor) => Tensor = unary({
   name: 'tanh',
   takes: 'float',
@@ -202,6 +220,7 @@ export const tanh: (x: Tensor) => Tensor = unary({
   webgpu: call('safe_tanh'),
   gradient: (_, y, g) => [g.mul(y.mul(y).neg().add(1))],
 });
+/** 1 / (1 + exp(-x)). f32 or f16. @throws DTypeError for others */
 export const sigmoid: (x: Tensor) => Tensor = unary({
   name: 'sigmoid',
   takes: 'float',

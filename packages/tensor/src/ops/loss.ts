@@ -107,6 +107,7 @@ const gradientOp: Op<GradientAttributes> = defineOp<GradientAttributes>({
   },
 });
 
+/** What `linearCrossEntropy` counts, and how much of it is there at a time. */
 export interface LinearCrossEntropyOptions {
   /** `[V]`, added to the logits. */
   readonly bias?: Tensor;

@@ -19,6 +19,7 @@ export interface MatmulAttributes {
   readonly dtype?: 'f32' | 'f16';
 }
 
+/** Which operands are transposed in their last two axes, and the dtype of the result, by default the operands' own. */
 export interface MatmulOptions {
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;

@@ -71,6 +71,7 @@ export function reshape(x: Tensor, shape: readonly Dim[]): Tensor {
   return shapesEqual(to, x.shape) ? x : recordOne(reshapeOp, [x], { shape: to });
 }
 
+/** All values, row-major, along one axis; a scalar becomes `[1]`. */
 export function flatten(x: Tensor): Tensor {
   return reshape(x, [sizeOf(x.shape)]);
 }

@@ -37,6 +37,7 @@ export function linear(
   return bias ? y.add(bias) : y;
 }
 
+/** What `crossEntropy` counts. */
 export interface CrossEntropyOptions {
   /** Tokens with this target do not count; -100 by default. */
   readonly ignoreIndex?: number;

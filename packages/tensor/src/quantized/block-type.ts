@@ -38,6 +38,7 @@ export const blockTypes: Readonly<Record<BlockType, { readonly values: number; r
   BF16: { values: 1, bytes: 2 },
 };
 
+/** Whether a value is the name of a block type of GGUF files. */
 export function isBlockType(value: unknown): value is BlockType {
   return typeof value === 'string' && Object.hasOwn(blockTypes, value);
 }

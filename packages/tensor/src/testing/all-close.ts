@@ -8,6 +8,7 @@ import { ContractError } from './contract-error.ts';
 /** Values to compare: a tensor, or values on the host. */
 export type Comparable = Tensor | ArrayLike<number> | NestedNumbers;
 
+/** How much values may differ: by `absolute + relative * |expected|`. */
 export interface Tolerance {
   /** Times the magnitude of the expected value; by default 1e-5, 2e-3 where a tensor is f16, and 0 for integers and bool. */
   readonly relative?: number;

@@ -8,6 +8,7 @@ import { sizeOf } from '../shape.ts';
 import { allClose, type Tolerance } from './all-close.ts';
 import { ContractError } from './contract-error.ts';
 
+/** Tolerance of `gradCheck`, and the step of its differences. */
 export interface GradCheckOptions extends Tolerance {
   /** Step of the differences, times the magnitude of the value where that is over 1; by default 1e-5. */
   readonly step?: number;

@@ -9,6 +9,7 @@ export interface RuntimeTensor {
   readonly dims: readonly number[];
   readonly data: unknown;
 }
+/** A session of ONNX Runtime, as far as it is used. */
 export interface RuntimeSession {
   run(feeds: Readonly<Record<string, RuntimeTensor>>): Promise<Readonly<Record<string, RuntimeTensor>>>;
   release(): Promise<void>;

@@ -2,6 +2,7 @@ import { DeviceError } from '../../errors.ts';
 import { wantedFeatures, wantedLimits } from './capabilities.ts';
 import { createNodeGpu, letGoOf, type NodeGpuOptions } from './node-gpu.ts';
 
+/** Where a GPU comes from. */
 export interface GpuOptions extends NodeGpuOptions {
   /** Where to get adapters; by default `navigator.gpu`, in Node the package `webgpu`. */
   readonly gpu?: GPU | undefined;

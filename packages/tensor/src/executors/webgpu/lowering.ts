@@ -95,6 +95,7 @@ export interface KernelCall {
   workgroups(size: (dim: Dim) => number): readonly [number, number, number];
 }
 
+/** What a lowering to kernels sees of one application. */
 export interface KernelContext<A> {
   readonly node: Node<A>;
   readonly attributes: A;

@@ -17,6 +17,7 @@ export type Example<T> = T extends Tensor
     ? { [K in keyof T]: Example<T[K]> }
     : T;
 
+/** Names, sizes and places of what `exportOnnx` writes. */
 export interface ExportOptions {
   /** Where the function's own tensors are; by default the device of the first tensor among the arguments. */
   readonly device?: Device;
