@@ -162,6 +162,17 @@ describe('what is missing or damaged is named', () => {
     }
   });
 
+  test('what is in the place of a file and is none is not read', async () => {
+    const path = await folderOf(single);
+    await mkdir(join(path, 'tokenizer.json'));
+    await expect(openModelFolder(path)).rejects.toThrow(
+      expect.objectContaining({
+        code: 'ERR_FILE_ACCESS',
+        message: `open model: cannot read ${path}/tokenizer.json: it is not a file`,
+      }),
+    );
+  });
+
   test.skipIf(!existsSync('/proc/self/fd'))('nothing stays open (needs /proc/self/fd)', async () => {
     const before = (await readdir('/proc/self/fd')).length;
     const path = await folderOf({ ...indexed, ...shards, 'b.safetensors': 'damaged' });

@@ -25,12 +25,13 @@ export async function modelFolder(path: string): Promise<ModelFiles> {
     async open(file) {
       const inside = `${path}/${file}`;
       try {
-        await stat(inside);
-        return inside;
+        // reading from a pipe might wait for ever
+        if ((await stat(inside)).isFile()) return inside;
       } catch (cause) {
         if (isNotFound(cause)) return undefined;
         throw accessError(`cannot read ${inside}`, cause);
       }
+      throw accessError(`cannot read ${inside}`, 'it is not a file');
     },
   };
 }

@@ -14,8 +14,10 @@ export async function generate(command: GenerateCommand, signal: AbortSignal): P
   const device = await openDevice(command.device, { webgpu: gpuEnvironment() });
   try {
     signal.throwIfAborted();
-    const model = await loadModel(command.model, { device, dtype: command.dtype });
+    const onProgress = () => signal.throwIfAborted();
+    const model = await loadModel(command.model, { device, dtype: command.dtype, onProgress });
     try {
+      signal.throwIfAborted();
       return await run(command, model, started, signal);
     } finally {
       await model.dispose();
