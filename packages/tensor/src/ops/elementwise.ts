@@ -193,7 +193,7 @@ export const rsqrt: (x: Tensor) => Tensor = unary({
   onnx: (b, [x]) => b.op('Reciprocal', [b.op('Sqrt', [x!])]),
   gradient: (_, y, g) => [g.mul(y.mul(y).mul(y)).mul(-0.5)],
 });
-/** Sine of radians. f32 or f16. @throws DTypeError for others */
+/** Sine of radians; GPUs lose digits beyond 1e5. f32 or f16. @throws DTypeError for others */
 export const sin: (x: Tensor) => Tensor = unary({
   name: 'sin',
   takes: 'float',
@@ -202,7 +202,7 @@ export const sin: (x: Tensor) => Tensor = unary({
   webgpu: call('safe_sin'),
   gradient: ([x], _, g) => [g.mul(cos(x!))],
 });
-/** Cosine of radians. f32 or f16. @throws DTypeError for others */
+/** Cosine of radians; GPUs lose digits beyond 1e5. f32 or f16. @throws DTypeError for others */
 export const cos: (x: Tensor) => Tensor = unary({
   name: 'cos',
   takes: 'float',

@@ -70,9 +70,10 @@ const functions: Readonly<Record<string, string>> = {
   let value = select(sine, cosine, (quadrant & 1) == 1);
   return select(value, -value, quadrant >= 2);
 }`,
-  // exp overflows in some drivers' tanh
+  // exp overflows in some drivers' tanh, and 1 is taken from it near 0
   safe_tanh: `fn safe_tanh(x: f32) -> f32 {
-  return select(tanh(clamp(x, -15.0, 15.0)), x, is_nan(x));
+  let value = select(tanh(clamp(x, -15.0, 15.0)), x - x * x * x / 3.0, abs(x) < 0.02);
+  return select(value, x, is_nan(x));
 }`,
   // WGSL leaves pow of a negative base undefined
   safe_pow: `fn safe_pow(x: f32, y: f32) -> f32 {
