@@ -1,6 +1,11 @@
 import { type Case, exactly, floats, halves, integers } from '../../../../test-support/cases.ts';
 import { reduction, wholeReduction } from '../../../../test-support/reduction-cases.ts';
+import { grad } from '../autograd/grad.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { argmax, argmin, max, min } from './extremum.ts';
+
+/** Values whose tenths f16 has to round. */
+const computed = exactly('f16', [5], [1, 3, 2, -1, 0.5]);
 
 export const extremumCases: readonly Case[] = [
   ...reduction('max', max),
@@ -24,6 +29,17 @@ export const extremumCases: readonly Case[] = [
     f: (x) => argmax(x, 1),
   },
   { name: 'argmax f16', inputs: [halves([9])], f: (x) => argmax(x, 0) },
+  { name: 'argmax of computed f16', inputs: [computed], f: (x) => argmax(x.mul(0.1), 0) },
+  {
+    name: 'max of computed f16 has its gradient',
+    inputs: [computed],
+    f: (x) => grad((y: Tensor) => max(y.mul(0.1)))(x)[0],
+  },
+  {
+    name: 'min of more f16 than f16 counts shares its gradient',
+    inputs: [exactly('f16', [1], [1])],
+    f: (x) => grad((y: Tensor) => min(y).mul(30_000))(x.expand([70_000]))[0].slice(0, 0, 2),
+  },
   { name: 'min over an empty axis', inputs: [floats([2, 0])], f: (x) => min(x, 1), gradient: false },
   {
     name: 'min of ties shares its gradient',

@@ -1,4 +1,4 @@
-import type { Dim } from '../dim.ts';
+import { type Dim, subtractDims } from '../dim.ts';
 import { type DType, isFloat } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { OnnxBuilder } from '../executors/onnx/lowering.ts';
@@ -27,7 +27,7 @@ const maxOp: Op<ReduceAttributes> = defineReduction({
   combine: Math.max,
   onnx: keepingNaN('ReduceMax'),
   webgpu: { identity: 'lowest', combine: (a, b, type) => `${type === 'f32' ? 'safe_max' : 'max'}(${a}, ${b})` },
-  gradient: extremumGradient,
+  gradient: (context) => extremumGradient(context, max),
 });
 
 const minOp: Op<ReduceAttributes> = defineReduction({
@@ -36,7 +36,7 @@ const minOp: Op<ReduceAttributes> = defineReduction({
   combine: Math.min,
   onnx: keepingNaN('ReduceMin'),
   webgpu: { identity: 'highest', combine: (a, b, type) => `${type === 'f32' ? 'safe_min' : 'min'}(${a}, ${b})` },
-  gradient: extremumGradient,
+  gradient: (context) => extremumGradient(context, min),
 });
 
 /** The runtime's largest and smallest pass over what is not a number; a sum says where there was any. */
@@ -53,16 +53,20 @@ function keepingNaN(type: string) {
   };
 }
 
-/** Values that share the maximum share its gradient. */
-function extremumGradient({
-  inputs: [x],
-  outputs: [y],
-  outputGradients: [g],
-  attributes,
-}: GradientContext<ReduceAttributes>): readonly Tensor[] {
-  const hit = cast(x!.equal(restore(y!, x!.shape, attributes)), x!.dtype);
+/**
+ * Values that share the maximum share its gradient, those that are not a number where there are any. In f32: f16 does not count beyond 65504, and a kernel that goes on computing
+ * has not rounded yet what another one has stored.
+ */
+function extremumGradient(
+  { inputs: [x], outputs: [y], outputGradients: [g], attributes }: GradientContext<ReduceAttributes>,
+  extremum: typeof max,
+): readonly Tensor[] {
+  const wide = cast(x!, 'f32');
+  const most =
+    x!.dtype === 'f32' ? restore(y!, x!.shape, attributes) : extremum(wide, attributes.axes, { keepDims: true });
+  const hit = cast(or(wide.equal(most), isNan(wide)), 'f32');
   const count = sum(hit, attributes.axes, { keepDims: true });
-  return [hit.mul(restore(g!, x!.shape, attributes).div(count))];
+  return [cast(hit.mul(restore(g!, x!.shape, attributes).div(count)), x!.dtype)];
 }
 
 /** Largest value over `axes` (all where none are named); NaN where one of them is NaN, -Infinity or the least integer over none. */
@@ -90,10 +94,11 @@ function defineArgument(name: 'argmax' | 'argmin', extremum: typeof max): Op<{ r
         arange(x!.device, size),
         x!.shape.map((_, i) => (i === axis ? size : 1)),
       );
-      const equal = x!.equal(extremum(x!, axis, { keepDims: true }));
+      const wide = isFloat(x!.dtype) ? cast(x!, 'f32') : x!; // of f16 one kernel may have rounded what another has not
+      const equal = wide.equal(extremum(wide, axis, { keepDims: true }));
       // nothing equals an extremum that is not a number
       const hit = isFloat(x!.dtype) ? or(equal, isNan(x!)) : equal;
-      return [min(where(hit, index, sizeScalar(x!.device, size, 'i32')), axis)];
+      return [min(where(hit, index, sizeScalar(x!.device, subtractDims(size, 1), 'i32')), axis)];
     },
     lower: {
       onnx: {
