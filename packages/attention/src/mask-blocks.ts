@@ -4,7 +4,7 @@ import { blockSize, maskBlocksWebGpu } from './mask-blocks.wgsl.ts';
 import { replayer, substitutesFor, type TracedFunctions } from './score-functions.ts';
 
 /** Sizes of the attention, and equal for functions that compute the same. */
-export interface BlockAttributes extends DenseSizes {
+interface BlockAttributes extends DenseSizes {
   readonly functions: string;
 }
 
