@@ -7,6 +7,13 @@ import type { MaskMod, ScoreMod } from './score-functions.ts';
 import { normalTensor, relativeError } from './testing/numbers.ts';
 import { compilesSlowly, slowHere } from './testing/software-gpu.ts';
 
+/** Adds a value of head and distance, from a table `[H * buckets]`. */
+const byDistance =
+  (table: Tensor, buckets: number): ScoreMod =>
+  (score, { h, q, k }) => {
+    const distance = q.sub(k).abs();
+    return score.add(take(table, h.mul(buckets).add(distance.minimum(buckets - 1))));
+  };
 const values = async (x: Tensor) => Array.from(await x.cast('f32').data());
 
 conformance('gradients by tensors that scores read', (device: () => Device) => {
@@ -97,18 +104,7 @@ conformance('gradients by tensors that scores read', (device: () => Device) => {
     const [rows, dim, buckets] = [512, 8, 20];
     const shape = [1, rows, 2, dim];
     const step = compile((q: Tensor, k: Tensor, v: Tensor, table: Tensor) => {
-      const scoreMod: ScoreMod = (score, { h, q, k }) =>
-        score.add(
-          take(
-            table,
-            h.mul(buckets).add(
-              q
-                .sub(k)
-                .abs()
-                .minimum(buckets - 1),
-            ),
-          ),
-        );
+      const scoreMod = byDistance(table, buckets);
       return gradients(attention(q, k, v, { scoreMod }).sum(), [table])[0]!;
     });
     (await step(make(1, shape), make(2, shape), make(3, shape), make(5, [2 * buckets]))).dispose();
@@ -125,18 +121,7 @@ conformance('gradients by tensors that scores read', (device: () => Device) => {
     const x = { shape: [1, 'T', H, D] };
     const step = compile(
       (q: Tensor, k: Tensor, v: Tensor, table: Tensor) => {
-        const scoreMod: ScoreMod = (score, { h, q, k }) =>
-          score.add(
-            take(
-              table,
-              h.mul(buckets).add(
-                q
-                  .sub(k)
-                  .abs()
-                  .minimum(buckets - 1),
-              ),
-            ),
-          );
+        const scoreMod = byDistance(table, buckets);
         const maskMod: MaskMod = ({ q, k }) => k.lessEqual(q);
         return gradients(attention(q, k, v, { scoreMod, maskMod }).sum(), [table])[0]!;
       },

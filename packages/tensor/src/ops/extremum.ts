@@ -54,8 +54,8 @@ function keepingNaN(type: string) {
 }
 
 /**
- * Values that share the maximum share its gradient, those that are not a number where there are any. In f32: f16 does not count beyond 65504, and a kernel that goes on computing
- * has not rounded yet what another one has stored.
+ * Values that share the maximum share its gradient, those that are not a number where there are any. In f32: f16 does not
+ * count beyond 65504, and a kernel that goes on computing has not rounded yet what another one has stored.
  */
 function extremumGradient(
   { inputs: [x], outputs: [y], outputGradients: [g], attributes }: GradientContext<ReduceAttributes>,

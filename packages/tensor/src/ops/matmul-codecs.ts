@@ -1,7 +1,7 @@
 import type { DType } from '../dtype.ts';
 
 /**
- * How kernels of few rows take stored weights out of a buffer `b` of `vec4<u32>`: an invocation takes one piece of each of
+ * How kernels of few rows take stored weights out of a buffer of `vec4<u32>`: an invocation takes one piece of each of
  * its columns at once, a vector of words or two, and multiplies it with the fours of `x` that belong to it.
  */
 export interface WeightCodec {
@@ -12,8 +12,8 @@ export interface WeightCodec {
   readonly stride: number;
   /** WGSL functions that the rest calls. */
   readonly functions: string;
-  /** Statements that load piece `p` of column `c`, whose values begin at `row` in the buffer. */
-  load(c: number, row: string): readonly string[];
+  /** Statements that load piece `p` of column `c`, whose values begin at `row` in the buffer `b`. */
+  load(c: number, row: string, b: string): readonly string[];
   /** Slots that share a scale: a value is `scale * raw + shift`; without a scale it is raw. */
   readonly groups: readonly {
     readonly slots: readonly number[];
@@ -54,7 +54,7 @@ function halves(unpack: string): WeightCodec {
     first: '2u * p',
     stride: 4,
     functions: '',
-    load: (c, row) => [`let w${c} = b[${row} / 8u + p];`],
+    load: (c, row, b) => [`let w${c} = ${b}[${row} / 8u + p];`],
     groups: [{ slots: [0, 1] }],
     raw: (c, slot) => `vec4<f32>(${two(c, 2 * slot)}, ${two(c, 2 * slot + 1)})`,
   };
@@ -96,8 +96,8 @@ function factors(half: boolean, levels: 16 | 256, zero: number) {
 }
 
 /** The scale of a block of a group of eight, whose scales lie at `at`. */
-const scaleOf = (c: number, at: string) =>
-  `let d${c} = unpack2x16float(b[${at}][(block${c} & 7u) >> 1u])[block${c} & 1u];`;
+const scaleOf = (c: number, at: string, b: string) =>
+  `let d${c} = unpack2x16float(${b}[${at}][(block${c} & 7u) >> 1u])[block${c} & 1u];`;
 
 function q4_0(half: boolean): WeightCodec {
   return {
@@ -105,11 +105,11 @@ function q4_0(half: boolean): WeightCodec {
     first: '8u * p',
     stride: 4,
     functions: fractions(half, 4, 8),
-    load: (c, row) => [
+    load: (c, row, b) => [
       `let block${c} = ${row} / 32u + p;`,
       `let group${c} = (block${c} >> 3u) * 9u;`,
-      `let w${c} = b[group${c} + (block${c} & 7u)];`,
-      scaleOf(c, `group${c} + 8u`),
+      `let w${c} = ${b}[group${c} + (block${c} & 7u)];`,
+      scaleOf(c, `group${c} + 8u`, b),
     ],
     groups: [{ slots: [...fours, 4, 5, 6, 7], ...factors(half, 16, 8)((c) => `d${c}`) }],
     raw: (c, slot) => (slot < 4 ? `nibbles(w${c}.${lanes[slot]})` : `nibbles(w${c}.${lanes[slot - 4]} >> 4u)`),
@@ -122,11 +122,11 @@ function q8_0(half: boolean): WeightCodec {
     first: '4u * p',
     stride: 4,
     functions: fractions(half, 8, 128),
-    load: (c, row) => [
+    load: (c, row, b) => [
       `let block${c} = ${row} / 32u + (p >> 1u);`,
       `let group${c} = (block${c} >> 3u) * 17u;`,
-      `let w${c} = b[group${c} + (block${c} & 7u) * 2u + (p & 1u)] ^ vec4<u32>(0x80808080u);`,
-      scaleOf(c, `group${c} + 16u`),
+      `let w${c} = ${b}[group${c} + (block${c} & 7u) * 2u + (p & 1u)] ^ vec4<u32>(0x80808080u);`,
+      scaleOf(c, `group${c} + 16u`, b),
     ],
     groups: [{ slots: fours, ...factors(half, 256, 128)((c) => `d${c}`) }],
     raw: (c, slot) => `octets(w${c}.${lanes[slot]})`,
@@ -153,10 +153,10 @@ function q4_k(half: boolean): WeightCodec {
     first: '(p >> 3u) * 64u + ((p & 7u) >> 1u) * 16u + 4u * (p & 1u)',
     stride: 8,
     functions: `${fractions(half, 4, 0)}\n${twoFactors}`,
-    load: (c, row) => [
+    load: (c, row, b) => [
       `let block${c} = (${row} / 256u + (p >> 3u)) * 9u;`,
-      `let w${c} = b[block${c} + 1u + (p & 7u)];`,
-      `let f${c} = two_factors(b[block${c}], (p & 7u) >> 1u);`,
+      `let w${c} = ${b}[block${c} + 1u + (p & 7u)];`,
+      `let f${c} = two_factors(${b}[block${c}], (p & 7u) >> 1u);`,
     ],
     groups: [group(fours, 'x', 'y'), group([4, 5, 6, 7], 'z', 'w')],
     raw: (c, slot) => (slot < 4 ? `nibbles(w${c}.${lanes[slot]})` : `nibbles(w${c}.${lanes[slot - 4]} >> 4u)`),
@@ -171,14 +171,14 @@ function q6_k(half: boolean): WeightCodec {
     stride: 16,
     functions: `${fractions(half, 8, 32)}
 fn signed_byte(word: u32, byte: u32) -> f32 { return f32(i32(word << (24u - 8u * byte)) >> 24u); }`,
-    load: (c, row) => [
+    load: (c, row, b) => [
       `let block${c} = ${row} / 256u + (p >> 3u);`,
       `let group${c} = (block${c} >> 3u) * 105u;`,
       `let at${c} = group${c} + (block${c} & 7u) * 13u;`,
-      `let w${c} = b[at${c} + (p & 7u)];`,
-      `let h${c} = b[at${c} + 8u + ((p & 4u) >> 1u) + (p & 1u)] >> vec4<u32>(p & 2u);`,
-      `let scales${c} = b[at${c} + 12u];`,
-      scaleOf(c, `group${c} + 104u`),
+      `let w${c} = ${b}[at${c} + (p & 7u)];`,
+      `let h${c} = ${b}[at${c} + 8u + ((p & 4u) >> 1u) + (p & 1u)] >> vec4<u32>(p & 2u);`,
+      `let scales${c} = ${b}[at${c} + 12u];`,
+      scaleOf(c, `group${c} + 104u`, b),
       `let low${c} = d${c} * signed_byte(select(scales${c}.x, scales${c}.z, (p & 4u) != 0u), p & 3u);`,
       `let high${c} = d${c} * signed_byte(select(scales${c}.y, scales${c}.w, (p & 4u) != 0u), p & 3u);`,
     ],

@@ -95,10 +95,7 @@ export function matmulPieces(
   const loop = [
     `for (var p = lane; p < pieces; p += ${lanes}u) {`,
     `  let first = ${codec.first};`,
-    ...range(width).flatMap((c) => {
-      const lines = codec.load(c, `row${c % columns}`);
-      return c < columns ? lines : lines.map((line) => line.replaceAll(/\bb\[/g, 'other['));
-    }),
+    ...range(width).flatMap((c) => codec.load(c, `row${c % columns}`, c < columns ? 'b' : 'other')),
     ...work,
     '}',
   ];

@@ -168,8 +168,13 @@ function shared(own: readonly Part[], { capabilities }: Context): Step {
     bindings: bindings.map(({ value, access }) => ({ value, access })),
     parameters: [...sizes.values()].map(({ dim }) => dim),
     workgroups(size) {
-      const counts = parts.map((part) => part.workgroups(size));
-      return [Math.max(...counts.map(([x]) => x)), Math.max(...counts.map(([, y]) => y)), parts.length];
+      let [x, y] = [0, 0];
+      for (const part of parts) {
+        const counts = part.workgroups(size);
+        x = Math.max(x, counts[0]);
+        y = Math.max(y, counts[1]);
+      }
+      return [x, y, parts.length];
     },
     work: workOf(parts),
   };
