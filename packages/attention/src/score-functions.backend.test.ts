@@ -216,6 +216,16 @@ conformance('score and mask functions', (device: () => Device) => {
       expect(relativeError(await values(x.cast('f32')), await values(want![i]!)), `${i}`).toBeLessThan(2e-3);
   }, 120_000);
 
+  test('scores and places that are moved are those of where they came from', async (context) => {
+    if (compilesSlowly(device())) context.skip(slowHere);
+    const [q, k, v] = inputs();
+    // a score from the other end of the keys is one with the keys the other way round
+    const [flipped, turned] = [attention(q, k, v, { scoreMod: (score) => score.flip(3) }), attention(q, k.flip(1), v)];
+    expect(relativeError(await values(flipped), await values(turned))).toBeLessThan(5e-6);
+    const bias = device().tensor(Float32Array.from({ length: S }, (_, i) => 0.1 * (S - 1 - i)));
+    await same({ scoreMod: (score, { k }) => score.add(k.flip(3).cast('f32').mul(0.1)) }, { bias });
+  });
+
   test('refuses functions that give something else', () => {
     const [q, k, v] = inputs();
     expect(() => attention(q, k, v, { maskMod: ({ q, k }) => q.sub(k) })).toThrow(/maskMod must give bool, got i32/);
