@@ -14,8 +14,11 @@ export interface FragmentChoice {
   readonly parts: number;
 }
 
-/** Workgroups below which a smaller tile is taken: about one and a half for each core of a large GPU. */
-const wantedWorkgroups = 200;
+/**
+ * Workgroups below which a smaller tile is taken: about one for each core of a large GPU. On an H100 (132 cores), 512 x 4096 x 4096:
+ * 269 TFLOP/s with 128 workgroups of the largest tile, 200 with 256 of the next.
+ */
+const wantedWorkgroups = 128;
 /** More workgroups than these gain nothing from parts. */
 const enoughWorkgroups = 512;
 const leastDepth = 256;

@@ -24,12 +24,13 @@ export interface FragmentTile {
 }
 
 /**
- * Tiles for fragments of 16 rows, best first where they fill the GPU. Measured on an H100 at 4096 on normal values, each as a
- * kernel for whole tiles that stores its sums straight: 281 TFLOP/s with the first (a transposed 308, b transposed 260);
- * without reading ahead 224, a rolled inner loop 271, two tiles in turns with one barrier each 168, 64 of the depth 213,
- * 128 x 256 values 257, 256 x 128 242, 256 x 64 156, 8 subgroups of 32 x 64 175, 64 x 128 by 2 subgroups 223, fragments of
- * 16 x 8 and bands of workgroups the same. Here, on waves: two arrays in workgroup memory in place of one 124 and sums
- * stored straight 224 where this has 231; without the look-out for the last row, which whole tiles do not need, 239.
+ * Tiles for fragments of 16 rows, best first where they fill the GPU. Measured on an H100 at 4096 on normal values: 298 to 305
+ * TFLOP/s with the first (b transposed 268 to 275). What the compiler may move decides most: reading ahead without a branch
+ * around it, from a place held within the matrix, 234; the branch between the two steps of a tile 261, around each operand
+ * alone 279, another around the steps 273; two tiles in turns with one barrier each 149 to 176; two arrays in workgroup memory
+ * in place of one about half. Other tiles: 128 x 256 276 (b transposed 275), 256 x 128 262, 96 x 128 224, 128 x 128 with 16 of
+ * the depth 213 and with 64 226, 128 x 64 by 2 subgroups 199, b straight from its buffer 132. The order of products, and of
+ * workgroups in bands, makes no difference.
  */
 export const largeTiles: readonly FragmentTile[] = [
   { m: 128, n: 128, k: 32, down: 2, across: 2 },
@@ -204,8 +205,10 @@ ${lines(
     workgroupBarrier();
 ${lines([...left.store, ...right.store], 4)}
     workgroupBarrier();
-    let ahead = ${whole ? `min(depth + ${tile.k}u, params.k - ${tile.k}u)` : `depth + ${tile.k}u`};
-${lines([...left.load('ahead'), ...right.load('ahead')], 4)}
+    let ahead = depth + ${tile.k}u;
+    if (ahead < end) {
+${lines([...left.load('ahead'), ...right.load('ahead')], 6)}
+    }
 ${lines(steps, 4)}
   }
   let y0 = ${split ? '(part * params.batch + matrix)' : 'matrix'} * params.m * params.n;
