@@ -35,7 +35,7 @@ const random = (on: Device, shape: readonly number[], dtype: 'f32' | 'f16'): Pro
 /** GPU seconds of the kernels of one run whose labels match, by timestamps around each; the median of some runs, once the clocks have settled. */
 async function secondsOf(step: CompiledFunction<[], unknown>, labels = /./): Promise<number> {
   const runs: number[] = [];
-  const until = performance.now() + 300;
+  const until = performance.now() + 500;
   while (runs.length < 9 || performance.now() < until) {
     const times = (await step.profile([])).filter(({ kernel }) => labels.test(kernel));
     runs.push(times.reduce((sum, { microseconds }) => sum + microseconds, 0) / 1e6);

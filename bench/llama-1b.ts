@@ -76,26 +76,22 @@ function step(count: number) {
   return { inputs, options: { symbols: { S: maxLength } }, advance };
 }
 
-/** Runs until the clocks have settled: an idle GPU takes up to two seconds. */
+// each time a prompt, then new tokens, until the clocks have settled and some more: an idle GPU takes up to two seconds
 const warmUp = process.env['BENCH_SMALL'] ? 0 : 2000;
+const steps = 100;
 const prefills: number[] = [];
-const started = performance.now();
-while (prefills.length < 10 || performance.now() - started < warmUp) {
-  sequence.truncate(0);
-  const { inputs, options, advance } = step(context);
-  const begin = performance.now();
-  const { best } = await prefill.run([{ tokens: prompt, ...inputs }], options);
-  await best.data();
-  prefills.push(performance.now() - begin);
-  advance();
-}
-
 const rates: number[] = [];
 const hostTimes: number[] = [];
-const steps = 100;
-for (let run = 0; run < 8; run++) {
-  sequence.truncate(context);
-  await token.data();
+const until = performance.now() + warmUp;
+for (let settled = 0; settled < 7; settled += performance.now() < until ? 0 : 1) {
+  sequence.truncate(0);
+  const { inputs, options, advance } = step(context);
+  const beginOfPrompt = performance.now();
+  const { best } = await prefill.run([{ tokens: prompt, ...inputs }], options);
+  await best.data();
+  prefills.push(performance.now() - beginOfPrompt);
+  advance();
+
   const begin = performance.now();
   for (let i = 0; i < steps; i++) {
     const { inputs, options, advance } = step(1);
@@ -109,8 +105,8 @@ for (let run = 0; run < 8; run++) {
 }
 
 const kernels = decode.kernelCount()!;
-const decoding = median(rates.slice(2));
-const filling = (context / median(prefills.slice(-10))) * 1000;
+const decoding = median(rates.slice(-7));
+const filling = (context / median(prefills.slice(-7))) * 1000;
 /** A figure against each peer that has one. */
 const rowsOf = (what: 'decode' | 'prefill', label: string, value: number, torch: string): Measurement[] => {
   const row = { what: `Llama 1B ${dtype} ${label}`, value, unit: 'tok/s', adapter };
@@ -155,6 +151,7 @@ function tableOf(times: ReadonlyMap<string, readonly number[]>) {
   }));
 }
 
+if (process.env['BENCH_EXPLAIN']) for (const plan of [decode, prefill]) console.log(plan.explain());
 report(measurements);
 decode.dispose();
 prefill.dispose();

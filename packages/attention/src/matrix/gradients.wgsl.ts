@@ -142,8 +142,8 @@ fn lse_of(place: u32, exists: bool) -> f32 {
       ${byQuery ? '' : `if (local < ${others / 4}u) { other_lse[to * ${others / 4}u + local] = lse_next; other_delta[to * ${others / 4}u + local] = delta_next; }`}
     }`;
   const present = buffers === 2 ? '(count & 1u)' : '0u';
-  const lseAt = (i: number) => (byQuery ? 'my_lse' : `other_lse[at * ${others / 4}u + part * ${fours}u + ${i}u]`);
-  const deltaAt = (i: number) => (byQuery ? 'my_delta' : `other_delta[at * ${others / 4}u + part * ${fours}u + ${i}u]`);
+  const lseAt = (i: string) => (byQuery ? 'my_lse' : `other_lse[at * ${others / 4}u + part * ${fours}u + ${i}]`);
+  const deltaAt = (i: string) => (byQuery ? 'my_delta' : `other_delta[at * ${others / 4}u + part * ${fours}u + ${i}]`);
   const loop = `
   if (more) { ${fetch} }
   ${put('0u')}
@@ -170,26 +170,37 @@ fn lse_of(place: u32, exists: bool) -> f32 {
     workgroupBarrier();
     if (more) { ${fetch} }
     let free = ${hooks.scale > 0 ? hooks.free : 'false'};
-    ${each(fours, (i) => `var x${i} = bitcast<vec4<f32>>(s_tile[mine + ${i}u]);\n    var by${i} = bitcast<vec4<f32>>(s_tile[mine + ${own * scorePitch + i}u]);`)}
     if (!free) {
-      let first = 4u * part * ${fours}u;
-      ${each(fours, (i) => {
-        const four = (text: (product: string, x: string) => string) =>
-          `vec4<f32>(${range(4)
-            .map((j) => text(`x${i}[${j}]`, `first + ${4 * i + j}u`))
-            .join(', ')})`;
-        const { slope, adjust } = hooks;
-        return `${slope ? `by${i} = (by${i} - ${deltaAt(i)}) * ${four(slope)} + ${deltaAt(i)};` : ''}
-      x${i} = ${four(adjust)};`;
-      })}
+      for (var i = 0u; i < ${fours}u; i++) {
+        let x = 4u * (part * ${fours}u + i);
+        let four = bitcast<vec4<f32>>(s_tile[mine + i]);
+        ${
+          hooks.slope
+            ? `let delta = ${deltaAt('i')};
+        let by = bitcast<vec4<f32>>(s_tile[mine + ${own * scorePitch}u + i]);
+        s_tile[mine + ${own * scorePitch}u + i] = bitcast<vec4<u32>>((by - delta) * vec4<f32>(${range(4)
+          .map((j) => hooks.slope!(`four[${j}]`, `x + ${j}u`))
+          .join(', ')}) + delta);`
+            : ''
+        }
+        s_tile[mine + i] = bitcast<vec4<u32>>(vec4<f32>(${range(4)
+          .map((j) => hooks.adjust(`four[${j}]`, `x + ${j}u`))
+          .join(', ')}));
+      }
     }
     let unit = vec4<f32>(select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free));
-    ${each(fours, (i) => `x${i} = exp2(fma(x${i}, unit, -${lseAt(i)}));\n    by${i} = x${i} * (by${i} - ${deltaAt(i)});`)}
     ${each(fours / 2, (i) => {
-      const eight = (name: string) =>
-        `vec4<u32>(${[2 * i, 2 * i + 1].flatMap((at) => ['xy', 'zw'].map((two) => `pack2x16float(${name}${at}.${two})`)).join(', ')})`;
-      return `p_tile[my_weights + ${i}u] = ${eight('by')};
-    ${byQuery ? '' : `p_tile[my_weights + ${own * weightPitch + i}u] = ${eight('x')};`}`;
+      const at = (j: number) => 2 * i + j;
+      return `{
+      ${range(2)
+        .map(
+          (j) => `let p${j} = exp2(fma(bitcast<vec4<f32>>(s_tile[mine + ${at(j)}u]), unit, -${lseAt(`${at(j)}u`)}));
+      let d${j} = p${j} * (bitcast<vec4<f32>>(s_tile[mine + ${own * scorePitch + at(j)}u]) - ${deltaAt(`${at(j)}u`)});`,
+        )
+        .join('\n      ')}
+      p_tile[my_weights + ${i}u] = vec4<u32>(pack2x16float(d0.xy), pack2x16float(d0.zw), pack2x16float(d1.xy), pack2x16float(d1.zw));
+      ${byQuery ? '' : `p_tile[my_weights + ${own * weightPitch + i}u] = vec4<u32>(pack2x16float(p0.xy), pack2x16float(p0.zw), pack2x16float(p1.xy), pack2x16float(p1.zw));`}
+    }`;
     })}
     ${buffers === 2 ? put('(count & 1u)') : ''}
     workgroupBarrier();

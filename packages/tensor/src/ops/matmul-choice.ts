@@ -14,31 +14,45 @@ export interface FragmentChoice {
   readonly parts: number;
 }
 
-/**
- * Workgroups below which a smaller tile is taken: about one for each core of a large GPU. On an H100 (132 cores), 512 x 4096 x 4096:
- * 269 TFLOP/s with 128 workgroups of the largest tile, 200 with 256 of the next.
- */
-const wantedWorkgroups = 128;
+/** Workgroups that a large GPU works on at once: about two for each core. Fewer take about as long. */
+const atOnce = 256;
 /** More workgroups than these gain nothing from parts. */
 const enoughWorkgroups = 512;
 const leastDepth = 256;
+/** Microseconds of the kernel that sums parts up, and of a thousand values that it reads. */
+const [sumTime, sumTimePerThousand] = [5, 0.0032];
 
 const nameOf = ({ tile, parts }: FragmentChoice) =>
   `fragments ${tile.m}x${tile.n}x${tile.k}${parts > 1 ? ` in ${parts} parts` : ''}`;
 
-/** The largest tile with which enough workgroups have something to do, or what tuning found to be faster. */
+const workgroupsOf = ({ tile, parts }: FragmentChoice, { batch, m, n }: ProductSizes) =>
+  Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * batch * parts;
+
+/**
+ * Microseconds that a choice takes on an H100, about. For 16 to 1,024 rows by matrices of [512, 2048] to [4096, 4096] and
+ * [8192, 2048] the least is the choice that was measured to be fastest there, or one at most an eighth slower.
+ */
+function estimate(choice: FragmentChoice, sizes: ProductSizes): number {
+  const { tile, parts } = choice;
+  const { batch, m, n, k = leastDepth } = sizes;
+  const rounds = Math.max(1, workgroupsOf(choice, sizes) / atOnce);
+  const sum = parts > 1 ? sumTime + (sumTimePerThousand * parts * batch * m * n) / 1000 : 0;
+  return (rounds * tile.time * k) / parts / 1000 + sum;
+}
+
+/** The choice that takes least by the estimate, or what tuning found to be faster. */
 export function fragmentChoice(
   { M }: Fragment,
-  { batch, m, n, k = leastDepth }: ProductSizes,
+  sizes: ProductSizes,
   choose: (names: readonly string[], preferred: string) => string,
 ): FragmentChoice {
   const tiles = M === 16 ? largeTiles : smallTiles;
-  const groups = (tile: FragmentTile) => Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * batch;
-  const tile = tiles.find((candidate) => groups(candidate) >= wantedWorkgroups) ?? tiles.at(-1)!;
-  const choices = new Map<string, FragmentChoice>();
-  for (const candidate of tiles)
-    for (let parts = 1; parts * leastDepth <= k || parts === 1; parts *= 2)
-      if (parts === 1 || groups(candidate) * parts <= enoughWorkgroups)
-        choices.set(nameOf({ tile: candidate, parts }), { tile: candidate, parts });
-  return choices.get(choose([...choices.keys()], nameOf({ tile, parts: 1 })))!;
+  const choices: FragmentChoice[] = [];
+  for (const tile of tiles)
+    for (let parts = 1; parts * leastDepth <= (sizes.k ?? 0) || parts === 1; parts *= 2)
+      if (parts === 1 || workgroupsOf({ tile, parts }, sizes) <= enoughWorkgroups) choices.push({ tile, parts });
+  const usual = tiles === smallTiles ? choices.filter(({ parts }) => parts === 1) : choices;
+  const preferred = usual.reduce((a, b) => (estimate(b, sizes) < estimate(a, sizes) ? b : a));
+  const name = choose(choices.map(nameOf), nameOf(preferred));
+  return choices.find((choice) => nameOf(choice) === name)!;
 }

@@ -1,8 +1,11 @@
 import { DeviceError } from '../../errors.ts';
 import { bufferUsage, mapModeRead } from './gpu-flags.ts';
 
-/** Runs before the one whose times are given: clocks and caches settle. */
-const warmups = 3;
+/** Runs of which the time is taken by the host. */
+const trials = 3;
+/** Milliseconds of work in front of the run whose times are given: clocks fall while a GPU waits for the host. */
+const settling = 20;
+const mostRuns = 64;
 
 /**
  * GPU microseconds of the `count` passes that `encode` records, by timestamps `2 i` and `2 i + 1` around pass i.
@@ -19,14 +22,21 @@ export async function profilePlan(
   const queries = device.createQuerySet({ type: 'timestamp', count: stamps });
   const resolved = device.createBuffer({ size: 8 * stamps, usage: bufferUsage.queryResolve | bufferUsage.copySource });
   const mapped = device.createBuffer({ size: 8 * stamps, usage: bufferUsage.copyDestination | bufferUsage.mapRead });
-  try {
-    for (let run = 0; run <= warmups; run++) {
+  const runs = (times: number) => {
+    for (let run = 0; run < times; run++) {
       const encoder = device.createCommandEncoder();
       encode(encoder, queries);
       encoder.resolveQuerySet(queries, 0, stamps, resolved, 0);
       encoder.copyBufferToBuffer(resolved, 0, mapped, 0, 8 * stamps);
       device.queue.submit([encoder.finish()]);
     }
+  };
+  try {
+    const begin = performance.now();
+    runs(trials);
+    await device.queue.onSubmittedWorkDone();
+    const one = (performance.now() - begin) / trials;
+    runs(Math.min(mostRuns, Math.ceil(settling / one)) + 1);
     await mapped.mapAsync(mapModeRead);
     const times = new BigUint64Array(mapped.getMappedRange().slice(0));
     return Array.from({ length: count }, (_, i) => Number(times[2 * i + 1]! - times[2 * i]!) / 1000);

@@ -17,7 +17,7 @@ import { ProgramBuffers, type RunInputs } from './program-buffers.ts';
 import { reportPlan } from './report.ts';
 import type { DeviceServices } from './services.ts';
 import { TunedChoices } from './tuning/choices.ts';
-import { measureChoices } from './tuning/tune.ts';
+import { measureChoices, wakingTime } from './tuning/tune.ts';
 
 export interface ProgramOptions extends CompileTarget {
   /** Whether operations share kernels. */
@@ -143,7 +143,8 @@ export class WebGpuProgram implements Program {
       if (cache.get(adapter, made.shapeClass)) continue;
       health.assertWorks();
       const { most } = plan.bucket;
-      const result = await measureChoices(made, most, this.#graph.symbols, this.#services, compile);
+      const waking = results.length === 0 ? wakingTime : 0;
+      const result = await measureChoices(made, most, this.#graph.symbols, this.#services, compile, waking);
       cache.set(adapter, made.shapeClass, { choice: result.choice, microseconds: result.microseconds });
       results.push(result);
     }

@@ -3,9 +3,7 @@ import { onWebGpu, openOwnWebGpu } from '../../../../../test-support/own-webgpu.
 import { test } from '../../../../../test-support/suite.ts';
 import { compile } from '../../compile/compile.ts';
 import type { Device } from '../../device.ts';
-import { f32ToF16 } from '../../float16.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import { cast } from '../../ops/cast.ts';
 import { matmul } from '../../ops/matmul.ts';
 import { linear, silu } from '../../ops/nn.ts';
 
@@ -81,32 +79,28 @@ onWebGpu('dispatches that several kernels share', () => {
     await device.dispose();
   });
 
-  for (const dtype of ['f32', 'f16'] as const)
-    test(`are of tiles too, with ${dtype}`, async () => {
-      const [E, rows] = [64, 20];
-      const run = async (fuse: boolean) => {
-        const device = await openOwnWebGpu({ fuse });
-        const shaped = (out: number, speed: number) => {
-          const values = wave(out * E, speed);
-          return device.tensor(dtype === 'f16' ? f32ToF16(values) : values, { shape: [out, E], dtype });
-        };
-        const weights = [shaped(64, 0.3), shaped(32, 0.7), shaped(32, 1.1)];
-        const step = compile(
-          (x: Tensor) => weights.map((w) => linear(cast(x, dtype), w, undefined, { dtype: 'f32' }).add(1)),
-          { device, inputs: [{ shape: [rows, E] }] },
-        );
-        const values: number[] = [];
-        for (const y of await step(wave(rows * E, 0.9))) values.push(...(await y.data()));
-        const kernels = (await step.report()).kernels.filter(({ kernel }) => kernel.includes('matmul'));
-        await device.dispose();
-        return { values, kernels: kernels.length };
-      };
-      const [shared, apart] = [await run(true), await run(false)];
-      expect([shared.kernels, apart.kernels]).toEqual([1, 3]);
-      shared.values.forEach((value, i) => {
-        expect(value).toBeCloseTo(apart.values[i]!, 4);
+  test('are not of tiles, whose values are in registers', async () => {
+    const [E, rows] = [64, 20];
+    const run = async (fuse: boolean) => {
+      const device = await openOwnWebGpu({ fuse });
+      const shaped = (out: number, speed: number) => device.tensor(wave(out * E, speed), { shape: [out, E] });
+      const weights = [shaped(64, 0.3), shaped(32, 0.7), shaped(32, 1.1)];
+      const step = compile((x: Tensor) => weights.map((w) => linear(x, w).add(1)), {
+        device,
+        inputs: [{ shape: [rows, E] }],
       });
+      const values: number[] = [];
+      for (const y of await step(wave(rows * E, 0.9))) values.push(...(await y.data()));
+      const kernels = (await step.report()).kernels.filter(({ kernel }) => kernel.includes('matmul'));
+      await device.dispose();
+      return { values, kernels: kernels.length };
+    };
+    const [fused, apart] = [await run(true), await run(false)];
+    expect([fused.kernels, apart.kernels]).toEqual([3, 3]);
+    fused.values.forEach((value, i) => {
+      expect(value).toBeCloseTo(apart.values[i]!, 4);
     });
+  });
 
   test('are named in reports, with the work of all', async () => {
     const device = await openOwnWebGpu();

@@ -19,6 +19,11 @@ interface Context {
 
 /** A kernel of more workgroups than these fills a large GPU by itself. */
 const mostWorkgroups = 1024;
+/**
+ * A kernel with more workgroup memory than this works through tiles and has its values in registers, which several together
+ * spill: on an H100 three products of 512 rows by subgroup matrices took 81 us in one dispatch and about 50 in three.
+ */
+const mostWorkgroupBytes = 4096;
 /** How many dispatches forward a step may go, the first tried first. */
 const reaches = [8, 3, 1];
 const mostParts = 8;
@@ -106,7 +111,7 @@ function partOf(step: Step, { bound }: Context): Part | undefined {
   const { text } = step;
   const entry = text && entryPointOf(text);
   const bytes = text && workgroupBytes(text.body);
-  if (!entry || bytes === undefined) return undefined;
+  if (!entry || bytes === undefined || bytes > mostWorkgroupBytes) return undefined;
   const [x, y, z] = step.workgroups(bound);
   if (z > 1 || x * y > mostWorkgroups) return undefined;
   return { step: { ...step, text }, threads: entry.threads, workgroupBytes: bytes };

@@ -12,31 +12,39 @@ import type { DeviceServices } from '../services.ts';
 import { WebGpuStorage } from '../storage.ts';
 import type { ChoiceMade, Choices } from './choices.ts';
 
-/** Runs of which the fastest counts; the first ones wake the device. */
+/** Runs of which the fastest counts. */
 const rounds = 5;
+/** How long a device that was idle needs until its clocks have settled, in milliseconds. */
+export const wakingTime = 1000;
 /** A choice is left for one that is faster by more than noise. */
 const worthwhile = 0.97;
 
 /** A program of one node: its time on the device is what a choice costs. */
 export type CompileNode = (graph: Graph, services: DeviceServices) => Program;
 
-/** Times every way of computing a node, with values and sizes as in a plan of `symbols`. Frees what it allocates. */
+/**
+ * Times every way of computing a node, with values and sizes as in a plan of `symbols`. Frees what it allocates.
+ * @param waking milliseconds for which the first way runs before any is timed
+ */
 export async function measureChoices(
   made: ChoiceMade,
   symbols: SymbolValues,
   names: Graph['symbols'],
   services: DeviceServices,
   compile: CompileNode,
+  waking: number,
 ): Promise<TuningResult> {
   const { shapeClass, preferred } = made;
   const { graph, inputs } = graphOf(made, symbols, names, services);
   const microseconds: Record<string, number> = {};
+  const awake = performance.now() + waking;
   try {
     for (const name of made.names) {
       const choices: Choices = { choose: (_, all, otherwise) => (all.includes(name) ? name : otherwise) };
       const program = compile(graph, { ...services, choices });
       try {
-        microseconds[name] = await fastest(program, inputs, symbols);
+        do microseconds[name] = await fastest(program, inputs, symbols);
+        while (performance.now() < awake);
       } finally {
         program.dispose();
       }

@@ -81,6 +81,7 @@ onWebGpu('tuning', () => {
     const first = await openOwnWebGpu({ tuning });
     const { step, values } = product(first);
     const expected = await values();
+    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const [result] = await step.tune().catch((error: unknown) => {
       if (isHeddleError(error, 'ERR_DEVICE')) context.skip(error.message);
       throw error;
@@ -93,7 +94,8 @@ onWebGpu('tuning', () => {
       const device = await openOwnWebGpu({ tuning });
       const got = await product(device).values();
       const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(got[i]! - value)), 0);
-      expect(worst, choice).toBeLessThan(1e-3);
+      // sums in another order: subgroup matrices of some adapters round each step of a sum
+      expect(worst, choice).toBeLessThan(1e-5 * largest);
       await device.dispose();
     }
   });
