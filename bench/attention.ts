@@ -71,7 +71,8 @@ async function dense(B: number, H: number, S: number, D: number): Promise<void> 
     'PyTorch flash',
     peers[`forward ${name}`],
   );
-  const own = await forwardTime({ scoreMod: (score, { q, k }) => score.sub(q.sub(k).cast('f32').mul(0.05)) });
+  const linear: ScoreMod = (score, { q, k }) => score.sub(q.sub(k).cast('f32').mul(0.05));
+  const own = await forwardTime({ scoreMod: linear });
   note(`attention with a scoreMod, causal f16 ${name}`, own, 'ms', 'without it', plain);
 
   /** With the gradients by `also`, which the spec uses. */
@@ -98,8 +99,9 @@ async function dense(B: number, H: number, S: number, D: number): Promise<void> 
   );
   const without = 'without it';
   const what = `attention forward and backward causal f16 ${name}, with`;
-  const capped: ScoreMod = (score, { q, k }) => score.sub(q.sub(k).cast('f32').mul(0.05)).div(20).tanh().mul(20);
-  note(`${what} a scoreMod`, await bothTime(() => ({ scoreMod: capped })), 'ms', without, ms);
+  const capped: ScoreMod = (score, places) => linear(score, places).div(20).tanh().mul(20);
+  note(`${what} a scoreMod`, await bothTime(() => ({ scoreMod: linear })), 'ms', without, ms);
+  note(`${what} a scoreMod and its slopes`, await bothTime(() => ({ scoreMod: capped })), 'ms', without, ms);
   const buckets = 32;
   const bucketed = (table: Tensor): AttentionSpec => ({
     scoreMod: (score, { h, q, k }) =>

@@ -156,7 +156,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
 const slopeIn =
   (attributes: DenseAttributes, functions: FunctionsInKernel | undefined) =>
   (product: string, query: string, key: string): string =>
-    hasSlope(attributes, functions) ? ` * slope_of(${product}, ${query}, ${key})` : '';
+    hasSlope(attributes, functions) ? ` * adjust_and_slope(${product}, ${query}, ${key}).y` : '';
 
 export function gradientBuffers(
   inputs: readonly TensorType[],

@@ -77,7 +77,8 @@ fn probability(product: f32, query: Query, key: u32, lse: f32) -> f32 {
 
 /**
  * WGSL of `Query`, `query_of`, `score_of` and `adjust` (the score of a key that is seen, the lowest of others) of dense attention,
- * and of `slope_of` where scores have a slope (see `hasSlope`); uses `batch`, `kv_head`, H and G.
+ * and, where scores have a slope (see `hasSlope`), of `score_and_slope_of` and `adjust_and_slope` with it; uses `batch`, `kv_head`, H
+ * and G.
  */
 export function denseScores(
   inputs: Parameters<typeof sizesOf>[0],
@@ -88,6 +89,13 @@ export function denseScores(
   const { bias, mask, keyLengths, slopes, segments } = extrasOf(inputs, attributes);
   const { B, L, S, H } = sizesOf(inputs);
   const at = (shape: Shape) => broadcastPlace(shape, [B, H, L, S], ['batch', 'query.head', 'query.row', 'key']);
+  /** With what depends on the place. */
+  const placed = (score: string) =>
+    [
+      score,
+      ...(slopes ? ['- slopes_at(query.head) * f32(abs(query.position - i32(key)))'] : []),
+      ...(bias ? [`+ bias_at(${at(bias.shape)})`] : []),
+    ].join(' ');
   const rules = ['(place < params.S)'];
   if (causal) rules.push('(back >= 0)');
   if (window !== undefined)
@@ -107,11 +115,7 @@ ${functions?.text ?? ''}
 ${dropout ? dropoutText(dropout) : ''}
 // without branches: these are inlined many times, and some compilers take minutes over that many paths
 fn unmodified(product: f32, query: Query, key: u32) -> f32 {
-  var score = product * ${f32(scale)};
-  ${softcap === undefined ? '' : `score = ${f32(softcap)} * safe_tanh(score / ${f32(softcap)});`}
-  ${slopes ? 'score -= slopes_at(query.head) * f32(abs(query.position - i32(key)));' : ''}
-  ${bias ? `score += bias_at(${at(bias.shape)});` : ''}
-  return score;
+  ${softcap === undefined ? `return ${placed(`product * ${f32(scale)}`)};` : `return ${placed(`${f32(softcap)} * safe_tanh(product * ${f32(scale / softcap)})`)};`}
 }
 fn score_of(product: f32, query: Query, key: u32) -> f32 {
   return ${functions?.traced.score ? 'score_mod(unmodified(product, query, key), query, key)' : 'unmodified(product, query, key)'};
@@ -124,7 +128,7 @@ fn adjust(product: f32, query: Query, place: u32) -> f32 {
   let key = min(place, params.S - 1u);
   return select(${lowest}, score_of(product, query, key), is_seen(query, key, place));
 }
-${hasSlope(attributes, functions) ? slopeText(attributes, functions) : ''}`;
+${hasSlope(attributes, functions) ? slopeText(attributes, placed, functions) : ''}`;
 }
 
 /** Whether a score changes by something else than one where the scaled product changes by one. */
@@ -132,21 +136,32 @@ export function hasSlope({ softcap }: DenseAttributes, functions?: FunctionsInKe
   return softcap !== undefined || functions?.traced.slopes !== undefined;
 }
 
-/** WGSL of what a score changes by where the scaled product changes by one. */
-function slopeText({ scale, softcap }: DenseAttributes, functions: FunctionsInKernel | undefined): string {
-  const capped =
-    softcap === undefined ? '' : `let t = safe_tanh(product * ${f32(scale / softcap)});\n  slope *= 1.0 - t * t;`;
-  // whatever a score function makes of a key that is not seen, nothing comes of it
-  const modified = functions?.traced.slopes
-    ? `let key = min(place, params.S - 1u);
-  slope = select(0.0, slope * score_slope(unmodified(product, query, key), query, key), is_seen(query, key, place));`
-    : '';
+/** WGSL of a score together with what it changes by where the scaled product changes by one. */
+function slopeText(
+  { scale, softcap }: DenseAttributes,
+  placed: (score: string) => string,
+  functions: FunctionsInKernel | undefined,
+): string {
+  const plain =
+    softcap === undefined
+      ? `let both = vec2<f32>(${placed(`product * ${f32(scale)}`)}, 1.0);`
+      : `let t = safe_tanh(product * ${f32(scale / softcap)});
+  let both = vec2<f32>(${placed(`${f32(softcap)} * t`)}, 1.0 - t * t);`;
+  const { score, slopes } = functions?.traced ?? {};
+  const modified = slopes
+    ? 'vec2<f32>(1.0, both.y) * score_and_slope(both.x, query, key)'
+    : score
+      ? 'vec2<f32>(score_mod(both.x, query, key), both.y)'
+      : 'both';
   return `
-fn slope_of(product: f32, query: Query, place: u32) -> f32 {
-  var slope = 1.0;
-  ${capped}
-  ${modified}
-  return slope;
+fn score_and_slope_of(product: f32, query: Query, key: u32) -> vec2<f32> {
+  ${plain}
+  return ${modified};
+}
+// whatever a score function makes of a key that is not seen, nothing comes of it
+fn adjust_and_slope(product: f32, query: Query, place: u32) -> vec2<f32> {
+  let key = min(place, params.S - 1u);
+  return select(vec2<f32>(${lowest}, 0.0), score_and_slope_of(product, query, key), is_seen(query, key, place));
 }`;
 }
 

@@ -34,19 +34,24 @@ export function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAtt
 }
 
 /**
- * The WGSL of traced score functions, `score_mod(score, query, key) -> f32` with its slope `score_slope` and `mask_mod(query, key) -> bool`,
- * by the lowerings of their operations; captured tensors are buffers `captured0`, ....
+ * The WGSL of traced score functions, `score_mod(score, query, key) -> f32`, `score_and_slope` (`vec2<f32>`, where they have slopes) and
+ * `mask_mod(query, key) -> bool`, by the lowerings of their operations; captured tensors are buffers `captured0`, ....
  * Undefined where an operation is no function of single values, or a size is not among those of the attention.
  */
 export function functionsText(traced: TracedFunctions, sizes: DenseSizes): string | undefined {
   try {
     const parts: string[] = [];
-    const ofScore = (name: string, root: Tensor) => {
-      const { statements, value } = write(traced, sizes, root);
-      parts.push(`fn ${name}(score: f32, query: Query, key: u32) -> f32 {\n${statements}\n  return ${value};\n}`);
-    };
-    if (traced.score) ofScore('score_mod', traced.score);
-    if (traced.slopes) ofScore('score_slope', traced.slopes.byScore);
+    const parameters = '(score: f32, query: Query, key: u32)';
+    if (traced.score) {
+      const { statements, value } = write(traced, sizes, traced.score);
+      parts.push(`fn score_mod${parameters} -> f32 {\n${statements}\n  return ${value};\n}`);
+    }
+    if (traced.score && traced.slopes) {
+      const { statements, values } = writeAll(traced, sizes, [traced.score, traced.slopes.byScore]);
+      parts.push(
+        `fn score_and_slope${parameters} -> vec2<f32> {\n${statements}\n  return vec2<f32>(${values.join(', ')});\n}`,
+      );
+    }
     if (traced.mask) {
       const { statements, value } = write(traced, sizes, traced.mask);
       parts.push(`fn mask_mod(query: Query, key: u32) -> bool {\n${statements}\n  return ${value} != 0u;\n}`);
@@ -71,11 +76,22 @@ interface OtherReads {
 
 /** A traced value at the place of a score. @throws NoText */
 export function write(
+  traced: TracedFunctions,
+  sizes: DenseSizes,
+  root: Tensor,
+  others?: OtherReads,
+): { readonly statements: string; readonly value: string } {
+  const { statements, values } = writeAll(traced, sizes, [root], others);
+  return { statements, value: values[0]! };
+}
+
+/** Traced values at the place of a score; what they have in common is computed once. @throws NoText */
+function writeAll(
   { standIns, captured }: TracedFunctions,
   { B, H, L, S }: DenseSizes,
-  root: Tensor,
+  roots: readonly Tensor[],
   others: OtherReads = {},
-): { statements: string; value: string } {
+): { readonly statements: string; readonly values: readonly string[] } {
   const statements: string[] = [];
   const known = new Map<string, string>();
   const bind = (expression: string): string => {
@@ -151,6 +167,6 @@ export function write(
     };
     return bind(lowering.at(context, coordinates));
   };
-  const value = bind(valueAt(root, aligned(root.shape, full)));
-  return { statements: statements.join('\n'), value };
+  const values = roots.map((root) => bind(valueAt(root, aligned(root.shape, full))));
+  return { statements: statements.join('\n'), values };
 }

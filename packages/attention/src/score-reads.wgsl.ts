@@ -26,7 +26,7 @@ const oneRead = (tensor: TensorType, place: string, factor: string, functions: T
   count: 1,
   text: `
 fn place_0(query: Query, key: u32) -> u32 { return ${place}; }
-fn factor_0(score: f32, query: Query, key: u32) -> f32 { return ${factor}${functions?.slopes ? ' * score_slope(score, query, key)' : ''}; }`,
+fn factor_0(score: f32, query: Query, key: u32) -> f32 { return ${factor}${functions?.slopes ? ' * score_and_slope(score, query, key).y' : ''}; }`,
 });
 
 export const biasReads: ReadsOf = (inputs, attributes, functions) => {

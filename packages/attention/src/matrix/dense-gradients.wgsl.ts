@@ -5,7 +5,7 @@ import { f32 } from '../flash-tile.wgsl.ts';
 import { type BlocksInKernel, blocksInKernel } from '../mask-blocks.wgsl.ts';
 import { extraBuffers, type FunctionsInKernel } from '../score-functions.wgsl.ts';
 import type { Fragment } from './fragment.ts';
-import { type GradientTile, gradientSizes, gradientText } from './gradients.wgsl.ts';
+import { type GradientHooks, type GradientTile, gradientSizes, gradientText } from './gradients.wgsl.ts';
 import { advancing, type KernelParts } from './text.ts';
 
 /** Inputs as `../dense-gradients.ts` says. */
@@ -26,19 +26,34 @@ function gradientBuffers(
   ];
 }
 
-/** Whether scores are products times the scale, but for keys that are not seen because of their place. */
-function isPlain(
-  { softcap, keepFirst, extras }: DenseAttributes,
+/** How a kernel makes scores of products; `place` gives query and key of row `x` of the present tile, in WGSL, `placeOfSeen` those that exist. */
+function scoring(
+  attributes: DenseAttributes,
   functions: FunctionsInKernel | undefined,
   blocks: BlocksInKernel | undefined,
-): boolean {
-  return (
-    !functions?.traced.score &&
-    (!functions?.traced.mask || blocks !== undefined) &&
-    softcap === undefined &&
+  free: readonly string[],
+  place: (x: string) => string,
+  placeOfSeen = place,
+): Pick<GradientHooks, 'free' | 'scale' | 'sloped' | 'adjust' | 'change'> {
+  const { softcap, keepFirst, extras, scale } = attributes;
+  const sloped = hasSlope(attributes, functions);
+  const byPlace =
     keepFirst === undefined &&
-    extras.every((name) => ['sinks', 'keyLengths', 'blocks'].includes(name))
-  );
+    (!functions?.traced.mask || blocks !== undefined) &&
+    !extras.includes('mask') &&
+    !extras.includes('segments');
+  const changed =
+    softcap !== undefined || functions?.traced.score || extras.includes('bias') || extras.includes('slopes');
+  const [adjust, change] = sloped ? ['adjust_and_slope', 'score_and_slope_of'] : ['adjust', 'score_of'];
+  return {
+    free: byPlace ? free.join(' && ') || 'true' : 'false',
+    scale,
+    sloped,
+    adjust: (product, x) => `${adjust}(${product}, ${place(x)})`,
+    ...(changed && byPlace
+      ? { change: (product: string, x: string) => `${change}(${product}, ${placeOfSeen(x)})` }
+      : {}),
+  };
 }
 
 const offset = 'i32(params.S) - i32(params.L)';
@@ -110,12 +125,7 @@ export function queryGradientMatrix(
     statistics: (id) => `(batch * H + w.y) * params.L + min(${id}, params.L - 1u)`,
     exists: () => 'true',
     advance,
-    free: isPlain(attributes, functions, blocks) ? free.join(' && ') : 'false',
-    scale,
-    adjust: (product, x) => `adjust(${product}, query, tile.first + ${x})`,
-    ...(hasSlope(attributes, functions)
-      ? { slope: (product: string, x: string) => `slope_of(${product}, query, tile.first + ${x})` }
-      : {}),
+    ...scoring(attributes, functions, blocks, free, (x) => `query, tile.first + ${x}`),
     store4: (_, id, column, value) =>
       `if (${id} < params.L) { dq_set4(((batch * params.L + ${id}) * H + w.y) * ${D / 4}u + ${column}, ${value} * ${f32(scale)}); }`,
   });
@@ -185,12 +195,14 @@ export function keyGradientMatrix(
     statistics: (x) => `(batch * H + kv_head * G + next.head) * params.L + min(next.first + ${x}, params.L - 1u)`,
     exists: (x) => `(next.first + ${x} < row_end)`,
     advance,
-    free: isPlain(attributes, functions, blocks) ? free.join(' && ') || 'true' : 'false',
-    scale,
-    adjust: (product, x) => `adjust(${product}, ${query(x)}, own_id)`,
-    ...(hasSlope(attributes, functions)
-      ? { slope: (product: string, x: string) => `slope_of(${product}, ${query(x)}, own_id)` }
-      : {}),
+    ...scoring(
+      attributes,
+      functions,
+      blocks,
+      free,
+      (x) => `${query(x)}, own_id`,
+      (x) => `${query(x)}, min(own_id, params.S - 1u)`,
+    ),
     store4: (which, id, column, value) =>
       which === 0 ? output('dk', id, column, `${value} * ${f32(scale)}`) : output('dv', id, column, value),
   });

@@ -59,13 +59,15 @@ export interface GradientHooks {
   readonly exists: (x: string) => string;
   /** Moves `next` on; `more` says whether there is one. Uniform. */
   readonly advance: string;
-  /** Uniform in a pair of subgroups: whether the scores of the present tile are the products times `scale` and no more. */
+  /** Uniform in a pair of subgroups: whether every key of the present tile is seen by all its queries. */
   readonly free: string;
   readonly scale: number;
-  /** The score of a product, or the lowest where the key is not seen: of row `x` of the present tile. */
+  /** Whether scores have a slope: a score is then a `vec2<f32>`, with what it changes by where the scaled product changes by one. */
+  readonly sloped: boolean;
+  /** The score of a product where the key is seen, of row `x` of the present tile; where it is the product times `scale` and no more, undefined. */
+  readonly change?: (product: string, x: string) => string;
+  /** The score of a product, or the lowest where the key is not seen. */
   readonly adjust: (product: string, x: string) => string;
-  /** What the score of row `x` changes by where the scaled product changes by one; where it is always 1, undefined. */
-  readonly slope?: (product: string, x: string) => string;
   /** Stores four values of own row `id`, where it exists: of the first output or the second. */
   readonly store4: (output: 0 | 1, id: string, column: string, value: string) => string;
 }
@@ -144,6 +146,19 @@ fn lse_of(place: u32, exists: bool) -> f32 {
   const present = buffers === 2 ? '(count & 1u)' : '0u';
   const lseAt = (i: string) => (byQuery ? 'my_lse' : `other_lse[at * ${others / 4}u + part * ${fours}u + ${i}]`);
   const deltaAt = (i: string) => (byQuery ? 'my_delta' : `other_delta[at * ${others / 4}u + part * ${fours}u + ${i}]`);
+  const { change, sloped } = hooks;
+  /** Makes scores of products, and has gradients of probabilities take up the slopes. */
+  const rescored = (score: (product: string, x: string) => string) => {
+    const all = (part: string) => `vec4<f32>(${range(4).map((j) => `score${j}${part}`)})`;
+    const by = `s_tile[mine + ${own * scorePitch}u + i]`;
+    return `for (var i = 0u; i < ${fours}u; i++) {
+        let x = 4u * (part * ${fours}u + i);
+        let four = bitcast<vec4<f32>>(s_tile[mine + i]);
+        ${each(4, (j) => `let score${j} = ${score(`four[${j}]`, `x + ${j}u`)};`)}
+        s_tile[mine + i] = bitcast<vec4<u32>>(${all(sloped ? '.x' : '')});
+        ${sloped ? `let delta = ${deltaAt('i')};\n        ${by} = bitcast<vec4<u32>>((bitcast<vec4<f32>>(${by}) - delta) * ${all('.y')} + delta);` : ''}
+      }`;
+  };
   const loop = `
   if (more) { ${fetch} }
   ${put('0u')}
@@ -169,26 +184,9 @@ fn lse_of(place: u32, exists: bool) -> f32 {
     }
     workgroupBarrier();
     if (more) { ${fetch} }
-    let free = ${hooks.scale > 0 ? hooks.free : 'false'};
-    if (!free) {
-      for (var i = 0u; i < ${fours}u; i++) {
-        let x = 4u * (part * ${fours}u + i);
-        let four = bitcast<vec4<f32>>(s_tile[mine + i]);
-        ${
-          hooks.slope
-            ? `let delta = ${deltaAt('i')};
-        let by = bitcast<vec4<f32>>(s_tile[mine + ${own * scorePitch}u + i]);
-        s_tile[mine + ${own * scorePitch}u + i] = bitcast<vec4<u32>>((by - delta) * vec4<f32>(${range(4)
-          .map((j) => hooks.slope!(`four[${j}]`, `x + ${j}u`))
-          .join(', ')}) + delta);`
-            : ''
-        }
-        s_tile[mine + i] = bitcast<vec4<u32>>(vec4<f32>(${range(4)
-          .map((j) => hooks.adjust(`four[${j}]`, `x + ${j}u`))
-          .join(', ')}));
-      }
-    }
-    let unit = vec4<f32>(select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free));
+    let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
+    if (!free) { ${rescored(hooks.adjust)} }${change ? `\n    else { ${rescored(change)} }` : ''}
+    let unit = vec4<f32>(${change ? f32(Math.LOG2E) : `select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free)`});
     ${each(fours / 2, (i) => {
       const at = (j: number) => 2 * i + j;
       return `{
