@@ -66,8 +66,11 @@ function roundToBf16(word: number): number {
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
+const oneValue = new Float32Array(1);
+const oneWord = new Uint32Array(oneValue.buffer);
 function f32Bits(value: number): number {
-  return new Uint32Array(Float32Array.of(value).buffer)[0]!;
+  oneValue[0] = value;
+  return oneWord[0]!;
 }
 
 /** binary16 bits to the float32 bits of the same value. */

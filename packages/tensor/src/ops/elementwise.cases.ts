@@ -80,7 +80,11 @@ export const elementwiseCases: readonly Case[] = [
   ...unary('tanh', ops.tanh),
   { name: 'tanh far out', inputs: [exactly('f32', [4], [-200, 200, 1e-4, 0])], f: ops.tanh },
   ...unary('sigmoid', ops.sigmoid),
-  { name: 'tanh between', inputs: [exactly('f32', [9], [0.2, 0.2999, 0.3, -0.3001, 0.5, 1, -2.5, 9, 14.9])], f: ops.tanh },
+  {
+    name: 'tanh between',
+    inputs: [exactly('f32', [9], [0.2, 0.2999, 0.3, -0.3001, 0.5, 1, -2.5, 9, 14.9])],
+    f: ops.tanh,
+  },
   { name: 'tanh near 0', inputs: [exactly('f32', [4], [1e-6, -3e-5, 1e-4, 2e-4])], f: ops.tanh },
   { name: 'sigmoid far out', inputs: [exactly('f32', [3], [-200, 200, 0])], f: ops.sigmoid },
 

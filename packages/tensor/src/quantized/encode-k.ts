@@ -6,13 +6,11 @@ import { type BlockEncoder, largest, putHalf } from './encode-simple.ts';
 
 const { fround, abs, sqrt, max, min } = Math;
 
-/** The nearest whole number; from the middle to the even one. */
-function nearest(x: number): number {
-  const low = Math.floor(x);
-  const rest = x - low;
-  return rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low;
-}
-const clamp = (x: number, low: number, high: number): number => max(low, min(high, x));
+/** Beyond this, binary64 has no fractions, and what is added to it is rounded. */
+const whole = 1.5 * 2 ** 52;
+/** The nearest whole number; from the middle to the even one. Less than 2^51. */
+const nearest = (x: number): number => x + whole - whole;
+const clamp = (x: number, low: number, high: number): number => (x < low ? low : x > high ? high : x);
 /** Below this a block counts as zeros. */
 const tiny = 1e-15;
 
@@ -61,34 +59,50 @@ export const encodeQ6_K: BlockEncoder = (values, from, bytes, at) => {
   }
 };
 
+/** Of 32 values, reused. */
+const [weights, levels] = [new Float32Array(32), new Float64Array(32)];
+
+/** Gives 32 values the levels of a scale. */
+function findLevels(values: Float32Array, from: number, inverse: number, minimum: number): void {
+  for (let i = 0; i < 32; i++) levels[i] = clamp(nearest(fround(inverse * (values[from + i]! - minimum))), 0, 15);
+}
+
+/** Weighted error of the values' levels. */
+function errorOf(values: Float32Array, from: number, scale: number, minimum: number): number {
+  let sum = 0;
+  for (let i = 0; i < 32; i++) {
+    const error = scale * levels[i]! + minimum - values[from + i]!;
+    sum += weights[i]! * (error * error);
+  }
+  return sum;
+}
+
 /** Scale and (negated) minimum with which levels 0 to 15 come nearest to 32 values, by least squares over many scales. */
 function scaleWithMinimum(values: Float32Array, from: number): { scale: number; minimum: number } {
-  const x = values.subarray(from, from + 32);
-  const mean = sqrt(x.reduce((sum, value) => sum + value * value, 0) / 32);
-  const weights = x.map((value) => mean + abs(value));
-  const low = min(
-    0,
-    x.reduce((a, b) => min(a, b)),
-  );
-  const high = x.reduce((a, b) => max(a, b));
-  if (high === low) return { scale: 0, minimum: -low };
-  const error = (scale: number, minimum: number, level: (value: number) => number) =>
-    x.reduce((sum, value, i) => sum + weights[i]! * (scale * level(value) + minimum - value) ** 2, 0);
-  const levelOf = (inverse: number, minimum: number) => (value: number) =>
-    clamp(nearest(fround(inverse * (value - minimum))), 0, 15);
-  let best = { scale: (high - low) / 15, minimum: low };
-  let least = error(best.scale, best.minimum, levelOf(15 / (high - low), low));
+  let [low, high, squares] = [0, values[from]!, 0];
+  for (let i = from; i < from + 32; i++) {
+    const x = values[i]!;
+    squares += x * x;
+    if (x < low) low = x;
+    if (x > high) high = x;
+  }
+  if (high === low) return { scale: 0, minimum: 0 - low };
+  const mean = sqrt(squares / 32);
+  for (let i = 0; i < 32; i++) weights[i] = mean + abs(values[from + i]!);
+  let [bestScale, bestMinimum] = [(high - low) / 15, low];
+  findLevels(values, from, 15 / (high - low), low);
+  let least = errorOf(values, from, bestScale, bestMinimum);
   for (let attempt = 0; attempt <= 20; attempt++) {
-    const level = levelOf((14 + 0.1 * attempt) / (high - best.minimum), best.minimum);
+    findLevels(values, from, (14 + 0.1 * attempt) / (high - bestMinimum), bestMinimum);
     let [sum, sumX, sumL, sumLL, sumXL] = [0, 0, 0, 0, 0];
-    x.forEach((value, i) => {
-      const [w, l] = [weights[i]!, level(value)];
+    for (let i = 0; i < 32; i++) {
+      const [value, w, l] = [values[from + i]!, weights[i]!, levels[i]!];
       sum += w;
       sumX += w * value;
       sumL += w * l;
       sumLL += w * l * l;
       sumXL += w * l * value;
-    });
+    }
     const determinant = sum * sumLL - sumL * sumL;
     if (determinant <= 0) continue;
     let scale = (sum * sumXL - sumX * sumL) / determinant;
@@ -97,13 +111,13 @@ function scaleWithMinimum(values: Float32Array, from: number): { scale: number; 
       minimum = 0;
       scale = sumXL / sumLL;
     }
-    const found = error(scale, minimum, level);
+    const found = errorOf(values, from, scale, minimum);
     if (found < least) {
       least = found;
-      best = { scale, minimum };
+      [bestScale, bestMinimum] = [scale, minimum];
     }
   }
-  return { scale: best.scale, minimum: -best.minimum };
+  return { scale: bestScale, minimum: 0 - bestMinimum };
 }
 
 export const encodeQ4_K: BlockEncoder = (values, from, bytes, at) => {

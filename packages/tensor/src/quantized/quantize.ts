@@ -30,13 +30,15 @@ export function quantize(values: Float32Array, format: BlockFormat): Uint8Array<
   const block = blockTypes[typeOfFormat[format]];
   if (values.length % block.values !== 0)
     throw new ShapeError(`quantize: ${format} takes whole blocks of ${block.values} values, got ${values.length}`);
-  const at = values.findIndex((value) => !Number.isFinite(value));
-  if (at >= 0) throw new ArgumentError(`quantize: ${values[at]} at place ${at} cannot be quantised`);
+  for (let at = 0; at < values.length; at++)
+    if (!Number.isFinite(values[at]))
+      throw new ArgumentError(`quantize: ${values[at]} at place ${at} cannot be quantised`);
   const count = values.length / block.values;
   const bytes = new Uint8Array(count * block.bytes);
+  const scales = scalesAt[format];
   for (let i = 0; i < count; i++) {
     encode(values, i * block.values, bytes, i * block.bytes);
-    for (const scale of scalesAt[format])
+    for (const scale of scales)
       if ((bytes[i * block.bytes + scale + 1]! & 0x7c) === 0x7c)
         throw new ArgumentError(
           `quantize: values from place ${i * block.values} on are too large for the scales of ${format}`,

@@ -41,9 +41,7 @@ export function toLayout(format: BlockFormat, blocks: Uint8Array): Uint8Array<Ar
     blocks.length / 2,
   );
   const out = new Uint16Array(size / 2);
-  move(format, given.length, (block, laid) => {
-    out[laid] = given[block]!;
-  });
+  move(format, given, out, false);
   return new Uint8Array(out.buffer);
 }
 
@@ -54,22 +52,26 @@ export function fromLayout(format: BlockFormat, laid: ArrayBuffer, count: number
   if (groups[format].scaleAt === undefined) return new Uint8Array(laid, 0, size);
   const given = new Uint16Array(laid, 0, layoutBytes(format, count) / 2);
   const out = new Uint16Array(size / 2);
-  move(format, out.length, (block, at) => {
-    out[block] = given[at]!;
-  });
+  move(format, out, given, true);
   return new Uint8Array(out.buffer);
 }
 
-/** Calls `visit` for each half of the blocks with where it lies there and in the buffer. */
-function move(format: BlockFormat, length: number, visit: (block: number, laid: number) => void): void {
+/** Copies the halves of blocks to where they lie in the buffer, or back. */
+function move(format: BlockFormat, blocks: Uint16Array, laid: Uint16Array, back: boolean): void {
   const perBlock = blockSizes[format].bytes / 2;
   const scale = groups[format].scaleAt! / 2;
   const body = perBlock - 1;
-  for (let first = 0, block = 0; first < length; first += perBlock, block++) {
+  for (let first = 0, block = 0; first < blocks.length; first += perBlock, block++) {
     const group = (block >> 3) * 8 * perBlock;
-    visit(first + scale, group + 8 * body + (block & 7));
+    const scaleTo = group + 8 * body + (block & 7);
     const from = scale === 0 ? first + 1 : first;
     const to = group + (block & 7) * body;
-    for (let i = 0; i < body; i++) visit(from + i, to + i);
+    if (back) {
+      blocks[first + scale] = laid[scaleTo]!;
+      for (let i = 0; i < body; i++) blocks[from + i] = laid[to + i]!;
+    } else {
+      laid[scaleTo] = blocks[first + scale]!;
+      for (let i = 0; i < body; i++) laid[to + i] = blocks[from + i]!;
+    }
   }
 }
