@@ -134,7 +134,7 @@ function q8_0(half: boolean): WeightCodec {
 }
 
 /** Scales and minima of two neighbouring smaller blocks of q4_k. */
-const twoFactors = `fn two_factors(h: vec4<u32>, pair: u32) -> vec4<f32> {
+export const twoFactors: string = `fn two_factors(h: vec4<u32>, pair: u32) -> vec4<f32> {
   let s = h.yzw >> vec3<u32>(16u * (pair & 1u));
   let upper = vec2<u32>(s.z & 0x0f0fu, (s.z >> 4u) & 0x0f0fu) | ((s.xy >> vec2<u32>(2u)) & vec2<u32>(0x3030u));
   let six = select(s.xy & vec2<u32>(0x3f3fu), upper, pair >= 2u);
@@ -163,6 +163,9 @@ function q4_k(half: boolean): WeightCodec {
   };
 }
 
+export const signedByte: string =
+  'fn signed_byte(word: u32, byte: u32) -> f32 { return f32(i32(word << (24u - 8u * byte)) >> 24u); }';
+
 function q6_k(half: boolean): WeightCodec {
   const of = factors(half, 256, 32);
   return {
@@ -170,7 +173,7 @@ function q6_k(half: boolean): WeightCodec {
     first: '(p >> 3u) * 64u + ((p & 7u) >> 2u) * 32u + 4u * (p & 3u)',
     stride: 16,
     functions: `${fractions(half, 8, 32)}
-fn signed_byte(word: u32, byte: u32) -> f32 { return f32(i32(word << (24u - 8u * byte)) >> 24u); }`,
+${signedByte}`,
     load: (c, row, b) => [
       `let block${c} = ${row} / 256u + (p >> 3u);`,
       `let group${c} = (block${c} >> 3u) * 105u;`,

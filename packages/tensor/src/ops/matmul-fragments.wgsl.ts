@@ -3,6 +3,7 @@ import type { KernelCall, WebGpuCapabilities } from '../executors/webgpu/lowerin
 import { spreadWorkgroups } from '../executors/webgpu/workgroups.ts';
 import { sizeOf, type TensorType } from '../shape.ts';
 import { matrixIndex } from './matmul-batch.ts';
+import { type EightsCodec, eightsOf } from './matmul-eights.ts';
 import type { MatmulOperand, MatmulSpec } from './matmul-spec.ts';
 
 /** What the adapter multiplies at once: f16 by f16 into f32. */
@@ -63,8 +64,17 @@ const eights = ({ type }: MatmulOperand) => {
 /** The fragment with which a product can be computed so; undefined where it cannot. */
 export function matmulFragment(spec: MatmulSpec, capabilities: WebGpuCapabilities): Fragment | undefined {
   const { shaderF16, subgroupId, subgroupMinSize: lanes, subgroupMaxSize, subgroupMatrices } = capabilities;
-  const fits = [spec.a, spec.b].every((operand) => operand.type.dtype === 'f16' && eights(operand));
-  if (!fits || !shaderF16 || !subgroupId || lanes !== subgroupMaxSize || spec.store !== 4) return undefined;
+  const halves = (operand: MatmulOperand) => operand.type.dtype === 'f16' && eights(operand);
+  const blocks = eightsOf(spec.b.type.dtype) !== undefined && spec.b.depthIsInner;
+  if (
+    !halves(spec.a) ||
+    !(blocks || halves(spec.b)) ||
+    !shaderF16 ||
+    !subgroupId ||
+    lanes !== subgroupMaxSize ||
+    spec.store !== 4
+  )
+    return undefined;
   const shape = subgroupMatrices
     .filter(({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32')
     .filter(({ M, N, K }) => [M, N, K].every((size) => size === 8 || size === 16))
@@ -130,8 +140,9 @@ function fragmentKernel(
   const [down, across] = [rows / fragment.M, columns / fragment.N];
   const single = batch === 1;
   const whole = isWhole(k, tile.k);
+  const codec = eightsOf(b.type.dtype);
   const left = stage('a', a, { of: m, name: 'm' }, tile.m, tile.k, threads, whole);
-  const right = stage('b', b, { of: n, name: 'n' }, tile.n, tile.k, threads, whole);
+  const right = stage('b', b, { of: n, name: 'n' }, tile.n, tile.k, threads, whole, codec);
   const result = `subgroup_matrix_result<f32, ${fragment.N}, ${fragment.M}>`;
   const sums = range(down).flatMap((i) => range(across).map((j) => ({ i, j })));
   const lines = (list: readonly string[], indent: number) =>
@@ -163,7 +174,7 @@ function fragmentKernel(
     '}',
   ]);
   return {
-    label: `matmul.fragments ${tile.m}x${tile.n}`,
+    label: `matmul.fragments ${codec ? `${b.type.dtype} ` : ''}${tile.m}x${tile.n}`,
     buffers: [
       { name: 'a', input: 0, vector: 8 },
       { name: 'b', input: 1, vector: 8 },
@@ -175,6 +186,7 @@ function fragmentKernel(
     ignoresExtraWorkgroups: true,
     requires: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
     body: `
+${codec?.functions ?? ''}
 // the tile of a, behind it that of b
 var<workgroup> tiles: array<vec4<u32>, ${strip}>;
 const b_tile = ${left.elements}u;
@@ -223,7 +235,8 @@ ${lines(out, 2)}
 
 /**
  * How one operand gets into workgroup memory, line by line of its innermost axis, and into fragments. Lines outside of the
- * matrix are copies of its last, whose products nobody stores; the depth ends with zeros.
+ * matrix are copies of its last, whose products nobody stores; the depth ends with zeros. What is stored in blocks becomes f16 on
+ * its way from registers into workgroup memory.
  */
 function stage(
   name: 'a' | 'b',
@@ -233,6 +246,7 @@ function stage(
   depth: number,
   threads: number,
   whole: boolean,
+  codec?: EightsCodec,
 ) {
   const { depthIsInner } = operand;
   const [innerSize, outerSize] = depthIsInner ? [depth, size] : [size, depth];
@@ -252,16 +266,24 @@ function stage(
     return `let ${name}${i}_at = (${name}_start + ${o} * ${inner}) / 8u + ${x};`;
   });
   const step = depthIsInner ? '/ 8u' : `* (${inner} / 8u)`;
+  const loaded = (into: string, eightAt: (place: string) => string, i: number, first: string) => {
+    const place = `${name}${i}_at + ${first} ${step}`;
+    if (whole) return `${into} = ${eightAt(place)};`;
+    const place0 = depthIsInner ? `${first} + ${at(i)} % ${across}u * 8u` : `${first} + ${at(i)} / ${across}u`;
+    const last = `${name}_start / 8u + params.${lines.name} * params.k / 8u - 1u`;
+    return `${into} = select(vec4<u32>(), ${eightAt(`min(${place}, ${last})`)}, ${place0} < params.k);`;
+  };
   const load = (first: string) =>
-    loads.map((i) => {
-      const place = `${name}${i}_at + ${first} ${step}`;
-      if (whole) return `${name}${i}_next = ${name}[${place}];`;
-      const place0 = depthIsInner ? `${first} + ${at(i)} % ${across}u * 8u` : `${first} + ${at(i)} / ${across}u`;
-      const last = `${name}_start / 8u + params.${lines.name} * params.k / 8u - 1u`;
-      return `${name}${i}_next = select(vec4<u32>(), ${name}[min(${place}, ${last})], ${place0} < params.k);`;
-    });
+    loads.flatMap((i) => [
+      loaded(`${name}${i}_next`, (place) => (codec ? `${name}_raw(${place})` : `${name}[${place}]`), i, first),
+      ...(codec?.more ? [loaded(`${name}${i}_more`, (place) => `${name}_more(${place})`, i, first)] : []),
+    ]);
   const store = loads.map((i) => {
-    const text = `tiles[${base}${at(i)} / ${across}u * ${pitch}u + ${at(i)} % ${across}u] = ${name}${i}_next;`;
+    const more = codec?.more ? `${name}${i}_more` : 'vec4<u32>()';
+    const halves = codec
+      ? `${name}_halves(${name}${i}_next, ${more}, ${name}${i}_at + depth ${step})`
+      : `${name}${i}_next`;
+    const text = `tiles[${base}${at(i)} / ${across}u * ${pitch}u + ${at(i)} % ${across}u] = ${halves};`;
     return (i + 1) * threads > count ? `if (${at(i)} < ${count}u) { ${text} }` : text;
   });
   const fragment = (into: string, line: string, step: number, { M, N, K }: Fragment) => {

@@ -13,6 +13,8 @@ import { type MatmulTile, matmulTiles } from './matmul-tiles.wgsl.ts';
 
 /** Up to so many rows, reading `b` is what takes time, and each of its values is read once. */
 const fewRows = 8;
+/** From so many rows on, unpacking blocks once takes less than unpacking them for each tile of rows. */
+const unpackedFrom = 1024;
 /** Workgroups below which smaller tiles are better than an idle GPU: about one for each core of a large one. */
 const wantedWorkgroups = 128;
 
@@ -42,7 +44,8 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
       const sizes = { batch: bound(sizeOf(of.batch)), m, n, k: typeof of.k === 'number' ? of.k : undefined };
       return fragment && matmulFragments(of, fragment, fragmentChoice(fragment, sizes, context.choose));
     };
-    const fragments = byFragments(spec) ?? unpackedProduct(spec, context, byFragments);
+    const unpacked = m > unpackedFrom ? unpackedProduct(spec, context, byFragments) : undefined;
+    const fragments = unpacked ?? byFragments(spec);
     if (fragments) return fragments;
     const groups = (tile: Pick<MatmulTile, 'm' | 'n'>) =>
       Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));

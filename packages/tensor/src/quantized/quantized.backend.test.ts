@@ -42,7 +42,17 @@ function sizesFor(device: Device): readonly (readonly [number, number, number])[
     [12, 256, 36],
   ] as const;
   if (/swiftshader/i.test(device.description) || backendName === 'webgpu-browser') return few;
-  return [...few, [1, 256, 3], [1, 4096, 24], [2, 768, 8], [5, 2304, 17], [8, 1024, 33], [9, 512, 70], [40, 256, 128]];
+  return [
+    ...few,
+    [1, 256, 3],
+    [1, 4096, 24],
+    [2, 768, 8],
+    [5, 2304, 17],
+    [8, 1024, 33],
+    [9, 512, 70],
+    [40, 256, 128],
+    [1030, 256, 12],
+  ];
 }
 
 conformance('weights that are only stored', (device) => {
