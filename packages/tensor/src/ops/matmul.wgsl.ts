@@ -13,8 +13,12 @@ import { type MatmulTile, matmulTiles } from './matmul-tiles.wgsl.ts';
 
 /** Up to so many rows, reading `b` is what takes time, and each of its values is read once. */
 const fewRows = 8;
-/** From so many rows on, unpacking blocks once takes less than unpacking them for each tile of rows. */
-const unpackedFrom = 1024;
+/**
+ * With more rows than these, unpacking blocks once takes less than doing so for each tile of rows. On an H100, [m, 4096] by
+ * q4_0 [4096, 14336]: 16 rows 83 us as they lie and 142 unpacked first, 64 rows 80 and 146, 128 rows 127 and 183, 512 rows
+ * 373 and 356, 2,048 rows 1,229 and 1,008.
+ */
+const fusedRows = 256;
 /** Workgroups below which smaller tiles are better than an idle GPU: about one for each core of a large one. */
 const wantedWorkgroups = 128;
 
@@ -44,7 +48,7 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
       const sizes = { batch: bound(sizeOf(of.batch)), m, n, k: typeof of.k === 'number' ? of.k : undefined };
       return fragment && matmulFragments(of, fragment, fragmentChoice(fragment, sizes, context.choose));
     };
-    const unpacked = m > unpackedFrom ? unpackedProduct(spec, context, byFragments) : undefined;
+    const unpacked = m > fusedRows ? unpackedProduct(spec, context, byFragments) : undefined;
     const fragments = unpacked ?? byFragments(spec);
     if (fragments) return fragments;
     const groups = (tile: Pick<MatmulTile, 'm' | 'n'>) =>

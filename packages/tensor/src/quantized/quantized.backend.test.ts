@@ -51,7 +51,7 @@ function sizesFor(device: Device): readonly (readonly [number, number, number])[
     [8, 1024, 33],
     [9, 512, 70],
     [40, 256, 128],
-    [1030, 256, 12],
+    [300, 256, 12],
   ];
 }
 
