@@ -15,7 +15,7 @@ const mostUnpackedBytes = 2 ** 27;
 export function storedRows(
   spec: MatmulSpec,
   rows: number,
-  capabilities: WebGpuCapabilities,
+  { capabilities, bound }: KernelContext<MatmulAttributes>,
   beside?: OneRow,
 ): KernelCall | undefined {
   const { a, b, k } = spec;
@@ -23,13 +23,16 @@ export function storedRows(
   const codec = codecOf(b.type.dtype, capabilities.shaderF16);
   const isPlain = a.depthIsInner && b.depthIsInner && a.fours && spec.batch.length === 0 && b.batch.length === 0;
   if (!codec || !isPlain || typeof k !== 'number' || k === 0 || k % codec.values !== 0) return undefined;
-  return matmulPieces(spec, codec, rows, shapeFor(codec, k, capabilities), capabilities, beside);
+  return matmulPieces(spec, codec, rows, shapeFor(codec, k, bound(spec.n), capabilities), capabilities, beside);
 }
 
-function shapeFor(codec: WeightCodec, k: number, capabilities: WebGpuCapabilities): PiecesShape {
+/** Columns from which on a workgroup is several teams: there are enough workgroups then, and starting them takes time too. */
+const manyColumns = 8192;
+
+function shapeFor(codec: WeightCodec, k: number, n: number, capabilities: WebGpuCapabilities): PiecesShape {
   const columns = 4;
   const lanes = capabilities.subgroupId ? subgroupSize(capabilities) : undefined;
-  if (lanes) return { columns, lanes, teams: Math.max(1, 64 / lanes) };
+  if (lanes) return { columns, lanes, teams: Math.max(1, (n < manyColumns ? 32 : 64) / lanes) };
   return { columns, lanes: k / codec.values >= 128 ? 64 : 32, teams: 1 };
 }
 

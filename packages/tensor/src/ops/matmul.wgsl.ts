@@ -38,7 +38,7 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
     if (m <= fewRows) {
       const rows = 2 ** Math.ceil(Math.log2(Math.max(1, m)));
       const beside = rows === 1 ? oneRow(context, spec) : undefined;
-      const stored = storedRows(spec, rows, capabilities, beside);
+      const stored = storedRows(spec, rows, context, beside);
       if (stored) return [stored];
       if (!spec.b.depthIsInner) return [matmulColumns(spec, rows)];
       return [matmulRows(spec, rows, bound(spec.k), capabilities, beside)];
