@@ -49,13 +49,32 @@ const none = 0xffffffffu;
 var<workgroup> entry_value: array<f32, 256>;
 var<workgroup> entry_place: array<u32, 256>;
 var<workgroup> planes: atomic<u32>;
-var<workgroup> shared_planes: u32;
+var<workgroup> lowest: atomic<u32>;
+var<workgroup> highest: atomic<u32>;
+/** Which of their values the invocations have, and the one place of all of them, where it is one. */
+var<workgroup> found: vec2<u32>;
 var<private> table_begin: u32;
 var<private> my_place: u32 = none;
 var<private> my_sum: f32;
 fn flush() {
   if (my_place != none) { table_set(table_begin + my_place, table_at(table_begin + my_place) + my_sum); }
   my_place = none;
+}
+fn add(place: u32, value: f32) {
+  // neighbours mostly go to the same place
+  if (place != my_place) { flush(); my_place = place; my_sum = 0.0; }
+  my_sum += value;
+}
+/** Adds a value of each invocation to one place. */
+fn add_all(local: u32, value: f32, place: u32) {
+  entry_value[local] = value;
+  for (var half = 128u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (local < half) { entry_value[local] += entry_value[local + half]; }
+  }
+  workgroupBarrier();
+  if (place % 256u == local) { add(place, entry_value[0]); }
+  workgroupBarrier();
 }
 /** Adds a value of each invocation to its place, in their order. */
 fn add_up(local: u32, value: f32, place: u32) {
@@ -64,11 +83,7 @@ fn add_up(local: u32, value: f32, place: u32) {
   workgroupBarrier();
   for (var i = 0u; i < 256u; i++) {
     let place = entry_place[i];
-    if (place % 256u == local && place != none) {
-      // neighbours mostly go to the same place
-      if (place != my_place) { flush(); my_place = place; my_sum = 0.0; }
-      my_sum += entry_value[i];
-    }
+    if (place % 256u == local && place != none) { add(place, entry_value[i]); }
   }
   workgroupBarrier();
 }`;
@@ -90,13 +105,29 @@ function addUp(read: number): string {
       }
       var mine = 0u;
       for (var i = 0u; i < 8u; i++) { mine |= select(0u, 1u << i, places[i] != none); }
-      if (local == 0u) { atomicStore(&planes, 0u); }
+      if (local == 0u) {
+        atomicStore(&planes, 0u);
+        atomicStore(&lowest, none);
+        atomicStore(&highest, 0u);
+      }
       workgroupBarrier();
-      atomicOr(&planes, mine);
+      if (mine != 0u) {
+        atomicOr(&planes, mine);
+        for (var i = 0u; i < 8u; i++) {
+          if (places[i] != none) { atomicMin(&lowest, places[i]); atomicMax(&highest, places[i]); }
+        }
+      }
       workgroupBarrier();
-      if (local == 0u) { shared_planes = atomicLoad(&planes); }
-      let used = workgroupUniformLoad(&shared_planes);
-      for (var i = 0u; i < 8u; i++) { if ((used & (1u << i)) != 0u) { add_up(local, values[i], places[i]); } }
+      if (local == 0u) { found = vec2<u32>(atomicLoad(&planes), select(none, atomicLoad(&lowest), atomicLoad(&lowest) == atomicLoad(&highest))); }
+      let used = workgroupUniformLoad(&found);
+      if (used.y != none) {
+        // an invocation has all of it in the first of its values that it has
+        var value = 0.0;
+        for (var i = 0u; i < 8u; i++) { value += select(0.0, values[i], places[i] != none); }
+        add_all(local, value, used.y);
+      } else {
+        for (var i = 0u; i < 8u; i++) { if ((used.x & (1u << i)) != 0u) { add_up(local, values[i], places[i]); } }
+      }
     }`;
 }
 
