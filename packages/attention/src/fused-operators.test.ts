@@ -128,10 +128,11 @@ onnxOnly('on ONNX Runtime', (open) => {
     }
   });
 
-  test('packed rows over a cache are one operator', async () => {
+  /** Operators of T rows of 8 heads to 2 over a cache of B sequences. */
+  const attendPages = async (T: number | string, B: number | string) => {
     const { device } = await open();
     const pool = { shape: [64, 2, 64] };
-    const found = await operators(
+    return operators(
       device,
       (q, k, v, segments, positions, keys, values, blockTable, lengths) =>
         decode().attend(
@@ -142,17 +143,27 @@ onnxOnly('on ONNX Runtime', (open) => {
           { segments: segments!, positions: positions! },
         ),
       [
-        { shape: ['T', 8, 64] },
-        { shape: ['T', 2, 64] },
-        { shape: ['T', 2, 64] },
-        { shape: ['T'], dtype: 'i32' },
-        { shape: ['T'], dtype: 'i32' },
+        { shape: [T, 8, 64] },
+        { shape: [T, 2, 64] },
+        { shape: [T, 2, 64] },
+        { shape: [T], dtype: 'i32' },
+        { shape: [T], dtype: 'i32' },
         pool,
         pool,
-        { shape: ['B', 4], dtype: 'i32' },
-        { shape: ['B'], dtype: 'i32' },
+        { shape: [B, 4], dtype: 'i32' },
+        { shape: [B], dtype: 'i32' },
       ],
     );
-    isFused(found, 'Attention');
+  };
+
+  test('packed rows over a cache are one operator', async () => {
+    isFused(await attendPages('T', 'B'), 'Attention');
+    isFused(await attendPages(4, 4), 'Attention');
+  });
+
+  test('one row over the cache of one sequence is products with the cached rows as they are gathered', async () => {
+    const found = await attendPages(1, 1);
+    expect([found.get('Attention'), found.get('FusedMatMul'), found.get('Softmax')]).toEqual([undefined, 3, 1]);
+    expect([found.get('Transpose'), found.get('CumSum')]).toEqual([undefined, undefined]);
   });
 });

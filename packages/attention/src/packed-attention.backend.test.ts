@@ -1,4 +1,4 @@
-import type { Device, Tensor } from '@heddle/tensor';
+import { type CompiledFunction, compile, type Device, symbolicDim, type Tensor } from '@heddle/tensor';
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../test-support/suite.ts';
@@ -20,6 +20,40 @@ const moreThanEnough = [
   'no cache, a window',
 ];
 const enoughOnGpu = ['one row after 1100 keys', 'chunks and single rows together', 'gradients'];
+
+type Rows = Record<'q' | 'k' | 'v' | 'segments' | 'positions' | 'keys' | 'values' | 'blockTable' | 'lengths', Tensor>;
+
+/** A step of B rows over a cache of B sequences, up to 64 tokens of each. */
+function compileRows(
+  device: Device,
+  B: number,
+  { H, K, D, blockSize, slots }: Record<'H' | 'K' | 'D' | 'blockSize' | 'slots', number>,
+): CompiledFunction<[Rows], Tensor> {
+  const ints = (...shape: (number | string)[]) => ({ shape, dtype: 'i32' }) as const;
+  const floats = (...shape: number[]) => ({ shape });
+  const maxLength = symbolicDim('S', 64);
+  return compile(
+    ({ q, k, v, segments, positions, ...kv }: Rows) =>
+      decode().attend(q, k, v, { ...kv, blockSize, maxLength }, { segments, positions }),
+    {
+      device,
+      inputs: [
+        {
+          q: floats(B, H, D),
+          k: floats(B, K, D),
+          v: floats(B, K, D),
+          segments: ints(B),
+          positions: ints(B),
+          keys: floats(slots, K, D),
+          values: floats(slots, K, D),
+          blockTable: ints(B, 'N'),
+          lengths: ints(B),
+        },
+      ],
+      symbols: { N: 11, S: 64 },
+    },
+  );
+}
 
 conformance('packed attention', (device: () => Device) => {
   for (const kernel of [flash(), paged(), decode(), naive()])
@@ -66,6 +100,26 @@ conformance('packed attention', (device: () => Device) => {
         { numRuns: 50, seed: 5 },
       );
     });
+
+  // chunks of blocks of 6 have 2 tokens, and a block of 64 holds a sequence
+  for (const blockSize of onGpu ? [16] : [16, 6, 64])
+    for (const B of [1, 3])
+      test(`one compiled step for a row of each of ${B}, in blocks of ${blockSize}, whatever the lengths`, async () => {
+        const sizes = { H: 4, K: 2, D: 16, blockSize, slots: 40 * blockSize };
+        const step = compileRows(device(), B, sizes);
+        for (const longest of [0, 1, 15, 16, 17, 29, 64])
+          for (const idle of [0, 1]) {
+            const before = Array.from({ length: B }, (_, b) => Math.floor((longest * (B - b)) / B));
+            const rows = before.map((_, b) => (b < idle ? 0 : 1));
+            const c = packedCase({ rows, before, idle, seed: longest, ...sizes });
+            const given = packedTensors(device(), c);
+            const out = await step.run([{ ...given, ...given.kv!, ...given.spec }], {
+              symbols: { S: Math.max(1, longest) },
+            });
+            expect(relativeError(await values(out), packedExpected(c)), `${before}`).toBeLessThan(5e-6);
+          }
+        step.dispose();
+      });
 
   test('refuses what does not fit', () => {
     const { q, k, v, kv, spec } = packedTensors(device(), packedCase({ rows: [3], before: [4] }));
