@@ -23,7 +23,7 @@ export function numberToF16Bits(value: number): number {
 
 /** The float32 value of one bfloat16, exactly. `bits` is read modulo 2^16. */
 export function bf16BitsToNumber(bits: number): number {
-  return new Float32Array(Uint32Array.of((bits & 0xffff) << 16).buffer)[0]!;
+  return f32OfBits((bits & 0xffff) << 16);
 }
 
 /** The bits of the bfloat16 nearest to a number, ties to even. NaN stays NaN. */
@@ -33,9 +33,16 @@ export function numberToBf16Bits(value: number): number {
 
 /** Widens binary16 bits to float32, exactly, into a new array. */
 export function f16ToF32(bits: Uint16Array): Float32Array<ArrayBuffer> {
-  const words = new Uint32Array(bits.length);
-  for (let i = 0; i < bits.length; i++) words[i] = widenF16Bits(bits[i]!);
-  return new Float32Array(words.buffer);
+  const out = new Float32Array(bits.length);
+  widenF16(bits, new Uint32Array(out.buffer));
+  return out;
+}
+
+/** Widens binary16 bits into the bits of float32, exactly. */
+export function widenF16(bits: Uint16Array, words: Uint32Array): void {
+  // not filled yet: the bits of the smallest number are not zero
+  if (wide[1] === 0) for (let i = 0; i < wide.length; i++) wide[i] = widenF16Bits(i);
+  for (let i = 0; i < bits.length; i++) words[i] = wide[bits[i]!]!;
 }
 
 /** Rounds float32 values to binary16 bits (nearest, ties to even), into a new array. */
@@ -48,9 +55,14 @@ export function f32ToF16(values: Float32Array): Uint16Array<ArrayBuffer> {
 
 /** Widens bfloat16 bits to float32, exactly, into a new array. */
 export function bf16ToF32(bits: Uint16Array): Float32Array<ArrayBuffer> {
-  const words = new Uint32Array(bits.length);
+  const out = new Float32Array(bits.length);
+  widenBf16(bits, new Uint32Array(out.buffer));
+  return out;
+}
+
+/** Widens bfloat16 bits into the bits of float32, exactly. */
+export function widenBf16(bits: Uint16Array, words: Uint32Array): void {
   for (let i = 0; i < bits.length; i++) words[i] = bits[i]! << 16;
-  return new Float32Array(words.buffer);
 }
 
 /** Rounds float32 values to bfloat16 bits (nearest, ties to even), into a new array. */
@@ -66,12 +78,22 @@ function roundToBf16(word: number): number {
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
-const oneValue = new Float32Array(1);
-const oneWord = new Uint32Array(oneValue.buffer);
+const oneFloat = new Float32Array(1);
+const oneWord = new Uint32Array(oneFloat.buffer);
+
 function f32Bits(value: number): number {
-  oneValue[0] = value;
+  oneFloat[0] = value;
   return oneWord[0]!;
 }
+
+/** The float32 value of its bits. */
+export function f32OfBits(bits: number): number {
+  oneWord[0] = bits;
+  return oneFloat[0]!;
+}
+
+/** The float32 bits of every binary16, once they are asked for: looking them up is faster than working them out. */
+const wide = new Uint32Array(65536);
 
 /** binary16 bits to the float32 bits of the same value. */
 function widenF16Bits(bits: number): number {

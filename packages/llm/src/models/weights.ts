@@ -96,6 +96,8 @@ function storedAs(shape: readonly number[], dtype: WeightDType): WeightDType {
 
 function convert(dtype: SafetensorsDType, bytes: Uint8Array<ArrayBuffer>, to: WeightDType): HostArray {
   if (dtype === 'F16' && to === 'f16') return new Uint16Array(bytes.buffer);
+  if (to !== 'f32' && to !== 'f16' && (dtype === 'F16' || dtype === 'BF16'))
+    return quantize(new Uint16Array(bytes.buffer), to, dtype === 'F16' ? 'f16' : 'bf16');
   const floats = safetensorsToF32(dtype, bytes);
   if (to === 'f32') return floats;
   return to === 'f16' ? f32ToF16(floats) : quantize(floats, to);

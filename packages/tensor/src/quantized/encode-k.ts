@@ -2,34 +2,55 @@ import { f16BitsToNumber, numberToF16Bits } from '../float16.ts';
 import { scaleAndMinimum } from './decode-k.ts';
 import { type BlockEncoder, largest, putHalf } from './encode-simple.ts';
 
-/* Quantisers of blocks of 256 values, which look for the scales with the least weighted error, as ggml does. */
+/*
+ * Quantisers of blocks of 256 values, which look for the scales with the least weighted error, as ggml does. Each value is
+ * looked at some twenty times, so the loops here allocate nothing and keep what does not change in arrays of their own, which
+ * every call writes anew.
+ */
 
 const { fround, abs, sqrt, max, min } = Math;
 
-/** Beyond this, binary64 has no fractions, and what is added to it is rounded. */
-const whole = 1.5 * 2 ** 52;
-/** The nearest whole number; from the middle to the even one. Less than 2^51. */
-const nearest = (x: number): number => x + whole - whole;
-const clamp = (x: number, low: number, high: number): number => (x < low ? low : x > high ? high : x);
+/** Added and subtracted again, it rounds to the nearest whole number, from the middle to the even one. */
+const rounding = 1.5 * 2 ** 52;
+
+function nearest(x: number): number {
+  return x + rounding - rounding;
+}
+/** NaN stays NaN. */
+function clamp(x: number, low: number, high: number): number {
+  return x < low ? low : x > high ? high : x;
+}
 /** Below this a block counts as zeros. */
 const tiny = 1e-15;
 
+/** What the largest value becomes in each attempt at a symmetric scale: -32 first, then others around it. */
+const extremes = Float64Array.from({ length: 19 }, (_, attempt) => {
+  const shift = attempt === 0 ? 0 : attempt <= 9 ? attempt - 10 : attempt - 9;
+  return -(32 + fround(0.1 * shift));
+});
+const squares = new Float64Array(16);
+const cubes = new Float64Array(16);
+
 /** The scale with which levels -32 to 31 come nearest to 16 values, larger values weighing more. */
-function symmetricScale(values: Float32Array, from: number): number {
-  const most = largest(values, from, 16);
+function symmetricScale(values: Float32Array, words: Uint32Array, from: number): number {
+  const most = largest(values, words, from, 16);
   if (abs(most) < tiny) return 0;
+  if (!Number.isFinite(most)) return most;
+  for (let i = 0; i < 16; i++) {
+    const x = values[from + i]!;
+    squares[i] = x * x;
+    cubes[i] = x * x * x;
+  }
   let scale = 0;
   let best = 0;
   for (let attempt = 0; attempt < 19; attempt++) {
-    // the plain one first, then others around it
-    const shift = attempt === 0 ? 0 : attempt <= 9 ? attempt - 10 : attempt - 9;
-    const inverse = fround(-(32 + fround(0.1 * shift)) / most);
-    let [byLevel, levels] = [0, 0];
+    const inverse = fround(extremes[attempt]! / most);
+    let byLevel = 0;
+    let levels = 0;
     for (let i = 0; i < 16; i++) {
-      const x = values[from + i]!;
-      const level = clamp(nearest(fround(inverse * x)), -32, 31);
-      byLevel += x * x * x * level;
-      levels += x * x * level * level;
+      const level = clamp(nearest(fround(inverse * values[from + i]!)), -32, 31);
+      byLevel += cubes[i]! * level;
+      levels += squares[i]! * level * level;
     }
     if (levels > 0 && (attempt === 0 || byLevel * byLevel > best * levels)) {
       scale = byLevel / levels;
@@ -39,16 +60,19 @@ function symmetricScale(values: Float32Array, from: number): number {
   return fround(scale);
 }
 
-export const encodeQ6_K: BlockEncoder = (values, from, bytes, at) => {
+const scales6 = new Float32Array(16);
+const words6 = new Uint32Array(scales6.buffer);
+
+export const encodeQ6_K: BlockEncoder = (values, words, from, bytes, at) => {
   bytes.fill(0, at, at + 210);
-  const scales = Float32Array.from({ length: 16 }, (_, j) => symmetricScale(values, from + 16 * j));
-  const most = largest(scales, 0, 16);
+  for (let j = 0; j < 16; j++) scales6[j] = symmetricScale(values, words, from + 16 * j);
+  const most = largest(scales6, words6, 0, 16);
   if (abs(most) < tiny) return;
   const inverse = fround(-128 / most);
   putHalf(bytes, at + 208, 1 / inverse);
   const d = f16BitsToNumber(numberToF16Bits(1 / inverse));
   for (let j = 0; j < 16; j++) {
-    const scale = min(127, nearest(fround(inverse * scales[j]!)));
+    const scale = min(127, nearest(fround(inverse * scales6[j]!)));
     bytes[at + 192 + j] = scale & 255;
     const step = fround(d * scale);
     for (let i = 16 * j; i < 16 * j + 16; i++) {
@@ -59,15 +83,18 @@ export const encodeQ6_K: BlockEncoder = (values, from, bytes, at) => {
   }
 };
 
-/** Of 32 values, reused. */
-const [weights, levels] = [new Float32Array(32), new Float64Array(32)];
+const weights = new Float32Array(32);
+const levels = new Float64Array(32);
+/** Scales and (negated) minima of the eight parts of a block. */
+const scales4 = new Float64Array(8);
+const minima4 = new Float64Array(8);
 
-/** Gives 32 values the levels of a scale. */
-function findLevels(values: Float32Array, from: number, inverse: number, minimum: number): void {
+/** Levels 0 to 15 of 32 values from a minimum on. */
+function setLevels(values: Float32Array, from: number, inverse: number, minimum: number): void {
   for (let i = 0; i < 32; i++) levels[i] = clamp(nearest(fround(inverse * (values[from + i]! - minimum))), 0, 15);
 }
 
-/** Weighted error of the values' levels. */
+/** The weighted error of 32 values at their levels. */
 function errorOf(values: Float32Array, from: number, scale: number, minimum: number): number {
   let sum = 0;
   for (let i = 0; i < 32; i++) {
@@ -77,31 +104,48 @@ function errorOf(values: Float32Array, from: number, scale: number, minimum: num
   return sum;
 }
 
-/** Scale and (negated) minimum with which levels 0 to 15 come nearest to 32 values, by least squares over many scales. */
-function scaleWithMinimum(values: Float32Array, from: number): { scale: number; minimum: number } {
-  let [low, high, squares] = [0, values[from]!, 0];
+/**
+ * Scale and (negated) minimum, of part `j`, with which levels 0 to 15 come nearest to 32 values, by least squares over many
+ * scales.
+ */
+function findScaleWithMinimum(values: Float32Array, from: number, j: number): void {
+  let squared = 0;
+  let low = 0;
+  let high = Number.NEGATIVE_INFINITY;
   for (let i = from; i < from + 32; i++) {
     const x = values[i]!;
-    squares += x * x;
-    if (x < low) low = x;
-    if (x > high) high = x;
+    squared += x * x;
+    low = min(low, x);
+    high = max(high, x);
   }
-  if (high === low) return { scale: 0, minimum: 0 - low };
-  const mean = sqrt(squares / 32);
-  for (let i = 0; i < 32; i++) weights[i] = mean + abs(values[from + i]!);
-  let [bestScale, bestMinimum] = [(high - low) / 15, low];
-  findLevels(values, from, 15 / (high - low), low);
+  scales4[j] = 0;
+  minima4[j] = -low;
+  if (high === low) return;
+  const mean = sqrt(squared / 32);
+  let sum = 0;
+  let sumX = 0;
+  for (let i = 0; i < 32; i++) {
+    const x = values[from + i]!;
+    const weight = fround(mean + abs(x));
+    weights[i] = weight;
+    sum += weight;
+    sumX += weight * x;
+  }
+  let bestScale = (high - low) / 15;
+  let bestMinimum = low;
+  setLevels(values, from, 15 / (high - low), low);
   let least = errorOf(values, from, bestScale, bestMinimum);
   for (let attempt = 0; attempt <= 20; attempt++) {
-    findLevels(values, from, (14 + 0.1 * attempt) / (high - bestMinimum), bestMinimum);
-    let [sum, sumX, sumL, sumLL, sumXL] = [0, 0, 0, 0, 0];
+    setLevels(values, from, (14 + 0.1 * attempt) / (high - bestMinimum), bestMinimum);
+    let sumL = 0;
+    let sumLL = 0;
+    let sumXL = 0;
     for (let i = 0; i < 32; i++) {
-      const [value, w, l] = [values[from + i]!, weights[i]!, levels[i]!];
-      sum += w;
-      sumX += w * value;
-      sumL += w * l;
-      sumLL += w * l * l;
-      sumXL += w * l * value;
+      const level = levels[i]!;
+      const weighted = weights[i]! * level;
+      sumL += weighted;
+      sumLL += weighted * level;
+      sumXL += weighted * values[from + i]!;
     }
     const determinant = sum * sumLL - sumL * sumL;
     if (determinant <= 0) continue;
@@ -114,20 +158,26 @@ function scaleWithMinimum(values: Float32Array, from: number): { scale: number; 
     const found = errorOf(values, from, scale, minimum);
     if (found < least) {
       least = found;
-      [bestScale, bestMinimum] = [scale, minimum];
+      bestScale = scale;
+      bestMinimum = minimum;
     }
   }
-  return { scale: bestScale, minimum: 0 - bestMinimum };
+  scales4[j] = bestScale;
+  minima4[j] = -bestMinimum;
 }
 
-export const encodeQ4_K: BlockEncoder = (values, from, bytes, at) => {
+/** A scale or minimum in six bits, of the largest of its kind. */
+function sixBits(value: number, most: number): number {
+  return most > 0 ? clamp(nearest((63 * value) / most), 0, 63) : 0;
+}
+
+export const encodeQ4_K: BlockEncoder = (values, _words, from, bytes, at) => {
   bytes.fill(0, at, at + 144);
-  const parts = Array.from({ length: 8 }, (_, j) => scaleWithMinimum(values, from + 32 * j));
-  const [mostScale, mostMinimum] = [max(...parts.map((p) => p.scale)), max(...parts.map((p) => p.minimum))];
-  const sixBits = (value: number, most: number) => (most > 0 ? clamp(nearest((63 * value) / most), 0, 63) : 0);
-  parts.forEach(({ scale, minimum }, j) => {
-    const [s, m] = [sixBits(scale, mostScale), sixBits(minimum, mostMinimum)];
-    const packed = at + 4;
+  for (let j = 0; j < 8; j++) findScaleWithMinimum(values, from + 32 * j, j);
+  const [mostScale, mostMinimum] = [max(...scales4), max(...minima4)];
+  const packed = at + 4;
+  for (let j = 0; j < 8; j++) {
+    const [s, m] = [sixBits(scales4[j]!, mostScale), sixBits(minima4[j]!, mostMinimum)];
     if (j < 4) {
       bytes[packed + j]! |= s;
       bytes[packed + j + 4]! |= m;
@@ -136,7 +186,7 @@ export const encodeQ4_K: BlockEncoder = (values, from, bytes, at) => {
       bytes[packed + j - 4]! |= (s >> 4) << 6;
       bytes[packed + j]! |= (m >> 4) << 6;
     }
-  });
+  }
   putHalf(bytes, at, mostScale / 63);
   putHalf(bytes, at + 2, mostMinimum / 63);
   const d = f16BitsToNumber(numberToF16Bits(mostScale / 63));

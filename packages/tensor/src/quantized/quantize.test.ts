@@ -81,5 +81,20 @@ describe('quantize', () => {
     for (const format of ['q8_0', 'q4_0', 'q4_k', 'q6_k'] as const)
       expect(() => quantize(new Float32Array(256).fill(-3e38), format)).toThrow(thrown('ERR_ARGUMENT'));
     expect(() => quantize(new Float32Array(32), 'q5_0' as BlockFormat)).toThrow(thrown('ERR_DTYPE'));
+    expect(() => quantize(new Int32Array(32) as unknown as Float32Array, 'q8_0')).toThrow(thrown('ERR_DTYPE'));
+    expect(() => quantize(new Uint16Array(32), 'q8_0', 'f32' as 'f16')).toThrow(thrown('ERR_DTYPE'));
+    for (const format of formats)
+      for (const value of [Number.NaN, -Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+        for (let place = 0; place < 512; place++) {
+          const values = new Float32Array(512).fill(place % 3 === 0 ? 0 : 0.5);
+          values[place] = value;
+          values.fill(place % 2 === 0 ? -1 : 3, place + 1);
+          expect(() => quantize(values, format)).toThrow(`quantize: ${value} at place ${place} cannot be quantised`);
+        }
+    const last = new Uint16Array(8192);
+    last[8000] = 0x7c00;
+    expect(() => quantize(last, 'q4_0')).toThrow(/Infinity at place 8000 /);
+    last[8000] = 0x7fc0;
+    expect(() => quantize(last, 'q4_0', 'bf16')).toThrow(/NaN at place 8000 /);
   });
 });

@@ -1,5 +1,6 @@
 import type { BlockFormat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
+import { widenBf16, widenF16 } from '../float16.ts';
 import { blockTypes } from './block-type.ts';
 import { typeOfFormat } from './decode.ts';
 import { encodeQ4_K, encodeQ6_K } from './encode-k.ts';
@@ -15,34 +16,56 @@ const encoders: Readonly<Record<BlockFormat, BlockEncoder>> = {
 /** Where the f16 scales of a block lie in its bytes. */
 const scalesAt: Readonly<Record<BlockFormat, readonly number[]>> = { q8_0: [0], q4_0: [0], q4_k: [0, 2], q6_k: [208] };
 
+/** Values that are taken at a time: whole blocks of each format, which stay in the processor's nearest cache. */
+const chunkLength = 4096;
+
 /**
  * Values as blocks, in a new array: `device.tensor(quantize(values, 'q4_0'), { shape, dtype: 'q4_0' })`. The levels are those
  * of ggml for q8_0 and q4_0; for q4_k and q6_k scales are looked for in the same way.
  *
- * @param values f32, row-major; rows are whole blocks (32 values, 256 for q4_k and q6_k)
+ * @param values f32, or the bits of f16 or bf16, row-major; rows are whole blocks (32 values, 256 for q4_k and q6_k)
+ * @param bits what a Uint16Array holds
  * @throws ShapeError where values are no whole blocks; ArgumentError where one is not finite, or so large that the scale of its
  *   block, an f16, is not; DTypeError
  */
-export function quantize(values: Float32Array, format: BlockFormat): Uint8Array<ArrayBuffer> {
+export function quantize(
+  values: Float32Array | Uint16Array,
+  format: BlockFormat,
+  bits: 'f16' | 'bf16' = 'f16',
+): Uint8Array<ArrayBuffer> {
   const encode = Object.hasOwn(encoders, format) ? encoders[format] : undefined;
   if (!encode) throw new DTypeError(`quantize: formats are q8_0, q4_0, q4_k and q6_k, got ${String(format)}`);
-  if (!(values instanceof Float32Array)) throw new DTypeError('quantize: takes a Float32Array');
+  if (!(values instanceof Float32Array || values instanceof Uint16Array))
+    throw new DTypeError('quantize: takes a Float32Array, or bits in a Uint16Array');
+  if (bits !== 'f16' && bits !== 'bf16') throw new DTypeError(`quantize: bits are f16 or bf16, got ${String(bits)}`);
   const block = blockTypes[typeOfFormat[format]];
   if (values.length % block.values !== 0)
     throw new ShapeError(`quantize: ${format} takes whole blocks of ${block.values} values, got ${values.length}`);
-  for (let at = 0; at < values.length; at++)
-    if (!Number.isFinite(values[at]))
-      throw new ArgumentError(`quantize: ${values[at]} at place ${at} cannot be quantised`);
-  const count = values.length / block.values;
-  const bytes = new Uint8Array(count * block.bytes);
-  const scales = scalesAt[format];
-  for (let i = 0; i < count; i++) {
-    encode(values, i * block.values, bytes, i * block.bytes);
-    for (const scale of scales)
-      if ((bytes[i * block.bytes + scale + 1]! & 0x7c) === 0x7c)
-        throw new ArgumentError(
-          `quantize: values from place ${i * block.values} on are too large for the scales of ${format}`,
-        );
+  const bytes = new Uint8Array((values.length / block.values) * block.bytes);
+  const widen = bits === 'f16' ? widenF16 : widenBf16;
+  const widened = new Float32Array(chunkLength);
+  for (let from = 0; from < values.length; from += chunkLength) {
+    const end = Math.min(from + chunkLength, values.length);
+    const chunk = values instanceof Float32Array ? values.subarray(from, end) : widened.subarray(0, end - from);
+    const words = new Uint32Array(chunk.buffer, chunk.byteOffset, chunk.length);
+    if (values instanceof Uint16Array) widen(values.subarray(from, end), words);
+    for (let i = 0; i < chunk.length; i += block.values) {
+      const at = ((from + i) / block.values) * block.bytes;
+      encode(chunk, words, i, bytes, at);
+      for (const scale of scalesAt[format])
+        if ((bytes[at + scale + 1]! & 0x7c) === 0x7c)
+          throw refusal(chunk.subarray(i, i + block.values), from + i, format);
+    }
   }
   return bytes;
+}
+
+/** Why a block from place `from` on has a scale that is not finite. */
+function refusal(values: Float32Array, from: number, format: BlockFormat): ArgumentError {
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  return new ArgumentError(
+    at >= 0
+      ? `quantize: ${values[at]} at place ${from + at} cannot be quantised`
+      : `quantize: values from place ${from} on are too large for the scales of ${format}`,
+  );
 }

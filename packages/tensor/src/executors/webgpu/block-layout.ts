@@ -41,7 +41,7 @@ export function toLayout(format: BlockFormat, blocks: Uint8Array): Uint8Array<Ar
     blocks.length / 2,
   );
   const out = new Uint16Array(size / 2);
-  move(format, given, out, false);
+  move(format, given, out, true);
   return new Uint8Array(out.buffer);
 }
 
@@ -52,26 +52,33 @@ export function fromLayout(format: BlockFormat, laid: ArrayBuffer, count: number
   if (groups[format].scaleAt === undefined) return new Uint8Array(laid, 0, size);
   const given = new Uint16Array(laid, 0, layoutBytes(format, count) / 2);
   const out = new Uint16Array(size / 2);
-  move(format, out, given, true);
+  move(format, given, out, false);
   return new Uint8Array(out.buffer);
 }
 
-/** Copies the halves of blocks to where they lie in the buffer, or back. */
-function move(format: BlockFormat, blocks: Uint16Array, laid: Uint16Array, back: boolean): void {
+/** Copies the halves of blocks to where they lie in a buffer (`intoGroups`), or back. */
+function move(format: BlockFormat, from: Uint16Array, to: Uint16Array, intoGroups: boolean): void {
   const perBlock = blockSizes[format].bytes / 2;
   const scale = groups[format].scaleAt! / 2;
   const body = perBlock - 1;
-  for (let first = 0, block = 0; first < blocks.length; first += perBlock, block++) {
+  const count = (intoGroups ? from : to).length / perBlock;
+  for (let block = 0; block < count; block++) {
+    const first = block * perBlock;
     const group = (block >> 3) * 8 * perBlock;
-    const scaleTo = group + 8 * body + (block & 7);
-    const from = scale === 0 ? first + 1 : first;
-    const to = group + (block & 7) * body;
-    if (back) {
-      blocks[first + scale] = laid[scaleTo]!;
-      for (let i = 0; i < body; i++) blocks[from + i] = laid[to + i]!;
-    } else {
-      laid[scaleTo] = blocks[first + scale]!;
-      for (let i = 0; i < body; i++) laid[to + i] = blocks[from + i]!;
-    }
+    copy(from, to, first + scale, group + 8 * body + (block & 7), 1, intoGroups);
+    copy(from, to, scale === 0 ? first + 1 : first, group + (block & 7) * body, body, intoGroups);
   }
+}
+
+/** Copies `length` halves between `block` in blocks and `laid` in a buffer. */
+function copy(
+  from: Uint16Array,
+  to: Uint16Array,
+  block: number,
+  laid: number,
+  length: number,
+  intoGroups: boolean,
+): void {
+  const [source, target] = intoGroups ? [block, laid] : [laid, block];
+  for (let i = 0; i < length; i++) to[target + i] = from[source + i]!;
 }

@@ -1,0 +1,236 @@
+import { expect, test } from 'vitest';
+import type { BlockFormat } from '../dtype.ts';
+import { bf16ToF32, f16BitsToNumber, f16ToF32, f32ToBf16, f32ToF16, numberToF16Bits } from '../float16.ts';
+import { blockTypes } from './block-type.ts';
+import { typeOfFormat } from './decode.ts';
+import { scaleAndMinimum } from './decode-k.ts';
+import { quantize } from './quantize.ts';
+
+/* Blocks byte for byte as plain definitions of the formats give them: these are slow, and say what the encoders must do. */
+
+type BlockEncoder = (values: Float32Array, from: number, bytes: Uint8Array, at: number) => void;
+
+const { fround, abs, sqrt, max, min } = Math;
+
+function putHalf(bytes: Uint8Array, at: number, value: number): void {
+  const bits = numberToF16Bits(value);
+  bytes[at] = bits & 255;
+  bytes[at + 1] = bits >> 8;
+}
+
+/** The nearest whole number; from the middle away from zero. */
+const roundAway = (x: number): number => (x < 0 ? -Math.floor(0.5 - x) : Math.floor(x + 0.5));
+
+/** The value that is largest without its sign, with its sign; the first of several. */
+function largest(values: Float32Array, from: number, count: number): number {
+  let found = 0;
+  for (let i = from; i < from + count; i++) if (abs(values[i]!) > abs(found)) found = values[i]!;
+  return found;
+}
+
+/** One scale for 32 values of eight bits: the largest becomes 127. */
+const encodeQ8_0: BlockEncoder = (values, from, bytes, at) => {
+  const d = fround(abs(largest(values, from, 32)) / 127);
+  const inverse = d === 0 ? 0 : fround(1 / d);
+  putHalf(bytes, at, d);
+  for (let i = 0; i < 32; i++) bytes[at + 2 + i] = roundAway(fround(values[from + i]! * inverse)) & 255;
+};
+
+/** One scale for 32 values of four bits: the largest becomes -8. */
+const encodeQ4_0: BlockEncoder = (values, from, bytes, at) => {
+  const d = fround(largest(values, from, 32) / -8);
+  const inverse = d === 0 ? 0 : fround(1 / d);
+  const level = (i: number) => Math.min(15, Math.trunc(fround(fround(values[from + i]! * inverse) + 8.5)));
+  putHalf(bytes, at, d);
+  for (let i = 0; i < 16; i++) bytes[at + 2 + i] = level(i) | (level(i + 16) << 4);
+};
+
+/** The nearest whole number; from the middle to the even one. */
+function nearest(x: number): number {
+  const low = Math.floor(x);
+  const rest = x - low;
+  return rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low;
+}
+const clamp = (x: number, low: number, high: number): number => max(low, min(high, x));
+/** Below this a block counts as zeros. */
+const tiny = 1e-15;
+
+/** The scale with which levels -32 to 31 come nearest to 16 values, larger values weighing more. */
+function symmetricScale(values: Float32Array, from: number): number {
+  const most = largest(values, from, 16);
+  if (abs(most) < tiny) return 0;
+  let scale = 0;
+  let best = 0;
+  for (let attempt = 0; attempt < 19; attempt++) {
+    // the plain one first, then others around it
+    const shift = attempt === 0 ? 0 : attempt <= 9 ? attempt - 10 : attempt - 9;
+    const inverse = fround(-(32 + fround(0.1 * shift)) / most);
+    let [byLevel, levels] = [0, 0];
+    for (let i = 0; i < 16; i++) {
+      const x = values[from + i]!;
+      const level = clamp(nearest(fround(inverse * x)), -32, 31);
+      byLevel += x * x * x * level;
+      levels += x * x * level * level;
+    }
+    if (levels > 0 && (attempt === 0 || byLevel * byLevel > best * levels)) {
+      scale = byLevel / levels;
+      best = scale * byLevel;
+    }
+  }
+  return fround(scale);
+}
+
+const encodeQ6_K: BlockEncoder = (values, from, bytes, at) => {
+  bytes.fill(0, at, at + 210);
+  const scales = Float32Array.from({ length: 16 }, (_, j) => symmetricScale(values, from + 16 * j));
+  const most = largest(scales, 0, 16);
+  if (abs(most) < tiny) return;
+  const inverse = fround(-128 / most);
+  putHalf(bytes, at + 208, 1 / inverse);
+  const d = f16BitsToNumber(numberToF16Bits(1 / inverse));
+  for (let j = 0; j < 16; j++) {
+    const scale = min(127, nearest(fround(inverse * scales[j]!)));
+    bytes[at + 192 + j] = scale & 255;
+    const step = fround(d * scale);
+    for (let i = 16 * j; i < 16 * j + 16; i++) {
+      const q = step === 0 ? 0 : clamp(nearest(fround(values[from + i]! / step)), -32, 31) + 32;
+      bytes[at + ((i >> 7) << 6) + (i & 63)]! |= (q & 15) << (4 * ((i >> 6) & 1));
+      bytes[at + 128 + ((i >> 7) << 5) + (i & 31)]! |= (q >> 4) << (2 * ((i >> 5) & 3));
+    }
+  }
+};
+
+/** Scale and (negated) minimum with which levels 0 to 15 come nearest to 32 values, by least squares over many scales. */
+function scaleWithMinimum(values: Float32Array, from: number): { scale: number; minimum: number } {
+  const x = values.subarray(from, from + 32);
+  const mean = sqrt(x.reduce((sum, value) => sum + value * value, 0) / 32);
+  const weights = x.map((value) => mean + abs(value));
+  const low = min(
+    0,
+    x.reduce((a, b) => min(a, b)),
+  );
+  const high = x.reduce((a, b) => max(a, b));
+  if (high === low) return { scale: 0, minimum: -low };
+  const error = (scale: number, minimum: number, level: (value: number) => number) =>
+    x.reduce((sum, value, i) => sum + weights[i]! * (scale * level(value) + minimum - value) ** 2, 0);
+  const levelOf = (inverse: number, minimum: number) => (value: number) =>
+    clamp(nearest(fround(inverse * (value - minimum))), 0, 15);
+  let best = { scale: (high - low) / 15, minimum: low };
+  let least = error(best.scale, best.minimum, levelOf(15 / (high - low), low));
+  for (let attempt = 0; attempt <= 20; attempt++) {
+    const level = levelOf((14 + 0.1 * attempt) / (high - best.minimum), best.minimum);
+    let [sum, sumX, sumL, sumLL, sumXL] = [0, 0, 0, 0, 0];
+    x.forEach((value, i) => {
+      const [w, l] = [weights[i]!, level(value)];
+      sum += w;
+      sumX += w * value;
+      sumL += w * l;
+      sumLL += w * l * l;
+      sumXL += w * l * value;
+    });
+    const determinant = sum * sumLL - sumL * sumL;
+    if (determinant <= 0) continue;
+    let scale = (sum * sumXL - sumX * sumL) / determinant;
+    let minimum = (sumLL * sumX - sumL * sumXL) / determinant;
+    if (minimum > 0) {
+      minimum = 0;
+      scale = sumXL / sumLL;
+    }
+    const found = error(scale, minimum, level);
+    if (found < least) {
+      least = found;
+      best = { scale, minimum };
+    }
+  }
+  return { scale: best.scale, minimum: -best.minimum };
+}
+
+const encodeQ4_K: BlockEncoder = (values, from, bytes, at) => {
+  bytes.fill(0, at, at + 144);
+  const parts = Array.from({ length: 8 }, (_, j) => scaleWithMinimum(values, from + 32 * j));
+  const [mostScale, mostMinimum] = [max(...parts.map((p) => p.scale)), max(...parts.map((p) => p.minimum))];
+  const sixBits = (value: number, most: number) => (most > 0 ? clamp(nearest((63 * value) / most), 0, 63) : 0);
+  parts.forEach(({ scale, minimum }, j) => {
+    const [s, m] = [sixBits(scale, mostScale), sixBits(minimum, mostMinimum)];
+    const packed = at + 4;
+    if (j < 4) {
+      bytes[packed + j]! |= s;
+      bytes[packed + j + 4]! |= m;
+    } else {
+      bytes[packed + j + 4] = (s & 15) | ((m & 15) << 4);
+      bytes[packed + j - 4]! |= (s >> 4) << 6;
+      bytes[packed + j]! |= (m >> 4) << 6;
+    }
+  });
+  putHalf(bytes, at, mostScale / 63);
+  putHalf(bytes, at + 2, mostMinimum / 63);
+  const d = f16BitsToNumber(numberToF16Bits(mostScale / 63));
+  const dmin = f16BitsToNumber(numberToF16Bits(mostMinimum / 63));
+  for (let j = 0; j < 8; j++) {
+    const [s, m] = scaleAndMinimum(bytes, at + 4, j);
+    const [step, minimum] = [fround(d * s), fround(dmin * m)];
+    if (step === 0) continue;
+    const [to, shift] = [at + 16 + ((j >> 1) << 5), (j & 1) << 2];
+    for (let i = 0; i < 32; i++) {
+      const level = clamp(nearest(fround((values[from + 32 * j + i]! + minimum) / step)), 0, 15);
+      bytes[to + i]! |= level << shift;
+    }
+  }
+};
+
+const plain: Readonly<Record<BlockFormat, BlockEncoder>> = {
+  q8_0: encodeQ8_0,
+  q4_0: encodeQ4_0,
+  q4_k: encodeQ4_K,
+  q6_k: encodeQ6_K,
+};
+
+function quantizePlainly(values: Float32Array, format: BlockFormat): Uint8Array {
+  const block = blockTypes[typeOfFormat[format]];
+  const bytes = new Uint8Array((values.length / block.values) * block.bytes);
+  for (let i = 0; i < values.length / block.values; i++)
+    plain[format](values, i * block.values, bytes, i * block.bytes);
+  return bytes;
+}
+
+let state = 11;
+function uniform(): number {
+  state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+  return (state + 0.5) / 2 ** 32;
+}
+const normal = () => sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+const oneOf = (...values: number[]) => values[Math.floor(values.length * uniform())]!;
+
+/** Values of one kind each. */
+const kinds: Readonly<Record<string, () => number>> = {
+  'weights of a model': () => 0.02 * normal(),
+  'of many magnitudes': () => normal() * 10 ** (8 * uniform() - 6),
+  'above zero': () => abs(normal()) + 1,
+  'below zero': () => -abs(normal()) - 1,
+  'in the middle between levels': () => oneOf(127, -127, 63.5, -63.5, 2.5, -2.5, 0.5, -0.5),
+  'equally large of both signs': () => oneOf(-8, 8, 3.5, -3.5, 0),
+  'mostly zero': () => (uniform() < 0.95 ? oneOf(0, -0) : normal()),
+  'zeros of both signs': () => oneOf(0, -0),
+  'negative zeros': () => -0,
+  'all the same': () => -0.75,
+  'nearly too small for scales': () => 1e-6 * normal(),
+  'too small for scales': () => 1e-15 * normal(),
+  'too small for an inverse of scales': () => 1e-43 * normal(),
+  'as large as scales can be': () => 200_000 * (2 * uniform() - 1),
+};
+
+for (const format of ['q8_0', 'q4_0', 'q4_k', 'q6_k'] as const) {
+  test.for(Object.entries(kinds))(`${format} of values %s`, ([, draw]) => {
+    const values = Float32Array.from({ length: 8192 + 256 }, draw);
+    expect(Buffer.compare(quantize(values, format), quantizePlainly(values, format))).toBe(0);
+  });
+
+  test(`${format} of a part of an array, and of the bits of f16 and bf16`, () => {
+    const values = Float32Array.from({ length: 8192 + 512 }, () => 0.02 * normal());
+    const part = values.subarray(256);
+    expect(quantize(part, format)).toEqual(quantizePlainly(part, format));
+    const [f16, bf16] = [f32ToF16(values).subarray(256), f32ToBf16(values).subarray(256)];
+    expect(quantize(f16, format)).toEqual(quantizePlainly(f16ToF32(f16), format));
+    expect(quantize(bf16, format, 'bf16')).toEqual(quantizePlainly(bf16ToF32(bf16), format));
+  });
+}
