@@ -1,4 +1,4 @@
-// Products of one row with stored weights: bytes of weights per second as a share of what a kernel reads that does nothing else.
+// Products of one row, and of a few, with stored weights: bytes of weights per second as a share of what a kernel reads that does nothing else.
 //   node bench/dist/gemv.js [FILTER]
 import { matmul, type Tensor } from '@heddle/tensor';
 import { openWebGpu } from '@heddle/tensor/webgpu';
@@ -17,6 +17,7 @@ const cases = [
   [1, 'f16', all],
   [1, 'f32', ['f16', 'q4_0']],
   [8, 'f16', ['f16', 'bf16', 'q4_0', 'q4_k']],
+  [64, 'f16', all.filter((dtype) => dtype !== 'bf16')],
 ] as const;
 for (const [rows, activations, dtypes] of cases)
   for (const dtype of dtypes) {

@@ -11,8 +11,11 @@ export interface MatmulVariant {
   readonly pad: number;
   /** Tiles in workgroup memory: 1, or 2 in turns, with one barrier for each; the depth is then a multiple of two tiles. */
   readonly buffers: 1 | 2;
-  /** Whether the next tile is read into registers while the present one is used. */
-  readonly prefetch: boolean;
+  /**
+   * Whether the next tile is read into registers while the present one is used: in a branch, which compilers do not move loads
+   * out of, or without one from a place that is held within the matrix.
+   */
+  readonly prefetch: 'branch' | 'capped' | false;
   /** A as [M, K], or as [K, M] ('TN'); B as [K, N], or as [N, K] ('NT'). */
   readonly layout: 'NN' | 'NT' | 'TN';
   /** Which fragments are held through a step: those of both operands, or of A with one of B at a time. */
@@ -111,7 +114,7 @@ export function matmulSource(v: MatmulVariant): string {
     for (var kt = 0u; kt < params.K; kt += ${BK}u) {
       ${write('0u')}
       workgroupBarrier();
-      if (kt + ${BK}u < params.K) { ${read(`kt + ${BK}u`)} }
+      ${v.prefetch === 'branch' ? `if (kt + ${BK}u < params.K) { ${read(`kt + ${BK}u`)} }` : read(`min(kt + ${BK}u, params.K - ${BK}u)`)}
       ${compute('0u')}
       workgroupBarrier();
     }`

@@ -159,7 +159,7 @@ const add = ([BM, BN, BK, SM, SN]: Tiling, more: Partial<MatmulVariant> = {}) =>
     pad: 8,
     hold: 'both',
     buffers: 1,
-    prefetch: true,
+    prefetch: 'branch',
     unroll: true,
     band: 0,
     ...more,
@@ -191,6 +191,7 @@ for (const layout of ['NT', 'TN'] as const)
   for (const buffers of [1, 2] as const) add(tilings[0]!, { layout, buffers });
 add(tilings[0]!, { fragment: narrow });
 add(tilings[0]!, { fragment: narrow, buffers: 2 });
+add(tilings[0]!, { prefetch: 'capped' });
 add(tilings[0]!, { prefetch: false });
 add(tilings[0]!, { unroll: false });
 const limit = adapter.limits.maxComputeWorkgroupStorageSize;
@@ -202,7 +203,7 @@ for (const v of variants) {
     ((v.layout === 'TN' ? tile(v.BK, v.BM) : tile(v.BM, v.BK)) +
       (v.layout === 'NT' ? tile(v.BN, v.BK) : tile(v.BK, v.BN)));
   if (bytes > limit || performance.now() > seconds * 1000) continue;
-  const name = `${v.layout} ${v.BM}x${v.BN}x${v.BK} ${v.SM}x${v.SN} pad${v.pad} frag${v.fragment.M}x${v.fragment.N}x${v.fragment.K} hold-${v.hold} buf${v.buffers}${v.prefetch ? ' prefetch' : ''}${v.unroll ? ' unroll' : ''} band${v.band}`;
+  const name = `${v.layout} ${v.BM}x${v.BN}x${v.BK} ${v.SM}x${v.SN} pad${v.pad} frag${v.fragment.M}x${v.fragment.N}x${v.fragment.K} hold-${v.hold} buf${v.buffers}${v.prefetch ? ` prefetch-${v.prefetch}` : ''}${v.unroll ? ' unroll' : ''} band${v.band}`;
   try {
     const candidate = await prepare(name, v);
     await check(candidate);

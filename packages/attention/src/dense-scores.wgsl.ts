@@ -115,7 +115,7 @@ ${functions?.text ?? ''}
 ${dropout ? dropoutText(dropout) : ''}
 // without branches: these are inlined many times, and some compilers take minutes over that many paths
 fn unmodified(product: f32, query: Query, key: u32) -> f32 {
-  ${softcap === undefined ? `return ${placed(`product * ${f32(scale)}`)};` : `return ${placed(`${f32(softcap)} * safe_tanh(product * ${f32(scale / softcap)})`)};`}
+  return ${placed(softcap === undefined ? `product * ${f32(scale)}` : `${f32(softcap)} * safe_tanh(product * ${f32(scale / softcap)})`)};
 }
 fn score_of(product: f32, query: Query, key: u32) -> f32 {
   return ${functions?.traced.score ? 'score_mod(unmodified(product, query, key), query, key)' : 'unmodified(product, query, key)'};
@@ -129,6 +129,22 @@ fn adjust(product: f32, query: Query, place: u32) -> f32 {
   return select(${lowest}, score_of(product, query, key), is_seen(query, key, place));
 }
 ${hasSlope(attributes, functions) ? slopeText(attributes, placed, functions) : ''}`;
+}
+
+/** Whether it follows from the places of a tile alone, or from its blocks, that its queries see all of its keys. */
+export function seenByPlace(
+  { keepFirst, extras }: DenseAttributes,
+  functions: FunctionsInKernel | undefined,
+  hasBlocks: boolean,
+): boolean {
+  const byMask = functions?.traced.mask && !hasBlocks;
+  return keepFirst === undefined && !byMask && !extras.includes('mask') && !extras.includes('segments');
+}
+
+/** Whether scores are anything else than products times the scale. */
+export function isRescored({ softcap, extras }: DenseAttributes, functions: FunctionsInKernel | undefined): boolean {
+  const modified = softcap !== undefined || functions?.traced.score !== undefined;
+  return modified || extras.includes('bias') || extras.includes('slopes');
 }
 
 /** Whether a score changes by something else than one where the scaled product changes by one. */

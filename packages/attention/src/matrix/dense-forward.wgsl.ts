@@ -1,6 +1,6 @@
 import type { KernelBuffer, KernelCall, KernelContext } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
-import { denseScores, keyRange } from '../dense-scores.wgsl.ts';
+import { denseScores, isRescored, keyRange, seenByPlace } from '../dense-scores.wgsl.ts';
 import { f32, lowest } from '../flash-tile.wgsl.ts';
 import { blocksInKernel } from '../mask-blocks.wgsl.ts';
 import { extraBuffers, type FunctionsInKernel } from '../score-functions.wgsl.ts';
@@ -18,18 +18,11 @@ export function denseForwardMatrix(
   const { inputs, attributes } = context;
   const blocks = blocksInKernel(context, 2);
   const { B, L, S, H, K, D } = sizesOf(inputs);
-  const { extras, causal, window, keepFirst, softcap, dropout, scale } = attributes;
+  const { extras, causal, window, dropout, scale } = attributes;
   const { queries, threads } = forwardSizes(tile, fragment);
   const { across = 1 } = tile;
   const rows = (queries / tile.subgroups) * across;
   const sinks = extras.includes('sinks');
-  const byPlace =
-    keepFirst === undefined &&
-    (!functions?.traced.mask || blocks !== undefined) &&
-    !extras.includes('mask') &&
-    !extras.includes('segments');
-  const changed =
-    softcap !== undefined || functions?.traced.score || extras.includes('bias') || extras.includes('slopes');
   const last = `i32(tile.first + ${tile.keys}u)`;
   const free = [
     `${last} <= i32(params.S)`,
@@ -47,8 +40,10 @@ export function denseForwardMatrix(
     queryHead: (id) => `(batch * params.L + min(${id}, params.L - 1u)) * H + w.y`,
     keyHead: (of, x) => `(batch * params.S + min(${of}.first + ${x}, params.S - 1u)) * K + w.y / ${H / K}u`,
     advance,
-    free: byPlace ? free.join(' && ') : 'false',
-    ...(changed ? { change: (product: string, key: string) => `score_of(${product}, query, ${key})` } : {}),
+    free: seenByPlace(attributes, functions, blocks !== undefined) ? free.join(' && ') : 'false',
+    ...(isRescored(attributes, functions)
+      ? { change: (product: string, key: string) => `score_of(${product}, query, ${key})` }
+      : {}),
     adjust: (product, key) => `adjust(${product}, query, ${key})`,
     scale,
     first: sinks ? [`sinks_at(w.y) * ${f32(Math.LOG2E)}`, '1.0'] : [lowest, '0.0'],

@@ -1,6 +1,14 @@
 import type { KernelBuffer, KernelCall, KernelContext, TensorType } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
-import { denseScores, hasSlope, keyRange, rowRange, statisticsText } from '../dense-scores.wgsl.ts';
+import {
+  denseScores,
+  hasSlope,
+  isRescored,
+  keyRange,
+  rowRange,
+  seenByPlace,
+  statisticsText,
+} from '../dense-scores.wgsl.ts';
 import { f32 } from '../flash-tile.wgsl.ts';
 import { type BlocksInKernel, blocksInKernel } from '../mask-blocks.wgsl.ts';
 import { extraBuffers, type FunctionsInKernel } from '../score-functions.wgsl.ts';
@@ -35,22 +43,15 @@ function scoring(
   place: (x: string) => string,
   placeOfSeen = place,
 ): Pick<GradientHooks, 'free' | 'scale' | 'sloped' | 'adjust' | 'change'> {
-  const { softcap, keepFirst, extras, scale } = attributes;
   const sloped = hasSlope(attributes, functions);
-  const byPlace =
-    keepFirst === undefined &&
-    (!functions?.traced.mask || blocks !== undefined) &&
-    !extras.includes('mask') &&
-    !extras.includes('segments');
-  const changed =
-    softcap !== undefined || functions?.traced.score || extras.includes('bias') || extras.includes('slopes');
+  const byPlace = seenByPlace(attributes, functions, blocks !== undefined);
   const [adjust, change] = sloped ? ['adjust_and_slope', 'score_and_slope_of'] : ['adjust', 'score_of'];
   return {
     free: byPlace ? free.join(' && ') || 'true' : 'false',
-    scale,
+    scale: attributes.scale,
     sloped,
     adjust: (product, x) => `${adjust}(${product}, ${place(x)})`,
-    ...(changed && byPlace
+    ...(byPlace && isRescored(attributes, functions)
       ? { change: (product: string, x: string) => `${change}(${product}, ${placeOfSeen(x)})` }
       : {}),
   };
