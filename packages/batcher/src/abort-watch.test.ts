@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { AbortWatch } from './abort-watch.ts';
-import { blockCapacity } from './block-capacity.ts';
-import { continuousBatcher } from './continuous-batcher.ts';
-import { continuousScheduler } from './continuous-scheduler.ts';
-import { dynamicBatcher } from './dynamic-batcher.ts';
+import { dynamicBatcher } from './dynamic/dynamic-batcher.ts';
+import { blockCapacity } from './scheduling/block-capacity.ts';
+import { continuousScheduler } from './scheduling/continuous-scheduler.ts';
+import { continuousBatcher } from './streaming/continuous-batcher.ts';
 
 /** A signal that counts its listeners. */
 function counted() {

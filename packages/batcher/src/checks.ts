@@ -1,6 +1,6 @@
 import { BatcherError, type BatcherErrorCode, RejectedError } from './errors.ts';
-import type { SequenceRequest, StepPlan, StepResult } from './scheduler.ts';
-import { roomOf, type SequenceState } from './sequence.ts';
+import type { SequenceRequest, StepPlan, StepResult } from './scheduling/scheduler.ts';
+import { roomOf, type SequenceState } from './scheduling/sequence.ts';
 
 /** @throws BatcherError ERR_ARGUMENT unless `value` is an integer of at least `least` */
 export function checkCount(operation: string, name: string, value: number, least: number): void {

@@ -1,38 +1,32 @@
-export type { AdmissionRule, EstimateOptions } from './admission.ts';
-export { estimated, optimistic, reserveAll } from './admission.ts';
-export type { CountingCapacity } from './block-capacity.ts';
-export { blockCapacity, slotCapacity } from './block-capacity.ts';
-export type { Capacity } from './capacity.ts';
-export type { PackedBatch, PaddedBatch, PaddedOptions } from './collate.ts';
-export { packed, padded } from './collate.ts';
-export type {
-  CloseOptions,
-  ContinuousBatcher,
-  ContinuousBatcherOptions,
-  GenerateOptions,
-  StepResults,
-} from './continuous-batcher.ts';
-export { continuousBatcher } from './continuous-batcher.ts';
-export type { ContinuousSchedulerOptions } from './continuous-scheduler.ts';
-export { continuousScheduler } from './continuous-scheduler.ts';
-export type { BatchContext, DynamicBatcher, DynamicBatcherOptions, ItemOptions } from './dynamic-batcher.ts';
-export { dynamicBatcher } from './dynamic-batcher.ts';
-export type { BatchObserver, DynamicFigures, ItemOutcome } from './dynamic-statistics.ts';
+export type { PackedBatch, PaddedBatch, PaddedOptions } from './dynamic/collate.ts';
+export { packed, padded } from './dynamic/collate.ts';
+export type { BatchContext, DynamicBatcher, DynamicBatcherOptions, ItemOptions } from './dynamic/dynamic-batcher.ts';
+export { dynamicBatcher } from './dynamic/dynamic-batcher.ts';
+export type { BatchObserver, DynamicFigures, ItemOutcome } from './dynamic/dynamic-statistics.ts';
+export type { Failed } from './dynamic/item-failure.ts';
+export { failed, isFailed } from './dynamic/item-failure.ts';
 export type { BatcherErrorCode } from './errors.ts';
 export { BatcherError, isBatcherError, RejectedError } from './errors.ts';
-export type { FairShareOptions } from './fair-share.ts';
-export { fairShare } from './fair-share.ts';
-export type { Failed } from './item-failure.ts';
-export { failed, isFailed } from './item-failure.ts';
-export { longestPrefix } from './longest-prefix.ts';
-export type { SchedulerObserver } from './observe.ts';
-export { observed } from './observe.ts';
-export { byPriority, earliestDeadline, firstCome, shortestRemaining } from './policies.ts';
-export type { Policy, PolicyContext, SequenceView, WaitingQueue } from './policy.ts';
-export type { PromClient, PrometheusOptions } from './prometheus.ts';
-export { prometheusBatches, prometheusScheduler } from './prometheus.ts';
-export type { Summary } from './quantile-sketch.ts';
-export { QuantileSketch } from './quantile-sketch.ts';
+export type { PromClient, PrometheusOptions } from './metrics/prometheus.ts';
+export { prometheusBatches, prometheusScheduler } from './metrics/prometheus.ts';
+export type { Summary } from './metrics/quantile-sketch.ts';
+export { QuantileSketch } from './metrics/quantile-sketch.ts';
+export type { SchedulerFigures, SchedulerStatistics } from './metrics/scheduler-statistics.ts';
+export { schedulerStatistics } from './metrics/scheduler-statistics.ts';
+export type { FairShareOptions } from './policies/fair-share.ts';
+export { fairShare } from './policies/fair-share.ts';
+export { longestPrefix } from './policies/longest-prefix.ts';
+export { byPriority, earliestDeadline, firstCome, shortestRemaining } from './policies/policies.ts';
+export type { Policy, PolicyContext, SequenceView, WaitingQueue } from './policies/policy.ts';
+export type { AdmissionRule, EstimateOptions } from './scheduling/admission.ts';
+export { estimated, optimistic, reserveAll } from './scheduling/admission.ts';
+export type { CountingCapacity } from './scheduling/block-capacity.ts';
+export { blockCapacity, slotCapacity } from './scheduling/block-capacity.ts';
+export type { Capacity } from './scheduling/capacity.ts';
+export type { ContinuousSchedulerOptions } from './scheduling/continuous-scheduler.ts';
+export { continuousScheduler } from './scheduling/continuous-scheduler.ts';
+export type { SchedulerObserver } from './scheduling/observe.ts';
+export { observed } from './scheduling/observe.ts';
 export type {
   Admission,
   FinishReason,
@@ -43,9 +37,22 @@ export type {
   SequenceRequest,
   StepPlan,
   StepResult,
-} from './scheduler.ts';
-export type { SchedulerFigures, SchedulerStatistics } from './scheduler-statistics.ts';
-export { schedulerStatistics } from './scheduler-statistics.ts';
-export type { StreamEnd, TokenStream } from './token-stream.ts';
-export type { CapacityAnswer, Trace, TraceDifference, TracedCall, TracedEntry, TracedParts } from './trace.ts';
-export { recordTrace, replayTrace } from './trace.ts';
+} from './scheduling/scheduler.ts';
+export type {
+  CapacityAnswer,
+  Trace,
+  TraceDifference,
+  TracedCall,
+  TracedEntry,
+  TracedParts,
+} from './scheduling/trace.ts';
+export { recordTrace, replayTrace } from './scheduling/trace.ts';
+export type {
+  CloseOptions,
+  ContinuousBatcher,
+  ContinuousBatcherOptions,
+  GenerateOptions,
+  StepResults,
+} from './streaming/continuous-batcher.ts';
+export { continuousBatcher } from './streaming/continuous-batcher.ts';
+export type { StreamEnd, TokenStream } from './streaming/token-stream.ts';
