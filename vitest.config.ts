@@ -40,7 +40,7 @@ const unavailable = (name: string, reason: string, test: object = {}) =>
 
 /** What ONNX Runtime is tested with in a browser: each file loads its 14 MB of WebAssembly. */
 const onnxInBrowser = {
-  include: ['testing/testing', 'graph/symbolic', 'ops/matmul', 'compile/training-step'].map(
+  include: ['testing/testing', 'graph/symbolic', 'ops/matmul/matmul', 'compile/training-step'].map(
     (file) => `packages/tensor/src/${file}.backend.test.ts`,
   ),
 };

@@ -11,8 +11,8 @@ import { Tensor } from './graph/tensor.ts';
 import { type Update, Variable } from './graph/variable.ts';
 import { checkType, type HostData, parseData, type TensorOptions } from './host-data.ts';
 import type { HeldAllocation, MemoryReport } from './memory.ts';
-import { arange, full } from './ops/creation.ts';
-import { identity } from './ops/identity.ts';
+import { arange, full } from './ops/create/creation.ts';
+import { identity } from './ops/movement/identity.ts';
 import { type ConcreteType, formatShape, type Shape } from './shape.ts';
 
 /** Programs of single realizations that are kept for the next equal one. */

@@ -63,10 +63,23 @@ export { Tensor } from './graph/tensor.ts';
 export { Update, Variable } from './graph/variable.ts';
 export type { HostData, NestedNumbers, TensorOptions } from './host-data.ts';
 export type { HeldAllocation, Holder, MemoryReport } from './memory.ts';
-export { gelu, relu, softplus } from './ops/activation.ts';
-export { flip, repeat, roll, split, squeeze, stack, tile, unsqueeze } from './ops/arrange.ts';
-export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/bitwise.ts';
-export { cast, dequantize } from './ops/cast.ts';
+export {
+  type AxisPadding,
+  type Conv1dOptions,
+  type Conv2dOptions,
+  conv1d,
+  conv2d,
+} from './ops/convolution/convolution.ts';
+export { eye, linspace, oneHot, tril, triu } from './ops/create/construction.ts';
+export { arange, full, sizeScalar } from './ops/create/creation.ts';
+export { dropout } from './ops/create/dropout.ts';
+export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/create/random.ts';
+export { randomCategorical } from './ops/create/random-categorical.ts';
+export { tensorWords } from './ops/create/threefry.ts';
+export { einsum } from './ops/einsum.ts';
+export { gelu, relu, softplus } from './ops/elementwise/activation.ts';
+export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/elementwise/bitwise.ts';
+export { cast, dequantize } from './ops/elementwise/cast.ts';
 export {
   and,
   equal,
@@ -77,15 +90,8 @@ export {
   lessEqual,
   not,
   or,
-} from './ops/comparison.ts';
-export { concat } from './ops/concat.ts';
-export { eye, linspace, oneHot, tril, triu } from './ops/construction.ts';
-export { type AxisPadding, type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from './ops/convolution.ts';
-export { arange, full, sizeScalar } from './ops/creation.ts';
-export { cumsum } from './ops/cumsum.ts';
-export type { Operand } from './ops/define-elementwise.ts';
-export { dropout } from './ops/dropout.ts';
-export { einsum } from './ops/einsum.ts';
+} from './ops/elementwise/comparison.ts';
+export type { Operand } from './ops/elementwise/define-elementwise.ts';
 export {
   abs,
   add,
@@ -107,29 +113,29 @@ export {
   sub,
   tanh,
   where,
-} from './ops/elementwise.ts';
-export { erf } from './ops/erf.ts';
-export { expm1, log1p } from './ops/exponential.ts';
-export { argmax, argmin, max, min } from './ops/extremum.ts';
-export { embedding, scatterAdd, take } from './ops/gather.ts';
-export { identity, stopGradient } from './ops/identity.ts';
-export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './ops/indexing.ts';
-export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/loss.ts';
-export { type MatmulOptions, matmul } from './ops/matmul.ts';
-export { expand, flatten, permute, reshape, transpose } from './ops/movement.ts';
+} from './ops/elementwise/elementwise.ts';
+export { erf } from './ops/elementwise/erf.ts';
+export { expm1, log1p } from './ops/elementwise/exponential.ts';
+export { clip, round } from './ops/elementwise/rounding.ts';
+export { embedding, scatterAdd, take } from './ops/indexing/gather.ts';
+export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './ops/indexing/indexing.ts';
+export { type Sorted, sort, topK } from './ops/indexing/sort.ts';
+export { type MatmulOptions, matmul } from './ops/matmul/matmul.ts';
+export { flip, repeat, roll, split, squeeze, stack, tile, unsqueeze } from './ops/movement/arrange.ts';
+export { concat } from './ops/movement/concat.ts';
+export { identity, stopGradient } from './ops/movement/identity.ts';
+export { expand, flatten, permute, reshape, transpose } from './ops/movement/movement.ts';
+export { pad, slice } from './ops/movement/slice.ts';
 export { type CrossEntropyOptions, crossEntropy, linear, silu } from './ops/nn.ts';
-export { groupNorm, layerNorm } from './ops/normalization.ts';
-export { prod } from './ops/prod.ts';
-export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/random.ts';
-export { randomCategorical } from './ops/random-categorical.ts';
-export { mean, sum } from './ops/reduce.ts';
-export { rmsNorm } from './ops/rms-norm.ts';
-export { clip, round } from './ops/rounding.ts';
-export { pad, slice } from './ops/slice.ts';
-export { logSoftmax, softmax } from './ops/softmax.ts';
-export { type Sorted, sort, topK } from './ops/sort.ts';
-export { all, any, logSumExp, variance } from './ops/statistics.ts';
-export { tensorWords } from './ops/threefry.ts';
+export { cumsum } from './ops/reduce/cumsum.ts';
+export { argmax, argmin, max, min } from './ops/reduce/extremum.ts';
+export { prod } from './ops/reduce/prod.ts';
+export { mean, sum } from './ops/reduce/reduce.ts';
+export { all, any, logSumExp, variance } from './ops/reduce/statistics.ts';
+export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/rows/loss.ts';
+export { groupNorm, layerNorm } from './ops/rows/normalization.ts';
+export { rmsNorm } from './ops/rows/rms-norm.ts';
+export { logSoftmax, softmax } from './ops/rows/softmax.ts';
 export type { BufferUse, KernelReport, KernelTime, PlanMemory, PlanReport, TuningResult } from './plan-report.ts';
 export { threefry2x32, uniformFromBits } from './random-bits.ts';
 export { broadcastShapes, type ConcreteType, formatShape, type Shape, shapesEqual, type TensorType } from './shape.ts';

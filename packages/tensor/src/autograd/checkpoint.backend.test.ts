@@ -5,8 +5,8 @@ import { backendName, conformance, test } from '../../../../test-support/suite.t
 import { compile } from '../compile/compile.ts';
 import type { Device } from '../device.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { dropout } from '../ops/dropout.ts';
-import { randomKey, randomNormal } from '../ops/random.ts';
+import { dropout } from '../ops/create/dropout.ts';
+import { randomKey, randomNormal } from '../ops/create/random.ts';
 import type { PlanReport } from '../plan-report.ts';
 import { checkpoint } from './checkpoint.ts';
 import { grad, valueAndGrad } from './grad.ts';

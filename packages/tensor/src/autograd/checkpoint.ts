@@ -3,9 +3,9 @@ import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
 import { record } from '../graph/record.ts';
 import { nodesBetween, replay } from '../graph/replay.ts';
 import { Tensor } from '../graph/tensor.ts';
-import { barrier } from '../ops/barrier.ts';
-import { type None, none } from '../ops/define-elementwise.ts';
-import { identity } from '../ops/identity.ts';
+import { type None, none } from '../ops/elementwise/define-elementwise.ts';
+import { barrier } from '../ops/movement/barrier.ts';
+import { identity } from '../ops/movement/identity.ts';
 import { mapTree, tensorsOf } from '../tree.ts';
 import { backward } from './gradients.ts';
 

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { conformance, test } from '../../../../test-support/suite.ts';
 import { isHeddleError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { round } from '../ops/rounding.ts';
+import { round } from '../ops/elementwise/rounding.ts';
 import { customVjp } from './custom-vjp.ts';
 import { grad } from './grad.ts';
 

@@ -3,9 +3,9 @@ import { defineOp, type Op } from '../graph/op.ts';
 import { record } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { full } from '../ops/creation.ts';
-import { type None, none } from '../ops/define-elementwise.ts';
-import { identity } from '../ops/identity.ts';
+import { full } from '../ops/create/creation.ts';
+import { type None, none } from '../ops/elementwise/define-elementwise.ts';
+import { identity } from '../ops/movement/identity.ts';
 import { formatShape, shapesEqual } from '../shape.ts';
 
 /** What a gradient rule of one's own sees of an application. */

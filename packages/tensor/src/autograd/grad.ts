@@ -2,7 +2,7 @@ import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
 import { nameOfValue } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
-import { identity } from '../ops/identity.ts';
+import { identity } from '../ops/movement/identity.ts';
 import { mapTree, tensorsOf } from '../tree.ts';
 import { gradients } from './gradients.ts';
 

@@ -3,7 +3,7 @@ import { DTypeError, ShapeError } from '../errors.ts';
 import type { Node } from '../graph/op.ts';
 import { nodesBetween } from '../graph/replay.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { full } from '../ops/creation.ts';
+import { full } from '../ops/create/creation.ts';
 import { formatShape } from '../shape.ts';
 import { assertNoneForgotten } from './history.ts';
 

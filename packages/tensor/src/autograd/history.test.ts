@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Device } from '../device.ts';
-import { stopGradient } from '../ops/identity.ts';
+import { stopGradient } from '../ops/movement/identity.ts';
 import { openReference } from '../reference.ts';
 import { grad } from './grad.ts';
 import { gradients } from './gradients.ts';

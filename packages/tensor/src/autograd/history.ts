@@ -1,7 +1,7 @@
 import { ArgumentError } from '../errors.ts';
 import type { Node } from '../graph/op.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { isStopGradient } from '../ops/identity.ts';
+import { isStopGradient } from '../ops/movement/identity.ts';
 import { formatShape } from '../shape.ts';
 
 /**

@@ -4,7 +4,7 @@ import type { Case, OperationCase } from '../../../../test-support/cases.ts';
 import type { Device } from '../device.ts';
 import { ReferenceStorage } from '../executors/reference/executor.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { prod } from '../ops/prod.ts';
+import { prod } from '../ops/reduce/prod.ts';
 import { openReference } from '../reference.ts';
 import { gradients } from './gradients.ts';
 

@@ -3,7 +3,7 @@ import type { Device } from '../device.ts';
 import { symbolicDim } from '../dim.ts';
 import { isHeddleError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { sizeScalar } from '../ops/creation.ts';
+import { sizeScalar } from '../ops/create/creation.ts';
 import { openReference } from '../reference.ts';
 import { compile } from './compile.ts';
 

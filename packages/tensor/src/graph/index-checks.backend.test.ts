@@ -6,11 +6,11 @@ import { grad } from '../autograd/grad.ts';
 import { compile } from '../compile/compile.ts';
 import type { Device } from '../device.ts';
 import { isHeddleError } from '../errors.ts';
-import { embedding, scatterAdd, take } from '../ops/gather.ts';
-import { indexSelect, scatterAddAlongAxis, takeAlongAxis } from '../ops/indexing.ts';
-import { linearCrossEntropy } from '../ops/loss.ts';
+import { embedding, scatterAdd, take } from '../ops/indexing/gather.ts';
+import { indexSelect, scatterAddAlongAxis, takeAlongAxis } from '../ops/indexing/indexing.ts';
+import { sort } from '../ops/indexing/sort.ts';
 import { crossEntropy } from '../ops/nn.ts';
-import { sort } from '../ops/sort.ts';
+import { linearCrossEntropy } from '../ops/rows/loss.ts';
 import type { Tensor } from './tensor.ts';
 
 async function refusal(work: () => Promise<unknown>): Promise<string> {

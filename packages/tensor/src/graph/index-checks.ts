@@ -1,9 +1,9 @@
 import { type Dim, evaluateDim, type SymbolValues } from '../dim.ts';
 import { IndexError } from '../errors.ts';
 import type { Executor, Storage } from '../executor.ts';
-import { concat } from '../ops/concat.ts';
-import { where } from '../ops/elementwise.ts';
-import { max, min } from '../ops/extremum.ts';
+import { where } from '../ops/elementwise/elementwise.ts';
+import { concat } from '../ops/movement/concat.ts';
+import { max, min } from '../ops/reduce/extremum.ts';
 import { defineOp, type Op } from './op.ts';
 import { recordOne } from './record.ts';
 import type { Tensor } from './tensor.ts';

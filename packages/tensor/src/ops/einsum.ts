@@ -3,11 +3,11 @@ import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, sizeOf } from '../shape.ts';
-import { arange } from './creation.ts';
-import { where } from './elementwise.ts';
-import { matmul } from './matmul.ts';
-import { permute, reshape } from './movement.ts';
-import { sum } from './reduce.ts';
+import { arange } from './create/creation.ts';
+import { where } from './elementwise/elementwise.ts';
+import { matmul } from './matmul/matmul.ts';
+import { permute, reshape } from './movement/movement.ts';
+import { sum } from './reduce/reduce.ts';
 
 /** A tensor whose axes have names, each once. */
 interface Named {

@@ -6,19 +6,19 @@ import { grad } from '../autograd/grad.ts';
 import { compile } from '../compile/compile.ts';
 import type { Device } from '../device.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { gelu, softplus } from './activation.ts';
-import { flip, repeat, roll, stack, tile } from './arrange.ts';
-import { oneHot, tril } from './construction.ts';
-import { conv1d } from './convolution.ts';
-import { cumsum } from './cumsum.ts';
-import { dropout } from './dropout.ts';
+import { conv1d } from './convolution/convolution.ts';
+import { oneHot, tril } from './create/construction.ts';
+import { dropout } from './create/dropout.ts';
+import { randomBits, randomNormal } from './create/random.ts';
 import { einsum } from './einsum.ts';
-import { scatterAddAlongAxis, takeAlongAxis } from './indexing.ts';
-import { groupNorm, layerNorm } from './normalization.ts';
-import { prod } from './prod.ts';
-import { randomBits, randomNormal } from './random.ts';
-import { sort, topK } from './sort.ts';
-import { logSumExp, variance } from './statistics.ts';
+import { gelu, softplus } from './elementwise/activation.ts';
+import { scatterAddAlongAxis, takeAlongAxis } from './indexing/indexing.ts';
+import { sort, topK } from './indexing/sort.ts';
+import { flip, repeat, roll, stack, tile } from './movement/arrange.ts';
+import { cumsum } from './reduce/cumsum.ts';
+import { prod } from './reduce/prod.ts';
+import { logSumExp, variance } from './reduce/statistics.ts';
+import { groupNorm, layerNorm } from './rows/normalization.ts';
 
 /** Functions of `x` [T, 4]. */
 const functions: Readonly<Record<string, (x: Tensor) => Tensor>> = {

@@ -4,13 +4,13 @@ import { DTypeError, ShapeError } from '../errors.ts';
 import { bounded } from '../graph/index-checks.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, shapesEqual } from '../shape.ts';
-import { cast } from './cast.ts';
-import { arange } from './creation.ts';
-import { where } from './elementwise.ts';
-import { checkLoss } from './loss.ts';
-import { matmul } from './matmul.ts';
-import { reshape } from './movement.ts';
-import { logSoftmax } from './softmax.ts';
+import { arange } from './create/creation.ts';
+import { cast } from './elementwise/cast.ts';
+import { where } from './elementwise/elementwise.ts';
+import { matmul } from './matmul/matmul.ts';
+import { reshape } from './movement/movement.ts';
+import { checkLoss } from './rows/loss.ts';
+import { logSoftmax } from './rows/softmax.ts';
 
 /** x * sigmoid(x). */
 export function silu(x: Tensor): Tensor {

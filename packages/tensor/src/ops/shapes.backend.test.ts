@@ -7,22 +7,22 @@ import type { Device } from '../device.ts';
 import { type DType, isFloat } from '../dtype.ts';
 import { f16ToF32 } from '../float16.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { gelu, relu, softplus } from './activation.ts';
-import { flip, repeat, roll, stack, tile } from './arrange.ts';
-import { tril } from './construction.ts';
-import { conv1d, conv2d } from './convolution.ts';
-import { cumsum } from './cumsum.ts';
-import { add, mul, where } from './elementwise.ts';
-import { max, min } from './extremum.ts';
-import { takeAlongAxis } from './indexing.ts';
-import { matmul } from './matmul.ts';
-import { groupNorm, layerNorm } from './normalization.ts';
-import { prod } from './prod.ts';
-import { sum } from './reduce.ts';
-import { pad, slice } from './slice.ts';
-import { logSoftmax, softmax } from './softmax.ts';
-import { sort, topK } from './sort.ts';
-import { logSumExp, variance } from './statistics.ts';
+import { conv1d, conv2d } from './convolution/convolution.ts';
+import { tril } from './create/construction.ts';
+import { gelu, relu, softplus } from './elementwise/activation.ts';
+import { add, mul, where } from './elementwise/elementwise.ts';
+import { takeAlongAxis } from './indexing/indexing.ts';
+import { sort, topK } from './indexing/sort.ts';
+import { matmul } from './matmul/matmul.ts';
+import { flip, repeat, roll, stack, tile } from './movement/arrange.ts';
+import { pad, slice } from './movement/slice.ts';
+import { cumsum } from './reduce/cumsum.ts';
+import { max, min } from './reduce/extremum.ts';
+import { prod } from './reduce/prod.ts';
+import { sum } from './reduce/reduce.ts';
+import { logSumExp, variance } from './reduce/statistics.ts';
+import { groupNorm, layerNorm } from './rows/normalization.ts';
+import { logSoftmax, softmax } from './rows/softmax.ts';
 
 /** Values of a tensor by its shape, seed and dtype, with NaN and infinities among them where they are asked for. */
 interface Drawn {

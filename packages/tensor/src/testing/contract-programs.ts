@@ -1,14 +1,14 @@
 import type { Device } from '../device.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { concat } from '../ops/concat.ts';
-import { where } from '../ops/elementwise.ts';
-import { scatterAdd, take } from '../ops/gather.ts';
-import { matmul } from '../ops/matmul.ts';
+import { randomBits, randomUniform } from '../ops/create/random.ts';
+import { where } from '../ops/elementwise/elementwise.ts';
+import { scatterAdd, take } from '../ops/indexing/gather.ts';
+import { topK } from '../ops/indexing/sort.ts';
+import { matmul } from '../ops/matmul/matmul.ts';
+import { concat } from '../ops/movement/concat.ts';
+import { pad } from '../ops/movement/slice.ts';
 import { crossEntropy } from '../ops/nn.ts';
-import { randomBits, randomUniform } from '../ops/random.ts';
-import { rmsNorm } from '../ops/rms-norm.ts';
-import { pad } from '../ops/slice.ts';
-import { topK } from '../ops/sort.ts';
+import { rmsNorm } from '../ops/rows/rms-norm.ts';
 import { openReference } from '../reference.ts';
 import { expectAllClose } from './all-close.ts';
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { compile } from '../compile/compile.ts';
 import { isHeddleError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { concat } from '../ops/concat.ts';
+import { concat } from '../ops/movement/concat.ts';
 import { openWebGpu } from '../webgpu.ts';
 import { recordingGpu } from './recording-gpu.ts';
 

@@ -7,7 +7,7 @@ import { defineOp } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { openOnnx } from '../../onnx.ts';
-import { concat } from '../../ops/concat.ts';
+import { concat } from '../../ops/movement/concat.ts';
 import { loadRuntime } from './runtime.ts';
 import type { OnnxStorage } from './storage.ts';
 

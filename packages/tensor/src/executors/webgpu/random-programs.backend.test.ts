@@ -6,10 +6,10 @@ import type { Device } from '../../device.ts';
 import { dimsEqual } from '../../dim.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { Update, Variable } from '../../graph/variable.ts';
-import { concat } from '../../ops/concat.ts';
-import { maximum, where } from '../../ops/elementwise.ts';
-import { take } from '../../ops/gather.ts';
-import { matmul } from '../../ops/matmul.ts';
+import { maximum, where } from '../../ops/elementwise/elementwise.ts';
+import { take } from '../../ops/indexing/gather.ts';
+import { matmul } from '../../ops/matmul/matmul.ts';
+import { concat } from '../../ops/movement/concat.ts';
 import { openReference } from '../../reference.ts';
 import { broadcastShapes, shapesEqual } from '../../shape.ts';
 

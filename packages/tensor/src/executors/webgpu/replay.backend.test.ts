@@ -4,7 +4,7 @@ import { test } from '../../../../../test-support/suite.ts';
 import { compile } from '../../compile/compile.ts';
 import type { Device } from '../../device.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import { matmul } from '../../ops/matmul.ts';
+import { matmul } from '../../ops/matmul/matmul.ts';
 import { silu } from '../../ops/nn.ts';
 
 /** A caller's device that notes every call of a method, by name. */

@@ -4,7 +4,7 @@ import { test } from '../../../../../test-support/suite.ts';
 import { compile } from '../../compile/compile.ts';
 import { isHeddleError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import { take } from '../../ops/gather.ts';
+import { take } from '../../ops/indexing/gather.ts';
 
 onWebGpu('reports', (device) => {
   const kernelsOf = async (f: (x: Tensor) => unknown, shape: (number | string)[] = ['T', 16]) => {

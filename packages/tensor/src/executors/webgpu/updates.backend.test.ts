@@ -6,7 +6,7 @@ import { compile } from '../../compile/compile.ts';
 import type { Device } from '../../device.ts';
 import { f16ToF32, f32ToF16 } from '../../float16.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import { matmul } from '../../ops/matmul.ts';
+import { matmul } from '../../ops/matmul/matmul.ts';
 
 const numbers = async (tensor: Tensor) => [...(await tensor.data())];
 

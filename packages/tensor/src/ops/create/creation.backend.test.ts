@@ -1,0 +1,4 @@
+import { operations } from '../../../../../test-support/operations.ts';
+import { creationCases } from './creation.cases.ts';
+
+operations('creation', creationCases);

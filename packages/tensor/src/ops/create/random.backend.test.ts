@@ -1,0 +1,51 @@
+import { openReference } from '@heddle/tensor/reference';
+import { expect } from 'vitest';
+import { operations } from '../../../../../test-support/operations.ts';
+import { conformance, test } from '../../../../../test-support/suite.ts';
+import { threefry2x32 } from '../../random-bits.ts';
+import { randomCases } from './random.cases.ts';
+import { randomBits, randomNormal, randomUniform } from './random.ts';
+
+operations('random', randomCases);
+
+const draws = 50_000;
+
+conformance('random numbers of a device', (device) => {
+  test('bits are the words of threefry on the host', async () => {
+    const bits = await randomBits(device(), [100], 2 ** 33 + 17).data();
+    expect([...bits]).toEqual(Array.from({ length: 100 }, (_, i) => threefry2x32(17, 2, i, 0)[0]));
+  });
+
+  test('uniform values equal the reference to the last bit and are even', async () => {
+    const reference = await openReference();
+    const got = await randomUniform(device(), [draws], 3).data();
+    expect(got).toEqual(await randomUniform(reference, [draws], 3).data());
+    const bins = new Array<number>(16).fill(0);
+    for (const value of got) bins[Math.floor(value * 16)]!++;
+    // chi squared with 15 degrees of freedom is above 37.7 once in a thousand keys
+    const expected = draws / 16;
+    expect(bins.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0)).toBeLessThan(37.7);
+    await reference.dispose();
+  });
+
+  test('normal values agree with the reference within 1e-6 and have the moments of the distribution', async () => {
+    const reference = await openReference();
+    const got = (await randomNormal(device(), [draws], 4).data()) as Float32Array;
+    const expected = await randomNormal(reference, [draws], 4).data();
+    const off = got.reduce((most, value, i) => {
+      const difference = Math.abs(value - expected[i]!) / Math.max(1, Math.abs(expected[i]!));
+      return Math.max(most, difference);
+    }, 0);
+    expect(off).toBeLessThan(1e-6);
+    const moment = (power: number) => got.reduce((sum, value) => sum + value ** power, 0) / draws;
+    expect(Math.abs(moment(1))).toBeLessThan(4 / Math.sqrt(draws));
+    expect(Math.abs(moment(2) - 1)).toBeLessThan(4 * Math.sqrt(2 / draws));
+    expect(Math.abs(moment(4) - 3)).toBeLessThan(4 * Math.sqrt(96 / draws));
+    await reference.dispose();
+  });
+
+  test('other keys give other numbers', async () => {
+    const [a, b] = [await randomBits(device(), [64], 1).data(), await randomBits(device(), [64], 2).data()];
+    expect([...a].filter((word, i) => word === b[i])).toEqual([]);
+  });
+});

@@ -1,0 +1,135 @@
+import type { Device } from '../../device.ts';
+import type { DType } from '../../dtype.ts';
+import { isFloat } from '../../dtype.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { checkSizes, formatShape, type Shape, sizeOf } from '../../shape.ts';
+import { shiftRight } from '../elementwise/bitwise.ts';
+import { cast } from '../elementwise/cast.ts';
+import { where } from '../elementwise/elementwise.ts';
+import { polynomial } from '../elementwise/polynomial.ts';
+import { concat } from '../movement/concat.ts';
+import { reshape } from '../movement/movement.ts';
+import { arange, full } from './creation.ts';
+import { threefry } from './threefry.ts';
+
+/** What draws depend on, and on nothing else: a number of up to 53 bits, or a u32 tensor `[2]` where it changes from run to run. */
+export type RandomKey = number | Tensor;
+
+/** Second words of the counter: values of a tensor, and keys made of keys. */
+const drawStream = 0;
+const foldStream = 1;
+
+/** The key of a seed as a tensor, u32 `[2]`. @throws ArgumentError where the seed is no whole number from 0 to 2^53 - 1 */
+export function randomKey(device: Device, seed: number): Tensor {
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new ArgumentError(`randomKey: the seed must be a whole number from 0 to 2^53 - 1, got ${seed}`);
+  const words = [seed >>> 0, Math.floor(seed / 2 ** 32)];
+  return concat(
+    words.map((word) => full(device, [1], word, 'u32')),
+    0,
+  );
+}
+
+function keyTensor(name: string, device: Device, key: RandomKey): Tensor {
+  if (typeof key === 'number') return randomKey(device, key);
+  if (key.dtype !== 'u32' || key.rank !== 1 || key.shape[0] !== 2)
+    throw new DTypeError(`${name}: the key must be a number or u32 [2], got ${key.dtype} ${formatShape(key.shape)}`);
+  return key;
+}
+
+/**
+ * A key of its own for `salt`, a whole number or an i32 or u32 scalar (a layer, a step): draws with the result and with `key`,
+ * or with the key of another salt, have nothing to do with each other. u32 `[2]`.
+ * @throws ShapeError where the salt is no scalar; DTypeError where it is no integer
+ */
+export function foldKey(key: Tensor, salt: number | Tensor): Tensor {
+  const own = keyTensor('foldKey', key.device, key);
+  if (typeof salt === 'number' && !(Number.isInteger(salt) && salt >= 0 && salt < 2 ** 32))
+    throw new ArgumentError(`foldKey: the salt must be a whole number below 2^32, got ${salt}`);
+  if (typeof salt !== 'number' && salt.rank !== 0)
+    throw new ShapeError(`foldKey: the salt must be a scalar, got ${formatShape(salt.shape)}`);
+  if (typeof salt !== 'number' && salt.dtype !== 'i32' && salt.dtype !== 'u32')
+    throw new DTypeError(`foldKey: the salt must be i32 or u32, got ${salt.dtype}`);
+  const counter = typeof salt === 'number' ? full(key.device, [1], salt, 'u32') : reshape(cast(salt, 'u32'), [1]);
+  return concat(
+    ([0, 1] as const).map((word) => threefry(own, counter, { stream: foldStream, word })),
+    0,
+  );
+}
+
+/**
+ * Random 32-bit words (u32): word i, row-major, is a function of `key` and i alone, and the same on every executor. Up to
+ * 2^32 values of one key. The generator is threefry-2x32 with 20 rounds (https://doi.org/10.1145/2063384.2063405).
+ * @throws DTypeError for a key that is neither a number nor u32 `[2]`; ShapeError for sizes that are none
+ */
+export function randomBits(device: Device, shape: Shape, key: RandomKey): Tensor {
+  checkSizes('randomBits', shape);
+  const counter = reshape(arange(device, sizeOf(shape), 'u32'), shape);
+  return threefry(keyTensor('randomBits', device, key), counter, { stream: drawStream, word: 0 });
+}
+
+/**
+ * Values drawn evenly from `low` (by default 0) up to `high` (1), multiples of 2^-24 of the distance, in f32 or f16. Equal on
+ * every executor for 0 and 1; other limits round as f32 does.
+ * @throws DTypeError for other dtypes; ArgumentError where `low` is not below `high`
+ */
+export function randomUniform(
+  device: Device,
+  shape: Shape,
+  key: RandomKey,
+  options: { readonly low?: number; readonly high?: number; readonly dtype?: DType } = {},
+): Tensor {
+  const { low = 0, high = 1, dtype = 'f32' } = options;
+  checkFloat('randomUniform', dtype);
+  if (!(low < high)) throw new ArgumentError(`randomUniform: low must be below high, got ${low} and ${high}`);
+  const unit = cast(shiftRight(randomBits(device, shape, key), 8), 'f32').mul(2 ** -24);
+  return cast(low === 0 && high === 1 ? unit : unit.mul(high - low).add(low), dtype);
+}
+
+/**
+ * Values of the normal distribution of `mean` (by default 0) and `deviation` (1), in f32 or f16, from 23 random bits each.
+ * Executors agree within 1e-6 of the deviation, and of the value where that is larger.
+ * @throws DTypeError for other dtypes; ArgumentError for a negative deviation
+ */
+export function randomNormal(
+  device: Device,
+  shape: Shape,
+  key: RandomKey,
+  options: { readonly mean?: number; readonly deviation?: number; readonly dtype?: DType } = {},
+): Tensor {
+  const { mean = 0, deviation = 1, dtype = 'f32' } = options;
+  checkFloat('randomNormal', dtype);
+  if (!(deviation >= 0)) throw new ArgumentError(`randomNormal: the deviation must not be negative, got ${deviation}`);
+  // an odd multiple of 2^-23 between -1 and 1: symmetric, never 0 or an end, and exact in f32
+  const odd = cast(shiftRight(randomBits(device, shape, key), 9), 'f32')
+    .mul(2)
+    .add(1 - 2 ** 23);
+  const value = inverseErf(odd.mul(2 ** -23)).mul(Math.SQRT2 * deviation);
+  return cast(mean === 0 ? value : value.add(mean), dtype);
+}
+
+const centralCoefficients = [
+  1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087, -4.39150654e-6, -3.5233877e-6, 3.43273939e-7,
+  2.81022636e-8,
+] as const;
+const tailCoefficients = [
+  2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844, 0.00134934322, 0.000100950558,
+  -0.000200214257,
+] as const;
+
+/**
+ * The inverse of the error function between -1 and 1, within 2e-7 of the value. It takes a logarithm that need only be exact
+ * absolutely, so that executors with a coarse one agree. Source: M. Giles, Approximating the erfinv function (GPU Computing
+ * Gems, 2011), https://people.maths.ox.ac.uk/gilesm/files/gems_erfinv.pdf
+ */
+function inverseErf(x: Tensor): Tensor {
+  const w = x.neg().add(1).mul(x.add(1)).log().neg();
+  const central = polynomial(w.minimum(5).sub(2.5), centralCoefficients);
+  const tail = polynomial(w.maximum(5).sqrt().sub(3), tailCoefficients);
+  return where(w.less(5), central, tail).mul(x);
+}
+
+function checkFloat(name: string, dtype: DType): void {
+  if (!isFloat(dtype)) throw new DTypeError(`${name}: gives f32 or f16, got ${dtype}`);
+}

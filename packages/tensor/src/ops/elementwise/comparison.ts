@@ -1,0 +1,80 @@
+import type { Tensor } from '../../graph/tensor.ts';
+import { binary, type Elementwise, infix, type Operand, unary } from './define-elementwise.ts';
+
+const comparison =
+  (operator: string): Elementwise['webgpu'] =>
+  ([a, b]) =>
+    `u32(${a} ${operator} ${b})`;
+const bit = (value: boolean) => (value ? 1 : 0);
+
+/**
+ * Whether values are equal, as bool; operands broadcast and meet in one dtype as those of `add` do, and may both be bool. NaN
+ * equals nothing.
+ * @throws ShapeError where the shapes do not broadcast; DTypeError for a number that the dtype beside it cannot hold
+ */
+export const equal: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'equal',
+  takes: 'any',
+  gives: 'bool',
+  reference: (a, b) => bit(a === b),
+  onnx: 'Equal',
+  webgpu: comparison('=='),
+});
+/**
+ * Whether `a < b`, as bool; operands broadcast and meet in one dtype as those of `add` do. False where one is NaN.
+ * @throws ShapeError where the shapes do not broadcast; DTypeError for bool, and for a number that the dtype beside it cannot hold
+ */
+export const less: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'less',
+  takes: 'number',
+  gives: 'bool',
+  reference: (a, b) => bit(a! < b!),
+  onnx: 'Less',
+  webgpu: comparison('<'),
+});
+/** Whether `a <= b`, otherwise as `less`. */
+export const lessEqual: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'lessEqual',
+  takes: 'number',
+  gives: 'bool',
+  reference: (a, b) => bit(a! <= b!),
+  onnx: 'LessOrEqual',
+  webgpu: comparison('<='),
+});
+/** Whether `a > b`, otherwise as `less`. */
+export const greater = (a: Operand, b: Operand): Tensor => less(b, a);
+/** Whether `a >= b`, otherwise as `less`. */
+export const greaterEqual = (a: Operand, b: Operand): Tensor => lessEqual(b, a);
+/** Whether both are true; bool operands, which broadcast. @throws ShapeError, DTypeError */
+export const and: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'and',
+  takes: 'bool',
+  reference: (a, b) => a! & b!,
+  onnx: 'And',
+  webgpu: infix('&'),
+});
+/** Whether one of them is true; bool operands, which broadcast. @throws ShapeError, DTypeError */
+export const or: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'or',
+  takes: 'bool',
+  reference: (a, b) => a! | b!,
+  onnx: 'Or',
+  webgpu: infix('|'),
+});
+/** Whether values are false; a bool operand. @throws DTypeError */
+export const not: (x: Tensor) => Tensor = unary({
+  name: 'not',
+  takes: 'bool',
+  reference: (x) => 1 - x!,
+  onnx: 'Not',
+  webgpu: ([x]) => `(1u - ${x})`,
+});
+/** Where a value is not a number. f32 or f16. */
+export const isNan: (x: Tensor) => Tensor = unary({
+  name: 'isNan',
+  takes: 'float',
+  gives: 'bool',
+  reference: (x) => bit(Number.isNaN(x!)),
+  onnx: 'IsNaN',
+  webgpu: ([x]) => `u32(is_nan(${x}))`,
+});

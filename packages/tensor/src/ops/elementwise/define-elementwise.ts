@@ -1,0 +1,126 @@
+import { type DType, isFloat, promote } from '../../dtype.ts';
+import { ArgumentError, DTypeError } from '../../errors.ts';
+import type { OnnxBuilder } from '../../executors/onnx/lowering.ts';
+import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
+import { nameOfValue, recordOne, refuseStored } from '../../graph/record.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { broadcastShapes } from '../../shape.ts';
+import { checkHolds, full } from '../create/creation.ts';
+import { sumTo } from '../reduce/reduce.ts';
+import { cast } from './cast.ts';
+
+/** An operand: a tensor, or a number that takes the other's dtype, which must hold it: no fraction beside an integer. */
+export type Operand = Tensor | number;
+
+/** An elementwise operation has no attributes. */
+export type None = Readonly<Record<never, never>>;
+export const none: None = Object.freeze({});
+
+type Numbers = 'float' | 'signed' | 'number' | 'bool' | 'u32' | 'integer' | 'any';
+const accepts: Readonly<Record<Numbers, (dtype: DType) => boolean>> = {
+  float: isFloat,
+  signed: (dtype) => isFloat(dtype) || dtype === 'i32',
+  number: (dtype) => dtype !== 'bool',
+  bool: (dtype) => dtype === 'bool',
+  u32: (dtype) => dtype === 'u32',
+  integer: (dtype) => dtype === 'i32' || dtype === 'u32',
+  any: () => true,
+};
+
+/** One row of the table of elementwise operations: a rule in the words of each executor. */
+export interface Elementwise {
+  readonly name: string;
+  /** What dtypes the operands may have; all the same, after promotion. */
+  readonly takes: Numbers;
+  /** bool for comparisons; otherwise the operands' dtype. */
+  readonly gives?: 'bool';
+  reference(...values: number[]): number;
+  /** The same for integers, where float64 does not hold what wraps around to the result. */
+  wrapped?(...values: number[]): number;
+  /** An operator of ONNX with the operands as inputs, or nodes. */
+  readonly onnx: string | ((builder: OnnxBuilder, inputs: readonly string[], dtype: DType) => string);
+  /** WGSL of the operands' values; bool is `u32` 0 or 1. */
+  webgpu(values: readonly string[], dtype: DType): string;
+  /** Gradients by the operands before broadcasting is undone; none for operations that are flat wherever they are smooth. */
+  gradient?(inputs: readonly Tensor[], output: Tensor, gradient: Tensor): readonly (Tensor | undefined)[];
+}
+
+/** Defines an elementwise operation whose operands broadcast by NumPy's rule. */
+function defineElementwise(row: Elementwise): Op<None> {
+  const { name, onnx, gradient } = row;
+  return defineOp<None>({
+    name,
+    shape(inputs) {
+      const dtype = inputs[0]!.dtype;
+      for (const input of inputs)
+        if (!accepts[row.takes](input.dtype) || input.dtype !== dtype)
+          throw new DTypeError(
+            `${name}: operands must be ${row.takes === 'any' ? 'of one dtype' : row.takes}, got ${inputs.map((i) => i.dtype).join(' and ')}`,
+          );
+      return [
+        {
+          shape: broadcastShapes(
+            name,
+            inputs.map((input) => input.shape),
+          ),
+          dtype: row.gives ?? dtype,
+        },
+      ];
+    },
+    gradient({ inputs, outputs, outputGradients }: GradientContext<None>) {
+      if (!gradient) return inputs.map(() => undefined);
+      const by = gradient(inputs, outputs[0]!, outputGradients[0]!);
+      return by.map((g, i) => (g ? sumTo(g, inputs[i]!.shape) : undefined));
+    },
+    lower: {
+      reference: {
+        elementwise: (_, dtype) => (row.wrapped && !isFloat(dtype) ? row.wrapped : row.reference),
+      },
+      onnx: {
+        emit: (builder, inputs, node) =>
+          typeof onnx === 'string' ? builder.op(onnx, inputs) : onnx(builder, inputs, node.inputs[0]!.dtype),
+      },
+      webgpu: { expression: (values, _, node) => row.webgpu(values, node.inputs[0]!.dtype) },
+    },
+  });
+}
+
+/** Brings operands to tensors of one dtype. */
+export function together(name: string, operands: readonly Operand[]): readonly Tensor[] {
+  const tensors = operands.filter((x): x is Tensor => typeof x !== 'number');
+  if (tensors.length === 0) throw new ArgumentError(`${name}: one operand must be a tensor`);
+  operands.forEach((x, i) => {
+    if (typeof x === 'number') return;
+    if (!(x as Tensor | undefined)?.node)
+      throw new ArgumentError(`${name}: operand ${i} must be a tensor or a number, got ${nameOfValue(x)}`);
+    refuseStored(name, x.dtype, i);
+  });
+  const dtype = tensors.map((t) => t.dtype).reduce(promote);
+  return operands.map((x) => {
+    if (typeof x !== 'number') return cast(x, dtype);
+    checkHolds(name, dtype, x);
+    return full(tensors[0]!.device, [], x, dtype);
+  });
+}
+
+/** The function that records an operation of one operand. */
+export function unary(row: Elementwise): (x: Tensor) => Tensor {
+  const op = defineElementwise(row);
+  return (x) => recordOne(op, [x], none);
+}
+
+/** The function that records an operation of two operands, brought to one dtype. */
+export function binary(row: Elementwise): (a: Operand, b: Operand) => Tensor {
+  const op = defineElementwise(row);
+  return (a, b) => recordOne(op, together(row.name, [a, b]), none);
+}
+
+/** WGSL: an operator between two values. */
+export function infix(operator: string): Elementwise['webgpu'] {
+  return ([a, b]) => `(${a} ${operator} ${b})`;
+}
+
+/** WGSL: a call of a function. */
+export function call(name: string): Elementwise['webgpu'] {
+  return (values) => `${name}(${values.join(', ')})`;
+}

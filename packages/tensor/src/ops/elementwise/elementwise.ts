@@ -1,0 +1,267 @@
+import { type DType, isFloat } from '../../dtype.ts';
+import { DTypeError } from '../../errors.ts';
+import type { OnnxBuilder } from '../../executors/onnx/lowering.ts';
+import { defineOp, type Node, type Op } from '../../graph/op.ts';
+import { recordOne } from '../../graph/record.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { broadcastShapes } from '../../shape.ts';
+import { full } from '../create/creation.ts';
+import { sumTo } from '../reduce/reduce.ts';
+import { cast } from './cast.ts';
+import {
+  binary,
+  call,
+  type Elementwise,
+  infix,
+  type None,
+  none,
+  type Operand,
+  together,
+  unary,
+} from './define-elementwise.ts';
+
+/** The function of floats keeps what is not a number; that of WGSL may lose it. */
+const extremum =
+  (safe: string, plain: string): Elementwise['webgpu'] =>
+  ([a, b], dtype) =>
+    `${isFloat(dtype) ? safe : plain}(${a}, ${b})`;
+
+/**
+ * Sum of two operands, which broadcast by NumPy's rule and meet in the larger dtype (`bool < u32 < i32 < f16 < f32`). f32, f16,
+ * i32 or u32; integers wrap around.
+ * @throws ShapeError where the shapes do not broadcast; DTypeError for two operands of bool, and for a number that the dtype of
+ *   the tensor beside it cannot hold
+ */
+export const add: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'add',
+  takes: 'number',
+  reference: (a, b) => a! + b!,
+  onnx: 'Add',
+  webgpu: infix('+'),
+  gradient: (_, __, g) => [g, g],
+});
+/** Difference of two operands, otherwise as `add`. */
+export const sub: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'sub',
+  takes: 'number',
+  reference: (a, b) => a! - b!,
+  onnx: 'Sub',
+  webgpu: infix('-'),
+  gradient: (_, __, g) => [g, g.neg()],
+});
+/** Product of two operands, value by value, otherwise as `add`. */
+export const mul: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'mul',
+  takes: 'number',
+  reference: (a, b) => a! * b!,
+  wrapped: Math.imul,
+  onnx: 'Mul',
+  webgpu: infix('*'),
+  gradient: ([a, b], _, g) => [g.mul(b!), g.mul(a!)],
+});
+/** Division; integers are divided towards zero, and give 0 where the divisor is 0. */
+export const div: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'div',
+  takes: 'number',
+  reference: (a, b) => a! / b!,
+  onnx: (builder, [a, b], dtype) =>
+    isFloat(dtype) ? builder.op('Div', [a!, b!]) : builder.cast(divideWhole(builder, a!, b!), dtype),
+  webgpu([a, b], dtype) {
+    if (isFloat(dtype)) return `safe_div(${a}, ${b})`;
+    const suffix = dtype === 'i32' ? 'i' : 'u';
+    const isZero = `${b} == 0${suffix}`;
+    return `select(${a} / select(${b}, 1${suffix}, ${isZero}), 0${suffix}, ${isZero})`;
+  },
+  gradient: ([a, b], _, g) => [g.div(b!), g.mul(a!).div(b!.mul(b!)).neg()],
+});
+/** In int64: the runtime refuses to divide by 0, and the smallest i32 divided by -1 ends the process. */
+function divideWhole(builder: OnnxBuilder, a: string, b: string): string {
+  const [zero, one] = [builder.constant('i64', [], [0]), builder.constant('i64', [], [1])];
+  const divisor = builder.cast(b, 'i64');
+  const isZero = builder.op('Equal', [divisor, zero]);
+  const quotient = builder.op('Div', [builder.cast(a, 'i64'), builder.op('Where', [isZero, one, divisor])]);
+  return builder.op('Where', [isZero, zero, quotient]);
+}
+/** `a` to the power of `b`; NaN for negative bases unless `b` is whole. 1 to any power, and anything to the power of 0, is 1. */
+export const pow: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'pow',
+  takes: 'float',
+  // unlike JavaScript, C and ONNX: 1 to the power of what is no finite number is 1
+  reference: (a, b) => (a === 1 || (a === -1 && Math.abs(b!) === Number.POSITIVE_INFINITY) ? 1 : a! ** b!),
+  onnx: 'Pow',
+  webgpu: call('safe_pow'),
+  gradient: ([a, b], y, g) => [
+    // to the power of 0 everything is 1: the slope is 0 at 0 too, where 0 to the power of -1 is not
+    g.mul(b!).mul(pow(a!, where(b!.equal(0), 0, b!.sub(1)))),
+    g.mul(y).mul(where(a!.greater(0), maximum(a!, 1e-45).log(), 0)),
+  ],
+});
+/** The larger of two values, NaN where one is NaN; where they are equal, both take half of the gradient. */
+export const maximum: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'maximum',
+  takes: 'number',
+  reference: (a, b) => Math.max(a!, b!),
+  onnx: 'Max',
+  webgpu: extremum('safe_max', 'max'),
+  gradient: ([a, b], _, g) => [g.mul(share(a!, b!)), g.mul(share(b!, a!))],
+});
+/** The smaller of two values, otherwise as `maximum`. */
+export const minimum: (a: Operand, b: Operand) => Tensor = binary({
+  name: 'minimum',
+  takes: 'number',
+  reference: (a, b) => Math.min(a!, b!),
+  onnx: 'Min',
+  webgpu: extremum('safe_min', 'min'),
+  gradient: ([a, b], _, g) => [g.mul(share(b!, a!)), g.mul(share(a!, b!))],
+});
+/** 1 where `a > b`, a half where they are equal, otherwise 0. */
+const share = (a: Tensor, b: Tensor) => cast(a.greater(b), a.dtype).add(cast(a.equal(b), a.dtype).mul(0.5));
+
+/** The values with the other sign. f32, f16 or i32. @throws DTypeError for others */
+export const neg: (x: Tensor) => Tensor = unary({
+  name: 'neg',
+  takes: 'signed',
+  reference: (x) => -x!,
+  onnx: 'Neg',
+  webgpu: ([x]) => `(-${x})`,
+  gradient: (_, __, g) => [g.neg()],
+});
+/** Absolute value; its gradient at 0 is 0. */
+export const abs: (x: Tensor) => Tensor = unary({
+  name: 'abs',
+  takes: 'number',
+  reference: (x) => Math.abs(x!),
+  onnx: 'Abs',
+  webgpu: call('abs'),
+  gradient: ([x], _, g) => [g.mul(sign(x!))],
+});
+/** -1, 0 or 1 as the values are below, at or above 0; NaN for NaN; its gradient is 0. f32, f16 or i32. @throws DTypeError for others */
+export const sign: (x: Tensor) => Tensor = unary({
+  name: 'sign',
+  takes: 'signed',
+  reference: (x) => Math.sign(x!),
+  onnx: signOnnx,
+  webgpu: ([x], dtype) => `${isFloat(dtype) ? 'safe_sign' : 'sign'}(${x})`,
+});
+/** The runtime gives 0 for what is not a number in f16. */
+function signOnnx(builder: OnnxBuilder, [x]: readonly string[], dtype: DType): string {
+  return dtype === 'f16'
+    ? builder.cast(builder.op('Sign', [builder.cast(x!, 'f32')]), 'f16')
+    : builder.op('Sign', [x!]);
+}
+/** The largest whole number that is not above; its gradient is 0. f32 or f16. @throws DTypeError for others */
+export const floor: (x: Tensor) => Tensor = unary({
+  name: 'floor',
+  takes: 'float',
+  reference: (x) => Math.floor(x!),
+  onnx: 'Floor',
+  webgpu: call('floor'),
+});
+/** e to the power of `x`. f32 or f16. @throws DTypeError for others */
+export const exp: (x: Tensor) => Tensor = unary({
+  name: 'exp',
+  takes: 'float',
+  reference: (x) => Math.exp(x!),
+  onnx: 'Exp',
+  webgpu: call('safe_exp'),
+  gradient: (_, y, g) => [g.mul(y)],
+});
+/** Natural logarithm: -Infinity at 0, NaN below. f32 or f16. @throws DTypeError for others */
+export const log: (x: Tensor) => Tensor = unary({
+  name: 'log',
+  takes: 'float',
+  reference: (x) => Math.log(x!),
+  onnx: 'Log',
+  webgpu: call('safe_log'),
+  gradient: ([x], _, g) => [g.div(x!)],
+});
+/** Square root: NaN below 0. f32 or f16. @throws DTypeError for others */
+export const sqrt: (x: Tensor) => Tensor = unary({
+  name: 'sqrt',
+  takes: 'float',
+  reference: (x) => Math.sqrt(x!),
+  onnx: 'Sqrt',
+  webgpu: call('sqrt'),
+  gradient: (_, y, g) => [g.div(y.mul(2))],
+});
+/** 1 / sqrt(x): Infinity at 0, NaN below. f32 or f16. @throws DTypeError for others */
+export const rsqrt: (x: Tensor) => Tensor = unary({
+  name: 'rsqrt',
+  takes: 'float',
+  reference: (x) => 1 / Math.sqrt(x!),
+  webgpu: call('inverseSqrt'),
+  onnx: (b, [x]) => b.op('Reciprocal', [b.op('Sqrt', [x!])]),
+  gradient: (_, y, g) => [g.mul(y.mul(y).mul(y)).mul(-0.5)],
+});
+/** Sine of radians; GPUs lose digits beyond 1e5. f32 or f16. @throws DTypeError for others */
+export const sin: (x: Tensor) => Tensor = unary({
+  name: 'sin',
+  takes: 'float',
+  reference: (x) => Math.sin(x!),
+  onnx: 'Sin',
+  webgpu: call('safe_sin'),
+  gradient: ([x], _, g) => [g.mul(cos(x!))],
+});
+/** Cosine of radians; GPUs lose digits beyond 1e5. f32 or f16. @throws DTypeError for others */
+export const cos: (x: Tensor) => Tensor = unary({
+  name: 'cos',
+  takes: 'float',
+  reference: (x) => Math.cos(x!),
+  onnx: 'Cos',
+  webgpu: call('safe_cos'),
+  gradient: ([x], _, g) => [g.mul(sin(x!)).neg()],
+});
+/** Hyperbolic tangent. f32 or f16. @throws DTypeError for others */
+export const tanh: (x: Tensor) => Tensor = unary({
+  name: 'tanh',
+  takes: 'float',
+  reference: (x) => Math.tanh(x!),
+  onnx: 'Tanh',
+  webgpu: call('safe_tanh'),
+  gradient: (_, y, g) => [g.mul(y.mul(y).neg().add(1))],
+});
+/** 1 / (1 + exp(-x)). f32 or f16. @throws DTypeError for others */
+export const sigmoid: (x: Tensor) => Tensor = unary({
+  name: 'sigmoid',
+  takes: 'float',
+  reference: (x) => 1 / (1 + Math.exp(-x!)),
+  onnx: 'Sigmoid',
+  webgpu: ([x]) => `(1.0 / (1.0 + safe_exp(-${x})))`,
+  gradient: (_, y, g) => [g.mul(y).mul(y.neg().add(1))],
+});
+
+const whereOp: Op<None> = defineOp<None>({
+  name: 'where',
+  shape([condition, a, b]) {
+    if (condition!.dtype !== 'bool' || a!.dtype !== b!.dtype)
+      throw new DTypeError(
+        `where: takes a bool and two operands of one dtype, got ${condition!.dtype}, ${a!.dtype}, ${b!.dtype}`,
+      );
+    return [{ shape: broadcastShapes('where', [condition!.shape, a!.shape, b!.shape]), dtype: a!.dtype }];
+  },
+  gradient({ inputs: [condition, a, b], outputGradients }) {
+    const g = outputGradients[0]!;
+    return [undefined, sumTo(where(condition!, g, 0), a!.shape), sumTo(where(condition!, 0, g), b!.shape)];
+  },
+  lower: {
+    reference: { elementwise: () => (c, a, b) => (c ? a! : b!) },
+    onnx: { emit: emitWhere },
+    webgpu: { expression: ([c, a, b]) => `select(${b}, ${a}, ${c} != 0u)` },
+  },
+});
+
+/** The runtime has no kernel of Where for bool and u32: those are chosen as i32. */
+function emitWhere(builder: OnnxBuilder, [c, a, b]: readonly string[], node: Node): string {
+  const { dtype } = node.outputs[0]!;
+  if (dtype !== 'bool' && dtype !== 'u32') return builder.op('Where', [c!, a!, b!]);
+  return builder.cast(builder.op('Where', [c!, builder.cast(a!, 'i32'), builder.cast(b!, 'i32')]), dtype);
+}
+
+/** `a` where `condition` (bool) holds, `b` elsewhere; all three broadcast. */
+export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  const [x, y] =
+    typeof a === 'number' && typeof b === 'number'
+      ? [full(condition.device, [], a, 'f32'), full(condition.device, [], b, 'f32')]
+      : together('where', [a, b]);
+  return recordOne(whereOp, [condition, x!, y!], none);
+}

@@ -1,0 +1,64 @@
+import { isFloat } from '../../dtype.ts';
+import { DTypeError } from '../../errors.ts';
+import { defineOp, type Op } from '../../graph/op.ts';
+import { recordOne } from '../../graph/record.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { type None, none } from './define-elementwise.ts';
+import { where } from './elementwise.ts';
+import { polynomial } from './polynomial.ts';
+
+function defineUnary(
+  name: string,
+  apply: (x: number) => number,
+  gradient: (x: Tensor, y: Tensor, g: Tensor) => Tensor,
+  decompose: (x: Tensor) => Tensor,
+): Op<None> {
+  return defineOp<None>({
+    name,
+    shape([x]) {
+      if (!isFloat(x!.dtype)) throw new DTypeError(`${name}: takes f32 or f16, got ${x!.dtype}`);
+      return [{ shape: x!.shape, dtype: x!.dtype }];
+    },
+    gradient: ({ inputs: [x], outputs: [y], outputGradients: [g] }) => [gradient(x!, y!, g!)],
+    decompose: ([x]) => [decompose(x!)],
+    lower: { reference: { elementwise: () => (x) => apply(x!) } },
+  });
+}
+
+/** 1, 1/2, 1/6, ...: the series of (exp(x) - 1) / x. */
+const expSeries = [1, 2, 6, 24, 120, 720, 5040, 40320].map((factorial) => 1 / factorial);
+
+// neither ONNX nor WGSL has it: near 0, where exp(x) - 1 would lose digits, the series
+const expm1Op: Op<None> = defineUnary(
+  'expm1',
+  Math.expm1,
+  (x, _, g) => g.mul(x.exp()),
+  (x) => {
+    const near = x.maximum(-0.35).minimum(0.35);
+    return where(x.abs().less(0.35), x.mul(polynomial(near, expSeries)), x.exp().sub(1));
+  },
+);
+
+/** exp(x) - 1, with all digits near 0. f32 or f16. */
+export function expm1(x: Tensor): Tensor {
+  return recordOne(expm1Op, [x], none);
+}
+
+/** 2, 2/3, 2/5, ...: the series of log((1 + s) / (1 - s)) / s in s^2. */
+const logSeries = [1, 3, 5, 7, 9, 11].map((odd) => 2 / odd);
+
+const log1pOp: Op<None> = defineUnary(
+  'log1p',
+  Math.log1p,
+  (x, _, g) => g.div(x.add(1)),
+  (x) => {
+    const near = x.maximum(-0.3).minimum(0.3);
+    const s = near.div(near.add(2));
+    return where(x.abs().less(0.3), s.mul(polynomial(s.mul(s), logSeries)), x.add(1).log());
+  },
+);
+
+/** log(1 + x), with all digits near 0. f32 or f16. */
+export function log1p(x: Tensor): Tensor {
+  return recordOne(log1pOp, [x], none);
+}

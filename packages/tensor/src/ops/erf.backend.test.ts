@@ -1,4 +1,0 @@
-import { operations } from '../../../../test-support/operations.ts';
-import { erfCases } from './erf.cases.ts';
-
-operations('erf', erfCases);

@@ -1,0 +1,4 @@
+import { operations } from '../../../../../test-support/operations.ts';
+import { gatherCases } from './gather.cases.ts';
+
+operations('gather', gatherCases);

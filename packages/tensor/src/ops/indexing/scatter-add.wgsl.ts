@@ -1,0 +1,93 @@
+import { addDims, type Dim, divideDims } from '../../dim.ts';
+import { isFloat } from '../../dtype.ts';
+import type { KernelBuffer, WebGpuLowering } from '../../executors/webgpu/lowering.ts';
+import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
+import { sizeOf } from '../../shape.ts';
+import { sortCalls } from './sort.wgsl.ts';
+
+/**
+ * Organised by output, since WebGPU has no float atomics: the indices are sorted, each row of the result finds where its own
+ * begin, and each value of the result adds up the updates that they name. Equal indices stay in their order, so the result
+ * is the same in every run.
+ */
+export const scatterAddWebGpu: WebGpuLowering<{ readonly rows: Dim }> = {
+  kernels({ inputs: [indices, updates], outputs: [out], attributes: { rows }, bound }) {
+    const type = isFloat(updates!.dtype) ? 'f32' : updates!.dtype;
+    const inner = updates!.shape.slice(1);
+    const width = sizeOf(inner);
+    const inFours = typeof width === 'number' && width % 4 === 0;
+    const lanes = inFours ? 4 : 2;
+    const { calls, keys, places } = sortCalls({ type: indices!, axis: 0, largest: false, bound });
+    const starts = (access: 'read' | 'write'): KernelBuffer => ({
+      name: 'starts',
+      scratch: 'starts',
+      type: { shape: [addDims(rows, 1)], dtype: 'u32' },
+      access,
+    });
+    const count = sizeOf(out!.shape);
+    const columns = inFours ? divideDims(width, 4)! : width;
+    const value = inFours ? `vec4<${type}>` : type;
+    const update = (t: string) => `updates_at${inFours ? 4 : ''}(p_at(${t}) * params.columns + column)`;
+    return [
+      ...calls,
+      {
+        label: 'scatterAdd.starts',
+        buffers: [keys('read'), starts('write')],
+        parameters: { rows, taken: indices!.shape[0]! },
+        body: `
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
+  if (row > params.rows) { return; }
+  var below = 0u;
+  var above = params.taken;
+  while (below < above) {
+    let middle = (below + above) / 2u;
+    let index = bitcast<i32>(k_at(middle) ^ 0x80000000u);
+    if (min(u32(max(index, 0)), params.rows - 1u) < row) { below = middle + 1u; } else { above = middle; }
+  }
+  starts_set(row, below);
+}`,
+        workgroups: (size) => spreadWorkgroups(Math.ceil((size(rows) + 1) / 64)),
+      },
+      {
+        label: 'scatterAdd',
+        buffers: [
+          { name: 'updates', input: 1, vector: inFours ? 4 : 1 },
+          places('read'),
+          starts('read'),
+          { name: 'y', output: 0, vector: inFours ? 4 : 1, epilogue: true },
+        ],
+        parameters: { count, columns },
+        body: `
+fn total(i: u32) -> ${value} {
+  let row = i / params.columns;
+  let column = i % params.columns;
+  let end = starts_at(row + 1u);
+  var t = starts_at(row);
+  var sum = ${value}(${type}(0));
+  for (; t + 4u <= end; t += 4u) {
+    let a = ${update('t')};
+    let b = ${update('t + 1u')};
+    let c = ${update('t + 2u')};
+    let d = ${update('t + 3u')};
+    sum = (((sum + a) + b) + c) + d;
+  }
+  for (; t < end; t++) { sum += ${update('t')}; }
+  return sum;
+}
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let k = ((w.z * n.y + w.y) * n.x + w.x) * 256u + l;
+  if (${lanes}u * k >= params.count) { return; }
+  ${
+    inFours
+      ? 'y_set4(k, total(k));'
+      : `y_set2(k, vec2<${type}>(total(2u * k), total(min(2u * k + 1u, params.count - 1u))));`
+  }
+}`,
+        workgroups: (size) => spreadWorkgroups(Math.ceil(size(count) / (256 * lanes))),
+      },
+    ];
+  },
+};

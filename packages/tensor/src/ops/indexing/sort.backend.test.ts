@@ -1,0 +1,4 @@
+import { operations } from '../../../../../test-support/operations.ts';
+import { sortCases } from './sort.cases.ts';
+
+operations('sort', sortCases);

@@ -1,4 +1,0 @@
-import { operations } from '../../../../test-support/operations.ts';
-import { matmulCases } from './matmul.cases.ts';
-
-operations('matmul', matmulCases);

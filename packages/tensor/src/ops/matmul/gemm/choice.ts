@@ -1,0 +1,58 @@
+import { type Fragment, type FragmentTile, largeTiles, smallTiles } from './tensor-core.wgsl.ts';
+
+/** Sizes of a product in a plan; the depth is undefined where runs differ in it. */
+export interface ProductSizes {
+  readonly batch: number;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number | undefined;
+}
+
+/** A tile, and in how many parts the depth is summed up. */
+export interface FragmentChoice {
+  readonly tile: FragmentTile;
+  readonly parts: number;
+}
+
+/** Workgroups that a large GPU works on at once: about two for each core. Fewer take about as long. */
+const atOnce = 256;
+/** More workgroups than these gain nothing from parts. */
+const enoughWorkgroups = 512;
+const leastDepth = 256;
+/** Microseconds of the kernel that sums parts up, and of a thousand values that it reads. */
+const [sumTime, sumTimePerThousand] = [10, 0.0032];
+
+const nameOf = ({ tile, parts }: FragmentChoice) =>
+  `fragments ${tile.m}x${tile.n}x${tile.k}${parts > 1 ? ` in ${parts} parts` : ''}`;
+
+const workgroupsOf = ({ tile, parts }: FragmentChoice, { batch, m, n }: ProductSizes) =>
+  Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * batch * parts;
+
+/**
+ * Microseconds that a choice takes on an H100, about. Of 42 products of 16 to 1,024 rows by matrices of [512, 2048] to
+ * [4096, 4096] and [8192, 2048] the least is the choice that was fastest there, or one at most 15% slower.
+ */
+function estimate(choice: FragmentChoice, sizes: ProductSizes): number {
+  const { tile, parts } = choice;
+  const { batch, m, n, k = leastDepth } = sizes;
+  const rounds = Math.max(1, workgroupsOf(choice, sizes) / atOnce);
+  const sum = parts > 1 ? sumTime + (sumTimePerThousand * parts * batch * m * n) / 1000 : 0;
+  return (rounds * tile.time * k) / parts / 1000 + sum;
+}
+
+/** The choice that takes least by the estimate, or what tuning found to be faster. */
+export function fragmentChoice(
+  { M }: Fragment,
+  sizes: ProductSizes,
+  choose: (names: readonly string[], preferred: string) => string,
+): FragmentChoice {
+  const tiles = M === 16 ? largeTiles : smallTiles;
+  const choices: FragmentChoice[] = [];
+  for (const tile of tiles)
+    for (let parts = 1; parts * leastDepth <= (sizes.k ?? 0) || parts === 1; parts *= 2)
+      if (parts === 1 || workgroupsOf({ tile, parts }, sizes) <= enoughWorkgroups) choices.push({ tile, parts });
+  const usual = tiles === smallTiles ? choices.filter(({ parts }) => parts === 1) : choices;
+  const preferred = usual.reduce((a, b) => (estimate(b, sizes) < estimate(a, sizes) ? b : a));
+  const name = choose(choices.map(nameOf), nameOf(preferred));
+  return choices.find((choice) => nameOf(choice) === name)!;
+}

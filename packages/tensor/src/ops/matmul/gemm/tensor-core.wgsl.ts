@@ -1,0 +1,231 @@
+import type { Dim } from '../../../dim.ts';
+import type { KernelCall, WebGpuCapabilities } from '../../../executors/webgpu/lowering.ts';
+import { spreadWorkgroups } from '../../../executors/webgpu/workgroups.ts';
+import { sizeOf, type TensorType } from '../../../shape.ts';
+import { matrixIndex } from '../batch.ts';
+import type { MatmulOperand, MatmulSpec } from '../spec.ts';
+import { eightsOf } from './dequant-f16x8.ts';
+import { isWhole, stage } from './load-tile.wgsl.ts';
+
+/** What the adapter multiplies at once: f16 by f16 into f32. */
+export interface Fragment {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  /** Lanes of a subgroup. */
+  readonly lanes: number;
+}
+
+/** What a workgroup computes: `m` x `n` values, `k` of the depth at a time, by `down` x `across` subgroups. */
+export interface FragmentTile {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly down: number;
+  readonly across: number;
+  /** Microseconds of a workgroup for a thousand of the depth, where two share a core of an H100. */
+  readonly time: number;
+}
+
+/**
+ * Tiles for fragments of 16 rows. Measured on an H100 at 4096 on normal values: 298 to 305 TFLOP/s with the first (b transposed
+ * 268 to 275). What the compiler may move decides most: reading ahead without a branch
+ * around it, from a place held within the matrix, 234; the branch between the two steps of a tile 261, around each operand
+ * alone 279, another around the steps 273; two tiles in turns with one barrier each 149 to 176; two arrays in workgroup memory
+ * in place of one about half. Other tiles: 128 x 256 276 (b transposed 275), 256 x 128 262, 96 x 128 224, 128 x 128 with 16 of
+ * the depth 213 and with 64 226, 128 x 64 by 2 subgroups 199, b straight from its buffer 132. The order of products, and of
+ * workgroups in bands, makes no difference. Of 64 x 128, 32 x 128 (both with 32 of the depth) and 64 x 64 with 32 none was the
+ * fastest for any product of 16 to 1,024 rows; 16 x 128 with 64 was for some of 16 rows, by 4%, and 35% slower for another.
+ */
+export const largeTiles: readonly FragmentTile[] = [
+  { m: 128, n: 128, k: 32, down: 2, across: 2, time: 35 },
+  { m: 64, n: 64, k: 64, down: 2, across: 2, time: 12.5 },
+  { m: 32, n: 64, k: 64, down: 1, across: 4, time: 11 },
+];
+export const smallTiles: readonly FragmentTile[] = [{ m: 32, n: 32, k: 16, down: 2, across: 2, time: 10 }];
+/** A depth in parts, each summed up by workgroups of its own: for results too small to keep a GPU busy. */
+interface Split {
+  readonly parts: number;
+  /** Of a part. */
+  readonly depth: number;
+  /** Of the sums of all parts. */
+  readonly type: TensorType;
+}
+
+const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+const eights = ({ type }: MatmulOperand) => {
+  const inner = type.shape.at(-1)!;
+  return typeof inner === 'number' && inner % 8 === 0;
+};
+
+/** The fragment with which a product can be computed so; undefined where it cannot. */
+export function matmulFragment(spec: MatmulSpec, capabilities: WebGpuCapabilities): Fragment | undefined {
+  const { shaderF16, subgroupId, subgroupMinSize: lanes, subgroupMaxSize, subgroupMatrices } = capabilities;
+  const halves = (operand: MatmulOperand) => operand.type.dtype === 'f16' && eights(operand);
+  const blocks = eightsOf(spec.b.type.dtype) !== undefined && spec.b.depthIsInner;
+  if (
+    !halves(spec.a) ||
+    !(blocks || halves(spec.b)) ||
+    !shaderF16 ||
+    !subgroupId ||
+    lanes !== subgroupMaxSize ||
+    spec.store !== 4
+  )
+    return undefined;
+  const shape = subgroupMatrices
+    .filter(({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32')
+    .filter(({ M, N, K }) => [M, N, K].every((size) => size === 8 || size === 16))
+    .sort((x, y) => y.M * y.N * y.K - x.M * x.N * x.K)[0];
+  return shape && { M: shape.M, N: shape.N, K: shape.K, lanes };
+}
+
+/** A product by one tile or another, its depth in one part or, where it is known whatever the run, in several. */
+export function matmulFragments(
+  spec: MatmulSpec,
+  fragment: Fragment,
+  { tile, parts }: { readonly tile: FragmentTile; readonly parts: number },
+): readonly KernelCall[] {
+  const { m, k, n } = spec;
+  if (parts === 1 || typeof k !== 'number') return [fragmentKernel(spec, fragment, tile, undefined)];
+  const depth = Math.ceil(k / parts / tile.k) * tile.k;
+  const count = Math.ceil(k / depth);
+  const type: TensorType = { shape: [count, ...spec.batch, m, n], dtype: 'f32' };
+  return [fragmentKernel(spec, fragment, tile, { parts: count, depth, type }), sumOfParts(spec, type, count)];
+}
+
+function sumOfParts({ batch, m, n }: MatmulSpec, type: TensorType, parts: number): KernelCall {
+  const count = sizeOf([...batch, m, n]);
+  return {
+    label: 'matmul.parts',
+    buffers: [
+      { name: 'x', scratch: 'parts', type, access: 'read', vector: 4 },
+      { name: 'y', output: 0, epilogue: true, vector: 4 },
+    ],
+    parameters: { count, parts },
+    ignoresExtraWorkgroups: true,
+    body: `
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let fours = params.count / 4u;
+  let i = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
+  if (i >= fours) { return; }
+  var sum = x_at4(i);
+  for (var part = 1u; part < params.parts; part++) { sum += x_at4(part * fours + i); }
+  y_set4(i, sum);
+}`,
+    workgroups: (size) => spreadWorkgroups(Math.ceil(size(count) / 256)),
+  };
+}
+
+/**
+ * A product of f16 matrices by subgroup matrices, sums in f32. Tiles lie in workgroup memory as they lie in memory; the next
+ * ones are loaded into registers while the present ones are used. Sums go through workgroup memory on their way out.
+ */
+function fragmentKernel(
+  spec: MatmulSpec,
+  fragment: Fragment,
+  tile: FragmentTile,
+  split: Split | undefined,
+): KernelCall {
+  const { m, k, n, a, b } = spec;
+  const batch = sizeOf(spec.batch);
+  const parameters: Record<string, Dim> = { m, k, n, batch, ...(split && { depth: split.depth, parts: split.parts }) };
+  const matrix = (own: MatmulOperand) => matrixIndex('matrix', spec.batch, own.batch, parameters);
+  const subgroups = tile.down * tile.across;
+  const threads = subgroups * fragment.lanes;
+  const [rows, columns] = [tile.m / tile.down, tile.n / tile.across];
+  const [down, across] = [rows / fragment.M, columns / fragment.N];
+  const single = batch === 1;
+  const whole = isWhole(k, tile.k);
+  const codec = eightsOf(b.type.dtype);
+  const left = stage('a', a, { of: m, name: 'm' }, tile.m, tile.k, threads, whole);
+  const right = stage('b', b, { of: n, name: 'n' }, tile.n, tile.k, threads, whole, codec);
+  const result = `subgroup_matrix_result<f32, ${fragment.N}, ${fragment.M}>`;
+  const sums = range(down).flatMap((i) => range(across).map((j) => ({ i, j })));
+  const lines = (list: readonly string[], indent: number) =>
+    list.map((line) => `${' '.repeat(indent)}${line}`).join('\n');
+  // a strip: one line of fragments of a subgroup, f32, on its way out
+  const stripFours = columns / 4;
+  const strip = Math.max(left.elements + right.elements, subgroups * fragment.M * stripFours);
+  const steps = range(tile.k / fragment.K).flatMap((step) => [
+    '{',
+    ...range(down).map((i) => left.fragment(`a${i}`, `row_of + ${i * fragment.M}u`, step * fragment.K, fragment)),
+    ...range(across).map((j) => right.fragment(`b${j}`, `column_of + ${j * fragment.N}u`, step * fragment.K, fragment)),
+    ...sums.map(({ i, j }) => `s${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, s${i}_${j});`),
+    '}',
+  ]);
+  const checks = [isWhole(m, tile.m) ? '' : 'row < params.m', isWhole(n, tile.n) ? '' : 'column < params.n'].filter(
+    Boolean,
+  );
+  const within = checks.length > 0 ? `if (${checks.join(' && ')}) { ` : '';
+  const out = range(down).flatMap((i) => [
+    'workgroupBarrier();',
+    ...range(across).map(
+      (j) => `subgroupMatrixStore<row_major>(&tiles, own + ${(j * fragment.N) / 4}u, s${i}_${j}, ${stripFours}u);`,
+    ),
+    'workgroupBarrier();',
+    `for (var x = lane; x < ${fragment.M * stripFours}u; x += ${fragment.lanes}u) {`,
+    `  let row = a_line + row_of + ${i * fragment.M}u + x / ${stripFours}u;`,
+    `  let column = b_line + column_of + x % ${stripFours}u * 4u;`,
+    `  ${within}y_set4((y0 + row * params.n + column) / 4u, bitcast<vec4<f32>>(tiles[own + x]));${within && ' }'}`,
+    '}',
+  ]);
+  return {
+    label: `matmul.fragments ${codec ? `${b.type.dtype} ` : ''}${tile.m}x${tile.n}`,
+    buffers: [
+      { name: 'a', input: 0, vector: 8 },
+      { name: 'b', input: 1, vector: 8 },
+      split
+        ? { name: 'y', scratch: 'parts', type: split.type, access: 'write', vector: 4 }
+        : { name: 'y', output: 0, epilogue: true, vector: 4 },
+    ],
+    parameters,
+    ignoresExtraWorkgroups: true,
+    requires: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
+    body: `
+${codec?.functions ?? ''}
+// the tile of a, behind it that of b
+var<workgroup> tiles: array<vec4<u32>, ${strip}>;
+const b_tile = ${left.elements}u;
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+  let group = (w.z * n.y + w.y) * n.x + w.x;
+  let across = (params.n + ${tile.n - 1}u) / ${tile.n}u;
+  let down = (params.m + ${tile.m - 1}u) / ${tile.m}u;
+  if (group >= ${[...(single ? [] : ['params.batch']), ...(split ? ['params.parts'] : []), 'across', 'down'].join(' * ')}) { return; }
+  let matrix = ${single ? '0u' : `group / (across * down)${split ? ' % params.batch' : ''}`};
+  let part = ${split ? `group / (across * down${single ? '' : ' * params.batch'})` : '0u'};
+  let first = ${split ? 'part * params.depth' : '0u'};
+  let end = ${split ? 'min(first + params.depth, params.k)' : 'params.k'};
+  let a_line = group / across % down * ${tile.m}u;
+  let b_line = group % across * ${tile.n}u;
+  let a_start = ${matrix(a)} * params.m * params.k;
+  let b_start = ${matrix(b)} * params.n * params.k;
+  let row_of = subgroup / ${tile.across}u * ${rows}u;
+  let column_of = subgroup % ${tile.across}u * ${columns}u;
+${lines(
+  sums.map(({ i, j }) => `var s${i}_${j} = ${result}();`),
+  2,
+)}
+${lines(
+  [...left.starts, ...right.starts, ...[...left.load('first'), ...right.load('first')].map((line) => `var ${line}`)],
+  2,
+)}
+  for (var depth = first; depth < end; depth += ${tile.k}u) {
+    workgroupBarrier();
+${lines([...left.store, ...right.store], 4)}
+    workgroupBarrier();
+    let ahead = depth + ${tile.k}u;
+    if (ahead < end) {
+${lines([...left.load('ahead'), ...right.load('ahead')], 6)}
+    }
+${lines(steps, 4)}
+  }
+  let y0 = ${split ? '(part * params.batch + matrix)' : 'matrix'} * params.m * params.n;
+  let own = subgroup * ${fragment.M * stripFours}u;
+${lines(out, 2)}
+}`,
+    workgroups: (size) =>
+      spreadWorkgroups(Math.ceil(size(n) / tile.n) * Math.ceil(size(m) / tile.m) * size(batch) * (split?.parts ?? 1)),
+  };
+}

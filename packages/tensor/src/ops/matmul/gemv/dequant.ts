@@ -1,0 +1,199 @@
+import type { DType } from '../../../dtype.ts';
+
+/**
+ * How kernels of few rows take stored weights out of a buffer of `vec4<u32>`: an invocation takes one piece of each of
+ * its columns at once, a vector of words or two, and multiplies it with the fours of `x` that belong to it.
+ */
+export interface WeightCodec {
+  /** Values of a piece: rows are whole numbers of them. */
+  readonly values: number;
+  /** Where in the fours of a row piece `p` begins, and how far slot 4 and those after it lie beyond slot 0. */
+  readonly first: string;
+  readonly stride: number;
+  /** WGSL functions that the rest calls. */
+  readonly functions: string;
+  /** Statements that load piece `p` of column `c`, whose values begin at `row` in the buffer `b`. */
+  load(c: number, row: string, b: string): readonly string[];
+  /** Slots that share a scale: a value is `scale * raw + shift`; without a scale it is raw. */
+  readonly groups: readonly {
+    readonly slots: readonly number[];
+    readonly scale?: (c: number) => string;
+    readonly shift?: (c: number) => string;
+  }[];
+  /** The raw values of a slot of column `c`, a `vec4<f32>`. */
+  raw(c: number, slot: number): string;
+}
+
+/** The codec of a dtype; undefined where weights are not read by pieces. `half`: whether the adapter has shader-f16. */
+export function codecOf(dtype: DType, half: boolean): WeightCodec | undefined {
+  switch (dtype) {
+    case 'f16':
+      return halves('unpack2x16float');
+    case 'bf16':
+      return halves('unpack2xbf16');
+    case 'q4_0':
+      return q4_0(half);
+    case 'q8_0':
+      return q8_0(half);
+    case 'q4_k':
+      return q4_k(half);
+    case 'q6_k':
+      return q6_k(half);
+    default:
+      return undefined;
+  }
+}
+
+const lanes = ['x', 'y', 'z', 'w'];
+const fours = [0, 1, 2, 3];
+
+function halves(unpack: string): WeightCodec {
+  const two = (c: number, pair: number) => `${unpack}(w${c}.${lanes[pair]})`;
+  return {
+    values: 8,
+    first: '2u * p',
+    stride: 4,
+    functions: '',
+    load: (c, row, b) => [`let w${c} = ${b}[${row} / 8u + p];`],
+    groups: [{ slots: [0, 1] }],
+    raw: (c, slot) => `vec4<f32>(${two(c, 2 * slot)}, ${two(c, 2 * slot + 1)})`,
+  };
+}
+
+/**
+ * The four low nibbles, or bytes, of a word as floats, made by putting their bits into the fraction of a float, which takes
+ * half as long as converting integers. With f16 two at once, less `zero`; without, as 1 + n / 16 or 1 + n / 256.
+ */
+function fractions(half: boolean, bits: 4 | 8, zero: number): string {
+  const name = bits === 4 ? 'nibbles' : 'octets';
+  if (half) {
+    const mask = bits === 4 ? '0x000f000fu' : '0x00ff00ffu';
+    const two = (q: string) =>
+      `vec2<f32>(bitcast<vec2<f16>>((${q} & ${mask}) | 0x64006400u) - vec2<f16>(${1024 + zero}.0h))`;
+    return `fn ${name}(q: u32) -> vec4<f32> {
+  let even = ${two('q')};
+  let odd = ${two('(q >> 8u)')};
+  return vec4<f32>(even.x, odd.x, even.y, odd.y);
+}`;
+  }
+  const [shifts, mask] =
+    bits === 4
+      ? ['q << 19u, q << 11u, q << 3u, q >> 5u', '0x00780000u']
+      : ['q << 15u, q << 7u, q >> 1u, q >> 9u', '0x007f8000u'];
+  return `fn ${name}(q: u32) -> vec4<f32> {
+  return bitcast<vec4<f32>>((vec4<u32>(${shifts}) & vec4<u32>(${mask})) | vec4<u32>(0x3f800000u));
+}`;
+}
+
+/** Scale `s` and `shift` of raw values that stand for `n - zero`, where a float is `1 + n / levels` without f16. */
+function factors(half: boolean, levels: 16 | 256, zero: number) {
+  return half
+    ? (s: (c: number) => string) => ({ scale: s })
+    : (s: (c: number) => string) => ({
+        scale: (c: number) => `${levels}.0 * ${s(c)}`,
+        shift: (c: number) => `-${levels + zero}.0 * ${s(c)}`,
+      });
+}
+
+/** The scale of a block of a group of eight, whose scales lie at `at`. */
+const scaleOf = (c: number, at: string, b: string) =>
+  `let d${c} = unpack2x16float(${b}[${at}][(block${c} & 7u) >> 1u])[block${c} & 1u];`;
+
+function q4_0(half: boolean): WeightCodec {
+  return {
+    values: 32,
+    first: '8u * p',
+    stride: 4,
+    functions: fractions(half, 4, 8),
+    load: (c, row, b) => [
+      `let block${c} = ${row} / 32u + p;`,
+      `let group${c} = (block${c} >> 3u) * 9u;`,
+      `let w${c} = ${b}[group${c} + (block${c} & 7u)];`,
+      scaleOf(c, `group${c} + 8u`, b),
+    ],
+    groups: [{ slots: [...fours, 4, 5, 6, 7], ...factors(half, 16, 8)((c) => `d${c}`) }],
+    raw: (c, slot) => (slot < 4 ? `nibbles(w${c}.${lanes[slot]})` : `nibbles(w${c}.${lanes[slot - 4]} >> 4u)`),
+  };
+}
+
+function q8_0(half: boolean): WeightCodec {
+  return {
+    values: 16,
+    first: '4u * p',
+    stride: 4,
+    functions: fractions(half, 8, 128),
+    load: (c, row, b) => [
+      `let block${c} = ${row} / 32u + (p >> 1u);`,
+      `let group${c} = (block${c} >> 3u) * 17u;`,
+      `let w${c} = ${b}[group${c} + (block${c} & 7u) * 2u + (p & 1u)] ^ vec4<u32>(0x80808080u);`,
+      scaleOf(c, `group${c} + 16u`, b),
+    ],
+    groups: [{ slots: fours, ...factors(half, 256, 128)((c) => `d${c}`) }],
+    raw: (c, slot) => `octets(w${c}.${lanes[slot]})`,
+  };
+}
+
+/** Scales and minima of two neighbouring smaller blocks of q4_k. */
+export const twoFactors: string = `fn two_factors(h: vec4<u32>, pair: u32) -> vec4<f32> {
+  let s = h.yzw >> vec3<u32>(16u * (pair & 1u));
+  let upper = vec2<u32>(s.z & 0x0f0fu, (s.z >> 4u) & 0x0f0fu) | ((s.xy >> vec2<u32>(2u)) & vec2<u32>(0x3030u));
+  let six = select(s.xy & vec2<u32>(0x3f3fu), upper, pair >= 2u);
+  let d = unpack2x16float(h.x);
+  return d.xyxy * vec4<f32>(vec4<u32>(six & vec2<u32>(0xffu), six >> vec2<u32>(8u)));
+}`;
+
+function q4_k(half: boolean): WeightCodec {
+  const group = (slots: readonly number[], scale: string, minimum: string) => ({
+    slots,
+    scale: (c: number) => (half ? `f${c}.${scale}` : `16.0 * f${c}.${scale}`),
+    shift: (c: number) => (half ? `-f${c}.${minimum}` : `-16.0 * f${c}.${scale} - f${c}.${minimum}`),
+  });
+  return {
+    values: 32,
+    first: '(p >> 3u) * 64u + ((p & 7u) >> 1u) * 16u + 4u * (p & 1u)',
+    stride: 8,
+    functions: `${fractions(half, 4, 0)}\n${twoFactors}`,
+    load: (c, row, b) => [
+      `let block${c} = (${row} / 256u + (p >> 3u)) * 9u;`,
+      `let w${c} = ${b}[block${c} + 1u + (p & 7u)];`,
+      `let f${c} = two_factors(${b}[block${c}], (p & 7u) >> 1u);`,
+    ],
+    groups: [group(fours, 'x', 'y'), group([4, 5, 6, 7], 'z', 'w')],
+    raw: (c, slot) => (slot < 4 ? `nibbles(w${c}.${lanes[slot]})` : `nibbles(w${c}.${lanes[slot - 4]} >> 4u)`),
+  };
+}
+
+export const signedByte: string =
+  'fn signed_byte(word: u32, byte: u32) -> f32 { return f32(i32(word << (24u - 8u * byte)) >> 24u); }';
+
+function q6_k(half: boolean): WeightCodec {
+  const of = factors(half, 256, 32);
+  return {
+    values: 32,
+    first: '(p >> 3u) * 64u + ((p & 7u) >> 2u) * 32u + 4u * (p & 3u)',
+    stride: 16,
+    functions: `${fractions(half, 8, 32)}
+${signedByte}`,
+    load: (c, row, b) => [
+      `let block${c} = ${row} / 256u + (p >> 3u);`,
+      `let group${c} = (block${c} >> 3u) * 105u;`,
+      `let at${c} = group${c} + (block${c} & 7u) * 13u;`,
+      `let w${c} = ${b}[at${c} + (p & 7u)];`,
+      `let h${c} = ${b}[at${c} + 8u + ((p & 4u) >> 1u) + (p & 1u)] >> vec4<u32>(p & 2u);`,
+      `let scales${c} = ${b}[at${c} + 12u];`,
+      scaleOf(c, `group${c} + 104u`, b),
+      `let low${c} = d${c} * signed_byte(select(scales${c}.x, scales${c}.z, (p & 4u) != 0u), p & 3u);`,
+      `let high${c} = d${c} * signed_byte(select(scales${c}.y, scales${c}.w, (p & 4u) != 0u), p & 3u);`,
+    ],
+    groups: [
+      { slots: fours, ...of((c) => `low${c}`) },
+      { slots: [4, 5, 6, 7], ...of((c) => `high${c}`) },
+    ],
+    raw(c, slot) {
+      const lane = lanes[slot & 3];
+      return slot < 4
+        ? `octets((w${c}.${lane} & 0x0f0f0f0fu) | ((h${c}.${lane} & 0x03030303u) << 4u))`
+        : `octets(((w${c}.${lane} >> 4u) & 0x0f0f0f0fu) | (h${c}.${lane} & 0x30303030u))`;
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import type { KernelBuffer, KernelContext } from '../../../executors/webgpu/lowering.ts';
+import type { Tensor } from '../../../graph/tensor.ts';
+import { shapesEqual } from '../../../shape.ts';
+import type { MatmulAttributes } from '../matmul.ts';
+import type { MatmulSpec } from '../spec.ts';
+
+/** Another product of the same left operand, whose result goes into the same epilogue: a gate and what it gates. */
+export interface TwinProduct {
+  readonly result: Tensor;
+  /** Of the shape and dtype of the product's own right operand. */
+  readonly right: Tensor;
+}
+
+/**
+ * The twin of a product, which a kernel of one row may compute with it: each invocation goes along both right operands, and what
+ * the two are made into is stored at once.
+ */
+export function twinOf(
+  { node, companions, readable }: KernelContext<MatmulAttributes>,
+  { store, batch }: MatmulSpec,
+): TwinProduct | undefined {
+  if (store !== 4 || batch.length > 0) return undefined;
+  const [left, right] = node.inputs as readonly [Tensor, Tensor];
+  const own = node.attributes;
+  for (const result of companions) {
+    if (result.node.op !== node.op) continue;
+    const [a, b] = result.node.inputs as readonly [Tensor, Tensor];
+    const attributes = result.node.attributes as MatmulAttributes;
+    const alike =
+      a === left &&
+      b.dtype === right.dtype &&
+      shapesEqual(b.shape, right.shape) &&
+      attributes.transposeA === own.transposeA &&
+      attributes.transposeB === own.transposeB &&
+      result.dtype === node.outputs[0]!.dtype;
+    if (alike && readable(b)) return { result, right: b };
+  }
+  return undefined;
+}
+
+/** The twin's right operand as a buffer, `other`. */
+export const twinBuffers = (twin: TwinProduct | undefined, vector: 4 | 8): KernelBuffer[] =>
+  twin ? [{ name: 'other', of: twin.right, vector }] : [];

@@ -1,0 +1,170 @@
+import type { Dim } from '../../../dim.ts';
+import type { KernelCall, WebGpuCapabilities } from '../../../executors/webgpu/lowering.ts';
+import { spreadWorkgroups } from '../../../executors/webgpu/workgroups.ts';
+import { type MatmulSpec, storeFunction } from '../spec.ts';
+import type { WeightCodec } from './dequant.ts';
+import { labelOfRow, type OneRow } from './fusions.ts';
+import { twinBuffers } from './gated-pair.ts';
+import { leftBuffers, normFactor } from './rms-norm-prologue.ts';
+import { teamSum } from './rows.wgsl.ts';
+
+/** How the work of a product of few rows is shared out. */
+export interface PiecesShape {
+  /** Columns of the result that a team computes: `x` is loaded once for all of them. */
+  readonly columns: 4 | 8;
+  /** Invocations of a team, which share the pieces of its columns. */
+  readonly lanes: number;
+  /** Teams of a workgroup; several only where a team is a subgroup. */
+  readonly teams: number;
+}
+
+const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+/**
+ * Measured on an H100: 2,048 columns of q4_0 take 1.3 us less with one team of 32 lanes a workgroup than with two, 32,000 columns
+ * 6 us more. At [1, 4096] x [4096, 14336], f16 activations, 9 products of distinct weights in a row, as a share of
+ * the 3.06 TB/s that a kernel reads that does nothing else. Four columns a team of 32 lanes: f16 0.83, q8_0 0.72, q4_0 0.59, q4_k
+ * 0.48, q6_k 0.53. Eight columns: 0.78, 0.66, 0.49, 0.46, 0.54. A team of 128 lanes: 0.85, 0.70, 0.51, 0.45, 0.56. `a` through
+ * workgroup memory: 0.78, 0.67, 0.49, 0.43, 0.53. Without shader-f16 (f32 activations) q4_0 has 0.48, with it 0.47: what takes
+ * time is neither the conversions nor where `a` is; a line through the times of f16, q8_0 and q4_0 has 3.0 TB/s and 7 us a
+ * kernel. Eight rows of f16 have 0.56 here, 0.29 by `matmulRows`; of q4_0 0.12, where loading `a` takes the time. Loading two or four pieces before
+ * computing: q4_0 0.56 and 0.54, q8_0 0.71 and 0.70, q4_k 0.39 and 0.37, q6_k 0.58 and 0.48.
+ *
+ * A few rows of `a` times the transpose of stored weights `[n, k]`, read as they lie, each word once. `rows` is how many rows
+ * of `a` there may be; one where it computes more than the product.
+ */
+export function matmulPieces(
+  spec: MatmulSpec,
+  codec: WeightCodec,
+  rows: number,
+  shape: PiecesShape,
+  capabilities: WebGpuCapabilities,
+  { norm, twin }: Partial<OneRow> = {},
+): KernelCall {
+  const { m, k, n } = spec;
+  const { columns, lanes, teams } = shape;
+  // columns that a team goes along: those of a twin come behind the product's own
+  const width = twin ? 2 * columns : columns;
+  const parameters: Record<string, Dim> = { m, k, n };
+  const threads = lanes * teams;
+  const isSubgroup = capabilities.subgroupId && lanes === subgroupSize(capabilities);
+  const beyond = (slot: number) => (slot & 3) + (slot >> 2) * codec.stride;
+  const xAt = (r: number, slot: number) => `a_at4(min(${r}u, last_row) * params.k / 4u + first + ${beyond(slot)}u)`;
+  const load = (r: number, slot: number) =>
+    norm
+      ? `let row = ${xAt(r, slot)}; squares += dot(row, row); let x${r} = row * gain_at4(first + ${beyond(slot)}u);`
+      : `let x${r} = ${xAt(r, slot)};`;
+  const each = <T>(list: readonly T[], line: (item: T) => string | readonly string[]) => list.flatMap(line);
+  const all = range(rows).flatMap((r) => range(width).map((c) => ({ r, c, at: r * width + c })));
+  const work = each(codec.groups, ({ slots: own, scale, shift }) => {
+    const into = scale ? 'part' : 'sum';
+    return [
+      '{',
+      ...(scale ? all.map(({ at }) => `var part${at} = 0.0;`) : []),
+      ...(shift ? range(rows).map((r) => `var total${r} = 0.0;`) : []),
+      ...each(own, (slot) => [
+        '{',
+        ...range(rows).map((r) => load(r, slot)),
+        ...(shift ? range(rows).map((r) => `total${r} += x${r}.x + x${r}.y + x${r}.z + x${r}.w;`) : []),
+        ...each(range(width), (c) => [
+          `let v${c} = ${codec.raw(c, slot)};`,
+          ...range(rows).map((r) => `${into}${r * width + c} += dot(x${r}, v${c});`),
+        ]),
+        '}',
+      ]),
+      ...(scale
+        ? each(range(width), (c) => [
+            `let scale${c} = ${scale(c)};`,
+            ...(shift ? [`let shift${c} = ${shift(c)};`] : []),
+            ...range(rows).map((r) => {
+              const at = r * width + c;
+              return `sum${at} += scale${c} * part${at}${shift ? ` + shift${c} * total${r}` : ''};`;
+            }),
+          ])
+        : []),
+      '}',
+    ];
+  });
+  const { declarations, builtins, combine } = isSubgroup
+    ? {
+        declarations: '',
+        builtins: ', @builtin(subgroup_id) team: u32, @builtin(subgroup_invocation_id) lane: u32',
+        combine: '',
+      }
+    : teamSum(lanes, rows * width + (norm ? 1 : 0), capabilities);
+  const pieces = `params.k / ${codec.values}u`;
+  const loop = [
+    `for (var p = lane; p < pieces; p += ${lanes}u) {`,
+    `  let first = ${codec.first};`,
+    ...range(width).flatMap((c) => codec.load(c, `row${c % columns}`, c < columns ? 'b' : 'other')),
+    ...work,
+    '}',
+  ];
+  const totals = (plus: number) => `vec4<f32>(${range(4).map((j) => `total(f + ${plus + j}u)`)})`;
+  const quads = range(rows).flatMap((r) => range(columns / 4).map((q) => ({ r, q })));
+  const out = isSubgroup
+    ? [
+        ...(norm ? [`let factor = ${normFactor(norm, 'subgroupAdd(squares)')};`] : []),
+        ...all.map(({ at }) => `let y${at} = subgroupAdd(sum${at})${norm ? ' * factor' : ''};`),
+        ...quads.map(({ r, q }, i) => {
+          const four = (first: number) => `vec4<f32>(${range(4).map((j) => `y${first + 4 * q + j}`)})`;
+          const also = twin ? `also = ${four(columns)}; ` : '';
+          // small subgroups have fewer lanes than there are fours
+          return `if (lane == ${i % lanes}u && ${r}u < params.m && column < params.n) { ${also}store(${r}u * params.n + column + ${4 * q}u, column + ${4 * q}u, ${four(r * width)}); }`;
+        }),
+      ]
+    : [
+        `var sums = array(${[...all.map(({ at }) => `sum${at}`), ...(norm ? ['squares'] : [])].join(', ')});`,
+        combine,
+        `let factor = ${norm ? normFactor(norm, `total(${rows * width}u)`) : '1.0'};`,
+        `if (l < ${quads.length}u) {`,
+        `  let r = l / ${columns / 4}u;`,
+        `  let at = column + l % ${columns / 4}u * 4u;`,
+        `  let f = r * ${width}u + l % ${columns / 4}u * 4u;`,
+        '  if (r < params.m && at < params.n) {',
+        twin ? `    also = factor * ${totals(columns)};` : '',
+        `    store(r * params.n + at, at, factor * ${totals(0)});`,
+        '  }',
+        '}',
+      ];
+  const half = codec.functions.includes('f16>');
+  return {
+    label: labelOfRow('matmul.pieces', { norm, twin }),
+    ...(twin && { also: twin.result }),
+    buffers: [
+      ...leftBuffers(norm),
+      { name: 'b', input: 1, vector: 8 },
+      ...twinBuffers(twin, 8),
+      { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
+    ],
+    parameters,
+    ignoresExtraWorkgroups: true,
+    requires: [...(capabilities.subgroupId ? ['subgroups'] : []), ...(half ? ['f16'] : [])],
+    body: `
+${declarations}
+${codec.functions}
+${storeFunction(spec)}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
+  let group = (w.z * n.y + w.y) * n.x + w.x;
+  if (group * ${columns * teams}u >= params.n) { return; }
+  ${isSubgroup ? '' : 'let lane = l;'}
+  let column = ${isSubgroup ? `(group * ${teams}u + team)` : 'group'} * ${columns}u;
+  let last_row = params.m - 1u;
+  let pieces = ${pieces};
+${range(columns)
+  .map((c) => `  let row${c} = min(column + ${c}u, params.n - 1u) * params.k;`)
+  .join('\n')}
+${all.map(({ at }) => `  var sum${at} = 0.0;`).join('\n')}
+${norm ? '  var squares = 0.0;' : ''}
+${loop.map((line) => `  ${line}`).join('\n')}
+${out.map((line) => `  ${line}`).join('\n')}
+}`,
+    workgroups: (size) => spreadWorkgroups(Math.ceil(size(n) / (columns * teams))),
+  };
+}
+
+/** Invocations of every subgroup; undefined where they differ. */
+export function subgroupSize({ subgroupMinSize, subgroupMaxSize }: WebGpuCapabilities): number | undefined {
+  return subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
+}

@@ -1,0 +1,45 @@
+import type { KernelBuffer, KernelContext } from '../../../executors/webgpu/lowering.ts';
+import type { Tensor } from '../../../graph/tensor.ts';
+import { castOp } from '../../elementwise/cast.ts';
+import { rmsNormOp } from '../../rows/rms-norm.ts';
+import type { MatmulAttributes } from '../matmul.ts';
+import type { MatmulSpec } from '../spec.ts';
+
+/** An RMS norm whose result is the left operand of a product. */
+export interface NormInFront {
+  /** `[1, k]`, before the norm. */
+  readonly x: Tensor;
+  /** `[k]` */
+  readonly gain: Tensor;
+  readonly epsilon: number;
+}
+
+/**
+ * The norm in front of a product, where a kernel of one row may compute it on the way: every workgroup reads the whole row, and
+ * has the sum of its squares when it has the product of row and gain. The norm's own kernel is then left out, which takes about
+ * as long as such a product, if nothing else needs its result.
+ */
+export function normInFront(
+  { node, readable }: KernelContext<MatmulAttributes>,
+  { k }: MatmulSpec,
+): NormInFront | undefined {
+  const [left] = node.inputs;
+  const normed = left!.node.op === castOp ? left!.node.inputs[0]! : left!;
+  const { op, inputs, attributes } = normed.node;
+  const [x, gain] = inputs;
+  if (op !== rmsNormOp || x!.shape.at(-1) !== k || !readable(x!) || !readable(gain!)) return undefined;
+  return { x: x!, gain: gain!, epsilon: (attributes as { readonly epsilon: number }).epsilon };
+}
+
+/** What a kernel of one row reads as `a`, by fours: the operand, or row and gain of a norm in front of it. */
+export function leftBuffers(norm: NormInFront | undefined, vector: 1 | 4 = 4): KernelBuffer[] {
+  if (!norm) return [{ name: 'a', input: 0, vector }];
+  return [
+    { name: 'a', of: norm.x, vector: 4 },
+    { name: 'gain', of: norm.gain, vector: 4 },
+  ];
+}
+
+/** WGSL of what a sum of products has to be multiplied by, from the sum of the row's squares. */
+export const normFactor = ({ epsilon }: NormInFront, squares: string): string =>
+  `inverseSqrt(${squares} / f32(params.k) + f32(${epsilon}))`;

@@ -1,0 +1,4 @@
+import { operations } from '../../../../../test-support/operations.ts';
+import { matmulCases } from './matmul.cases.ts';
+
+operations('matmul', matmulCases);

@@ -1,0 +1,137 @@
+import { type Dim, dimsEqual } from '../../dim.ts';
+import { isFloat, isStorageDType, promote } from '../../dtype.ts';
+import { DTypeError, ShapeError } from '../../errors.ts';
+import { defineOp, type Op } from '../../graph/op.ts';
+import { recordOne } from '../../graph/record.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { broadcastShapes, formatShape, type Shape, sizeOf, stridesOf } from '../../shape.ts';
+import { cast } from '../elementwise/cast.ts';
+import { reshape, transpose } from '../movement/movement.ts';
+import { sumTo } from '../reduce/reduce.ts';
+import { matmulOnnx } from './matmul.onnx.ts';
+import { matmulWebGpu } from './matmul.wgsl.ts';
+import { withWork } from './work.ts';
+
+export interface MatmulAttributes {
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  /** Of the result, where it is not the operands' own. */
+  readonly dtype?: 'f32' | 'f16';
+}
+
+/** Which operands are transposed in their last two axes, and the dtype of the result, by default the operands' own. */
+export interface MatmulOptions {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  readonly dtype?: 'f32' | 'f16';
+}
+
+/** The sizes of a product: rows of `a`, the common size, columns of `b`, and the batch in front. */
+export function matmulSizes(
+  a: Shape,
+  b: Shape,
+  { transposeA, transposeB }: MatmulAttributes,
+): { m: Dim; k: Dim; k2: Dim; n: Dim } {
+  const [ra, rb] = [a.length, b.length];
+  return {
+    m: a[transposeA ? ra - 1 : ra - 2]!,
+    k: a[transposeA ? ra - 2 : ra - 1]!,
+    k2: b[transposeB ? rb - 1 : rb - 2]!,
+    n: b[transposeB ? rb - 2 : rb - 1]!,
+  };
+}
+
+const matmulOp: Op<MatmulAttributes> = defineOp({
+  name: 'matmul',
+  takes: (_, input) => input === 1,
+  shape([a, b], attributes) {
+    if (!isFloat(a!.dtype) || !(isFloat(b!.dtype) || isStorageDType(b!.dtype)))
+      throw new DTypeError(`matmul: operands must be f32 or f16, got ${a!.dtype} and ${b!.dtype}`);
+    const { m, k, k2, n } = matmulSizes(a!.shape, b!.shape, attributes);
+    if (!dimsEqual(k, k2))
+      throw new ShapeError(
+        `matmul: the inner sizes must agree, got ${k} and ${k2} of ${formatShape(a!.shape)}${attributes.transposeA ? ' transposed' : ''} and ${formatShape(b!.shape)}${attributes.transposeB ? ' transposed' : ''}`,
+      );
+    const batch = broadcastShapes('matmul', [a!.shape.slice(0, -2), b!.shape.slice(0, -2)]);
+    return [{ shape: [...batch, m, n], dtype: attributes.dtype ?? promote(a!.dtype, b!.dtype) }];
+  },
+  gradient({ inputs: [a, b], outputGradients: [g], needs, attributes: { transposeA, transposeB } }) {
+    if (needs[1] && isStorageDType(b!.dtype))
+      throw new DTypeError(`matmul: weights of ${b!.dtype} are only stored and have no gradient`);
+    // what is only stored is read on the right alone
+    const byA = () =>
+      transposeA && !isStorageDType(b!.dtype)
+        ? matmul(b!, g!, { transposeA: transposeB, transposeB: true })
+        : turned(matmul(g!, b!, { transposeB: !transposeB }), transposeA);
+    const byB = () =>
+      transposeB
+        ? matmul(g!, a!, { transposeA: true, transposeB: transposeA })
+        : matmul(a!, g!, { transposeA: !transposeA });
+    return [
+      needs[0] ? cast(sumTo(byA(), a!.shape), a!.dtype) : undefined,
+      needs[1] ? cast(sumTo(byB(), b!.shape), b!.dtype) : undefined,
+    ];
+  },
+  lower: {
+    reference: {
+      run({ inputs: [a, b], outputs: [out], attributes: { transposeA, transposeB } }) {
+        const [m, n] = out!.shape.slice(-2) as [number, number];
+        const k = a!.shape[a!.shape.length - (transposeA ? 2 : 1)]!;
+        const [ar, ac] = transposeA ? [1, m] : [k, 1];
+        const [br, bc] = transposeB ? [1, k] : [n, 1];
+        const batch = out!.shape.slice(0, -2);
+        const result = new Float64Array(sizeOf(out!.shape));
+        for (let i = 0; i < sizeOf(batch); i++) {
+          const [pa, pb] = [matrixAt(i, batch, a!.shape) * m * k, matrixAt(i, batch, b!.shape) * k * n];
+          for (let row = 0; row < m; row++)
+            for (let column = 0; column < n; column++) {
+              let sum = 0;
+              for (let p = 0; p < k; p++) sum += a!.data[pa + row * ar + p * ac]! * b!.data[pb + p * br + column * bc]!;
+              result[(i * m + row) * n + column] = sum;
+            }
+        }
+        return [result];
+      },
+    },
+    onnx: matmulOnnx,
+    webgpu: withWork(matmulWebGpu),
+  },
+});
+
+const turned = (x: Tensor, turn: boolean) => (turn ? transpose(x) : x);
+
+/** Which matrix of an operand belongs to matrix `index` of the broadcast batch. */
+function matrixAt(index: number, batch: readonly number[], operand: readonly number[]): number {
+  const own = operand.slice(0, -2);
+  const [strides, all] = [stridesOf(own), stridesOf(batch)];
+  const extra = batch.length - own.length;
+  return own.reduce(
+    (sum, size, i) => sum + (size === 1 ? 0 : (Math.floor(index / all[i + extra]!) % size) * strides[i]!),
+    0,
+  );
+}
+
+/**
+ * Matrix product, accumulated in f32; axes in front broadcast, a vector is a row on the left and a column on the right.
+ *
+ * `a` is `[..., M, K]` (`[..., K, M]` with `transposeA`), `b` is `[..., K, N]` (`[..., N, K]` with `transposeB`); the result
+ * is `[..., M, N]`, f32 unless both are f16; `dtype` f32 gives the sums of a product of f16 as they are. `b` may be weights
+ * that are only stored (bf16, block formats): they are read as they lie, the result has the dtype of `a`, and only `a` has a
+ * gradient.
+ * @throws ShapeError where the inner sizes differ; DTypeError for operands that are no floats
+ */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { transposeA = false, transposeB = false, dtype } = options;
+  if (a.rank === 0 || b.rank === 0)
+    throw new ShapeError(
+      `matmul: operands need at least one axis, got ${formatShape(a.shape)} and ${formatShape(b.shape)}`,
+    );
+  const left = a.rank === 1 ? reshape(a, transposeA ? [a.shape[0]!, 1] : [1, a.shape[0]!]) : a;
+  const right = b.rank === 1 ? reshape(b, transposeB ? [1, b.shape[0]!] : [b.shape[0]!, 1]) : b;
+  const product = recordOne(matmulOp, [left, right], { transposeA, transposeB, ...(dtype && { dtype }) });
+  if (a.rank > 1 && b.rank > 1) return product;
+  const shape = [...product.shape];
+  if (b.rank === 1) shape.splice(-1, 1);
+  if (a.rank === 1) shape.splice(b.rank === 1 ? -1 : -2, 1);
+  return reshape(product, shape);
+}

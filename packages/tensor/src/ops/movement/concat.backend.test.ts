@@ -1,0 +1,4 @@
+import { operations } from '../../../../../test-support/operations.ts';
+import { concatCases } from './concat.cases.ts';
+
+operations('concat', concatCases);

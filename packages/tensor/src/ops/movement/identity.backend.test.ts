@@ -1,0 +1,4 @@
+import { operations } from '../../../../../test-support/operations.ts';
+import { identityCases } from './identity.cases.ts';
+
+operations('identity', identityCases);

@@ -1,0 +1,148 @@
+import { dimsEqual } from '../../dim.ts';
+import { isFloat } from '../../dtype.ts';
+import { DTypeError, ShapeError } from '../../errors.ts';
+import type { OnnxBuilder } from '../../executors/onnx/lowering.ts';
+import type { ReferenceContext } from '../../executors/reference/lowering.ts';
+import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
+import { recordOne } from '../../graph/record.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { formatShape, normalizeAxes, type Shape, sizeOf, stridesOf, type TensorType } from '../../shape.ts';
+import { sizeScalar } from '../create/creation.ts';
+import { cast } from '../elementwise/cast.ts';
+import { reshape } from '../movement/movement.ts';
+
+export interface ReduceAttributes {
+  /** Ascending, counted from the front. */
+  readonly axes: readonly number[];
+  readonly keepDims: boolean;
+}
+export type Axes = number | readonly number[];
+export interface ReduceOptions {
+  readonly keepDims?: boolean;
+}
+
+export const reducedShape = (shape: Shape, { axes, keepDims }: ReduceAttributes): Shape =>
+  keepDims ? shape.map((dim, i) => (axes.includes(i) ? 1 : dim)) : shape.filter((_, i) => !axes.includes(i));
+
+/** Defines an operation that combines the values over axes, in any order. */
+export function defineReduction(row: {
+  readonly name: string;
+  readonly identity: (dtype: TensorType['dtype']) => number;
+  combine(a: number, b: number): number;
+  /** The same for integers, where float64 does not hold what wraps around to the result. */
+  readonly wrapped?: (a: number, b: number) => number;
+  /** An operator of ONNX, or nodes. */
+  readonly onnx:
+    | string
+    | ((builder: OnnxBuilder, x: string, axes: string, keepdims: number, input: TensorType) => string);
+  readonly webgpu: { readonly identity: string; combine(a: string, b: string, type: 'f32' | 'i32' | 'u32'): string };
+  gradient(context: GradientContext<ReduceAttributes>): readonly (Tensor | undefined)[];
+}): Op<ReduceAttributes> {
+  return defineOp<ReduceAttributes>({
+    name: row.name,
+    shape([x], attributes) {
+      if (x!.dtype === 'bool') throw new DTypeError(`${row.name}: takes numbers, got bool; cast it`);
+      return [{ shape: reducedShape(x!.shape, attributes), dtype: x!.dtype }];
+    },
+    gradient: row.gradient,
+    lower: {
+      reference: {
+        run(context) {
+          const { dtype } = context.outputs[0]!;
+          const combine = row.wrapped && !isFloat(dtype) ? row.wrapped : row.combine;
+          return [reduceReference(context, row.identity(dtype), combine)];
+        },
+      },
+      onnx: {
+        emit(builder, [x], { inputs: [input], attributes: { axes, keepDims } }) {
+          const list = builder.constant('i64', [axes.length], axes);
+          const emit = (value: string) => {
+            if (typeof row.onnx === 'function') return row.onnx(builder, value, list, Number(keepDims), input!);
+            const attributes = { keepdims: Number(keepDims), noop_with_empty_axes: 1 };
+            return builder.op(row.onnx, [value, list], { attributes });
+          };
+          // the runtime reduces no u32, and its sums of i32 end at the largest value instead of wrapping around
+          const { dtype } = input!;
+          const isWide = dtype === 'u32' || (dtype === 'i32' && typeof row.onnx === 'string');
+          return isWide ? builder.cast(emit(builder.cast(x!, 'i64')), dtype) : emit(x!);
+        },
+      },
+      webgpu: { reduce: row.webgpu },
+    },
+  });
+}
+
+function reduceReference(
+  { inputs: [x], outputs: [out], attributes: { axes } }: ReferenceContext<ReduceAttributes>,
+  identity: number,
+  combine: (a: number, b: number) => number,
+): Float64Array {
+  const kept = x!.shape.map((dim, i) => (axes.includes(i) ? 1 : dim));
+  const into = stridesOf(kept).map((stride, i) => (axes.includes(i) ? 0 : stride));
+  const result = new Float64Array(sizeOf(out!.shape)).fill(identity);
+  const at = new Array<number>(x!.shape.length).fill(0);
+  let place = 0;
+  for (const value of x!.data) {
+    result[place] = combine(result[place]!, value);
+    for (let axis = at.length - 1; axis >= 0; axis--) {
+      at[axis]!++;
+      place += into[axis]!;
+      if (at[axis]! < x!.shape[axis]!) break;
+      place -= at[axis]! * into[axis]!;
+      at[axis] = 0;
+    }
+  }
+  return result;
+}
+
+/** Puts back the axes that a reduction dropped, with size 1. */
+export function restore(y: Tensor, shape: Shape, { axes }: ReduceAttributes): Tensor {
+  return reshape(
+    y,
+    shape.map((dim, i) => (axes.includes(i) ? 1 : dim)),
+  );
+}
+
+const sumOp: Op<ReduceAttributes> = defineReduction({
+  name: 'sum',
+  identity: () => 0,
+  combine: (a, b) => a + b,
+  onnx: 'ReduceSum',
+  webgpu: { identity: '0', combine: (a, b) => `${a} + ${b}` },
+  gradient: ({ inputs: [x], outputGradients: [g], attributes }) => [restore(g!, x!.shape, attributes).expand(x!.shape)],
+});
+
+/** Records a reduction; over no axes there is nothing to do. */
+export function reduce(
+  op: Op<ReduceAttributes>,
+  x: Tensor,
+  axes: Axes | undefined,
+  { keepDims = false }: ReduceOptions,
+): Tensor {
+  const list = normalizeAxes(op.name, axes, x.rank);
+  return list.length === 0 ? x : recordOne(op, [x], { axes: list, keepDims });
+}
+
+/** Sum over `axes` (all where none are named). */
+export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return reduce(sumOp, x, axes, options);
+}
+
+/**
+ * Arithmetic mean over `axes` (all where none are named), computed in f32; NaN over none. f32 or f16.
+ * @throws DTypeError for other dtypes; ShapeError
+ */
+export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  if (!isFloat(x.dtype)) throw new DTypeError(`mean: takes f32 or f16, got ${x.dtype}; cast it`);
+  const count = sizeOf(normalizeAxes('mean', axes, x.rank).map((axis) => x.shape[axis]!));
+  // neither the sum nor the count need fit into f16
+  return cast(sum(cast(x, 'f32'), axes, options).div(sizeScalar(x.device, count)), x.dtype);
+}
+
+/** Sums a gradient over the axes along which a value of `shape` was broadcast. @throws ShapeError where it cannot have been */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  const extra = x.rank - shape.length;
+  if (extra < 0) throw new ShapeError(`sumTo: ${formatShape(x.shape)} has fewer axes than ${formatShape(shape)}`);
+  const axes = x.shape.flatMap((dim, i) => (i < extra || (shape[i - extra] === 1 && !dimsEqual(dim, 1)) ? [i] : []));
+  return axes.length === 0 ? x : reshape(sum(x, axes), shape);
+}

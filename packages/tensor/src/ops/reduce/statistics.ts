@@ -1,0 +1,83 @@
+import { isFloat } from '../../dtype.ts';
+import { ArgumentError, DTypeError } from '../../errors.ts';
+import { defineOp, type Op } from '../../graph/op.ts';
+import { recordOne } from '../../graph/record.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { normalizeAxes, sizeOf } from '../../shape.ts';
+import { sizeScalar } from '../create/creation.ts';
+import { cast } from '../elementwise/cast.ts';
+import { and, not } from '../elementwise/comparison.ts';
+import { where } from '../elementwise/elementwise.ts';
+import { stopGradient } from '../movement/identity.ts';
+import { reshape } from '../movement/movement.ts';
+import { max } from './extremum.ts';
+import { mean, type ReduceAttributes, reducedShape, sum } from './reduce.ts';
+
+type Axes = number | readonly number[];
+interface ReduceOptions {
+  readonly keepDims?: boolean;
+}
+
+/**
+ * Mean squared distance from the mean over `axes` (all where none are named): the sum of squares divided by the number of
+ * values less `correction`, 0 by default; 1 gives the estimate from a sample. Computed in f32. f32 or f16.
+ * @throws DTypeError for other dtypes; ArgumentError where the correction is no number
+ */
+export function variance(
+  x: Tensor,
+  axes?: Axes,
+  options: ReduceOptions & { readonly correction?: number } = {},
+): Tensor {
+  const { correction = 0, keepDims = false } = options;
+  if (!isFloat(x.dtype)) throw new DTypeError(`variance: takes f32 or f16, got ${x.dtype}`);
+  if (!Number.isFinite(correction))
+    throw new ArgumentError(`variance: the correction must be a number, got ${correction}`);
+  const list = normalizeAxes('variance', axes, x.rank);
+  // neither the squares nor the count need fit into f16
+  const wide = cast(x, 'f32');
+  const distance = wide.sub(mean(wide, list, { keepDims: true }));
+  const count = sizeScalar(x.device, sizeOf(list.map((axis) => x.shape[axis]!)));
+  return cast(sum(distance.mul(distance), list, { keepDims }).div(count.sub(correction)), x.dtype);
+}
+
+const logSumExpOp: Op<ReduceAttributes> = defineOp({
+  name: 'logSumExp',
+  shape([x], attributes) {
+    if (!isFloat(x!.dtype)) throw new DTypeError(`logSumExp: takes f32 or f16, got ${x!.dtype}`);
+    return [{ shape: reducedShape(x!.shape, attributes), dtype: x!.dtype }];
+  },
+  gradient({ inputs: [x], outputs: [y], outputGradients: [g], attributes }) {
+    const kept = reducedShape(x!.shape, { ...attributes, keepDims: true });
+    // where all values are -Infinity, so is the result, and nothing is passed on
+    const total = reshape(y!, kept);
+    const share = where(total.equal(Number.NEGATIVE_INFINITY), 0, x!.sub(total).exp());
+    return [share.mul(reshape(g!, kept))];
+  },
+  decompose([x], { axes, keepDims }) {
+    const wide = cast(x!, 'f32'); // f16 may hold the result, and not the sum
+    const most = max(wide, axes, { keepDims: true });
+    // an infinite maximum cannot be subtracted
+    const finite = and(most.greater(Number.NEGATIVE_INFINITY), most.less(Number.POSITIVE_INFINITY));
+    const shift = stopGradient(where(finite, most, 0));
+    const total = cast(sum(wide.sub(shift).exp(), axes, { keepDims: true }).log().add(shift), x!.dtype);
+    return [keepDims ? total : reshape(total, reducedShape(x!.shape, { axes, keepDims }))];
+  },
+});
+
+/** log(sum(exp(x))) over `axes` (all where none are named), without overflow. f32 or f16. */
+export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  const list = normalizeAxes('logSumExp', axes, x.rank);
+  return recordOne(logSumExpOp, [x], { axes: list, keepDims: options.keepDims ?? false });
+}
+
+/** Whether any value over `axes` (all where none are named) is true; false over none. Takes bool. */
+export function any(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  if (x.dtype !== 'bool') throw new DTypeError(`any: takes bool, got ${x.dtype}; compare it`);
+  return cast(sum(cast(x, 'i32'), axes, options), 'bool');
+}
+
+/** Whether all values over `axes` (all where none are named) are true; true over none. Takes bool. */
+export function all(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  if (x.dtype !== 'bool') throw new DTypeError(`all: takes bool, got ${x.dtype}; compare it`);
+  return not(any(not(x), axes, options));
+}

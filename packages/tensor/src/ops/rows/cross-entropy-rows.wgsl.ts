@@ -1,0 +1,83 @@
+import type { WebGpuLowering } from '../../executors/webgpu/lowering.ts';
+import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
+import type { CrossEntropyRowsAttributes } from './cross-entropy-rows.ts';
+import { withReductions } from './row-team.wgsl.ts';
+
+const lanes = 256;
+
+/**
+ * A workgroup for a row, however long: once along it for the maximum and the sum of exponentials, both as they grow, and once
+ * more for the gradient, when the row is still in the GPU's cache.
+ */
+export const crossEntropyRowsWebGpu: WebGpuLowering<CrossEntropyRowsAttributes> = {
+  supports: ({ inputs: [logits] }) => logits!.dtype === 'f32',
+  kernels({ inputs: [logits, targets], attributes, capabilities }) {
+    const { ignoreIndex, labelSmoothing, gradient } = attributes;
+    const classes = logits!.shape[1]!;
+    const inFours = typeof classes === 'number' && classes % 4 === 0;
+    const [suffix, type, ones] = inFours ? ['4', 'vec4<f32>', 'vec4<f32>(1.0)'] : ['', 'f32', '1.0'];
+    const each = `for (var k = l; k < params.columns; k += ${lanes}u)`;
+    const sum = (x: string) => (inFours ? `dot(${x}, ${ones})` : x);
+    const highest = inFours ? 'max(max(x.x, x.y), max(x.z, x.w))' : 'x';
+    const places = inFours ? '(vec4<u32>(4u * k) + vec4<u32>(0u, 1u, 2u, 3u)) == vec4<u32>(own)' : 'k == own';
+    const spread = labelSmoothing === 0 ? undefined : `f32(${labelSmoothing}) / f32(params.classes)`;
+    const text = `
+  let row = min(place, params.rows - 1u);
+  let named = targets_at(row);
+  let own = u32(clamp(named, 0, i32(params.classes) - 1));
+  let counts = named != ${ignoreIndex}i;
+  var high = -3.40282346e38;
+  var total = 0.0;
+  var plain = 0.0;
+  ${each} {
+    let x = x_at${suffix}(row * params.columns + k);
+    let top = max(high, ${highest});
+    total = total * exp(high - top) + ${sum(inFours ? 'safe_exp4(x - top)' : 'safe_exp(x - top)')};
+    high = top;${spread ? `\n    plain += ${sum('x')};` : ''}
+  }
+  let most = row_max(high);
+  let all = row_sum(total * exp(high - most));
+  ${spread ? 'let values = row_sum(plain);' : ''}
+  if (place < params.rows) {
+    if (l == 0u) {
+      let expected = ${spread ? `f32(${1 - labelSmoothing}) * x_at(row * params.classes + own) + values * ${spread}` : 'x_at(row * params.classes + own)'};
+      losses_set(row, select(0.0, most + safe_log(all) - expected, counts));
+    }
+    ${
+      gradient
+        ? `let inverse = 1.0 / all;
+    ${each} {
+      let x = x_at${suffix}(row * params.columns + k);
+      let wanted = select(${type}(), ${type}(${1 - labelSmoothing}), ${places})${spread ? ` + ${spread}` : ''};
+      let value = ${inFours ? 'safe_exp4' : 'safe_exp'}(x - most) * inverse - wanted;
+      y_set${suffix}(row * params.columns + k, select(${type}(), value, counts));
+    }`
+        : ''
+    }
+  }`;
+    const { declarations, builtins, body, requires } = withReductions(text, lanes, capabilities);
+    const rows = targets!.shape[0]!;
+    const vector = inFours ? 4 : 1;
+    return [
+      {
+        label: gradient ? 'crossEntropyRows.gradient' : 'crossEntropyRows',
+        buffers: [
+          { name: 'x', input: 0, vector },
+          { name: 'targets', input: 1 },
+          { name: 'losses', output: 0 },
+          ...(gradient ? [{ name: 'y', output: 1, vector } as const] : []),
+        ],
+        parameters: { rows, classes, columns: inFours ? (classes as number) / 4 : classes },
+        requires,
+        body: `
+${declarations}
+@compute @workgroup_size(${lanes})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
+  let place = (w.z * n.y + w.y) * n.x + w.x;
+${body}
+}`,
+        workgroups: (size) => spreadWorkgroups(size(rows)),
+      },
+    ];
+  },
+};

@@ -1,0 +1,25 @@
+import type { WebGpuLowering } from '../../executors/webgpu/lowering.ts';
+import { rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
+import { fitsRowTeam } from './row-team.wgsl.ts';
+
+/** With a row in registers; rows that are no whole number of fours, or too long, are decomposed. */
+export const rmsNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
+  supports: ({ inputs: [x] }, capabilities) => fitsRowTeam(x!, capabilities),
+  kernels: (context) => [
+    rowKernel(context, {
+      label: 'rmsNorm',
+      buffers: [
+        { name: 'x', input: 0, vector: 4 },
+        { name: 'weight', input: 1, vector: 4 },
+        { name: 'y', output: 0, vector: 4, epilogue: true },
+      ],
+      rows: { x: '0.0' },
+      body: (fours) =>
+        [
+          `  let squares = row_sum(${sumOfFours(fours, (i) => `dot(x${i}, x${i})`)});`,
+          `  let inverse = inverseSqrt(squares / f32(params.width) + f32(${context.attributes.epsilon}));`,
+          ...fours.map(({ index: i, at }) => `  let y${i} = x${i} * inverse * weight_at4(${at});`),
+        ].join('\n'),
+    }),
+  ],
+};

@@ -1,0 +1,4 @@
+import { operations } from '../../../../../test-support/operations.ts';
+import { softmaxCases } from './softmax.cases.ts';
+
+operations('softmax', softmaxCases);
