@@ -1,11 +1,11 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Device, DType, Node, Tensor } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
+import { caseTables } from '../test-support/case-tables.ts';
 import type { Case } from '../test-support/cases.ts';
 import { leastCapabilities, recordCase } from '../test-support/record-case.ts';
 
-const operations = new URL('../packages/tensor/src/ops/', import.meta.url);
 export const readmePath: string = fileURLToPath(new URL('../packages/tensor/README.md', import.meta.url));
 const [begin, end] = ['<!-- operations: begin -->', '<!-- operations: end -->'];
 
@@ -26,12 +26,6 @@ function isLowered(executor: ExecutorName, node: Node): boolean {
   if (!lowering) return false;
   if (!('supports' in lowering) || !lowering.supports) return true;
   return (lowering.supports as (node: Node, capabilities: object) => boolean)(node, leastCapabilities);
-}
-
-async function caseTables(): Promise<Case[]> {
-  const files = (await readdir(operations)).filter((file) => file.endsWith('.cases.ts'));
-  const modules = await Promise.all(files.map((file) => import(new URL(file, operations).href)));
-  return modules.flatMap((module) => Object.values(module as Record<string, Case[]>).flat());
 }
 
 /** The applications of the operation itself among what was recorded; none where it is made of others. */
@@ -73,7 +67,7 @@ function rowOf(name: string, cases: readonly Case[], device: Device): Row {
 /** The table of operations, from the tables that test them on every back end. */
 export async function operationsTable(): Promise<string> {
   const byName = new Map<string, Case[]>();
-  for (const row of await caseTables()) {
+  for (const row of (await caseTables()).flatMap(({ cases }) => cases)) {
     const name = row.name.split(' ')[0]!;
     byName.set(name, [...(byName.get(name) ?? []), row]);
   }

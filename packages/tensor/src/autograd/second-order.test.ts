@@ -8,7 +8,7 @@ import { prod } from '../ops/reduce/prod.ts';
 import { openReference } from '../reference.ts';
 import { gradients } from './gradients.ts';
 
-const tables = import.meta.glob<Record<string, readonly Case[]>>('../ops/*.cases.ts', { eager: true });
+const tables = import.meta.glob<Record<string, readonly Case[]>>('../ops/**/*.cases.ts', { eager: true });
 
 let device: Device;
 beforeAll(async () => {

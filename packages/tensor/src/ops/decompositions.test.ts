@@ -1,6 +1,5 @@
-import { readdir } from 'node:fs/promises';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Case } from '../../../../test-support/cases.ts';
+import { caseTables } from '../../../../test-support/case-tables.ts';
 import { recordCase } from '../../../../test-support/record-case.ts';
 import { Device } from '../device.ts';
 import { ReferenceExecutor } from '../executors/reference/executor.ts';
@@ -21,16 +20,13 @@ class DecomposingExecutor extends ReferenceExecutor {
 const [direct, decomposed] = [new Device(new ReferenceExecutor({})), new Device(new DecomposingExecutor({}))];
 afterAll(() => Promise.all([direct.dispose(), decomposed.dispose()]));
 
-const names = (await readdir(new URL('.', import.meta.url))).flatMap(
-  (file) => /^(\w+)\.cases\.ts$/.exec(file)?.[1] ?? [],
-);
+const tables = await caseTables();
 
 /** Operations with a lowering on the reference executor as well as a decomposition are computed in two ways. */
 describe('decompositions give what the lowerings give', () => {
-  for (const name of names)
-    test(name, async () => {
-      const module = (await import(`./${name}.cases.ts`)) as Record<string, readonly Case[]>;
-      for (const row of module[`${name}Cases`]!) {
+  for (const { file, cases } of tables)
+    test(file, async () => {
+      for (const row of cases) {
         const [expected, actual] = [recordCase(direct, row), recordCase(decomposed, row)];
         expect([actual.dtype, actual.shape], row.name).toEqual([expected.dtype, expected.shape]);
         const numbers = async (tensor: Tensor) => {

@@ -8,7 +8,7 @@ import { isFloat } from '../dtype.ts';
 import { f16ToF32 } from '../float16.ts';
 import type { Tensor } from '../graph/tensor.ts';
 
-const tables = import.meta.glob<Record<string, readonly Case[]>>('./*.cases.ts', { eager: true });
+const tables = import.meta.glob<Record<string, readonly Case[]>>('./**/*.cases.ts', { eager: true });
 
 const specials: Readonly<Record<string, readonly number[]>> = {
   'not-a-number': [Number.NaN],

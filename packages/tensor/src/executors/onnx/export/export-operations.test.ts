@@ -1,6 +1,5 @@
-import { readdir } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import type { Case } from '../../../../../../test-support/cases.ts';
+import { caseTables } from '../../../../../../test-support/case-tables.ts';
 import { onnxOnly } from '../../../../../../test-support/onnx.ts';
 import type { Device } from '../../../device.ts';
 import type { DType } from '../../../dtype.ts';
@@ -8,15 +7,13 @@ import type { Tensor } from '../../../graph/tensor.ts';
 import { hostValues, type OnnxRuntime, runtimeTensor } from '../runtime.ts';
 import { exportOnnx } from './export.ts';
 
-const operations = new URL('../../../ops/', import.meta.url);
-const tables = (await readdir(operations)).filter((file) => file.endsWith('.cases.ts'));
+const tables = await caseTables();
 
 onnxOnly('every operation, exported and run by a bare session', (open) => {
-  test.each(tables)('%s', async (table) => {
+  test.each(tables)('$file', async ({ cases }) => {
     const { device, executor } = await open();
-    const exported = (await import(new URL(table, operations).href)) as Record<string, readonly Case[]>;
     const different: string[] = [];
-    for (const row of Object.values(exported).flat()) {
+    for (const row of cases) {
       const f = 'create' in row ? () => row.create(device) : row.f;
       const inputs = 'inputs' in row ? row.inputs.map((input) => place(device, input)) : [];
       const [bare, own] = [await runBare(executor.runtime, f, inputs, device), await f(...inputs).data()];
