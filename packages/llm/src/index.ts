@@ -4,6 +4,7 @@ export type { ModelConfig } from './config.ts';
 export { cacheCapacity } from './engine/cache-capacity.ts';
 export { type EngineOptions, openEngine } from './engine/default-engine.ts';
 export { createEngine, type Engine, type EngineParts } from './engine/engine.ts';
+export { LogitsError } from './engine/logits-error.ts';
 export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
 export { type LoadedModel, type LoadModelOptions, loadModel } from './load-model.ts';
 export { type ModelFiles, modelFolder } from './model-files.ts';

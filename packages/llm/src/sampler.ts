@@ -15,6 +15,11 @@ export interface Sampler {
   /** True where it always takes the most likely token: a device can do that without copying the logits to the host. */
   readonly takesMostLikely?: boolean;
   /**
+   * True where its seed was named, and not drawn: a request then draws the same whenever it is asked for, whatever was asked
+   * for before. Otherwise requests that share the sampler draw different numbers.
+   */
+  readonly repeats?: boolean;
+  /**
    * @param logits [V], left as they are.
    * @returns A token id, from 0 to V - 1.
    * @throws ArgumentError if a logit is NaN or +Infinity, or none is finite.
@@ -67,15 +72,18 @@ export function sampler(options: SamplerOptions = {}): SeededSampler {
  * The draw depends on the seed, the sequence and the step alone (a counter-based generator), not on what was drawn
  * before or beside it.
  *
+ * @param named the seed, an integer from 0 to 2^53 - 1; drawn from the system's randomness if absent
  * @throws ArgumentError if the seed is out of range.
  */
-export function filteredSampler(filters: readonly LogitFilter[], seed: number = randomSeed()): SeededSampler {
+export function filteredSampler(filters: readonly LogitFilter[], named?: number): SeededSampler {
+  const seed = named ?? randomSeed();
   if (!(Number.isSafeInteger(seed) && seed >= 0)) {
     throw new ArgumentError(`sampler: seed must be an integer from 0 to 2^53 - 1, got ${String(seed)}`);
   }
   return {
     name: ['draw', ...filters.map((filter) => filter.name)].join(', '),
     seed,
+    repeats: named !== undefined,
     sample(logits, { step, sequence }) {
       firstMaximum(logits);
       const left = logits.slice();

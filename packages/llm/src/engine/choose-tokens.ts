@@ -1,19 +1,28 @@
 import type { ScheduledSequence, StepResult } from '@heddle/batcher';
 import type { Tensor } from '@heddle/tensor';
 import { checkTokens } from '../models/row-logits.ts';
+import { logitsError } from './logits-error.ts';
 import type { ScheduledGeneration } from './request.ts';
 
 type Sequences = readonly ScheduledSequence<ScheduledGeneration>[];
 
-/** Logits `[B, V]` of the last row of each sequence, and the most likely token `[B]` of each. */
+/** Logits `[B, V]` of the last row of each sequence, and the most likely token `[B]` of each; -1 where there is none. */
 interface Outputs {
   readonly logits: Tensor;
   readonly best: Tensor;
 }
 
-/** The next token of every sequence that yields one, by its sampler. A sampler that fails ends its own request only. */
-export async function chooseTokens(sequences: Sequences, outputs: Outputs): Promise<(StepResult | undefined)[]> {
-  const choose = await chooser(sequences, outputs);
+/**
+ * The next token of every sequence that yields one, by its sampler. A sampler that fails, or logits that are no numbers, end
+ * their own request only.
+ * @param activations what the model computes in, for the error of such logits
+ */
+export async function chooseTokens(
+  sequences: Sequences,
+  outputs: Outputs,
+  activations: 'f32' | 'f16',
+): Promise<(StepResult | undefined)[]> {
+  const choose = await chooser(sequences, outputs, activations);
   return sequences.map(({ request, yields }, index) => {
     if (!yields) return undefined;
     if (request.maxTokens === 0) return { tokens: [] };
@@ -27,19 +36,31 @@ export async function chooseTokens(sequences: Sequences, outputs: Outputs): Prom
   });
 }
 
-/** Reads what the samplers need: a token of each sequence where all take the most likely, otherwise the logits. */
-async function chooser(sequences: Sequences, { logits, best }: Outputs): Promise<(index: number) => number> {
-  const wanted = sequences.filter(({ yields, request }) => yields && request.maxTokens > 0);
-  if (wanted.every(({ request }) => request.sampler.takesMostLikely)) {
-    const tokens = wanted.length > 0 ? await best.data() : [];
-    return (index) => tokens[index]!;
-  }
-  const values = (await logits.data()) as Float32Array;
+/** Reads what the samplers need: a token of each sequence, and the logits where these do not decide alone. */
+async function chooser(
+  sequences: Sequences,
+  { logits, best }: Outputs,
+  activations: 'f32' | 'f16',
+): Promise<(index: number) => number> {
+  const wanted = [...sequences.keys()].filter((index) => {
+    const { yields, request } = sequences[index]!;
+    return yields && request.maxTokens > 0;
+  });
+  if (wanted.length === 0) return () => -1;
+  const greedy = (index: number) => sequences[index]!.request.sampler.takesMostLikely === true;
+  // both are asked for before either is awaited: the next run of the plan makes them stale
+  const drawn = wanted.every(greedy) ? undefined : logits.data();
+  const tokens = await best.data();
+  const usable = (index: number) => tokens[index]! >= 0;
+  if (!drawn && wanted.every(usable)) return (index) => tokens[index]!;
+  const values = (await (drawn ?? logits.data())) as Float32Array;
   const V = values.length / sequences.length;
   return (index) => {
-    const { sampler, sequence, stream, promptTokens } = sequences[index]!.request;
-    const step = stream.length - promptTokens;
-    const token = sampler.sample(values.subarray(index * V, (index + 1) * V), { step, sequence });
+    const { sampler, sequence, stream, promptTokens, id } = sequences[index]!.request;
+    const row = values.subarray(index * V, (index + 1) * V);
+    if (!usable(index)) throw logitsError(id, row, activations);
+    if (greedy(index)) return tokens[index]!;
+    const token = sampler.sample(row, { step: stream.length - promptTokens, sequence });
     checkTokens(`sampler '${sampler.name}'`, [token], V);
     return token;
   };

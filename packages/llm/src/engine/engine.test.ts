@@ -54,15 +54,23 @@ test('a sampler that fails ends its own request, and no other of the same step',
   }
 });
 
-test('a request draws anew each time, and the same where it names its sequence', async () => {
-  const drawing = { ...request, sampler: sampler({ temperature: 4, seed: 3 }) };
-  const draw = (sequence?: number) =>
-    collect(engine.generate({ ...drawing, ...(sequence !== undefined && { sequence }) }));
-  expect(await draw()).not.toEqual(await draw());
-  const named = await draw(5);
-  await draw();
-  expect(await draw(5)).toEqual(named);
-  expect(await draw(6)).not.toEqual(named);
+test('the same seed gives the same text again; without one, requests draw anew', async () => {
+  const draw = (drawing: Sampler, sequence?: number) =>
+    collect(engine.generate({ ...request, sampler: drawing, ...(sequence !== undefined && { sequence }) }));
+  const named = () => sampler({ temperature: 4, seed: 3 });
+  const first = await draw(named());
+  await draw(sampler({ temperature: 4, seed: 4 }));
+  expect(await draw(named())).toEqual(first);
+  expect(await Promise.all([draw(named()), draw(greedy()), draw(named())])).toEqual([
+    first,
+    await draw(greedy()),
+    first,
+  ]);
+  expect(await draw(named(), 0)).toEqual(first);
+  expect(await draw(named(), 1)).not.toEqual(first);
+  const unnamed = sampler({ temperature: 4 });
+  expect(await draw(unnamed)).not.toEqual(await draw(unnamed));
+  expect(await draw(unnamed, 5)).toEqual(await draw(unnamed, 5));
   for (const sequence of [-1, 0.5, 2 ** 32])
     expect(() => engine.generate({ ...request, sequence })).toThrow(/sequence must be an integer from 0, below 2\^32/);
 });

@@ -125,7 +125,7 @@ class StepEngine implements Engine {
     );
     const outputs = await this.#step.run(rows, batch);
     batch.advance();
-    return chooseTokens(sequences, outputs);
+    return chooseTokens(sequences, outputs, this.#parts.model.kvShape.dtype);
   }
 }
 

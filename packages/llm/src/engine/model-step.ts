@@ -1,7 +1,8 @@
 import type { AttentionKernel } from '@heddle/attention';
 import type { KvBatch, KvCache } from '@heddle/kvcache';
-import { argmax, type CompiledFunction, compile, symbolicDim, type Tensor, type Update } from '@heddle/tensor';
+import { type CompiledFunction, compile, symbolicDim, type Tensor, type Update } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
+import { bestTokens } from './best-tokens.ts';
 
 interface StepInputs {
   readonly tokens: Tensor;
@@ -38,7 +39,7 @@ export class ModelStep {
         const maxLength = symbolicDim('S', cache.maxSequenceTokens);
         const kv = cache.bind({ blockTable, lengths, slots, maxLength });
         const { logits, updates } = model.forward({ tokens, positions, segments, rows, kv, attention });
-        return { logits, best: argmax(logits, -1), updates };
+        return { logits, best: bestTokens(logits), updates };
       },
       {
         device: model.device,

@@ -15,8 +15,9 @@ export interface GenerationRequest {
   /** By default the engine's. */
   readonly sampler?: Sampler;
   /**
-   * What its sampler is told to tell it from others with the same seed, an integer from 0, below 2^32. By default its number
-   * in the engine; name one to draw the same whatever was asked for before.
+   * What its sampler is told to tell it from others with the same seed, an integer from 0, below 2^32. By default 0 where the
+   * sampler's seed was named, so that the same seed gives the same text again; otherwise the request's number in the engine.
+   * Name one for several different answers with one seed.
    */
   readonly sequence?: number;
   /** Unique among those alive; by default a number. */
@@ -45,7 +46,8 @@ export function scheduledGeneration(
   { tokens, stopTokens = [], ...request }: GenerationRequest,
   engine: { readonly number: number; readonly sampler: Sampler; readonly vocabularySize: number },
 ): ScheduledGeneration {
-  const { id = `request ${engine.number}`, sequence = engine.number, sampler = engine.sampler } = request;
+  const { id = `request ${engine.number}`, sampler = engine.sampler } = request;
+  const { sequence = sampler.repeats ? 0 : engine.number } = request;
   if (tokens.length === 0) throw new ArgumentError('generate: a prompt has at least one token, got none');
   checkTokens('generate', tokens, engine.vocabularySize);
   if (!Number.isInteger(sequence) || sequence < 0 || sequence >= 2 ** 32)
