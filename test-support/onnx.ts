@@ -1,7 +1,7 @@
 import { type OnnxOptions, openOnnx } from '@heddle/tensor/onnx';
 import { afterEach, beforeEach, describe } from 'vitest';
-import type { Device } from '../packages/tensor/src/device.ts';
 import { OnnxExecutor } from '../packages/tensor/src/executors/onnx/executor.ts';
+import type { Device } from '../packages/tensor/src/graph/device.ts';
 import { attempt } from './backend.ts';
 
 const required = process.env['REQUIRE_BACKENDS']?.split(',').includes('onnx') ?? false;

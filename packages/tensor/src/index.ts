@@ -12,7 +12,7 @@ export {
 } from './compile/compile.ts';
 export type { Fed, InputSpec, ShapedArray } from './compile/input-spec.ts';
 export type { WarmProgress } from './compile/warm.ts';
-export { Device } from './device.ts';
+export { createDevice } from './create-device.ts';
 export {
   addDims,
   type Dim,
@@ -42,9 +42,19 @@ export {
   type StorageDType,
 } from './dtype.ts';
 export * from './errors.ts';
-export type { CompileTarget, Executor, Program, Storage } from './executor.ts';
-export type { OnnxBuilder, OnnxLowering } from './executors/onnx/lowering.ts';
-export type { ReferenceArray, ReferenceLowering } from './executors/reference/lowering.ts';
+export { spreadWorkgroups } from './executors/webgpu/workgroups.ts';
+export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from './float16.ts';
+export { formatProfile, formatReport } from './format-report.ts';
+export type { Device } from './graph/device.ts';
+export type { CompileTarget, Executor, Program, Storage } from './graph/executor.ts';
+export type { Graph } from './graph/graph.ts';
+export type { OnnxBuilder, OnnxLowering } from './graph/onnx-lowering.ts';
+export { defineOp, type GradientContext, type Node, type Op, type OpDefinition } from './graph/op.ts';
+export { record, recordOn, recordOne } from './graph/record.ts';
+export type { ReferenceArray, ReferenceLowering } from './graph/reference-lowering.ts';
+export { Tensor } from './graph/tensor.ts';
+export type { MatmulOptions, Operand } from './graph/tensor-operations.ts';
+export { Update, Variable } from './graph/variable.ts';
 export type {
   KernelBuffer,
   KernelCall,
@@ -52,15 +62,7 @@ export type {
   PointwiseContext,
   WebGpuCapabilities,
   WebGpuLowering,
-} from './executors/webgpu/lowering.ts';
-export { spreadWorkgroups } from './executors/webgpu/workgroups.ts';
-export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from './float16.ts';
-export { formatProfile, formatReport } from './format-report.ts';
-export type { Graph } from './graph/graph.ts';
-export { defineOp, type GradientContext, type Node, type Op, type OpDefinition } from './graph/op.ts';
-export { record, recordOn, recordOne } from './graph/record.ts';
-export { Tensor } from './graph/tensor.ts';
-export { Update, Variable } from './graph/variable.ts';
+} from './graph/webgpu-lowering.ts';
 export type { HostData, NestedNumbers, TensorOptions } from './host-data.ts';
 export type { HeldAllocation, Holder, MemoryReport } from './memory.ts';
 export {
@@ -91,7 +93,6 @@ export {
   not,
   or,
 } from './ops/elementwise/comparison.ts';
-export type { Operand } from './ops/elementwise/define-elementwise.ts';
 export {
   abs,
   add,
@@ -120,7 +121,7 @@ export { clip, round } from './ops/elementwise/rounding.ts';
 export { embedding, scatterAdd, take } from './ops/indexing/gather.ts';
 export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './ops/indexing/indexing.ts';
 export { type Sorted, sort, topK } from './ops/indexing/sort.ts';
-export { type MatmulOptions, matmul } from './ops/matmul/matmul.ts';
+export { matmul } from './ops/matmul/matmul.ts';
 export { flip, repeat, roll, split, squeeze, stack, tile, unsqueeze } from './ops/movement/arrange.ts';
 export { concat } from './ops/movement/concat.ts';
 export { identity, stopGradient } from './ops/movement/identity.ts';

@@ -1,7 +1,8 @@
-import { Device } from './device.ts';
+import { createDevice } from './create-device.ts';
 import { ArgumentError } from './errors.ts';
 import { OnnxExecutor } from './executors/onnx/executor.ts';
 import { loadRuntime, type OnnxRuntime, threadsOf } from './executors/onnx/runtime.ts';
+import type { Device } from './graph/device.ts';
 import { checkBudget } from './memory.ts';
 
 export { type Example, type ExportOptions, exportOnnx } from './executors/onnx/export/export.ts';
@@ -39,7 +40,7 @@ export async function openOnnx(options: OnnxOptions = {}): Promise<Device> {
     throw new ArgumentError(`openOnnx: threads must be a positive integer, got ${options.threads}`);
   const runtime = options.runtime ?? (await loadRuntime());
   const threads = await threadsOf(runtime, options.threads);
-  return new Device(
+  return createDevice(
     new OnnxExecutor({ runtime, threads, debug, ...(memoryBudget === undefined ? {} : { memoryBudget }) }),
   );
 }

@@ -1,5 +1,6 @@
-import { Device } from './device.ts';
+import { createDevice } from './create-device.ts';
 import { ReferenceExecutor } from './executors/reference/executor.ts';
+import type { Device } from './graph/device.ts';
 import { checkBudget } from './memory.ts';
 
 export interface ReferenceOptions {
@@ -15,5 +16,5 @@ export interface ReferenceOptions {
 /** Opens the reference device: plain TypeScript in float64, on any machine. Owned by the caller. @throws ArgumentError */
 export async function openReference(options: ReferenceOptions = {}): Promise<Device> {
   checkBudget('openReference', options.memoryBudget);
-  return new Device(new ReferenceExecutor(options));
+  return createDevice(new ReferenceExecutor(options));
 }

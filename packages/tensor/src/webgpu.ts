@@ -1,9 +1,10 @@
-import { Device } from './device.ts';
+import { createDevice } from './create-device.ts';
 import { describeInfo, type GpuOptions, gpuOf, requestAdapter, requestDevice } from './executors/webgpu/adapters.ts';
 import { capabilitiesOf } from './executors/webgpu/capabilities.ts';
 import { assertCapable, WebGpuExecutor } from './executors/webgpu/executor.ts';
 import { letGoOf } from './executors/webgpu/node-gpu.ts';
 import type { TuningCache } from './executors/webgpu/tuning/tuning-cache.ts';
+import type { Device } from './graph/device.ts';
 import { checkBudget } from './memory.ts';
 
 export { type AdapterDescription, describeAdapters, type GpuOptions } from './executors/webgpu/adapters.ts';
@@ -42,7 +43,7 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
     const capabilities = capabilitiesOf(device, globalThis.navigator?.gpu?.wgslLanguageFeatures);
     assertCapable(capabilities);
     const description = device.adapterInfo ? describeInfo(device.adapterInfo) : 'a device of the caller';
-    return new Device(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, debug, tuning }));
+    return createDevice(new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, debug, tuning }));
   }
   const gpu = options.adapter ? options.gpu : await gpuOf(options);
   try {
@@ -62,7 +63,7 @@ async function openOn(gpu: GPU | undefined, options: WebGpuOptions): Promise<Dev
   const capabilities = capabilitiesOf(device, languageFeatures, adapter.info);
   assertCapable(capabilities);
   const description = describeInfo(adapter.info);
-  return new Device(
+  return createDevice(
     new WebGpuExecutor({ device, capabilities, description, memoryBudget, fuse, debug, tuning, owned: { gpu } }),
   );
 }

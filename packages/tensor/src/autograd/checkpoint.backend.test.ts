@@ -3,7 +3,7 @@ import { floats } from '../../../../test-support/cases.ts';
 import { expectClose, operations } from '../../../../test-support/operations.ts';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { compile } from '../compile/compile.ts';
-import type { Device } from '../device.ts';
+import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { dropout } from '../ops/create/dropout.ts';
 import { randomKey, randomNormal } from '../ops/create/random.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Device } from '../device.ts';
+import type { Device } from '../graph/device.ts';
 import { defineOp } from '../graph/op.ts';
 import { record } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Device } from '../device.ts';
+import type { Device } from '../graph/device.ts';
 import { stopGradient } from '../ops/movement/identity.ts';
 import { openReference } from '../reference.ts';
 import { grad } from './grad.ts';

@@ -1,8 +1,8 @@
 /// <reference types="vite/client" />
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Case, OperationCase } from '../../../../test-support/cases.ts';
-import type { Device } from '../device.ts';
 import { ReferenceStorage } from '../executors/reference/executor.ts';
+import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { prod } from '../ops/reduce/prod.ts';
 import { openReference } from '../reference.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Device } from '../device.ts';
 import { symbolicDim } from '../dim.ts';
 import { isHeddleError } from '../errors.ts';
+import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { sizeScalar } from '../ops/create/creation.ts';
 import { openReference } from '../reference.ts';

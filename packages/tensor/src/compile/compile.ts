@@ -1,6 +1,6 @@
-import type { Device } from '../device.ts';
 import type { SymbolValues } from '../dim.ts';
 import { ArgumentError, DisposedError } from '../errors.ts';
+import type { Device } from '../graph/device.ts';
 import { Tensor } from '../graph/tensor.ts';
 import type { Update } from '../graph/variable.ts';
 import { checkBudget } from '../memory.ts';

@@ -1,9 +1,9 @@
-import type { Device } from '../device.ts';
 import type { SymbolValues } from '../dim.ts';
 import type { HostArray } from '../dtype.ts';
 import { ArgumentError, DeviceError, DisposedError } from '../errors.ts';
-import type { Program, Storage } from '../executor.ts';
 import { buildGraph } from '../graph/build.ts';
+import type { Device } from '../graph/device.ts';
+import type { Program, Storage } from '../graph/executor.ts';
 import type { Graph } from '../graph/graph.ts';
 import { checkedRun, type IndexCheck } from '../graph/index-checks.ts';
 import { inputOp } from '../graph/op.ts';

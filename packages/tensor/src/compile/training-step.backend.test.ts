@@ -2,7 +2,7 @@ import { afterAll, expect } from 'vitest';
 import { expectClose } from '../../../../test-support/operations.ts';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { gradients } from '../autograd/gradients.ts';
-import type { Device } from '../device.ts';
+import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { crossEntropy } from '../ops/nn.ts';
 import { openReference } from '../reference.ts';

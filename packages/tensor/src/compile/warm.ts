@@ -1,5 +1,5 @@
 import type { SymbolValues } from '../dim.ts';
-import type { Program } from '../executor.ts';
+import type { Program } from '../graph/executor.ts';
 
 /** How far `warm` is. */
 export interface WarmProgress {

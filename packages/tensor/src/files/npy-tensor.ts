@@ -1,6 +1,6 @@
-import type { Device } from '../device.ts';
 import { isStorageDType } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
+import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape } from '../shape.ts';
 import type { NpyArray } from './npy.ts';

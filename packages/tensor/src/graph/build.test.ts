@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gradients } from '../autograd/gradients.ts';
-import type { Device } from '../device.ts';
 import { concat } from '../ops/movement/concat.ts';
 import { identity } from '../ops/movement/identity.ts';
 import { openReference } from '../reference.ts';
 import { buildGraph } from './build.ts';
+import type { Device } from './device.ts';
 import { defineOp, inputOp, type Op } from './op.ts';
 import { record, recordOn, recordOne } from './record.ts';
 import type { Tensor } from './tensor.ts';

@@ -1,11 +1,12 @@
 import { type DimSymbol, dimsEqual, SymbolicDim, symbolsOf } from '../dim.ts';
 import { isBlockFormat } from '../dtype.ts';
 import { ArgumentError, DeviceError, DTypeError } from '../errors.ts';
-import type { Executor } from '../executor.ts';
 import { plainKey } from '../plain-key.ts';
+import { boundedOp, type IndexRange } from './bounded.ts';
 import { type Containers, containersOf } from './containers.ts';
+import type { Executor } from './executor.ts';
 import type { Graph } from './graph.ts';
-import { boundedOp, type IndexCheck, type IndexRange, limitsOf } from './index-checks.ts';
+import { type IndexCheck, limitsOf } from './index-checks.ts';
 import { inputOp, isLeafOp, type Node, variableOp } from './op.ts';
 import { record, recordOn } from './record.ts';
 import { scheduleNodes } from './schedule.ts';

@@ -4,13 +4,13 @@ import { conformance, test } from '../../../../test-support/suite.ts';
 import { checkpoint } from '../autograd/checkpoint.ts';
 import { grad } from '../autograd/grad.ts';
 import { compile } from '../compile/compile.ts';
-import type { Device } from '../device.ts';
 import { isHeddleError } from '../errors.ts';
 import { embedding, scatterAdd, take } from '../ops/indexing/gather.ts';
 import { indexSelect, scatterAddAlongAxis, takeAlongAxis } from '../ops/indexing/indexing.ts';
 import { sort } from '../ops/indexing/sort.ts';
 import { crossEntropy } from '../ops/nn.ts';
 import { linearCrossEntropy } from '../ops/rows/loss.ts';
+import type { Device } from './device.ts';
 import type { Tensor } from './tensor.ts';
 
 async function refusal(work: () => Promise<unknown>): Promise<string> {

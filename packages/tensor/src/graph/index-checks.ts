@@ -1,35 +1,9 @@
-import { type Dim, evaluateDim, type SymbolValues } from '../dim.ts';
+import { evaluateDim, type SymbolValues } from '../dim.ts';
 import { IndexError } from '../errors.ts';
-import type { Executor, Storage } from '../executor.ts';
-import { where } from '../ops/elementwise/elementwise.ts';
-import { concat } from '../ops/movement/concat.ts';
-import { max, min } from '../ops/reduce/extremum.ts';
-import { defineOp, type Op } from './op.ts';
-import { recordOne } from './record.ts';
+import type { IndexRange } from './bounded.ts';
+import type { Executor, Storage } from './executor.ts';
 import type { Tensor } from './tensor.ts';
 import type { Variable } from './variable.ts';
-
-/** What indices must be, and for whom. */
-export interface IndexRange {
-  readonly operation: string;
-  /** They are from 0 up to, but not including, this. */
-  readonly size: Dim;
-  /** What outside is meant: one value, or all below 0. */
-  readonly ignored?: number | 'negative';
-}
-
-/** Marks indices: nothing but the value itself, except to a device that checks. */
-export const boundedOp: Op<IndexRange> = defineOp<IndexRange>({
-  name: 'bounded',
-  shape: ([x]) => [{ shape: x!.shape, dtype: x!.dtype }],
-  gradient: () => [undefined],
-  decompose: ([x]) => [x!],
-});
-
-/** The same indices (i32), which a device that was opened with `debug` checks in each run. */
-export function bounded(operation: string, indices: Tensor, size: Dim, ignored?: number): Tensor {
-  return recordOne(boundedOp, [indices], { operation, size, ...(ignored === undefined ? {} : { ignored }) });
-}
 
 /** For devices that have the rows of an update at hand. @throws IndexError, before anything is written */
 export function checkRows({ name, shape }: Variable, rows: ArrayLike<number>): void {
@@ -48,6 +22,7 @@ export interface IndexCheck extends IndexRange {
 
 /** The least and the largest index of each check, one behind the other: i32 `[2 checks]`. */
 export function limitsOf(checks: readonly IndexCheck[]): Tensor {
+  const { concat, where } = checks[0]!.indices.device.operations;
   const limits = checks.flatMap(({ indices, ignored }) => {
     const counted =
       ignored === undefined
@@ -55,7 +30,7 @@ export function limitsOf(checks: readonly IndexCheck[]): Tensor {
         : ignored === 'negative'
           ? indices.maximum(0)
           : where(indices.equal(ignored), 0, indices);
-    return [min(counted).reshape([1]), max(counted).reshape([1])];
+    return [counted.min().reshape([1]), counted.max().reshape([1])];
   });
   return concat(limits, 0);
 }

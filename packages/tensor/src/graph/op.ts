@@ -1,9 +1,9 @@
 import type { StorageDType } from '../dtype.ts';
-import type { OnnxLowering } from '../executors/onnx/lowering.ts';
-import type { ReferenceLowering } from '../executors/reference/lowering.ts';
-import type { WebGpuLowering } from '../executors/webgpu/lowering.ts';
 import type { Shape, TensorType } from '../shape.ts';
+import type { OnnxLowering } from './onnx-lowering.ts';
+import type { ReferenceLowering } from './reference-lowering.ts';
 import type { Tensor } from './tensor.ts';
+import type { WebGpuLowering } from './webgpu-lowering.ts';
 
 /** What a gradient rule sees of one application of an operation. */
 export interface GradientContext<A> {

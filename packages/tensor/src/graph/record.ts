@@ -1,7 +1,7 @@
-import type { Device } from '../device.ts';
 import { type DType, isBlockFormat, isStorageDType } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
 import { checkDType, checkSizes } from '../shape.ts';
+import type { Device } from './device.ts';
 import { isLeafOp, type Node, type Op } from './op.ts';
 import { Tensor } from './tensor.ts';
 

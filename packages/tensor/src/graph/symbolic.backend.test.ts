@@ -2,7 +2,6 @@ import { afterAll, expect } from 'vitest';
 import { expectClose } from '../../../../test-support/operations.ts';
 import { conformance, test } from '../../../../test-support/suite.ts';
 import { type CompileOptions, compile } from '../compile/compile.ts';
-import type { Device } from '../device.ts';
 import { addDims, multiplyDims } from '../dim.ts';
 import { arange, full, sizeScalar } from '../ops/create/creation.ts';
 import { where } from '../ops/elementwise/elementwise.ts';
@@ -16,6 +15,7 @@ import { mean, sum } from '../ops/reduce/reduce.ts';
 import { rmsNorm } from '../ops/rows/rms-norm.ts';
 import { softmax } from '../ops/rows/softmax.ts';
 import { openReference } from '../reference.ts';
+import type { Device } from './device.ts';
 import type { Tensor } from './tensor.ts';
 
 /** A function of x [T, 4], y [S, 4] and rows i32 [T], for every T and S. */

@@ -1,27 +1,11 @@
-import type { Device } from '../device.ts';
 import type { Dim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
 import { DisposedError, HeddleError } from '../errors.ts';
-import type { Storage } from '../executor.ts';
-import { gelu, relu } from '../ops/elementwise/activation.ts';
-import { cast } from '../ops/elementwise/cast.ts';
-import * as comparison from '../ops/elementwise/comparison.ts';
-import type { Operand } from '../ops/elementwise/define-elementwise.ts';
-import * as elementwise from '../ops/elementwise/elementwise.ts';
-import { clip, round } from '../ops/elementwise/rounding.ts';
-import { take } from '../ops/indexing/gather.ts';
-import { type MatmulOptions, matmul } from '../ops/matmul/matmul.ts';
-import { flip, squeeze, unsqueeze } from '../ops/movement/arrange.ts';
-import { expand, flatten, permute, reshape, transpose } from '../ops/movement/movement.ts';
-import { slice } from '../ops/movement/slice.ts';
-import { cumsum } from '../ops/reduce/cumsum.ts';
-import { argmax, argmin, max, min } from '../ops/reduce/extremum.ts';
-import { prod } from '../ops/reduce/prod.ts';
-import { mean, sum } from '../ops/reduce/reduce.ts';
-import { variance } from '../ops/reduce/statistics.ts';
-import { softmax } from '../ops/rows/softmax.ts';
 import type { Shape, TensorType } from '../shape.ts';
+import type { Device } from './device.ts';
+import type { Storage } from './executor.ts';
 import { dataOp, type Node } from './op.ts';
+import type { MatmulOptions, Operand, TensorOperations } from './tensor-operations.ts';
 
 type Axes = number | readonly number[];
 
@@ -136,160 +120,164 @@ export class Tensor implements TensorType, Disposable {
     this.device.assertOpen(operation);
   }
 
+  get #operations(): TensorOperations {
+    return this.device.operations;
+  }
+
   add(other: Operand): Tensor {
-    return elementwise.add(this, other);
+    return this.#operations.add(this, other);
   }
   sub(other: Operand): Tensor {
-    return elementwise.sub(this, other);
+    return this.#operations.sub(this, other);
   }
   mul(other: Operand): Tensor {
-    return elementwise.mul(this, other);
+    return this.#operations.mul(this, other);
   }
   div(other: Operand): Tensor {
-    return elementwise.div(this, other);
+    return this.#operations.div(this, other);
   }
   pow(other: Operand): Tensor {
-    return elementwise.pow(this, other);
+    return this.#operations.pow(this, other);
   }
   maximum(other: Operand): Tensor {
-    return elementwise.maximum(this, other);
+    return this.#operations.maximum(this, other);
   }
   minimum(other: Operand): Tensor {
-    return elementwise.minimum(this, other);
+    return this.#operations.minimum(this, other);
   }
   equal(other: Operand): Tensor {
-    return comparison.equal(this, other);
+    return this.#operations.equal(this, other);
   }
   less(other: Operand): Tensor {
-    return comparison.less(this, other);
+    return this.#operations.less(this, other);
   }
   lessEqual(other: Operand): Tensor {
-    return comparison.lessEqual(this, other);
+    return this.#operations.lessEqual(this, other);
   }
   greater(other: Operand): Tensor {
-    return comparison.greater(this, other);
+    return this.#operations.greater(this, other);
   }
   greaterEqual(other: Operand): Tensor {
-    return comparison.greaterEqual(this, other);
+    return this.#operations.greaterEqual(this, other);
   }
   and(other: Operand): Tensor {
-    return comparison.and(this, other);
+    return this.#operations.and(this, other);
   }
   or(other: Operand): Tensor {
-    return comparison.or(this, other);
+    return this.#operations.or(this, other);
   }
   not(): Tensor {
-    return comparison.not(this);
+    return this.#operations.not(this);
   }
   neg(): Tensor {
-    return elementwise.neg(this);
+    return this.#operations.neg(this);
   }
   abs(): Tensor {
-    return elementwise.abs(this);
+    return this.#operations.abs(this);
   }
   exp(): Tensor {
-    return elementwise.exp(this);
+    return this.#operations.exp(this);
   }
   log(): Tensor {
-    return elementwise.log(this);
+    return this.#operations.log(this);
   }
   sqrt(): Tensor {
-    return elementwise.sqrt(this);
+    return this.#operations.sqrt(this);
   }
   rsqrt(): Tensor {
-    return elementwise.rsqrt(this);
+    return this.#operations.rsqrt(this);
   }
   sin(): Tensor {
-    return elementwise.sin(this);
+    return this.#operations.sin(this);
   }
   cos(): Tensor {
-    return elementwise.cos(this);
+    return this.#operations.cos(this);
   }
   tanh(): Tensor {
-    return elementwise.tanh(this);
+    return this.#operations.tanh(this);
   }
   sigmoid(): Tensor {
-    return elementwise.sigmoid(this);
+    return this.#operations.sigmoid(this);
   }
   floor(): Tensor {
-    return elementwise.floor(this);
+    return this.#operations.floor(this);
   }
   round(): Tensor {
-    return round(this);
+    return this.#operations.round(this);
   }
   clip(low?: number, high?: number): Tensor {
-    return clip(this, low, high);
+    return this.#operations.clip(this, low, high);
   }
   relu(): Tensor {
-    return relu(this);
+    return this.#operations.relu(this);
   }
   gelu(options?: { readonly approximate?: 'none' | 'tanh' }): Tensor {
-    return gelu(this, options);
+    return this.#operations.gelu(this, options);
   }
   cast(dtype: DType): Tensor {
-    return cast(this, dtype);
+    return this.#operations.cast(this, dtype);
   }
   sum(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
-    return sum(this, axes, options);
+    return this.#operations.sum(this, axes, options);
   }
   mean(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
-    return mean(this, axes, options);
+    return this.#operations.mean(this, axes, options);
   }
   max(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
-    return max(this, axes, options);
+    return this.#operations.max(this, axes, options);
   }
   min(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
-    return min(this, axes, options);
+    return this.#operations.min(this, axes, options);
   }
   prod(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
-    return prod(this, axes, options);
+    return this.#operations.prod(this, axes, options);
   }
   variance(axes?: Axes, options?: { readonly keepDims?: boolean; readonly correction?: number }): Tensor {
-    return variance(this, axes, options);
+    return this.#operations.variance(this, axes, options);
   }
   argmax(axis: number): Tensor {
-    return argmax(this, axis);
+    return this.#operations.argmax(this, axis);
   }
   argmin(axis: number): Tensor {
-    return argmin(this, axis);
+    return this.#operations.argmin(this, axis);
   }
   cumsum(axis: number): Tensor {
-    return cumsum(this, axis);
+    return this.#operations.cumsum(this, axis);
   }
   softmax(axis = -1): Tensor {
-    return softmax(this, axis);
+    return this.#operations.softmax(this, axis);
   }
   matmul(other: Tensor, options?: MatmulOptions): Tensor {
-    return matmul(this, other, options);
+    return this.#operations.matmul(this, other, options);
   }
   reshape(shape: readonly Dim[]): Tensor {
-    return reshape(this, shape);
+    return this.#operations.reshape(this, shape);
   }
   flatten(): Tensor {
-    return flatten(this);
+    return this.#operations.flatten(this);
   }
   permute(axes: readonly number[]): Tensor {
-    return permute(this, axes);
+    return this.#operations.permute(this, axes);
   }
   transpose(axisA = -2, axisB = -1): Tensor {
-    return transpose(this, axisA, axisB);
+    return this.#operations.transpose(this, axisA, axisB);
   }
   expand(shape: Shape): Tensor {
-    return expand(this, shape);
+    return this.#operations.expand(this, shape);
   }
   squeeze(axes?: Axes): Tensor {
-    return squeeze(this, axes);
+    return this.#operations.squeeze(this, axes);
   }
   unsqueeze(axis: number): Tensor {
-    return unsqueeze(this, axis);
+    return this.#operations.unsqueeze(this, axis);
   }
   flip(axes?: Axes): Tensor {
-    return flip(this, axes);
+    return this.#operations.flip(this, axes);
   }
   take(indices: Tensor, axis = 0): Tensor {
-    return take(this, indices, axis);
+    return this.#operations.take(this, indices, axis);
   }
   slice(axis: number, start: Dim, end?: Dim, step?: number): Tensor {
-    return slice(this, axis, start, end, step);
+    return this.#operations.slice(this, axis, start, end, step);
   }
 }

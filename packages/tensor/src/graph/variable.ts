@@ -1,8 +1,8 @@
-import type { Device } from '../device.ts';
 import { isBlockFormat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
-import type { Storage } from '../executor.ts';
 import { type ConcreteType, formatShape, shapesEqual } from '../shape.ts';
+import type { Device } from './device.ts';
+import type { Storage } from './executor.ts';
 import { type Node, variableOp } from './op.ts';
 import { nameOfValue } from './record.ts';
 import { Tensor } from './tensor.ts';

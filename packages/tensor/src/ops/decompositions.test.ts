@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { caseTables } from '../../../../test-support/case-tables.ts';
 import { recordCase } from '../../../../test-support/record-case.ts';
-import { Device } from '../device.ts';
+import { createDevice } from '../create-device.ts';
 import { ReferenceExecutor } from '../executors/reference/executor.ts';
 import { f16ToF32 } from '../float16.ts';
 import type { Node } from '../graph/op.ts';
@@ -17,7 +17,7 @@ class DecomposingExecutor extends ReferenceExecutor {
   }
 }
 
-const [direct, decomposed] = [new Device(new ReferenceExecutor({})), new Device(new DecomposingExecutor({}))];
+const [direct, decomposed] = [createDevice(new ReferenceExecutor({})), createDevice(new DecomposingExecutor({}))];
 afterAll(() => Promise.all([direct.dispose(), decomposed.dispose()]));
 
 const tables = await caseTables();

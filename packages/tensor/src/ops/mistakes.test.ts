@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Device } from '../device.ts';
 import { isHeddleError } from '../errors.ts';
+import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { openReference } from '../reference.ts';
 import { conv1d, conv2d } from './convolution/convolution.ts';

@@ -4,7 +4,7 @@ import { conformance, test } from '../../../../test-support/suite.ts';
 import { checkpoint } from '../autograd/checkpoint.ts';
 import { grad } from '../autograd/grad.ts';
 import { compile } from '../compile/compile.ts';
-import type { Device } from '../device.ts';
+import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { conv1d } from './convolution/convolution.ts';
 import { oneHot, tril } from './create/construction.ts';

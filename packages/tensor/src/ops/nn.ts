@@ -1,7 +1,7 @@
 import { dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
-import { bounded } from '../graph/index-checks.ts';
+import { bounded } from '../graph/bounded.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, shapesEqual } from '../shape.ts';
 import { arange } from './create/creation.ts';

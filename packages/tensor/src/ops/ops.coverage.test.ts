@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { caseTables, operationFiles, operationsFolder } from '../../../../test-support/case-tables.ts';
 import { type Case, floats } from '../../../../test-support/cases.ts';
 import { leastCapabilities, recordCase } from '../../../../test-support/record-case.ts';
-import { Device } from '../device.ts';
-import type { Executor } from '../executor.ts';
+import { createDevice } from '../create-device.ts';
 import { OnnxExecutor } from '../executors/onnx/executor.ts';
 import { ReferenceExecutor } from '../executors/reference/executor.ts';
 import { buildGraph } from '../graph/build.ts';
+import type { Executor } from '../graph/executor.ts';
 import { defineOp, type Node } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import * as entry from '../index.ts';
@@ -55,7 +55,7 @@ const executors: Readonly<Record<string, Executor>> = {
 
 /** Why a case does not come down to what the executor lowers; undefined where it does. */
 function failure(executor: Executor, row: Case): string | undefined {
-  const device = new Device(executor);
+  const device = createDevice(executor);
   try {
     buildGraph(executor, { outputs: [recordCase(device, row)], updates: [], inputs: [] }, 'inputs');
     return undefined;

@@ -1,4 +1,4 @@
-import type { OnnxBlocks, OnnxBuilder } from '../executors/onnx/lowering.ts';
+import type { OnnxBlocks, OnnxBuilder } from '../graph/onnx-lowering.ts';
 import { levelsOf } from './onnx-levels.ts';
 
 const domain = 'com.microsoft';

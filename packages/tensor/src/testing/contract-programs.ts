@@ -1,4 +1,4 @@
-import type { Device } from '../device.ts';
+import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { randomBits, randomUniform } from '../ops/create/random.ts';
 import { where } from '../ops/elementwise/elementwise.ts';

@@ -1,8 +1,8 @@
 import { valueAndGrad } from '../autograd/grad.ts';
 import { compile } from '../compile/compile.ts';
-import type { Device } from '../device.ts';
 import type { DType } from '../dtype.ts';
 import { isHeddleError } from '../errors.ts';
+import type { Device } from '../graph/device.ts';
 import { defineOp } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -34,7 +34,7 @@ const samples: Readonly<Partial<Record<DType, readonly number[]>>> = {
  *
  * Framework-free: run each case in a test of its own.
  * ```ts
- * for (const { name, run } of executorContract(async (options) => new Device(new MyExecutor(options)))) test(name, run);
+ * for (const { name, run } of executorContract(async (options) => createDevice(new MyExecutor(options)))) test(name, run);
  * ```
  */
 export function executorContract(open: OpenDevice): readonly ExecutorContractCase[] {

@@ -1,7 +1,7 @@
 import { valueAndGrad } from '../autograd/grad.ts';
-import type { Device } from '../device.ts';
 import { isFloat } from '../dtype.ts';
 import type { ReferenceStorage } from '../executors/reference/executor.ts';
+import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { openReference } from '../reference.ts';
 import { sizeOf } from '../shape.ts';

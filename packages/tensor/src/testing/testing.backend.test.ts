@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { customVjp } from '../autograd/custom-vjp.ts';
-import type { Device } from '../device.ts';
+import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { openReference } from '../reference.ts';
 import { allClose } from './all-close.ts';

@@ -1,9 +1,9 @@
 import type { Dim, DimSymbol, SymbolicDim } from '../../dim.ts';
 import { type DType, type HostArray, hostArray, isBlockFormat, isStorageDType } from '../../dtype.ts';
 import { f32ToF16 } from '../../float16.ts';
+import type { OnnxBlocks, OnnxBuilder, OnnxOptions, OnnxType } from '../../graph/onnx-lowering.ts';
 import { decodeFormat } from '../../quantized/decode.ts';
 import type { ConcreteType, Shape } from '../../shape.ts';
-import type { OnnxBlocks, OnnxBuilder, OnnxOptions, OnnxType } from './lowering.ts';
 import { elementTypes, type OnnxInitializer, type OnnxNode } from './model.ts';
 
 /** Collects the nodes and constants of one model. */

@@ -1,16 +1,16 @@
 import { symbolsOf } from '../../dim.ts';
 import { byteSize, type HostArray, hostArray } from '../../dtype.ts';
 import { DeviceError, DisposedError } from '../../errors.ts';
-import type { Executor, Storage } from '../../executor.ts';
+import type { Executor, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/op.ts';
 import { MemoryAccount, type MemoryReport } from '../../memory.ts';
 import { type ConcreteType, evaluateShape, type Shape, sizeOf } from '../../shape.ts';
 import { convertGraph, isLoweredToOnnx } from './convert.ts';
 import { type EncodedModel, encodeModel } from './model.ts';
-import { OnnxProgram } from './program.ts';
+import { OnnxProgram, type OnnxServices } from './program.ts';
 import { messageOf, type OnnxRuntime, type RuntimeSession } from './runtime.ts';
-import { OnnxStorage } from './storage.ts';
+import { OnnxStorage, type Reservation } from './storage.ts';
 
 export interface OnnxExecutorOptions {
   readonly runtime: OnnxRuntime;
@@ -19,19 +19,13 @@ export interface OnnxExecutorOptions {
   readonly debug?: boolean;
 }
 
-/** Bytes accounted for, for an array that comes later or never. */
-export interface Reservation {
-  fill(data: HostArray): OnnxStorage;
-  release(): void;
-}
-
 /**
  * Runs graphs on ONNX Runtime: a graph becomes a model with one session, whatever the sizes of its named dimensions.
  *
  * Values are arrays on the host that the runtime reads in place. Updates of variables are written by TypeScript after the
  * run, so a model outputs only what is new. The runtime's own memory is not known and not reported.
  */
-export class OnnxExecutor implements Executor {
+export class OnnxExecutor implements Executor, OnnxServices {
   readonly name = 'onnx';
   readonly description: string;
   readonly debug: boolean;
@@ -109,7 +103,7 @@ export class OnnxExecutor implements Executor {
         this.#programs.delete(program);
         release();
       };
-      const program = new OnnxProgram({ executor: this, graph, conversion, session, owner, ownOutputs, onDispose });
+      const program = new OnnxProgram({ services: this, graph, conversion, session, owner, ownOutputs, onDispose });
       this.#programs.add(program);
       return program;
     } catch (error) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { onnxOnly } from '../../../../../test-support/onnx.ts';
-import type { OnnxType } from './lowering.ts';
+import type { OnnxType } from '../../graph/onnx-lowering.ts';
 import { encodeModel, type OnnxInitializer, type OnnxModel, type OnnxNode } from './model.ts';
 import { hostValues, runtimeTensor } from './runtime.ts';
 

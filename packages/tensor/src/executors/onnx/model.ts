@@ -1,4 +1,4 @@
-import type { OnnxAttribute, OnnxType } from './lowering.ts';
+import type { OnnxAttribute, OnnxType } from '../../graph/onnx-lowering.ts';
 import { Message } from './protobuf.ts';
 
 /** Element types by their number in onnx.proto. */

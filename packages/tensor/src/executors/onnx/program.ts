@@ -1,21 +1,29 @@
 import type { SymbolValues } from '../../dim.ts';
 import type { HostArray } from '../../dtype.ts';
 import { DeviceError, DisposedError } from '../../errors.ts';
-import type { Program, Storage } from '../../executor.ts';
+import type { Program, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { type ConcreteType, evaluateShape, sizeOf } from '../../shape.ts';
 import type { Conversion } from './convert.ts';
-import type { OnnxExecutor, Reservation } from './executor.ts';
 import { explainModel } from './explain.ts';
 import { Feeds } from './feeds.ts';
-import { messageOf, type RuntimeSession, type RuntimeTensor } from './runtime.ts';
+import { messageOf, type OnnxRuntime, type RuntimeSession, type RuntimeTensor } from './runtime.ts';
 import { arrayOf, type RunValues, type Source } from './source.ts';
-import type { OnnxStorage } from './storage.ts';
+import type { OnnxStorage, Reservation } from './storage.ts';
 import { applyUpdates, type UpdatePlan } from './updates.ts';
 
+/** What programs need of their executor. */
+export interface OnnxServices {
+  readonly runtime: OnnxRuntime;
+  /** Runs a task when those before it are done. */
+  inOrder<T>(task: () => Promise<T>): Promise<T>;
+  /** Accounts for the bytes of an array that comes later. @throws OutOfMemoryError */
+  reserve(type: ConcreteType, owner: string): Reservation;
+}
+
 export interface OnnxProgramOptions {
-  readonly executor: OnnxExecutor;
+  readonly services: OnnxServices;
   readonly graph: Graph;
   readonly conversion: Conversion;
   /** None where the graph has no nodes: everything that it gives or writes is on the host already. */
@@ -45,8 +53,8 @@ export class OnnxProgram implements Program {
 
   constructor(options: OnnxProgramOptions) {
     this.#options = options;
-    const { executor, graph, conversion } = options;
-    this.#feeds = new Feeds(executor.runtime, graph, conversion);
+    const { services, graph, conversion } = options;
+    this.#feeds = new Feeds(services.runtime, graph, conversion);
     // the first to take a computed array keeps it, others copy it; what was not computed is somebody else's
     const taken = new Set<Tensor>();
     const take = (tensor: Tensor): OutputPlan => {
@@ -71,7 +79,7 @@ export class OnnxProgram implements Program {
   }
 
   run(inputs: readonly (Storage | HostArray)[], symbols: SymbolValues): Promise<readonly Storage[]> {
-    return this.#options.executor.inOrder(() => this.#run(inputs, symbols));
+    return this.#options.services.inOrder(() => this.#run(inputs, symbols));
   }
 
   async #run(inputs: readonly (Storage | HostArray)[], symbols: SymbolValues): Promise<readonly Storage[]> {
@@ -102,10 +110,10 @@ export class OnnxProgram implements Program {
 
   /** Accounts for the outputs, all or none. */
   #reserve(): readonly Reservation[] {
-    const { executor, owner, ownOutputs } = this.#options;
+    const { services, owner, ownOutputs } = this.#options;
     const reserved: Reservation[] = [];
     try {
-      for (const type of this.#types) reserved.push(executor.reserve(type, ownOutputs ? 'tensors' : owner));
+      for (const type of this.#types) reserved.push(services.reserve(type, ownOutputs ? 'tensors' : owner));
       return reserved;
     } catch (error) {
       for (const reservation of reserved) reservation.release();

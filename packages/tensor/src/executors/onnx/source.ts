@@ -1,6 +1,6 @@
 import type { HostArray } from '../../dtype.ts';
 import { DeviceError, DisposedError } from '../../errors.ts';
-import type { Storage } from '../../executor.ts';
+import type { Storage } from '../../graph/executor.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { hostValues, type RuntimeTensor } from './runtime.ts';
 import type { OnnxStorage } from './storage.ts';

@@ -1,6 +1,6 @@
 import type { HostArray } from '../../dtype.ts';
 import { DisposedError } from '../../errors.ts';
-import type { Storage } from '../../executor.ts';
+import type { Storage } from '../../graph/executor.ts';
 import type { ConcreteType } from '../../shape.ts';
 import { type OnnxRuntime, type RuntimeTensor, runtimeTensor } from './runtime.ts';
 
@@ -40,4 +40,10 @@ export class OnnxStorage implements Storage {
     this.#feed = undefined;
     this.#onDispose(this);
   }
+}
+
+/** Bytes accounted for, for an array that comes later or never. */
+export interface Reservation {
+  fill(data: HostArray): OnnxStorage;
+  release(): void;
 }

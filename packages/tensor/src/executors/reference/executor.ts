@@ -1,16 +1,16 @@
 import { evaluateDim, type SymbolValues } from '../../dim.ts';
 import { type BlockFormat, type DType, type HostArray, hostArray, isBlockFormat, isFloat } from '../../dtype.ts';
-import type { Executor, Program, Storage } from '../../executor.ts';
 import { bf16BitsToNumber, bf16ToF32, f16ToF32, f32ToF16, numberToBf16Bits } from '../../float16.ts';
+import type { Executor, Program, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { checkRows } from '../../graph/index-checks.ts';
 import type { Node } from '../../graph/op.ts';
+import type { ReferenceArray } from '../../graph/reference-lowering.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { toHostArray } from '../../host-data.ts';
 import { MemoryAccount, type MemoryReport } from '../../memory.ts';
 import { decodeFormat } from '../../quantized/decode.ts';
 import { broadcastShapes, type ConcreteType, evaluateShape, sizeOf, stridesOf } from '../../shape.ts';
-import type { ReferenceArray } from './lowering.ts';
 
 /** Values of the reference executor: float64, whatever the dtype. */
 export class ReferenceStorage implements Storage {

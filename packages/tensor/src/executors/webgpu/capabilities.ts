@@ -1,4 +1,4 @@
-import type { WebGpuCapabilities } from './lowering.ts';
+import type { WebGpuCapabilities } from '../../graph/webgpu-lowering.ts';
 
 /** The parts of the browser's and Node's WebGPU that the type definitions do not have yet. */
 interface ExperimentalInfo {

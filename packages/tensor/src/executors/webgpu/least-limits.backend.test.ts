@@ -4,9 +4,9 @@ import { onWebGpu, openOwnWebGpu, requestGpuDevice } from '../../../../../test-s
 import { backendName, test } from '../../../../../test-support/suite.ts';
 import { grad } from '../../autograd/grad.ts';
 import { compile } from '../../compile/compile.ts';
-import type { Device } from '../../device.ts';
 import { isHeddleError } from '../../errors.ts';
 import { f16ToF32 } from '../../float16.ts';
+import type { Device } from '../../graph/device.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { conv1d } from '../../ops/convolution/convolution.ts';
 import { randomUniform } from '../../ops/create/random.ts';

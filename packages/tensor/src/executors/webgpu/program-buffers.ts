@@ -1,15 +1,15 @@
 import { type Dim, evaluateDim, type SymbolValues } from '../../dim.ts';
 import type { HostArray } from '../../dtype.ts';
 import { ShapeError } from '../../errors.ts';
-import type { CompileTarget, Storage } from '../../executor.ts';
+import type { CompileTarget, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { evaluateShape, formatShape, sizeOf } from '../../shape.ts';
 import type { RunBuffers } from './bind-groups.ts';
+import { bufferBytes } from './buffer-bytes.ts';
 import type { DeviceBuffer } from './buffers.ts';
 import { getOrMake } from './get-or-make.ts';
 import { OwnBuffers } from './own-buffers.ts';
 import type { Plan } from './plan.ts';
-import { bufferBytes } from './planning/memory-plan.ts';
 import type { DeviceServices } from './services.ts';
 import { toDevice, WebGpuStorage } from './storage.ts';
 import { Uploads, uploadBytes } from './uploads.ts';

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { onWebGpu, openOwnWebGpu } from '../../../../../test-support/own-webgpu.ts';
 import { test } from '../../../../../test-support/suite.ts';
 import { compile } from '../../compile/compile.ts';
-import type { Device } from '../../device.ts';
+import type { Device } from '../../graph/device.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { matmul } from '../../ops/matmul/matmul.ts';
 import { linear, silu } from '../../ops/nn.ts';

@@ -3,8 +3,8 @@ import { onWebGpu, openOwnWebGpu } from '../../../../../test-support/own-webgpu.
 import { test } from '../../../../../test-support/suite.ts';
 import { gradients } from '../../autograd/gradients.ts';
 import { compile } from '../../compile/compile.ts';
-import type { Device } from '../../device.ts';
 import { f16ToF32, f32ToF16 } from '../../float16.ts';
+import type { Device } from '../../graph/device.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { matmul } from '../../ops/matmul/matmul.ts';
 

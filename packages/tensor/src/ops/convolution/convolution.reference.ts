@@ -1,4 +1,4 @@
-import type { ReferenceContext } from '../../executors/reference/lowering.ts';
+import type { ReferenceContext } from '../../graph/reference-lowering.ts';
 import { sizeOf } from '../../shape.ts';
 import type { ConvolutionAttributes } from './convolution.ts';
 

@@ -1,7 +1,7 @@
-import type { Device } from '../../device.ts';
 import type { Dim } from '../../dim.ts';
 import type { DType } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
+import type { Device } from '../../graph/device.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { checkSizes, formatShape } from '../../shape.ts';
 import { cast } from '../elementwise/cast.ts';

@@ -1,7 +1,7 @@
-import type { Device } from '../../device.ts';
 import { type Dim, evaluateDim } from '../../dim.ts';
 import { type DType, isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
+import type { Device } from '../../graph/device.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOn } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

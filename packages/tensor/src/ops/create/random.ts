@@ -1,7 +1,7 @@
-import type { Device } from '../../device.ts';
 import type { DType } from '../../dtype.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
+import type { Device } from '../../graph/device.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { checkSizes, formatShape, type Shape, sizeOf } from '../../shape.ts';
 import { shiftRight } from '../elementwise/bitwise.ts';

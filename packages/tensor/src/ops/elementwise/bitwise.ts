@@ -1,6 +1,7 @@
-import type { OnnxBuilder } from '../../executors/onnx/lowering.ts';
+import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import { binary, type Elementwise, type Operand } from './define-elementwise.ts';
+import type { Operand } from '../../graph/tensor-operations.ts';
+import { binary, type Elementwise } from './define-elementwise.ts';
 
 /** Bits that are set in both operands; i32 or u32. */
 export const bitAnd: (a: Operand, b: Operand) => Tensor = binary({

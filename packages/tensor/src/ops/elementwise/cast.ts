@@ -1,7 +1,7 @@
 import { type DType, isBlockFormat, isFloat, isStorageDType } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
-import type { OnnxBuilder } from '../../executors/onnx/lowering.ts';
 import { registerType } from '../../executors/webgpu/codegen/buffer-form.ts';
+import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

@@ -1,5 +1,6 @@
 import type { Tensor } from '../../graph/tensor.ts';
-import { binary, type Elementwise, infix, type Operand, unary } from './define-elementwise.ts';
+import type { Operand } from '../../graph/tensor-operations.ts';
+import { binary, type Elementwise, infix, unary } from './define-elementwise.ts';
 
 const comparison =
   (operator: string): Elementwise['webgpu'] =>

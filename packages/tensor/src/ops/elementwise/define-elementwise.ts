@@ -1,16 +1,14 @@
 import { type DType, isFloat, promote } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
-import type { OnnxBuilder } from '../../executors/onnx/lowering.ts';
+import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
 import { nameOfValue, recordOne, refuseStored } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import type { Operand } from '../../graph/tensor-operations.ts';
 import { broadcastShapes } from '../../shape.ts';
 import { checkHolds, full } from '../create/creation.ts';
-import { sumTo } from '../reduce/reduce.ts';
+import { sumTo } from '../reduce/sum-to.ts';
 import { cast } from './cast.ts';
-
-/** An operand: a tensor, or a number that takes the other's dtype, which must hold it: no fraction beside an integer. */
-export type Operand = Tensor | number;
 
 /** An elementwise operation has no attributes. */
 export type None = Readonly<Record<never, never>>;

@@ -1,24 +1,15 @@
 import { type DType, isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
-import type { OnnxBuilder } from '../../executors/onnx/lowering.ts';
+import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type Node, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import type { Operand } from '../../graph/tensor-operations.ts';
 import { broadcastShapes } from '../../shape.ts';
 import { full } from '../create/creation.ts';
-import { sumTo } from '../reduce/reduce.ts';
+import { sumTo } from '../reduce/sum-to.ts';
 import { cast } from './cast.ts';
-import {
-  binary,
-  call,
-  type Elementwise,
-  infix,
-  type None,
-  none,
-  type Operand,
-  together,
-  unary,
-} from './define-elementwise.ts';
+import { binary, call, type Elementwise, infix, type None, none, together, unary } from './define-elementwise.ts';
 
 /** The function of floats keeps what is not a number; that of WGSL may lose it. */
 const extremum =

@@ -1,7 +1,7 @@
 import type { Dim } from '../../dim.ts';
 import { isStorageDType } from '../../dtype.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
-import { bounded } from '../../graph/index-checks.ts';
+import { bounded } from '../../graph/bounded.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

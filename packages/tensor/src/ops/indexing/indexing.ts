@@ -1,7 +1,7 @@
 import { type Dim, dimsEqual } from '../../dim.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
-import type { OnnxBuilder } from '../../executors/onnx/lowering.ts';
-import { bounded } from '../../graph/index-checks.ts';
+import { bounded } from '../../graph/bounded.ts';
+import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

@@ -1,7 +1,7 @@
 import { addDims, type Dim, divideDims } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
-import type { KernelBuffer, WebGpuLowering } from '../../executors/webgpu/lowering.ts';
 import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
+import type { KernelBuffer, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../shape.ts';
 import { sortCalls } from './sort.wgsl.ts';
 

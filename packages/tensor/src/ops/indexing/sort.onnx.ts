@@ -1,5 +1,5 @@
 import { isFloat } from '../../dtype.ts';
-import type { OnnxLowering } from '../../executors/onnx/lowering.ts';
+import type { OnnxLowering } from '../../graph/onnx-lowering.ts';
 import { keyOf } from '../reduce/extremum.ts';
 import type { TopKAttributes } from './sort.ts';
 

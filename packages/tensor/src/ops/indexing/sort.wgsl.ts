@@ -1,7 +1,7 @@
 import { type Dim, multiplyDims } from '../../dim.ts';
 import type { DType } from '../../dtype.ts';
-import type { KernelBuffer, KernelCall, WebGpuLowering } from '../../executors/webgpu/lowering.ts';
 import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
+import type { KernelBuffer, KernelCall, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { sizeOf, type TensorType } from '../../shape.ts';
 import type { TopKAttributes } from './sort.ts';
 

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { backendName, conformance, leaveToNode, test } from '../../../../../test-support/suite.ts';
-import type { Device } from '../../device.ts';
 import { f16ToF32, f32ToF16 } from '../../float16.ts';
+import type { Device } from '../../graph/device.ts';
 import { openReference } from '../../reference.ts';
 import { matmul } from './matmul.ts';
 

@@ -1,7 +1,7 @@
 import { isStorageDType } from '../../dtype.ts';
-import type { OnnxLowering } from '../../executors/onnx/lowering.ts';
+import type { OnnxLowering } from '../../graph/onnx-lowering.ts';
 import { multiplyBlocks } from '../../quantized/onnx-blocks.ts';
-import type { MatmulAttributes } from './matmul.ts';
+import type { MatmulAttributes } from './attributes.ts';
 
 /** FusedMatMul takes transposed operands as they lie; blocks that are part of the model go to MatMulNBits. */
 export const matmulOnnx: OnnxLowering<MatmulAttributes> = {

@@ -1,45 +1,18 @@
-import { type Dim, dimsEqual } from '../../dim.ts';
+import { dimsEqual } from '../../dim.ts';
 import { isFloat, isStorageDType, promote } from '../../dtype.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import { broadcastShapes, formatShape, type Shape, sizeOf, stridesOf } from '../../shape.ts';
+import type { MatmulOptions } from '../../graph/tensor-operations.ts';
+import { broadcastShapes, formatShape, sizeOf, stridesOf } from '../../shape.ts';
 import { cast } from '../elementwise/cast.ts';
 import { reshape, transpose } from '../movement/movement.ts';
-import { sumTo } from '../reduce/reduce.ts';
+import { sumTo } from '../reduce/sum-to.ts';
+import { type MatmulAttributes, matmulSizes } from './attributes.ts';
 import { matmulOnnx } from './matmul.onnx.ts';
 import { matmulWebGpu } from './matmul.wgsl.ts';
 import { withWork } from './work.ts';
-
-export interface MatmulAttributes {
-  readonly transposeA: boolean;
-  readonly transposeB: boolean;
-  /** Of the result, where it is not the operands' own. */
-  readonly dtype?: 'f32' | 'f16';
-}
-
-/** Which operands are transposed in their last two axes, and the dtype of the result, by default the operands' own. */
-export interface MatmulOptions {
-  readonly transposeA?: boolean;
-  readonly transposeB?: boolean;
-  readonly dtype?: 'f32' | 'f16';
-}
-
-/** The sizes of a product: rows of `a`, the common size, columns of `b`, and the batch in front. */
-export function matmulSizes(
-  a: Shape,
-  b: Shape,
-  { transposeA, transposeB }: MatmulAttributes,
-): { m: Dim; k: Dim; k2: Dim; n: Dim } {
-  const [ra, rb] = [a.length, b.length];
-  return {
-    m: a[transposeA ? ra - 1 : ra - 2]!,
-    k: a[transposeA ? ra - 2 : ra - 1]!,
-    k2: b[transposeB ? rb - 1 : rb - 2]!,
-    n: b[transposeB ? rb - 2 : rb - 1]!,
-  };
-}
 
 const matmulOp: Op<MatmulAttributes> = defineOp({
   name: 'matmul',

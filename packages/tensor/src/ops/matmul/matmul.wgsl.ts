@@ -1,5 +1,6 @@
-import type { KernelCall, WebGpuLowering } from '../../executors/webgpu/lowering.ts';
+import type { KernelCall, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../shape.ts';
+import type { MatmulAttributes } from './attributes.ts';
 import { fragmentChoice } from './gemm/choice.ts';
 import { matmulPairs } from './gemm/packed-f16.wgsl.ts';
 import { type MatmulTile, matmulTiles } from './gemm/simt.wgsl.ts';
@@ -7,7 +8,6 @@ import { matmulFragment, matmulFragments } from './gemm/tensor-core.wgsl.ts';
 import { matmulColumns } from './gemv/columns.wgsl.ts';
 import { oneRow } from './gemv/fusions.ts';
 import { matmulRows } from './gemv/rows.wgsl.ts';
-import type { MatmulAttributes } from './matmul.ts';
 import { type MatmulSpec, matmulSpec } from './spec.ts';
 import { storedRows, unpackedProduct } from './stored.ts';
 

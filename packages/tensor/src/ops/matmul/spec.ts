@@ -1,7 +1,7 @@
 import { type Dim, multiplyDims } from '../../dim.ts';
-import type { KernelContext } from '../../executors/webgpu/lowering.ts';
+import type { KernelContext } from '../../graph/webgpu-lowering.ts';
 import type { Shape, TensorType } from '../../shape.ts';
-import { type MatmulAttributes, matmulSizes } from './matmul.ts';
+import { type MatmulAttributes, matmulSizes } from './attributes.ts';
 
 /** One operand of a product as kernels see it. */
 export interface MatmulOperand {

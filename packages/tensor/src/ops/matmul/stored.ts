@@ -1,11 +1,11 @@
 import { multiplyDims } from '../../dim.ts';
 import { isBlockFormat } from '../../dtype.ts';
-import type { KernelCall, KernelContext, WebGpuCapabilities } from '../../executors/webgpu/lowering.ts';
 import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
+import type { KernelCall, KernelContext, WebGpuCapabilities } from '../../graph/webgpu-lowering.ts';
+import type { MatmulAttributes } from './attributes.ts';
 import { codecOf, type WeightCodec } from './gemv/dequant.ts';
 import type { OneRow } from './gemv/fusions.ts';
 import { matmulPieces, type PiecesShape, subgroupSize } from './gemv/quantized.wgsl.ts';
-import type { MatmulAttributes } from './matmul.ts';
 import type { MatmulSpec } from './spec.ts';
 
 /** Bytes of f16 weights that are unpacked for one product: what a buffer binding may have everywhere. */

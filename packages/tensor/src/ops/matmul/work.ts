@@ -1,7 +1,7 @@
 import { type Dim, multiplyDims } from '../../dim.ts';
-import type { KernelCall, WebGpuLowering } from '../../executors/webgpu/lowering.ts';
+import type { KernelCall, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../shape.ts';
-import type { MatmulAttributes } from './matmul.ts';
+import type { MatmulAttributes } from './attributes.ts';
 import { matmulSpec } from './spec.ts';
 
 /** The kernels of a product with its multiplications and additions noted at the one that does them, for reports. */

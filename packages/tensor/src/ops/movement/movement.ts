@@ -1,9 +1,9 @@
 import { type Dim, dimsEqual, divideDims } from '../../dim.ts';
 import { ShapeError } from '../../errors.ts';
-import type { PointwiseContext } from '../../executors/webgpu/lowering.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import type { PointwiseContext } from '../../graph/webgpu-lowering.ts';
 import {
   broadcastShapes,
   formatShape,
@@ -13,7 +13,7 @@ import {
   sizeOf,
   stridesOf,
 } from '../../shape.ts';
-import { sumTo } from '../reduce/reduce.ts';
+import { sumTo } from '../reduce/sum-to.ts';
 import { gatherStrided } from './strided.reference.ts';
 
 interface ToShape {

@@ -1,6 +1,6 @@
 import { multiplyDims } from '../../dim.ts';
-import type { WebGpuLowering } from '../../executors/webgpu/lowering.ts';
 import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
+import type { WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../shape.ts';
 import type { CumsumAttributes } from './cumsum.ts';
 

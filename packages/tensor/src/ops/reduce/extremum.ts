@@ -1,7 +1,7 @@
 import { type Dim, subtractDims } from '../../dim.ts';
 import { type DType, isFloat } from '../../dtype.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
-import type { OnnxBuilder } from '../../executors/onnx/lowering.ts';
+import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

@@ -1,12 +1,11 @@
-import { dimsEqual } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
-import { DTypeError, ShapeError } from '../../errors.ts';
-import type { OnnxBuilder } from '../../executors/onnx/lowering.ts';
-import type { ReferenceContext } from '../../executors/reference/lowering.ts';
+import { DTypeError } from '../../errors.ts';
+import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
+import type { ReferenceContext } from '../../graph/reference-lowering.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import { formatShape, normalizeAxes, type Shape, sizeOf, stridesOf, type TensorType } from '../../shape.ts';
+import { normalizeAxes, type Shape, sizeOf, stridesOf, type TensorType } from '../../shape.ts';
 import { sizeScalar } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
 import { reshape } from '../movement/movement.ts';
@@ -137,12 +136,4 @@ export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tenso
   const count = sizeOf(normalizeAxes('mean', axes, x.rank).map((axis) => x.shape[axis]!));
   // neither the sum nor the count need fit into f16
   return cast(sum(cast(x, 'f32'), axes, options).div(sizeScalar(x.device, count)), x.dtype);
-}
-
-/** Sums a gradient over the axes along which a value of `shape` was broadcast. @throws ShapeError where it cannot have been */
-export function sumTo(x: Tensor, shape: Shape): Tensor {
-  const extra = x.rank - shape.length;
-  if (extra < 0) throw new ShapeError(`sumTo: ${formatShape(x.shape)} has fewer axes than ${formatShape(shape)}`);
-  const axes = x.shape.flatMap((dim, i) => (i < extra || (shape[i - extra] === 1 && !dimsEqual(dim, 1)) ? [i] : []));
-  return axes.length === 0 ? x : reshape(sum(x, axes), shape);
 }

@@ -1,5 +1,5 @@
-import type { WebGpuLowering } from '../../executors/webgpu/lowering.ts';
 import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
+import type { WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import type { CrossEntropyRowsAttributes } from './cross-entropy-rows.ts';
 import { withReductions } from './row-team.wgsl.ts';
 

@@ -1,4 +1,4 @@
-import type { KernelBuffer, WebGpuLowering } from '../../executors/webgpu/lowering.ts';
+import type { KernelBuffer, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
 import { fitsRowTeam, type RowFour } from './row-team.wgsl.ts';
 

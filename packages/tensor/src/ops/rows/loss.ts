@@ -1,7 +1,7 @@
 import { type Dim, dimsEqual } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
-import { bounded } from '../../graph/index-checks.ts';
+import { bounded } from '../../graph/bounded.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { record, recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

@@ -3,7 +3,8 @@ import { record } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { TensorType } from '../../shape.ts';
 import { cast } from '../elementwise/cast.ts';
-import { mean, sumTo } from '../reduce/reduce.ts';
+import { mean } from '../reduce/reduce.ts';
+import { sumTo } from '../reduce/sum-to.ts';
 import { normGradientWebGpu } from './norm-gradient.wgsl.ts';
 
 /** What a norm over the last axis has a gradient by. */

@@ -1,4 +1,4 @@
-import type { KernelBuffer, KernelCall, KernelContext, WebGpuLowering } from '../../executors/webgpu/lowering.ts';
+import type { KernelBuffer, KernelCall, KernelContext, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../shape.ts';
 import { centredRow } from './layer-norm.wgsl.ts';
 import type { NormGradientAttributes } from './norm-gradient.ts';

@@ -1,4 +1,4 @@
-import type { WebGpuLowering } from '../../executors/webgpu/lowering.ts';
+import type { WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
 import { fitsRowTeam } from './row-team.wgsl.ts';
 

@@ -1,5 +1,5 @@
-import type { KernelBuffer, KernelCall, KernelContext } from '../../executors/webgpu/lowering.ts';
 import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
+import type { KernelBuffer, KernelCall, KernelContext } from '../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../shape.ts';
 import { type RowFour, rowTeam, withReductions } from './row-team.wgsl.ts';
 

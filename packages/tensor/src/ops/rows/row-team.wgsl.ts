@@ -1,4 +1,4 @@
-import type { WebGpuCapabilities } from '../../executors/webgpu/lowering.ts';
+import type { WebGpuCapabilities } from '../../graph/webgpu-lowering.ts';
 import type { TensorType } from '../../shape.ts';
 
 /** Fours of a row that an invocation keeps in registers at most. */

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { caseTables } from '../../../../../../test-support/case-tables.ts';
 import { onnxOnly } from '../../../../../../test-support/onnx.ts';
-import type { Device } from '../../../device.ts';
 import type { DType } from '../../../dtype.ts';
+import type { Device } from '../../../graph/device.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import { hostValues, type OnnxRuntime, runtimeTensor } from '../runtime.ts';
 import { exportOnnx } from './export.ts';

@@ -1,6 +1,6 @@
 import type { InputSpec } from '../../../compile/input-spec.ts';
-import type { Device } from '../../../device.ts';
 import { buildGraph } from '../../../graph/build.ts';
+import type { Device } from '../../../graph/device.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import type { ConcreteType } from '../../../shape.ts';
 import { convertGraph, isLoweredToOnnx } from '../convert.ts';

@@ -1,8 +1,8 @@
 import type { Dim } from '../../../dim.ts';
 import type { DType } from '../../../dtype.ts';
 import { DeviceError } from '../../../errors.ts';
+import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../../shape.ts';
-import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { registerType } from './buffer-form.ts';
 import { type Epilogue, epilogueFunction } from './epilogue.ts';

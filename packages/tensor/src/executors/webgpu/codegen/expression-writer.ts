@@ -2,9 +2,9 @@ import type { Dim } from '../../../dim.ts';
 import { DeviceError } from '../../../errors.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
+import type { PointwiseContext } from '../../../graph/webgpu-lowering.ts';
 import { shapesEqual } from '../../../shape.ts';
 import { getOrMake } from '../get-or-make.ts';
-import type { PointwiseContext } from '../lowering.ts';
 import { Place, type PlaceText } from './place.ts';
 
 /** Where an expression gets what it does not compute. */

@@ -1,7 +1,7 @@
 import type { Dim } from '../../../dim.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
+import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { getOrMake } from '../get-or-make.ts';
-import type { WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { kernelSource, type SourceSpec } from './kernel-source.ts';
 import { partsOf } from './parts.ts';

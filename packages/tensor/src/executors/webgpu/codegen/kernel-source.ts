@@ -1,6 +1,6 @@
 import type { DType } from '../../../dtype.ts';
 import { DeviceError } from '../../../errors.ts';
-import type { WebGpuCapabilities } from '../lowering.ts';
+import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { type BufferForm, bufferForm, registerType } from './buffer-form.ts';
 import type { Parts } from './parts.ts';
 import { preludeFor } from './prelude.ts';

@@ -1,8 +1,8 @@
 import type { Dim } from '../../../dim.ts';
 import type { DType } from '../../../dtype.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
+import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { type Shape, sizeOf } from '../../../shape.ts';
-import type { WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { spreadWorkgroups } from '../workgroups.ts';
 import { registerType } from './buffer-form.ts';

@@ -1,13 +1,5 @@
-import { byteSize, isBlockFormat } from '../../../dtype.ts';
 import type { TensorType } from '../../../shape.ts';
-import { layoutBytes } from '../block-layout.ts';
 import type { BufferValue, Step } from '../values.ts';
-
-/** Bytes of a buffer for `count` values: whole fours, so that kernels may read and write the last four as one. */
-export function bufferBytes(dtype: TensorType['dtype'], count: number): number {
-  const bytes = isBlockFormat(dtype) ? layoutBytes(dtype, count) : count * (dtype === 'bool' ? 4 : byteSize[dtype]);
-  return Math.max(16, Math.ceil(bytes / 16) * 16);
-}
 
 /** Which temporaries share buffers. */
 export interface MemoryPlan {

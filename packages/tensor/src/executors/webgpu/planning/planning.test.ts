@@ -1,17 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { Device } from '../../../device.ts';
+import { createDevice } from '../../../create-device.ts';
 import { symbolicDim } from '../../../dim.ts';
-import type { Executor, Storage } from '../../../executor.ts';
 import { buildGraph } from '../../../graph/build.ts';
+import type { Executor, Storage } from '../../../graph/executor.ts';
 import { inputOp } from '../../../graph/op.ts';
 import { recordOn } from '../../../graph/record.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import { type Update, Variable } from '../../../graph/variable.ts';
+import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { matmul } from '../../../ops/matmul/matmul.ts';
 import { concat } from '../../../ops/movement/concat.ts';
 import { silu } from '../../../ops/nn.ts';
 import type { ConcreteType, Shape } from '../../../shape.ts';
-import type { WebGpuCapabilities } from '../lowering.ts';
 import type { Step } from '../values.ts';
 import { boundOf, bucketOf } from './buckets.ts';
 import { Fusion } from './fusion.ts';
@@ -34,7 +34,7 @@ const capabilities: WebGpuCapabilities = {
 };
 
 /** Records for WebGPU without a GPU: nothing is run. */
-const device = new Device({
+const device = createDevice({
   name: 'webgpu',
   lowers: ({ op, inputs }) => op.lower?.webgpu !== undefined && inputs.length < 8,
 } as Executor);

@@ -1,9 +1,9 @@
 import { addDims, type Dim } from '../../../dim.ts';
+import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import type { TensorType } from '../../../shape.ts';
 import { kernelSource, type SourceSpec } from '../codegen/kernel-source.ts';
 import { entryPointOf, type KernelPart, sharedBody, workgroupBytes } from '../codegen/shared-kernel.ts';
 import { getOrMake } from '../get-or-make.ts';
-import type { WebGpuCapabilities } from '../lowering.ts';
 import type { BufferValue, Step, Work } from '../values.ts';
 import { conflict } from './hoist-updates.ts';
 import { planMemory } from './memory-plan.ts';

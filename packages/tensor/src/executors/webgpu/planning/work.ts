@@ -1,12 +1,12 @@
 import { addDims, type Dim, multiplyDims } from '../../../dim.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
+import type { KernelCall } from '../../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../../shape.ts';
+import { bufferBytes } from '../buffer-bytes.ts';
 import type { BufferOf } from '../codegen/kernel-builder.ts';
-import type { KernelCall } from '../lowering.ts';
 import type { BufferValue, Step, Work } from '../values.ts';
 import type { Cone } from './cones.ts';
-import { bufferBytes } from './memory-plan.ts';
 
 const bytesOf = ({ type }: BufferValue, count: number) => bufferBytes(type.dtype, count);
 const wholeBytes = (value: BufferValue, size: (dim: Dim) => number) => bytesOf(value, size(sizeOf(value.type.shape)));

@@ -1,13 +1,13 @@
 import type { SymbolValues } from '../../../dim.ts';
 import type { DType, HostArray } from '../../../dtype.ts';
-import type { Program, Storage } from '../../../executor.ts';
 import { f32ToF16 } from '../../../float16.ts';
+import type { Program, Storage } from '../../../graph/executor.ts';
 import type { Graph } from '../../../graph/graph.ts';
 import { inputOp } from '../../../graph/op.ts';
 import { record, recordOn } from '../../../graph/record.ts';
 import type { TuningResult } from '../../../plan-report.ts';
 import { evaluateShape, sizeOf } from '../../../shape.ts';
-import { bufferBytes } from '../planning/memory-plan.ts';
+import { bufferBytes } from '../buffer-bytes.ts';
 import type { DeviceServices } from '../services.ts';
 import { WebGpuStorage } from '../storage.ts';
 import type { ChoiceMade, Choices } from './choices.ts';

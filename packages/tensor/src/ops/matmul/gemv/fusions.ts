@@ -1,5 +1,5 @@
-import type { KernelContext } from '../../../executors/webgpu/lowering.ts';
-import type { MatmulAttributes } from '../matmul.ts';
+import type { KernelContext } from '../../../graph/webgpu-lowering.ts';
+import type { MatmulAttributes } from '../attributes.ts';
 import type { MatmulSpec } from '../spec.ts';
 import { type TwinProduct, twinOf } from './gated-pair.ts';
 import { type NormInFront, normInFront } from './rms-norm-prologue.ts';

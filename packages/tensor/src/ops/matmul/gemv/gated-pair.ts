@@ -1,7 +1,7 @@
-import type { KernelBuffer, KernelContext } from '../../../executors/webgpu/lowering.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
+import type { KernelBuffer, KernelContext } from '../../../graph/webgpu-lowering.ts';
 import { shapesEqual } from '../../../shape.ts';
-import type { MatmulAttributes } from '../matmul.ts';
+import type { MatmulAttributes } from '../attributes.ts';
 import type { MatmulSpec } from '../spec.ts';
 
 /** Another product of the same left operand, whose result goes into the same epilogue: a gate and what it gates. */

@@ -1,8 +1,8 @@
-import type { KernelBuffer, KernelContext } from '../../../executors/webgpu/lowering.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
+import type { KernelBuffer, KernelContext } from '../../../graph/webgpu-lowering.ts';
 import { castOp } from '../../elementwise/cast.ts';
 import { rmsNormOp } from '../../rows/rms-norm.ts';
-import type { MatmulAttributes } from '../matmul.ts';
+import type { MatmulAttributes } from '../attributes.ts';
 import type { MatmulSpec } from '../spec.ts';
 
 /** An RMS norm whose result is the left operand of a product. */

@@ -1,6 +1,6 @@
 import type { Dim } from '../../../dim.ts';
-import type { KernelCall, WebGpuCapabilities } from '../../../executors/webgpu/lowering.ts';
 import { spreadWorkgroups } from '../../../executors/webgpu/workgroups.ts';
+import type { KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../../shape.ts';
 import { matrixIndex } from '../batch.ts';
 import { type MatmulSpec, storeFunction } from '../spec.ts';

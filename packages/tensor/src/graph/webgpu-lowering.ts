@@ -1,7 +1,7 @@
-import type { Dim } from '../../dim.ts';
-import type { Node } from '../../graph/op.ts';
-import type { Tensor } from '../../graph/tensor.ts';
-import type { TensorType } from '../../shape.ts';
+import type { Dim } from '../dim.ts';
+import type { TensorType } from '../shape.ts';
+import type { Node } from './op.ts';
+import type { Tensor } from './tensor.ts';
 
 /** What kernels may count on, of the adapter and the features that were switched on. */
 export interface WebGpuCapabilities {

@@ -1,6 +1,6 @@
-import type { Dim } from '../../dim.ts';
-import type { DType } from '../../dtype.ts';
-import type { ConcreteType } from '../../shape.ts';
+import type { Dim } from '../dim.ts';
+import type { DType } from '../dtype.ts';
+import type { ConcreteType } from '../shape.ts';
 
 /** Values inside the reference executor: row-major, float64 whatever the dtype (bool as 0 and 1). */
 export interface ReferenceArray {

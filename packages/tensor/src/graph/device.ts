@@ -1,19 +1,18 @@
-import type { Dim, SymbolValues } from './dim.ts';
-import type { DType, HostArray } from './dtype.ts';
-import { ArgumentError, DisposedError, ShapeError } from './errors.ts';
+import type { Dim, SymbolValues } from '../dim.ts';
+import type { DType, HostArray } from '../dtype.ts';
+import { ArgumentError, DisposedError, ShapeError } from '../errors.ts';
+import { bf16ToF32, f16ToF32 } from '../float16.ts';
+import { checkType, type HostData, parseData, type TensorOptions } from '../host-data.ts';
+import type { HeldAllocation, MemoryReport } from '../memory.ts';
+import { type ConcreteType, formatShape, type Shape } from '../shape.ts';
+import { buildGraph } from './build.ts';
 import type { Executor, Program, Storage } from './executor.ts';
-import { bf16ToF32, f16ToF32 } from './float16.ts';
-import { buildGraph } from './graph/build.ts';
-import { checkedRun } from './graph/index-checks.ts';
-import { dataOp } from './graph/op.ts';
-import { nameOfValue, recordOn } from './graph/record.ts';
-import { Tensor } from './graph/tensor.ts';
-import { type Update, Variable } from './graph/variable.ts';
-import { checkType, type HostData, parseData, type TensorOptions } from './host-data.ts';
-import type { HeldAllocation, MemoryReport } from './memory.ts';
-import { arange, full } from './ops/create/creation.ts';
-import { identity } from './ops/movement/identity.ts';
-import { type ConcreteType, formatShape, type Shape } from './shape.ts';
+import { checkedRun } from './index-checks.ts';
+import { dataOp } from './op.ts';
+import { nameOfValue, recordOn } from './record.ts';
+import { Tensor } from './tensor.ts';
+import type { TensorOperations } from './tensor-operations.ts';
+import { type Update, Variable } from './variable.ts';
 
 /** Programs of single realizations that are kept for the next equal one. */
 const keptPrograms = 256;
@@ -25,6 +24,8 @@ const noSymbols: SymbolValues = Object.freeze({});
  */
 export class Device implements AsyncDisposable {
   readonly executor: Executor;
+  /** The functions behind its and its tensors' methods. @internal */
+  readonly operations: TensorOperations;
   readonly #programs = new Map<string, Program>();
   readonly #identities = new WeakMap<object, number>();
   #identityCount = 0;
@@ -34,8 +35,10 @@ export class Device implements AsyncDisposable {
   #readsDone: (() => void) | undefined;
   #disposal: Promise<void> | undefined;
 
-  constructor(executor: Executor) {
+  /** Devices are opened, or made by `createDevice`. @internal */
+  constructor(executor: Executor, operations: TensorOperations) {
     this.executor = executor;
+    this.operations = operations;
   }
 
   /** The executor's name: 'reference', 'onnx', 'webgpu'. */
@@ -81,17 +84,17 @@ export class Device implements AsyncDisposable {
   }
 
   full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
-    return full(this, shape, value, dtype);
+    return this.operations.full(this, shape, value, dtype);
   }
   zeros(shape: Shape, dtype: DType = 'f32'): Tensor {
-    return full(this, shape, 0, dtype);
+    return this.operations.full(this, shape, 0, dtype);
   }
   ones(shape: Shape, dtype: DType = 'f32'): Tensor {
-    return full(this, shape, 1, dtype);
+    return this.operations.full(this, shape, 1, dtype);
   }
   /** 0, 1, ... length - 1. */
   arange(length: Dim, dtype: DType = 'i32'): Tensor {
-    return arange(this, length, dtype);
+    return this.operations.arange(this, length, dtype);
   }
 
   /** Computes tensors together and keeps their values on the device, then applies `updates`. @throws ArgumentError for those of other devices */
@@ -142,7 +145,9 @@ export class Device implements AsyncDisposable {
   }
 
   clone(tensor: Tensor): Tensor {
-    return tensor.storage ? this.adopt(this.executor.copy(tensor.storage, 'tensors')) : identity(tensor);
+    return tensor.storage
+      ? this.adopt(this.executor.copy(tensor.storage, 'tensors'))
+      : this.operations.identity(tensor);
   }
 
   /** A tensor that holds `storage`: its own, or one that it borrows. */

@@ -1,10 +1,10 @@
-import type { SymbolValues } from './dim.ts';
-import type { HostArray } from './dtype.ts';
-import type { Graph } from './graph/graph.ts';
-import type { Node } from './graph/op.ts';
-import type { MemoryReport } from './memory.ts';
-import type { KernelTime, PlanReport, TuningResult } from './plan-report.ts';
-import type { ConcreteType } from './shape.ts';
+import type { SymbolValues } from '../dim.ts';
+import type { HostArray } from '../dtype.ts';
+import type { MemoryReport } from '../memory.ts';
+import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
+import type { ConcreteType } from '../shape.ts';
+import type { Graph } from './graph.ts';
+import type { Node } from './op.ts';
 
 /** Values on a device. Who created it disposes of it; `dispose` is idempotent. */
 export interface Storage {

@@ -1,7 +1,7 @@
-import type { Dim } from '../../dim.ts';
-import type { BlockFormat, DType } from '../../dtype.ts';
-import type { Node } from '../../graph/op.ts';
-import type { Shape } from '../../shape.ts';
+import type { Dim } from '../dim.ts';
+import type { BlockFormat, DType } from '../dtype.ts';
+import type { Shape } from '../shape.ts';
+import type { Node } from './op.ts';
 
 /**
  * Element types inside an ONNX graph: those of tensors, the int64 of shapes and indices, float64 on the way, and bytes.

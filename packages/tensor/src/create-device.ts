@@ -1,0 +1,11 @@
+import { Device } from './graph/device.ts';
+import type { Executor } from './graph/executor.ts';
+import { tensorOperations } from './ops/tensor-operations.ts';
+
+/**
+ * A device whose tensors `executor` computes, for executors of one's own; `openReference`, `openOnnx` and `openWebGpu` open
+ * the others. The device owns the executor: disposing of the one disposes of the other.
+ */
+export function createDevice(executor: Executor): Device {
+  return new Device(executor, tensorOperations);
+}

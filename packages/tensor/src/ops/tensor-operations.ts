@@ -1,0 +1,101 @@
+import type { TensorOperations } from '../graph/tensor-operations.ts';
+import { arange, full } from './create/creation.ts';
+import { gelu, relu } from './elementwise/activation.ts';
+import { cast } from './elementwise/cast.ts';
+import { and, equal, greater, greaterEqual, less, lessEqual, not, or } from './elementwise/comparison.ts';
+import {
+  abs,
+  add,
+  cos,
+  div,
+  exp,
+  floor,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  pow,
+  rsqrt,
+  sigmoid,
+  sin,
+  sqrt,
+  sub,
+  tanh,
+  where,
+} from './elementwise/elementwise.ts';
+import { clip, round } from './elementwise/rounding.ts';
+import { take } from './indexing/gather.ts';
+import { matmul } from './matmul/matmul.ts';
+import { flip, squeeze, unsqueeze } from './movement/arrange.ts';
+import { concat } from './movement/concat.ts';
+import { identity } from './movement/identity.ts';
+import { expand, flatten, permute, reshape, transpose } from './movement/movement.ts';
+import { slice } from './movement/slice.ts';
+import { cumsum } from './reduce/cumsum.ts';
+import { argmax, argmin, max, min } from './reduce/extremum.ts';
+import { prod } from './reduce/prod.ts';
+import { mean, sum } from './reduce/reduce.ts';
+import { variance } from './reduce/statistics.ts';
+import { softmax } from './rows/softmax.ts';
+
+/** The functions behind the methods of tensors and devices. */
+export const tensorOperations: TensorOperations = {
+  abs,
+  add,
+  and,
+  arange,
+  argmax,
+  argmin,
+  cast,
+  clip,
+  concat,
+  cos,
+  cumsum,
+  div,
+  equal,
+  exp,
+  expand,
+  flatten,
+  flip,
+  floor,
+  full,
+  gelu,
+  greater,
+  greaterEqual,
+  identity,
+  less,
+  lessEqual,
+  log,
+  matmul,
+  max,
+  maximum,
+  mean,
+  min,
+  minimum,
+  mul,
+  neg,
+  not,
+  or,
+  permute,
+  pow,
+  prod,
+  relu,
+  reshape,
+  round,
+  rsqrt,
+  sigmoid,
+  sin,
+  slice,
+  softmax,
+  sqrt,
+  squeeze,
+  sub,
+  sum,
+  take,
+  tanh,
+  transpose,
+  unsqueeze,
+  variance,
+  where,
+};
