@@ -1,6 +1,7 @@
 import { type Dim, evaluateDim } from '../../dim.ts';
 import { type DType, isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
+import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import type { Device } from '../../graph/device.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOn } from '../../graph/record.ts';
@@ -28,10 +29,7 @@ const fullOp: Op<{ readonly shape: Shape; readonly value: number; readonly dtype
 function literal(value: number, dtype: DType): string {
   if (dtype === 'i32') return `i32(${value})`;
   if (!isFloat(dtype)) return `${dtype === 'bool' ? Number(value !== 0) : value}u`;
-  const rounded = Math.fround(value);
-  if (Number.isNaN(rounded)) return 'nan_value()';
-  if (!Number.isFinite(rounded)) return rounded > 0 ? 'infinity_value()' : '(-infinity_value())';
-  return `f32(${rounded})`;
+  return floatLiteral(value);
 }
 
 /**

@@ -25,31 +25,47 @@ export const castOp: Op<{ readonly to: DType }> = defineOp({
     },
     onnx: {
       emit(builder, [x], { inputs, attributes: { to } }) {
-        if (!isStorageDType(inputs[0]!.dtype)) return to === 'bf16' ? rounded(builder, x!) : builder.cast(x!, to);
-        const values = builder.floats(x!);
-        return to === 'f32' ? values : to === 'bf16' ? rounded(builder, values) : builder.cast(values, to);
+        const { dtype } = inputs[0]!;
+        const values = isStorageDType(dtype) ? builder.floats(x!) : x!;
+        if (to === 'bf16') return rounded(builder, values, 'bf16');
+        if (isStorageDType(dtype) && to === 'f32') return values;
+        if (to === 'f16' && dtype !== 'bool') return builder.cast(rounded(builder, values, 'f16'), 'f16');
+        if (dtype !== 'f16' || isFloat(to)) return builder.cast(values, to);
+        // without an operation in between it would drop these too
+        const wide = builder.op('Clip', [builder.cast(values, 'f32')]);
+        return builder.cast(rounded(builder, wide, 'f16'), to);
       },
     },
     webgpu: {
       expression: ([x], { to }, node) => {
         if (to === 'bf16') return `round_bf16(f32(${x}))`;
-        const from = registerType[node.inputs[0]!.dtype];
+        const { dtype } = node.inputs[0]!;
+        const from = registerType[dtype];
+        if (to === 'f16') return dtype === 'bool' ? `f32(${x})` : `round_f16(${from === 'f32' ? x : `f32(${x})`})`;
+        // a value that nobody has stored yet is wider than its f16
+        const value = dtype === 'f16' && !isFloat(to) ? `round_f16(${x})` : x!;
         // by the bits: what is not a number is not 0
-        if (to === 'bool') return from === 'f32' ? `u32((bitcast<u32>(${x}) << 1u) != 0u)` : `u32(${x} != ${from}(0))`;
-        return from === registerType[to] ? x! : `${registerType[to]}(${x})`;
+        if (to === 'bool')
+          return from === 'f32' ? `u32((bitcast<u32>(${value}) << 1u) != 0u)` : `u32(${x} != ${from}(0))`;
+        return from === registerType[to] ? value : `${registerType[to]}(${value})`;
       },
     },
   },
 });
 
-/** In the runtime's graph bf16 is f32 with fewer digits. */
-const rounded = (builder: OnnxBuilder, value: string) => builder.cast(builder.cast(value, 'bf16'), 'f32');
+/**
+ * f32 with the digits of fewer bits: what bf16 is in the runtime's graph. The runtime computes f16 in f32 and drops a cast to f16
+ * in front of that; a cast there and back it keeps.
+ */
+const rounded = (builder: OnnxBuilder, value: string, to: 'bf16' | 'f16') =>
+  builder.cast(builder.cast(builder.cast(value, 'f32'), to), 'f32');
 
 const holdsFloats = (dtype: DType) => isFloat(dtype) || isStorageDType(dtype);
 
 /**
  * The same values in another dtype: floats to integers towards zero, to bool whether they are not 0. What an integer dtype
- * cannot hold (larger values, NaN) gives some value of it. f16 and bf16 take the nearest value, ties to even.
+ * cannot hold (larger values, NaN) gives some value of it. f16 and bf16 take the nearest value, ties to even, on every executor,
+ * also between operations that share a kernel (whose f16 results are rounded only where they are stored).
  * @throws DTypeError for a block format as the result
  */
 export function cast(x: Tensor, dtype: DType): Tensor {

@@ -1,3 +1,4 @@
+import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import type { KernelBuffer, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
 import { fitsRowTeam, type RowFour } from './row-team.wgsl.ts';
@@ -36,6 +37,6 @@ export function centredRow(fours: readonly RowFour[], epsilon: number): string {
     `  let mean = row_sum(${sumOfFours(fours, (i) => `dot(x${i}, vec4<f32>(1.0))`)}) / f32(params.width);`,
     ...fours.map(centred),
     `  let squares = row_sum(${sumOfFours(fours, (i) => `dot(c${i}, c${i})`)});`,
-    `  let inverse = inverseSqrt(squares / f32(params.width) + f32(${epsilon}));`,
+    `  let inverse = inverseSqrt(squares / f32(params.width) + ${floatLiteral(epsilon)});`,
   ].join('\n');
 }

@@ -1,3 +1,4 @@
+import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import type { KernelBuffer, KernelCall, KernelContext, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../shape.ts';
 import { centredRow } from './layer-norm.wgsl.ts';
@@ -59,7 +60,7 @@ ${has('x') && weighted ? each(({ index: i, at }) => `  let weight${i} = weight_a
 ${kept.map((name) => each(({ index: i }) => `  var ${name}_sum${i} = vec4<f32>();`)).join('\n')}
   for (var row = group; row < params.rows; row += groups) {
 ${each((four) => `${loadFour('x', four)}\n${loadFour('g', four)}`)}
-${centred ? centredRow(fours, epsilon) : `${each(({ index: i }) => `  let c${i} = x${i};`)}\n  let inverse = inverseSqrt(row_sum(${sumOfFours(fours, (i) => `dot(x${i}, x${i})`)}) / f32(params.width) + f32(${epsilon}));`}
+${centred ? centredRow(fours, epsilon) : `${each(({ index: i }) => `  let c${i} = x${i};`)}\n  let inverse = inverseSqrt(row_sum(${sumOfFours(fours, (i) => `dot(x${i}, x${i})`)}) / f32(params.width) + ${floatLiteral(epsilon)});`}
 ${each(({ index: i }) => `  let u${i} = c${i} * inverse;`)}
 ${has('x') ? byRows : ''}
 ${kept.map((name) => each(({ index: i }) => `  ${name}_sum${i} += ${sums[name](i)};`)).join('\n')}

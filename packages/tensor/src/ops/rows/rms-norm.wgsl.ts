@@ -1,3 +1,4 @@
+import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import type { WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
 import { fitsRowTeam } from './row-team.wgsl.ts';
@@ -17,7 +18,7 @@ export const rmsNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
       body: (fours) =>
         [
           `  let squares = row_sum(${sumOfFours(fours, (i) => `dot(x${i}, x${i})`)});`,
-          `  let inverse = inverseSqrt(squares / f32(params.width) + f32(${context.attributes.epsilon}));`,
+          `  let inverse = inverseSqrt(squares / f32(params.width) + ${floatLiteral(context.attributes.epsilon)});`,
           ...fours.map(({ index: i, at }) => `  let y${i} = x${i} * inverse * weight_at4(${at});`),
         ].join('\n'),
     }),

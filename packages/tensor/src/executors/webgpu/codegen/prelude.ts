@@ -37,6 +37,15 @@ const functions: Readonly<Record<string, string>> = {
   let halves = select(vec2<u32>(packed & 0xffffu, packed >> 16u), ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | ends, beyond);
   return halves.x | (halves.y << 16u);
 }`,
+  // the nearest half, ties to even: WGSL's own quantizeToF16 may lose what lies below the normal ones or beyond the largest
+  round_f16: `fn round_f16(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  let size = bits & 0x7fffffffu;
+  let normal = (size + 0xfffu + ((size >> 13u) & 1u)) & 0xffffe000u;
+  let small = bitcast<u32>(round(bitcast<f32>(size) * 16777216.0) * 5.9604644775390625e-8);
+  let near = select(select(normal, small, size < 0x38800000u), 0x7f800000u, size >= 0x477ff000u);
+  return bitcast<f32>((bits & 0x80000000u) | select(near, size, size > 0x7f800000u));
+}`,
   safe_sign: `fn safe_sign(x: f32) -> f32 {
   return select(sign(x), x, is_nan(x));
 }`,

@@ -1,3 +1,4 @@
+import { floatLiteral } from '../../../executors/webgpu/codegen/float-literal.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import type { KernelBuffer, KernelContext } from '../../../graph/webgpu-lowering.ts';
 import { castOp } from '../../elementwise/cast.ts';
@@ -42,4 +43,4 @@ export function leftBuffers(norm: NormInFront | undefined, vector: 1 | 4 = 4): K
 
 /** WGSL of what a sum of products has to be multiplied by, from the sum of the row's squares. */
 export const normFactor = ({ epsilon }: NormInFront, squares: string): string =>
-  `inverseSqrt(${squares} / f32(params.k) + f32(${epsilon}))`;
+  `inverseSqrt(${squares} / f32(params.k) + ${floatLiteral(epsilon)})`;
