@@ -1,66 +1,98 @@
-import { BatcherError, type BatcherErrorCode, RejectedError } from './errors.ts';
-import type { SequenceRequest, StepPlan, StepResult } from './scheduling/scheduler.ts';
-import { roomOf, type SequenceState } from './scheduling/sequence.ts';
+import { BatcherError } from './errors.ts';
+
+/** What an argument must be: in words, and as a test. */
+export interface Rule {
+  readonly what: string;
+  holds(value: unknown): boolean;
+}
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && !Number.isNaN(value);
+
+export const anything: Rule = { what: 'anything', holds: () => true };
+export const number: Rule = { what: 'a number', holds: isNumber };
+export const atLeast0: Rule = { what: 'a number of at least 0', holds: (value) => isNumber(value) && value >= 0 };
+export const positive: Rule = { what: 'a number greater than 0', holds: (value) => isNumber(value) && value > 0 };
+export const share: Rule = {
+  what: 'a number from 0 to 1',
+  holds: (value) => isNumber(value) && value >= 0 && value <= 1,
+};
+export const aFunction: Rule = { what: 'a function', holds: (value) => typeof value === 'function' };
+export const aBoolean: Rule = { what: 'true or false', holds: (value) => typeof value === 'boolean' };
+export const text: Rule = { what: 'a string', holds: (value) => typeof value === 'string' };
+export const list: Rule = { what: 'an array', holds: Array.isArray };
+export const object: Rule = { what: 'an object', holds: (value) => typeof value === 'object' && value !== null };
+export const signal: Rule = {
+  what: 'an AbortSignal',
+  holds: (value) => typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value,
+};
+
+/** An integer of at least `least`. */
+export function count(least: number): Rule {
+  return {
+    what: `an integer of at least ${least}`,
+    holds: (value) => Number.isInteger(value) && (value as number) >= least,
+  };
+}
+
+/** One of a few strings. */
+export function oneOf(...values: readonly string[]): Rule {
+  return { what: values.map((value) => `'${value}'`).join(' or '), holds: (value) => values.includes(value as string) };
+}
+
+/** An object with these methods, as every component has that can be one's own. */
+export function having(...methods: readonly string[]): Rule {
+  return {
+    what: `an object with ${methods.join(', ')}`,
+    holds: (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      methods.every((method) => typeof (value as { [name: string]: unknown })[method] === 'function'),
+  };
+}
+
+/** The same, or nothing. */
+export function optional({ what, holds }: Rule): Rule {
+  return { what, holds: (value) => value === undefined || holds(value) };
+}
+
+/** @throws BatcherError ERR_ARGUMENT unless `value` is what `rule` says */
+export function checkArgument(operation: string, name: string, value: unknown, rule: Rule): void {
+  if (rule.holds(value)) return;
+  throw new BatcherError('ERR_ARGUMENT', `${operation}: ${name} must be ${rule.what}, got ${describe(value)}`);
+}
 
 /** @throws BatcherError ERR_ARGUMENT unless `value` is an integer of at least `least` */
-export function checkCount(operation: string, name: string, value: number, least: number): void {
-  if (Number.isInteger(value) && value >= least) return;
-  throw new BatcherError('ERR_ARGUMENT', `${operation}: ${name} must be an integer of at least ${least}, got ${value}`);
+export function checkCount(operation: string, name: string, value: unknown, least: number): void {
+  checkArgument(operation, name, value, count(least));
 }
 
-/** Why a request cannot be taken, if it cannot. */
-export function refusal(
-  request: SequenceRequest,
-  inUse: boolean,
-  maxSequenceTokens: number,
-  now: number,
-): RejectedError | undefined {
-  const { id, promptTokens, maxTokens, deadline } = request;
-  const because = (code: BatcherErrorCode, why: string) => new RejectedError(code, `add: request '${id}' ${why}`);
-  if (!Number.isInteger(promptTokens) || promptTokens < 1) {
-    return because('ERR_ARGUMENT', `needs promptTokens to be an integer of at least 1, got ${promptTokens}`);
-  }
-  if (!Number.isInteger(maxTokens) || maxTokens < 0) {
-    return because('ERR_ARGUMENT', `needs maxTokens to be an integer of at least 0, got ${maxTokens}`);
-  }
-  for (const name of ['priority', 'deadline'] as const) {
-    const value: unknown = request[name];
-    // what compares with nothing would put the whole queue out of order
-    if (value !== undefined && (typeof value !== 'number' || Number.isNaN(value)))
-      return because('ERR_ARGUMENT', `needs ${name} to be a number, got ${String(value)}`);
-  }
-  const room = roomOf(request);
-  if (room > maxSequenceTokens) {
-    const needs = `${room} tokens (${promptTokens} of prompt, ${maxTokens} new)`;
-    return because('ERR_TOO_LARGE', `needs room for ${needs}, the capacity is ${maxSequenceTokens}`);
-  }
-  if (inUse) return because('ERR_DUPLICATE_ID', 'has the id of one that is still alive');
-  if (deadline !== undefined && deadline <= now) {
-    return because('ERR_DEADLINE', `has its deadline at ${deadline} ms, it is ${now} ms already`);
-  }
-  return undefined;
-}
-
-/** @throws BatcherError ERR_PROTOCOL unless the results fit the plan, whose sequences stand as `sequences` says */
-export function checkResults(
-  plan: StepPlan,
-  results: readonly (StepResult | undefined)[],
-  sequences: readonly ({ readonly state: SequenceState } | undefined)[],
+/**
+ * Checks every option of a call; `rules` has one for each that there is.
+ *
+ * @throws BatcherError ERR_ARGUMENT for one that is not known or not what its rule says
+ */
+export function checkOptions<O extends object>(
+  operation: string,
+  options: O,
+  rules: { readonly [K in keyof Required<O>]: Rule },
 ): void {
-  for (let i = 0; i < plan.sequences.length; i++) {
-    if (sequences[i]!.state === 'finished') continue;
-    const { id, request, yields, drafts } = plan.sequences[i]!;
-    const result = results[i];
-    if (result?.finish === 'error') continue;
-    const least = yields && request.maxTokens > 0 ? 1 : 0;
-    const most = least === 0 ? 0 : drafts + 1;
-    const count = result?.tokens.length ?? 0;
-    if (count >= least && count <= most && (result !== undefined || !yields)) continue;
-    const expected = least === most ? `${least}` : `${least} to ${most}`;
-    const got = result === undefined ? 'no result' : `${count}`;
-    throw new BatcherError(
-      'ERR_PROTOCOL',
-      `commit: '${id}' yields ${expected} tokens in step ${plan.step}, got ${got}`,
-    );
+  checkArgument(operation, 'options', options, object);
+  const known = rules as { readonly [name: string]: Rule };
+  for (const name of Object.keys(options)) {
+    if (Object.hasOwn(known, name)) continue;
+    const there = Object.keys(known).join(', ');
+    throw new BatcherError('ERR_ARGUMENT', `${operation}: there is no option '${name}'; there are ${there}`);
   }
+  const given = options as { readonly [name: string]: unknown };
+  for (const [name, rule] of Object.entries(known)) checkArgument(operation, name, given[name], rule);
+}
+
+/** A value in a few words, for messages. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  const names = Object.keys(value).slice(0, 5).join(', ');
+  return names === '' ? 'an object' : `an object with ${names}`;
 }

@@ -1,10 +1,18 @@
 export type { PackedBatch, PaddedBatch, PaddedOptions } from './dynamic/collate.ts';
 export { packed, padded } from './dynamic/collate.ts';
-export type { BatchContext, DynamicBatcher, DynamicBatcherOptions, ItemOptions } from './dynamic/dynamic-batcher.ts';
 export { dynamicBatcher } from './dynamic/dynamic-batcher.ts';
 export type { BatchObserver, DynamicFigures, ItemOutcome } from './dynamic/dynamic-statistics.ts';
 export type { Failed } from './dynamic/item-failure.ts';
 export { failed, isFailed } from './dynamic/item-failure.ts';
+export type {
+  BatchContext,
+  BatchingOptions,
+  CollatingBatcherOptions,
+  DynamicBatcher,
+  DynamicBatcherOptions,
+  ItemOptions,
+  PlainBatcherOptions,
+} from './dynamic/options.ts';
 export type { BatcherErrorCode } from './errors.ts';
 export { BatcherError, isBatcherError, RejectedError } from './errors.ts';
 export type { PromClient, PrometheusOptions } from './metrics/prometheus.ts';
@@ -35,12 +43,12 @@ export type {
   SchedulerEvent,
   SchedulerLoad,
   SequenceRequest,
+  SequenceResult,
   StepPlan,
-  StepResult,
 } from './scheduling/scheduler.ts';
 export type {
   CapacityAnswer,
-  Trace,
+  SchedulerTrace,
   TraceDifference,
   TracedCall,
   TracedEntry,
@@ -53,6 +61,6 @@ export type {
   ContinuousBatcherOptions,
   GenerateOptions,
   StepResults,
-} from './streaming/continuous-batcher.ts';
+} from './streaming/batcher.ts';
 export { continuousBatcher } from './streaming/continuous-batcher.ts';
 export type { StreamEnd, TokenStream } from './streaming/token-stream.ts';

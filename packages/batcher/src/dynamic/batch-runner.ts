@@ -1,12 +1,24 @@
 import { AbortWatch } from '../abort-watch.ts';
-import { checkCount } from '../checks.ts';
+import {
+  aFunction,
+  signal as aSignal,
+  atLeast0,
+  checkArgument,
+  checkOptions,
+  count,
+  describe,
+  list,
+  number,
+  optional,
+  text,
+} from '../checks.ts';
 import { BatcherError, RejectedError } from '../errors.ts';
 import { finishRate } from '../scheduling/finish-rate.ts';
 import { Heap } from '../scheduling/heap.ts';
 import { BatchQueue, type Waiting } from './batch-queue.ts';
-import type { DynamicBatcherOptions, ItemOptions } from './dynamic-batcher.ts';
 import { type BatchObserver, type DynamicFigures, DynamicStatistics, type ItemOutcome } from './dynamic-statistics.ts';
-import { isFailed } from './item-failure.ts';
+import { type Failed, isFailed } from './item-failure.ts';
+import type { DynamicBatcherOptions, ItemOptions } from './options.ts';
 
 interface Job<I, O> extends Waiting<I> {
   readonly deadline: number;
@@ -50,15 +62,22 @@ export class BatchRunner<I, O, B> {
   #pumping = false;
 
   constructor(options: DynamicBatcherOptions<I, O, B>) {
+    checkOptions<DynamicBatcherOptions<I, O, B>>('dynamicBatcher', options, {
+      run: aFunction,
+      maxBatchSize: count(1),
+      maxWaitMs: atLeast0,
+      maxQueue: optional(count(1)),
+      keyOf: optional(aFunction),
+      costOf: optional(aFunction),
+      maxBatchCost: optional(atLeast0),
+      collate: optional(aFunction),
+      concurrency: optional(count(1)),
+      ageingMs: optional(atLeast0),
+      observers: optional(list),
+      clock: optional(aFunction),
+    });
     const { maxBatchSize, maxWaitMs, maxBatchCost = Number.POSITIVE_INFINITY, maxQueue = 1024 } = options;
     const { concurrency = 1, ageingMs = 1000, clock = () => performance.now() } = options;
-    checkCount('dynamicBatcher', 'maxBatchSize', maxBatchSize, 1);
-    checkCount('dynamicBatcher', 'maxQueue', maxQueue, 1);
-    checkCount('dynamicBatcher', 'concurrency', concurrency, 1);
-    for (const [name, value] of Object.entries({ maxWaitMs, maxBatchCost, ageingMs })) {
-      if (value >= 0) continue;
-      throw new BatcherError('ERR_ARGUMENT', `dynamicBatcher: ${name} must be at least 0, got ${value}`);
-    }
     this.#options = options;
     this.#clock = clock;
     this.#maxQueue = maxQueue;
@@ -71,11 +90,11 @@ export class BatchRunner<I, O, B> {
   }
 
   submit(item: I, options: ItemOptions): Promise<O> {
-    const { signal, priority = 0, deadlineMs = Number.POSITIVE_INFINITY } = options;
+    const { signal, priority = 0, deadlineMs = Number.POSITIVE_INFINITY } = options ?? {};
     if (signal?.aborted) return Promise.reject(signal.reason);
     const cost = this.#options.costOf?.(item) ?? 0;
     const key = this.#options.keyOf?.(item) ?? '';
-    const refused = this.#refusal(cost, { priority, deadlineMs });
+    const refused = this.#junk(options, cost, key) ?? this.#refusal(cost);
     if (refused) {
       for (const observer of this.#observers) observer.rejected?.();
       return Promise.reject(refused);
@@ -100,7 +119,11 @@ export class BatchRunner<I, O, B> {
         batch: undefined,
         settled: false,
       };
-      if (signal) job.detach = this.#signals.watch(signal, () => this.#giveUp(job, signal.reason, 'aborted'));
+      const abort = () => {
+        this.#giveUp(job, signal?.reason, 'aborted');
+        this.#pumpSoon(); // a timer for nobody would keep the process
+      };
+      if (signal) job.detach = this.#signals.watch(signal, abort);
       this.#queue.push(job);
       if (deadline < Number.POSITIVE_INFINITY) this.#deadlines.push(job);
     });
@@ -129,11 +152,21 @@ export class BatchRunner<I, O, B> {
     return this.#statistics.figures(this.#queue.size, this.#running.size);
   }
 
-  #refusal(cost: number, numbers: { readonly [name: string]: unknown }): RejectedError | undefined {
+  /** Why a call cannot be understood, if it cannot. */
+  #junk(options: ItemOptions, cost: unknown, key: unknown): RejectedError | undefined {
+    try {
+      const rules = { signal: optional(aSignal), priority: optional(number), deadlineMs: optional(number) };
+      checkOptions<ItemOptions>('dynamicBatcher', options, rules);
+      checkArgument('dynamicBatcher', 'what costOf answers', cost, number);
+      checkArgument('dynamicBatcher', 'what keyOf answers', key, text);
+    } catch (error) {
+      return new RejectedError('ERR_ARGUMENT', (error as Error).message);
+    }
+    return undefined;
+  }
+
+  #refusal(cost: number): RejectedError | undefined {
     if (this.#closed) return new RejectedError('ERR_CLOSED', 'dynamicBatcher: closed, takes no more items');
-    for (const [name, value] of Object.entries({ cost, ...numbers }))
-      if (typeof value !== 'number' || Number.isNaN(value))
-        return new RejectedError('ERR_ARGUMENT', `dynamicBatcher: ${name} must be a number, got ${String(value)}`);
     if (cost > this.#maxBatchCost) {
       const what = `dynamicBatcher: the item costs ${cost}, maxBatchCost is ${this.#maxBatchCost}`;
       return new RejectedError('ERR_TOO_LARGE', what);
@@ -201,11 +234,8 @@ export class BatchRunner<I, O, B> {
       const { collate, run } = this.#options;
       // Without `collate` the type B is what it defaults to.
       const batch = collate ? collate(items) : (items as unknown as B);
-      const results = await run(batch, { items, key: jobs[0]!.key, signal: controller.signal });
-      if (results.length !== jobs.length) {
-        const what = `dynamicBatcher: run must answer one result per item, expected ${jobs.length}, got ${results.length}`;
-        throw new BatcherError('ERR_RUN', what);
-      }
+      const results: unknown = await run(batch, { items, key: jobs[0]!.key, signal: controller.signal });
+      checkAnswers<O>(results, jobs.length);
       for (const [i, job] of jobs.entries()) {
         const result = results[i]!;
         if (isFailed(result)) this.#settle(job, 'failed', () => job.reject(result.reason));
@@ -233,4 +263,14 @@ export class BatchRunner<I, O, B> {
     for (const observer of this.#observers) observer.settled?.(outcome, now - job.arrival);
     tell();
   }
+}
+
+/** @throws BatcherError ERR_RUN unless `results` is a list of one result per item */
+function checkAnswers<O>(results: unknown, items: number): asserts results is readonly (O | Failed)[] {
+  const count = Array.isArray(results) ? `${results.length} results` : describe(results);
+  if (Array.isArray(results) && results.length === items) return;
+  throw new BatcherError(
+    'ERR_RUN',
+    `dynamicBatcher: run must answer one result per item, expected ${items}, got ${count}`,
+  );
 }

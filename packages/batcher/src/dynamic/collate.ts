@@ -1,4 +1,4 @@
-import { BatcherError } from '../errors.ts';
+import { aFunction, checkArgument, checkOptions, count, oneOf, optional, type Rule } from '../checks.ts';
 
 /** Token rows made equally long. Row-major, shape [rows, columns]. */
 export interface PaddedBatch {
@@ -36,14 +36,21 @@ export interface PaddedOptions<I> {
   readonly multipleOf?: number;
 }
 
-/** A `collate` that pads rows to the longest one. The arrays are the batch's own. @throws BatcherError ERR_ARGUMENT */
+/**
+ * A `collate` that pads rows to the longest one. The arrays are the batch's own.
+ *
+ * @throws BatcherError ERR_ARGUMENT; so does what it gives if `tokensOf` answers no list
+ */
 export function padded<I>(options: PaddedOptions<I>): (items: readonly I[]) => PaddedBatch {
+  checkOptions<PaddedOptions<I>>('padded', options, {
+    tokensOf: aFunction,
+    side: optional(oneOf('left', 'right')),
+    padToken: optional(integer),
+    multipleOf: optional(count(1)),
+  });
   const { tokensOf, side = 'right', padToken = 0, multipleOf = 1 } = options;
-  if (!Number.isInteger(multipleOf) || multipleOf < 1) {
-    throw new BatcherError('ERR_ARGUMENT', `padded: multipleOf must be an integer of at least 1, got ${multipleOf}`);
-  }
   return (items) => {
-    const list = items.map(tokensOf);
+    const list = rowsOf('padded', items, tokensOf);
     const longest = list.reduce((most, { length }) => Math.max(most, length), 0);
     const columns = Math.ceil(longest / multipleOf) * multipleOf;
     const tokens = new Int32Array(list.length * columns).fill(padToken);
@@ -57,12 +64,17 @@ export function padded<I>(options: PaddedOptions<I>): (items: readonly I[]) => P
   };
 }
 
-/** A `collate` that joins rows without padding. The arrays are the batch's own. */
+/**
+ * A `collate` that joins rows without padding. The arrays are the batch's own.
+ *
+ * @throws BatcherError ERR_ARGUMENT; so does what it gives if `tokensOf` answers no list
+ */
 export function packed<I>(options: {
   readonly tokensOf: (item: I) => ArrayLike<number>;
 }): (items: readonly I[]) => PackedBatch {
+  checkOptions('packed', options, { tokensOf: aFunction });
   return (items) => {
-    const list = items.map(options.tokensOf);
+    const list = rowsOf('packed', items, options.tokensOf);
     const offsets = new Int32Array(list.length + 1);
     for (const [row, { length }] of list.entries()) offsets[row + 1] = offsets[row]! + length;
     const total = offsets[list.length]!;
@@ -77,4 +89,22 @@ export function packed<I>(options: {
     }
     return { rows: list.length, tokens, positions, segments, offsets };
   };
+}
+
+const integer: Rule = { what: 'an integer', holds: Number.isInteger };
+const rowOfTokens: Rule = {
+  what: 'a list of tokens',
+  holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
+};
+
+function rowsOf<I>(
+  operation: string,
+  items: readonly I[],
+  tokensOf: (item: I) => ArrayLike<number>,
+): ArrayLike<number>[] {
+  return items.map((item, i) => {
+    const tokens = tokensOf(item);
+    checkArgument(operation, `what tokensOf answers for item ${i}`, tokens, rowOfTokens);
+    return tokens;
+  });
 }

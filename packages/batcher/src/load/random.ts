@@ -1,8 +1,11 @@
+import { checkArgument, number } from '../checks.ts';
+
 /** A stream of numbers in [0, 1): the same seed gives the same stream. */
 export type Random = () => number;
 
-/** A counter through a 32-bit mixing function: fast, seedable, good enough to draw loads and test cases from. */
+/** A counter through a 32-bit mixing function: fast, seedable, good enough to draw loads and test cases from. @throws BatcherError ERR_ARGUMENT */
 export function seededRandom(seed: number): Random {
+  checkArgument('seededRandom', 'seed', seed, number);
   let counter = Math.imul(seed | 0, 0x9e3779b1);
   return () => {
     counter = (counter + 0x6d2b79f5) | 0;

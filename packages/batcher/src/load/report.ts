@@ -1,3 +1,5 @@
+import { atLeast0, checkArgument, checkOptions, object, optional } from '../checks.ts';
+
 /** Mean and quantiles of a measurement, ms; `NaN` where nothing was measured. */
 export interface Spread {
   readonly mean: number;
@@ -43,7 +45,7 @@ interface Line {
   newTokens: number;
 }
 
-/** Takes the times of a load and makes the report. Times in ms of any one clock. */
+/** Takes the times of a load and makes the report. Times in ms of any one clock. @throws BatcherError ERR_ARGUMENT */
 export class LoadRecorder {
   readonly #open: Map<string, Line> = new Map();
   readonly #gaps: number[] = [];
@@ -59,6 +61,8 @@ export class LoadRecorder {
   #newTokens = 0;
 
   constructor(level?: ServiceLevel) {
+    const limits = { ttftMs: optional(atLeast0), tpotMs: optional(atLeast0), e2eMs: optional(atLeast0) };
+    if (level !== undefined) checkOptions<ServiceLevel>('LoadRecorder', level, limits);
     this.#level = level;
   }
 
@@ -127,8 +131,10 @@ export class LoadRecorder {
   }
 }
 
-/** The report as a table for people. */
+/** The report as a table for people. @throws BatcherError ERR_ARGUMENT */
 export function formatReport(report: LoadReport): string {
+  for (const name of ['ttftMs', 'tpotMs', 'itlMs', 'e2eMs'] as const)
+    checkArgument('formatReport', `report.${name}`, report?.[name], object);
   const row = (name: string, value: number | undefined, digits = 2) =>
     `${`${name}:`.padEnd(34)}${value === undefined ? '-' : value.toFixed(digits)}`;
   const spreads = [

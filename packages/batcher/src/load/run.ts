@@ -1,5 +1,6 @@
+import { aFunction, signal as aSignal, checkOptions, list, object, optional } from '../checks.ts';
 import { LoadRecorder, type LoadReport, type ServiceLevel } from './report.ts';
-import type { Arrivals, LoadRequest } from './workload.ts';
+import { type Arrivals, arrivalsRule, type LoadRequest } from './workload.ts';
 
 /** What `runLoad` sends, and to whom. */
 export interface RunLoadOptions {
@@ -17,8 +18,16 @@ export interface RunLoadOptions {
   readonly clock?: () => number;
 }
 
-/** Sends a load in real time and measures what comes back. */
+/** Sends a load in real time and measures what comes back. Rejects with BatcherError ERR_ARGUMENT. */
 export async function runLoad(options: RunLoadOptions): Promise<LoadReport> {
+  checkOptions<RunLoadOptions>('runLoad', options, {
+    requests: list,
+    arrivals: arrivalsRule,
+    send: aFunction,
+    serviceLevel: optional(object),
+    signal: optional(aSignal),
+    clock: optional(aFunction),
+  });
   const { requests, arrivals, send, clock = () => performance.now() } = options;
   const signal = options.signal ?? new AbortController().signal;
   const recorder = new LoadRecorder(options.serviceLevel);

@@ -1,7 +1,14 @@
+import { aFunction, checkOptions, count, list, number, object, optional } from '../checks.ts';
 import { BatcherError } from '../errors.ts';
-import type { ScheduledSequence, Scheduler, SequenceRequest, StepPlan, StepResult } from '../scheduling/scheduler.ts';
+import type {
+  ScheduledSequence,
+  Scheduler,
+  SequenceRequest,
+  SequenceResult,
+  StepPlan,
+} from '../scheduling/scheduler.ts';
 import { LoadRecorder, type LoadReport, type ServiceLevel } from './report.ts';
-import type { Arrivals, LoadRequest } from './workload.ts';
+import { type Arrivals, arrivalsRule, type LoadRequest } from './workload.ts';
 
 /** A request of a load as the scheduler gets it, and with it its policy and capacity. */
 export interface LoadSequence extends SequenceRequest {
@@ -29,9 +36,19 @@ export interface SimulateOptions {
  * Runs a load through a scheduler in virtual time, with a cost for each step in place of a model: the same options give
  * the same report on any machine.
  *
- * @throws BatcherError ERR_CAPACITY if the scheduler leaves requests lying with nothing more to come
+ * @throws BatcherError ERR_ARGUMENT; ERR_CAPACITY if the scheduler leaves requests lying with nothing more to come
  */
 export function simulate(options: SimulateOptions): LoadReport {
+  checkOptions<SimulateOptions>('simulate', options, {
+    requests: list,
+    arrivals: arrivalsRule,
+    scheduler: aFunction,
+    costMs: aFunction,
+    maxTokens: optional(count(0)),
+    serviceLevel: optional(object),
+    untilMs: optional(number),
+    onToken: optional(aFunction),
+  });
   const { requests, arrivals, costMs, onToken, untilMs = Number.POSITIVE_INFINITY } = options;
   const recorder = new LoadRecorder(options.serviceLevel);
   const underWay = new Map<string, { readonly load: LoadRequest; generated: number }>();
@@ -54,7 +71,7 @@ export function simulate(options: SimulateOptions): LoadReport {
     if (scheduler.add(sequence).accepted) underWay.set(id, { load, generated: 0 });
     else recorder.failed(id, now);
   };
-  const answer = ({ id, yields }: ScheduledSequence): StepResult | undefined => {
+  const answer = ({ id, yields }: ScheduledSequence): SequenceResult | undefined => {
     const sequence = underWay.get(id);
     if (!yields || !sequence) return undefined;
     sequence.generated++;

@@ -1,32 +1,59 @@
-import { BatcherError } from '../errors.ts';
+import {
+  aFunction,
+  atLeast0,
+  checkArgument,
+  checkOptions,
+  count,
+  list,
+  number,
+  object,
+  optional,
+  positive,
+  type Rule,
+} from '../checks.ts';
 import { gamma, normal, type Random, seededRandom } from './random.ts';
+
+const integer: Rule = { what: 'an integer', holds: Number.isInteger };
+const someNumbers: Rule = {
+  what: 'an array of at least one number',
+  holds: (value) => Array.isArray(value) && value.length > 0 && value.every(number.holds),
+};
+/** What `poisson`, `bursty`, `allAtOnce` and `closedLoop` give. */
+export const arrivalsRule: Rule = {
+  what: 'what poisson, bursty, allAtOnce or closedLoop gives',
+  holds: (value) => object.holds(value) && ['open', 'closed'].includes((value as Arrivals).kind),
+};
 
 /** Draws a number, a length in tokens for example. */
 export type Distribution = (random: Random) => number;
 
-/** Always the same. */
+/** Always the same. @throws BatcherError ERR_ARGUMENT */
 export function fixed(value: number): Distribution {
+  checkArgument('fixed', 'value', value, number);
   return () => value;
 }
 
-/** Any whole number from `min` to `max`, both included. */
+/** Any whole number from `min` to `max`, both included. @throws BatcherError ERR_ARGUMENT */
 export function uniform(min: number, max: number): Distribution {
+  checkArgument('uniform', 'min', min, integer);
+  checkArgument('uniform', 'max', max, count(min));
   return (random) => min + Math.floor(random() * (max - min + 1));
 }
 
-/** Whole numbers of at least 1 whose logarithm is normal; cut off at `max` where it is given. */
+/** Whole numbers of at least 1 whose logarithm is normal; cut off at `max` where it is given. @throws BatcherError ERR_ARGUMENT */
 export function logNormal(options: {
   readonly median: number;
   readonly sigma: number;
   readonly max?: number;
 }): Distribution {
+  checkOptions('logNormal', options, { median: positive, sigma: atLeast0, max: optional(positive) });
   const { median, sigma, max = Number.POSITIVE_INFINITY } = options;
   return (random) => Math.min(max, Math.max(1, Math.round(median * Math.exp(sigma * normal(random)))));
 }
 
 /** One of the values, lengths from a log for example. @throws BatcherError ERR_ARGUMENT if there is none */
 export function empirical(values: readonly number[]): Distribution {
-  if (values.length === 0) throw new BatcherError('ERR_ARGUMENT', 'empirical: needs at least one value, got none');
+  checkArgument('empirical', 'values', values, someNumbers);
   return (random) => values[Math.floor(random() * values.length)]!;
 }
 
@@ -38,18 +65,16 @@ export type Arrivals =
   | { readonly kind: 'open'; readonly gapMs: Distribution }
   | { readonly kind: 'closed'; readonly concurrency: number };
 
-/** Open loop, gaps exponential: requests that know nothing of each other. */
+/** Open loop, gaps exponential: requests that know nothing of each other. @throws BatcherError ERR_ARGUMENT */
 export function poisson(options: { readonly perSecond: number }): Arrivals {
+  checkOptions('poisson', options, { perSecond: positive });
   return bursty({ ...options, burstiness: 1 });
 }
 
-/** Open loop, gaps gamma with shape `burstiness`: 1 is Poisson, less comes in bursts, more is evener. */
+/** Open loop, gaps gamma with shape `burstiness`: 1 is Poisson, less comes in bursts, more is evener. @throws BatcherError ERR_ARGUMENT */
 export function bursty(options: { readonly perSecond: number; readonly burstiness: number }): Arrivals {
+  checkOptions('bursty', options, { perSecond: positive, burstiness: positive });
   const { perSecond, burstiness } = options;
-  if (!(perSecond > 0) || !(burstiness > 0)) {
-    const got = `${perSecond} and ${burstiness}`;
-    throw new BatcherError('ERR_ARGUMENT', `bursty: perSecond and burstiness must be greater than 0, got ${got}`);
-  }
   return { kind: 'open', gapMs: (random) => (gamma(random, burstiness) * 1000) / perSecond };
 }
 
@@ -58,8 +83,13 @@ export function allAtOnce(): Arrivals {
   return { kind: 'open', gapMs: () => 0 };
 }
 
-/** Closed loop: a fixed number of callers, each sending its next request when it has the answer to the last. */
+/**
+ * Closed loop: a fixed number of callers, each sending its next request when it has the answer to the last.
+ *
+ * @throws BatcherError ERR_ARGUMENT
+ */
 export function closedLoop(options: { readonly concurrency: number }): Arrivals {
+  checkOptions('closedLoop', options, { concurrency: count(1) });
   return { kind: 'closed', concurrency: options.concurrency };
 }
 
@@ -90,8 +120,17 @@ export interface WorkloadOptions {
   readonly seed?: number;
 }
 
-/** Draws requests; the same seed draws the same ones. In order of arrival. */
+/** Draws requests; the same seed draws the same ones. In order of arrival. @throws BatcherError ERR_ARGUMENT */
 export function workload(options: WorkloadOptions): LoadRequest[] {
+  checkOptions<WorkloadOptions>('workload', options, {
+    requests: count(0),
+    arrivals: arrivalsRule,
+    promptTokens: aFunction,
+    newTokens: aFunction,
+    prefixes: optional(object),
+    tenants: optional(list),
+    seed: optional(number),
+  });
   const { requests, arrivals, prefixes = { groups: 1, tokens: 0 }, tenants = [''], seed = 0 } = options;
   const random = seededRandom(seed);
   let atMs = 0;

@@ -1,3 +1,4 @@
+import { checkOptions, count, having, optional, type Rule, text } from '../checks.ts';
 import type { BatchObserver } from '../dynamic/dynamic-statistics.ts';
 import type { SchedulerObserver } from '../scheduling/observe.ts';
 
@@ -26,6 +27,11 @@ export interface PrometheusOptions {
   readonly prefix?: string;
 }
 
+const RULES: { readonly [K in keyof Required<PrometheusOptions>]: Rule } = {
+  client: having('Counter', 'Gauge', 'Histogram'),
+  registry: having('registerMetric'),
+  prefix: optional(text),
+};
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 const COUNTS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 const SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
@@ -60,10 +66,15 @@ class Metrics {
   }
 }
 
-/** An observer of a scheduler (`observed(scheduler, ...)`) that keeps counters, gauges and histograms in a registry. */
+/**
+ * An observer of a scheduler (`observed(scheduler, ...)`) that keeps counters, gauges and histograms in a registry.
+ *
+ * @throws BatcherError ERR_ARGUMENT, or what the registry throws for a name that it has already
+ */
 export function prometheusScheduler(
   options: PrometheusOptions & { readonly maxBatchTokens: number },
 ): SchedulerObserver {
+  checkOptions('prometheusScheduler', options, { ...RULES, maxBatchTokens: count(1) });
   const make = new Metrics(options);
   const requests = make.counter('requests_total', 'Requests by outcome.', ['outcome']);
   const tokens = make.counter('tokens_total', 'Tokens: computed, found in the cache, generated.', ['kind']);
@@ -119,8 +130,13 @@ export function prometheusScheduler(
   };
 }
 
-/** An observer of a dynamic batcher (its option `observers`) that keeps counters, gauges and histograms in a registry. */
+/**
+ * An observer of a dynamic batcher (its option `observers`) that keeps counters, gauges and histograms in a registry.
+ *
+ * @throws BatcherError ERR_ARGUMENT, or what the registry throws for a name that it has already
+ */
 export function prometheusBatches(options: PrometheusOptions): BatchObserver {
+  checkOptions('prometheusBatches', options, RULES);
   const make = new Metrics(options);
   const items = make.counter('batch_items_total', 'Items by outcome.', ['outcome']);
   const waiting = make.gauge('batch_items_waiting', 'Items that wait after a batch started.');

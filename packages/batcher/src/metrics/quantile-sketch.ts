@@ -1,3 +1,5 @@
+import { atLeast0, checkArgument, checkOptions, optional, type Rule, share } from '../checks.ts';
+
 /** A summary of one kind of measurement, in the unit it was measured in. All but the counts are `NaN` where it is empty. */
 export interface Summary {
   readonly count: number;
@@ -14,10 +16,17 @@ export interface Summary {
 const SMALLEST = 1e-6;
 const LARGEST = 1e12;
 
+const ERROR: Rule = {
+  what: 'a number between 0 and 1',
+  holds: (value) => typeof value === 'number' && value > 0 && value < 1,
+};
+
 /**
  * Quantiles of a stream of values >= 0 in constant memory: counts in buckets that grow by a constant factor, so that
  * every quantile is within `relativeError` (default 0.01) of a value of that rank (DDSketch,
  * https://arxiv.org/abs/1908.10693). Count, sum, minimum and maximum are exact.
+ *
+ * @throws BatcherError ERR_ARGUMENT; so do its methods for what is no number, or none that they take
  */
 export class QuantileSketch {
   readonly #factor: number;
@@ -30,6 +39,7 @@ export class QuantileSketch {
   #max = 0;
 
   constructor(options: { readonly relativeError?: number } = {}) {
+    checkOptions('QuantileSketch', options, { relativeError: optional(ERROR) });
     const { relativeError = 0.01 } = options;
     this.#factor = (1 + relativeError) / (1 - relativeError);
     this.#scale = 1 / Math.log(this.#factor);
@@ -46,6 +56,7 @@ export class QuantileSketch {
   }
 
   add(value: number): void {
+    checkArgument('QuantileSketch.add', 'a value', value, atLeast0);
     this.#buckets[this.#bucket(value)]!++;
     this.#count++;
     this.#sum += value;
@@ -55,6 +66,7 @@ export class QuantileSketch {
 
   /** Multiplies the weight of all that came so far, so that what comes next counts for more. */
   fade(factor: number): void {
+    checkArgument('QuantileSketch.fade', 'factor', factor, share);
     for (let i = 0; i < this.#buckets.length; i++) this.#buckets[i]! *= factor;
     this.#count *= factor;
     this.#sum *= factor;
@@ -62,6 +74,7 @@ export class QuantileSketch {
 
   /** The value below which the share `q` (0 to 1) of the values lies; `NaN` where there is none. */
   quantile(q: number): number {
+    checkArgument('QuantileSketch.quantile', 'q', q, share);
     if (this.#count === 0) return Number.NaN;
     let left = q * (this.#count - 1) + 1;
     for (let i = 0; i < this.#buckets.length; i++) {
@@ -73,6 +86,7 @@ export class QuantileSketch {
 
   /** The share of the values that are at most `value`, within the sketch's error; 0 where there is none. */
   shareUpTo(value: number): number {
+    checkArgument('QuantileSketch.shareUpTo', 'value', value, atLeast0);
     if (this.#count === 0) return 0;
     const last = this.#bucket(value);
     let below = 0;

@@ -1,3 +1,4 @@
+import { aFunction, checkOptions, count, optional } from '../checks.ts';
 import type { SchedulerObserver } from '../scheduling/observe.ts';
 import type {
   Admission,
@@ -55,11 +56,16 @@ export interface SchedulerStatistics extends SchedulerObserver {
   figures(): SchedulerFigures;
 }
 
-/** Statistics of a scheduler: `observed(scheduler, statistics)` keeps them up to date. `clock` must be the scheduler's. */
+/**
+ * Statistics of a scheduler: `observed(scheduler, statistics)` keeps them up to date. `clock` must be the scheduler's.
+ *
+ * @throws BatcherError ERR_ARGUMENT
+ */
 export function schedulerStatistics(options: {
   readonly maxBatchTokens: number;
   readonly clock?: () => number;
 }): SchedulerStatistics {
+  checkOptions('schedulerStatistics', options, { maxBatchTokens: count(1), clock: optional(aFunction) });
   return new Statistics(options.maxBatchTokens, options.clock ?? (() => performance.now()));
 }
 

@@ -1,3 +1,4 @@
+import { aFunction, atLeast0, checkArgument, checkOptions, optional, positive } from '../checks.ts';
 import { Heap } from '../scheduling/heap.ts';
 import type { Policy, SequenceView, WaitingQueue } from './policy.ts';
 
@@ -16,8 +17,15 @@ export interface FairShareOptions {
  * counter of the tokens it was served; the next request is the first one of the waiting tenant with the lowest counter.
  * A tenant that comes back after a pause is lifted to the lowest counter of those who wait, so nobody saves up (virtual
  * token counter, https://arxiv.org/abs/2401.00588).
+ *
+ * @throws BatcherError ERR_ARGUMENT; so does `add` for a tenant whose weight is not greater than 0
  */
 export function fairShare(options: FairShareOptions = {}): Policy {
+  checkOptions<FairShareOptions>('fairShare', options, {
+    weightOf: optional(aFunction),
+    promptTokenPrice: optional(atLeast0),
+    newTokenPrice: optional(atLeast0),
+  });
   return {
     name: 'fair-share',
     compare: (a, b) => a.order - b.order,
@@ -26,7 +34,7 @@ export function fairShare(options: FairShareOptions = {}): Policy {
 }
 
 interface Tenant<S> {
-  readonly name: string;
+  readonly weight: number;
   /** Tokens served, by price and weight. */
   counter: number;
   /** When it joined those who wait; breaks ties. */
@@ -82,11 +90,11 @@ class FairQueue<S extends SequenceView> implements WaitingQueue<S> {
   }
 
   charge(sequence: S, promptTokens: number, newTokens: number): void {
-    const { weightOf, promptTokenPrice = 1, newTokenPrice = 2 } = this.#options;
+    const { promptTokenPrice = 1, newTokenPrice = 2 } = this.#options;
     const tenant = this.#tenant(sequence);
     const waits = this.#active.remove(tenant);
     const price = promptTokens * promptTokenPrice + newTokens * newTokenPrice;
-    tenant.counter += price / (weightOf?.(tenant.name) ?? 1);
+    tenant.counter += price / tenant.weight;
     if (waits) this.#active.push(tenant);
   }
 
@@ -94,7 +102,9 @@ class FairQueue<S extends SequenceView> implements WaitingQueue<S> {
     const name = tenantOf(sequence);
     let tenant = this.#tenants.get(name);
     if (!tenant) {
-      tenant = { name, counter: this.#floor, turn: 0, waiting: new Heap((a, b) => a.order - b.order) };
+      const weight = this.#options.weightOf?.(name) ?? 1;
+      checkArgument('fairShare', `the weight of tenant '${name}'`, weight, positive);
+      tenant = { weight, counter: this.#floor, turn: 0, waiting: new Heap((a, b) => a.order - b.order) };
       this.#tenants.set(name, tenant);
     }
     return tenant;

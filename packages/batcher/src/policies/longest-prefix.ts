@@ -1,4 +1,4 @@
-import { checkCount } from '../checks.ts';
+import { checkOptions, count, optional } from '../checks.ts';
 import { Heap } from '../scheduling/heap.ts';
 import type { SequenceRequest } from '../scheduling/scheduler.ts';
 import type { Policy, PolicyContext, SequenceView, WaitingQueue } from './policy.ts';
@@ -11,9 +11,8 @@ import type { Policy, PolicyContext, SequenceView, WaitingQueue } from './policy
  * @throws BatcherError ERR_ARGUMENT
  */
 export function longestPrefix(options: { readonly window?: number; readonly patience?: number } = {}): Policy {
+  checkOptions('longestPrefix', options, { window: optional(count(1)), patience: optional(count(1)) });
   const { window = 32, patience = 64 } = options;
-  checkCount('longestPrefix', 'window', window, 1);
-  checkCount('longestPrefix', 'patience', patience, 1);
   return {
     name: 'longest-prefix',
     compare: (a, b) => a.order - b.order,

@@ -92,8 +92,8 @@ describe('who goes first', () => {
   it('is the earliest deadline', () => {
     const queue = new Queue(earliestDeadline({ defaultMs: 1000 }));
     queue.add('none');
-    queue.add('late', { deadline: 2000 });
-    queue.add('soon', { deadline: 500 });
+    queue.add('late', { deadlineMs: 2000 });
+    queue.add('soon', { deadlineMs: 500 });
     expect(queue.order()).toEqual(['soon', 'none', 'late']);
   });
 
@@ -196,6 +196,7 @@ describe('how much room is asked for', () => {
     request: { id: 'a', promptTokens: 100, maxTokens: 1000, ...more },
     order: 0,
     arrival: 0,
+    deadline: Number.POSITIVE_INFINITY,
     length: 100 + newTokens,
     computed: 0,
     newTokens,

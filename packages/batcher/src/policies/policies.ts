@@ -1,4 +1,4 @@
-import { BatcherError } from '../errors.ts';
+import { aBoolean, checkOptions, optional, positive } from '../checks.ts';
 import type { Policy, SequenceView } from './policy.ts';
 
 /** Whoever came first goes first. */
@@ -14,8 +14,8 @@ export function firstCome(): Policy {
  * @throws BatcherError ERR_ARGUMENT
  */
 export function byPriority(options: { readonly ageingMs?: number; readonly preemptive?: boolean } = {}): Policy {
+  checkOptions('byPriority', options, { ageingMs: optional(positive), preemptive: optional(aBoolean) });
   const { ageingMs = 10_000, preemptive = false } = options;
-  checkPositive('byPriority', 'ageingMs', ageingMs);
   const priority = ({ request }: SequenceView) => request.priority ?? 0;
   const compare =
     ageingMs === Number.POSITIVE_INFINITY
@@ -33,8 +33,8 @@ export function byPriority(options: { readonly ageingMs?: number; readonly preem
 export function shortestRemaining(
   options: { readonly msPerToken?: number; readonly preemptive?: boolean } = {},
 ): Policy {
+  checkOptions('shortestRemaining', options, { msPerToken: optional(positive), preemptive: optional(aBoolean) });
   const { msPerToken = 100, preemptive = false } = options;
-  checkPositive('shortestRemaining', 'msPerToken', msPerToken);
   const key = (sequence: SequenceView) => sequence.arrival + remainingTokens(sequence) * msPerToken;
   return { name: 'shortest-remaining', compare: byKey(key), preemptive };
 }
@@ -45,9 +45,10 @@ export function shortestRemaining(
  * @throws BatcherError ERR_ARGUMENT
  */
 export function earliestDeadline(options: { readonly defaultMs?: number; readonly preemptive?: boolean } = {}): Policy {
+  checkOptions('earliestDeadline', options, { defaultMs: optional(positive), preemptive: optional(aBoolean) });
   const { defaultMs = 60_000, preemptive = false } = options;
-  checkPositive('earliestDeadline', 'defaultMs', defaultMs);
-  const key = ({ request, arrival }: SequenceView) => request.deadline ?? arrival + defaultMs;
+  const key = ({ deadline, arrival }: SequenceView) =>
+    deadline < Number.POSITIVE_INFINITY ? deadline : arrival + defaultMs;
   return { name: 'earliest-deadline', compare: byKey(key), preemptive };
 }
 
@@ -59,9 +60,4 @@ function remainingTokens({ request, length, computed, newTokens }: SequenceView)
 
 function byKey(key: (sequence: SequenceView) => number): Policy['compare'] {
   return (a, b) => key(a) - key(b) || a.order - b.order;
-}
-
-function checkPositive(operation: string, name: string, value: number): void {
-  if (value > 0) return;
-  throw new BatcherError('ERR_ARGUMENT', `${operation}: ${name} must be greater than 0, got ${value}`);
 }

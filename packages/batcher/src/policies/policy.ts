@@ -7,6 +7,8 @@ export interface SequenceView<R extends SequenceRequest = SequenceRequest> {
   readonly order: number;
   /** Clock time of its `add`, ms. */
   readonly arrival: number;
+  /** Clock time at which it is ended, ms; `Infinity` without a deadline. */
+  readonly deadline: number;
   /** Tokens of its stream that are known or on their way. */
   readonly length: number;
   /** Leading tokens of its stream that are in the cache or on their way. */

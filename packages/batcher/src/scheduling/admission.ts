@@ -1,3 +1,4 @@
+import { checkOptions, count, optional, share } from '../checks.ts';
 import { QuantileSketch } from '../metrics/quantile-sketch.ts';
 import type { SequenceView } from '../policies/policy.ts';
 import type { SequenceRequest } from './scheduler.ts';
@@ -22,8 +23,11 @@ export function reserveAll(): AdmissionRule {
 /**
  * Room for what is known and `headroomTokens` more (default 32), so that a sequence is not preempted right after it
  * came. When the running ones outgrow the capacity, the last is preempted and computed again later.
+ *
+ * @throws BatcherError ERR_ARGUMENT
  */
 export function optimistic(options: { readonly headroomTokens?: number } = {}): AdmissionRule {
+  checkOptions('optimistic', options, { headroomTokens: optional(count(0)) });
   const { headroomTokens = 32 } = options;
   return { name: 'optimistic', tokens: ({ length }) => length + headroomTokens };
 }
@@ -43,8 +47,11 @@ const HALF_LIFE = 1000;
  * Room for what the finished requests of late suggest: the given quantile of their generated tokens, among those that
  * generated more than this one has by now. `expectedTokens` of a request takes the place of the guess until it is passed.
  * Between `reserveAll` and `optimistic`: few preemptions, little room reserved in vain.
+ *
+ * @throws BatcherError ERR_ARGUMENT
  */
 export function estimated(options: EstimateOptions = {}): AdmissionRule {
+  checkOptions<EstimateOptions>('estimated', options, { quantile: optional(share), minSamples: optional(count(0)) });
   const { quantile = 0.9, minSamples = 32 } = options;
   const lengths = new QuantileSketch();
   let sinceFade = 0;

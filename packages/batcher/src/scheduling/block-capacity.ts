@@ -1,4 +1,4 @@
-import { checkCount } from '../checks.ts';
+import { checkOptions, count } from '../checks.ts';
 import type { Capacity } from './capacity.ts';
 import type { SequenceRequest } from './scheduler.ts';
 
@@ -16,9 +16,8 @@ export interface CountingCapacity extends Capacity {
  * @throws BatcherError ERR_ARGUMENT
  */
 export function blockCapacity(options: { readonly blocks: number; readonly blockSize: number }): CountingCapacity {
+  checkOptions('blockCapacity', options, { blocks: count(1), blockSize: count(1) });
   const { blocks, blockSize } = options;
-  checkCount('blockCapacity', 'blocks', blocks, 1);
-  checkCount('blockCapacity', 'blockSize', blockSize, 1);
   const held = new Map<string, number>();
   let free = blocks;
   const reserve = ({ id }: SequenceRequest, tokens: number): boolean => {
@@ -52,8 +51,8 @@ export function blockCapacity(options: { readonly blocks: number; readonly block
  * @throws BatcherError ERR_ARGUMENT
  */
 export function slotCapacity(options: { readonly slots: number; readonly tokensPerSlot: number }): CountingCapacity {
+  checkOptions('slotCapacity', options, { slots: count(1), tokensPerSlot: count(1) });
   const { slots, tokensPerSlot } = options;
-  checkCount('slotCapacity', 'tokensPerSlot', tokensPerSlot, 1);
   const rows = blockCapacity({ blocks: slots, blockSize: tokensPerSlot });
   return {
     maxSequenceTokens: tokensPerSlot,

@@ -3,7 +3,7 @@ import { isBatcherError } from '../errors.ts';
 import { reserveAll } from './admission.ts';
 import { blockCapacity } from './block-capacity.ts';
 import { continuousScheduler } from './continuous-scheduler.ts';
-import type { Scheduler, SchedulerEvent, StepPlan, StepResult } from './scheduler.ts';
+import type { Scheduler, SchedulerEvent, SequenceResult, StepPlan } from './scheduler.ts';
 
 /** Entries as text: id[start,end) with + drafts, and ! where they yield. */
 const show = (plan: StepPlan): string[] =>
@@ -18,7 +18,7 @@ const tell = (events: readonly SchedulerEvent[]): string[] =>
   });
 
 /** Answers every plan with one token, its position in the stream. */
-const answer = (plan: StepPlan): StepResult[] =>
+const answer = (plan: StepPlan): SequenceResult[] =>
   plan.sequences.map(({ end, yields, request }) => ({ tokens: yields && request.maxTokens > 0 ? [end] : [] }));
 
 const turn = (scheduler: Scheduler, results = answer): { plan: string[]; events: string[] } => {
@@ -101,8 +101,8 @@ describe('what cannot be', () => {
     expect(code({ id: 'b', promptTokens: 1.5, maxTokens: 1 })).toBe('ERR_ARGUMENT');
     expect(code({ id: 'b', promptTokens: 1, maxTokens: -1 })).toBe('ERR_ARGUMENT');
     expect(code({ id: 'b', promptTokens: 1, maxTokens: 1, priority: Number.NaN })).toBe('ERR_ARGUMENT');
-    expect(code({ id: 'b', promptTokens: 1, maxTokens: 1, deadline: Number.NaN })).toBe('ERR_ARGUMENT');
-    expect(code({ id: 'b', promptTokens: 1, maxTokens: 1, deadline: 0 })).toBe('ERR_DEADLINE');
+    expect(code({ id: 'b', promptTokens: 1, maxTokens: 1, deadlineMs: Number.NaN })).toBe('ERR_ARGUMENT');
+    expect(code({ id: 'b', promptTokens: 1, maxTokens: 1, deadlineMs: 0 })).toBe('ERR_DEADLINE');
   });
 
   it('is thrown, and changes nothing', () => {

@@ -1,9 +1,20 @@
-import { checkCount, checkResults, refusal } from '../checks.ts';
+import {
+  aFunction,
+  atLeast0,
+  checkArgument,
+  checkOptions,
+  count,
+  describe,
+  having,
+  number,
+  optional,
+} from '../checks.ts';
 import { BatcherError, RejectedError } from '../errors.ts';
 import { firstCome } from '../policies/policies.ts';
 import type { Policy } from '../policies/policy.ts';
 import { type AdmissionRule, optimistic } from './admission.ts';
 import type { Capacity } from './capacity.ts';
+import { checkResults, refusal } from './checks.ts';
 import { Lifecycle } from './lifecycle.ts';
 import type {
   Admission,
@@ -12,8 +23,8 @@ import type {
   SchedulerEvent,
   SchedulerLoad,
   SequenceRequest,
+  SequenceResult,
   StepPlan,
-  StepResult,
 } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
 import { StepPlanner } from './step-planner.ts';
@@ -69,8 +80,6 @@ interface Flight<R extends SequenceRequest> {
   readonly sequences: (Sequence<R> | undefined)[];
 }
 
-const NO_TOKENS: readonly number[] = [];
-
 class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
   readonly #capacity: Capacity<R>;
   readonly #clock: () => number;
@@ -84,11 +93,21 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
   #steps = 0;
 
   constructor(options: ContinuousSchedulerOptions<R>) {
+    checkOptions<ContinuousSchedulerOptions<R>>('continuousScheduler', options, {
+      maxBatchTokens: count(1),
+      maxSequences: count(1),
+      capacity: having('admit', 'reserve', 'release'),
+      policy: optional(having('compare')),
+      admission: optional(having('tokens')),
+      maxChunkTokens: optional(count(1)),
+      maxWaiting: optional(atLeast0),
+      maxPlansInFlight: optional(count(1)),
+      clock: optional(aFunction),
+    });
+    checkArgument('continuousScheduler', 'capacity.maxSequenceTokens', options.capacity.maxSequenceTokens, number);
     const { maxBatchTokens, maxSequences, maxChunkTokens = maxBatchTokens, maxPlansInFlight = 1 } = options;
     const { capacity, policy = firstCome(), admission = optimistic() } = options;
     const limits = { maxBatchTokens, maxSequences, maxChunkTokens };
-    for (const [name, value] of Object.entries(limits)) checkCount('continuousScheduler', name, value, 1);
-    checkCount('continuousScheduler', 'maxPlansInFlight', maxPlansInFlight, 1);
     this.#capacity = capacity;
     this.#clock = options.clock ?? (() => performance.now());
     this.#maxWaiting = options.maxWaiting ?? Number.POSITIVE_INFINITY;
@@ -111,7 +130,7 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     const now = this.#clock();
     const { alive, waiting } = this.#lifecycle;
     const error =
-      refusal(request, alive.has(request.id), this.#capacity.maxSequenceTokens, now) ??
+      refusal(request, alive.has(request?.id), this.#capacity.maxSequenceTokens) ??
       (waiting.size >= this.#maxWaiting ? this.#queueFull() : undefined);
     if (error) return { accepted: false, error };
     this.#lifecycle.enter(new Sequence(request, this.#order++, now));
@@ -131,20 +150,20 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     return this.#launch();
   }
 
-  commit(plan: StepPlan<R>, results: readonly (StepResult | undefined)[]): SchedulerEvent<R>[] {
+  commit(plan: StepPlan<R>, results: readonly (SequenceResult | undefined)[]): SchedulerEvent<R>[] {
     const flight = this.#flights[0];
-    if (flight?.plan !== plan) {
-      throw new BatcherError('ERR_PROTOCOL', `commit: step ${plan.step} is not the oldest plan in flight`);
-    }
+    if (!flight || flight.plan !== plan)
+      throw new BatcherError('ERR_PROTOCOL', `commit: ${nameOf(plan)} is not the oldest plan in flight`);
     const { sequences } = flight;
     checkResults(plan, results, sequences);
     this.#flights.shift();
     this.#lifecycle.now = this.#clock();
     for (let i = 0; i < plan.sequences.length; i++) {
       const sequence = sequences[i]!;
-      sequence.inFlight--;
-      if (sequence.state === 'finished') this.#lifecycle.close(sequence);
-      else this.#take(sequence, plan.sequences[i]!, results[i]);
+      if (sequence.state === 'finished') {
+        sequence.ignore();
+        this.#lifecycle.close(sequence);
+      } else this.#take(sequence, plan.sequences[i]!, results[i]);
     }
     this.#land(flight);
     return this.#lifecycle.takeEvents();
@@ -152,11 +171,11 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
 
   discard(plan: StepPlan<R>): void {
     const first = this.#flights.findIndex((flight) => flight.plan === plan);
-    if (first < 0) throw new BatcherError('ERR_PROTOCOL', `discard: step ${plan.step} is not in flight`);
+    if (first < 0) throw new BatcherError('ERR_PROTOCOL', `discard: ${nameOf(plan)} is not in flight`);
     while (this.#flights.length > first) {
       const flight = this.#flights.pop()!;
       const entries = flight.plan!.sequences;
-      for (let i = 0; i < entries.length; i++) this.#takeBack(flight.sequences[i]!, entries[i]!);
+      for (let i = 0; i < entries.length; i++) this.#recall(flight.sequences[i]!, entries[i]!);
       this.#land(flight);
     }
   }
@@ -189,7 +208,7 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     const { waiting } = this.#lifecycle;
     const waits = sequence.state === 'queued' || sequence.state === 'parked';
     if (waits) waiting.remove(sequence);
-    sequence.paused = paused;
+    sequence.setPaused(paused);
     if (waits) waiting.enter(sequence);
     return true;
   }
@@ -201,18 +220,18 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     return new RejectedError('ERR_QUEUE_FULL', what, retryAfterMs);
   }
 
-  /** Turns what was planned into a plan in flight. */
+  /** Turns what was granted into a plan in flight. */
   #launch(): StepPlan<R> {
     const { running } = this.#lifecycle;
     const flight = this.#landed.pop() ?? { plan: undefined, sequences: [] };
     const { sequences } = flight;
     let count = 0;
-    for (const sequence of running) if (sequence.planned > 0 && sequence.ready === 1) sequences[count++] = sequence;
-    for (const sequence of running) if (sequence.planned > 0 && sequence.ready > 1) sequences[count++] = sequence;
+    for (const sequence of running) if (sequence.granted > 0 && sequence.ready === 1) sequences[count++] = sequence;
+    for (const sequence of running) if (sequence.granted > 0 && sequence.ready > 1) sequences[count++] = sequence;
     const entries = new Array<ScheduledSequence<R>>(count);
     let tokens = 0;
     for (let i = 0; i < count; i++) {
-      const entry = schedule(sequences[i]!);
+      const entry = sequences[i]!.launch();
       entries[i] = entry;
       tokens += entry.end - entry.start;
     }
@@ -223,15 +242,10 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
   }
 
   /** Takes one sequence's result. */
-  #take(sequence: Sequence<R>, entry: ScheduledSequence<R>, result: StepResult | undefined): void {
-    const tokens = entry.yields && sequence.generates ? (result?.tokens ?? NO_TOKENS) : NO_TOKENS;
-    const accepted = Math.max(0, tokens.length - 1);
-    sequence.draftsInFlight = false;
-    sequence.length += accepted;
-    sequence.computed += accepted;
-    sequence.settled = entry.end - entry.drafts + accepted;
-    sequence.draftsWanted = result?.drafts ?? 0;
-    for (const token of tokens) this.#lifecycle.token(sequence, token);
+  #take(sequence: Sequence<R>, entry: ScheduledSequence<R>, result: SequenceResult | undefined): void {
+    const tokens = sequence.settle(entry, result);
+    const first = sequence.newTokens - tokens.length;
+    for (let i = 0; i < tokens.length; i++) this.#lifecycle.token(sequence, tokens[i]!, first + i);
     if (tokens.length > 0) this.#lifecycle.waiting.charge(sequence, 0, tokens.length);
     const complete = entry.yields && sequence.newTokens >= sequence.request.maxTokens;
     const finish = result?.finish ?? (complete ? 'length' : undefined);
@@ -239,15 +253,8 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
     else this.#lifecycle.waiting.releaseChildren(sequence.request.id, sequence.settled);
   }
 
-  /** Undoes `schedule`. */
-  #takeBack(sequence: Sequence<R>, entry: ScheduledSequence<R>): void {
-    sequence.inFlight--;
-    sequence.computed = entry.start;
-    if (entry.yields && sequence.generates) sequence.length--;
-    if (entry.drafts > 0) {
-      sequence.draftsInFlight = false;
-      sequence.draftsWanted = entry.drafts;
-    }
+  #recall(sequence: Sequence<R>, entry: ScheduledSequence<R>): void {
+    sequence.recall(entry);
     if (sequence.state === 'finished') this.#lifecycle.close(sequence);
   }
 
@@ -259,17 +266,8 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
   }
 }
 
-/** Puts what is planned of a sequence in flight, as if it had succeeded with one new token where it yields. */
-function schedule<R extends SequenceRequest>(sequence: Sequence<R>): ScheduledSequence<R> {
-  const { request, computed: start, planned, plannedDrafts: drafts } = sequence;
-  const known = start + planned;
-  const yields = known === sequence.length;
-  sequence.computed = known;
-  if (yields && sequence.generates) sequence.length++;
-  sequence.inFlight++;
-  sequence.draftsInFlight = drafts > 0;
-  sequence.draftsWanted = 0;
-  sequence.planned = 0;
-  sequence.plannedDrafts = 0;
-  return { id: request.id, request, start, end: known + drafts, drafts, yields };
+/** A plan, or what came in its place, for messages. */
+function nameOf(plan: unknown): string {
+  const step = typeof plan === 'object' && plan !== null && 'step' in plan ? plan.step : undefined;
+  return typeof step === 'number' ? `step ${step}` : describe(plan);
 }

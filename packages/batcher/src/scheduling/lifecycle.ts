@@ -5,7 +5,7 @@ import type { FinishReason, SchedulerEvent, SequenceRequest } from './scheduler.
 import type { Sequence } from './sequence.ts';
 import type { WaitingRoom } from './waiting-room.ts';
 
-/** Who is alive, who runs, and what is told about it: every change of a sequence's state goes through here. */
+/** Who is alive, who runs, and what is told about it. */
 export class Lifecycle<R extends SequenceRequest> {
   readonly alive: Map<string, Sequence<R>> = new Map();
   /** Everyone who holds capacity, in the order of admission. */
@@ -25,7 +25,7 @@ export class Lifecycle<R extends SequenceRequest> {
     this.#capacity = capacity;
     this.waiting = waiting;
     this.#finishing = finishing;
-    this.#deadlines = new Heap((a, b) => a.request.deadline! - b.request.deadline! || a.order - b.order);
+    this.#deadlines = new Heap((a, b) => a.deadline - b.deadline || a.order - b.order);
   }
 
   get idle(): boolean {
@@ -42,30 +42,28 @@ export class Lifecycle<R extends SequenceRequest> {
   enter(sequence: Sequence<R>): void {
     const { request } = sequence;
     const parent = request.parent === undefined ? undefined : this.alive.get(request.parent);
-    this.alive.set(request.id, sequence);
-    if (request.deadline !== undefined) this.#deadlines.push(sequence);
     const early = parent && parent.state !== 'finished' && parent.settled < request.promptTokens - 1;
+    // First, for a policy may refuse it.
     if (early) this.waiting.hold(sequence, parent.request.id);
     else this.waiting.enter(sequence);
+    this.alive.set(request.id, sequence);
+    if (sequence.deadline < Number.POSITIVE_INFINITY) this.#deadlines.push(sequence);
   }
 
   admitted(sequence: Sequence<R>, cachedTokens: number): void {
     const { request } = sequence;
     this.waiting.remove(sequence);
-    const resumed = sequence.admissions++ > 0;
+    const resumed = sequence.admit(cachedTokens);
     if (!resumed) this.waiting.charge(sequence, request.promptTokens - cachedTokens, 0);
-    sequence.state = 'running';
-    sequence.computed = cachedTokens;
-    sequence.settled = cachedTokens;
     this.running.push(sequence);
     const waitMs = this.now - sequence.waitingSince;
     this.#events.push({ type: 'admitted', id: request.id, request, time: this.now, cachedTokens, waitMs, resumed });
   }
 
-  token(sequence: Sequence<R>, token: number): void {
+  /** Tells of a generated token, the one at `index` among them. */
+  token(sequence: Sequence<R>, token: number, index: number): void {
     const { request } = sequence;
     const { now: time } = this;
-    const index = sequence.newTokens++;
     if (index === 0) {
       const sinceArrivalMs = time - sequence.arrival;
       this.#events.push({ type: 'firstToken', id: request.id, request, time, sinceArrivalMs });
@@ -77,12 +75,7 @@ export class Lifecycle<R extends SequenceRequest> {
   preempt(sequence: Sequence<R>): void {
     const { request, computed: computedTokens } = sequence;
     this.#capacity.release(request, 'preempted');
-    sequence.computed = 0;
-    sequence.settled = 0;
-    sequence.draftsWanted = 0;
-    sequence.evicting = false;
-    sequence.preemptions++;
-    sequence.waitingSince = this.now;
+    sequence.preempt(this.now);
     this.waiting.enter(sequence);
     this.#events.push({ type: 'preempted', id: request.id, request, time: this.now, computedTokens });
   }
@@ -90,10 +83,11 @@ export class Lifecycle<R extends SequenceRequest> {
   /** Ends a sequence; its capacity is released now or when no plan in flight contains it. The caller compacts `running`. */
   finish(sequence: Sequence<R>, reason: FinishReason, error?: unknown): void {
     const { request, newTokens } = sequence;
-    if (request.deadline !== undefined) this.#deadlines.remove(sequence);
+    this.#deadlines.remove(sequence);
     const ran = sequence.state === 'running';
     if (!ran) this.waiting.remove(sequence);
-    sequence.state = 'finished';
+    sequence.finish();
+    if (sequence.pending) this.#capacity.withdraw?.(request);
     if (reason === 'stop' || reason === 'length') this.#finishing(sequence);
     this.finishRate.finished(this.now);
     const sinceArrivalMs = this.now - sequence.arrival;
@@ -123,7 +117,7 @@ export class Lifecycle<R extends SequenceRequest> {
   expire(): void {
     for (;;) {
       const sequence = this.#deadlines.peek();
-      if (!sequence || sequence.request.deadline! > this.now) return;
+      if (!sequence || sequence.deadline > this.now) return;
       this.finish(sequence, 'deadline');
     }
   }

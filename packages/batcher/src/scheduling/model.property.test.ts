@@ -83,11 +83,11 @@ describe('the continuous scheduler against a model', () => {
           advance: (ms) => {
             time += ms;
           },
-          now: () => time,
         });
         steps += outcome.steps;
         preemptions += outcome.preemptions;
         expect(capacity.open.size).toBe(0);
+        expect(capacity.pending.size).toBe(0);
         expect(counts.free).toBe(counts.total);
         expect(scheduler.idle).toBe(true);
       }),

@@ -1,3 +1,4 @@
+import { checkArgument, having, object } from '../checks.ts';
 import type { Admission, Scheduler, SchedulerEvent, SchedulerLoad, SequenceRequest, StepPlan } from './scheduler.ts';
 
 /** Someone who is told what a scheduler does, and changes nothing. */
@@ -8,11 +9,17 @@ export interface SchedulerObserver<R extends SequenceRequest = SequenceRequest> 
   discarded?(plan: StepPlan<R>): void;
 }
 
-/** The same scheduler, with observers told of every call after it was made. */
+/**
+ * The same scheduler, with observers told of every call after it was made.
+ *
+ * @throws BatcherError ERR_ARGUMENT
+ */
 export function observed<R extends SequenceRequest>(
   scheduler: Scheduler<R>,
   ...observers: readonly SchedulerObserver<R>[]
 ): Scheduler<R> {
+  checkArgument('observed', 'scheduler', scheduler, having('add', 'step', 'commit', 'discard'));
+  for (const observer of observers) checkArgument('observed', 'an observer', observer, object);
   return {
     add(request) {
       const admission = scheduler.add(request);

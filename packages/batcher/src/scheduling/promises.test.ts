@@ -125,11 +125,11 @@ describe('10,000 queued requests', () => {
       return process.memoryUsage().heapUsed;
     };
     const scheduler = continuousScheduler({ maxBatchTokens: 64, maxSequences: 64, capacity: room() });
-    scheduler.add({ id: 'warm', promptTokens: 3, maxTokens: 2, deadline: performance.now() + 1e6 });
+    scheduler.add({ id: 'warm', promptTokens: 3, maxTokens: 2, deadlineMs: 1e6 });
     finish(scheduler);
     const before = used();
     for (let i = 0; i < 10_000; i++) {
-      scheduler.add({ id: `r${i}`, promptTokens: 3, maxTokens: 2, deadline: performance.now() + 1e6 });
+      scheduler.add({ id: `r${i}`, promptTokens: 3, maxTokens: 2, deadlineMs: 1e6 });
     }
     expect((used() - before) / 10_000).toBeLessThan(4096);
     const requests: WeakRef<object>[] = [];

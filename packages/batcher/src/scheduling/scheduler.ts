@@ -17,8 +17,8 @@ export interface SequenceRequest {
   readonly priority?: number;
   /** Who shares with whom, where the policy is fair by tenant. Default ''. */
   readonly tenant?: string;
-  /** Clock time in ms at which the request is finished with reason 'deadline', wherever it stands. */
-  readonly deadline?: number;
+  /** Milliseconds from its `add` after which the request is finished with reason 'deadline', wherever it stands. */
+  readonly deadlineMs?: number;
   /** A guess of how many tokens will be generated. Default `maxTokens`. */
   readonly expectedTokens?: number;
   /**
@@ -27,6 +27,11 @@ export interface SequenceRequest {
    * child waits until the parent has computed them, and may then share its cache (`Capacity.admit`).
    */
   readonly parent?: string;
+  /**
+   * Whether its next step may only be planned when the result of the one before is known: its tokens are chosen, or its
+   * drafts made, on the host. Others are planned ahead of it all the same. Default false.
+   */
+  readonly serial?: boolean;
 }
 
 /** Whether a request was taken. A refused one leaves nothing behind; `error` says why and when to come back. */
@@ -55,7 +60,7 @@ export interface StepPlan<R extends SequenceRequest = SequenceRequest> {
 }
 
 /** What a step gave for one sequence. */
-export interface StepResult {
+export interface SequenceResult {
   /**
    * The tokens after `end - drafts`: exactly one, or up to `drafts` accepted ones and the one after them; none if
    * `maxTokens` is 0 or `finish` is 'error'.
@@ -118,7 +123,7 @@ export interface Scheduler<R extends SequenceRequest = SequenceRequest> {
    * sequence by 'error'. Results of sequences that ended meanwhile are ignored. Returns all events since the last commit.
    * @throws BatcherError ERR_PROTOCOL, before anything changes, for another plan or results that do not fit
    */
-  commit(plan: StepPlan<R>, results: readonly (StepResult | undefined)[]): SchedulerEvent<R>[];
+  commit(plan: StepPlan<R>, results: readonly (SequenceResult | undefined)[]): SchedulerEvent<R>[];
   /** Takes back a plan that was not computed, and every later one. */
   discard(plan: StepPlan<R>): void;
   /** Ends a request with reason 'aborted'. Its capacity is free at once, or when the plans that contain it are committed. */

@@ -127,3 +127,70 @@ describe('a capacity that breaks its promise', () => {
     }
   });
 });
+
+describe('a capacity that is told of what it waits for', () => {
+  const pendingFor = (ids: readonly string[]) => {
+    const counts = blockCapacity({ blocks: 100, blockSize: 1 });
+    const withdrawn: string[] = [];
+    const ready = new Set<string>();
+    const capacity: Capacity = {
+      ...counts,
+      admit: (request, ...rest) =>
+        ids.includes(request.id) && !ready.has(request.id) ? 'pending' : counts.admit(request, ...rest),
+      withdraw: ({ id }) => withdrawn.push(id),
+    };
+    let now = 0;
+    const limits = { maxBatchTokens: 16, maxSequences: 4 };
+    const audited = auditedCapacity(capacity);
+    const scheduler = continuousScheduler({ ...limits, capacity: audited, clock: () => now });
+    const step = () => {
+      const plan = scheduler.step();
+      scheduler.commit(
+        plan,
+        plan.sequences.map(({ yields }) => (yields ? { tokens: [1] } : undefined)),
+      );
+    };
+    const moveTo = (time: number) => {
+      now = time;
+    };
+    return { scheduler, step, withdrawn, ready, audited, moveTo };
+  };
+
+  it('hears of a pending request that was aborted or came to its deadline, once', () => {
+    const { scheduler, step, withdrawn, audited, moveTo } = pendingFor(['a', 'b']);
+    scheduler.add({ id: 'a', promptTokens: 4, maxTokens: 1 });
+    scheduler.add({ id: 'b', promptTokens: 4, maxTokens: 1, deadlineMs: 50 });
+    for (let i = 0; i < 3; i++) step();
+    expect(withdrawn).toEqual([]);
+    scheduler.abort('a');
+    expect(withdrawn).toEqual(['a']);
+    moveTo(50);
+    step();
+    step();
+    expect(withdrawn).toEqual(['a', 'b']);
+    expect(audited.pending.size).toBe(0);
+    expect(scheduler.idle).toBe(true);
+  });
+
+  it('hears nothing of one that it has not been asked for, nor of one that it has opened since', () => {
+    const { scheduler, step, withdrawn, ready } = pendingFor(['a']);
+    scheduler.add({ id: 'never asked', promptTokens: 4, maxTokens: 1 });
+    scheduler.abort('never asked');
+    scheduler.add({ id: 'a', promptTokens: 4, maxTokens: 9 });
+    step();
+    ready.add('a');
+    step();
+    scheduler.abort('a');
+    expect(withdrawn).toEqual([]);
+  });
+
+  it('hears of a paused one that is aborted', () => {
+    const { scheduler, step, withdrawn } = pendingFor(['a']);
+    scheduler.add({ id: 'a', promptTokens: 4, maxTokens: 1 });
+    step();
+    scheduler.pause('a');
+    step();
+    scheduler.abort('a');
+    expect(withdrawn).toEqual(['a']);
+  });
+});

@@ -13,7 +13,7 @@ export interface StepLimits {
   readonly maxSequences: number;
 }
 
-/** Decides what a step computes: sets `planned` and `plannedDrafts` of the running sequences. */
+/** Decides what a step computes: grants tokens and drafts to the running sequences. */
 export class StepPlanner<R extends SequenceRequest> {
   readonly #lifecycle: Lifecycle<R>;
   readonly #capacity: Capacity<R>;
@@ -69,8 +69,7 @@ export class StepPlanner<R extends SequenceRequest> {
     for (const sequence of running) {
       if (this.#budget === 0) return;
       if (sequence.ready !== 1) continue;
-      const ahead = sequence.inFlight > 0 ? 0 : Math.min(sequence.draftsWanted, sequence.limit - 1 - sequence.length);
-      const granted = this.#grow(sequence, sequence.length, Math.max(0, Math.min(ahead, drafts)));
+      const granted = this.#grow(sequence, sequence.length, Math.min(sequence.readyDrafts, drafts));
       if (granted === undefined) continue;
       drafts -= granted;
       this.#grant(sequence, 1, granted);
@@ -117,8 +116,7 @@ export class StepPlanner<R extends SequenceRequest> {
   }
 
   #grant(sequence: Sequence<R>, tokens: number, drafts: number): void {
-    sequence.planned = tokens;
-    sequence.plannedDrafts = drafts;
+    sequence.grant(tokens, drafts);
     this.#budget -= tokens + drafts;
   }
 
@@ -142,7 +140,7 @@ export class StepPlanner<R extends SequenceRequest> {
       if (!victim) return undefined;
       if (victim.inFlight > 0) {
         this.#revoke(victim);
-        victim.evicting = true;
+        victim.evict();
         return undefined;
       }
       if (victim === sequence && this.#alone(sequence)) {
@@ -194,9 +192,7 @@ export class StepPlanner<R extends SequenceRequest> {
 
   /** Takes back what this step had granted. */
   #revoke(sequence: Sequence<R>): void {
-    this.#budget += sequence.planned + sequence.plannedDrafts;
-    sequence.planned = 0;
-    sequence.plannedDrafts = 0;
+    this.#budget += sequence.revoke();
   }
 
   #refuse(sequence: Sequence<R>, why: string): void {

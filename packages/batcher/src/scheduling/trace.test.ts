@@ -6,12 +6,12 @@ import { byPriority } from '../policies/policies.ts';
 import { randomWalk } from '../testing/random-walk.ts';
 import { blockCapacity } from './block-capacity.ts';
 import { continuousScheduler } from './continuous-scheduler.ts';
-import { recordTrace, replayTrace, type Trace, type TracedParts } from './trace.ts';
+import { recordTrace, replayTrace, type SchedulerTrace, type TracedParts } from './trace.ts';
 
 const limits = { maxBatchTokens: 8, maxSequences: 3, maxPlansInFlight: 2 };
 
 /** Records a random walk, on a clock and a capacity of which the replay knows nothing. */
-function record(make: (parts: TracedParts) => ReturnType<typeof continuousScheduler>): Trace {
+function record(make: (parts: TracedParts) => ReturnType<typeof continuousScheduler>): SchedulerTrace {
   let now = 0;
   const counts = blockCapacity({ blocks: 24, blockSize: 1 });
   const random = seededRandom(3);
@@ -26,7 +26,6 @@ function record(make: (parts: TracedParts) => ReturnType<typeof continuousSchedu
     advance: (ms) => {
       now += ms;
     },
-    now: () => now,
   });
   return trace;
 }
@@ -39,7 +38,7 @@ describe('a trace', () => {
     const trace = record(make);
     expect(trace.calls.length).toBeGreaterThan(400);
     expect(replayTrace(trace, make)).toBeUndefined();
-    expect(replayTrace(JSON.parse(JSON.stringify(trace)) as Trace, make)).toBeUndefined();
+    expect(replayTrace(JSON.parse(JSON.stringify(trace)) as SchedulerTrace, make)).toBeUndefined();
   });
 
   it('tells where another scheduler would have done otherwise', () => {

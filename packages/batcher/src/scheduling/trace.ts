@@ -1,6 +1,7 @@
+import { aFunction, checkArgument, checkOptions, having, object } from '../checks.ts';
 import { BatcherError } from '../errors.ts';
 import type { Capacity } from './capacity.ts';
-import type { Scheduler, SequenceRequest, StepPlan, StepResult } from './scheduler.ts';
+import type { Scheduler, SequenceRequest, SequenceResult, StepPlan } from './scheduler.ts';
 
 /** An entry of a plan: id, start, end, drafts, yields. */
 export type TracedEntry = readonly [id: string, start: number, end: number, drafts: number, yields: boolean];
@@ -11,13 +12,13 @@ export type CapacityAnswer = number | boolean | 'full' | 'pending';
 export type TracedCall = { readonly time: number; readonly capacity: readonly CapacityAnswer[] } & (
   | { readonly call: 'add'; readonly request: SequenceRequest }
   | { readonly call: 'step'; readonly step: number; readonly plan: readonly TracedEntry[] }
-  | { readonly call: 'commit'; readonly step: number; readonly results: readonly (StepResult | null)[] }
+  | { readonly call: 'commit'; readonly step: number; readonly results: readonly (SequenceResult | null)[] }
   | { readonly call: 'discard'; readonly step: number }
   | { readonly call: 'abort' | 'pause' | 'resume'; readonly id: string }
 );
 
 /** Everything that went into a scheduler, in plain data: it survives JSON. */
-export interface Trace {
+export interface SchedulerTrace {
   readonly version: 1;
   readonly maxSequenceTokens: number;
   readonly hasCachedTokens: boolean;
@@ -45,11 +46,15 @@ type Details<C = TracedCall> = C extends TracedCall ? Omit<C, 'time' | 'capacity
  * Makes a scheduler whose calls are written down, with the answers of its clock and capacity, so that what happened in
  * production can be run again, step by step. Errors in results are kept as text; the engine's own fields of a request
  * are not kept. The trace grows with every call.
+ *
+ * @throws BatcherError ERR_ARGUMENT
  */
 export function recordTrace<R extends SequenceRequest>(
   parts: TracedParts<R>,
   make: (parts: TracedParts<R>) => Scheduler<R>,
-): { readonly scheduler: Scheduler<R>; readonly trace: Trace } {
+): { readonly scheduler: Scheduler<R>; readonly trace: SchedulerTrace } {
+  checkOptions('recordTrace', parts, { clock: aFunction, capacity: having('admit', 'reserve', 'release') });
+  checkArgument('recordTrace', 'make', make, aFunction);
   const { capacity, clock } = parts;
   const { maxSequenceTokens } = capacity;
   const calls: TracedCall[] = [];
@@ -66,6 +71,7 @@ export function recordTrace<R extends SequenceRequest>(
       admit: (...args) => noted(capacity.admit(...args)),
       reserve: (...args) => noted(capacity.reserve(...args)),
       release: (...args) => capacity.release(...args),
+      withdraw: (request) => capacity.withdraw?.(request),
       ...(capacity.cachedTokens && { cachedTokens: (request: R) => noted(capacity.cachedTokens!(request)) }),
     },
   });
@@ -131,9 +137,20 @@ export function recordTrace<R extends SequenceRequest>(
 /**
  * Makes the calls of a trace again and compares the plans. Returns the first difference, or undefined.
  *
- * @throws BatcherError ERR_PROTOCOL if the scheduler asks its capacity more than it did in the trace
+ * @throws BatcherError ERR_ARGUMENT for what is no trace; ERR_PROTOCOL if the scheduler asks its capacity more than it did in
+ *   the trace
  */
-export function replayTrace(trace: Trace, make: (parts: TracedParts) => Scheduler): TraceDifference | undefined {
+export function replayTrace(
+  trace: SchedulerTrace,
+  make: (parts: TracedParts) => Scheduler,
+): TraceDifference | undefined {
+  checkArgument('replayTrace', 'make', make, aFunction);
+  checkArgument('replayTrace', 'trace', trace, object);
+  if (trace.version !== 1 || !Array.isArray(trace.calls))
+    throw new BatcherError(
+      'ERR_ARGUMENT',
+      `replayTrace: a trace has version 1 and calls, got version ${trace.version}`,
+    );
   let time = 0;
   let answers: Iterator<CapacityAnswer> = [][Symbol.iterator]();
   const answer = <A extends CapacityAnswer>(): A => {
@@ -188,13 +205,13 @@ function entriesOf(plan: StepPlan): TracedEntry[] {
 }
 
 function plainRequest(request: SequenceRequest): SequenceRequest {
-  const { id, promptTokens, maxTokens, priority, tenant, deadline, expectedTokens, parent } = request;
-  const optional = Object.entries({ priority, tenant, deadline, expectedTokens, parent });
+  const { id, promptTokens, maxTokens, priority, tenant, deadlineMs, expectedTokens, parent, serial } = request;
+  const optional = Object.entries({ priority, tenant, deadlineMs, expectedTokens, parent, serial });
   const given = optional.filter(([, value]) => value !== undefined);
   return { id, promptTokens, maxTokens, ...Object.fromEntries(given) };
 }
 
-function plainResult(result: StepResult | undefined): StepResult | null {
+function plainResult(result: SequenceResult | undefined): SequenceResult | null {
   if (!result) return null;
   const { error, ...rest } = result;
   return error === undefined ? rest : { ...rest, error: String(error) };

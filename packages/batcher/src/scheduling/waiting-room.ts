@@ -25,14 +25,14 @@ export class WaitingRoom<R extends SequenceRequest> {
 
   /** Takes a sequence back in, or in for the first time; one with a slow reader stays outside the queue. */
   enter(sequence: Sequence<R>): void {
-    sequence.state = sequence.paused ? 'parked' : 'queued';
+    sequence.wait();
     if (sequence.paused) this.#outside++;
     else this.#queue.push(sequence);
   }
 
   /** Keeps a sequence outside the queue until `releaseChildren` of its parent. */
   hold(sequence: Sequence<R>, parent: string): void {
-    sequence.state = 'held';
+    sequence.hold();
     this.#outside++;
     const siblings = this.#children.get(parent);
     if (siblings) siblings.push(sequence);
@@ -55,8 +55,9 @@ export class WaitingRoom<R extends SequenceRequest> {
     if (kept === 0) this.#children.delete(parent);
   }
 
-  /** Sets the head of the queue aside until the next step. */
+  /** Sets the head of the queue aside until the next step, for the capacity is not ready for it. */
   defer(sequence: Sequence<R>): void {
+    sequence.defer();
     this.#queue.remove(sequence);
     this.#pending.push(sequence);
   }

@@ -2,7 +2,8 @@ import { expect, it } from 'vitest';
 import { blockCapacity } from '../scheduling/block-capacity.ts';
 import { continuousScheduler } from '../scheduling/continuous-scheduler.ts';
 import type { Scheduler, StepPlan } from '../scheduling/scheduler.ts';
-import { type ContinuousBatcherOptions, continuousBatcher } from './continuous-batcher.ts';
+import type { ContinuousBatcherOptions } from './batcher.ts';
+import { continuousBatcher } from './continuous-batcher.ts';
 
 const scheduler = () =>
   continuousScheduler({ maxBatchTokens: 16, maxSequences: 8, capacity: blockCapacity({ blocks: 64, blockSize: 4 }) });

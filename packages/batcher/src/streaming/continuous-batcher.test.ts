@@ -4,7 +4,8 @@ import { seededRandom } from '../load/random.ts';
 import { blockCapacity } from '../scheduling/block-capacity.ts';
 import { continuousScheduler } from '../scheduling/continuous-scheduler.ts';
 import type { SchedulerEvent, StepPlan } from '../scheduling/scheduler.ts';
-import { type ContinuousBatcherOptions, continuousBatcher } from './continuous-batcher.ts';
+import type { ContinuousBatcherOptions } from './batcher.ts';
+import { continuousBatcher } from './continuous-batcher.ts';
 import { nextTurn } from './next-turn.ts';
 
 const positions = (plan: StepPlan) => plan.sequences.map(({ end, yields }) => (yields ? { tokens: [end] } : undefined));
@@ -132,8 +133,7 @@ describe('streams', () => {
       return positions(plan);
     };
     const { batcher } = make({ run: slowly, blocks: 10_000 });
-    const deadline = performance.now() + 500;
-    const stream = batcher.generate({ id: 'a', promptTokens: 4, maxTokens: 10_000, deadline });
+    const stream = batcher.generate({ id: 'a', promptTokens: 4, maxTokens: 10_000, deadlineMs: 500 });
     expect(await stream.next()).toEqual({ done: false, value: 4 });
     expect(await code(collect(stream))).toBe('ERR_DEADLINE');
     expect(await stream.next()).toEqual({ done: true, value: undefined });
@@ -141,7 +141,7 @@ describe('streams', () => {
 
   it('end at their deadline even while their reader keeps them paused', async () => {
     const { batcher } = make({ highWaterMark: 1 });
-    const stream = batcher.generate({ id: 'a', promptTokens: 4, maxTokens: 50, deadline: performance.now() + 50 });
+    const stream = batcher.generate({ id: 'a', promptTokens: 4, maxTokens: 50, deadlineMs: 50 });
     expect(await stream.ended).toMatchObject({ reason: 'deadline' });
   });
 

@@ -1,62 +1,27 @@
 import { AbortWatch } from '../abort-watch.ts';
-import { checkCount } from '../checks.ts';
+import {
+  aBoolean,
+  aFunction,
+  anything,
+  signal as aSignal,
+  checkArgument,
+  checkOptions,
+  count,
+  having,
+  object,
+  optional,
+} from '../checks.ts';
 import { RejectedError } from '../errors.ts';
+import type { Scheduler, SchedulerEvent, SchedulerLoad, SequenceRequest, StepPlan } from '../scheduling/scheduler.ts';
 import type {
-  Scheduler,
-  SchedulerEvent,
-  SchedulerLoad,
-  SequenceRequest,
-  StepPlan,
-  StepResult,
-} from '../scheduling/scheduler.ts';
+  CloseOptions,
+  ContinuousBatcher,
+  ContinuousBatcherOptions,
+  GenerateOptions,
+  StepResults,
+} from './batcher.ts';
 import { nextTurn } from './next-turn.ts';
 import { BufferedTokenStream, type TokenStream } from './token-stream.ts';
-
-/** What `run` answers for a plan: as `Scheduler.commit` takes it. */
-export type StepResults = readonly (StepResult | undefined)[];
-
-/** How `continuousBatcher` works. */
-export interface ContinuousBatcherOptions<R extends SequenceRequest = SequenceRequest> {
-  /** Owned by the batcher from now on: nobody else calls it. */
-  readonly scheduler: Scheduler<R>;
-  /** Computes a step. If it throws, the plan's sequences fail with what it threw, and the others go on. */
-  readonly run: (plan: StepPlan<R>) => StepResults | Promise<StepResults>;
-  /** Unread tokens of one stream at which its sequence is left out of the steps, until half of them are read. Default 256. */
-  readonly highWaterMark?: number;
-  /** Steps that are begun before the oldest has ended; at most the scheduler's `maxPlansInFlight`. Default 1. */
-  readonly plansInFlight?: number;
-  /** How long to wait before asking again when there are requests but none can run, in ms. Default 10. */
-  readonly pollMs?: number;
-  /** Told of every event of every request. */
-  readonly onEvent?: (event: SchedulerEvent<R>) => void;
-}
-
-/** What one call of `generate` may add. */
-export interface GenerateOptions<R extends SequenceRequest = SequenceRequest> {
-  /** Aborts the request: the stream throws the signal's reason at once, its capacity is free within one step. */
-  readonly signal?: AbortSignal;
-  /** Told of the events of this request. If it throws, the request is aborted and its stream throws the same. */
-  readonly onEvent?: (event: SchedulerEvent<R>) => void;
-}
-
-/** How `close` treats the requests that are there. */
-export interface CloseOptions {
-  /** Whether they end at once rather than at their own end. Default false. */
-  readonly abort?: boolean;
-  /** What their streams throw then. Default RejectedError ERR_CLOSED. */
-  readonly reason?: unknown;
-}
-
-/** Runs the steps of a scheduler for as long as there are requests, and gives each request a stream of its tokens. */
-export interface ContinuousBatcher<R extends SequenceRequest = SequenceRequest> extends AsyncDisposable {
-  /** @throws RejectedError (ERR_CLOSED, or as `Scheduler.add` says); the signal's reason if it is aborted already */
-  generate(request: R, options?: GenerateOptions<R>): TokenStream;
-  /** Resolves when nothing is left to do. Streams whose readers stopped reading keep it waiting. */
-  drain(): Promise<void>;
-  /** Takes no more requests and drains; with `abort` it ends the present ones, whose streams throw `reason`. */
-  close(options?: CloseOptions): Promise<void>;
-  readonly load: SchedulerLoad;
-}
 
 /**
  * The loop around a scheduler: plan, run, commit, hand the tokens to their readers.
@@ -74,7 +39,14 @@ interface Client<R extends SequenceRequest> {
   readonly onEvent: ((event: SchedulerEvent<R>) => void) | undefined;
   /** Lets go of the signal. */
   readonly detach: () => void;
+  /** `performance.now` time of its deadline. */
+  readonly deadline: number;
 }
+
+/** Timers count in 31 bits. */
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+/** Where the scheduler's clock says that a deadline has not come that has by `performance.now`: when to ask it again. */
+const OVERDUE_MS = 10;
 
 class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
   readonly #options: ContinuousBatcherOptions<R>;
@@ -84,23 +56,34 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
   readonly #clients: Map<string, Client<R>> = new Map();
   readonly #signals: AbortWatch = new AbortWatch();
   #loop: Promise<void> | undefined;
-  #wake: (() => void) | undefined;
+  /** Ends the loop's waiting. */
+  #resume: (() => void) | undefined;
+  /** Whether something has changed since the latest step was planned. */
+  #changed = false;
   #closed = false;
 
   constructor(options: ContinuousBatcherOptions<R>) {
+    checkOptions<ContinuousBatcherOptions<R>>('continuousBatcher', options, {
+      scheduler: having('add', 'step', 'commit', 'abort', 'pause', 'resume'),
+      run: aFunction,
+      highWaterMark: optional(count(1)),
+      plansInFlight: optional(count(1)),
+      onEvent: optional(aFunction),
+    });
     this.#options = options;
     this.#scheduler = options.scheduler;
     this.#highWaterMark = options.highWaterMark ?? 256;
     this.#plansInFlight = options.plansInFlight ?? 1;
-    checkCount('continuousBatcher', 'highWaterMark', this.#highWaterMark, 1);
-    checkCount('continuousBatcher', 'plansInFlight', this.#plansInFlight, 1);
   }
 
   get load(): SchedulerLoad {
     return this.#scheduler.load;
   }
 
-  generate(request: R, { signal, onEvent }: GenerateOptions<R> = {}): TokenStream {
+  generate(request: R, options: GenerateOptions<R> = {}): TokenStream {
+    checkArgument('generate', 'a request', request, object);
+    checkOptions('generate', options, { signal: optional(aSignal), onEvent: optional(aFunction) });
+    const { signal, onEvent } = options;
     signal?.throwIfAborted();
     if (this.#closed) throw new RejectedError('ERR_CLOSED', `generate: closed, '${request.id}' is not taken`);
     const { id } = request;
@@ -114,7 +97,8 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
     });
     const cut = () => stream.cut(signal?.reason);
     const detach = signal ? this.#signals.watch(signal, cut) : () => {};
-    this.#clients.set(id, { stream, onEvent, detach });
+    const deadline = performance.now() + (request.deadlineMs ?? Number.POSITIVE_INFINITY);
+    this.#clients.set(id, { stream, onEvent, detach, deadline });
     this.#tell(() => {
       this.#loop ??= this.#run();
     });
@@ -125,7 +109,9 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
     while (this.#loop) await this.#loop;
   }
 
-  async close({ abort = false, reason }: CloseOptions = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkOptions('close', options, { abort: optional(aBoolean), reason: anything });
+    const { abort = false, reason } = options;
     this.#closed = true;
     if (abort) {
       const closed = 'close: the batcher was closed before the request had ended';
@@ -139,10 +125,15 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
     return this.close();
   }
 
+  wake(): void {
+    this.#changed = true;
+    this.#resume?.();
+  }
+
   /** Changes something, and wakes the loop if it waits for a change. */
   #tell(change: () => void): void {
     change();
-    this.#wake?.();
+    this.wake();
   }
 
   async #run(): Promise<void> {
@@ -161,13 +152,16 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
     const flights: { readonly plan: StepPlan<R>; readonly results: Promise<StepResults> }[] = [];
     while (!this.#scheduler.idle || flights.length > 0) {
       while (flights.length < this.#plansInFlight && !this.#scheduler.idle) {
+        this.#changed = false;
         const plan = this.#scheduler.step();
         flights.push({ plan, results: this.#compute(plan) });
         if (plan.sequences.length === 0) break;
       }
       const { plan, results } = flights.shift()!;
-      for (const event of this.#commit(plan, await results)) this.#deliver(event);
-      const stuck = plan.sequences.length === 0 && flights.length === 0 && !this.#scheduler.idle;
+      const events = this.#commit(plan, await results);
+      for (const event of events) this.#deliver(event);
+      const nothing = plan.sequences.length === 0 && events.length === 0;
+      const stuck = nothing && flights.length === 0 && !this.#scheduler.idle;
       await (stuck ? this.#change() : nextTurn());
     }
   }
@@ -209,16 +203,22 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
     }
   }
 
-  /** Resolves at the next change from outside, or after `pollMs`. */
+  /** Resolves at the next change from outside, or when a deadline comes. */
   #change(): Promise<void> {
+    if (this.#changed) return nextTurn();
     return new Promise((resolve) => {
-      const done = () => {
+      const deadline = Math.min(...[...this.#clients.values()].map((client) => client.deadline));
+      const leftMs = deadline - performance.now();
+      const waitMs = leftMs > 0 ? Math.ceil(leftMs) : OVERDUE_MS;
+      const timer =
+        deadline < Number.POSITIVE_INFINITY
+          ? setTimeout(() => this.#resume?.(), Math.min(LONGEST_TIMEOUT_MS, waitMs))
+          : undefined;
+      this.#resume = () => {
         clearTimeout(timer);
-        this.#wake = undefined;
+        this.#resume = undefined;
         resolve();
       };
-      const timer = setTimeout(done, this.#options.pollMs ?? 10);
-      this.#wake = done;
     });
   }
 

@@ -1,4 +1,5 @@
-import type { Scheduler, SchedulerEvent, SequenceRequest, StepPlan, StepResult } from '../scheduling/scheduler.ts';
+import { checkArgument, count, having } from '../checks.ts';
+import type { Scheduler, SchedulerEvent, SequenceRequest, SequenceResult, StepPlan } from '../scheduling/scheduler.ts';
 import { must } from './audit-error.ts';
 
 /** What the audited scheduler was made with. */
@@ -24,6 +25,8 @@ interface Account {
   drafts: number;
   paused: boolean;
   inFlight: number;
+  /** Whether the latest plan in flight yields its next token. */
+  yielding: boolean;
   /** Tokens that results gave and events have still to tell. */
   readonly untold: number[];
   told: number;
@@ -37,12 +40,15 @@ interface Account {
  * computed twice without a preemption, no step over the budget or the slots, no paused sequence computed, every event in
  * its place. For tests of schedulers and of engines that use them.
  *
- * @throws AuditError naming the rule that was broken
+ * @throws BatcherError ERR_ARGUMENT; its calls AuditError naming the rule that was broken
  */
 export function auditedScheduler<R extends SequenceRequest>(
   scheduler: Scheduler<R>,
   limits: AuditLimits,
 ): Scheduler<R> {
+  checkArgument('auditedScheduler', 'scheduler', scheduler, having('add', 'step', 'commit', 'discard'));
+  for (const name of ['maxBatchTokens', 'maxSequences'] as const)
+    checkArgument('auditedScheduler', `limits.${name}`, limits?.[name], count(1));
   const accounts = new Map<string, Account>();
   const flights: StepPlan<R>[] = [];
   const running = () => [...accounts.values()].filter(({ state, inFlight }) => state === 'running' || inFlight > 0);
@@ -114,6 +120,7 @@ export function auditedScheduler<R extends SequenceRequest>(
         for (const entry of lost.sequences) {
           const account = accounts.get(entry.id)!;
           account.inFlight--;
+          account.yielding = false;
           account.plannedComputed = entry.start;
           if (entry.yields && account.request.maxTokens > 0) account.plannedLength--;
           if (entry.drafts > 0) account.drafts = entry.drafts;
@@ -125,7 +132,7 @@ export function auditedScheduler<R extends SequenceRequest>(
       const account = accounts.get(id);
       const known = account !== undefined && account.state !== 'ended' && account.ending === undefined;
       // A deadline that a step found may not have been told of yet.
-      const expired = !aborted && account?.request.deadline !== undefined;
+      const expired = !aborted && account?.request.deadlineMs !== undefined;
       must(aborted === known || expired, 'abort says whether it ended a living request', { id, aborted });
       if (aborted && account) account.ending = 'aborted';
       return aborted;
@@ -164,6 +171,7 @@ function open(request: SequenceRequest): Account {
     drafts: 0,
     paused: false,
     inFlight: 0,
+    yielding: false,
     untold: [],
     told: 0,
     firstTold: false,
@@ -177,6 +185,7 @@ function planEntry(account: Account, entry: StepPlan['sequences'][number]): void
   const { request, plannedLength } = account;
   must(account.ending === undefined && account.state !== 'ended', 'no ended sequence is planned', entry);
   must(!account.paused, 'no paused sequence is planned', entry);
+  must(!(request.serial && account.yielding), 'no serial sequence is planned while its token is in flight', entry);
   must(start >= 0 && start < end, 'an entry computes at least one token', entry);
   // One that is admitted starts wherever the cache lets it; its events come with the next commit.
   const restarts = start !== account.plannedComputed;
@@ -190,6 +199,7 @@ function planEntry(account: Account, entry: StepPlan['sequences'][number]): void
   const room = request.promptTokens + Math.max(1, request.maxTokens) - 1;
   must(end <= room, `'${request.id}' never needs more than ${room} tokens`, entry);
   account.inFlight++;
+  account.yielding = yields;
   account.plannedComputed = end - drafts;
   if (yields && request.maxTokens > 0) account.plannedLength++;
   account.drafts = 0;
@@ -198,10 +208,11 @@ function planEntry(account: Account, entry: StepPlan['sequences'][number]): void
 function takeResult(
   accounts: ReadonlyMap<string, Account>,
   entry: StepPlan['sequences'][number],
-  result: StepResult | undefined,
+  result: SequenceResult | undefined,
 ): void {
   const account = accounts.get(entry.id)!;
   account.inFlight--;
+  if (account.inFlight === 0) account.yielding = false;
   if (account.ending !== undefined || account.state === 'ended') return;
   const { request } = account;
   const tokens = entry.yields && request.maxTokens > 0 ? (result?.tokens ?? []) : [];
@@ -240,7 +251,7 @@ function settleEvent(account: Account, event: SchedulerEvent): void {
     const { ending } = account;
     const due =
       event.reason === 'deadline'
-        ? request.deadline !== undefined
+        ? request.deadlineMs !== undefined
         : event.reason === 'error' || ending === event.reason;
     must(due, 'a request ends for the reason that it has', { event, ending });
     // A deadline may come while a plan is in flight, whose results then count no more.

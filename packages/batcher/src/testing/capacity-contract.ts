@@ -1,3 +1,4 @@
+import { aFunction, checkArgument } from '../checks.ts';
 import { type Random, seededRandom } from '../load/random.ts';
 import type { Capacity } from '../scheduling/capacity.ts';
 import type { SequenceRequest } from '../scheduling/scheduler.ts';
@@ -15,6 +16,7 @@ export interface CapacityUnderTest<R extends SequenceRequest> {
  * `make` gives a fresh one that is never 'pending', with room for at least 8 tokens a sequence.
  */
 export function capacityContract<R extends SequenceRequest>(make: () => CapacityUnderTest<R>): ContractCase[] {
+  checkArgument('capacityContract', 'make', make, aFunction);
   return [
     {
       name: 'takes the largest request alone, at once or grown token by token',

@@ -1,5 +1,6 @@
+import { aFunction, checkArgument, checkOptions, count, having, optional } from '../checks.ts';
 import type { Random } from '../load/random.ts';
-import type { Scheduler, SchedulerEvent, SequenceRequest, StepPlan, StepResult } from '../scheduling/scheduler.ts';
+import type { Scheduler, SchedulerEvent, SequenceRequest, SequenceResult, StepPlan } from '../scheduling/scheduler.ts';
 import { AuditError } from './audit-error.ts';
 
 /** What a random walk may do and how long it is. */
@@ -13,8 +14,6 @@ export interface RandomWalkOptions {
   readonly maxPlansInFlight?: number;
   /** Moves the scheduler's clock on. */
   readonly advance: (ms: number) => void;
-  /** The scheduler's clock, for deadlines. */
-  readonly now: () => number;
 }
 
 /** What a random walk saw. */
@@ -32,8 +31,21 @@ function tokenAt(request: SequenceRequest, index: number): number {
   return hash >>> 0;
 }
 
-/** Walks a scheduler at random: adds, steps, aborts, pauses, deadlines, drafts, shared prompts, discarded plans. */
+/**
+ * Walks a scheduler at random: adds, steps, aborts, pauses, deadlines, drafts, shared prompts, discarded plans.
+ *
+ * @throws BatcherError ERR_ARGUMENT; AuditError where a token is wrong or a request does not end
+ */
 export function randomWalk(scheduler: Scheduler, options: RandomWalkOptions): RandomWalkOutcome {
+  checkArgument('randomWalk', 'scheduler', scheduler, having('add', 'step', 'commit', 'discard'));
+  checkOptions<RandomWalkOptions>('randomWalk', options, {
+    calls: count(0),
+    random: aFunction,
+    maxPromptTokens: count(1),
+    maxNewTokens: count(0),
+    maxPlansInFlight: optional(count(1)),
+    advance: aFunction,
+  });
   const walk = new Walk(scheduler, options);
   for (let i = 0; i < options.calls; i++) walk.call();
   walk.finish();
@@ -106,7 +118,7 @@ class Walk {
     for (const event of events) this.#tell(event);
   }
 
-  #answer({ request, yields, drafts }: StepPlan['sequences'][number]): StepResult | undefined {
+  #answer({ request, yields, drafts }: StepPlan['sequences'][number]): SequenceResult | undefined {
     const { random } = this.#options;
     if (random() < 0.002) return { tokens: [], finish: 'error', error: new Error('drawn') };
     if (!yields) return undefined;
@@ -138,7 +150,7 @@ class Walk {
   }
 
   #add(): void {
-    const { random, maxPromptTokens, maxNewTokens, now } = this.#options;
+    const { random, maxPromptTokens, maxNewTokens } = this.#options;
     const id = `r${this.#adds++}`;
     const maxTokens = this.#upTo(maxNewTokens + 1);
     const parent = random() < 0.2 ? this.#any() : undefined;
@@ -148,8 +160,9 @@ class Walk {
       maxTokens,
       priority: this.#upTo(3),
       tenant: `t${this.#upTo(3)}`,
-      ...(random() < 0.05 && { deadline: now() + random() * 200 }),
+      ...(random() < 0.05 && { deadlineMs: 1 + random() * 200 }),
       ...(random() < 0.3 && { expectedTokens: this.#upTo(maxNewTokens + 1) }),
+      ...(random() < 0.2 && { serial: true }),
       ...(parent !== undefined && { parent }),
     };
     if (!this.#scheduler.add(request).accepted) return;

@@ -1,8 +1,9 @@
+import { aFunction, checkArgument } from '../checks.ts';
 import { isBatcherError } from '../errors.ts';
 import { seededRandom } from '../load/random.ts';
 import { blockCapacity } from '../scheduling/block-capacity.ts';
 import type { Capacity } from '../scheduling/capacity.ts';
-import type { Scheduler, SchedulerEvent, SequenceRequest, StepPlan, StepResult } from '../scheduling/scheduler.ts';
+import type { Scheduler, SchedulerEvent, SequenceRequest, SequenceResult, StepPlan } from '../scheduling/scheduler.ts';
 import { auditedCapacity } from './audited-capacity.ts';
 import { auditedScheduler } from './audited-scheduler.ts';
 import { type ContractCase, holds, same } from './contract.ts';
@@ -39,7 +40,7 @@ class Bench {
 
   /** One step, answered with the position of each token as its value. */
   turn(
-    answer: (entry: StepPlan['sequences'][number]) => StepResult | undefined = byPosition,
+    answer: (entry: StepPlan['sequences'][number]) => SequenceResult | undefined = byPosition,
   ): readonly SchedulerEvent[] {
     const plan = this.scheduler.step();
     return this.scheduler.commit(plan, plan.sequences.map(answer));
@@ -57,7 +58,7 @@ class Bench {
   }
 }
 
-function byPosition({ end, drafts, yields, request }: StepPlan['sequences'][number]): StepResult | undefined {
+function byPosition({ end, drafts, yields, request }: StepPlan['sequences'][number]): SequenceResult | undefined {
   if (!yields) return undefined;
   return { tokens: request.maxTokens > 0 ? [end - drafts] : [] };
 }
@@ -71,6 +72,7 @@ function tokensOf(events: readonly SchedulerEvent[], id: string): number[] {
  * It must use the clock and the capacity that it is given, with one plan in flight.
  */
 export function schedulerContract(make: MakeScheduler): ContractCase[] {
+  checkArgument('schedulerContract', 'make', make, aFunction);
   return [
     {
       name: 'computes every prompt and generates every token, in order',
@@ -210,8 +212,8 @@ export function schedulerContract(make: MakeScheduler): ContractCase[] {
       name: 'ends a request at its deadline, wherever it stands',
       run() {
         const bench = new Bench(make, 64, 16, 1);
-        bench.add('running', 4, 20, { deadline: 10 });
-        bench.add('waiting', 4, 20, { deadline: 10 });
+        bench.add('running', 4, 20, { deadlineMs: 10 });
+        bench.add('waiting', 4, 20, { deadlineMs: 10 });
         bench.turn();
         bench.now = 10;
         const ends = bench.turn().flatMap((event) => (event.type === 'finished' ? [event.reason] : []));
@@ -266,7 +268,6 @@ export function schedulerContract(make: MakeScheduler): ContractCase[] {
           advance: (ms) => {
             bench.now += ms;
           },
-          now: () => bench.now,
         });
         same(bench.counts.free, bench.counts.total, 'free blocks');
       },

@@ -1,4 +1,4 @@
-import type { ScheduledSequence, StepResult } from '@heddle/batcher';
+import type { ScheduledSequence, SequenceResult } from '@heddle/batcher';
 import type { Tensor } from '@heddle/tensor';
 import { checkTokens } from '../models/row-logits.ts';
 import { logitsError } from './logits-error.ts';
@@ -21,7 +21,7 @@ export async function chooseTokens(
   sequences: Sequences,
   outputs: Outputs,
   activations: 'f32' | 'f16',
-): Promise<(StepResult | undefined)[]> {
+): Promise<(SequenceResult | undefined)[]> {
   const choose = await chooser(sequences, outputs, activations);
   return sequences.map(({ request, yields }, index) => {
     if (!yields) return undefined;

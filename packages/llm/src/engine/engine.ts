@@ -6,8 +6,8 @@ import {
   type GenerateOptions,
   type ScheduledSequence,
   type Scheduler,
+  type SequenceResult,
   type StepPlan,
-  type StepResult,
   type TokenStream,
 } from '@heddle/batcher';
 import type { KvCache } from '@heddle/kvcache';
@@ -117,7 +117,7 @@ class StepEngine implements Engine {
   }
 
   /** One step: lay out the planned rows, run the model over them, choose the next tokens. */
-  async #run({ sequences, tokens }: StepPlan<ScheduledGeneration>): Promise<(StepResult | undefined)[]> {
+  async #run({ sequences, tokens }: StepPlan<ScheduledGeneration>): Promise<(SequenceResult | undefined)[]> {
     for (const { request, start } of sequences) if (request.kv!.length > start) request.kv!.truncate(start);
     const rows = layOut(sequences, tokens);
     const batch = this.#parts.cache.batch(

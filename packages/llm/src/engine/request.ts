@@ -26,8 +26,8 @@ export interface GenerationRequest {
   readonly priority?: number;
   /** Who shares with whom, where the policy is fair by tenant. */
   readonly tenant?: string;
-  /** Clock time in ms at which the request is finished, wherever it stands. */
-  readonly deadline?: number;
+  /** Milliseconds from now after which the request is finished, wherever it stands. */
+  readonly deadlineMs?: number;
 }
 
 /** A request on its way through the scheduler, with what the engine keeps of it. */
