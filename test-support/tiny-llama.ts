@@ -16,11 +16,15 @@ const config = {
 /**
  * The files of a small Llama without a tokenizer, its weights the same in every call: for tests that need no real text.
  * @param change what to do to a weight before it is written
+ * @param fields of its config.json that differ
  */
-export function tinyLlama(change: (name: string, data: Float32Array) => void = () => {}): ModelFiles {
-  const text = JSON.stringify(config);
-  const { weightShapes } = describeModel({ label: 'config.json', text });
-  const tensors = [...weightShapes].map(([name, shape], index) => {
+export function tinyLlama(
+  change: (name: string, data: Float32Array) => void = () => {},
+  fields: object = {},
+): ModelFiles {
+  const text = JSON.stringify({ ...config, ...fields });
+  const { shapes } = describeModel({ label: 'config.json', text });
+  const tensors = [...shapes].map(([name, shape], index) => {
     const size = shape.reduce((a, b) => a * b, 1);
     const data = Float32Array.from({ length: size }, (_, i) => Math.sin(1 + index * 31 + i * 7.13));
     change(name, data);

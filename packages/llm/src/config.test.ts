@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isHeddleError } from '@heddle/tensor';
 import { describe, expect, test } from 'vitest';
+import { Notes } from './config/notes.ts';
+import type { TokenizerTokens } from './config/special-tokens.ts';
 import type { ModelConfig } from './config.ts';
 import { describeModel } from './families.ts';
 
@@ -15,9 +17,22 @@ const small: Fields = {
   num_attention_heads: 4,
 };
 
+const silent = {
+  temperature: undefined,
+  topK: undefined,
+  topP: undefined,
+  minP: undefined,
+  repetitionPenalty: undefined,
+  noRepeatNgramSize: undefined,
+  maxNewTokens: undefined,
+};
+
+const file = (label: string, fields: Fields) => ({ label, text: JSON.stringify(fields) });
+
 function parse(config: Fields, generation?: Fields): ModelConfig {
-  const file = (label: string, fields: Fields) => ({ label, text: JSON.stringify(fields) });
-  return describeModel(file('config.json', config), generation && file('generation_config.json', generation)).config;
+  return describeModel(file('config.json', config), {
+    generation: generation && file('generation_config.json', generation),
+  }).config;
 }
 
 /** The same configuration with the rotary fields that transformers wrote before version 5. */
@@ -51,10 +66,10 @@ test('what a small configuration leaves out has the defaults of transformers', (
     tieWordEmbeddings: false,
     attentionBias: false,
     mlpBias: false,
-    bosTokenId: undefined,
-    eosTokenIds: [],
+    bosTokenId: 1,
+    eosTokenIds: [2],
     padTokenId: undefined,
-    generation: { sample: false, temperature: undefined, topK: undefined, topP: undefined },
+    generation: { ...silent, sample: false },
   });
 });
 
@@ -63,7 +78,6 @@ test('null counts as absent', () => {
     num_key_value_heads: null,
     head_dim: null,
     rope_scaling: null,
-    eos_token_id: null,
     pad_token_id: null,
   };
   expect(parse({ ...small, ...nothing })).toEqual(parse(small));
@@ -80,6 +94,78 @@ test('the model type counts where no architecture is listed; swish is silu', () 
 });
 
 describe('special tokens and generation defaults', () => {
+  const described = (config: Fields, generation?: Fields, tokenizer?: TokenizerTokens) => {
+    const notes = new Notes();
+    const described = describeModel(file('config.json', config), {
+      generation: generation && file('generation_config.json', generation),
+      tokenizer,
+      notes,
+    });
+    return { config: described.config, notes };
+  };
+
+  test('null is none; where the file is silent the tokenizer knows, then the family', () => {
+    const none = described({ ...small, eos_token_id: null, bos_token_id: null }, undefined, {
+      bosTokenId: 5,
+      eosTokenId: 6,
+    });
+    expect(none.config).toMatchObject({ bosTokenId: undefined, eosTokenIds: [] });
+    expect(none.notes.all).toEqual([]);
+    expect(described(small, undefined, { bosTokenId: 5, eosTokenId: 6 }).config).toMatchObject({
+      bosTokenId: 5,
+      eosTokenIds: [6],
+    });
+    const silent = described(small);
+    expect(silent.config).toMatchObject({ bosTokenId: 1, eosTokenIds: [2] });
+    expect(silent.notes.all[1]).toBe(
+      'config.json: eos_token_id is not there; 2 is taken, from the default of its family',
+    );
+    expect(described({ ...small, vocab_size: 2 }).config).toMatchObject({ bosTokenId: 1, eosTokenIds: [] });
+    expect(described({ ...small, eos_token_id: 3 }, undefined, { bosTokenId: 1, eosTokenId: 6 }).notes.all[1]).toMatch(
+      /ends a text with token 6, the configuration with 3, which counts/,
+    );
+  });
+
+  const odd: [Fields, object, string][] = [
+    [
+      { top_k: -1 },
+      { generation: { ...silent, sample: false } },
+      'top_k is left out: expected an integer of at least 0, got -1',
+    ],
+    [
+      { top_p: 1.5 },
+      { generation: { ...silent, sample: false } },
+      'top_p is left out: expected a number from 0 to 1, got 1.5',
+    ],
+    [{ temperature: 'warm' }, {}, 'temperature is left out: expected a number of at least 0, got "warm"'],
+    [{ do_sample: 1 }, {}, 'do_sample is left out: expected true or false, got 1'],
+    [
+      { eos_token_id: [2, null] },
+      { eosTokenIds: [2] },
+      'eos_token_id: expected a token id or a list of token ids, got [2,null]; 2 is taken',
+    ],
+    [
+      { eos_token_id: 'x' },
+      { eosTokenIds: [] },
+      'eos_token_id: expected a token id or a list of token ids, got "x"; it is left out',
+    ],
+    [{ typical_p: 0.9 }, {}, 'typical_p 0.9 is not applied'],
+    [{ bad_words_ids: [[3]] }, {}, 'bad_words_ids a list of 1 is not applied'],
+  ];
+  test.each(odd)('%j is said and does not make the model unloadable', (generation, expected, message) => {
+    const { config, notes } = described({ ...small, bos_token_id: 1, eos_token_id: 2 }, generation);
+    expect(config).toMatchObject(expected);
+    expect(notes.deviations).toEqual([`generation_config.json: ${message}`]);
+    expect(notes.all).toEqual(notes.deviations);
+  });
+
+  test('a list with one padding token is that token; values that change nothing are not worth a word', () => {
+    const neutral = { pad_token_id: [0], typical_p: 1.0, num_beams: 1, length_penalty: 1.0, bad_words_ids: null };
+    const { config, notes } = described({ ...small, bos_token_id: 1, eos_token_id: 2 }, neutral);
+    expect(config.padTokenId).toBe(0);
+    expect(notes.all).toEqual([]);
+  });
+
   test('one or several end tokens', () => {
     expect(parse({ ...small, eos_token_id: 2 }).eosTokenIds).toEqual([2]);
     expect(parse({ ...small, eos_token_id: [128001, 128009] }).eosTokenIds).toEqual([128001, 128009]);
@@ -95,7 +181,26 @@ describe('special tokens and generation defaults', () => {
 
   test('sampling', () => {
     const sampling = { do_sample: true, temperature: 0.6, top_k: 50, top_p: 0.9 };
-    expect(parse(small, sampling).generation).toEqual({ sample: true, temperature: 0.6, topK: 50, topP: 0.9 });
+    expect(parse(small, sampling).generation).toEqual({
+      ...silent,
+      sample: true,
+      temperature: 0.6,
+      topK: 50,
+      topP: 0.9,
+    });
+    const more = { repetition_penalty: 1.1, no_repeat_ngram_size: 3, min_p: 0.05, max_new_tokens: 7 };
+    expect(parse(small, more).generation).toEqual({
+      ...silent,
+      sample: false,
+      repetitionPenalty: 1.1,
+      noRepeatNgramSize: 3,
+      minP: 0.05,
+      maxNewTokens: 7,
+    });
+    expect(parse(small, { repetition_penalty: 1.0, no_repeat_ngram_size: 0, min_p: 0 }).generation).toEqual({
+      ...silent,
+      sample: false,
+    });
     expect(parse(small, { top_k: 0, top_p: 1 }).generation).toMatchObject({ topK: undefined, topP: undefined });
   });
 });
@@ -196,8 +301,6 @@ describe('what does not fit is refused with file, field, what was expected and w
     [{ tie_word_embeddings: 1 }, 'tie_word_embeddings: expected true or false, got 1'],
     [{ attention_bias: 'no' }, 'attention_bias: expected true or false, got "no"'],
     [{ mlp_bias: {} }, 'mlp_bias: expected true or false, got an object'],
-    [{ eos_token_id: [2, 'x'] }, 'eos_token_id: expected a token id or a list of token ids, got a list of 2'],
-    [{ bos_token_id: -1 }, 'bos_token_id: expected a token id or a list of token ids, got -1'],
     [{ quantization_config: {} }, 'quantization_config: expected none: such weights cannot be read, got an object'],
     [{ rope_theta: 0 }, 'rope_theta: expected a number above 0, got 0'],
     [rope([]), 'rope_scaling: expected an object, got a list of 0'],
@@ -237,13 +340,6 @@ describe('what does not fit is refused with file, field, what was expected and w
     }
     expect(isHeddleError(error, 'ERR_CONFIG'), String(error)).toBe(true);
     expect((error as Error).message).toContain(message);
-  });
-
-  test('the other file is named too', () => {
-    expect(() => parse(small, { top_p: 1.5 })).toThrow(
-      'generation_config.json: top_p: expected a number from 0 to 1, got 1.5',
-    );
-    expect(() => parse(small, { temperature: -1 })).toThrow('generation_config.json: temperature: expected');
   });
 
   test('text that is not JSON, or not an object', () => {

@@ -66,16 +66,62 @@ describe('opens a folder', () => {
     expect(folder.weights.names()).toEqual(['one', 'two']);
     await folder.close();
     await folder.close();
-    await expect(folder.weights.read('one')).rejects.toMatchObject({ code: 'ERR_DISPOSED' });
+    await expect(folder.weights.read('one', 'f32')).rejects.toMatchObject({ code: 'ERR_DISPOSED' });
   });
 
-  test('with shards, which count before a single file, and a generation configuration', async () => {
+  test('with shards, and a generation configuration', async () => {
     const generation = JSON.stringify({ eos_token_id: [3, 4] });
+    const { 'model.safetensors': _, ...rest } = single;
     const more = { 'model.safetensors.index.json': index, 'generation_config.json': generation, ...shards };
-    const folder = await openModelFolder(await folderOf({ ...single, ...more, 'model.safetensors': '' }));
+    const folder = await openModelFolder(await folderOf({ ...rest, ...more }));
     expect(folder.model.config.eosTokenIds).toEqual([3, 4]);
-    expect(new Float32Array((await folder.weights.read('two')).buffer)[0]).toBe(2);
+    expect((await folder.weights.read('two', 'f32')).data[0]).toBe(2);
     await folder.close();
+  });
+
+  test('with one file beside an index that is left over, with its shards or without', async () => {
+    const old = {
+      'a.safetensors': writeSafetensors({ one: tensor(7) }),
+      'b.safetensors': writeSafetensors({ two: tensor(8) }),
+    };
+    for (const left of [{}, old]) {
+      const folder = await openModelFolder(
+        await folderOf({ ...single, 'model.safetensors.index.json': index, ...left }),
+      );
+      expect((await folder.weights.read('two', 'f32')).data[0]).toBe(2);
+      expect(folder.notes.all.join()).toMatch(/model\.safetensors\.index\.json is not used/);
+      expect(folder.notes.deviations).toEqual([]);
+      await folder.close();
+    }
+  });
+
+  test('whose JSON Python wrote: numbers that JSON lacks in fields that are not read, and a byte order mark', async () => {
+    const { 'model.safetensors': _, ...rest } = single;
+    const odd = config.replace(
+      '{',
+      '\ufeff{"time_step_limit": [0.0, Infinity, {"__float__": "Infinity"}], "x": [NaN, -Infinity, "NaN \\" Infinity"],',
+    );
+    const files = { ...rest, 'config.json': odd, 'model.safetensors.index.json': `\ufeff${index}`, ...shards };
+    for (const source of [await folderOf(files), inMemory(files)]) {
+      const folder = await openModelFolder(source);
+      expect(folder.model.config.hiddenSize).toBe(4);
+      await folder.close();
+    }
+    for (const [field, value] of [
+      ['vocab_size', 'Infinity'],
+      ['rms_norm_eps', 'NaN'],
+      ['rms_norm_eps', '{"__float__": "Infinity"}'],
+    ])
+      await expect(
+        openModelFolder(
+          inMemory({
+            ...files,
+            'config.json': config
+              .replace('{', '{"rms_norm_eps": 1,')
+              .replace(new RegExp(`"${field}": ?[0-9]+`), `"${field}": ${value}`),
+          }),
+        ),
+      ).rejects.toThrow(`${field}: expected`);
   });
 
   const kinds: [string, (content: Uint8Array<ArrayBuffer>) => FileInput][] = [

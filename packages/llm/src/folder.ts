@@ -1,7 +1,11 @@
 import { FileFormatError } from '@heddle/tensor';
-import { openSafetensors, openShardedSafetensors, type SafetensorsFile } from '@heddle/tensor/safetensors';
+import { openSafetensors, openShardedSafetensors } from '@heddle/tensor/safetensors';
+import { Notes } from './config/notes.ts';
+import type { TokenizerTokens } from './config/special-tokens.ts';
 import { describeModel, type ModelDescription } from './families.ts';
 import { fileLabel, type ModelFiles, modelFolder, readTextFile } from './model-files.ts';
+import { safetensorsWeights } from './models/safetensors-weights.ts';
+import type { WeightFile } from './models/weight-file.ts';
 import { loadTokenizer, type TokenizerResult } from './tokenizer.ts';
 
 const configFile = 'config.json';
@@ -17,7 +21,9 @@ export interface OpenModelFolder {
   /** The tokenizer, or why there is none. */
   readonly tokenizer: TokenizerResult;
   /** Open; closed by `close`. Header checked, no data read. */
-  readonly weights: SafetensorsFile;
+  readonly weights: WeightFile;
+  /** What there is to say of the files. */
+  readonly notes: Notes;
   /** Closes the weights; idempotent. */
   close(): Promise<void>;
 }
@@ -33,35 +39,47 @@ export interface OpenModelFolder {
  */
 export async function openModelFolder(source: string | ModelFiles): Promise<OpenModelFolder> {
   const files = typeof source === 'string' ? await modelFolder(source) : source;
-  const model = await readConfig(files);
+  const notes = new Notes();
   const tokenizer = await loadTokenizer(files);
-  const weights = await openWeights(files);
-  return { label: files.label, model, tokenizer, weights, close: () => weights.close() };
+  const model = await readConfig(files, tokenizer.tokenizer, notes);
+  const weights = await openWeights(files, notes);
+  return { label: files.label, model, tokenizer, weights, notes, close: () => weights.close() };
 }
 
-async function readConfig(files: ModelFiles): Promise<ModelDescription> {
+async function readConfig(
+  files: ModelFiles,
+  tokenizer: TokenizerTokens | undefined,
+  notes: Notes,
+): Promise<ModelDescription> {
   const text = await readTextFile(files, configFile);
   if (text === undefined) throw missing(`${files.label} has no ${configFile}`);
   const generation = await readTextFile(files, generationFile);
   return describeModel(
     { label: fileLabel(files, configFile), text },
-    generation === undefined ? undefined : { label: fileLabel(files, generationFile), text: generation },
+    {
+      tokenizer,
+      notes,
+      generation: generation === undefined ? undefined : { label: fileLabel(files, generationFile), text: generation },
+    },
   );
 }
 
-async function openWeights(files: ModelFiles): Promise<SafetensorsFile> {
-  const index = await readTextFile(files, indexFile);
-  if (index !== undefined) {
-    const openShard = async (shard: string) => {
-      const input = await files.open(shard);
-      if (input === undefined) throw missing(`${files.label} has no ${shard}, which its ${indexFile} names`);
-      return input;
-    };
-    return openShardedSafetensors(index, openShard, fileLabel(files, indexFile));
-  }
+/** The single file where there is one, as transformers does: an index beside it may be left over. */
+async function openWeights(files: ModelFiles, notes: Notes): Promise<WeightFile> {
   const single = await files.open(weightsFile);
-  if (single === undefined) throw missing(`${files.label} has no weights: neither ${weightsFile} nor ${indexFile}`);
-  return openSafetensors(single);
+  const index = await readTextFile(files, indexFile);
+  if (single !== undefined) {
+    const file = safetensorsWeights(await openSafetensors(single), weightsFile);
+    if (index !== undefined) notes.add(`${indexFile} is not used: ${weightsFile} stands beside it`);
+    return file;
+  }
+  if (index === undefined) throw missing(`${files.label} has no weights: neither ${weightsFile} nor ${indexFile}`);
+  const openShard = async (shard: string) => {
+    const input = await files.open(shard);
+    if (input === undefined) throw missing(`${files.label} has no ${shard}, which its ${indexFile} names`);
+    return input;
+  };
+  return safetensorsWeights(await openShardedSafetensors(index, openShard, fileLabel(files, indexFile)), indexFile);
 }
 
 function missing(message: string): FileFormatError {

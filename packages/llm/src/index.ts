@@ -1,5 +1,6 @@
-export type { GenerationDefaults, SpecialTokens } from './config/generation.ts';
+export type { GenerationDefaults } from './config/generation.ts';
 export type { LlamaConfig } from './config/llama.ts';
+export type { SpecialTokens } from './config/special-tokens.ts';
 export type { ModelConfig } from './config.ts';
 export { cacheCapacity } from './engine/cache-capacity.ts';
 export { type EngineOptions, openEngine } from './engine/default-engine.ts';
@@ -9,7 +10,7 @@ export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts
 export { type LoadedModel, type LoadModelOptions, loadModel } from './load-model.ts';
 export { type ModelFiles, modelFolder } from './model-files.ts';
 export type { CausalLm, ForwardInputs, ForwardResult } from './models/causal-lm.ts';
-export type { WeightDType } from './models/weights.ts';
+export type { WeightDType } from './models/weight-file.ts';
 export { type DeviceName, type OpenDeviceOptions, openDevice } from './open-device.ts';
 export {
   filteredSampler,

@@ -1,9 +1,12 @@
 import { type AttentionKernel, flash } from '@heddle/attention';
 import { ArgumentError, type Device, FileFormatError } from '@heddle/tensor';
+import type { Notes } from './config/notes.ts';
 import { openModelFolder } from './folder.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { CausalLm } from './models/causal-lm.ts';
-import { type WeightDType, Weights, weightDTypes } from './models/weights.ts';
+import { type WeightDType, weightDTypes } from './models/weight-file.ts';
+import { planWeights } from './models/weight-names.ts';
+import { Weights } from './models/weights.ts';
 import type { Tokenizer, TokenizerResult } from './tokenizer.ts';
 
 export interface LoadModelOptions {
@@ -30,6 +33,10 @@ export interface LoadModelOptions {
 export interface LoadedModel extends CausalLm, AsyncDisposable {
   /** Undefined where it came without one: `requireTokenizer` says why. */
   readonly tokenizer: Tokenizer | undefined;
+  /** What there is to say of its files, one line each: what was settled, left out, stored in another way. */
+  readonly notes: readonly string[];
+  /** Those of the notes on what gives other results than the files ask for. */
+  readonly deviations: readonly string[];
   /** The tokenizer. @throws FileFormatError `ERR_TOKENIZER` saying why there is none */
   requireTokenizer(): Tokenizer;
 }
@@ -51,14 +58,15 @@ export async function loadModel(source: string | ModelFiles, options: LoadModelO
     throw new ArgumentError(`loadModel: weights that are trained are f32 or f16, got ${dtype}`);
   const folder = await openModelFolder(source);
   try {
-    const { weightShapes, create } = folder.model;
-    const weights = await Weights.load(device, folder.weights, weightShapes, {
+    const { model, notes, tokenizer } = folder;
+    const plan = await planWeights(model, folder.weights, notes);
+    const weights = await Weights.load(device, folder.weights, plan, {
       dtype,
       frozen: !trainable,
       ...(onProgress && { onProgress }),
     });
     try {
-      return withTokenizer(create(device, weights, { attention, activations }), folder.tokenizer);
+      return loaded(model.create(device, weights, { attention, activations }), tokenizer, notes);
     } catch (error) {
       weights.dispose();
       throw error;
@@ -68,9 +76,11 @@ export async function loadModel(source: string | ModelFiles, options: LoadModelO
   }
 }
 
-function withTokenizer(model: CausalLm, { tokenizer, reason }: TokenizerResult): LoadedModel {
+function loaded(model: CausalLm, { tokenizer, reason }: TokenizerResult, notes: Notes): LoadedModel {
   return Object.assign(model, {
     tokenizer,
+    notes: notes.all,
+    deviations: notes.deviations,
     requireTokenizer: () => {
       if (tokenizer) return tokenizer;
       throw new FileFormatError(`tokenizer: ${reason}`, { code: 'ERR_TOKENIZER' });

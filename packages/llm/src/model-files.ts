@@ -47,17 +47,23 @@ export async function readTextFile(files: ModelFiles, file: string): Promise<str
   if (input === undefined) return undefined;
   if (typeof input === 'string') {
     const { readFile } = nodeFiles();
-    return readFile(input, 'utf8').catch((cause: unknown) => {
+    const bytes = await readFile(input).catch((cause: unknown) => {
       throw accessError(`cannot read ${fileLabel(files, file)}`, cause);
     });
+    return decode(bytes);
   }
-  if (input instanceof Uint8Array) return new TextDecoder().decode(input);
+  if (input instanceof Uint8Array) return decode(input);
   if ('text' in input) return input.text();
   try {
-    return new TextDecoder().decode(await input.read(0, input.byteLength));
+    return decode(await input.read(0, input.byteLength));
   } finally {
     await input.close?.();
   }
+}
+
+/** UTF-8, without the byte order mark that may stand before it. */
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }
 
 /** Asked of the process rather than imported: no bundler for browsers sees a module that it lacks. */

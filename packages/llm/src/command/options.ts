@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { type WeightDType, weightDTypes } from '../models/weights.ts';
+import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
 import { type DeviceName, deviceNames } from '../open-device.ts';
 import { UsageError } from './usage.ts';
 

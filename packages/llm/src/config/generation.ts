@@ -1,4 +1,5 @@
 import type { JsonFields } from './json-fields.ts';
+import type { Notes } from './notes.ts';
 
 /** How a model's authors suggest to generate with it; absent where they say nothing. */
 export interface GenerationDefaults {
@@ -7,42 +8,97 @@ export interface GenerationDefaults {
   readonly temperature: number | undefined;
   readonly topK: number | undefined;
   readonly topP: number | undefined;
+  readonly minP: number | undefined;
+  /** Divides positive logits of tokens that have occurred, and multiplies negative ones. */
+  readonly repetitionPenalty: number | undefined;
+  /** No sequence of so many tokens occurs twice. */
+  readonly noRepeatNgramSize: number | undefined;
+  /** Most tokens to generate. */
+  readonly maxNewTokens: number | undefined;
 }
 
-/** Tokens with a role, from `generation_config.json` where it names them, otherwise from `config.json`. */
-export interface SpecialTokens {
-  readonly bosTokenId: number | undefined;
-  /** Any of them ends a generation; may be empty. */
-  readonly eosTokenIds: readonly number[];
-  readonly padTokenId: number | undefined;
-}
+/** Values with which a setting that is not applied changes nothing. Settings: transformers' GenerationConfig. */
+const neutral: Readonly<Record<string, readonly unknown[]>> = {
+  typical_p: [1],
+  epsilon_cutoff: [0],
+  eta_cutoff: [0],
+  top_h: [],
+  num_beams: [1],
+  num_beam_groups: [1],
+  penalty_alpha: [0],
+  length_penalty: [1],
+  diversity_penalty: [0],
+  encoder_repetition_penalty: [1],
+  encoder_no_repeat_ngram_size: [0],
+  min_length: [0],
+  min_new_tokens: [0],
+  max_length: [],
+  max_time: [],
+  bad_words_ids: [],
+  force_words_ids: [],
+  constraints: [],
+  sequence_bias: [],
+  stop_strings: [],
+  suppress_tokens: [],
+  begin_suppress_tokens: [],
+  forced_bos_token_id: [],
+  forced_eos_token_id: [],
+  forced_decoder_ids: [],
+  exponential_decay_length_penalty: [],
+  guidance_scale: [1],
+  watermarking_config: [],
+  dola_layers: [],
+  remove_invalid_values: [false],
+  renormalize_logits: [false],
+};
 
-/** @throws FileFormatError `ERR_CONFIG`. */
-export function parseGenerationDefaults(generation: JsonFields | undefined): GenerationDefaults {
-  // Zero switches top-k off, and so does a top-p of one.
-  const topK = generation?.optionalInteger('top_k', { min: 0 });
-  const topP = generation?.optionalNumber('top_p', { min: 0 });
-  if (topP !== undefined && topP > 1) generation?.fail('top_p', 'a number from 0 to 1');
+/** Reads the settings; one that cannot be used is left out and noted, for logits need none of them. */
+export function parseGenerationDefaults(generation: JsonFields | undefined, notes: Notes): GenerationDefaults {
+  const number = (name: string, expected: string, fits: (value: number) => boolean): number | undefined => {
+    const value = generation?.value(name);
+    if (value === undefined || (Number.isFinite(value) && fits(value as number))) return value as number | undefined;
+    notes.deviate(`${generation!.file}: ${name} is left out: expected ${expected}, got ${generation!.show(name)}`);
+    return undefined;
+  };
+  const count = (name: string, min: number) =>
+    number(name, `an integer of at least ${min}`, (value) => Number.isSafeInteger(value) && value >= min);
+  // these values switch the setting off
+  const unless = (off: number, value: number | undefined) => (value === off ? undefined : value);
+  if (generation) noteUnused(generation, notes);
   return {
-    sample: generation?.boolean('do_sample', false) ?? false,
-    temperature: generation?.optionalNumber('temperature', { min: 0 }),
-    topK: topK === 0 ? undefined : topK,
-    topP: topP === 1 ? undefined : topP,
+    sample: sampleOf(generation, notes),
+    temperature: number('temperature', 'a number of at least 0', (value) => value >= 0),
+    topK: unless(0, count('top_k', 0)),
+    topP: unless(
+      1,
+      number('top_p', 'a number from 0 to 1', (value) => value >= 0 && value <= 1),
+    ),
+    minP: unless(
+      0,
+      number('min_p', 'a number from 0 to 1', (value) => value >= 0 && value <= 1),
+    ),
+    repetitionPenalty: unless(
+      1,
+      number('repetition_penalty', 'a number above 0', (value) => value > 0),
+    ),
+    noRepeatNgramSize: unless(0, count('no_repeat_ngram_size', 0)),
+    maxNewTokens: count('max_new_tokens', 1),
   };
 }
 
-/** @throws FileFormatError `ERR_CONFIG`. */
-export function parseSpecialTokens(config: JsonFields, generation: JsonFields | undefined): SpecialTokens {
-  const ids = (name: string) => generation?.optionalTokenIds(name) ?? config.optionalTokenIds(name) ?? [];
-  return {
-    bosTokenId: ids('bos_token_id')[0],
-    eosTokenIds: ids('eos_token_id'),
-    padTokenId: padTokenId(generation) ?? padTokenId(config),
-  };
+function sampleOf(generation: JsonFields | undefined, notes: Notes): boolean {
+  const value = generation?.value('do_sample') ?? false;
+  if (typeof value === 'boolean') return value;
+  notes.deviate(
+    `${generation!.file}: do_sample is left out: expected true or false, got ${generation!.show('do_sample')}`,
+  );
+  return false;
 }
 
-/** Early Llama configurations write -1 for none. */
-function padTokenId(fields: JsonFields | undefined): number | undefined {
-  const id = fields?.optionalInteger('pad_token_id', { min: -1 });
-  return id === -1 ? undefined : id;
+function noteUnused(generation: JsonFields, notes: Notes): void {
+  for (const name of generation.names()) {
+    const value = generation.value(name);
+    if (value === undefined || !Object.hasOwn(neutral, name) || neutral[name]!.includes(value)) continue;
+    notes.deviate(`${generation.file}: ${name} ${generation.show(name)} is not applied`);
+  }
 }

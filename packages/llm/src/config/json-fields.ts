@@ -1,4 +1,5 @@
 import { FileFormatError } from '@heddle/tensor';
+import { parsePythonJson } from './python-json.ts';
 
 /** What a number must be, beyond a number. */
 interface Range {
@@ -26,11 +27,11 @@ export class JsonFields {
     this.#prefix = prefix;
   }
 
-  /** Parses a file's text. */
+  /** Parses a file's text, which Python may have written. */
   static parse(file: string, text: string): JsonFields {
     let value: unknown;
     try {
-      value = JSON.parse(text);
+      value = parsePythonJson(text);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new FileFormatError(`${file}: expected JSON: ${reason}`, { code: 'ERR_CONFIG', cause });
@@ -43,6 +44,26 @@ export class JsonFields {
 
   has(name: string): boolean {
     return this.#get(name) !== undefined;
+  }
+
+  /** Whether the file says `null`. */
+  isNull(name: string): boolean {
+    return Object.hasOwn(this.#fields, name) && this.#fields[name] === null;
+  }
+
+  /** Names of the fields, those that are `null` too. */
+  names(): readonly string[] {
+    return Object.keys(this.#fields);
+  }
+
+  /** A field's value unchecked, undefined where it is absent or `null`. */
+  value(name: string): unknown {
+    return this.#get(name);
+  }
+
+  /** A value as messages show it. */
+  show(name: string): string {
+    return show(this.#get(name));
   }
 
   integer(name: string, range: Range = {}): number {
@@ -91,15 +112,6 @@ export class JsonFields {
     return fits ? (value as string[]) : this.fail(name, 'a list of strings', value);
   }
 
-  /** One token id or a list of them, as a list; undefined where absent. */
-  optionalTokenIds(name: string): readonly number[] | undefined {
-    const value = this.#get(name);
-    if (value === undefined) return undefined;
-    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-    const fits = list.every((item) => Number.isSafeInteger(item) && (item as number) >= 0);
-    return fits ? (list as number[]) : this.fail(name, 'a token id or a list of token ids', value);
-  }
-
   /** The fields of an inner object, undefined where absent. */
   optionalObject(name: string): JsonFields | undefined {
     const value = this.#get(name);
@@ -138,6 +150,6 @@ function show(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (isObject(value)) return 'an object';
-  const text = JSON.stringify(value);
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

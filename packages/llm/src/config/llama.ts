@@ -1,12 +1,12 @@
 import type { RotarySpec } from '@heddle/attention';
-import {
-  type GenerationDefaults,
-  parseGenerationDefaults,
-  parseSpecialTokens,
-  type SpecialTokens,
-} from './generation.ts';
+import type { ConfigContext } from '../config.ts';
+import { type GenerationDefaults, parseGenerationDefaults } from './generation.ts';
 import type { JsonFields } from './json-fields.ts';
-import { parseRotary } from './rotary.ts';
+import { type ParsedRotary, parseRotary } from './rotary.ts';
+import { parseSpecialTokens, type SpecialTokens } from './special-tokens.ts';
+
+/** What transformers' LlamaConfig has where the file has nothing. */
+const family = { bosTokenId: 1, eosTokenId: 2 };
 
 /** A Llama model: pre-normalised decoder with rotary grouped-query attention and a gated SiLU feed-forward. */
 export interface LlamaConfig extends SpecialTokens {
@@ -24,16 +24,16 @@ export interface LlamaConfig extends SpecialTokens {
   readonly keyValueHeads: number;
   /** D, even; H x D need not be E. */
   readonly headDim: number;
-  /** Longest sequence, in tokens. */
+  /** Longest sequence, in tokens. With dynamic rotary scaling `factor` times what `max_position_embeddings` says. */
   readonly maxPositions: number;
   readonly normEpsilon: number;
   readonly activation: 'silu';
   readonly rotary: RotarySpec;
-  /** Whether the output projection is the token embedding. */
+  /** Whether the output projection is the token embedding; a loaded model says what its file settled. */
   readonly tieWordEmbeddings: boolean;
-  /** Whether the four attention projections have biases. */
+  /** Whether the four attention projections must have biases. */
   readonly attentionBias: boolean;
-  /** Whether the three feed-forward projections have biases. */
+  /** Whether the three feed-forward projections must have biases. */
   readonly mlpBias: boolean;
   readonly generation: GenerationDefaults;
 }
@@ -43,30 +43,36 @@ export interface LlamaConfig extends SpecialTokens {
  *
  * @throws FileFormatError `ERR_CONFIG`, naming file, field, what was expected and what came.
  */
-export function parseLlamaConfig(config: JsonFields, generation: JsonFields | undefined): LlamaConfig {
+export function parseLlamaConfig(config: JsonFields, context: ConfigContext): LlamaConfig {
+  const { generation, notes } = context;
   if (config.has('quantization_config')) config.fail('quantization_config', 'none: such weights cannot be read');
   const hiddenSize = config.integer('hidden_size', { min: 1 });
   const heads = config.integer('num_attention_heads', { min: 1 });
   const headDim = parseHeadDim(config, hiddenSize, heads);
-  const maxPositions = config.optionalInteger('max_position_embeddings', { min: 1 }) ?? 2048;
+  const vocabularySize = config.integer('vocab_size', { min: 1 });
+  const rotary = parseWholeHeadRotary(
+    config,
+    headDim,
+    config.optionalInteger('max_position_embeddings', { min: 1 }) ?? 2048,
+  );
   return {
     architecture: 'llama',
-    vocabularySize: config.integer('vocab_size', { min: 1 }),
+    vocabularySize,
     hiddenSize,
     intermediateSize: config.integer('intermediate_size', { min: 1 }),
     layers: config.integer('num_hidden_layers', { min: 1 }),
     heads,
     keyValueHeads: parseKeyValueHeads(config, heads),
     headDim,
-    maxPositions,
+    maxPositions: rotary.maxPositions,
     normEpsilon: config.optionalNumber('rms_norm_eps', { min: 0 }) ?? 1e-6,
     activation: parseActivation(config),
-    rotary: parseWholeHeadRotary(config, headDim, maxPositions),
+    rotary: rotary.spec,
     tieWordEmbeddings: config.boolean('tie_word_embeddings', false),
     attentionBias: config.boolean('attention_bias', false),
     mlpBias: config.boolean('mlp_bias', false),
-    ...parseSpecialTokens(config, generation),
-    generation: parseGenerationDefaults(generation),
+    ...parseSpecialTokens({ config, generation, tokenizer: context.tokenizer, family, vocabularySize }, notes),
+    generation: parseGenerationDefaults(generation, notes),
   };
 }
 
@@ -93,10 +99,9 @@ function parseActivation(config: JsonFields): 'silu' {
   return 'silu';
 }
 
-function parseWholeHeadRotary(config: JsonFields, headDim: number, maxPositions: number): RotarySpec {
+function parseWholeHeadRotary(config: JsonFields, headDim: number, maxPositions: number): ParsedRotary {
   const rotary = parseRotary(config, headDim, maxPositions);
-  if (rotary.dim !== headDim) {
-    config.fail('partial_rotary_factor', '1: a Llama model rotates whole heads', rotary.dim / headDim);
-  }
+  const { dim } = rotary.spec;
+  if (dim !== headDim) config.fail('partial_rotary_factor', '1: a Llama model rotates whole heads', dim / headDim);
   return rotary;
 }

@@ -25,13 +25,20 @@ const parsers: Readonly<Record<RotaryScaling['kind'], Parser>> = {
   longrope: parseLongRope,
 };
 
+/** A rotary embedding, and how many positions it reaches. */
+export interface ParsedRotary {
+  readonly spec: RotarySpec;
+  /** What the configuration says, times the factor of dynamic scaling, which begins there. */
+  readonly maxPositions: number;
+}
+
 /**
  * Reads the rotary embedding of a configuration, in either generation of its fields: `rope_parameters` with everything
  * in it, or `rope_theta` beside `rope_scaling`. Where both are there `rope_scaling` counts, as in transformers.
  *
  * @throws FileFormatError `ERR_CONFIG`.
  */
-export function parseRotary(config: JsonFields, headDim: number, maxPositions: number): RotarySpec {
+export function parseRotary(config: JsonFields, headDim: number, maxPositions: number): ParsedRotary {
   const fields = config.optionalObject('rope_scaling') ?? config.optionalObject('rope_parameters');
   const theta = fields?.optionalNumber('rope_theta', { above: 0 }) ?? config.optionalNumber('rope_theta', { above: 0 });
   const share =
@@ -43,7 +50,9 @@ export function parseRotary(config: JsonFields, headDim: number, maxPositions: n
     const where = fields?.has('partial_rotary_factor') ? fields : config;
     where.fail('partial_rotary_factor', `a share that rotates an even part of a head of ${headDim}`, share);
   }
-  return { theta: theta ?? defaultTheta, dim, scaling: parseScaling(config, fields, dim, maxPositions) };
+  const scaling = parseScaling(config, fields, dim, maxPositions);
+  const reach = scaling.kind === 'dynamic' ? Math.floor(maxPositions * Math.max(1, scaling.factor)) : maxPositions;
+  return { spec: { theta: theta ?? defaultTheta, dim, scaling }, maxPositions: reach };
 }
 
 function parseScaling(

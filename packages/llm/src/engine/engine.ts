@@ -119,7 +119,8 @@ class StepEngine implements Engine {
   /** One step: lay out the planned rows, run the model over them, choose the next tokens. */
   async #run({ sequences, tokens }: StepPlan<ScheduledGeneration>): Promise<(SequenceResult | undefined)[]> {
     for (const { request, start } of sequences) if (request.kv!.length > start) request.kv!.truncate(start);
-    const rows = layOut(sequences, tokens);
+    for (const sequence of sequences) await this.#recomputeWhereLonger(sequence);
+    const rows = layOut(sequences, tokens, this.#recomputeBeyond);
     const batch = this.#parts.cache.batch(
       sequences.map(({ request, start, end }) => ({ sequence: request.kv!, tokens: end - start })),
     );
@@ -127,19 +128,49 @@ class StepEngine implements Engine {
     batch.advance();
     return chooseTokens(sequences, outputs, this.#parts.model.kvShape.dtype);
   }
+
+  get #recomputeBeyond(): number {
+    return this.#parts.model.lengthScaling?.recomputeBeyond ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** What was cached of a sequence before it grew beyond the length at which the model computes it in another way. */
+  async #recomputeWhereLonger({ request, start, end }: ScheduledSequence<ScheduledGeneration>): Promise<void> {
+    const beyond = this.#recomputeBeyond;
+    if (start === 0 || end <= beyond || Math.max(start, request.promptTokens) > beyond) return;
+    const kv = request.kv!;
+    kv.truncate(0);
+    if (!kv.reserve(end)) throw new ArgumentError(`generate: the cache has no room for ${end} tokens of ${request.id}`);
+    const { maxBatchTokens, cache } = this.#parts;
+    for (let from = 0; from < start; from += maxBatchTokens) {
+      const to = Math.min(start, from + maxBatchTokens);
+      const batch = cache.batch([{ sequence: kv, tokens: to - from }]);
+      const rows = layOut([{ request, start: from, end: to }], to - from, beyond);
+      await this.#step.run({ ...rows, sequenceLengths: rows.sequenceLengths.fill(end) }, batch);
+      batch.advance();
+    }
+  }
 }
 
-function layOut(sequences: readonly ScheduledSequence<ScheduledGeneration>[], count: number): StepRows {
+type Chunk = Pick<ScheduledSequence<ScheduledGeneration>, 'request' | 'start' | 'end'>;
+
+/** A row counts a prompt as whole, and beyond the given length its whole step: what it is must not depend on chunks. */
+function layOut(
+  sequences: readonly Chunk[],
+  count: number,
+  beyond: number,
+): StepRows & { readonly sequenceLengths: Int32Array } {
   const [tokens, positions, segments] = [new Int32Array(count), new Int32Array(count), new Int32Array(count)];
   const rows = new Int32Array(sequences.length);
+  const sequenceLengths = new Int32Array(count);
   let row = 0;
   sequences.forEach(({ request, start, end }, index) => {
     for (let position = start; position < end; position++, row++) {
       tokens[row] = request.stream[position]!;
       positions[row] = position;
       segments[row] = index;
+      sequenceLengths[row] = Math.max(request.promptTokens, end > beyond ? end : position + 1);
     }
     rows[index] = row - 1;
   });
-  return { tokens, positions, segments, rows };
+  return { tokens, positions, segments, rows, sequenceLengths };
 }

@@ -12,6 +12,8 @@ interface StepInputs {
   readonly blockTable: Tensor;
   readonly lengths: Tensor;
   readonly slots: Tensor;
+  /** Only where the model looks at it. */
+  readonly sequenceLengths?: Tensor;
 }
 interface StepOutputs {
   readonly logits: Tensor;
@@ -26,19 +28,23 @@ export interface StepRows {
   readonly segments: Int32Array;
   /** The row of each sequence whose logits are wanted, `[B]`. */
   readonly rows: Int32Array;
+  /** How long the sequence of each row is; needed where the model has `lengthScaling`. */
+  readonly sequenceLengths?: Int32Array;
 }
 
 /** One plan for every step of an engine, prefill and decoding alike: forward pass, cache writes, most likely tokens. */
 export class ModelStep {
   readonly #plan: CompiledFunction<[StepInputs], StepOutputs>;
+  readonly #byLength: boolean;
 
   constructor(model: CausalLm, attention: AttentionKernel, cache: KvCache, maxBatchTokens: number) {
     const i32 = (...shape: (number | string)[]) => ({ shape, dtype: 'i32' as const });
+    this.#byLength = model.lengthScaling !== undefined;
     this.#plan = compile(
-      ({ tokens, positions, segments, rows, blockTable, lengths, slots }: StepInputs): StepOutputs => {
+      ({ blockTable, lengths, slots, ...rows }: StepInputs): StepOutputs => {
         const maxLength = symbolicDim('S', cache.maxSequenceTokens);
         const kv = cache.bind({ blockTable, lengths, slots, maxLength });
-        const { logits, updates } = model.forward({ tokens, positions, segments, rows, kv, attention });
+        const { logits, updates } = model.forward({ ...rows, kv, attention });
         return { logits, best: bestTokens(logits), updates };
       },
       {
@@ -53,6 +59,7 @@ export class ModelStep {
             blockTable: i32('B', cache.maxBlocks === 1 ? 1 : 'N'),
             lengths: i32('B'),
             slots: i32('T'),
+            ...(this.#byLength && { sequenceLengths: i32('T') }),
           },
         ],
         symbols: { T: maxBatchTokens, B: cache.maxSequences, N: cache.maxBlocks },
@@ -61,9 +68,15 @@ export class ModelStep {
   }
 
   /** Logits `[B, V]` and most likely tokens `[B]` of the wanted rows; both until the next run. */
-  run(step: StepRows, batch: KvBatch): Promise<{ readonly logits: Tensor; readonly best: Tensor }> {
+  run(
+    { sequenceLengths, ...step }: StepRows,
+    batch: KvBatch,
+  ): Promise<{ readonly logits: Tensor; readonly best: Tensor }> {
     const { blockTable, lengths, slots, maxLength } = batch;
-    return this.#plan.run([{ ...step, blockTable, lengths, slots }], { symbols: { S: maxLength } });
+    return this.#plan.run(
+      [{ ...step, ...(this.#byLength && { sequenceLengths: sequenceLengths! }), blockTable, lengths, slots }],
+      { symbols: { S: maxLength } },
+    );
   }
 
   /** Compiles and allocates for steps of one sequence with so many rows. */

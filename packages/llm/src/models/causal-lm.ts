@@ -11,6 +11,11 @@ export interface ForwardInputs {
   readonly positions?: Tensor;
   /** i32 `[T]`, for packed rows: which sequence each belongs to, negative for none. By default all are of one. */
   readonly segments?: Tensor;
+  /**
+   * i32, of the shape of `tokens`: how long the sequence of each row is, where the model has `lengthScaling`. By default one
+   * more than the highest position that the pass has of it. A prompt that is computed in chunks has its whole length.
+   */
+  readonly sequenceLengths?: Tensor;
   /** What was cached before, for packed rows. The step's own keys and values are written by the updates in the result. */
   readonly kv?: KvStep;
   /** i32 `[R]`, for packed rows: those whose logits are wanted; all by default. */
@@ -41,6 +46,11 @@ export interface CausalLm {
   readonly parameters: readonly Variable[];
   /** Sizes of the keys and values that its layers write. */
   readonly kvShape: KvShape;
+  /**
+   * Present where what is computed of a row depends on how long its sequence is: rotary scaling of the kinds longrope and
+   * dynamic. Once a sequence is longer than `recomputeBeyond` tokens, what was cached of it before is computed anew.
+   */
+  readonly lengthScaling?: { readonly recomputeBeyond?: number };
   /** Records a forward pass. Differentiable without `kv`. @throws ShapeError, DTypeError */
   forward(inputs: ForwardInputs): ForwardResult;
   /**

@@ -1,10 +1,4 @@
-import {
-  type AttentionKernel,
-  attention as denseAttention,
-  type RotaryTable,
-  rotary,
-  rotaryTable,
-} from '@heddle/attention';
+import { type AttentionKernel, attention as denseAttention, rotary } from '@heddle/attention';
 import type { KvShape } from '@heddle/kvcache';
 import {
   ArgumentError,
@@ -21,8 +15,10 @@ import {
   type Update,
   type Variable,
 } from '@heddle/tensor';
+import type { JsonFields } from '../config/json-fields.ts';
 import type { LlamaConfig } from '../config/llama.ts';
 import type { CausalLm, ForwardInputs, ForwardResult, ModelParts } from './causal-lm.ts';
+import { type ModelRotary, modelRotary, type RowRotation } from './length-rotary.ts';
 import { RowLogits } from './row-logits.ts';
 import type { Weights } from './weights.ts';
 
@@ -51,6 +47,12 @@ export function llamaWeightShapes(config: LlamaConfig): ReadonlyMap<string, read
   return shapes;
 }
 
+/** Whether a Llama's configuration says that there is no bias of that name. */
+export function llamaDeniesBias(config: JsonFields, name: string): boolean {
+  const field = name.includes('.self_attn.') ? 'attention_bias' : 'mlp_bias';
+  return config.has(field) && !config.boolean(field, false);
+}
+
 /** How the rows of one forward pass attend, the same in every layer. */
 type Attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
 
@@ -60,8 +62,9 @@ export class Llama implements CausalLm {
   readonly config: LlamaConfig;
   readonly parameters: readonly Variable[];
   readonly kvShape: KvShape;
+  readonly lengthScaling?: { readonly recomputeBeyond?: number };
   readonly #weights: Weights;
-  readonly #rotary: RotaryTable;
+  readonly #rotary: ModelRotary;
   readonly #attention: AttentionKernel;
   readonly #rowLogits: RowLogits;
 
@@ -77,18 +80,20 @@ export class Llama implements CausalLm {
       dtype: activations,
     };
     this.#weights = weights;
-    this.#rotary = rotaryTable(device, config.rotary, config.maxPositions);
+    this.#rotary = modelRotary(device, config.rotary, config.maxPositions);
+    if (this.#rotary.lengthScaling) this.lengthScaling = this.#rotary.lengthScaling;
     this.#attention = attention;
     this.#rowLogits = new RowLogits(this);
   }
 
   forward(inputs: ForwardInputs): ForwardResult {
-    const { tokens, rows } = inputs;
+    const { tokens, rows, segments, sequenceLengths } = inputs;
     const positions = inputs.positions ?? arange(this.device, tokens.shape.at(-1)!).expand(tokens.shape);
+    const rotation = this.#rotary.rows({ positions, segments, sequenceLengths });
     const updates: Update[] = [];
     const attend = tokens.rank === 1 ? this.#packed(inputs, positions, updates) : this.#dense(inputs);
     let x = cast(embedding(this.#weights.get('model.embed_tokens.weight'), tokens), 'f32');
-    for (let i = 0; i < this.config.layers; i++) x = this.#block(i, x, positions, attend);
+    for (let i = 0; i < this.config.layers; i++) x = this.#block(i, x, rotation, attend);
     if (rows) x = take(x, rows);
     x = this.#norm('model.norm', x);
     const head = this.config.tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head';
@@ -105,12 +110,11 @@ export class Llama implements CausalLm {
 
   async dispose(): Promise<void> {
     this.#rowLogits.dispose();
-    this.#rotary.cos.dispose();
-    this.#rotary.sin.dispose();
+    this.#rotary.dispose();
     for (const parameter of this.parameters) parameter.dispose();
   }
 
-  #block(index: number, x: Tensor, positions: Tensor, attend: Attend): Tensor {
+  #block(index: number, x: Tensor, { places, table }: RowRotation, attend: Attend): Tensor {
     const { heads, keyValueHeads, headDim } = this.config;
     const layer = `model.layers.${index}`;
     const lead = x.shape.slice(0, -1);
@@ -118,8 +122,8 @@ export class Llama implements CausalLm {
     const project = (name: string, count: number) =>
       this.#linear(`${layer}.self_attn.${name}`, normed).reshape([...lead, count, headDim]);
     const { dtype } = this.kvShape;
-    const q = cast(rotary(project('q_proj', heads), positions, this.#rotary), dtype);
-    const k = cast(rotary(project('k_proj', keyValueHeads), positions, this.#rotary), dtype);
+    const q = cast(rotary(project('q_proj', heads), places, table), dtype);
+    const k = cast(rotary(project('k_proj', keyValueHeads), places, table), dtype);
     const v = cast(project('v_proj', keyValueHeads), dtype);
     const mixed = attend(index, q, k, v).reshape([...lead, heads * headDim]);
     const h = x.add(this.#linear(`${layer}.self_attn.o_proj`, mixed));

@@ -4,7 +4,14 @@ import type { CausalLm } from './causal-lm.ts';
 /** Most rows of one call, the bound of B. */
 const maxRows = 256;
 
-type Step = CompiledFunction<[{ tokens: Tensor; positions: Tensor; segments: Tensor }], Tensor>;
+interface StepInputs {
+  readonly tokens: Tensor;
+  readonly positions: Tensor;
+  readonly segments: Tensor;
+  /** Only where the model looks at it. */
+  readonly sequenceLengths?: Tensor;
+}
+type Step = CompiledFunction<[StepInputs], Tensor>;
 
 /** Logits of whole, possibly left-padded rows: one plan that packs them, so that padding is never attended to. */
 export class RowLogits {
@@ -26,13 +33,14 @@ export class RowLogits {
     if (attentionMask && (attentionMask.length !== rows.length || attentionMask.some((row) => row.length !== length)))
       throw new ArgumentError(`logits: attentionMask must be ${rows.length} rows of ${length}`);
     checkTokens('logits', rows.flat(), config.vocabularySize);
-    const { positions, segments } = layout(rows.length, length, attentionMask);
+    const { positions, segments, sequenceLengths } = layout(rows.length, length, attentionMask);
     const shaped = (data: Int32Array) => ({ data, shape: [rows.length, length] });
     this.#step ??= this.#compile();
     const output = await this.#step({
       tokens: shaped(Int32Array.from(rows.flat())),
       positions: shaped(positions),
       segments: shaped(segments),
+      ...(this.#model.lengthScaling && { sequenceLengths: shaped(sequenceLengths) }),
     });
     return output.clone();
   }
@@ -45,15 +53,22 @@ export class RowLogits {
     const spec = { shape: ['B', 'L'], dtype: 'i32' } as const;
     const model = this.#model;
     return compile(
-      ({ tokens, positions, segments }: { tokens: Tensor; positions: Tensor; segments: Tensor }) => {
+      ({ tokens, positions, segments, sequenceLengths }: StepInputs) => {
         const [B, L] = tokens.shape;
-        const packed = { tokens: tokens.flatten(), positions: positions.flatten(), segments: segments.flatten() };
+        const packed = {
+          tokens: tokens.flatten(),
+          positions: positions.flatten(),
+          segments: segments.flatten(),
+          ...(sequenceLengths && { sequenceLengths: sequenceLengths.flatten() }),
+        };
         const { logits } = model.forward(packed);
         return reshape(logits, [B!, L!, logits.shape.at(-1)!]);
       },
       {
         device: model.device,
-        inputs: [{ tokens: spec, positions: spec, segments: spec }],
+        inputs: [
+          { tokens: spec, positions: spec, segments: spec, ...(model.lengthScaling && { sequenceLengths: spec }) },
+        ],
         symbols: { B: maxRows, L: model.config.maxPositions },
         name: 'row logits',
       },
@@ -61,14 +76,15 @@ export class RowLogits {
   }
 }
 
-/** Positions that count only what the mask keeps, and the row of each token, -1 at padding. */
+/** Positions that count only what the mask keeps, the row of each token, -1 at padding, and how many its row keeps. */
 function layout(
   rows: number,
   length: number,
   mask: readonly (readonly number[])[] | undefined,
-): { positions: Int32Array; segments: Int32Array } {
+): { positions: Int32Array; segments: Int32Array; sequenceLengths: Int32Array } {
   const positions = new Int32Array(rows * length);
   const segments = new Int32Array(rows * length);
+  const sequenceLengths = new Int32Array(rows * length);
   for (let row = 0; row < rows; row++) {
     let position = 0;
     for (let i = 0; i < length; i++) {
@@ -76,8 +92,9 @@ function layout(
       segments[row * length + i] = kept ? row : -1;
       positions[row * length + i] = kept ? position++ : 0;
     }
+    sequenceLengths.fill(position, row * length, (row + 1) * length);
   }
-  return { positions, segments };
+  return { positions, segments, sequenceLengths };
 }
 
 /** @throws ArgumentError naming the first id that is none of the vocabulary */

@@ -3,6 +3,7 @@ import { quantize } from '@heddle/tensor/quantized';
 import { openReference } from '@heddle/tensor/reference';
 import { openSafetensors, writeSafetensors } from '@heddle/tensor/safetensors';
 import { expect, test } from 'vitest';
+import { safetensorsWeights } from './safetensors-weights.ts';
 import { Weights } from './weights.ts';
 
 test('matrices of any float type become the blocks of their values', async () => {
@@ -16,12 +17,38 @@ test('matrices of any float type become the blocks of their values', async () =>
   ]);
   const expected = { f32: values, f16: f16ToF32(f16), bf16: bf16ToF32(bf16) };
   await using device = await openReference();
-  const file = await openSafetensors(bytes);
-  const shapes = new Map(Object.keys(expected).map((name) => [name, shape]));
+  const file = safetensorsWeights(await openSafetensors(bytes), 'bytes');
+  const plan = Object.keys(expected).map((name) => ({ name, stored: name, shape }));
   for (const dtype of ['q8_0', 'q4_0', 'q4_k', 'q6_k'] as const) {
-    const weights = await Weights.load(device, file, shapes, { dtype, frozen: true });
+    const weights = await Weights.load(device, file, plan, { dtype, frozen: true });
     for (const [name, floats] of Object.entries(expected))
       expect(await device.executor.read(weights.get(name).storage!)).toEqual(quantize(floats, dtype));
     weights.dispose();
   }
+});
+
+test('values beyond the reach of f16 are refused by name, and nothing is left on the device', async () => {
+  const data = Float32Array.of(1, 65504, 65520, 2);
+  const bytes = writeSafetensors([
+    ['fits', { dtype: 'F32', shape: [1, 2], data: data.slice(0, 2) }],
+    ['not', { dtype: 'F32', shape: [2, 2], data }],
+    ['wide', { dtype: 'BF16', shape: [2, 2], data: f32ToBf16(Float32Array.of(1, 2, 3, 1e6)) }],
+    ['infinite', { dtype: 'F32', shape: [1, 1], data: Float32Array.of(Number.POSITIVE_INFINITY) }],
+  ]);
+  await using device = await openReference();
+  const file = safetensorsWeights(await openSafetensors(bytes), 'model.safetensors');
+  const load = (...names: string[]) =>
+    Weights.load(
+      device,
+      file,
+      names.map((name) => ({ name, stored: name, shape: file.info(name).shape })),
+      { dtype: 'f16', frozen: true },
+    );
+  for (const name of ['not', 'wide'])
+    await expect(load('fits', name)).rejects.toMatchObject({
+      code: 'ERR_WEIGHTS_RANGE',
+      message: expect.stringMatching(new RegExp(`^weights: model.safetensors: ${name}: f16 reaches 65504, got`)),
+    });
+  expect(device.memory().live).toBe(0);
+  (await load('fits', 'infinite')).dispose();
 });

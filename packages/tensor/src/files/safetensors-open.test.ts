@@ -125,6 +125,15 @@ describe('sharded models', () => {
   };
   const good = index({ one: 'a.safetensors', two: 'b.safetensors' });
 
+  test('one file counts before an index beside it, left over or not', async () => {
+    const own = { 'model.safetensors': shards['b.safetensors'], 'model.safetensors.index.json': good };
+    for (const [name, files] of Object.entries({ stale: own, both: { ...own, ...shards } })) {
+      const file = await openSafetensors(await folderOf(name, files));
+      expect(file.names()).toEqual(['two']);
+      await file.close();
+    }
+  });
+
   test('a folder with an index is one file, and shows what the index names', async () => {
     const path = await folderOf('sharded', { ...shards, 'model.safetensors.index.json': good });
     const file = await openSafetensors(path);

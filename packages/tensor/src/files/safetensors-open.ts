@@ -13,8 +13,8 @@ const maxIndexLength = 256 * 2 ** 20;
 /**
  * Opens a safetensors file for reading by position; tensors are read one by one, never the whole file.
  *
- * A path may also name a folder: its `model.safetensors.index.json` with the shards that it lists, otherwise its
- * `model.safetensors`. The header is read and checked entirely before this returns.
+ * A path may also name a folder: its `model.safetensors`, otherwise its `model.safetensors.index.json` with the shards that
+ * it lists. The header is read and checked entirely before this returns.
  *
  * @param input A path (where there is `node:fs`), a Blob or File, bytes, or `{ byteLength, read(offset, length) }`.
  * @returns The open file; the caller closes it.
@@ -29,11 +29,17 @@ export async function openSafetensors(input: FileInput): Promise<SafetensorsFile
     throw fileError('open safetensors', input, cause);
   });
   if (!stat.isDirectory()) return readSafetensors(await openSource(input));
-  const index = await readIndexOf(input);
+  // one file counts before an index, which may be left over: as transformers does it
+  const single = `${input}/${modelFileName}`;
+  const hasSingle = await files.stat(single).then(
+    () => true,
+    () => false,
+  );
+  const index = hasSingle ? undefined : await readIndexOf(input);
   if (index !== undefined) {
     return openShardedSafetensors(index, (file) => `${input}/${file}`, `${input}/${indexFileName}`);
   }
-  return readSafetensors(await openSource(`${input}/${modelFileName}`));
+  return readSafetensors(await openSource(single));
 }
 
 /**

@@ -1,0 +1,70 @@
+import { blockSizes, FileFormatError, f32ToF16, type HostArray } from '@heddle/tensor';
+import { quantize } from '@heddle/tensor/quantized';
+import { type SafetensorsDType, type SafetensorsFile, safetensorsToF32 } from '@heddle/tensor/safetensors';
+import type { StoredTensor, WeightDType, WeightFile } from './weight-file.ts';
+
+/** A safetensors file, or several as one, as the weights of a model. The file is closed with it. */
+export function safetensorsWeights(file: SafetensorsFile, label: string): WeightFile {
+  return {
+    label,
+    names: () => file.names(),
+    has: (name) => file.has(name),
+    info: (name) => file.info(name),
+    async read(name, wanted) {
+      const { dtype, shape } = file.info(name);
+      return convert(`${label}: ${name}`, dtype, await file.read(name), storedAs(shape, wanted ?? 'f32'));
+    },
+    async equal(a, b) {
+      const [left, right] = [file.info(a), file.info(b)];
+      if (left.dtype !== right.dtype || String(left.shape) !== String(right.shape)) return false;
+      return equalBytes(await file.read(a), await file.read(b));
+    },
+    close: () => file.close(),
+  };
+}
+
+/** Vectors stay f32; matrices whose rows are no whole blocks are f16 in place of blocks. */
+export function storedAs(shape: readonly number[], dtype: WeightDType): WeightDType {
+  if (shape.length < 2) return 'f32';
+  if (dtype === 'f32' || dtype === 'f16') return dtype;
+  return shape.at(-1)! % blockSizes[dtype].values === 0 ? dtype : 'f16';
+}
+
+/** Floats as f16. @throws FileFormatError `ERR_WEIGHTS_RANGE` for finite values that f16 does not reach */
+export function toF16(label: string, floats: Float32Array): Uint16Array<ArrayBuffer> {
+  const half = f32ToF16(floats);
+  const infinity = 0x7c00;
+  for (let i = 0; i < half.length; i++)
+    if ((half[i]! & 0x7fff) === infinity && Number.isFinite(floats[i]!))
+      throw new FileFormatError(
+        `weights: ${label}: f16 reaches 65504, got ${floats[i]} at value ${i}; load the model with dtype f32`,
+        { code: 'ERR_WEIGHTS_RANGE' },
+      );
+  return half;
+}
+
+function convert(
+  label: string,
+  dtype: SafetensorsDType,
+  bytes: Uint8Array<ArrayBuffer>,
+  to: WeightDType,
+): StoredTensor {
+  return { dtype: to, data: converted(label, dtype, bytes, to) };
+}
+
+function converted(label: string, dtype: SafetensorsDType, bytes: Uint8Array<ArrayBuffer>, to: WeightDType): HostArray {
+  if (dtype === 'F16' && to === 'f16') return new Uint16Array(bytes.buffer);
+  if (to !== 'f32' && to !== 'f16' && (dtype === 'F16' || dtype === 'BF16'))
+    return quantize(new Uint16Array(bytes.buffer), to, dtype === 'F16' ? 'f16' : 'bf16');
+  const floats = safetensorsToF32(dtype, bytes);
+  if (to === 'f32') return floats;
+  return to === 'f16' ? toF16(label, floats) : quantize(floats, to);
+}
+
+function equalBytes(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>): boolean {
+  const words = Math.floor(a.byteLength / 4);
+  const [left, right] = [new Uint32Array(a.buffer, 0, words), new Uint32Array(b.buffer, 0, words)];
+  for (let i = 0; i < words; i++) if (left[i] !== right[i]) return false;
+  for (let i = 4 * words; i < a.byteLength; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
