@@ -12,7 +12,7 @@ import {
   take,
   type Variable,
 } from '@heddle/tensor';
-import type { TrainableModel } from '@heddle/trainer';
+import type { ForwardContext } from '@heddle/trainer';
 
 /** Sizes of a GPT-2: V tokens of the vocabulary, P places, E wide, N blocks of H heads. */
 export interface Gpt2Shape {
@@ -33,7 +33,10 @@ export interface TokenBatch {
 }
 
 /** A GPT-2 whose forward pass is its loss: the logits never exist as a whole. */
-export type Gpt2 = TrainableModel<TokenBatch, Tensor> & { readonly parameters: Readonly<Record<string, Variable>> };
+export interface Gpt2 {
+  readonly parameters: Readonly<Record<string, Variable>>;
+  forward(batch: TokenBatch, context?: ForwardContext): Tensor;
+}
 
 /** The shapes of its weights by their names in GPT-2's own files; matrices are `[In, Out]`. */
 export function gpt2Weights({ V, P, E, N }: Gpt2Shape): Record<string, readonly number[]> {
@@ -62,17 +65,19 @@ export function gpt2(shape: Gpt2Shape, weights: Readonly<Record<string, Variable
   const linear = (x: Tensor, name: string) => x.matmul(of(`${name}.weight`)).add(of(`${name}.bias`));
   return {
     parameters: weights,
-    forward({ tokens, targets }) {
+    forward({ tokens, targets }, context) {
       const [B, L] = tokens.shape as [number, number];
       let x = take(of('wte.weight'), tokens).add(slice(of('wpe.weight'), 0, 0, L));
-      for (let i = 0; i < N; i++) {
-        const qkv = linear(norm(x, `h.${i}.ln_1`), `h.${i}.attn.c_attn`).reshape([B, L, 3, H, E / H]);
+      const block = (i: number) => (hidden: Tensor) => {
+        const qkv = linear(norm(hidden, `h.${i}.ln_1`), `h.${i}.attn.c_attn`).reshape([B, L, 3, H, E / H]);
         const [q, k, v] = [0, 1, 2].map((part) => slice(qkv, 2, part, part + 1).reshape([B, L, H, E / H]));
         const heads = attention(q!, k!, v!, { causal: true }).reshape([B, L, E]);
-        x = x.add(linear(heads, `h.${i}.attn.c_proj`));
-        const wide = gelu(linear(norm(x, `h.${i}.ln_2`), `h.${i}.mlp.c_fc`), { approximate: 'tanh' });
-        x = x.add(linear(wide, `h.${i}.mlp.c_proj`));
-      }
+        const mixed = hidden.add(linear(heads, `h.${i}.attn.c_proj`));
+        const wide = gelu(linear(norm(mixed, `h.${i}.ln_2`), `h.${i}.mlp.c_fc`), { approximate: 'tanh' });
+        return mixed.add(linear(wide, `h.${i}.mlp.c_proj`));
+      };
+      const blocks = Array.from({ length: N }, (_, i) => block(i));
+      x = context ? context.blocks(x, blocks) : blocks.reduce((hidden, run) => run(hidden), x);
       return linearCrossEntropy(norm(x, 'ln_f'), of('wte.weight'), targets, chunkRows ? { chunkRows } : {});
     },
   };

@@ -41,3 +41,18 @@ export async function closed(batches: Iterator<unknown> | AsyncIterator<unknown>
   if (signal?.aborted) closing.catch(() => {});
   else await closing;
 }
+
+/** The next batches of a step, fewer or none where the data ends. */
+export async function grouped<B>(
+  batches: Iterator<B> | AsyncIterator<B>,
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly batches: readonly B[]; readonly ended: boolean }> {
+  const taken: B[] = [];
+  while (taken.length < count) {
+    const next = await unlessAborted(batches.next(), signal);
+    if (next.done) return { batches: taken, ended: true };
+    taken.push(next.value);
+  }
+  return { batches: taken, ended: false };
+}

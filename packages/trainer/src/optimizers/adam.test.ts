@@ -1,11 +1,11 @@
 import type { Device, Tensor } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { adamw } from './adamw.ts';
+import { createTrainStep } from '../step/train-step.ts';
+import { adamw } from './adam.ts';
 import { chain } from './chain.ts';
-import { clipByGlobalNorm, globalNorm } from './clip-by-global-norm.ts';
+import { clipByGlobalNorm, globalNorm } from './clip.ts';
 import type { Optimizer } from './optimizer.ts';
-import { createTrainStep } from './train-step.ts';
 
 let device: Device;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import type { Tensor } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { expect, test } from 'vitest';
-import { adamw, train } from './index.ts';
+import { adamw, train } from '../index.ts';
 
 test('the data says what a batch is: model and loss may each read a part of it', async () => {
   const device = await openReference();

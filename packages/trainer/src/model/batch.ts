@@ -38,6 +38,16 @@ export function specOf(batch: Batch): BatchSpec {
   return { inputs, key: JSON.stringify(inputs) };
 }
 
+/** Names of whole numbers on the host of which all are the same negative one, as masked targets are. */
+export function maskedEntirely(batch: Batch): string[] {
+  return Object.keys(batch).filter((name) => {
+    const value = batch[name] as HostArray | { readonly data?: unknown };
+    const data: unknown = ArrayBuffer.isView(value) ? value : value.data;
+    if (!(data instanceof Int32Array) || data.length === 0 || !(data[0]! < 0)) return false;
+    return data.every((item) => item === data[0]);
+  });
+}
+
 /** Number of values. */
 export function valueCount(value: Fed): number {
   return shapeOf(value).reduce((a, b) => a * b, 1);

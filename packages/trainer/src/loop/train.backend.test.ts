@@ -13,15 +13,14 @@ import {
 } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { expect } from 'vitest';
-import { conformance, test } from '../../../test-support/suite.ts';
-import { adamw } from './adamw.ts';
-import type { Batch, TracedBatch } from './batch.ts';
+import { conformance, test } from '../../../../test-support/suite.ts';
+import type { Batch, TracedBatch } from '../model/batch.ts';
+import { adamw } from '../optimizers/adam.ts';
+import { chain } from '../optimizers/chain.ts';
+import { clipByGlobalNorm } from '../optimizers/clip.ts';
+import { createTrainStep, type TrainStep } from '../step/train-step.ts';
 import { repeat } from './batches.ts';
-import { chain } from './chain.ts';
-import { clipByGlobalNorm } from './clip-by-global-norm.ts';
-import type { TrainableModel } from './record-step.ts';
 import { train } from './train.ts';
-import { createTrainStep, type TrainStep } from './train-step.ts';
 
 /** Weights that look random and are the same on every device. */
 function weights(device: Device, shapes: Readonly<Record<string, readonly number[]>>, scale: number) {
@@ -36,7 +35,10 @@ function weights(device: Device, shapes: Readonly<Record<string, readonly number
 }
 
 interface Run<B extends Batch> {
-  readonly model: TrainableModel<TracedBatch<B>, Tensor> & { readonly parameters: Readonly<Record<string, Variable>> };
+  readonly model: {
+    readonly parameters: Readonly<Record<string, Variable>>;
+    forward(batch: TracedBatch<B>): Tensor;
+  };
   readonly loss: (output: Tensor, batch: TracedBatch<B>) => Tensor;
   readonly batch: B;
 }

@@ -1,5 +1,6 @@
-import { ArgumentError, div, type Tensor } from '@heddle/tensor';
+import { clip, div, type Tensor } from '@heddle/tensor';
 import type { GradientTransform } from './optimizer.ts';
+import { aboveZero } from './options.ts';
 
 /** Euclidean norm over all values of all gradients, an f32 scalar. */
 export function globalNorm(gradients: readonly Tensor[]): Tensor {
@@ -16,7 +17,7 @@ export function globalNorm(gradients: readonly Tensor[]): Tensor {
  * @throws ArgumentError where `maxNorm` is not positive
  */
 export function clipByGlobalNorm(maxNorm: number): GradientTransform<readonly []> {
-  if (!(maxNorm > 0)) throw new ArgumentError(`clipByGlobalNorm: the norm must be positive, got ${maxNorm}`);
+  aboveZero('clipByGlobalNorm', 'the norm', maxNorm);
   return {
     init: () => [],
     scalars: () => [],
@@ -25,5 +26,21 @@ export function clipByGlobalNorm(maxNorm: number): GradientTransform<readonly []
       const factor = div(maxNorm, norm.add(1e-6)).minimum(1);
       return { gradients: gradients.map((gradient) => gradient.mul(factor.cast(gradient.dtype))), state };
     },
+  };
+}
+
+/**
+ * Limits every value of every gradient to [-maxValue, maxValue], as PyTorch's `clip_grad_value_`.
+ * @throws ArgumentError where `maxValue` is not positive
+ */
+export function clipByValue(maxValue: number): GradientTransform<readonly []> {
+  aboveZero('clipByValue', 'the value', maxValue);
+  return {
+    init: () => [],
+    scalars: () => [],
+    update: (gradients, state) => ({
+      gradients: gradients.map((gradient) => clip(gradient, -maxValue, maxValue)),
+      state,
+    }),
   };
 }

@@ -1,15 +1,16 @@
-import { type Device, isHeddleError, type Tensor, type Variable } from '@heddle/tensor';
+import { crossEntropy, type Device, embedding, isHeddleError, type Tensor, type Variable } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { adamw } from './adamw.ts';
+import { summedCrossEntropy } from '../losses/cross-entropy.ts';
+import { trainedParameters } from '../model/parameters.ts';
+import { adamw } from '../optimizers/adam.ts';
+import { chain } from '../optimizers/chain.ts';
+import { clipByGlobalNorm } from '../optimizers/clip.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
+import { warmupCosineSchedule } from '../schedules/decay.ts';
+import { createTrainStep } from '../step/train-step.ts';
 import { repeat } from './batches.ts';
-import { chain } from './chain.ts';
-import { clipByGlobalNorm } from './clip-by-global-norm.ts';
-import type { Optimizer } from './optimizer.ts';
-import { trainedParameters } from './parameters.ts';
-import { warmupCosineSchedule } from './schedules.ts';
 import { type StepReport, train } from './train.ts';
-import { createTrainStep } from './train-step.ts';
 
 interface Inputs {
   readonly x: Tensor;
@@ -196,6 +197,31 @@ describe('train', () => {
     );
     const named = trainedParameters({ layer: { query: { weight: w } } });
     expect(named.map(({ name }) => name)).toEqual(['layer.query.weight']);
+  });
+
+  test('takes trees with lists and maps in them, by their paths', async () => {
+    const bias = device.variable([0]);
+    const layers = [{ weight: w, parts: new Map([['bias', bias]]) }];
+    expect(trainedParameters({ layers }).map(({ name }) => name)).toEqual(['layers.0.weight', 'layers.0.parts.bias']);
+    expect(trainedParameters(layers).map(({ name }) => name)).toEqual(['[0].weight', '[0].parts.bias']);
+    const nested = { parameters: { layers }, forward: ({ x }: { readonly x: Tensor }) => x.matmul(w).add(bias) };
+    const reports = await collect(train({ ...options(), model: nested, steps: 50 }));
+    expect(reports.at(-1)!.loss).toBeLessThan(reports[0]!.loss / 2);
+    expect(() => trainedParameters({ layers: [w, [3 as never]] })).toThrow(
+      /parameter 'layers.1.0' must be a Variable, got number/,
+    );
+    expect(() => trainedParameters(3 as never)).toThrow(/no parameters/);
+  });
+
+  test('takes the mean of several batches in a step, and what is left in the last', async () => {
+    const rows = [batchOf([1, 0]), batchOf([0, 1]), batchOf([1, 1]), batchOf([2, 1])];
+    const reports = await collect(train({ ...options(), data: rows, accumulate: 3, tokens: () => 1 }));
+    expect(reports.map(({ tokens, count }) => [tokens, count])).toEqual([
+      [3, 3],
+      [1, 1],
+    ]);
+    expect(reports[0]!.loss).toBeCloseTo((4 + 9 + 1) / 3, 6);
+    for (const accumulate of [0, 1.5]) expect(() => train({ ...options(), accumulate })).toThrow(/accumulate must be/);
   });
 
   test('takes parameters as a list, by the names of the variables', async () => {
@@ -418,6 +444,34 @@ describe('a loss that is not finite', () => {
     const root = { parameters: { w }, forward: () => w.mul(w).sum().sqrt() }; // at 0: 0 / 0
     const error = await failure(collect(train({ ...options(), model: root, loss: (output: Tensor) => output })));
     expect((error as Error).message).toContain('the gradient norm of step 0 is NaN');
+  });
+
+  test('of a batch that is masked entirely says that there is nothing to learn from', async () => {
+    const table = device.variable([
+      [0.1, 0.2],
+      [0.3, 0.4],
+    ]);
+    const shape = [2, 1];
+    const tokens = { data: Int32Array.of(0, 1), shape };
+    const masked = { tokens, targets: { data: Int32Array.of(-100, -100), shape } };
+    const languageModel = {
+      parameters: { table },
+      forward: ({ tokens: ids }: { readonly tokens: Tensor }) => embedding(table, ids),
+    };
+    type Targets = { readonly targets: Tensor };
+    const losses = [
+      (logits: Tensor, { targets }: Targets) => crossEntropy(logits, targets),
+      (logits: Tensor, { targets }: Targets) => summedCrossEntropy(logits, targets),
+    ];
+    for (const loss of losses) {
+      const setting = { model: languageModel, loss, optimizer, data: [masked] };
+      const error = await failure(collect(train(setting)));
+      expect(error).toMatchObject({ code: 'ERR_NOTHING_TO_LEARN', step: 0 });
+      expect((error as Error).message).toContain("every value of its 'targets' is masked");
+      const [report] = await collect(train({ ...setting, nonFinite: 'skip' }));
+      expect(report!.applied).toBe(false);
+    }
+    expect([...(await table.data())].every(Number.isFinite)).toBe(true);
   });
 
   test('can be skipped: weights and state of that step stay', async () => {

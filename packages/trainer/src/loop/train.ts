@@ -1,14 +1,19 @@
 import { ArgumentError } from '@heddle/tensor';
-import { type Batch, type BatchFor, type TracedBatch, valueCount } from './batch.ts';
-import { closed, isIterable, iteratorOf, unlessAborted } from './batches.ts';
-import { TrainingError } from './errors.ts';
-import { trainedParameters } from './parameters.ts';
-import type { TrainStepOptions } from './record-step.ts';
-import { createTrainStep, type StepResult } from './train-step.ts';
+import { TrainingError } from '../errors.ts';
+import { type Batch, type BatchFor, maskedEntirely, type TracedBatch, valueCount } from '../model/batch.ts';
+import { trainedParameters } from '../model/parameters.ts';
+import type { TrainStepOptions } from '../step/options.ts';
+import { createTrainStep, type StepResult } from '../step/train-step.ts';
+import { closed, grouped, isIterable, iteratorOf } from './batches.ts';
 
 export interface TrainOptions<B extends BatchFor<B>, Output> extends TrainStepOptions<TracedBatch<NoInfer<B>>, Output> {
   /** Batches, one a step, read as steps need them. See `repeat` for going over them again. */
   readonly data: Iterable<B> | AsyncIterable<B>;
+  /**
+   * Batches of which each step takes the mean, one after the other: large batches in the memory of a small one. Exact where the
+   * loss is a sum with a count. 1 where not named; a last step of fewer is taken too.
+   */
+  readonly accumulate?: number;
   /** How many steps; where it is not named, as many as there are batches. */
   readonly steps?: number;
   /** Stops before the next step; the iteration then throws the signal's reason. */
@@ -53,7 +58,9 @@ export interface StepReport extends StepResult {
 export function train<B extends BatchFor<B>, Output>(
   options: TrainOptions<B, Output>,
 ): AsyncGenerator<StepReport, void> {
-  const { steps = Number.POSITIVE_INFINITY, stepsAhead = 1, nonFinite = 'throw' } = options;
+  const { steps = Number.POSITIVE_INFINITY, stepsAhead = 1, nonFinite = 'throw', accumulate = 1 } = options;
+  if (!(Number.isSafeInteger(accumulate) && accumulate > 0))
+    throw new ArgumentError(`train: accumulate must be a whole number from 1, got ${accumulate}`);
   if (options.steps !== undefined && !(Number.isSafeInteger(steps) && steps > 0))
     throw new ArgumentError(`train: steps must be a whole number from 1, got ${steps}`);
   if (stepsAhead !== 0 && stepsAhead !== 1)
@@ -71,19 +78,19 @@ async function* run<B extends BatchFor<B>, Output>(
   steps: number,
   stepsAhead: number,
 ): AsyncGenerator<StepReport, void> {
-  const { signal, nonFinite = 'throw' } = options;
+  const { signal, nonFinite = 'throw', accumulate = 1 } = options;
   const { device } = trainedParameters(options.model.parameters)[0]!.value;
   signal?.throwIfAborted();
   const trainStep = createTrainStep(options);
   const batches = openOrDispose(options.data, trainStep);
-  const inFlight: Promise<StepReport>[] = [];
+  const inFlight: { readonly report: Promise<StepReport>; readonly batches: readonly B[] }[] = [];
   let lastEnd = 0;
   let ended = false;
 
-  const submit = async (batch: B): Promise<void> => {
+  const submit = async (given: readonly B[]): Promise<void> => {
     const start = performance.now();
-    const { result } = await trainStep.submit(batch);
-    const tokens = tokensOf(batch, options.tokens);
+    const { result } = await trainStep.submit(given.length === 1 ? given[0]! : given);
+    const tokens = tokensOf(given, options.tokens);
     const report = result.then((found): StepReport => {
       const end = performance.now();
       const seconds = (end - Math.max(start, lastEnd)) / 1000;
@@ -93,23 +100,22 @@ async function* run<B extends BatchFor<B>, Output>(
       return { ...found, tokens, seconds, tokensPerSecond, memory: { live, peak } };
     });
     report.catch(() => {}); // looked at when its turn comes
-    inFlight.push(report);
+    inFlight.push({ report, batches: given });
   };
   const nextReport = async (): Promise<StepReport> => {
-    const report = await inFlight.shift()!;
-    if (!report.applied && nonFinite === 'throw') throw nonFiniteError(report);
+    const next = inFlight.shift()!;
+    const report = await next.report;
+    if (!report.applied && nonFinite === 'throw') throw notAppliedError(report, next.batches);
     return report;
   };
 
   try {
     let taken = 0;
     for (; taken < steps; taken++) {
-      const next = await unlessAborted(batches.next(), signal);
-      if (next.done) {
-        ended = true;
-        break;
-      }
-      await submit(next.value);
+      const next = await grouped(batches, accumulate, signal);
+      ended = next.ended;
+      if (next.batches.length === 0) break;
+      await submit(next.batches);
       if (inFlight.length > stepsAhead) yield await nextReport();
     }
     while (inFlight.length > 0) yield await nextReport();
@@ -121,7 +127,7 @@ async function* run<B extends BatchFor<B>, Output>(
         taken,
       );
   } finally {
-    await Promise.allSettled(inFlight);
+    await Promise.allSettled(inFlight.map(({ report }) => report));
     trainStep.dispose();
     if (!ended) await closed(batches, signal);
   }
@@ -137,13 +143,34 @@ function openOrDispose<B>(data: Iterable<B> | AsyncIterable<B>, step: { dispose(
   }
 }
 
-function tokensOf<B extends BatchFor<B>>(batch: B, count: ((batch: B) => number) | undefined): number | undefined {
-  if (count) return count(batch);
-  const { tokens } = batch as Batch;
-  return tokens === undefined ? undefined : valueCount(tokens);
+function tokensOf<B extends BatchFor<B>>(
+  batches: readonly B[],
+  count: ((batch: B) => number) | undefined,
+): number | undefined {
+  let sum = 0;
+  for (const batch of batches) {
+    const { tokens } = batch as Batch;
+    if (!count && tokens === undefined) return undefined;
+    sum += count ? count(batch) : valueCount(tokens!);
+  }
+  return sum;
 }
 
-function nonFiniteError({ step, loss, gradientNorm }: StepReport): TrainingError {
+function notAppliedError(
+  { step, loss, gradientNorm, count }: StepReport,
+  batches: readonly BatchFor<Batch>[],
+): TrainingError {
+  const masked = batches.map(maskedEntirely);
+  if (count === 0 || masked.every((names) => names.length > 0)) {
+    const names = masked[0]?.length
+      ? `every value of its '${masked[0].join("' and '")}' is masked`
+      : 'its loss counts nothing';
+    return new TrainingError(
+      'ERR_NOTHING_TO_LEARN',
+      `train: step ${step} has nothing to learn from: ${names}. Leave such batches out, or go on with nonFinite: 'skip'`,
+      step,
+    );
+  }
   const what = Number.isFinite(loss)
     ? `the gradient norm of step ${step} is ${gradientNorm}`
     : `the loss of step ${step} is ${loss}`;

@@ -1,7 +1,7 @@
 import type { Tensor } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { expect, test } from 'vitest';
-import { adamw, type StepReport, type TrainingError, train } from './index.ts';
+import { adamw, type StepReport, type TrainingError, train } from '../index.ts';
 
 test('a learning rate that is no number ends the training before its step, and never reaches the weights', async () => {
   const device = await openReference();

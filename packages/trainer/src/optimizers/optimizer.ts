@@ -1,13 +1,13 @@
-import type { Shape, Tensor } from '@heddle/tensor';
+import type { DType, Shape, Tensor } from '@heddle/tensor';
 
-/** A parameter as an optimizer sees it: while training, `value` is the model's variable. */
+/** A parameter as an optimizer sees it: while training, `value` is the model's variable, or its f32 master copy. */
 export interface Parameter {
   readonly name: string;
   readonly value: Tensor;
 }
 
-/** Makes a value of an optimizer's state: zeros, f32. It belongs to whoever called `init`. */
-export type AllocateState = (name: string, shape: Shape) => Tensor;
+/** Makes a value of an optimizer's state: zeros, f32 unless named otherwise. It belongs to whoever called `init`. */
+export type AllocateState = (name: string, shape: Shape, dtype?: DType) => Tensor;
 
 /** What changes from step to step without a new plan. */
 export interface UpdateContext {
@@ -19,8 +19,8 @@ interface Stateful<S> {
   /** The state before the first step: nested arrays and plain objects of what `allocate` gives. */
   init(parameters: readonly Parameter[], allocate: AllocateState): S;
   /**
-   * Numbers that depend on the step (counted from 0): learning rates, bias corrections. Computed on the host in float64 and
-   * fed to the plan, so a schedule never recompiles it. As many for every step.
+   * Numbers that depend on the step: learning rates, bias corrections. `step` counts the steps that were applied before this
+   * one. Computed on the host in float64 and fed to the plan, so a schedule never recompiles it. As many for every step.
    */
   scalars(step: number): readonly number[];
 }
@@ -41,7 +41,7 @@ export interface GradientTransform<S = unknown> extends Stateful<S> {
  * serve any number of runs.
  */
 export interface Optimizer<S = unknown> extends Stateful<S> {
-  /** The learning rate of a step, for reports. */
+  /** The learning rate of a step, counted as `scalars` counts, for reports. */
   learningRate(step: number): number;
   /**
    * Records the new value of each parameter, in their order, shape and dtype, and the next state, a tree like the one that

@@ -1,5 +1,5 @@
-import type { Tensor } from '@heddle/tensor';
-import type { GradientTransform, Optimizer, UpdateContext } from './optimizer.ts';
+import type { GradientTransform, Optimizer } from './optimizer.ts';
+import { splitScalars } from './split-scalars.ts';
 
 /**
  * Gradient transforms, applied in order, and the optimizer that takes what they give: `chain(clipByGlobalNorm(1), adamw(...))`.
@@ -8,22 +8,12 @@ import type { GradientTransform, Optimizer, UpdateContext } from './optimizer.ts
 export function chain(...parts: [...GradientTransform[], Optimizer]): Optimizer<readonly unknown[]> {
   const optimizer = parts.at(-1) as Optimizer;
   const transforms = parts.slice(0, -1) as GradientTransform[];
-  /** The scalars of each part, from the scalars of all. */
-  const split = (scalars: readonly Tensor[]): UpdateContext[] => {
-    let start = 0;
-    return parts.map((part) => {
-      const end = start + part.scalars(0).length;
-      const own = scalars.slice(start, end);
-      start = end;
-      return { scalars: own };
-    });
-  };
   return {
     init: (parameters, allocate) => parts.map((part) => part.init(parameters, allocate)),
     scalars: (step) => parts.flatMap((part) => part.scalars(step)),
     learningRate: (step) => optimizer.learningRate(step),
     update(gradients, state, parameters, { scalars }) {
-      const contexts = split(scalars);
+      const contexts = splitScalars(parts, scalars);
       const states: unknown[] = [];
       let current = gradients;
       for (const [i, transform] of transforms.entries()) {

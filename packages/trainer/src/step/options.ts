@@ -1,0 +1,35 @@
+import { ArgumentError, type Tensor } from '@heddle/tensor';
+import type { Checkpointing } from '../model/checkpointing.ts';
+import type { SummedLoss, TrainableModel } from '../model/model.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
+import type { Precision } from '../precision/precision.ts';
+
+/** What is trained, and for what. `M` is what the model reads of a batch, `L` what the loss reads beside it. */
+export interface TrainStepOptions<M, Output, L = M> extends TrainStepSettings {
+  readonly model: TrainableModel<M, Output>;
+  /**
+   * Records what is to become small: a float scalar, or a sum with the number of what it was summed over (tokens that are not
+   * masked), so that steps of several batches are exact means.
+   */
+  readonly loss: (output: Output, batch: NoInfer<M> & L) => Tensor | SummedLoss;
+}
+
+/** How a step changes the weights, and what it keeps for that. */
+export interface TrainStepSettings {
+  readonly optimizer: Optimizer;
+  /** 'f32' where not named. */
+  readonly precision?: Precision;
+  /** What is computed again in the backward pass, of models that run their blocks through the context; 'none' where not named. */
+  readonly checkpointing?: Checkpointing;
+  /** Keeps exponential moving averages of the parameters, of which each step keeps `decay`. */
+  readonly average?: { readonly decay: number };
+}
+
+/** @throws ArgumentError */
+export function checkAverage(average: { readonly decay: number } | undefined): number | undefined {
+  if (average === undefined) return undefined;
+  const { decay } = average;
+  if (!(decay >= 0 && decay < 1))
+    throw new ArgumentError(`train: the decay of averages must be in [0, 1), got ${String(decay)}`);
+  return decay;
+}
