@@ -1,18 +1,19 @@
 // What attention variants cost, measured: one layer of each over a sequence, forward.
-//   npx tsx --conditions=@heddle/source examples/attention-variants.ts [WIDTH HEADS LENGTH [DEVICE]]
+//   npx tsx --conditions=@heddle/source examples/attention-variants.ts [WIDTH [HEADS [LENGTH]]] [DEVICE]
 import { type AttentionModuleOptions, createAttentionModule, rotaryTable } from '@heddle/attention';
-import { type DeviceName, openDevice } from '@heddle/llm';
+import { openDevice } from '@heddle/llm';
 import { arange, compile, layerNorm, randomNormal, rmsNorm, softmax, type Tensor, where } from '@heddle/tensor';
+import { exampleArguments, size } from './arguments.ts';
 
-const device = await openDevice((process.argv[5] ?? 'auto') as DeviceName);
+const usage = 'attention-variants.ts [WIDTH [HEADS [LENGTH]]]';
+const { args, device: name } = exampleArguments(usage, 3);
+const device = await openDevice(name);
 // on a CPU an eighth of the width and a quarter of the length
 const defaults = device.name === 'webgpu' ? [2048, 32, 2048] : [256, 8, 512];
-const [width, heads, length] = defaults.map((size, i) => Number(process.argv[2 + i] ?? size)) as [
-  number,
-  number,
-  number,
-];
-const headDim = width / heads;
+const [width, heads, length] = defaults.map((usual, i) =>
+  size(usage, ['WIDTH', 'HEADS', 'LENGTH'][i]!, args[i] ?? String(usual)),
+) as [number, number, number];
+const headDim = size(usage, 'WIDTH / HEADS', String(width / heads));
 
 /** Attention as its formula says, with the scores of all queries and keys in memory. */
 function plainAttention(q: Tensor, k: Tensor, v: Tensor): Tensor {

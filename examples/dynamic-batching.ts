@@ -1,11 +1,13 @@
 // Prompts that come at about the same time are computed together: a dynamic batcher around a model's logits.
-//   npx tsx --conditions=@heddle/source examples/dynamic-batching.ts [MODEL [DEVICE]]
+//   npx tsx --conditions=@heddle/source examples/dynamic-batching.ts [MODEL] [DEVICE]
 import { setTimeout as pause } from 'node:timers/promises';
 import { dynamicBatcher, padded } from '@heddle/batcher';
-import { type DeviceName, greedy, loadModel, openDevice } from '@heddle/llm';
+import { greedy, loadModel, openDevice } from '@heddle/llm';
+import { exampleArguments } from './arguments.ts';
 
-const [path = '../shared/models/stories260K', name = 'auto'] = process.argv.slice(2);
-const device = await openDevice(name as DeviceName);
+const { args, device: name } = exampleArguments('dynamic-batching.ts [MODEL]', 1);
+const [path = '../shared/models/stories260K'] = args;
+const device = await openDevice(name);
 const model = await loadModel(path, { device });
 const tokenizer = model.requireTokenizer();
 

@@ -1,14 +1,16 @@
 // A small network is trained here, written as an .onnx file, and run by a session of ONNX Runtime that knows nothing of us.
-//   npx tsx --conditions=@heddle/source examples/export-onnx.ts [FILE [DEVICE]]
+//   npx tsx --conditions=@heddle/source examples/export-onnx.ts [FILE] [DEVICE]
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type DeviceName, openDevice } from '@heddle/llm';
+import { openDevice } from '@heddle/llm';
 import { compile, crossEntropy, gradients, randomNormal, type Tensor } from '@heddle/tensor';
 import { exportOnnx } from '@heddle/tensor/onnx';
 import { InferenceSession, Tensor as Value } from 'onnxruntime-node';
+import { exampleArguments } from './arguments.ts';
 
-const [path = join(tmpdir(), 'rings.onnx'), name = 'auto'] = process.argv.slice(2);
-const device = await openDevice(name as DeviceName);
+const { args, device: name } = exampleArguments('export-onnx.ts [FILE]', 1);
+const [path = join(tmpdir(), 'rings.onnx')] = args;
+const device = await openDevice(name);
 console.log(`${device.name}: ${device.description}`);
 
 /** Points in the square around 0, and whether they lie in the ring between the circles of radius 0.4 and 0.8. */

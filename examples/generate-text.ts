@@ -1,9 +1,11 @@
 // Loads a model and streams text.
-//   npx tsx --conditions=@heddle/source examples/generate-text.ts [MODEL [PROMPT [DEVICE]]]
-import { type DeviceName, loadModel, openDevice, openEngine, sampler } from '@heddle/llm';
+//   npx tsx --conditions=@heddle/source examples/generate-text.ts [MODEL [PROMPT]] [DEVICE]
+import { loadModel, openDevice, openEngine, sampler } from '@heddle/llm';
+import { exampleArguments } from './arguments.ts';
 
-const [path = '../shared/models/stories260K', prompt = 'Once upon a time', name = 'auto'] = process.argv.slice(2);
-const device = await openDevice(name as DeviceName);
+const { args, device: name } = exampleArguments('generate-text.ts [MODEL [PROMPT]]', 2);
+const [path = '../shared/models/stories260K', prompt = 'Once upon a time'] = args;
+const device = await openDevice(name);
 const model = await loadModel(path, { device });
 const tokenizer = model.requireTokenizer();
 

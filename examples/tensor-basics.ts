@@ -1,9 +1,11 @@
 // Tensors, gradients and a compiled training step.
 //   npx tsx --conditions=@heddle/source examples/tensor-basics.ts [DEVICE]
-import { type DeviceName, openDevice } from '@heddle/llm';
+import { openDevice } from '@heddle/llm';
 import { compile, crossEntropy, grad, gradients, type Tensor } from '@heddle/tensor';
+import { exampleArguments } from './arguments.ts';
 
-const device = await openDevice((process.argv[2] ?? 'auto') as DeviceName);
+const { device: name } = exampleArguments('tensor-basics.ts', 0);
+const device = await openDevice(name);
 console.log(`${device.name}: ${device.description}`);
 
 // operations only record; data() computes

@@ -3,7 +3,7 @@ import { openSafetensors, openShardedSafetensors } from '@heddle/tensor/safetens
 import { Notes } from './config/notes.ts';
 import type { TokenizerTokens } from './config/special-tokens.ts';
 import { describeModel, type ModelDescription } from './families.ts';
-import { fileLabel, type ModelFiles, modelFolder, readTextFile } from './model-files.ts';
+import { fileLabel, type ModelFiles, modelFiles, openModelFile, readTextFile } from './model-files.ts';
 import { safetensorsWeights } from './models/safetensors-weights.ts';
 import type { WeightFile } from './models/weight-file.ts';
 import { loadTokenizer, type TokenizerResult } from './tokenizer.ts';
@@ -38,7 +38,7 @@ export interface OpenModelFolder {
  *   `ERR_UNKNOWN_ARCHITECTURE`, `ERR_CONFIG`, `ERR_TOKENIZER`, and the `ERR_SAFETENSORS_...` of damaged weights.
  */
 export async function openModelFolder(source: string | ModelFiles): Promise<OpenModelFolder> {
-  const files = typeof source === 'string' ? await modelFolder(source) : source;
+  const files = await modelFiles('open model', source);
   const notes = new Notes();
   const tokenizer = await loadTokenizer(files);
   const model = await readConfig(files, tokenizer.tokenizer, notes);
@@ -66,8 +66,8 @@ async function readConfig(
 
 /** The single file where there is one, as transformers does: an index beside it may be left over. */
 async function openWeights(files: ModelFiles, notes: Notes): Promise<WeightFile> {
-  const single = await files.open(weightsFile);
   const index = await readTextFile(files, indexFile);
+  const single = await openModelFile(files, weightsFile);
   if (single !== undefined) {
     const file = safetensorsWeights(await openSafetensors(single), weightsFile);
     if (index !== undefined) notes.add(`${indexFile} is not used: ${weightsFile} stands beside it`);
@@ -75,7 +75,7 @@ async function openWeights(files: ModelFiles, notes: Notes): Promise<WeightFile>
   }
   if (index === undefined) throw missing(`${files.label} has no weights: neither ${weightsFile} nor ${indexFile}`);
   const openShard = async (shard: string) => {
-    const input = await files.open(shard);
+    const input = await openModelFile(files, shard);
     if (input === undefined) throw missing(`${files.label} has no ${shard}, which its ${indexFile} names`);
     return input;
   };

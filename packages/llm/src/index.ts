@@ -21,7 +21,8 @@ export {
   type SeededSampler,
   sampler,
 } from './sampler.ts';
-export { type LogitFilter, temperature, topK, topP } from './sampling/filters.ts';
+export { type LogitFilter, minP, temperature, topK, topP } from './sampling/filters.ts';
+export { noRepeatNgram, repetitionPenalty } from './sampling/repetition.ts';
 export type { IncrementalDecoder } from './tokenizer/incremental-decoder.ts';
 export {
   type DecodeOptions,

@@ -2,7 +2,7 @@ import { isHeddleError } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { expect, test } from 'vitest';
 import { tinyLlama } from '../../../test-support/tiny-llama.ts';
-import { loadModel, openEngine } from './index.ts';
+import { loadModel, loadTokenizer, openDevice, openEngine } from './index.ts';
 
 test('a model without a tokenizer says why there is none', async () => {
   await using device = await openReference();
@@ -54,4 +54,27 @@ test('an engine that cannot be put together leaves nothing on the device', async
   expect(device.memory().live).toBe(before);
   await model.dispose();
   await device.dispose();
+});
+
+test('calls that a program without types gets wrong are refused by name', async () => {
+  await using device = await openReference();
+  type Call = (...args: unknown[]) => Promise<unknown>;
+  const [load, open, tokenizer] = [loadModel as Call, openDevice as Call, loadTokenizer as Call];
+  const cases: [Promise<unknown>, RegExp][] = [
+    [load(tinyLlama()), /^loadModel: takes options \{ device, dtype, .* got undefined$/],
+    [load(tinyLlama(), {}), /^loadModel: needs a device, as openDevice\(\) gives one, got undefined$/],
+    [load(tinyLlama(), { device: 'onnx' }), /^loadModel: needs a device/],
+    [load(tinyLlama(), { device, dType: 'f16' }), /^loadModel: has no option dType; its options are device, dtype/],
+    [load(undefined, { device }), /^open model: takes a path or \{ label, open\(file\) \}, got undefined$/],
+    [
+      load({ label: 'x', open: () => new ArrayBuffer(8) }, { device }),
+      /open\('tokenizer.json'\) must give .* gave ArrayBuffer$/,
+    ],
+    [open('reference', { budget: 5 }), /^openDevice: has no option budget; its options are memoryBudget, webgpu$/],
+    [tokenizer(7), /^loadTokenizer: takes a path or .* got number 7$/],
+  ];
+  for (const [call, message] of cases)
+    await expect(call).rejects.toThrow(
+      expect.objectContaining({ code: 'ERR_ARGUMENT', message: expect.stringMatching(message) }),
+    );
 });

@@ -1,5 +1,6 @@
 import { type AttentionKernel, flash } from '@heddle/attention';
 import { ArgumentError, type Device, FileFormatError } from '@heddle/tensor';
+import { checkOptions, describe } from './check-options.ts';
 import type { Notes } from './config/notes.ts';
 import { openModelFolder } from './folder.ts';
 import type { ModelFiles } from './model-files.ts';
@@ -48,6 +49,9 @@ export interface LoadedModel extends CausalLm, AsyncDisposable {
  *   another dtype, and for weights in blocks that are to be trained; then nothing is left on the device
  */
 export async function loadModel(source: string | ModelFiles, options: LoadModelOptions): Promise<LoadedModel> {
+  checkOptions('loadModel', options, ['device', 'dtype', 'activations', 'trainable', 'attention', 'onProgress']);
+  if (typeof (options.device as Partial<Device> | undefined)?.variable !== 'function')
+    throw new ArgumentError(`loadModel: needs a device, as openDevice() gives one, got ${describe(options.device)}`);
   const { device, dtype = 'f32', trainable = false, attention = flash(), onProgress } = options;
   const { activations = dtype === 'f16' ? 'f16' : 'f32' } = options;
   if (!weightDTypes.includes(dtype))

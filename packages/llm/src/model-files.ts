@@ -1,5 +1,6 @@
-import { FileFormatError } from '@heddle/tensor';
+import { ArgumentError, FileFormatError } from '@heddle/tensor';
 import type { FileInput } from '@heddle/tensor/safetensors';
+import { describe } from './check-options.ts';
 
 /** The files of a model by name, wherever they are: a folder, files that a user picked, a cache. */
 export interface ModelFiles {
@@ -36,6 +37,25 @@ export async function modelFolder(path: string): Promise<ModelFiles> {
   };
 }
 
+/** The files of a folder, or those that were given. @throws ArgumentError for what is neither; as `modelFolder` */
+export async function modelFiles(operation: string, source: string | ModelFiles): Promise<ModelFiles> {
+  if (typeof source === 'string') return modelFolder(source);
+  if (typeof source === 'object' && source !== null && typeof source.open === 'function') return source;
+  throw new ArgumentError(`${operation}: takes a path or { label, open(file) }, got ${describe(source)}`);
+}
+
+/** A file as it was opened. @throws ArgumentError where `open` gave something else than a file */
+export async function openModelFile(files: ModelFiles, file: string): Promise<FileInput | undefined> {
+  const input: unknown = await files.open(file);
+  if (input === undefined || typeof input === 'string' || input instanceof Uint8Array || input instanceof Blob)
+    return input as FileInput | undefined;
+  if (typeof input === 'object' && input !== null && 'byteLength' in input && 'read' in input)
+    return input as FileInput;
+  throw new ArgumentError(
+    `open model: ${files.label}: open('${file}') must give a path, a Blob, a Uint8Array, { byteLength, read } or undefined, gave ${describe(input)}`,
+  );
+}
+
 /** What to call a file of a model in messages. */
 export function fileLabel(files: ModelFiles, file: string): string {
   return `${files.label}/${file}`;
@@ -43,7 +63,7 @@ export function fileLabel(files: ModelFiles, file: string): string {
 
 /** A small file as text, undefined if there is none. */
 export async function readTextFile(files: ModelFiles, file: string): Promise<string | undefined> {
-  const input = await files.open(file);
+  const input = await openModelFile(files, file);
   if (input === undefined) return undefined;
   if (typeof input === 'string') {
     const { readFile } = nodeFiles();

@@ -2,6 +2,7 @@ import { ArgumentError, type Device, DeviceError, isHeddleError } from '@heddle/
 import { openOnnx } from '@heddle/tensor/onnx';
 import { openReference } from '@heddle/tensor/reference';
 import { openWebGpu, type WebGpuOptions } from '@heddle/tensor/webgpu';
+import { checkOptions } from './check-options.ts';
 
 export const deviceNames = ['auto', 'webgpu', 'onnx', 'reference'] as const;
 export type DeviceName = (typeof deviceNames)[number];
@@ -19,6 +20,7 @@ export interface OpenDeviceOptions {
  * @throws DeviceError where there is none, saying what was tried and what to install
  */
 export async function openDevice(name: DeviceName = 'auto', options: OpenDeviceOptions = {}): Promise<Device> {
+  checkOptions('openDevice', options, ['memoryBudget', 'webgpu']);
   const { memoryBudget } = options;
   const budget = memoryBudget === undefined ? {} : { memoryBudget };
   switch (name) {

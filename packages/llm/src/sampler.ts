@@ -1,5 +1,7 @@
 import { ArgumentError, threefry2x32, uniformFromBits } from '@heddle/tensor';
-import { type LogitFilter, softmaxWeights, temperature, topK, topP } from './sampling/filters.ts';
+import { checkOptions } from './check-options.ts';
+import { type LogitFilter, minP, softmaxWeights, temperature, topK, topP } from './sampling/filters.ts';
+import { noRepeatNgram, repetitionPenalty } from './sampling/repetition.ts';
 
 /** Where in which sequence a token is chosen. */
 export interface SampleContext {
@@ -7,6 +9,8 @@ export interface SampleContext {
   readonly step: number;
   /** Tells sequences apart that share a sampler, so that they draw different numbers; an integer from 0, below 2^32. */
   readonly sequence: number;
+  /** The sequence so far, prompt and generated; penalties of repetition look at it. */
+  readonly tokens?: readonly number[];
 }
 
 /** Chooses the next token. A sampler is a value without state: the same logits and context give the same token. */
@@ -40,6 +44,12 @@ export interface SamplerOptions {
   readonly topK?: number;
   /** Keep the most likely tokens that make up this probability, after top-k. */
   readonly topP?: number;
+  /** Keep the tokens at least so likely as this share of the most likely one, after top-p. */
+  readonly minP?: number;
+  /** Makes tokens that have occurred less likely, before anything else; 1 changes nothing. */
+  readonly repetitionPenalty?: number;
+  /** Let no sequence of so many tokens occur twice. */
+  readonly noRepeatNgramSize?: number;
   /** An integer from 0 to 2^53 - 1; drawn from the system's randomness if absent. */
   readonly seed?: number;
 }
@@ -49,21 +59,48 @@ export function greedy(): Sampler {
   return { name: 'greedy', takesMostLikely: true, sample: firstMaximum };
 }
 
+const optionNames = ['temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'noRepeatNgramSize', 'seed'] as const;
+
 /**
- * The usual sampler: temperature, then top-k, then top-p, then a draw.
+ * The usual sampler: penalties of repetition, then temperature, top-k, top-p, min-p, then a draw.
  *
- * @returns A greedy sampler (which keeps the seed) where the temperature is 0.
- * @throws ArgumentError if an option is out of range.
+ * @returns Where the temperature is 0 a sampler (which keeps the seed) that takes the most likely token, after the penalties.
+ * @throws ArgumentError if an option is out of range or is none.
  */
 export function sampler(options: SamplerOptions = {}): SeededSampler {
-  const filters: LogitFilter[] = [];
+  checkOptions('sampler', options, optionNames);
+  const penalties: LogitFilter[] = [];
+  if (options.repetitionPenalty !== undefined && options.repetitionPenalty !== 1)
+    penalties.push(repetitionPenalty(options.repetitionPenalty));
+  if (options.noRepeatNgramSize !== undefined) penalties.push(noRepeatNgram(options.noRepeatNgramSize));
+  const filters = [...penalties];
   if (options.temperature !== undefined && options.temperature !== 0 && options.temperature !== 1) {
     filters.push(temperature(options.temperature));
   }
   if (options.topK !== undefined) filters.push(topK(options.topK));
   if (options.topP !== undefined) filters.push(topP(options.topP));
+  if (options.minP !== undefined) filters.push(minP(options.minP));
   const drawing = filteredSampler(filters, options.seed);
-  return options.temperature === 0 ? { ...greedy(), seed: drawing.seed } : drawing;
+  if (options.temperature !== 0) return drawing;
+  const { seed } = drawing;
+  if (penalties.length === 0) return { ...greedy(), seed };
+  return {
+    name: ['greedy', ...penalties.map(({ name }) => name)].join(', '),
+    seed,
+    sample: (logits, { tokens }) => firstMaximum(filtered(logits, penalties, tokens)),
+  };
+}
+
+/** What filters leave of logits, which are checked before and stay as they are. */
+function filtered(
+  logits: Float32Array,
+  filters: readonly LogitFilter[],
+  tokens: readonly number[] | undefined,
+): Float32Array {
+  firstMaximum(logits);
+  const left = logits.slice();
+  for (const filter of filters) filter.apply(left, tokens);
+  return left;
 }
 
 /**
@@ -84,11 +121,9 @@ export function filteredSampler(filters: readonly LogitFilter[], named?: number)
     name: ['draw', ...filters.map((filter) => filter.name)].join(', '),
     seed,
     repeats: named !== undefined,
-    sample(logits, { step, sequence }) {
-      firstMaximum(logits);
-      const left = logits.slice();
-      for (const filter of filters) filter.apply(left);
-      // Here and above for its checks: of the model's logits, and of what the filters made of them.
+    sample(logits, { step, sequence, tokens }) {
+      const left = filtered(logits, filters, tokens);
+      // for its checks, of what the filters made of the logits
       firstMaximum(left);
       const uniform = uniformFromBits(threefry2x32(seed % 2 ** 32, Math.floor(seed / 2 ** 32), step, sequence));
       return drawToken(left, uniform);

@@ -90,6 +90,14 @@ describe('a small tokenizer', () => {
     }
   });
 
+  test('what is no text and no list of ids is refused', () => {
+    expect(() => small.encode(undefined as unknown as string)).toThrow('encode: takes a string, got undefined');
+    expect(() => small.encode(7 as unknown as string)).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
+    expect(() => small.decode(undefined as unknown as number[])).toThrow(
+      'decode: takes a list of token ids, got undefined',
+    );
+  });
+
   test('an unknown token that is itself unknown is an error', () => {
     const model = { ...definition.model, byte_fallback: false, unk_token: '<nowhere>' };
     const strict = createTokenizer({ ...definition, model });

@@ -1,6 +1,7 @@
 import { ArgumentError, FileFormatError } from '@heddle/tensor';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { fileLabel, type ModelFiles, modelFolder, readTextFile } from './model-files.ts';
+import { describe } from './check-options.ts';
+import { fileLabel, type ModelFiles, modelFiles, readTextFile } from './model-files.ts';
 import { type IncrementalDecoder, incrementalDecoder } from './tokenizer/incremental-decoder.ts';
 
 /** Text to token ids and back. */
@@ -45,7 +46,7 @@ export type TokenizerResult =
  * @throws FileFormatError `ERR_TOKENIZER` if a file cannot be understood; `ERR_FILE_NOT_FOUND`, `ERR_FILE_ACCESS`.
  */
 export async function loadTokenizer(source: string | ModelFiles): Promise<TokenizerResult> {
-  const files = typeof source === 'string' ? await modelFolder(source) : source;
+  const files = await modelFiles('loadTokenizer', source);
   const text = await readTextFile(files, 'tokenizer.json');
   if (text === undefined) return { tokenizer: undefined, reason: `${files.label} has no tokenizer.json` };
   const settings = await readTextFile(files, 'tokenizer_config.json');
@@ -86,6 +87,7 @@ export function createTokenizer(definition: object, settings: object = {}, label
     bosTokenId: specialTokenId(inner, settings, 'bos_token'),
     eosTokenId: specialTokenId(inner, settings, 'eos_token'),
     encode(text, { addSpecialTokens = true } = {}) {
+      if (typeof text !== 'string') throw new ArgumentError(`encode: takes a string, got ${describe(text)}`);
       const { ids, tokens } = inner.encode(text, { add_special_tokens: addSpecialTokens });
       const missing = ids.findIndex((id: unknown) => id === undefined);
       if (missing < 0) return ids;
@@ -120,6 +122,8 @@ function specialTokenId(inner: HuggingFaceTokenizer, settings: object, name: str
 }
 
 function checkIds(operation: string, ids: readonly number[]): void {
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids))
+    throw new ArgumentError(`${operation}: takes a list of token ids, got ${describe(ids)}`);
   for (const id of ids) {
     if (Number.isSafeInteger(id) && id >= 0) continue;
     throw new ArgumentError(`${operation}: token ids must be non-negative integers, got ${String(id)}`);

@@ -18,6 +18,7 @@ export async function generate(command: GenerateCommand, signal: AbortSignal): P
     const model = await loadModel(command.model, { device, dtype: command.dtype, onProgress });
     try {
       signal.throwIfAborted();
+      for (const note of command.verbose ? model.notes : model.deviations) process.stderr.write(`heddle: ${note}\n`);
       return await run(command, model, started, signal);
     } finally {
       await model.dispose();
@@ -39,7 +40,7 @@ async function run(
     throw new ArgumentError(
       `generate: the prompt has ${prompt.length} tokens, and with the next one it must fit the model's context of ${model.config.maxPositions}`,
     );
-  const maxTokens = Math.min(command.maxTokens ?? 128, room);
+  const maxTokens = Math.min(command.maxTokens ?? model.config.generation.maxNewTokens ?? 128, room);
   const engine = openEngine(model, {
     maxSequences: 1,
     maxSequenceTokens: prompt.length + maxTokens,
@@ -88,15 +89,20 @@ function tokenizerOf(model: LoadedModel): Tokenizer {
   }
 }
 
-/** What the user asks for, then what the model's authors suggest. */
+/** What the user asks for, then what the model's authors suggest. A seed alone does not ask for a draw. */
 function samplerOf({ temperature, topK, topP, seed }: GenerateCommand, { config }: LoadedModel): Sampler {
   const { generation } = config;
-  const asked = temperature !== undefined || topK !== undefined || topP !== undefined || seed !== undefined;
-  if (!asked && !generation.sample) return sampler({ temperature: 0 });
+  const asked = temperature !== undefined || topK !== undefined || topP !== undefined;
+  const draws = asked || generation.sample;
+  if (!draws && seed !== undefined)
+    process.stderr.write('heddle: --seed has no effect: the most likely token is taken (draw with --temperature)\n');
   const options = {
-    temperature: temperature ?? generation.temperature,
+    temperature: draws ? (temperature ?? generation.temperature) : 0,
     topK: topK ?? generation.topK,
     topP: topP ?? generation.topP,
+    minP: generation.minP,
+    repetitionPenalty: generation.repetitionPenalty,
+    noRepeatNgramSize: generation.noRepeatNgramSize,
     seed,
   };
   return sampler(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)));

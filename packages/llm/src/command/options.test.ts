@@ -5,7 +5,7 @@ import { UsageError } from './usage.ts';
 describe('options of heddle generate', () => {
   test('all of them', () => {
     const line =
-      '--model m --prompt-tokens 1,22,3 --max-tokens 5 --ignore-eos --temperature 0.5 --top-k 3 --top-p 0.9 --seed 7 --device onnx --dtype f16 --json';
+      '--model m --prompt-tokens 1,22,3 --max-tokens 5 --ignore-eos --temperature 0.5 --top-k 3 --top-p 0.9 --seed 7 --device onnx --dtype f16 --json --verbose';
     expect(parseGenerate(line.split(' '))).toEqual({
       model: 'm',
       prompt: undefined,
@@ -19,6 +19,7 @@ describe('options of heddle generate', () => {
       device: 'onnx',
       dtype: 'f16',
       json: true,
+      verbose: true,
     });
   });
 

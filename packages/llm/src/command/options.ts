@@ -16,6 +16,8 @@ export interface GenerateCommand {
   readonly device: DeviceName;
   readonly dtype: WeightDType;
   readonly json: boolean;
+  /** Say all there is to say of the model's files, not only what changes results. */
+  readonly verbose: boolean;
 }
 
 const text = { type: 'string' } as const;
@@ -36,6 +38,7 @@ export function parseGenerate(args: readonly string[]): GenerateCommand {
     device: text,
     dtype: text,
     json: flag,
+    verbose: flag,
   });
   const { model, prompt } = values;
   const promptTokens = values['prompt-tokens'];
@@ -55,6 +58,7 @@ export function parseGenerate(args: readonly string[]): GenerateCommand {
     device: oneOf('--device', values.device, deviceNames) ?? 'auto',
     dtype: oneOf('--dtype', values.dtype, weightDTypes) ?? 'f32',
     json: values.json ?? false,
+    verbose: values.verbose ?? false,
   };
 }
 

@@ -12,14 +12,16 @@ generate
   --model PATH            a Hugging Face folder: config.json, *.safetensors, tokenizer.json
   --prompt TEXT           what to continue (by default the beginning-of-sequence token alone)
   --prompt-tokens 1,2,3   the same as token ids; needs no tokenizer
-  --max-tokens N          most tokens to generate (default 128, or what the context leaves)
+  --max-tokens N          most tokens to generate (default: what the model's authors suggest, otherwise 128; at most what
+                          the context leaves)
   --ignore-eos            go on after the end-of-sequence token
   --temperature T         0 takes the most likely token (default: what the model's authors suggest, otherwise 0)
   --top-k K, --top-p P    draw from the most likely tokens only
-  --seed S                repeats a draw
+  --seed S                repeats a draw; does not ask for one
   --device NAME           auto, webgpu, onnx or reference (default auto: a GPU, otherwise the CPU)
   --dtype NAME            how matrices are stored: f32, f16, q8_0, q4_0, q4_k or q6_k (default f32)
   --json                  one JSON object instead of the text
+  --verbose               all there is to say of the model's files, not only what changes results
 
 Ctrl-C stops a generation and prints what there is.
 Environment: VULKAN_LOADER (path of libvulkan.so.1), DAWN_TOGGLES (switches of Dawn, separated by commas).

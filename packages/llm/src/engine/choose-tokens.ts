@@ -60,7 +60,7 @@ async function chooser(
     const row = values.subarray(index * V, (index + 1) * V);
     if (!usable(index)) throw logitsError(id, row, activations);
     if (greedy(index)) return tokens[index]!;
-    const token = sampler.sample(row, { step: stream.length - promptTokens, sequence });
+    const token = sampler.sample(row, { step: stream.length - promptTokens, sequence, tokens: stream });
     checkTokens(`sampler '${sampler.name}'`, [token], V);
     return token;
   };

@@ -6,8 +6,11 @@ import { ArgumentError } from '@heddle/tensor';
  */
 export interface LogitFilter {
   readonly name: string;
-  /** Changes `logits` [V] in place. */
-  apply(logits: Float32Array): void;
+  /**
+   * Changes `logits` [V] in place.
+   * @param tokens the sequence so far, prompt and generated; filters that look at it need it
+   */
+  apply(logits: Float32Array, tokens?: readonly number[]): void;
 }
 
 /**
@@ -77,6 +80,24 @@ export function topP(p: number): LogitFilter {
         mass += least;
       }
       keep(logits, weights, least, equals);
+    },
+  };
+}
+
+/**
+ * Keeps the tokens that are at least so likely as `p` times the most likely one (https://arxiv.org/abs/2407.01082).
+ *
+ * @param p From 0 (all) to 1 (the most likely alone).
+ * @throws ArgumentError
+ */
+export function minP(p: number): LogitFilter {
+  if (!(p >= 0 && p <= 1)) fail('min-p must be from 0 to 1', p);
+  return {
+    name: `min-p ${p}`,
+    apply(logits) {
+      const top = maximum(logits);
+      for (let id = 0; id < logits.length; id++)
+        if (Math.exp(logits[id]! - top) < p) logits[id] = Number.NEGATIVE_INFINITY;
     },
   };
 }

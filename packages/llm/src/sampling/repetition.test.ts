@@ -1,0 +1,76 @@
+import { openSafetensors } from '@heddle/tensor/safetensors';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { needShared } from '../../../../test-support/shared.ts';
+import { sampler } from '../sampler.ts';
+import { type LogitFilter, minP } from './filters.ts';
+import { noRepeatNgram, repetitionPenalty } from './repetition.ts';
+
+test('repetition penalty, n-grams and min-p are those of transformers', async (context) => {
+  const file = await openSafetensors(await needShared(context, 'fixtures/sampling/processors.safetensors'));
+  const floats = async (name: string) => new Float32Array((await file.read(name)).buffer);
+  const [rows, V] = file.info('logits').shape as [number, number];
+  const logits = await floats('logits');
+  const previous = new Int32Array((await file.read('previous')).buffer);
+  const cases: [string, LogitFilter][] = [
+    ['repetition_1.3', repetitionPenalty(1.3)],
+    ['no_repeat_ngram_3', noRepeatNgram(3)],
+    ['min_p_0.05', minP(0.05)],
+  ];
+  for (const [name, filter] of cases) {
+    const right = await floats(name);
+    for (let row = 0; row < rows; row++) {
+      const got = logits.slice(row * V, (row + 1) * V);
+      filter.apply(got, [...previous.subarray(row * 20, (row + 1) * 20)]);
+      expect([...got]).toEqual([...right.subarray(row * V, (row + 1) * V)].map((value) => expect.closeTo(value, 5)));
+    }
+  }
+});
+
+test('no n-gram occurs twice, but a token is always left', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 2, max: 5 }), (size, V) => {
+      const filter = noRepeatNgram(size);
+      const tokens: number[] = [];
+      const seen = new Set<string>();
+      for (let i = 0; i < 30; i++) {
+        const logits = new Float32Array(V);
+        filter.apply(logits, tokens);
+        const kept = [...logits.keys()].filter((id) => logits[id] === 0);
+        expect(kept.length).toBeGreaterThan(0);
+        const exhausted = kept.length === V && i >= V;
+        tokens.push(kept[i % kept.length]!);
+        const gram = tokens.slice(-size).join();
+        if (tokens.length >= size && !exhausted) expect(seen.has(gram)).toBe(false);
+        if (tokens.length >= size) seen.add(gram);
+        if (exhausted) return;
+      }
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('the sampler applies penalties first, with the most likely token too', () => {
+  const logits = Float32Array.of(2, 1.9, -1, 0);
+  const context = { step: 0, sequence: 0, tokens: [0, 2] };
+  const greedy = sampler({ temperature: 0, repetitionPenalty: 1.5 });
+  expect(greedy.takesMostLikely).toBeUndefined();
+  expect(greedy.sample(logits, context)).toBe(1);
+  expect([...logits]).toEqual([...Float32Array.of(2, 1.9, -1, 0)]);
+  expect(sampler({ temperature: 0, repetitionPenalty: 1 }).takesMostLikely).toBe(true);
+  expect(sampler({ topK: 1, noRepeatNgramSize: 1 }).sample(logits, { ...context, tokens: [0, 1] })).toBe(3);
+  expect(() => greedy.sample(logits, { step: 0, sequence: 0 })).toThrow(/repetition penalty 1.5 needs the tokens/);
+});
+
+test('settings out of range are refused by name', () => {
+  for (const [options, message] of [
+    [{ repetitionPenalty: 0 }, /repetition penalty must be a positive number, got 0/],
+    [{ noRepeatNgramSize: 1.5 }, /size of n-grams must be a positive integer, got 1.5/],
+    [{ minP: 2 }, /min-p must be from 0 to 1, got 2/],
+    [{ top_p: 0.9 }, /^sampler: has no option top_p; its options are temperature, topK, topP/],
+    [null, /^sampler: takes options .* got null/],
+  ] as const)
+    expect(() => sampler(options as object)).toThrow(
+      expect.objectContaining({ code: 'ERR_ARGUMENT', message: expect.stringMatching(message) }),
+    );
+});
