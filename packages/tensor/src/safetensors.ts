@@ -11,4 +11,9 @@ export {
 export type { SafetensorsInfo } from './files/safetensors-header.ts';
 export { openSafetensors, openShardedSafetensors } from './files/safetensors-open.ts';
 export type { SafetensorsFile } from './files/safetensors-reader.ts';
-export { type SafetensorsEntry, writeSafetensors } from './files/safetensors-writer.ts';
+export {
+  type SafetensorsEntry,
+  type SafetensorsSource,
+  safetensorsChunks,
+  writeSafetensors,
+} from './files/safetensors-writer.ts';

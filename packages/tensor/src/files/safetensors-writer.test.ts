@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { f32ToF16 } from '../float16.ts';
 import { safetensorsToF32 } from './safetensors-dtype.ts';
-import { type SafetensorsEntry, writeSafetensors } from './safetensors-writer.ts';
+import { type SafetensorsEntry, safetensorsChunks, writeSafetensors } from './safetensors-writer.ts';
 
 test('the bytes of a small file', () => {
   const bytes = writeSafetensors({ a: { dtype: 'U8', shape: [2], data: Uint8Array.of(7, 9) } }, { k: 'v' });
@@ -79,4 +79,39 @@ test('floating-point tensors as float32', () => {
     Number.NaN,
   ]);
   expect(() => safetensorsToF32('I32', new Uint8Array(4))).toThrow(expect.objectContaining({ code: 'ERR_DTYPE' }));
+});
+
+test('pieces are those of the whole file, and tensors are asked for one by one', async () => {
+  const tensors = { small: Uint8Array.of(1, 2, 3), large: Float32Array.of(1, 2) };
+  const whole = writeSafetensors(
+    {
+      small: { dtype: 'U8', shape: [3], data: tensors.small },
+      large: { dtype: 'F32', shape: [2], data: tensors.large },
+    },
+    { format: 'pt' },
+  );
+  const asked: string[] = [];
+  const source = (name: keyof typeof tensors) => async () => {
+    asked.push(name);
+    return tensors[name];
+  };
+  const pieces: number[] = [];
+  const sizes: number[] = [];
+  const chunks = safetensorsChunks(
+    {
+      small: { dtype: 'U8', shape: [3], read: source('small') },
+      large: { dtype: 'F32', shape: [2], read: source('large') },
+    },
+    { format: 'pt' },
+  );
+  for await (const piece of chunks) {
+    expect(asked).toHaveLength(sizes.length);
+    pieces.push(...piece);
+    sizes.push(piece.byteLength);
+  }
+  expect(pieces).toEqual([...whole]);
+  expect(asked).toEqual(['large', 'small']);
+  const short = safetensorsChunks({ a: { dtype: 'F32', shape: [2], read: () => Float32Array.of(1) } });
+  await short.next();
+  await expect(short.next()).rejects.toThrow(expect.objectContaining({ code: 'ERR_SHAPE' }));
 });

@@ -2,6 +2,16 @@ import { ArgumentError, ShapeError } from '../errors.ts';
 import { isSafetensorsDType, itemSize, type SafetensorsDType, safetensorsDTypes } from './safetensors-dtype.ts';
 import { maxHeaderLength, prefixLength } from './safetensors-header.ts';
 
+/** A tensor whose values are asked for when their turn comes. */
+export interface SafetensorsSource {
+  readonly dtype: SafetensorsDType;
+  readonly shape: readonly number[];
+  /** The bytes, little-endian and row-major: called once. */
+  read(): ArrayBufferView | Promise<ArrayBufferView>;
+}
+
+type Named<T> = Iterable<readonly [string, T]> | Readonly<Record<string, T>>;
+
 /** A tensor to be written: its bytes are those of `data`, little-endian and row-major. */
 export interface SafetensorsEntry {
   readonly dtype: SafetensorsDType;
@@ -21,33 +31,65 @@ export interface SafetensorsEntry {
  *   ShapeError if the data has other bytes than its shape and dtype take.
  */
 export function writeSafetensors(
-  tensors: Iterable<readonly [string, SafetensorsEntry]> | Readonly<Record<string, SafetensorsEntry>>,
+  tensors: Named<SafetensorsEntry>,
   metadata?: Readonly<Record<string, string>>,
 ): Uint8Array<ArrayBuffer> {
-  const entries: (readonly [string, SafetensorsEntry])[] =
-    Symbol.iterator in tensors ? [...tensors] : Object.entries(tensors);
-  checkEntries(entries);
-  for (const [key, text] of Object.entries(metadata ?? {}))
-    if (typeof text !== 'string')
-      throw new ArgumentError(`writeSafetensors: metadata ${key} must be a string, got ${typeof text}`);
-  const ordered = [...entries].sort(([, a], [, b]) => itemSize(b.dtype) - itemSize(a.dtype));
-
-  const header = headerBytes(ordered, metadata);
+  const ordered = inFileOrder(tensors, metadata);
+  for (const [name, { dtype, shape, data }] of ordered) checkLength(name, dtype, shape, data);
+  const head = headBytes(ordered, metadata);
   const dataLength = ordered.reduce((sum, [, { data }]) => sum + data.byteLength, 0);
-  const file = new Uint8Array(prefixLength + header.byteLength + dataLength);
-  new DataView(file.buffer).setBigUint64(0, BigInt(header.byteLength), true);
-  file.set(header, prefixLength);
-  let at = prefixLength + header.byteLength;
+  const file = new Uint8Array(head.byteLength + dataLength);
+  file.set(head);
+  let at = head.byteLength;
   for (const [, { data }] of ordered) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    file.set(bytesOf(data), at);
     at += data.byteLength;
   }
   return file;
 }
 
-function checkEntries(entries: readonly (readonly [string, SafetensorsEntry])[]): void {
+/**
+ * The bytes of a safetensors file piece by piece: first the header, then each tensor, which is asked for when its turn comes. For
+ * files that are larger than memory should hold.
+ *
+ * @param tensors Name to where its values come from, as an object, a Map or a list of pairs.
+ * @param metadata Written as `__metadata__`.
+ * @throws As `writeSafetensors`: at once for what the header would say, in its turn for data of another length.
+ */
+export async function* safetensorsChunks(
+  tensors: Named<SafetensorsSource>,
+  metadata?: Readonly<Record<string, string>>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const ordered = inFileOrder(tensors, metadata);
+  yield headBytes(ordered, metadata);
+  for (const [name, { dtype, shape, read }] of ordered) {
+    const data = await read();
+    checkLength(name, dtype, shape, data);
+    yield bytesOf(data);
+  }
+}
+
+const bytesOf = (data: ArrayBufferView) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+const byteLengthOf = ({ dtype, shape }: Described) => shape.reduce((product, size) => product * size, itemSize(dtype));
+
+type Described = Pick<SafetensorsEntry, 'dtype' | 'shape'>;
+
+/** Checked, the largest elements first. */
+function inFileOrder<T extends Described>(
+  tensors: Named<T>,
+  metadata: Readonly<Record<string, string>> | undefined,
+): (readonly [string, T])[] {
+  const entries = Symbol.iterator in tensors ? [...tensors] : Object.entries(tensors);
+  checkEntries(entries);
+  for (const [key, text] of Object.entries(metadata ?? {}))
+    if (typeof text !== 'string')
+      throw new ArgumentError(`writeSafetensors: metadata ${key} must be a string, got ${typeof text}`);
+  return [...entries].sort(([, a], [, b]) => itemSize(b.dtype) - itemSize(a.dtype));
+}
+
+function checkEntries(entries: readonly (readonly [string, Described])[]): void {
   const names = new Set<string>();
-  for (const [name, { dtype, shape, data }] of entries) {
+  for (const [name, { dtype, shape }] of entries) {
     if (name === '__metadata__') throw new ArgumentError('writeSafetensors: __metadata__ is not a tensor name');
     if (names.has(name)) throw new ArgumentError(`writeSafetensors: ${name} is given twice`);
     names.add(name);
@@ -58,25 +100,27 @@ function checkEntries(entries: readonly (readonly [string, SafetensorsEntry])[])
     if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
       throw new ShapeError(`writeSafetensors: ${name}: sizes must be non-negative integers, got [${shape}]`);
     }
-    const expected = shape.reduce((product, size) => product * size, itemSize(dtype));
-    if (data.byteLength !== expected) {
-      throw new ShapeError(
-        `writeSafetensors: ${name}: ${dtype} of shape [${shape}] takes ${expected} bytes, got ${data.byteLength}`,
-      );
-    }
   }
 }
 
-/** The header, padded with spaces so that the data after it starts at a multiple of 8. */
-function headerBytes(
-  ordered: readonly (readonly [string, SafetensorsEntry])[],
+function checkLength(name: string, dtype: SafetensorsDType, shape: readonly number[], data: ArrayBufferView): void {
+  const expected = byteLengthOf({ dtype, shape });
+  if (data.byteLength !== expected)
+    throw new ShapeError(
+      `writeSafetensors: ${name}: ${dtype} of shape [${shape}] takes ${expected} bytes, got ${data.byteLength}`,
+    );
+}
+
+/** What comes before the data: the header and its length, padded with spaces so that the data starts at a multiple of 8. */
+function headBytes(
+  ordered: readonly (readonly [string, Described])[],
   metadata: Readonly<Record<string, string>> | undefined,
 ): Uint8Array {
   // Written field by field: a tensor may be called __proto__, which an object literal would not keep.
   const fields: string[] = metadata ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
   let begin = 0;
-  for (const [name, { dtype, shape, data }] of ordered) {
-    const end = begin + data.byteLength;
+  for (const [name, { dtype, shape }] of ordered) {
+    const end = begin + byteLengthOf({ dtype, shape });
     fields.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
     begin = end;
   }
@@ -85,7 +129,8 @@ function headerBytes(
   if (length > maxHeaderLength) {
     throw new ArgumentError(`writeSafetensors: the header must be at most ${maxHeaderLength} bytes, got ${length}`);
   }
-  const padded = new Uint8Array(length).fill(0x20);
-  padded.set(text);
-  return padded;
+  const head = new Uint8Array(prefixLength + length).fill(0x20);
+  new DataView(head.buffer).setBigUint64(0, BigInt(length), true);
+  head.set(text, prefixLength);
+  return head;
 }

@@ -1,7 +1,7 @@
 import type { Device, Tensor } from '@heddle/tensor';
 import { expect, type TestContext } from 'vitest';
 import { smallLlama, smallLlamaRun } from '../../../../test-support/small-llama.ts';
-import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
+import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { summedCrossEntropy } from '../losses/cross-entropy.ts';
 import { createTrainStep } from '../step/train-step.ts';
 import { adamw } from './adam.ts';
@@ -60,8 +60,8 @@ conformance('AdamW with moments of 8 bits', (device) => {
   );
 
   test('learns as with moments in f32', async (context) => {
-    leaveToNode(context);
-    const steps = backendName === 'onnx' ? 200 : 4;
+    if (/SwiftShader|llvmpipe/i.test(device().description)) context.skip('a software GPU compiles it for minutes');
+    const steps = backendName === 'reference' ? 4 : 200;
     const options = { learningRate: 1e-3 };
     const exact = await losses(device(), context, adamw(options), steps);
     const small = await losses(device(), context, adamw8bit(options), steps);

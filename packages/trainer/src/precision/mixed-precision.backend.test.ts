@@ -2,7 +2,7 @@ import type { Device, Tensor } from '@heddle/tensor';
 import { f16ToF32 } from '@heddle/tensor';
 import { expect, type TestContext } from 'vitest';
 import { smallLlama, smallLlamaRun } from '../../../../test-support/small-llama.ts';
-import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
+import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { summedCrossEntropy } from '../losses/cross-entropy.ts';
 import { adamw } from '../optimizers/adam.ts';
 import { chain } from '../optimizers/chain.ts';
@@ -13,7 +13,7 @@ import { dynamicLossScale } from './loss-scale.ts';
 import type { Precision } from './precision.ts';
 
 const loss = (logits: Tensor, { targets }: { readonly targets: Tensor }) => summedCrossEntropy(logits, targets);
-const stepsHere = backendName === 'onnx' ? 60 : backendName === 'reference' ? 4 : 3;
+const stepsHere = backendName === 'reference' ? 4 : 60;
 
 /** The largest distance of the losses of the run from those of PyTorch's in f32. */
 async function furthest(device: Device, context: TestContext, precision: Precision, steps: number): Promise<number> {
@@ -38,14 +38,14 @@ async function furthest(device: Device, context: TestContext, precision: Precisi
 
 conformance('mixed precision', (device) => {
   test('follows the run in f32; with a scale of 2^-12 it does not', async (context) => {
-    leaveToNode(context);
+    if (/SwiftShader|llvmpipe/i.test(device().description)) context.skip('a software GPU compiles it for minutes');
     const lossScale = dynamicLossScale({ initial: 2 ** 10 }); // does not overflow, so that no step is skipped
     expect(await furthest(device(), context, { compute: 'f16', lossScale }, stepsHere)).toBeLessThan(2e-3);
     if (stepsHere === 60)
       expect(await furthest(device(), context, { compute: 'f16', lossScale: 2 ** -12 }, stepsHere)).toBeGreaterThan(
         0.1,
       );
-  }, 240_000);
+  }, 120_000);
 
   test('an overflow halves the scale and moves nothing else; good steps double it', async () => {
     const w = device().variable([1, 2], { name: 'w', dtype: 'f16' });
@@ -78,8 +78,8 @@ conformance('mixed precision', (device) => {
     };
     await take(good.x, true);
     const before = await values();
-    // ONNX Runtime keeps some values between f16 operations in f32, where this does not overflow
-    const overflow = backendName.startsWith('onnx') ? Number.NEGATIVE_INFINITY : 100;
+    // others keep values between fused f16 operations in f32, where this does not overflow
+    const overflow = backendName === 'reference' ? 100 : Number.NEGATIVE_INFINITY;
     for (const bad of [overflow, Number.POSITIVE_INFINITY, Number.NaN]) {
       await take(Float32Array.of(bad, 1), false); // 100 times 1,024 is beyond f16
       expect(await values()).toEqual(before);

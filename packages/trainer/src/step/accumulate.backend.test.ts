@@ -1,7 +1,7 @@
 import { crossEntropy, type Tensor } from '@heddle/tensor';
 import { expect } from 'vitest';
 import { smallLlama, smallLlamaRun } from '../../../../test-support/small-llama.ts';
-import { conformance, test } from '../../../../test-support/suite.ts';
+import { conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { summedCrossEntropy } from '../losses/cross-entropy.ts';
 import { sgd } from '../optimizers/sgd.ts';
 import { createTrainStep } from './train-step.ts';
@@ -11,6 +11,7 @@ const summed = (logits: Tensor, { targets }: { readonly targets: Tensor }) => su
 
 conformance('a step of several batches', (device) => {
   test('is the step of one, with unequal numbers of tokens that count', async (context) => {
+    leaveToNode(context);
     const run = await smallLlamaRun(context);
     const [whole, parted] = [await smallLlama(device(), context), await smallLlama(device(), context)];
     const [one, several] = [whole, parted].map((model) => createTrainStep({ model, loss: summed, optimizer }));
@@ -60,6 +61,7 @@ conformance('a step of several batches', (device) => {
   });
 
   test('of a summed loss is that of its mean', async (context) => {
+    leaveToNode(context);
     const run = await smallLlamaRun(context);
     const [a, b] = [await smallLlama(device(), context), await smallLlama(device(), context)];
     const mean = (logits: Tensor, { targets }: { readonly targets: Tensor }) => crossEntropy(logits, targets);
