@@ -6,7 +6,7 @@ import { closeRun, joinReports } from './report.ts';
 import { runCheck, runCounted } from './run-step.ts';
 
 const report = joinReports([
-  runCheck('build', ['tsc', '-b']),
+  runCheck('build', ['turbo', 'run', 'build', '--filter=!docs', '--output-logs=errors-only']),
   runCheck('publint and attw', ['turbo', 'run', 'publint', 'attw', '--continue', '--output-logs=errors-only']),
   runCheck('knip', ['knip']),
   runCheck('size', ['size-limit']),

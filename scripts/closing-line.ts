@@ -1,25 +1,43 @@
+import { relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Reporter, TestModule } from 'vitest/node';
-import { type Counts, closeRun } from './report.ts';
+import { type Counts, closeRun, joinReports, type Report, type TestReport } from './report.ts';
+
+const root = fileURLToPath(new URL('../', import.meta.url));
 
 /** Closes every vitest run: what did not run with its reason, then a plain `N passed, N failed, N skipped`. */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
-    const counts: Counts = { passed: 0, failed: unhandled.length, skipped: 0 };
-    const reasons = new Map<string, number>();
+    const folders: Record<string, Report> = {};
     for (const module of modules) {
-      if (module.errors().length > 0) counts.failed++;
-      for (const test of module.children.allTests()) {
-        const result = test.result();
-        if (result.state === 'passed' || result.state === 'failed') {
-          counts[result.state]++;
-          continue;
-        }
-        counts.skipped++;
-        const note = result.state === 'skipped' ? (result.note ?? 'skipped in the source') : 'the run ended before it';
-        const reason = `[${test.project.name}] ${note}`;
-        reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-      }
+      const folder = workspaceOf(module.moduleId);
+      folders[folder] = joinReports([...(folders[folder] ? [folders[folder]] : []), reportOf(module)]);
     }
-    closeRun({ counts, notes: [...reasons].map(([reason, n]) => `NOT RUN  ${n} test(s)  ${reason}`) });
+    const outside: Report = { counts: { passed: 0, failed: unhandled.length, skipped: 0 }, notes: [] };
+    const report: TestReport = { ...joinReports([...Object.values(folders), outside]), folders };
+    closeRun(report);
   }
+}
+
+/** The workspace that a file is in, as a path from the root: `packages/tensor`, `bench`, `scripts`. */
+function workspaceOf(file: string): string {
+  const [first = '', second = ''] = relative(root, file).split(sep);
+  return first === 'packages' ? `${first}/${second}` : first;
+}
+
+function reportOf(module: TestModule): Report {
+  const counts: Counts = { passed: 0, failed: module.errors().length > 0 ? 1 : 0, skipped: 0 };
+  const notRun: Record<string, number> = {};
+  for (const test of module.children.allTests()) {
+    const result = test.result();
+    if (result.state === 'passed' || result.state === 'failed') {
+      counts[result.state]++;
+      continue;
+    }
+    counts.skipped++;
+    const note = result.state === 'skipped' ? (result.note ?? 'skipped in the source') : 'the run ended before it';
+    const reason = `[${test.project.name}] ${note}`;
+    notRun[reason] = (notRun[reason] ?? 0) + 1;
+  }
+  return { counts, notes: [], notRun };
 }

@@ -9,32 +9,43 @@ export interface Counts {
 
 export interface Report {
   readonly counts: Counts;
-  /** One line each for what did not run, with its reason, and for what failed as a whole. */
+  /** One line each for what failed as a whole. */
   readonly notes: readonly string[];
+  /** How many tests did not run, by reason. */
+  readonly notRun?: Readonly<Record<string, number>>;
+}
+
+/** The report of a test run, also by the workspace folder that its tests stand in. */
+export interface TestReport extends Report {
+  readonly folders: Readonly<Record<string, Report>>;
 }
 
 /** Several reports as one. */
 export function joinReports(reports: readonly Report[]): Report {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const notRun: Record<string, number> = {};
   for (const each of reports) {
     counts.passed += each.counts.passed;
     counts.failed += each.counts.failed;
     counts.skipped += each.counts.skipped;
+    for (const [reason, n] of Object.entries(each.notRun ?? {})) notRun[reason] = (notRun[reason] ?? 0) + n;
   }
-  return { counts, notes: reports.flatMap(({ notes }) => notes) };
+  return { counts, notes: reports.flatMap(({ notes }) => notes), notRun };
 }
 
 /**
  * Ends a run: its notes, then the line `N passed, N failed, N skipped`, the same everywhere so that a machine can read
  * it. Where COUNTS_FILE is set, the report goes there instead, to the script that runs this one among others.
  */
-export function closeRun({ counts, notes }: Report): void {
+export function closeRun(report: Report): void {
   const file = process.env['COUNTS_FILE'];
   if (file) {
-    writeFileSync(file, JSON.stringify({ counts, notes }));
+    writeFileSync(file, JSON.stringify(report));
     return;
   }
+  const { counts, notes, notRun = {} } = report;
   console.log();
+  for (const [reason, n] of Object.entries(notRun)) console.log(`NOT RUN  ${n} test(s)  ${reason}`);
   for (const note of notes) console.log(note);
   console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 }
