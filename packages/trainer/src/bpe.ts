@@ -1,0 +1,1 @@
+export { type BytePairTokenizer, type TrainBytePairOptions, trainBytePair } from './bpe/train-byte-pair.ts';
