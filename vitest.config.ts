@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { defaultClientConditions, defaultServerConditions } from 'vite';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 import ClosingLine from './scripts/closing-line.ts';
-import { serveShared } from './test-support/serve-shared.ts';
+import { serveTestData } from './test-support/serve-test-data.ts';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const source = '@heddle/source';
@@ -13,7 +13,7 @@ const required = process.env['REQUIRE_BACKENDS']?.split(',').map((name) => name.
 /** Every `*.backend.test.ts`, run on the back end `name`; `module` stands in for its own file in test-support/backends. */
 const backend = (name: string, test: object = {}, module: string = name) => ({
   extends: true as const,
-  plugins: [serveShared()],
+  plugins: [serveTestData()],
   optimizeDeps: {
     include: ['fast-check', '@huggingface/tokenizers'],
     // the last finds its WebAssembly beside its own file

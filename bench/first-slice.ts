@@ -7,7 +7,7 @@ import { loadModel, openDevice, openEngine } from '@heddle/llm';
 import { argmax, compile, type Device, isHeddleError, symbolicDim, type Tensor } from '@heddle/tensor';
 import { type Measurement, median, report } from './results.js';
 
-const path = process.argv[2] ?? fileURLToPath(new URL('../../../shared/models/stories260K', import.meta.url));
+const path = process.argv[2] ?? fileURLToPath(new URL('../../examples/models/prose4m', import.meta.url));
 const prompt = [1, 403, 407, 261, 378];
 const tokens = 240;
 
@@ -86,7 +86,7 @@ for (const name of ['webgpu', 'onnx'] as const) {
   }
   const adapter = `${device.name}: ${device.description}`;
   measurements.push({
-    what: 'stories260K f32 decode, batch 1',
+    what: 'prose4m f32 decode, batch 1',
     value: await decodingSpeed(device),
     unit: 'tok/s',
     adapter,
@@ -94,7 +94,7 @@ for (const name of ['webgpu', 'onnx'] as const) {
   if (name === 'webgpu') {
     const { us, kernels } = await hostCost(device);
     measurements.push({
-      what: `stories260K decoding step, ${kernels} kernels: host time a kernel`,
+      what: `prose4m decoding step, ${kernels} kernels: host time a kernel`,
       value: us / kernels,
       unit: 'us',
       adapter,

@@ -23,7 +23,8 @@ export async function bitsPerByte(model: CausalLm, tokenizer: Tokenizer, text: s
   const [rows, length] = [8, model.config.maxPositions];
   const shape = [rows, length];
   const loss = compile(
-    ({ tokens, targets }: { tokens: Tensor; targets: Tensor }) => crossEntropy(model.forward({ tokens }).logits, targets),
+    ({ tokens, targets }: { tokens: Tensor; targets: Tensor }) =>
+      crossEntropy(model.forward({ tokens }).logits, targets),
     { device: model.device, inputs: [{ tokens: { shape, dtype: 'i32' }, targets: { shape, dtype: 'i32' } }] },
   );
   // a window predicts `length` tokens from those before them; all but the first window count only the later half

@@ -6,7 +6,7 @@ import { greedy, loadModel, openDevice } from '@heddle/llm';
 import { exampleArguments } from './arguments.ts';
 
 const { args, device: name } = exampleArguments('dynamic-batching.ts [MODEL]', 1);
-const [path = '../shared/models/stories260K'] = args;
+const [path = 'node_modules/@heddle/prose4m'] = args;
 const device = await openDevice(name);
 const model = await loadModel(path, { device });
 const tokenizer = model.requireTokenizer();
@@ -52,7 +52,7 @@ async function wave(prompts: readonly number[][], print: (line: string) => void)
 }
 
 const text =
-  'Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her friends.';
+  'It was a cold evening, and the wind was high. She sat at the window with a book, and looked out at the road.';
 const words = tokenizer.encode(text);
 const prompts = Array.from({ length: 40 }, (_, i) => words.slice(0, 4 + ((i * 7) % (words.length - 3))));
 const counts = [1, 4, 16, 40];

@@ -4,7 +4,7 @@ import { loadModel, openDevice, openEngine, sampler } from '@heddle/llm';
 import { exampleArguments } from './arguments.ts';
 
 const { args, device: name } = exampleArguments('generate-text.ts [MODEL [PROMPT]]', 2);
-const [path = '../shared/models/stories260K', prompt = 'Once upon a time'] = args;
+const [path = 'node_modules/@heddle/prose4m', prompt = 'It was a cold evening, and'] = args;
 const device = await openDevice(name);
 const model = await loadModel(path, { device });
 const tokenizer = model.requireTokenizer();

@@ -18,8 +18,8 @@ const { values, positionals: paths } = parseArgs({
     device: { type: 'string', default: 'auto' },
     steps: { type: 'string', default: '2000' },
     batch: { type: 'string', default: '32' },
-    rate: { type: 'string', default: '0.003' },
-    decay: { type: 'string', default: '0.1' },
+    rate: { type: 'string', default: '0.004' },
+    decay: { type: 'string', default: '2.5' },
     vocabulary: { type: 'string', default: '4096' },
     width: { type: 'string', default: '256' },
     layers: { type: 'string', default: '4' },
@@ -34,17 +34,21 @@ const random = mulberry32(number('seed'));
 const context = 512;
 
 mkdirSync(out, { recursive: true });
-const write = (name: string, content: object) => writeFileSync(join(out, name), `${JSON.stringify(content, null, 1)}\n`);
+const write = (name: string, content: object) =>
+  writeFileSync(join(out, name), `${JSON.stringify(content, null, 1)}\n`);
 
 // 1. A tokenizer for these texts. Every text begins with its token 0.
 const boundary = '<|endoftext|>';
 const texts = paths.map(splitText);
 const learned = texts.map((text) => text.learned);
-write('tokenizer.json', trainBytePair(learned, {
-  vocabularySize: number('vocabulary'),
-  specialTokens: [boundary],
-  beginToken: boundary,
-}).toJSON());
+write(
+  'tokenizer.json',
+  trainBytePair(learned, {
+    vocabularySize: number('vocabulary'),
+    specialTokens: [boundary],
+    beginToken: boundary,
+  }).toJSON(),
+);
 write('tokenizer_config.json', {
   tokenizer_class: 'PreTrainedTokenizerFast',
   bos_token: boundary,
@@ -79,18 +83,23 @@ const config = {
   torch_dtype: 'float16',
 };
 write('config.json', config);
-write('generation_config.json', { bos_token_id: 0, eos_token_id: 0, do_sample: true, temperature: 0.8, top_p: 0.95 });
+write('generation_config.json', { bos_token_id: 0, eos_token_id: 0, do_sample: true, temperature: 0.7, top_p: 0.9 });
 writeFileSync(join(out, 'model.safetensors'), writeSafetensors(randomWeights()));
 
 const device = await openDevice(values.device as DeviceName);
 const model = await loadModel(out, { device, trainable: true });
-const size = model.parameters.reduce((sum, { shape }) => sum + (shape as readonly number[]).reduce((a, b) => a * b, 1), 0);
+const size = model.parameters.reduce(
+  (sum, { shape }) => sum + (shape as readonly number[]).reduce((a, b) => a * b, 1),
+  0,
+);
 console.log(`${device.name}: ${device.description}\n${size.toLocaleString('en')} parameters`);
 
 // 3. Windows of text as batches, and training.
 const tokenizer = model.requireTokenizer();
 const stream = Int32Array.from(learned.flatMap((text) => [...tokenizer.encode(text, { addSpecialTokens: false }), 0]));
-console.log(`${stream.length.toLocaleString('en')} tokens, ${((steps * rows * context) / stream.length).toFixed(1)} times`);
+console.log(
+  `${stream.length.toLocaleString('en')} tokens, ${((steps * rows * context) / stream.length).toFixed(1)} times`,
+);
 const optimizer = chain(
   clipByGlobalNorm(1),
   adamw({
@@ -104,7 +113,8 @@ const optimizer = chain(
     weightDecay: number('decay'),
   }),
 );
-const loss = ({ logits }: { readonly logits: Tensor }, { targets }: { readonly targets: Tensor }) => crossEntropy(logits, targets);
+const loss = ({ logits }: { readonly logits: Tensor }, { targets }: { readonly targets: Tensor }) =>
+  crossEntropy(logits, targets);
 let mean = 0;
 for await (const report of train({ model, loss, optimizer, data: windows(), steps })) {
   mean = mean === 0 ? report.loss : 0.98 * mean + 0.02 * report.loss;

@@ -1,19 +1,10 @@
 /**
  * Packs every package, installs each tarball into an empty project with what its README says to install, type checks
- * the README's first example against the installed declarations, and runs it with plain node, without TypeScript.
- * `../shared` of that project is the repository's own, so an example may name a model there.
+ * the README's first example against the installed declarations, and runs it with plain node, without TypeScript. The
+ * packages of models are packed too, and installed where a README says so.
  */
 import { execFileSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,7 +24,6 @@ interface Package {
 }
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const shared = join(root, '../shared');
 const bin = (name: string): string => join(root, 'node_modules/.bin', name);
 const readManifest = (folder: string): Manifest =>
   JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
@@ -55,15 +45,18 @@ function run(cwd: string, file: string, args: readonly string[], timeoutMs = 300
   }
 }
 
-function pack(folder: string, into: string): Package {
+/** What the tarball of a library must hold, and that of a model. */
+const libraryFiles = ['LICENSE', 'README.md', 'dist/index.js', 'dist/index.d.ts'];
+const modelFiles = ['LICENSE', 'README.md', 'config.json', 'model.safetensors', 'tokenizer.json'];
+
+function pack(folder: string, into: string, required: readonly string[]): Package {
   const out = run(folder, 'npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', into]);
   const [packed] = JSON.parse(out) as { filename: string; files: { path: string }[] }[];
   if (!packed) throw new Error(`npm pack wrote nothing for ${folder}`);
   const paths = packed.files.map(({ path }) => path);
   const stray = paths.find((path) => /\.test\.|\.tsbuildinfo$/.test(path));
   if (stray) throw new Error(`${stray} does not belong in the tarball`);
-  for (const file of ['LICENSE', 'README.md', 'dist/index.js', 'dist/index.d.ts'])
-    if (!paths.includes(file)) throw new Error(`its tarball has no ${file}`);
+  for (const file of required) if (!paths.includes(file)) throw new Error(`its tarball has no ${file}`);
   return { folder, manifest: readManifest(folder), tarball: join(into, packed.filename) };
 }
 
@@ -79,14 +72,13 @@ function closure(name: string, packages: ReadonlyMap<string, Package>, seen = ne
   return seen;
 }
 
-/** Installs and runs the first example of `each` in a new folder under `scratch`; the reason if it must be skipped. */
-function tryOut(each: Package, packages: ReadonlyMap<string, Package>, scratch: string): string | undefined {
+/** Installs and runs the first example of `each` in a new folder under `scratch`. */
+function tryOut(each: Package, packages: ReadonlyMap<string, Package>, scratch: string): void {
   const { install, code } = readmeExample(readFileSync(join(each.folder, 'README.md'), 'utf8'));
   if (!install.includes(each.manifest.name))
     throw new Error(`its README does not say to install ${each.manifest.name}`);
   const project = join(scratch, each.manifest.name.replace('@heddle/', ''), 'project');
   mkdirSync(project, { recursive: true });
-  if (existsSync(shared)) symlinkSync(shared, join(project, '../shared'));
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
   const ours = new Set<string>();
   const others: string[] = [];
@@ -102,12 +94,10 @@ function tryOut(each: Package, packages: ReadonlyMap<string, Package>, scratch: 
   const compile = ['--strict', '--module', 'nodenext', '--target', 'esnext', '--skipLibCheck', '--types', 'node'];
   const types = ['--typeRoots', join(root, 'node_modules/@types')];
   run(project, bin('tsc'), [...compile, ...types, 'example.ts']);
-  if (code.includes('../shared') && !existsSync(shared)) return '../shared is not here';
   const out = run(project, process.execPath, ['example.js'], 120_000);
   console.log(out.trimEnd().replace(/^/gm, '    '));
   for (const command of Object.keys(each.manifest.bin ?? {}))
     run(project, join(project, 'node_modules/.bin', command), ['--help'], 60_000);
-  return undefined;
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'heddle-tarballs-'));
@@ -122,25 +112,26 @@ const fail = (name: string, cause: unknown): void => {
 
 try {
   const packages = new Map<string, Package>();
-  for (const name of readdirSync(join(root, 'packages')).sort()) {
-    try {
-      const each = pack(join(root, 'packages', name), scratch);
-      packages.set(each.manifest.name, each);
-    } catch (cause) {
-      fail(name, cause);
-    }
-  }
-  for (const each of packages.values()) {
+  const packAll = (parent: string, required: readonly string[]): Package[] =>
+    readdirSync(join(root, parent))
+      .sort()
+      .flatMap((name) => {
+        try {
+          const each = pack(join(root, parent, name), scratch, required);
+          packages.set(each.manifest.name, each);
+          return [each];
+        } catch (cause) {
+          fail(name, cause);
+          return [];
+        }
+      });
+  packAll('examples/models', modelFiles);
+  for (const each of packAll('packages', libraryFiles)) {
     const { name } = each.manifest;
     try {
-      const skipped = tryOut(each, packages, scratch);
-      if (skipped) {
-        counts.skipped++;
-        notes.push(`NOT RUN  the example of ${name}: ${skipped}`);
-      } else {
-        counts.passed++;
-        console.log(`ok      ${name}: installs, its first example type checks and runs`);
-      }
+      tryOut(each, packages, scratch);
+      counts.passed++;
+      console.log(`ok      ${name}: installs, its first example type checks and runs`);
     } catch (cause) {
       fail(name, cause);
     }

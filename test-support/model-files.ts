@@ -1,5 +1,5 @@
 import type { ModelFiles } from '@heddle/llm';
-import { readShared } from './shared.ts';
+import { readModels, readShared } from './shared.ts';
 
 /**
  * The files of a model folder in `../shared`, in Node and in the browser alike; undefined where there is no such model.
@@ -17,3 +17,6 @@ export async function sharedModel(
     open: (file) => (file === 'config.json' ? new TextEncoder().encode(text) : readShared(`${path}/${file}`)),
   };
 }
+
+/** The files of the model that comes with this repository, in Node and in the browser alike. */
+export const prose4m: ModelFiles = { label: 'prose4m', open: (file) => readModels(`prose4m/${file}`) };

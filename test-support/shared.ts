@@ -6,16 +6,23 @@ const inNode = typeof process === 'object' && typeof process.versions?.node === 
  * Bytes of `../shared/PATH` (test data that lies beside the repository), in Node and in the browser alike; undefined
  * where it is missing. The caller owns the bytes.
  */
-export async function readShared(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+export const readShared = (path: string): Promise<Uint8Array<ArrayBuffer> | undefined> =>
+  read(`/shared/${path}`, new URL(`../../shared/${path}`, import.meta.url));
+
+/** Bytes of `examples/models/PATH`, alike. */
+export const readModels = (path: string): Promise<Uint8Array<ArrayBuffer> | undefined> =>
+  read(`/models/${path}`, new URL(`../examples/models/${path}`, import.meta.url));
+
+async function read(served: string, file: URL): Promise<Uint8Array<ArrayBuffer> | undefined> {
   if (!inNode) {
-    const response = await fetch(`/shared/${path}`);
+    const response = await fetch(served);
     if (response.status === 404) return undefined;
-    if (!response.ok) throw new Error(`reading ../shared/${path}: HTTP ${response.status}`);
+    if (!response.ok) throw new Error(`reading ${served}: HTTP ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   }
   const { readFile } = await import('node:fs/promises');
   try {
-    return Uint8Array.from(await readFile(new URL(`../../shared/${path}`, import.meta.url)));
+    return Uint8Array.from(await readFile(file));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw cause;
