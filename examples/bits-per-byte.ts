@@ -6,6 +6,7 @@ import { argv } from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { type CausalLm, loadModel, openDevice, type Tokenizer } from '@heddle/llm';
 import { compile, crossEntropy, type Tensor } from '@heddle/tensor';
+import { exampleArguments } from './arguments.ts';
 
 /** A file with the ends of its lines as `\n`: the part to learn from, and the last 5% of its characters, held out. */
 export function splitText(path: string): { readonly name: string; readonly learned: string; readonly heldOut: string } {
@@ -72,11 +73,10 @@ export async function heldOutTable(model: CausalLm, tokenizer: Tokenizer, paths:
 }
 
 if (import.meta.url === pathToFileURL(argv[1] ?? '').href) {
-  const given = argv.slice(2);
-  const name = (['auto', 'webgpu', 'onnx', 'reference'] as const).find((name) => name === given.at(-1));
-  const [path, ...texts] = name ? given.slice(0, -1) : given;
+  const { args, device: name } = exampleArguments('bits-per-byte.ts MODEL TEXT...', Number.POSITIVE_INFINITY);
+  const [path, ...texts] = args;
   if (path === undefined || texts.length === 0) throw new Error('bits-per-byte: name a model and at least one text');
-  const device = await openDevice(name ?? 'auto');
+  const device = await openDevice(name);
   const model = await loadModel(path, { device });
   for (const line of await heldOutTable(model, model.requireTokenizer(), texts)) console.log(line);
   const whole = texts.map((text) => readFileSync(text, 'utf8').replaceAll('\r\n', '\n')).join('\n');
