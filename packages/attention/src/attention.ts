@@ -92,7 +92,9 @@ function recordWithLse({ inputs, attributes, functions }: Arguments): { readonly
  *   attention, without a copy of k and v
  * @param v the shape and dtype of k
  * @returns `[B, L, H, D]` in the dtype of q, computed in f32; 0 for queries that see no key. Differentiable by q, k, v and the
- *   spec's float tensors.
+ *   spec's float tensors. Keys and values that a query does not attend to never change its output, also if they are NaN or infinite.
+ *   The output of a query that attends to such a value is not finite; which of its D values, and their signs, may differ
+ *   between executors.
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec = {}): Tensor {
@@ -102,7 +104,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec =
 }
 
 /**
- * `attention` with the log-sum-exp of the scores, f32 `[B, H, L]` (sinks included; -1e30 for queries that see no key): what
+ * `attention` with the log-sum-exp of the scores, f32 `[B, H, L]` (sinks included; the lowest f32 for queries that see no key): what
  * `mergeAttention` joins.
  */
 export function attentionWithLse(

@@ -3,6 +3,7 @@ import { type DenseAttributes, extrasOf, sizesOf } from './dense-arguments.ts';
 import { dropped, groupKeys, groupScores, scoresOf, seenExp, ungroupQueries } from './dense-scores.ts';
 import { lowestScore } from './lowest-score.ts';
 import type { TracedFunctions } from './score-functions.ts';
+import { weightedSum } from './weighted-sum.ts';
 
 /** Output `[B, L, H, D]` and log-sum-exp f32 `[B, H, L]` in tensor operations, with all scores in memory. */
 export function decomposeDense(
@@ -24,7 +25,7 @@ export function decomposeDense(
   // a row that sees nothing has no weights: 0 / 1, and the logarithm of 1 at the lowest score
   const divisor = where(sum.greater(0), sum, 1);
   const kept = dropped(weights.div(divisor), inputs, attributes);
-  const out = groupScores(kept, sizes).matmul(groupKeys(inputs[2]!));
+  const out = weightedSum(groupScores(kept, sizes), groupKeys(inputs[2]!));
   const logSumExp = highest.add(divisor.log()).reshape([B, H, L]);
   return [ungroupQueries(out, sizes).cast(inputs[0]!.dtype), logSumExp];
 }

@@ -6,6 +6,7 @@ import { readGradientWebGpu } from './read-gradients.wgsl.ts';
 import type { TracedFunctions } from './score-functions.ts';
 import { biasReads, capturedReads, slopeReads } from './score-reads.wgsl.ts';
 import { capturedGradient } from './score-slopes.ts';
+import { finite, weightedSum } from './weighted-sum.ts';
 
 /**
  * What the gradients of an attention take behind the inputs of the attention itself: the gradient by the output `[B, L, H, D]`,
@@ -32,11 +33,12 @@ function scoreGradients(inputs: readonly Tensor[], attributes: DenseAttributes, 
   const byOutput = groupQueries(outputGradient, sizes);
   const byKept = byOutput.matmul(groupKeys(own[2]!), { transposeB: true }).reshape([B, H, L, S]);
   const byProbability = dropped(byKept, own, attributes);
-  const byScore = probabilities.mul(byProbability.sub(row(delta)));
-  // whatever a score function makes of a key that is not seen, nothing comes of it
-  const bySum = modSlope ? byScore.mul(seen ? where(seen, modSlope, 0) : modSlope) : byScore;
-  const byProduct = (slope ? bySum.mul(slope) : bySum).mul(attributes.scale);
-  return { sizes, own, byOutput, probabilities, unmodified, byScore, bySum, byProduct, distance };
+  // of a key that is not seen nothing comes, whatever its score, its value and what a score function makes of it are
+  const ofSeen = (x: Tensor) => (seen ? where(seen, x, 0) : x);
+  const byScore = ofSeen(probabilities.mul(byProbability.sub(row(delta))));
+  const bySum = modSlope ? ofSeen(byScore.mul(modSlope)) : byScore;
+  const byProduct = (slope ? ofSeen(bySum.mul(slope)) : bySum).mul(attributes.scale);
+  return { sizes, own, byOutput, probabilities, unmodified: ofSeen(unmodified), byScore, bySum, byProduct, distance };
 }
 
 type GradientOp = Op<DenseAttributes>;
@@ -58,7 +60,9 @@ export function gradientOps(functions?: TracedFunctions): GradientOps {
     shape: (inputs) => [inputs[0]!],
     decompose(inputs, attributes) {
       const { sizes, own, byProduct } = scoreGradients(inputs, attributes, functions);
-      return [ungroupQueries(groupScores(byProduct, sizes).matmul(groupKeys(own[1]!)), sizes).cast(own[0]!.dtype)];
+      return [
+        ungroupQueries(groupScores(byProduct, sizes).matmul(finite(groupKeys(own[1]!))), sizes).cast(own[0]!.dtype),
+      ];
     },
     lower: { webgpu: queryGradientWebGpu(functions) },
   });
@@ -68,10 +72,13 @@ export function gradientOps(functions?: TracedFunctions): GradientOps {
     shape: (inputs) => [inputs[1]!, inputs[2]!],
     decompose(inputs, attributes) {
       const { sizes, own, byOutput, probabilities, byProduct } = scoreGradients(inputs, attributes, functions);
-      const toKeys = (weights: Tensor, rows: Tensor) =>
-        groupScores(weights, sizes).matmul(rows, { transposeA: true }).permute([0, 2, 1, 3]).cast(own[1]!.dtype);
-      const kept = dropped(probabilities, own, attributes);
-      return [toKeys(byProduct, groupQueries(own[0]!, sizes)), toKeys(kept, byOutput)];
+      const toKeys = (x: Tensor) => x.permute([0, 2, 1, 3]).cast(own[1]!.dtype);
+      const kept = groupScores(dropped(probabilities, own, attributes), sizes);
+      const queries = finite(groupQueries(own[0]!, sizes));
+      return [
+        toKeys(groupScores(byProduct, sizes).matmul(queries, { transposeA: true })),
+        toKeys(weightedSum(kept, byOutput, true)),
+      ];
     },
     lower: { webgpu: keyGradientWebGpu(functions) },
   });

@@ -71,7 +71,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
     ${tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D)}
     ${tileProduct('d', 'load_gradient4(min(query_first + x, query_count - 1u), @)', 'load_value4(key_first + x, @)', D)}
     ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
-    ${tileStore((r, i) => `probability(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u, lse_${r}) * (d${r}${i}${dropout ? ` * kept_${r}[${i}]` : ''} - delta_${r})${slope(`s${r}${i}`, `query_${r}`, `key_first + tx * 4u + ${i}u`)}`)}
+    ${tileStore((r, i) => `share(probability(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u, lse_${r}), (d${r}${i}${dropout ? ` * kept_${r}[${i}]` : ''} - delta_${r})${slope(`s${r}${i}`, `query_${r}`, `key_first + tx * 4u + ${i}u`)})`)}
     ${tileSum('o', 'load_key4(key_first + x, @)', D)}
   }
   ${tileResults('o', D, (row, c, value) => `if (query_first + ${row} < query_count) { let query = query_first + ${row}; ${storeHead4('dq', queryHead, c, `(${value} * ${f32(scale)})`, D)} }`)}
@@ -140,7 +140,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
       ${tileStore((r, i) => `p${r}${i}${kept(r, i)}`)}
       ${tileSum('v', `load_gradient4(${query}, @)`, D)}
       workgroupBarrier();
-      ${tileStore((r, i) => `p${r}${i} * d${r}${i}`)}
+      ${tileStore((r, i) => `share(p${r}${i}, d${r}${i})`)}
       ${tileSum('k', `load_query4(${query}, @)`, D)}
     }
   }

@@ -70,11 +70,24 @@ export function scoresOf(inputs: readonly Tensor[], attributes: DenseAttributes,
   if (slopes) scores = scores.sub(distance.mul(slopes.reshape([H, 1, 1])));
   if (bias) scores = scores.add(bias.cast('f32'));
   const seen = seenKeys(inputs, attributes, back);
-  if (!functions) return { scores, unmodified: scores, slope, modSlope: undefined, seen, distance };
+  if (!functions) {
+    return { scores, unmodified: scores, slope, modSlope: undefined, seen, distance };
+  }
   const made = replayFunctions(functions, scores, sizes, inputs.slice(3 + attributes.extras.length));
-  const both = seen && made.seen ? seen.and(made.seen) : (seen ?? made.seen);
-  return { scores: made.score, unmodified: scores, slope, modSlope: made.slope, seen: both, distance };
+  const shown = functions.score ? and(seen, isNotHidden(made.score)) : seen;
+  return {
+    scores: made.score,
+    unmodified: scores,
+    slope,
+    modSlope: made.slope,
+    seen: and(shown, made.seen),
+    distance,
+  };
 }
+
+/** A score of minus infinity hides its key, as a mask does. */
+const isNotHidden = (scores: Tensor): Tensor => scores.equal(-Infinity).not();
+const and = (a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined => (a && b ? a.and(b) : (a ?? b));
 
 /** i32 `[L, S]`: how many positions a key lies before a query. */
 function distanceBack(q: Tensor, L: Dim, S: Dim): Tensor {
@@ -86,7 +99,7 @@ function seenKeys(inputs: readonly Tensor[], attributes: DenseAttributes, back: 
   const { causal, window, keepFirst } = attributes;
   const sizes = sizesOf(inputs);
   const { B, S } = sizes;
-  const { mask, keyLengths, segments } = extrasOf(inputs, attributes);
+  const { mask, keyLengths, segments, bias } = extrasOf(inputs, attributes);
   const key = arange(back.device, S);
   const near = window === undefined ? undefined : back.less(window);
   const rules = [
@@ -95,6 +108,7 @@ function seenKeys(inputs: readonly Tensor[], attributes: DenseAttributes, back: 
     keyLengths && key.less(keyLengths.reshape([B, 1, 1, 1])),
     segments && sameSegment(segments, sizes),
     mask,
+    bias && isNotHidden(bias),
   ].filter((rule) => rule !== undefined);
   return rules.length === 0 ? undefined : rules.reduce((a, b) => a.and(b));
 }

@@ -1,8 +1,7 @@
 import type { Dim, Shape } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from './dense-arguments.ts';
 import { dropoutText } from './dropout.ts';
-import { f32, lowest } from './flash-tile.wgsl.ts';
-import { lowestScore } from './lowest-score.ts';
+import { f32, isSeenScore, lowest, seenScore } from './flash-tile.wgsl.ts';
 import type { FunctionsInKernel } from './score-functions.wgsl.ts';
 import { segmentHull, segmentText } from './segments.wgsl.ts';
 
@@ -68,11 +67,17 @@ export const statisticsText: string = `
 fn lse_at(place: u32) -> f32 { return statistics_at(place); }
 fn delta_at(place: u32) -> f32 { return statistics_at(params.B * H * params.L + place); }`;
 
-/** WGSL of a score's probability by its query's log-sum-exp; 0 where the key is not seen. */
+/**
+ * WGSL of a score's probability by its query's log-sum-exp, 0 where the key is not seen; and of what a probability makes of a
+ * gradient: of a key that is not seen nothing, whatever the gradient is.
+ */
 export const probabilityText: string = `
 fn probability(product: f32, query: Query, key: u32, lse: f32) -> f32 {
   let score = adjust(product, query, key);
-  return select(0.0, exp(score - lse), (score > ${f32(lowestScore / 2)}) & (lse > ${lowest}));
+  return select(0.0, exp(score - lse), ${isSeenScore('score')} & (lse != ${lowest}));
+}
+fn share(probability: f32, gradient: f32) -> f32 {
+  return select(0.0, probability * gradient, probability != 0.0);
 }`;
 
 /**
@@ -102,6 +107,8 @@ export function denseScores(
     rules.push(keepFirst === undefined ? `(back < ${window})` : `((back < ${window}) | (key < ${keepFirst}u))`);
   if (keyLengths) rules.push('(i32(key) < keyLengths_at(batch))');
   if (segments) rules.push('(segment_of_key(key) == query.segment)', '(query.segment >= 0)');
+  // also where the product is not finite
+  if (bias) rules.push(`!(bias_at(${at(bias.shape)}) < ${lowest})`);
   if (mask) rules.push(`(mask_at(${at(mask.shape)}) != 0u)`);
   if (functions?.traced.mask) rules.push('mask_mod(query, key)');
   return `
@@ -126,7 +133,7 @@ fn is_seen(query: Query, key: u32, place: u32) -> bool {
 }
 fn adjust(product: f32, query: Query, place: u32) -> f32 {
   let key = min(place, params.S - 1u);
-  return select(${lowest}, score_of(product, query, key), is_seen(query, key, place));
+  return ${seenScore('score_of(product, query, key)', 'is_seen(query, key, place)')};
 }
 ${hasSlope(attributes, functions) ? slopeText(attributes, placed, functions) : ''}`;
 }
@@ -138,7 +145,9 @@ export function seenByPlace(
   hasBlocks: boolean,
 ): boolean {
   const byMask = functions?.traced.mask && !hasBlocks;
-  return keepFirst === undefined && !byMask && !extras.includes('mask') && !extras.includes('segments');
+  return (
+    keepFirst === undefined && !byMask && !['mask', 'segments', 'bias'].some((name) => extras.includes(name as 'mask'))
+  );
 }
 
 /** Whether scores are anything else than products times the scale. */
@@ -177,7 +186,9 @@ fn score_and_slope_of(product: f32, query: Query, key: u32) -> vec2<f32> {
 // whatever a score function makes of a key that is not seen, nothing comes of it
 fn adjust_and_slope(product: f32, query: Query, place: u32) -> vec2<f32> {
   let key = min(place, params.S - 1u);
-  return select(vec2<f32>(${lowest}, 0.0), score_and_slope_of(product, query, key), is_seen(query, key, place));
+  let both = score_and_slope_of(product, query, key);
+  let score = ${seenScore('both.x', 'is_seen(query, key, place)')};
+  return vec2<f32>(score, select(0.0, both.y, ${isSeenScore('score')}));
 }`;
 }
 

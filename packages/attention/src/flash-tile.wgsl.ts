@@ -1,4 +1,4 @@
-import { lowestScore } from './lowest-score.ts';
+import { lowestScore, lowestSeenScore } from './lowest-score.ts';
 
 /** Sizes of a forward tile; 256 invocations. */
 const [M, N] = [64, 32];
@@ -19,6 +19,17 @@ export function f32(value: number): string {
 }
 export const lowest: string = f32(lowestScore);
 
+/** WGSL of the score that a kernel goes on with: that of a key that is seen, or the lowest. NaN stays NaN. */
+export const seenScore = (score: string, seen: string): string => `score_or_lowest(${score}, ${seen})`;
+/** WGSL of whether a score from `seenScore` is of a key that is seen; of NaN too. */
+export const isSeenScore = (score: string): string => `(!(${score} <= ${f32(lowestScore / 2)}))`;
+/** WGSL that these and the sums of tiles need. */
+export const scoreText: string = `
+fn score_or_lowest(score: f32, seen: bool) -> f32 {
+  let raised = select(score, ${f32(lowestSeenScore)}, score < ${f32(lowestSeenScore)});
+  return select(raised, ${f32(lowestScore)}, !seen | (score < ${f32(lowestScore)}));
+}`;
+
 const each = <T>(count: number, text: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => text(i));
 const lines = (...parts: readonly (string | readonly string[])[]): string => parts.flat().join('\n');
 
@@ -35,18 +46,29 @@ const loadFour = (call: string, c: string, size: number, D4: number) =>
     ? call.replaceAll('@', c)
     : `select(vec4<f32>(), ${call.replaceAll('@', `min(${c}, ${D4 - 1}u)`)}, ${c} < ${D4}u)`;
 
+/** WGSL of `is_not_finite4`: kernels may assume that there is neither NaN nor infinity, so bits are looked at. */
+export const notFiniteText = `
+fn is_not_finite4(four: vec4<f32>) -> vec4<bool> {
+  return (bitcast<vec4<u32>>(four) & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u);
+}`;
+
 /** Workgroup memory of `tileProduct` and `tileSum`. */
 export function tileMemory(D: number): string {
   return `
 var<workgroup> q_tile: array<vec4<f32>, ${M * (C + 1)}>;
 var<workgroup> kv_tile: array<vec4<f32>, ${Math.max(N * (C + 1), N * cutHead(D).VC)}>;
 var<workgroup> p_tile: array<vec4<f32>, ${M * (N / 4 + 1)}>;
+// whether a row that was brought in had a value that is not finite
+var<workgroup> not_finite: atomic<u32>;
+${notFiniteText}
+${scoreText}
 `;
 }
 
 /** Names of an invocation's places in a tile. */
 export function tilePlaces(D: number): string {
-  return `let tx = local % 8u; let ty = local / 8u; let vx = local % ${cutHead(D).VC}u; let vy = local / ${cutHead(D).VC}u;`;
+  return `if (local == 0u) { atomicStore(&not_finite, 0u); }
+  let tx = local % 8u; let ty = local / 8u; let vx = local % ${cutHead(D).VC}u; let vy = local / ${cutHead(D).VC}u;`;
 }
 
 /**
@@ -94,7 +116,11 @@ export function tileSums(name: string, D: number): string {
   return lines(each(chunks, (v) => each(rowsOf, (i) => `var ${name}${v}_${i} = vec4<f32>();`)).flat());
 }
 
-/** Adds to the sums of the rows what `tileStore` stored, times the columns' fours (`column`, see `tileProduct`). */
+/**
+ * Adds to the sums of the rows what `tileStore` stored, times the columns' fours (`column`, see `tileProduct`). A weight of 0
+ * takes nothing, whatever its column holds: values that are not finite are 0 in the tile, and added one by one where there
+ * are any.
+ */
 export function tileSum(
   name: string,
   column: string,
@@ -108,7 +134,10 @@ export function tileSum(
         `workgroupBarrier();`,
         `for (var i = local; i < ${N * VC}u; i += 256u) {`,
         `  let c = ${v * VC}u + i % ${VC}u; let x = i / ${VC}u;`,
-        `  kv_tile[i] = ${loadFour(column, 'c', VC, D4)};`,
+        `  let four = ${loadFour(column, 'c', VC, D4)};`,
+        `  let beyond = is_not_finite4(four);`,
+        `  kv_tile[i] = select(four, vec4<f32>(), beyond);`,
+        `  if (any(beyond)) { atomicStore(&not_finite, 1u); }`,
         `}`,
         `workgroupBarrier();`,
         each(rowsOf, (i) => before(`vy * ${rowsOf}u + ${i}u`, `${name}${v}_${i}`)),
@@ -118,6 +147,18 @@ export function tileSum(
           `  let v${k} = kv_tile[(j * 4u + ${k}u) * ${VC}u + vx];`,
           ...each(rowsOf, (i) => `  ${name}${v}_${i} += p${i}.${'xyzw'[k]} * v${k};`),
         ]).flat(),
+        `}`,
+        `if (atomicLoad(&not_finite) != 0u) {`,
+        `  for (var x = 0u; x < ${N}u; x++) {`,
+        `    let c = ${v * VC}u + vx;`,
+        `    let four = ${loadFour(column, 'c', VC, D4)};`,
+        `    let beyond = select(vec4<f32>(), four, is_not_finite4(four));`,
+        each(
+          rowsOf,
+          (i) =>
+            `    { let p = p_tile[(vy * ${rowsOf}u + ${i}u) * ${N / 4 + 1}u + x / 4u][x % 4u]; if (p != 0.0) { ${name}${v}_${i} += p * beyond; } }`,
+        ),
+        `  }`,
         `}`,
       ),
     ),
@@ -190,8 +231,8 @@ var<workgroup> row_scale: array<f32, ${M}>;
     `let first = local / 4u * 4u;`,
     `let new_top = max(top, max(max(part[first], part[first + 1u]), max(part[first + 2u], part[first + 3u])));`,
     // where nothing was seen yet all scores are the lowest, and would weigh 1
-    `let w0 = select(vec4<f32>(), exp(x0 - new_top), x0 > vec4<f32>(${f32(lowestScore / 2)}));`,
-    `let w1 = select(vec4<f32>(), exp(x1 - new_top), x1 > vec4<f32>(${f32(lowestScore / 2)}));`,
+    `let w0 = select(exp(x0 - new_top), vec4<f32>(), x0 <= vec4<f32>(${f32(lowestScore / 2)}));`,
+    `let w1 = select(exp(x1 - new_top), vec4<f32>(), x1 <= vec4<f32>(${f32(lowestScore / 2)}));`,
     `let scale = exp(top - new_top);`,
     `let w = w0 + w1;`,
     `total = total * scale + (w.x + w.y + w.z + w.w);`,
@@ -215,9 +256,9 @@ var<workgroup> row_scale: array<f32, ${M}>;
     `let quad = local / 4u * 4u;`,
     `let weight = part[quad] + part[quad + 1u] + part[quad + 2u] + part[quad + 3u];`,
     `if (local % 4u == 0u) {`,
-    `  row_scale[local / 4u] = select(0.0, 1.0 / weight, weight > 0.0);`,
+    `  row_scale[local / 4u] = select(1.0 / weight, 0.0, weight == 0.0);`,
     `  if (query_first + local / 4u < query_count) {`,
-    `    store_lse(query_first + local / 4u, select(${lowest}, top + log(weight), weight > 0.0));`,
+    `    store_lse(query_first + local / 4u, select(top + log(weight), ${lowest}, weight == 0.0));`,
     `  }`,
     `}`,
     `workgroupBarrier();`,

@@ -1,5 +1,6 @@
 import { dimsEqual, type Node, type OnnxBuilder, type TensorType } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from './dense-arguments.ts';
+import { isPositive } from './finite-rows.onnx.ts';
 
 /** Queries up to which the Attention operator with a mask is the faster one (CPU, heads of 64: 1.1 against 1.6 ms at 128). */
 const shortQueries = 511;
@@ -61,6 +62,19 @@ export function groupedQuery(
   if (!open) return out!;
   const int = (value: number) => builder.constant('i64', [1], [value]);
   return builder.op('Slice', [out!, int(0), builder.sizes([L]), int(1)]);
+}
+
+/** bool `[B, H, L, 1]`: whether a query sees one of the keys that are 1 in `odd`, f32 `[B, H, S, 1]`. */
+export function meetsInGroupedQuery(
+  builder: OnnxBuilder,
+  odd: string,
+  { attributes: { window } }: { readonly attributes: DenseAttributes },
+): string {
+  const before = builder.op('CumSum', [odd, builder.constant('i64', [], [2])]);
+  if (window === undefined) return isPositive(builder, before);
+  const [pads, axis] = [builder.constant('i64', [2], [window, -window]), builder.constant('i64', [1], [2])];
+  const left = builder.op('Pad', [before, pads, builder.constant('f32', [], [0]), axis]);
+  return isPositive(builder, builder.op('Sub', [before, left]));
 }
 
 /** `count` (i32 `[1]`) rows of zeros behind `[B, L, ...]`. */

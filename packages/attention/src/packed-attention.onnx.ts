@@ -1,4 +1,5 @@
 import type { Node, OnnxBuilder, OnnxLowering } from '@heddle/tensor';
+import { either, type FiniteRows, finiteRows, isPositive, spoiled } from './finite-rows.onnx.ts';
 import { lowestScore } from './lowest-score.ts';
 import type { PackedAttributes } from './packed-attention.ts';
 import { isOneRow, oneRow } from './packed-one-row.onnx.ts';
@@ -21,24 +22,46 @@ export const packedOnnx: OnnxLowering<PackedAttributes> = {
     const pages = node.attributes.cache ? pagesOf(builder, inputs, node) : undefined;
     const rows = (input: number, indices: string, width: number) =>
       toF32(builder, gatherRows(builder, inputs[input]!, indices, width), node.inputs[input]!);
-    const keys = (own: number, pool: number) => {
-      const ownRows = rows(own, layout.rowAt, K * D);
-      if (!pages) return ownRows;
-      const { chunkSize, chunks, rest } = pages;
-      const cached = inRows(builder, rows(pool, chunks, chunkSize * K * D), K * D);
-      const between = rest === undefined ? [] : [rows(pool, rest, K * D)];
-      return builder.op('Concat', [cached, ...between, ownRows], { attributes: { axis: 1 } });
+    const { own: seenOwn, cached: seenCached, within } = seenKeys(builder, inputs, node, layout);
+    const zero = builder.constant('f32', [], [0]);
+    const column = (x: string) => builder.op('Unsqueeze', [x, int(builder, 2)]);
+    // places without a row, and slots beyond a sequence's length, may hold anything
+    const ofStep = (input: number) =>
+      finiteRows(builder, builder.op('Where', [column(layout.hasRow), rows(input, layout.rowAt, K * D), zero]), K, D);
+    const ofCache = (input: number): FiniteRows => {
+      const { chunkSize, chunks, rest } = pages!;
+      const whole = inRows(builder, rows(input, chunks, chunkSize * K * D), K * D);
+      const all =
+        rest === undefined
+          ? whole
+          : builder.op('Concat', [whole, rows(input, rest, K * D)], { attributes: { axis: 1 } });
+      const clean = builder.op('Where', [column(within!), all, zero]);
+      // without a window every row sees all that was cached of its sequence
+      return node.attributes.window === undefined ? { rows: clean, odd: '' } : finiteRows(builder, clean, K, D);
     };
+    const [keys, values] = [ofStep(1), ofStep(2)];
+    const cached = pages ? ([ofCache(5), ofCache(6)] as const) : undefined;
+    const joined = (i: 0 | 1) =>
+      cached
+        ? builder.op('Concat', [cached[i].rows, [keys, values][i]!.rows], { attributes: { axis: 1 } })
+        : [keys, values][i]!.rows;
+    /** f32 `[B, L, K]`: more than 0 where a row sees a key or a value that is not finite. */
+    const meets = (seen: string, [k, v]: readonly [FiniteRows, FiniteRows]) =>
+      builder.op('MatMul', [builder.cast(seen, 'f32'), either(builder, k.odd, v.odd)]);
+    const ofOwn = meets(seenOwn, [keys, values]);
+    const met =
+      cached && node.attributes.window !== undefined ? builder.op('Add', [ofOwn, meets(seenCached!, cached)]) : ofOwn;
+    const seen = seenCached ? builder.op('Concat', [seenCached, seenOwn], { attributes: { axis: 2 } }) : seenOwn;
     const { scale } = node.attributes;
     const query = builder.op('Mul', [rows(0, layout.rowAt, H * D), builder.constant('f32', [], [scale])]);
-    const attended = builder.op('Attention', [query, keys(1, 5), keys(2, 6), maskOf(builder, inputs, node, layout)], {
+    const attended = builder.op('Attention', [query, joined(0), joined(1), maskOf(builder, seen)], {
       // with a scale of its own the operator has a slower product of one query
       attributes: { scale: { float: 1 }, q_num_heads: H, kv_num_heads: K },
     });
-    const packed = gatherRows(builder, attended, layout.placeOf, H * D);
+    const packed = builder.reshape(gatherRows(builder, attended, layout.placeOf, H * D), [shape[0]!, K, (H / K) * D]);
+    const own = spoiled(builder, packed, column(isPositive(builder, gatherRows(builder, met, layout.placeOf, K))));
     // rows that belong to nothing took the place of another
-    const zeroed = builder.op('Mul', [packed, layout.belongs]);
-    const result = builder.reshape(zeroed, shape);
+    const result = builder.reshape(builder.op('Where', [column(layout.belongs), own, zero]), shape);
     return dtype === 'f32' ? result : builder.cast(result, dtype);
   },
 };
@@ -51,7 +74,7 @@ interface Layout {
   readonly hasRow: string;
   /** `[T]`: a row's place in B * L, 0 for rows that belong to nothing. */
   readonly placeOf: string;
-  /** f32 `[T, 1]`: 1, or 0 for rows that belong to nothing. */
+  /** bool `[T, 1]`: false for rows that belong to nothing. */
   readonly belongs: string;
 }
 
@@ -92,17 +115,26 @@ function layoutOf(builder: OnnxBuilder, inputs: readonly string[], node: Node<Pa
     rowAt: op('Max', [grid, int(builder, 0)]),
     hasRow: op('GreaterOrEqual', [grid, int(builder, 0)]),
     placeOf: op('Where', [belongs, place, int(builder, 0)]),
-    belongs: op('Unsqueeze', [builder.cast(belongs, 'f32'), int(builder, 1)]),
+    belongs: op('Unsqueeze', [belongs, int(builder, 1)]),
   };
 }
 
-/** What is added to the scores, f32 `[B, 1, L, S + L]`. */
-function maskOf(
+/** Which keys the rows see. */
+interface SeenKeys {
+  /** bool `[B, L, L]`: of the step's own. */
+  readonly own: string;
+  /** bool `[B, L, S]`: of those that were cached. */
+  readonly cached?: string;
+  /** bool `[B, S]`: whether there is a cached token. */
+  readonly within?: string;
+}
+
+function seenKeys(
   builder: OnnxBuilder,
   inputs: readonly string[],
   node: Node<PackedAttributes>,
   { rowAt, hasRow }: Layout,
-): string {
+): SeenKeys {
   const op = builder.op.bind(builder);
   const { window, cache } = node.attributes;
   const at = (x: string, ...axes: number[]) => op('Unsqueeze', [x, builder.constant('i64', [axes.length], axes)]);
@@ -112,18 +144,21 @@ function maskOf(
     window === undefined ? seen : op('And', [seen, op('Less', [op('Sub', [query, position]), int(builder, window)])]);
 
   const key = at(positions, 1);
-  let seen = near(op('And', [op('LessOrEqual', [key, query]), at(hasRow, 1)]), key);
-  if (cache) {
-    const token = range(builder, int(builder, 0), builder.sizes([cache.maxLength]));
-    const within = at(op('Less', [token, at(builder.cast(inputs[8]!, 'i64'), 1)]), 1);
-    const shape = op('Concat', [op('Shape', [positions]), builder.sizes([cache.maxLength])], {
-      attributes: { axis: 0 },
-    });
-    const old = window === undefined ? op('Expand', [within, shape]) : near(within, token);
-    seen = op('Concat', [old, seen], { attributes: { axis: 2 } });
-  }
+  const own = near(op('And', [op('LessOrEqual', [key, query]), at(hasRow, 1)]), key);
+  if (!cache) return { own };
+  const token = range(builder, int(builder, 0), builder.sizes([cache.maxLength]));
+  const within = op('Less', [token, at(builder.cast(inputs[8]!, 'i64'), 1)]);
+  const shape = op('Concat', [op('Shape', [positions]), builder.sizes([cache.maxLength])], {
+    attributes: { axis: 0 },
+  });
+  const cached = window === undefined ? op('Expand', [at(within, 1), shape]) : near(at(within, 1), token);
+  return { own, cached, within };
+}
+
+/** What is added to the scores, f32 `[B, 1, L, S + L]`. */
+function maskOf(builder: OnnxBuilder, seen: string): string {
   const [open, closed] = [builder.constant('f32', [], [0]), builder.constant('f32', [], [lowestScore])];
-  return at(op('Where', [seen, open, closed]), 1);
+  return builder.op('Unsqueeze', [builder.op('Where', [seen, open, closed]), int(builder, 1)]);
 }
 
 /** `[B, C, n * width]` as rows `[B, C * n, width]`. */

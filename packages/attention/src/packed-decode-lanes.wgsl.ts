@@ -60,8 +60,16 @@ export function decodeLanes(
       `vec4<f32>(unpack2x16float(${name}${u}.${a}), unpack2x16float(${name}${u}.${b}))`;
     return `let ${name}${u} = ${buffer}[at${u} * ${D / 8}u + ${last}]; let ${name}${u}_0 = ${half('x', 'y')}; let ${name}${u}_1 = ${half('z', 'w')};`;
   };
-  /** Takes the keys from `from` up to `to`; `place` says for each which it is and whether it is seen. */
-  const loop = (from: string, to: string, place: (u: number) => string, keyBuffer: string, valueBuffer: string) => `
+  /**
+   * Takes the keys from `from` up to `to`; `place` says for each which it is and whether it is seen. Of keys that are `mixed` some
+   * are not: their values are taken as 0. Others are all seen, up to the last one, which stands for those behind it.
+   */
+  const loop = (
+    [from, to]: readonly [string, string],
+    place: (u: number) => string,
+    [keyBuffer, valueBuffer]: readonly [string, string],
+    mixed: boolean,
+  ) => `
   for (var tile = ${from}; tile < ${to}; tile += ${groups * ahead}u) {
     ${keysOf(
       (u) => `let key${u} = tile + ${u * groups}u + group;
@@ -90,7 +98,7 @@ export function decodeLanes(
       .map(
         (f) =>
           `sum${g}_${f} = sum${g}_${f} * scale + ${numbers(ahead)
-            .map((u) => `w${u} * v${u}_${f}`)
+            .map((u) => `w${u} * ${mixed ? `select(vec4<f32>(), v${u}_${f}, seen${u})` : `v${u}_${f}`}`)
             .join(' + ')};`,
       )
       .join('\n    ')}
@@ -123,22 +131,20 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   // no branch stands between the reads, so that all of a lane's keys are under way at once
   let cached_end = min(end, before);
   ${loop(
-    'first',
-    'cached_end',
-    (u) => `var seen${u} = (key${u} < cached_end)${near(`i32(key${u})`)};
+    [window === undefined ? 'first' : `max(first, u32(max(position - ${window - 1}, 0)))`, 'cached_end'],
+    (u) => `let seen${u} = key${u} < cached_end;
     let at${u} = slot_of(min(key${u}, cached_end - 1u)) * K + kv_head;`,
-    'keys',
-    'values',
+    ['keys', 'values'],
+    false,
   )}
   ${loop(
-    'max(first, before)',
-    'end',
+    ['max(first, before)', 'end'],
     (u) => `let own${u} = min(key${u}, end - 1u) - before;
     let position${u} = positions_at(own${u});
     var seen${u} = (key${u} < end) & (segments_at(own${u}) == segment) & (position${u} <= position)${near(`position${u}`)};
     let at${u} = own${u} * K + kv_head;`,
-    'k',
-    'v',
+    ['k', 'v'],
+    true,
   )}
   ${each(
     (

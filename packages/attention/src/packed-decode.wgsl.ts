@@ -1,5 +1,5 @@
 import { addDims, type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
-import { f32, lowest } from './flash-tile.wgsl.ts';
+import { f32, isSeenScore, lowest, scoreText, seenScore } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
 import type { PackedAttributes } from './packed-attention.ts';
 import { decodeLanes, lanesOf } from './packed-decode-lanes.wgsl.ts';
@@ -86,8 +86,11 @@ var<private> sequence: i32;
 var<private> cached: u32;
 var<workgroup> q_row: array<vec4<f32>, ${heads * D4}>;
 var<workgroup> weights: array<f32, ${heads * W}>;
+// whether a row sees the key: values of others are not read, whatever they are
+var<workgroup> visible: array<u32, ${W}>;
 var<workgroup> partial: array<f32, ${heads * 16}>;
 var<workgroup> sums: array<vec4<f32>, ${heads * W}>;
+${scoreText}
 ${slotText(cache.blockSize)}
 ${pageText(inputs, attributes)}
 fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k')}
@@ -126,6 +129,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
       seen = segments_at(key - cached) == segment && other <= position${near('other')};
     }
     workgroupBarrier();
+    visible[local] = u32(seen);
     ${each((g) => `var score_${g} = 0.0;`)}
     if (seen) {
       for (var c = 0u; c < ${D4}u; c++) {
@@ -137,7 +141,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
       (
         g,
       ) => `score_${g} *= ${f32(scale)};${softcap === undefined ? '' : ` score_${g} = ${f32(softcap)} * safe_tanh(score_${g} / ${f32(softcap)});`}
-    score_${g} = select(${lowest}, score_${g}, seen);
+    score_${g} = ${seenScore(`score_${g}`, 'seen')};
     weights[${g * W}u + local] = score_${g};`,
     )}
     workgroupBarrier();
@@ -152,7 +156,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
       (g) => `let new_top_${g} = max(top_${g}, joint_maximum(${g}u));
     let scale_${g} = exp(top_${g} - new_top_${g});
     top_${g} = new_top_${g};
-    weights[${g * W}u + local] = select(0.0, exp(score_${g} - new_top_${g}), seen);`,
+    weights[${g * W}u + local] = select(0.0, exp(score_${g} - new_top_${g}), ${isSeenScore(`score_${g}`)});`,
     )}
     workgroupBarrier();
     for (var i = local; i < ${heads * 16}u; i += ${W}u) {
@@ -164,6 +168,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
     ${each((g) => `sum_${g} *= scale_${g};`)}
     if (column < ${D4}u) {
       for (var j = lane; j < min(${W}u, end - tile_first); j += ${lanes}u) {
+        if (visible[j] == 0u) { continue; }
         let four = load_value4(tile_first + j, column);
         ${each((g) => `sum_${g} += weights[${g * W}u + j] * four;`)}
       }

@@ -2,6 +2,7 @@ import { arange, concat, type Dim, multiplyDims, stopGradient, type Tensor, take
 import { lowestScore } from './lowest-score.ts';
 import type { PackedAttributes } from './packed-attention.ts';
 import { dequantizeRows } from './quantized-pages.ts';
+import { scoreProduct, weightedSum } from './weighted-sum.ts';
 
 /** Keys that rows may see, as `[K, S, D]`, and which rows see them, as `[T, S]`. */
 interface KeyBlock {
@@ -27,29 +28,29 @@ export function decomposePacked(inputs: readonly Tensor[], attributes: PackedAtt
     .reshape([T, K, G, D])
     .permute([1, 0, 2, 3])
     .reshape([K, multiplyDims(T, G), D]);
-  const scores = blocks.map(({ keys }) => queries.matmul(keys, { transposeB: true }));
-  const all = concat(scores, -1).mul(attributes.scale);
-  const S = all.shape[2]!;
-  const capped = attributes.softcap === undefined ? all : all.div(attributes.softcap).tanh().mul(attributes.softcap);
+  const scores = blocks.map(({ keys }) => scoreProduct(queries, keys));
+  const products = concat(scores, -1);
+  const S = products.shape[2]!;
   const seen = concat(
     blocks.map((block) => block.seen),
     -1,
   ).reshape([1, T, 1, S]);
 
-  const masked = where(seen, capped.reshape([K, T, G, S]), lowestScore);
+  // what is not seen is 0 before anything is made of it, so that nothing comes of it in the backward pass either
+  const scaled = where(seen, products.reshape([K, T, G, S]), 0).mul(attributes.scale);
+  const { softcap } = attributes;
+  const capped = softcap === undefined ? scaled : scaled.div(softcap).tanh().mul(softcap);
+  const masked = where(seen, capped, lowestScore);
   const highest = stopGradient(masked.max(-1, { keepDims: true }));
-  const weights = masked
-    .sub(highest)
-    .exp()
-    .mul(seen.cast('f32'))
-    .reshape([K, multiplyDims(T, G), S]);
+  const weights = where(seen, masked.sub(highest).exp(), 0);
   const sum = weights.sum(-1, { keepDims: true });
-  // a row that sees nothing has no weights: 0 / 1
-  const probabilities = weights.div(where(sum.greater(0), sum, 1));
+  // a row that sees nothing has no weights: 0 / 1; selected once more, so that no gradient that is not finite reaches the sum
+  const shares = where(seen, weights.div(where(sum.equal(0), 1, sum)), 0);
+  const probabilities = shares.reshape([K, multiplyDims(T, G), S]);
   let start: Dim = 0;
   const parts = blocks.map(({ keys, values }) => {
     const end = blocks.length === 1 || start !== 0 ? S : keys.shape[1]!;
-    const part = probabilities.slice(-1, start, end).matmul(values);
+    const part = weightedSum(probabilities.slice(-1, start, end), values);
     start = end;
     return part;
   });

@@ -32,15 +32,24 @@ export function oneRow(builder: OnnxBuilder, inputs: readonly string[], node: No
 
   // a product right behind would take the scale for itself, and be a slower one where H = K
   const query = builder.reshape(op('Mul', [own(0), builder.constant('f32', [], [scale])]), [K, H / K, D]);
-  const before = op('Add', [product(query, cached(5), { transB: 1, transBatchB: 1 }), maskOf(builder, inputs, node)]);
+  // slots that the row does not see may hold anything
+  const seen = seenTokens(builder, inputs, node);
+  const lowest = builder.constant('f32', [], [lowestScore]);
+  const before = op('Where', [seen, product(query, cached(5), { transB: 1, transBatchB: 1 }), lowest]);
+  const seenRows = (rows: string) =>
+    op('Where', [
+      op('Unsqueeze', [seen, builder.constant('i64', [2], [1, 2])]),
+      rows,
+      builder.constant('f32', [], [0]),
+    ]);
   const scores = op('Concat', [before, product(query, ownKeys, { transB: 1 })], along);
   const weights = op('Softmax', [scores], along);
   const parts = builder.sizes([cache!.maxLength, 1]);
   const [ofCached, ofOwn] = builder.opWithOutputs('Split', [weights, parts], 2, along) as [string, string];
-  const sum = op('Add', [product(ofCached, cached(6), { transBatchB: 1 }), op('Mul', [ofOwn, ownValues])]);
+  const sum = op('Add', [product(ofCached, seenRows(cached(6)), { transBatchB: 1 }), op('Mul', [ofOwn, ownValues])]);
 
   const belongs = op('GreaterOrEqual', [inputs[3]!, builder.constant('i32', [1], [0])]);
-  const result = builder.reshape(op('Mul', [sum, builder.cast(belongs, 'f32')]), shape);
+  const result = builder.reshape(op('Where', [belongs, sum, builder.constant('f32', [], [0])]), shape);
   return dtype === 'f32' ? result : builder.cast(result, dtype);
 }
 
@@ -56,13 +65,12 @@ function tokensOf(
   return { places: placesOf(builder, inputs, node, { first: int(builder, 0), end, size }), size };
 }
 
-/** f32 `[S]`: what is added to the scores of the cached tokens. */
-function maskOf(builder: OnnxBuilder, inputs: readonly string[], { attributes }: Node<PackedAttributes>): string {
+/** bool `[S]`: which cached tokens are seen. */
+function seenTokens(builder: OnnxBuilder, inputs: readonly string[], { attributes }: Node<PackedAttributes>): string {
   const op = builder.op.bind(builder);
   const token = range(builder, int(builder, 0), builder.sizes([attributes.cache!.maxLength]));
   const within = op('Less', [token, builder.cast(inputs[8]!, 'i64')]);
   const back = op('Sub', [builder.cast(inputs[4]!, 'i64'), token]);
   const { window } = attributes;
-  const seen = window === undefined ? within : op('And', [within, op('Less', [back, int(builder, window)])]);
-  return op('Where', [seen, builder.constant('f32', [], [0]), builder.constant('f32', [], [lowestScore])]);
+  return window === undefined ? within : op('And', [within, op('Less', [back, int(builder, window)])]);
 }

@@ -1,5 +1,5 @@
 import { type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
-import { f32, forwardKeys, forwardQueries, forwardTile, lowest } from './flash-tile.wgsl.ts';
+import { f32, forwardKeys, forwardQueries, forwardTile, lowest, seenScore } from './flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from './head-access.wgsl.ts';
 import type { PackedAttributes } from './packed-attention.ts';
 import { packedNames, pageText, slotText } from './packed-slots.wgsl.ts';
@@ -150,8 +150,7 @@ fn sees(query: Query, key: u32) -> bool {
   return segments_at(key) == query.segment && position <= query.position${near('position')};
 }
 fn adjust(product: f32, query: Query, key: u32) -> f32 {
-  if (!sees(query, key)) { return ${lowest}; }
   let score = product * ${f32(scale)};
-  return ${softcap === undefined ? 'score' : `${f32(softcap)} * safe_tanh(score / ${f32(softcap)})`};
+  return ${seenScore(softcap === undefined ? 'score' : `${f32(softcap)} * safe_tanh(score / ${f32(softcap)})`, 'sees(query, key)')};
 }`;
 }

@@ -94,8 +94,8 @@ function addUp(read: number): string {
   const each = (text: (r: number, c: number) => string) => entries.map(([r, c]) => text(r, c)).join(', ');
   const key = (c: number) => `min(key_first + tx * 4u + ${c}u, params.S - 1u)`;
   return `{
-      var places = array<u32, 8>(${each((r, c) => `select(none, place_${read}(query_${r}, ${key(c)}), p${r}${c} > 0.0)`)});
-      var values = array<f32, 8>(${each((r, c) => `w${r}${c} * factor_${read}(unmodified(s${r}${c}, query_${r}, ${key(c)}), query_${r}, ${key(c)})`)});
+      var places = array<u32, 8>(${each((r, c) => `select(none, place_${read}(query_${r}, ${key(c)}), p${r}${c} != 0.0)`)});
+      var values = array<f32, 8>(${each((r, c) => `share(w${r}${c}, factor_${read}(unmodified(s${r}${c}, query_${r}, ${key(c)}), query_${r}, ${key(c)}))`)});
       for (var j = 1u; j < 8u; j++) {
         for (var i = 0u; i < j; i++) {
           let same = places[i] == places[j];
@@ -177,7 +177,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     ${tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D)}
     ${tileProduct('d', 'load_gradient4(min(query_first + x, query_count - 1u), @)', 'load_value4(key_first + x, @)', D)}
     ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
-    ${each((r, c) => `let p${r}${c} = select(0.0, probability(s${r}${c}, query_${r}, key_first + tx * 4u + ${c}u, lse_${r}), here_${r}); let w${r}${c} = p${r}${c} * (d${r}${c}${dropout ? ` * kept_${r}[${c}]` : ''} - delta_${r});`)}
+    ${each((r, c) => `let p${r}${c} = select(0.0, probability(s${r}${c}, query_${r}, key_first + tx * 4u + ${c}u, lse_${r}), here_${r}); let w${r}${c} = share(p${r}${c}, d${r}${c}${dropout ? ` * kept_${r}[${c}]` : ''} - delta_${r});`)}
     ${Array.from({ length: reads.count }, (_, i) => addUp(i)).join('\n    ')}
     // sums of sums lose less than one long sum
     flush();

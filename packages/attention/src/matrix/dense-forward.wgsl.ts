@@ -1,7 +1,7 @@
 import type { KernelBuffer, KernelCall, KernelContext } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense-arguments.ts';
 import { denseScores, isRescored, keyRange, seenByPlace } from '../dense-scores.wgsl.ts';
-import { f32, lowest } from '../flash-tile.wgsl.ts';
+import { f32, lowest, scoreText } from '../flash-tile.wgsl.ts';
 import { blocksInKernel } from '../mask-blocks.wgsl.ts';
 import { extraBuffers, type FunctionsInKernel } from '../score-functions.wgsl.ts';
 import { type ForwardTile, forwardSizes, forwardText } from './forward.wgsl.ts';
@@ -24,13 +24,17 @@ export function denseForwardMatrix(
   const rows = (queries / tile.subgroups) * across;
   const sinks = extras.includes('sinks');
   const last = `i32(tile.first + ${tile.keys}u)`;
-  const free = [
-    `${last} <= i32(params.S)`,
-    ...(causal ? [`${last} <= first_position + 1`] : []),
-    ...(window === undefined ? [] : [`i32(tile.first) + ${window} > first_position + ${rows - 1}`]),
-    ...(extras.includes('keyLengths') ? [`${last} <= keyLengths_at(batch)`] : []),
-    ...(blocks ? ['tile.seen == 2'] : []),
-  ];
+  /** Whether the keys of the present tile are seen by all of the `count` queries whose first stands at `position`. */
+  const freeFor = (position: string, count: number) =>
+    seenByPlace(attributes, functions, blocks !== undefined)
+      ? [
+          `${last} <= i32(params.S)`,
+          ...(causal ? [`${last} <= ${position} + 1`] : []),
+          ...(window === undefined ? [] : [`i32(tile.first) + ${window} > ${position} + ${count - 1}`]),
+          ...(extras.includes('keyLengths') ? [`${last} <= keyLengths_at(batch)`] : []),
+          ...(blocks ? ['tile.seen == 2'] : []),
+        ].join(' && ')
+      : 'false';
   const seen = `blocks_of(w.z, w.y, 1u, query_first, query_first + ${queries}u, next.first, next.first + ${tile.keys}u)`;
   const { first, advance } = advancing(
     `more = next.first > key_begin;\n    next.first -= ${tile.keys}u;`,
@@ -40,7 +44,8 @@ export function denseForwardMatrix(
     queryHead: (id) => `(batch * params.L + min(${id}, params.L - 1u)) * H + w.y`,
     keyHead: (of, x) => `(batch * params.S + min(${of}.first + ${x}, params.S - 1u)) * K + w.y / ${H / K}u`,
     advance,
-    free: seenByPlace(attributes, functions, blocks !== undefined) ? free.join(' && ') : 'false',
+    free: freeFor('first_position', rows),
+    allFree: freeFor('(i32(query_first) + i32(params.S) - i32(params.L))', queries),
     ...(isRescored(attributes, functions)
       ? { change: (product: string, key: string) => `score_of(${product}, query, ${key})` }
       : {}),
@@ -75,6 +80,7 @@ var<private> batch: u32;
 var<private> kv_head: u32;
 struct Tile { first: u32, seen: i32 }
 ${declarations}
+${scoreText}
 ${denseScores(inputs, attributes, functions)}
 ${blocks?.text ?? ''}
 

@@ -39,15 +39,16 @@ function scoring(
   attributes: DenseAttributes,
   functions: FunctionsInKernel | undefined,
   blocks: BlocksInKernel | undefined,
-  free: readonly string[],
+  free: { readonly present: readonly string[]; readonly next: readonly string[] },
   place: (x: string) => string,
   placeOfSeen = place,
-): Pick<GradientHooks, 'free' | 'scale' | 'sloped' | 'adjust' | 'change'> {
+): Pick<GradientHooks, 'free' | 'nextAllFree' | 'scale' | 'sloped' | 'adjust' | 'change'> {
   const sloped = hasSlope(attributes, functions);
   const byPlace = seenByPlace(attributes, functions, blocks !== undefined);
   const [adjust, change] = sloped ? ['adjust_and_slope', 'score_and_slope_of'] : ['adjust', 'score_of'];
   return {
-    free: byPlace ? free.join(' && ') || 'true' : 'false',
+    free: byPlace ? free.present.join(' && ') || 'true' : 'false',
+    nextAllFree: byPlace ? free.next.join(' && ') || 'true' : 'false',
     scale: attributes.scale,
     sloped,
     adjust: (product, x) => `${adjust}(${product}, ${place(x)})`,
@@ -104,14 +105,21 @@ export function queryGradientMatrix(
   const { B, L, S, H, D } = sizesOf(inputs);
   const { causal, window, extras, scale } = attributes;
   const { own, threads, rows } = gradientSizes(tile, fragment);
-  const end = `i32(tile.first + ${tile.others}u)`;
-  const free = [
-    `${end} <= i32(params.S)`,
-    ...(causal ? [`${end} <= first_position + 1`] : []),
-    ...(window === undefined ? [] : [`i32(tile.first) + ${window} > first_position + ${rows - 1}`]),
-    ...(extras.includes('keyLengths') ? [`${end} <= keyLengths_at(batch)`] : []),
-    ...(blocks ? ['tile.seen == 2'] : []),
-  ];
+  /** Whether the keys of a tile are seen by all of the `count` queries whose first stands at `position`. */
+  const freeFor = (of: 'tile' | 'next', position: string, count: number) => {
+    const end = `i32(${of}.first + ${tile.others}u)`;
+    return [
+      `${end} <= i32(params.S)`,
+      ...(causal ? [`${end} <= ${position} + 1`] : []),
+      ...(window === undefined ? [] : [`i32(${of}.first) + ${window} > ${position} + ${count - 1}`]),
+      ...(extras.includes('keyLengths') ? [`${end} <= keyLengths_at(batch)`] : []),
+      ...(blocks ? [`${of}.seen == 2`] : []),
+    ];
+  };
+  const free = {
+    present: freeFor('tile', 'first_position', rows),
+    next: freeFor('next', `(i32(own_first) + ${offset})`, own),
+  };
   const seen = `blocks_of(w.z, w.y, 1u, own_first, own_first + ${own}u, next.first, next.first + ${tile.others}u)`;
   const { first, advance } = advancing(
     `next.first += ${tile.others}u;\n    more = next.first < key_end;`,
@@ -171,12 +179,14 @@ export function keyGradientMatrix(
   const { causal, window, extras, scale } = attributes;
   const { own, threads, rows } = gradientSizes(tile, fragment);
 
-  const free = [
-    ...(causal ? [`i32(pair_key) + ${rows - 1} <= i32(tile.first) + ${offset}`] : []),
-    ...(window === undefined ? [] : [`i32(pair_key) + ${window} > i32(tile.first) + ${tile.others - 1} + ${offset}`]),
-    ...(extras.includes('keyLengths') ? [`i32(pair_key) + ${rows} <= keyLengths_at(batch)`] : []),
-    ...(blocks ? ['tile.seen == 2'] : []),
+  /** Whether the queries of a tile see all of the `count` keys from `first` on. */
+  const freeFor = (of: 'tile' | 'next', first: string, count: number) => [
+    ...(causal ? [`i32(${first}) + ${count - 1} <= i32(${of}.first) + ${offset}`] : []),
+    ...(window === undefined ? [] : [`i32(${first}) + ${window} > i32(${of}.first) + ${tile.others - 1} + ${offset}`]),
+    ...(extras.includes('keyLengths') ? [`i32(${first}) + ${count} <= keyLengths_at(batch)`] : []),
+    ...(blocks ? [`${of}.seen == 2`] : []),
   ];
+  const free = { present: freeFor('tile', 'pair_key', rows), next: freeFor('next', 'own_first', own) };
   const seen = `blocks_of(w.z, w.y * G + next.head, 1u, next.first, next.first + ${tile.others}u, own_first, own_first + ${own}u)`;
   const { first, advance } = advancing(
     `next.first += ${tile.others}u;

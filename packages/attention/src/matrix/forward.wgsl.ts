@@ -1,5 +1,4 @@
 import { f32, lowest } from '../flash-tile.wgsl.ts';
-import { lowestScore } from '../lowest-score.ts';
 import type { Fragment } from './fragment.ts';
 import { each, fragmentTypes, headPitch, type KernelParts, range, tileLoads } from './text.ts';
 
@@ -59,7 +58,7 @@ export function forwardFits(tile: ForwardTile, fragment: Fragment, D: number, wo
   ];
   const heads = 2 * keys + (tile.stay ? queries : 0);
   const elements = queries * (scorePitch + weightPitch) + heads * headPitch(D);
-  return whole.every(Number.isInteger) && 16 * elements + 64 <= workgroupBytes;
+  return whole.every(Number.isInteger) && 16 * elements + 4 * keys + 64 <= workgroupBytes;
 }
 
 /** What the kernel around says, in WGSL. */
@@ -74,6 +73,8 @@ export interface ForwardHooks {
   readonly advance: string;
   /** Uniform in a subgroup: whether every key of the present tile is seen by all its queries. */
   readonly free: string;
+  /** Uniform in the workgroup: whether every key of the present tile is seen by all queries of the workgroup. */
+  readonly allFree: string;
   /** The score of a product where the key is seen; where it is the product times `scale` and no more, undefined. */
   readonly change?: (product: string, key: string) => string;
   /** The score of a product, or the lowest where the key is not seen. */
@@ -117,8 +118,10 @@ var<workgroup> p_tile: array<vec4<u32>, ${queries * weightPitch}>;
 var<workgroup> k_tile: array<vec4<u32>, ${k.elements}>;
 var<workgroup> v_tile: array<vec4<u32>, ${v.elements}>;
 ${stay ? `var<workgroup> q_tile: array<vec4<u32>, ${queries * pitch}>;` : ''}
-// the number of the last tile in which a row's maximum grew too much
-var<workgroup> grown: atomic<u32>;`;
+// the number of the last tile in which a row's maximum grew too much, or a value that not all queries see was not finite
+var<workgroup> grown: atomic<u32>;
+// the number of the last tile in which a value of the key was not finite, of tiles that not all queries see
+var<workgroup> odd_keys: array<atomic<u32>, ${keys}>;`;
   // queries come through the tile of scores, as many columns at a time as there is room for
   const [place, placePitch] = stay ? ['q_tile', pitch] : ['s_tile', scorePitch];
   const room = stay ? D : Math.floor(scorePitch / (K / 8)) * K;
@@ -139,6 +142,7 @@ var<workgroup> grown: atomic<u32>;`;
   let my_weights = own_weights + line * ${weightPitch}u + part * ${fours / 2}u;
   let query_id = query_first + own_first + line;
   if (local == 0u) { atomicStore(&grown, 0u); }
+  for (var x = local; x < ${keys}u; x += ${threads}u) { atomicStore(&odd_keys[x], 0u); }
   ${queryParts
     .map(
       ({ from, width }) => `for (var x = role * ${lanes}u + lane; x < ${(rows * width) / 8}u; x += ${lanes * across}u) {
@@ -160,8 +164,24 @@ var<workgroup> grown: atomic<u32>;`;
   const fetchValues = fetch('tile', (_, from) => v.fetch(from, (x) => hooks.keyHead('tile', x)));
   const reads = `${fetchValues}
     if (more) { ${fetchKeys} }`;
-  const puts = `${v.put}
+  // a weight of 0 takes nothing of a value, also where 0 times it is NaN; where all is seen there is no such weight
+  const puts = `if (all_free) {
+    ${v.put}
+    } else {
+    ${v.putFinite((x) => `atomicStore(&odd_keys[${x}], count); atomicStore(&grown, count);`)}
+    }
     ${k.put}`;
+  /** Makes weights of keys with values that are not finite NaN, unless they are 0. */
+  const spoilWeights = `for (var i = 0u; i < ${fours / 2}u; i++) {
+      var eight = p_tile[my_weights + i];
+      for (var j = 0u; j < 8u; j++) {
+        let half = (eight[j / 2u] >> (j % 2u * 16u)) & 0x7fffu;
+        let is_odd = atomicLoad(&odd_keys[part * ${4 * fours}u + 8u * i + j]) == count;
+        eight[j / 2u] |= select(0u, 0x7e00u << (j % 2u * 16u), is_odd & (half != 0u));
+      }
+      p_tile[my_weights + i] = eight;
+    }
+    workgroupBarrier();`;
   /** What `change` makes of the sums' columns in pieces of a tile of scores, where lanes have their rows. */
   const throughRows = (change: (from: number) => string, back: boolean) =>
     each(Math.ceil(D / keys), (piece) => {
@@ -207,22 +227,24 @@ var<workgroup> grown: atomic<u32>;`;
     ${each(down, (r) => each(columns, (c) => `subgroupMatrixStore<row_major>(&s_tile, ${row(r)} + role * ${keys / across / 4}u + ${(c * N) / 4}u, s${r}_${c}, ${scorePitch}u);`))}
     }
     workgroupBarrier();
+    let all_free = ${hooks.allFree};
     ${early ? puts : reads}
     let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
     if (!free) {
       for (var i = 0u; i < ${fours}u; i++) {
         let four = bitcast<vec4<f32>>(s_tile[mine + i]);
         let key = tile.first + 4u * (part * ${fours}u + i);
-        s_tile[mine + i] = bitcast<vec4<u32>>(${fourOf((j) => hooks.adjust(`four[${j}]`, `key + ${j}u`))});
+        s_tile[mine + i] = bitcast<vec4<u32>>(${fourOf((j) => hooks.adjust(`four[${j}]`, `key + ${j}u`))} * ${f32(Math.LOG2E)});
       }
     }
-    let unit = ${change ? f32(Math.LOG2E) : `select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free)`};
+    // what was made of products is in base 2 already: its maximum is then taken off exactly, however large it is
+    let unit = ${change ? '1.0' : `select(1.0, ${f32(hooks.scale * Math.LOG2E)}, free)`};
     ${each(fours, (i) => `var x${i} = bitcast<vec4<f32>>(s_tile[mine + ${i}u]);`)}
     ${
       change
         ? `if (free) {
       let key = tile.first + part * ${4 * fours}u;
-      ${each(fours, (i) => `x${i} = ${fourOf((j) => change(`x${i}[${j}]`, `key + ${4 * i + j}u`))};`)}
+      ${each(fours, (i) => `x${i} = ${fourOf((j) => change(`x${i}[${j}]`, `key + ${4 * i + j}u`))} * ${f32(Math.LOG2E)};`)}
     }`
         : ''
     }
@@ -239,7 +261,7 @@ var<workgroup> grown: atomic<u32>;`;
       total *= fade;
     }
     // where nothing was seen yet all scores are the lowest, and weigh nothing
-    let base = vec4<f32>(select(-top, 0.0, top < ${f32(lowestScore / 2)}));
+    let base = vec4<f32>(select(-top, 0.0, top <= -3e38));
     ${each(fours, (i) => `x${i} = exp2(fma(x${i}, vec4<f32>(unit), base));`)}
     let sum = ${Array.from({ length: fours }, (_, i) => `x${i}`).join(' + ')};
     total += sum.x + sum.y + sum.z + sum.w;
@@ -248,6 +270,7 @@ var<workgroup> grown: atomic<u32>;`;
     ${early ? '' : puts}
     if (workgroupUniformLoad(&grown) == count) {
     ${throughRows(() => `for (var i = 0u; i < ${fours}u; i++) { s_tile[mine + i] = bitcast<vec4<u32>>(bitcast<vec4<f32>>(s_tile[mine + i]) * fade); }`, true)}
+    ${spoilWeights}
     }
     {
     ${each(
@@ -268,7 +291,7 @@ var<workgroup> grown: atomic<u32>;`;
   const finish = `
   ${shared('total', (a, b) => `${a} + ${b}`)}
   let inverse = select(0.0, 1.0 / total, total > 0.0);
-  if (part == 0u) { ${hooks.storeLse(`select(${lowest}, top * ${f32(Math.LN2)} + log(total), total > 0.0)`)} }
+  if (part == 0u) { ${hooks.storeLse(`select(top * ${f32(Math.LN2)} + log(total), ${lowest}, total == 0.0)`)} }
   workgroupBarrier();
   ${throughRows(
     (from) => `for (var i = 0u; i < ${fours}u; i++) {

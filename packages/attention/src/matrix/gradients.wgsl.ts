@@ -1,4 +1,4 @@
-import { f32, lowest } from '../flash-tile.wgsl.ts';
+import { f32, lowest, notFiniteText, scoreText } from '../flash-tile.wgsl.ts';
 import type { Fragment } from './fragment.ts';
 import { each, fragmentTypes, headPitch, type KernelParts, range, tileLoads } from './text.ts';
 
@@ -41,7 +41,7 @@ export function gradientFits(tile: GradientTile, fragment: Fragment, D: number, 
   const { N, K } = fragment;
   const whole = [perRow, fours / 2, others / K, others / N, D / K, D / 2 / N].every(Number.isInteger);
   const elements = 2 * own * (scorePitch + weightPitch) + 2 * buffers * (others * headPitch(D) + others / 4);
-  return whole && 16 * elements + 64 <= workgroupBytes;
+  return whole && 16 * elements + 8 * others + 64 <= workgroupBytes;
 }
 
 /** What the kernels around say, in WGSL. */
@@ -61,6 +61,8 @@ export interface GradientHooks {
   readonly advance: string;
   /** Uniform in a pair of subgroups: whether every key of the present tile is seen by all its queries. */
   readonly free: string;
+  /** Uniform in the workgroup: the same for `next` and all that the workgroup has. */
+  readonly nextAllFree: string;
   readonly scale: number;
   /** Whether scores have a slope: a score is then a `vec2<f32>`, with what it changes by where the scaled product changes by one. */
   readonly sloped: boolean;
@@ -101,10 +103,21 @@ var<workgroup> s_tile: array<vec4<u32>, ${2 * own * scorePitch}>;
 var<workgroup> p_tile: array<vec4<u32>, ${(byQuery ? 1 : 2) * own * weightPitch}>;
 var<workgroup> other_tile: array<vec4<u32>, ${2 * buffers * size}>;
 ${byQuery ? '' : `var<workgroup> other_lse: array<vec4<f32>, ${(buffers * others) / 4}>;\nvar<workgroup> other_delta: array<vec4<f32>, ${(buffers * others) / 4}>;`}
+// the numbers of the last tiles with another row with values that are not finite and that not all see; and whose row it is,
+// apart for tiles of even and of odd numbers
+var<workgroup> odd_tiles: array<atomic<u32>, 2>;
+var<workgroup> odd_rows: array<atomic<u32>, ${2 * others}>;
+fn mark_odd(x: u32, number: u32) {
+  atomicStore(&odd_rows[number % 2u * ${others}u + x], number);
+  atomicStore(&odd_tiles[number % 2u], number);
+}
+fn is_odd(x: u32, number: u32) -> bool { return atomicLoad(&odd_rows[number % 2u * ${others}u + x]) == number; }
+${notFiniteText}
+${scoreText}
 /** In base 2, and so large that nothing is left of a row that sees nothing. */
 fn lse_of(place: u32, exists: bool) -> f32 {
   let lse = lse_at(place);
-  return select(1e30, lse * ${f32(Math.LOG2E)}, exists & (lse > ${lowest}));
+  return select(1e30, lse * ${f32(Math.LOG2E)}, exists & (lse != ${lowest}));
 }`;
   const room = Math.floor(scorePitch / (K / 8)) * K;
   const begin = `
@@ -131,16 +144,37 @@ fn lse_of(place: u32, exists: bool) -> f32 {
   ${each(down, (r) => each(parts, (c) => `var o${r}_${c} = ${result}();`))}
   ${twice((which) => named(loads.registers, which))}
   ${byQuery ? `let my_lse = vec4<f32>(lse_of(${hooks.statistics('own_id')}, true));\n  let my_delta = vec4<f32>(delta_at(${hooks.statistics('own_id')}));` : 'var lse_next: vec4<f32>; var delta_next: vec4<f32>;'}
-  var count = 0u;`;
+  var count = 0u;
+  if (local < 2u) { atomicStore(&odd_tiles[local], 0u); }
+  for (var x = local; x < ${2 * others}u; x += ${threads}u) { atomicStore(&odd_rows[x], 0u); }
+  workgroupBarrier();`;
   const statistics = (text: (x: string) => string) =>
     `vec4<f32>(${range(4)
       .map((j) => text(`(4u * local + ${j}u)`))
       .join(', ')})`;
   const fetch = `${twice((which) => named(loads.fetch(hooks.others[which], hooks.otherHead), which))}
     ${byQuery ? '' : `if (local < ${others / 4}u) {\n      lse_next = ${statistics((x) => `lse_of(${hooks.statistics(x)}, ${hooks.exists(x)})`)};\n      delta_next = ${statistics((x) => `delta_at(${hooks.statistics(x)})`)};\n    }`}`;
+  const placed = (text: string, which: number) =>
+    named(text, which).replaceAll(`other${which}_tile[`, `other_tile[to * ${2 * size}u + ${which * size}u + `);
+  const markOdd = (x: string) => `mark_odd(${x}, count + 1u);`;
   const put = (buffer: string) => `{
       let to = ${buffer};
-      ${twice((which) => named(loads.put, which).replaceAll(`other${which}_tile[`, `other_tile[to * ${2 * size}u + ${which * size}u + `))}
+      // a weight of 0 takes nothing of a row, also where 0 times it is NaN; where all is seen there is no such weight
+      if (${hooks.nextAllFree}) {
+      ${twice((which) => placed(loads.put, which))}
+      } else {
+      ${twice((which) => placed(loads.putFinite(markOdd), which))}
+      ${
+        byQuery
+          ? ''
+          : `if (local < ${others / 4}u) {
+        let beyond = is_not_finite4(lse_next) | is_not_finite4(delta_next);
+        lse_next = select(lse_next, vec4<f32>(), beyond);
+        delta_next = select(delta_next, vec4<f32>(), beyond);
+        for (var j = 0u; j < 4u; j++) { if (beyond[j]) { ${markOdd('(4u * local + j)')} } }
+      }`
+      }
+      }
       ${byQuery ? '' : `if (local < ${others / 4}u) { other_lse[to * ${others / 4}u + local] = lse_next; other_delta[to * ${others / 4}u + local] = delta_next; }`}
     }`;
   const present = buffers === 2 ? '(count & 1u)' : '0u';
@@ -186,13 +220,20 @@ fn lse_of(place: u32, exists: bool) -> f32 {
     if (more) { ${fetch} }
     let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
     if (!free) { ${rescored(hooks.adjust)} }${change ? `\n    else { ${rescored(change)} }` : ''}
+    let has_odd = atomicLoad(&odd_tiles[count % 2u]) == count;
     let unit = vec4<f32>(${change ? f32(Math.LOG2E) : `select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free)`});
     ${each(fours / 2, (i) => {
       const at = (j: number) => 2 * i + j;
       return `{
       ${range(2)
         .map(
-          (j) => `let p${j} = exp2(fma(bitcast<vec4<f32>>(s_tile[mine + ${at(j)}u]), unit, -${lseAt(`${at(j)}u`)}));
+          (j) => `var p${j} = exp2(fma(bitcast<vec4<f32>>(s_tile[mine + ${at(j)}u]), unit, -${lseAt(`${at(j)}u`)}));
+      if (has_odd) { ${range(4)
+        .map(
+          (e) =>
+            `p${j}[${e}] = select(p${j}[${e}], nan_value(), (p${j}[${e}] != 0.0) & is_odd(4u * (part * ${fours}u + ${at(j)}u) + ${e}u, count));`,
+        )
+        .join(' ')} }
       let d${j} = p${j} * (bitcast<vec4<f32>>(s_tile[mine + ${own * scorePitch + at(j)}u]) - ${deltaAt(`${at(j)}u`)});`,
         )
         .join('\n      ')}

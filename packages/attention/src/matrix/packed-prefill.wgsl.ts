@@ -1,5 +1,5 @@
 import { type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
-import { f32, lowest } from '../flash-tile.wgsl.ts';
+import { f32, lowest, scoreText, seenScore } from '../flash-tile.wgsl.ts';
 import type { PackedAttributes } from '../packed-attention.ts';
 import { slotText } from '../packed-slots.wgsl.ts';
 import { type ForwardTile, forwardSizes, forwardText } from './forward.wgsl.ts';
@@ -44,6 +44,7 @@ function packedPrefillMatrix(
       cache ? `if (${of}.cached) { ${from('keys', 'values')} } else { ${from('k', 'v')} }` : from('k', 'v'),
     advance: advanceText(cache !== undefined, window, tile.keys, fragment.lanes),
     free: 'all_seen',
+    allFree: 'all_seen',
     ...change,
     adjust: (product, key) => `adjust(${product}, query, ${key}, tile)`,
     scale,
@@ -67,6 +68,7 @@ var<private> sequence: i32;
 struct Tile { first: u32, end: u32, sequence: i32, cached: bool }
 struct Query { segment: i32, position: i32 }
 ${declarations}
+${scoreText}
 ${cache ? slotText(cache.blockSize) : ''}
 fn head_of(tile: Tile, x: u32) -> u32 {
   ${cache ? `if (tile.cached) { sequence = tile.sequence; return slot_of(min(tile.first + x, tile.end - 1u)) * K + kv_head; }` : ''}
@@ -83,7 +85,7 @@ fn score_of(product: f32) -> f32 {
   return ${softcap === undefined ? 'score' : `${f32(softcap)} * safe_tanh(score / ${f32(softcap)})`};
 }
 fn adjust(product: f32, query: Query, key: u32, tile: Tile) -> f32 {
-  return select(${lowest}, score_of(product), sees(query, key, tile));
+  return ${seenScore('score_of(product)', 'sees(query, key, tile)')};
 }
 /** Whether a row before this one, from row_first on, is of its sequence. */
 fn met_before(row: u32, row_first: u32) -> bool {

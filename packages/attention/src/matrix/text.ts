@@ -50,7 +50,13 @@ interface TileLoads {
   /** `head` gives the place of a row's head in `buffer`, for row `x` of the tile. */
   fetch(buffer: string, head: (x: string) => string): string;
   readonly put: string;
+  /** Likewise, with 0 in place of eights with values that are not finite; `found` says what is done for their row `x` of the tile. */
+  putFinite(found: (x: string) => string): string;
 }
+
+/** WGSL of whether one of eight halves is not finite: the exponent has all its bits, and one more runs over. */
+const isNotFinite8 = (eight: string) =>
+  `any((((${eight} & vec4<u32>(0x7c007c00u)) + vec4<u32>(0x04000400u)) & vec4<u32>(0x80008000u)) != vec4<u32>())`;
 
 /** The loads of a tile of `rows` heads of D halves. */
 export function tileLoads(name: string, rows: number, D: number, threads: number): TileLoads {
@@ -58,6 +64,8 @@ export function tileLoads(name: string, rows: number, D: number, threads: number
   const loads = Math.ceil(count / threads);
   const at = (i: number) => `(local + ${i * threads}u)`;
   const guard = (i: number) => ((i + 1) * threads > count ? `if (${at(i)} < ${count}u) ` : '');
+  const store = (i: number) =>
+    `${name}_tile[${at(i)} / ${D / 8}u * ${headPitch(D)}u + ${at(i)} % ${D / 8}u] = ${name}_next_${i};`;
   return {
     elements: rows * headPitch(D),
     registers: each(loads, (i) => `var ${name}_next_${i}: vec4<u32>;`),
@@ -67,10 +75,12 @@ export function tileLoads(name: string, rows: number, D: number, threads: number
         (i) =>
           `${guard(i)}{ ${name}_next_${i} = ${buffer}[(${head(`${at(i)} / ${D / 8}u`)}) * ${D / 8}u + ${at(i)} % ${D / 8}u]; }`,
       ),
-    put: each(
-      loads,
-      (i) =>
-        `${guard(i)}{ ${name}_tile[${at(i)} / ${D / 8}u * ${headPitch(D)}u + ${at(i)} % ${D / 8}u] = ${name}_next_${i}; }`,
-    ),
+    put: each(loads, (i) => `${guard(i)}{ ${store(i)} }`),
+    putFinite: (found) =>
+      each(
+        loads,
+        (i) =>
+          `${guard(i)}{ if (${isNotFinite8(`${name}_next_${i}`)}) { ${name}_next_${i} = vec4<u32>(); ${found(`${at(i)} / ${D / 8}u`)} } ${store(i)} }`,
+      ),
   };
 }
