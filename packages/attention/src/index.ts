@@ -1,11 +1,20 @@
-export { attention, attentionWithLse, attentionWithMass } from './attention.ts';
-export type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
-export type { AttentionDropout, AttentionSpec } from './attention-spec.ts';
-export { type FirstSupportedOptions, firstSupported, type KernelChoice, type KernelCost } from './first-supported.ts';
-export { decode, flash, paged } from './flash.ts';
-export type { KvView } from './kv-view.ts';
-export { measuredCost, type SampleCall } from './measured-cost.ts';
-export { mergeAttention } from './merge-attention.ts';
+export { attention, attentionWithLse, attentionWithMass } from './dense/attention.ts';
+export type { AttentionDropout, AttentionSpec } from './dense/attention-spec.ts';
+export { mergeAttention } from './dense/merge-attention.ts';
+export { segmentIds } from './dense/segments.ts';
+export type { MaskMod, ScoreMod, ScorePlace } from './flex/trace.ts';
+export type { AttendSpec, AttentionKernel } from './kernels/attention-kernel.ts';
+export {
+  type FirstSupportedOptions,
+  firstSupported,
+  type KernelChoice,
+  type KernelCost,
+} from './kernels/first-supported.ts';
+export { decode, flash, paged } from './kernels/flash.ts';
+export type { KvView } from './kernels/kv-view.ts';
+export { measuredCost, type SampleCall } from './kernels/measured-cost.ts';
+export { naive } from './kernels/naive.ts';
+export { prefillDecode } from './kernels/prefill-decode.ts';
 export {
   type AttentionCall,
   type AttentionInput,
@@ -23,14 +32,12 @@ export {
   type Projection,
 } from './modules/attention-parameters.ts';
 export { type AttentionType, keyValueHeads } from './modules/attention-type.ts';
-export { naive } from './naive.ts';
+export { dequantizeRows, type PageBits, type QuantizedRows, quantizeRows } from './paged/quantized-pages.ts';
 export { createLearnedPositions, type LearnedPositionsOptions } from './positions/learned-positions.ts';
 export type { PositionModule } from './positions/position-module.ts';
 export { createSinusoidalPositions, type SinusoidalPositionsOptions } from './positions/sinusoidal-positions.ts';
-export { prefillDecode } from './prefill-decode.ts';
-export { dequantizeRows, type PageBits, type QuantizedRows, quantizeRows } from './quantized-pages.ts';
-export { rotary } from './rotary.ts';
-export { type RotaryFrequencies, rotaryFrequencies } from './rotary-frequencies.ts';
+export { rotary } from './rotary/rotary.ts';
+export { type RotaryFrequencies, rotaryFrequencies } from './rotary/rotary-frequencies.ts';
 export type {
   DefaultRotary,
   DynamicRotary,
@@ -40,7 +47,5 @@ export type {
   RotaryScaling,
   RotarySpec,
   YarnRotary,
-} from './rotary-spec.ts';
-export { type RotaryTable, rotaryTable } from './rotary-table.ts';
-export type { MaskMod, ScoreMod, ScorePlace } from './score-functions.ts';
-export { segmentIds } from './segments.ts';
+} from './rotary/rotary-spec.ts';
+export { type RotaryTable, rotaryTable } from './rotary/rotary-table.ts';

@@ -1,1 +1,1 @@
-export { type KernelContractCase, type KernelContractOptions, kernelContract } from './kernel-contract.ts';
+export { type KernelContractCase, type KernelContractOptions, kernelContract } from './testing/kernel-contract.ts';

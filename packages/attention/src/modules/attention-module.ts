@@ -1,8 +1,8 @@
 import { type Device, linear, mapTree, rmsNorm, type Tensor, type Variable } from '@heddle/tensor';
-import { attention } from '../attention.ts';
-import type { AttentionSpec } from '../attention-spec.ts';
-import { rotary } from '../rotary.ts';
-import type { RotaryTable } from '../rotary-table.ts';
+import { attention } from '../dense/attention.ts';
+import type { AttentionSpec } from '../dense/attention-spec.ts';
+import { rotary } from '../rotary/rotary.ts';
+import type { RotaryTable } from '../rotary/rotary-table.ts';
 import {
   type AttentionConfig,
   type AttentionParameters,

@@ -1,0 +1,40 @@
+import { full, gradients, isFloat, type Tensor } from '@heddle/tensor';
+import type { DenseSizes } from '../dense/arguments.ts';
+import { type FunctionSlopes, replayer, substitutesFor, type TracedFunctions } from './trace.ts';
+
+/** The functions with the derivatives of the score function, recorded by autograd over the same stand-ins. */
+export function differentiated(traced: TracedFunctions): TracedFunctions {
+  if (!traced.score || traced.slopes) return traced;
+  const [score] = [...traced.standIns].find(([, name]) => name === 'score')!;
+  return { ...traced, slopes: { byScore: gradients(traced.score.sum(), [score])[0]!, ...byCaptured(traced, score) } };
+}
+
+/** Captured tensors may be computed from each other: the gradients by stand-ins for them count each for itself. */
+function byCaptured(traced: TracedFunctions, score: Tensor): Omit<FunctionSlopes, 'byScore'> {
+  const like = ({ device, shape, dtype }: Tensor) => full(device, shape, 0, dtype);
+  const captured = traced.captured.map(like);
+  const seed = like(score);
+  const same = [...traced.standIns.keys()].map((tensor): [Tensor, Tensor] => [tensor, tensor]);
+  const replayed = replayer(new Map([...same, ...traced.captured.map((c, i): [Tensor, Tensor] => [c, captured[i]!])]));
+  const floats = captured.filter(({ dtype }) => isFloat(dtype));
+  const found = gradients(replayed(traced.score!).mul(seed).sum(), floats);
+  return { seed, captured, byCaptured: captured.map((tensor) => found[floats.indexOf(tensor)]) };
+}
+
+/**
+ * Gradient by captured tensor `index` in tensor operations.
+ *
+ * @param byScore f32 `[B, H, L, S]`: the gradient by what the score function gives
+ * @param score f32 `[B, H, L, S]`: what it was given
+ */
+export function capturedGradient(
+  traced: TracedFunctions,
+  index: number,
+  byScore: Tensor,
+  score: Tensor,
+  sizes: DenseSizes,
+  captured: readonly Tensor[],
+): Tensor {
+  const substitutes = substitutesFor(traced, score, sizes, captured).set(traced.slopes!.seed, byScore);
+  return replayer(substitutes)(traced.slopes!.byCaptured[index]!);
+}

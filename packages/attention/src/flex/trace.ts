@@ -1,0 +1,190 @@
+import {
+  ArgumentError,
+  arange,
+  broadcastShapes,
+  type Device,
+  formatShape,
+  full,
+  type Node,
+  record,
+  type Shape,
+  ShapeError,
+  shapesEqual,
+  sizeScalar,
+  subtractDims,
+  type Tensor,
+} from '@heddle/tensor';
+import type { DenseSizes } from '../dense/arguments.ts';
+
+/** Where a score stands: i32 tensors that broadcast to `[B, H, L, S]`. */
+export interface ScorePlace {
+  /** Sequence of the batch. */
+  readonly b: Tensor;
+  /** Query head. */
+  readonly h: Tensor;
+  /** Position of the query among the keys: `l + S - L` for query l. */
+  readonly q: Tensor;
+  /** Position of the key. */
+  readonly k: Tensor;
+}
+
+/** What becomes of a score (f32), written in tensor operations value by value; may use tensors from outside. */
+export type ScoreMod = (score: Tensor, place: ScorePlace) => Tensor;
+/** Whether a query sees a key: a bool tensor of the place. */
+export type MaskMod = (place: ScorePlace) => Tensor;
+
+const placeNames = ['score', 'b', 'h', 'q', 'k'] as const;
+export type PlaceName = (typeof placeNames)[number];
+
+/** Derivatives of a score function over the same stand-ins. */
+export interface FunctionSlopes {
+  /** What the score changes by where the score before it changes by one. */
+  readonly byScore: Tensor;
+  /** Stands for the gradient by what the score function gives. */
+  readonly seed: Tensor;
+  /** Stand-ins for the captured tensors, and the gradients by those that are floats, from `seed`. */
+  readonly captured: readonly Tensor[];
+  readonly byCaptured: readonly (Tensor | undefined)[];
+}
+
+/** Score functions as a graph over stand-ins for the score and its place. */
+export interface TracedFunctions {
+  readonly score: Tensor | undefined;
+  readonly mask: Tensor | undefined;
+  readonly standIns: ReadonlyMap<Tensor, PlaceName>;
+  /** Tensors from outside, in order. */
+  readonly captured: readonly Tensor[];
+  /** For gradients only, see `differentiated`. */
+  readonly slopes?: FunctionSlopes;
+  /** Equal for functions that compute the same. */
+  readonly key: string;
+}
+
+/** Records what score functions do, once. @throws ArgumentError, ShapeError for what they may not give */
+export function traceFunctions(
+  device: Device,
+  { B, H, L, S }: DenseSizes,
+  scoreMod: ScoreMod | undefined,
+  maskMod: MaskMod | undefined,
+): TracedFunctions {
+  const placeholder = (shape: Shape, dtype: 'f32' | 'i32') => full(device, shape, 0, dtype);
+  const score = placeholder([B, H, L, S], 'f32');
+  const place = {
+    b: placeholder([B, 1, 1, 1], 'i32'),
+    h: placeholder([1, H, 1, 1], 'i32'),
+    q: placeholder([1, 1, L, 1], 'i32'),
+    k: placeholder([1, 1, 1, S], 'i32'),
+  };
+  const standIns = new Map<Tensor, PlaceName>([
+    [score, 'score'],
+    ...placeNames.slice(1).map((name): [Tensor, PlaceName] => [place[name as 'b'], name]),
+  ]);
+  const roots = { score: scoreMod?.(score, place), mask: maskMod?.(place) };
+  for (const [name, dtype] of [
+    ['score', 'f32'],
+    ['mask', 'bool'],
+  ] as const) {
+    const root = roots[name];
+    if (!root) continue;
+    if (root.dtype !== dtype) throw new ArgumentError(`attention: ${name}Mod must give ${dtype}, got ${root.dtype}`);
+    if (
+      root.rank > 4 ||
+      !shapesEqual(broadcastShapes(`attention: ${name}Mod`, [root.shape, [B, H, L, S]]), [B, H, L, S])
+    )
+      throw new ShapeError(
+        `attention: ${name}Mod must give what broadcasts to ${formatShape([B, H, L, S])}, got ${formatShape(root.shape)}`,
+      );
+  }
+  const captured: Tensor[] = [];
+  const lines: string[] = [];
+  const numbers = new Map<Tensor, string>();
+  const visit = (tensor: Tensor): string => {
+    let name = numbers.get(tensor) ?? standIns.get(tensor);
+    if (name !== undefined) return name;
+    if (isCaptured(tensor, standIns)) {
+      name = `captured${captured.push(tensor) - 1} ${tensor.dtype}${formatShape(tensor.shape)}`;
+    } else {
+      const inputs = tensor.node.inputs.map(visit);
+      name = `%${lines.length}`;
+      lines.push(
+        `${tensor.node.op.name} ${JSON.stringify(tensor.node.attributes)} ${inputs.join(' ')} ${tensor.outputIndex}`,
+      );
+    }
+    numbers.set(tensor, name);
+    return name;
+  };
+  for (const root of [roots.score, roots.mask]) lines.push(`= ${root ? visit(root) : 'none'}`);
+  return { ...roots, standIns, captured, key: lines.join('\n') };
+}
+
+/** Whether a tensor comes from outside: it depends on no stand-in and is no generated constant. */
+function isCaptured(tensor: Tensor, standIns: ReadonlyMap<Tensor, PlaceName>): boolean {
+  if (standIns.has(tensor)) return false;
+  const { op, inputs } = tensor.node;
+  // leaves have no lowering: values on a device, variables, arguments of compiled functions
+  if (inputs.length === 0) return tensor.storage !== undefined || op.lower === undefined;
+  return !dependsOn(tensor, standIns, new Map());
+}
+
+function dependsOn(tensor: Tensor, standIns: ReadonlyMap<Tensor, PlaceName>, known: Map<Node, boolean>): boolean {
+  if (standIns.has(tensor)) return true;
+  let found = known.get(tensor.node);
+  if (found === undefined) {
+    found = tensor.node.inputs.some((input) => dependsOn(input, standIns, known));
+    known.set(tensor.node, found);
+  }
+  return found;
+}
+
+/** Real tensors for the stand-ins: a score, its place and the captured tensors. */
+export function substitutesFor(
+  { standIns, captured: from, slopes }: TracedFunctions,
+  score: Tensor,
+  { B, H, L, S }: DenseSizes,
+  captured: readonly Tensor[],
+): Map<Tensor, Tensor> {
+  const { device } = score;
+  const index = (size: typeof B, axis: number) =>
+    arange(device, size).reshape([0, 1, 2, 3].map((i) => (i === axis ? size : 1)));
+  const real: Record<PlaceName, Tensor> = {
+    score,
+    b: index(B, 0),
+    h: index(H, 1),
+    q: index(L, 2).add(sizeScalar(device, subtractDims(S, L), 'i32')),
+    k: index(S, 3),
+  };
+  const found = new Map([...standIns].map(([tensor, name]) => [tensor, real[name]]));
+  for (const list of [from, slopes?.captured ?? []])
+    for (const [i, tensor] of list.entries()) found.set(tensor, captured[i]!);
+  return found;
+}
+
+/** Records what leads to a tensor once more, with others in the place of some. */
+export function replayer(substitutes: ReadonlyMap<Tensor, Tensor>): (tensor: Tensor) => Tensor {
+  const done = new Map(substitutes);
+  const replay = (tensor: Tensor): Tensor => {
+    let found = done.get(tensor);
+    if (!found) {
+      const { op, inputs, attributes } = tensor.node;
+      found = inputs.length === 0 ? tensor : record(op, inputs.map(replay), attributes)[tensor.outputIndex]!;
+      done.set(tensor, found);
+    }
+    return found;
+  };
+  return replay;
+}
+
+/** Records the functions on a real score, its place and the captured tensors. */
+export function replayFunctions(
+  traced: TracedFunctions,
+  score: Tensor,
+  sizes: DenseSizes,
+  captured: readonly Tensor[],
+): { readonly score: Tensor; readonly seen: Tensor | undefined; readonly slope: Tensor | undefined } {
+  const replay = replayer(substitutesFor(traced, score, sizes, captured));
+  return {
+    score: traced.score ? replay(traced.score) : score,
+    seen: traced.mask && replay(traced.mask),
+    slope: traced.slopes && replay(traced.slopes.byScore),
+  };
+}

@@ -1,0 +1,236 @@
+import { addDims, type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
+import { f32, isSeenScore, lowest, scoreText, seenScore } from '../../tiles/flash-tile.wgsl.ts';
+import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
+import type { PackedAttributes } from '../packed-attention.ts';
+import { decodeLanes, lanesOf } from './decode-subgroup.wgsl.ts';
+import { pageText, slotText } from './page-table.wgsl.ts';
+import {
+  type DecodeShape,
+  type DecodeSizes,
+  decodeBuffers,
+  decodePlaces,
+  fewestKeys,
+  partsOf,
+} from './split-kv.wgsl.ts';
+
+/** Invocations, and keys of a tile. */
+const W = 128;
+/**
+ * Measured on an H100, 32 sequences of 8,192 keys, 4 heads to a group, in GB/s of keys and values (a copy: 3,012): 2,058; two
+ * heads in place of four 2,058, with four of them 1,024 workgroups 2,001, 64 invocations 1,933, 8 keys under way 1,899, 2 of
+ * them 1,648, fours in place of eights 1,862, 256 invocations 1,759, 4,096 workgroups 1,762.
+ */
+const defaultShape: DecodeShape = { threads: 128, heads: 2, ahead: 4, workgroups: 2048, wide: true };
+/** Heads of a group that share one read of the keys. */
+const mostHeads = 8;
+
+/**
+ * Few rows and long keys: a workgroup for each row, key-value head and part of the keys, in which the heads of a group share
+ * each read; where the keys are in parts, a second kernel joins them.
+ */
+export function packedDecode(
+  context: KernelContext<PackedAttributes>,
+  shape: DecodeShape = defaultShape,
+): readonly KernelCall[] {
+  const { inputs, attributes, bound } = context;
+  const cache = attributes.cache!;
+  const [T, H, D] = [inputs[0]!.shape[0]!, inputs[0]!.shape[1] as number, inputs[0]!.shape[2] as number];
+  const K = inputs[1]!.shape[1] as number;
+  const keys = addDims(cache.maxLength, T);
+  const splits = Math.ceil(Math.min(bound(keys) / fewestKeys, Math.max(1, shape.workgroups / (bound(T) * K))));
+  const sizes = { T, H, K, D, splits, keys };
+  const parts = { scratch: 'parts', type: { shape: [splits, T, H, partSize(D)], dtype: 'f32' } } as const;
+  const lanes = lanesOf(D, context.capabilities);
+  const rowsCall = (to?: KernelBuffer) =>
+    lanes === undefined ? decodeTiles(context, sizes, to) : decodeLanes(context, sizes, to, lanes, shape);
+  if (splits === 1) return [rowsCall()];
+  return [
+    rowsCall({ name: 'parts', ...parts, access: 'write', vector: 4 }),
+    joinCall(sizes, { name: 'parts', ...parts, access: 'read', vector: 4 }),
+  ];
+}
+
+/** Values of a head's part: the sum of its weighted values, maximum, sum of weights, and up to a four. */
+const partSize = (D: number) => (Math.ceil(D / 4) + 1) * 4;
+
+/** Decoding without subgroups: each invocation scores a key, then the values are summed column by column. */
+function decodeTiles(
+  { inputs, attributes }: KernelContext<PackedAttributes>,
+  { T, H, K, D, splits, keys }: DecodeSizes,
+  parts: KernelBuffer | undefined,
+): KernelCall {
+  const { scale, softcap, window } = attributes;
+  const cache = attributes.cache!;
+  const G = H / K;
+  const heads = Math.min(G, mostHeads);
+  const rounds = Math.ceil(G / heads);
+  const D4 = Math.ceil(D / 4);
+  const columns = Math.min(W, 2 ** Math.ceil(Math.log2(D4)));
+  const lanes = W / columns;
+  const each = (text: (g: number) => string) => Array.from({ length: heads }, (_, g) => text(g)).join('\n');
+  const vector = headVector(D);
+  const near = (position: string) => (window === undefined ? '' : ` && position - ${position} < ${window}`);
+  const load = (pool: string, own: string) => `
+  if (key < cached) { return ${loadHead4(pool, 'slot_of(key) * K + kv_head', 'c', D)}; }
+  return ${loadHead4(own, '(key - cached) * K + kv_head', 'c', D)};`;
+  return {
+    label: 'packedAttention.rows',
+    buffers: [...decodeBuffers(inputs, D), parts ?? { name: 'out', output: 0, vector }],
+    parameters: { T, N: inputs[7]!.shape[1]!, block_size: cache.blockSize, longest: keys },
+    body: `
+const G = ${G}u;
+const H = ${H}u;
+const K = ${K}u;
+var<private> kv_head: u32;
+var<private> sequence: i32;
+var<private> cached: u32;
+var<workgroup> q_row: array<vec4<f32>, ${heads * D4}>;
+var<workgroup> weights: array<f32, ${heads * W}>;
+// whether a row sees the key: values of others are not read, whatever they are
+var<workgroup> visible: array<u32, ${W}>;
+var<workgroup> partial: array<f32, ${heads * 16}>;
+var<workgroup> sums: array<vec4<f32>, ${heads * W}>;
+${scoreText}
+${slotText(cache.blockSize)}
+${pageText(inputs, attributes)}
+fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k')}
+}
+fn load_value4(key: u32, c: u32) -> vec4<f32> {${load('values', 'v')}
+}
+/** The larger of all that the lanes of a head hold. */
+fn joint_maximum(g: u32) -> f32 {
+  var value = partial[g * 16u];
+  for (var i = 1u; i < 16u; i++) { value = max(value, partial[g * 16u + i]); }
+  return value;
+}
+fn joint_sum(g: u32) -> f32 {
+  var value = 0.0;
+  for (var i = 0u; i < 16u; i++) { value += partial[g * 16u + i]; }
+  return value;
+}
+
+@compute @workgroup_size(${W})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  ${decodePlaces(splits, rounds, heads)}
+  cached = before;
+  for (var i = local; i < ${heads * D4}u; i += ${W}u) {
+    let head = min(head_first + i / ${D4}u, head_end - 1u);
+    q_row[i] = ${loadHead4('q', 'row * H + head', `(i % ${D4}u)`, D)};
+  }
+  let column = local % ${columns}u;
+  let lane = local / ${columns}u;
+  ${each((g) => `var top_${g} = ${lowest}; var total_${g} = 0.0; var sum_${g} = vec4<f32>();`)}
+  for (var tile_first = first; tile_first < end; tile_first += ${W}u) {
+    let key = tile_first + local;
+    var seen = key < end;
+    if (seen && key < cached) { seen = true${near('i32(key)')}; }
+    else if (seen) {
+      let other = positions_at(key - cached);
+      seen = segments_at(key - cached) == segment && other <= position${near('other')};
+    }
+    workgroupBarrier();
+    visible[local] = u32(seen);
+    ${each((g) => `var score_${g} = 0.0;`)}
+    if (seen) {
+      for (var c = 0u; c < ${D4}u; c++) {
+        let four = load_key4(key, c);
+        ${each((g) => `score_${g} += dot(q_row[${g * D4}u + c], four);`)}
+      }
+    }
+    ${each(
+      (
+        g,
+      ) => `score_${g} *= ${f32(scale)};${softcap === undefined ? '' : ` score_${g} = ${f32(softcap)} * safe_tanh(score_${g} / ${f32(softcap)});`}
+    score_${g} = ${seenScore(`score_${g}`, 'seen')};
+    weights[${g * W}u + local] = score_${g};`,
+    )}
+    workgroupBarrier();
+    for (var i = local; i < ${heads * 16}u; i += ${W}u) {
+      let at = i / 16u * ${W}u + i % 16u * ${W / 16}u;
+      var value = weights[at];
+      for (var j = 1u; j < ${W / 16}u; j++) { value = max(value, weights[at + j]); }
+      partial[i] = value;
+    }
+    workgroupBarrier();
+    ${each(
+      (g) => `let new_top_${g} = max(top_${g}, joint_maximum(${g}u));
+    let scale_${g} = exp(top_${g} - new_top_${g});
+    top_${g} = new_top_${g};
+    weights[${g * W}u + local] = select(0.0, exp(score_${g} - new_top_${g}), ${isSeenScore(`score_${g}`)});`,
+    )}
+    workgroupBarrier();
+    for (var i = local; i < ${heads * 16}u; i += ${W}u) {
+      let at = i / 16u * ${W}u + i % 16u * ${W / 16}u;
+      var value = 0.0;
+      for (var j = 0u; j < ${W / 16}u; j++) { value += weights[at + j]; }
+      partial[i] = value;
+    }
+    ${each((g) => `sum_${g} *= scale_${g};`)}
+    if (column < ${D4}u) {
+      for (var j = lane; j < min(${W}u, end - tile_first); j += ${lanes}u) {
+        if (visible[j] == 0u) { continue; }
+        let four = load_value4(tile_first + j, column);
+        ${each((g) => `sum_${g} += weights[${g * W}u + j] * four;`)}
+      }
+    }
+    workgroupBarrier();
+    ${each((g) => `total_${g} = total_${g} * scale_${g} + joint_sum(${g}u);`)}
+  }
+  ${each((g) => `sums[${g * W}u + local] = sum_${g};`)}
+  workgroupBarrier();
+  ${each(
+    (g) => `if (local < ${D4}u && head_first + ${g}u < head_end) {
+    var value = vec4<f32>();
+    for (var j = 0u; j < ${lanes}u; j++) { value += sums[${g * W}u + j * ${columns}u + local]; }
+    ${
+      parts
+        ? `let at = ((w.z * params.T + row) * H + head_first + ${g}u) * ${D4 + 1}u;
+    parts_set4(at + local, value);
+    if (local == 0u) { parts_set4(at + ${D4}u, vec4<f32>(top_${g}, total_${g}, 0.0, 0.0)); }`
+        : `value = value * select(0.0, 1.0 / total_${g}, total_${g} > 0.0);
+    ${storeHead4('out', `row * H + head_first + ${g}u`, 'local', 'value', D)}`
+    }
+  }`,
+  )}
+}`,
+    workgroups: (size) => [size(T), K * rounds, partsOf(size(keys), splits)],
+  };
+}
+
+/** Joins the parts of each row's heads. */
+function joinCall({ T, H, D, splits, keys }: DecodeSizes, parts: KernelBuffer): KernelCall {
+  const D4 = Math.ceil(D / 4);
+  return {
+    label: 'packedAttention.join',
+    buffers: [parts, { name: 'out', output: 0, vector: headVector(D) }],
+    parameters: { T, longest: keys },
+    ignoresExtraWorkgroups: true,
+    body: `
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let four = (w.y * n.x + w.x) * 64u + local;
+  let head = four / ${D4}u;
+  if (head < params.T * ${H}u) {
+    let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
+    let count = (params.longest + share - 1u) / share;
+    var top = ${lowest};
+    for (var s = 0u; s < count; s++) { top = max(top, parts_at4((s * params.T * ${H}u + head) * ${D4 + 1}u + ${D4}u).x); }
+    var total = 0.0;
+    var value = vec4<f32>();
+    for (var s = 0u; s < count; s++) {
+      let at = (s * params.T * ${H}u + head) * ${D4 + 1}u;
+      let statistics = parts_at4(at + ${D4}u);
+      let weight = exp(statistics.x - top);
+      total += weight * statistics.y;
+      value += weight * parts_at4(at + four % ${D4}u);
+    }
+    value = value * select(0.0, 1.0 / total, total > 0.0);
+    ${storeHead4('out', 'head', `(four % ${D4}u)`, 'value', D)}
+  }
+}`,
+    workgroups: (size) => {
+      const count = Math.ceil((size(multiplyDims(T, H)) * D4) / 64);
+      return count <= 65_535 ? [count, 1, 1] : [65_535, Math.ceil(count / 65_535), 1];
+    },
+  };
+}

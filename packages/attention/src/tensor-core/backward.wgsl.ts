@@ -1,0 +1,282 @@
+import { f32, lowest, notFiniteText, scoreText } from '../tiles/flash-tile.wgsl.ts';
+import { each, fragmentTypes, headPitch, type KernelParts, range, tileLoads } from './load-tile.ts';
+import type { Fragment } from './mma-shape.ts';
+
+/** How a workgroup takes its own rows and the others. */
+export interface GradientTile {
+  /** Fragments of own rows below each other that a pair of subgroups takes. */
+  readonly down: number;
+  readonly pairs: number;
+  /** Other rows of a tile. */
+  readonly others: number;
+  /** Tiles in workgroup memory: with 2, two barriers a tile in place of four. */
+  readonly buffers: 1 | 2;
+  readonly padding?: 4 | 8;
+}
+
+function sizesOfTile({ down, pairs, others, padding = 4 }: GradientTile, { M, lanes }: Fragment) {
+  const rows = down * M;
+  const perRow = (2 * lanes) / rows;
+  return {
+    rows,
+    perRow,
+    fours: others / 4 / perRow,
+    own: rows * pairs,
+    threads: 2 * lanes * pairs,
+    scorePitch: (others + padding) / 4,
+    weightPitch: others / 8 + 1,
+  };
+}
+
+/** Own rows and invocations of a workgroup. */
+export function gradientSizes(tile: GradientTile, fragment: Fragment): { own: number; threads: number; rows: number } {
+  const { own, threads, rows } = sizesOfTile(tile, fragment);
+  return { own, threads, rows };
+}
+
+/** Whether a tile can be cut into fragments, and fits. */
+export function gradientFits(tile: GradientTile, fragment: Fragment, D: number, workgroupBytes: number): boolean {
+  const { perRow, fours, own, scorePitch, weightPitch } = sizesOfTile(tile, fragment);
+  const { others, buffers } = tile;
+  const { N, K } = fragment;
+  const whole = [perRow, fours / 2, others / K, others / N, D / K, D / 2 / N].every(Number.isInteger);
+  const elements = 2 * own * (scorePitch + weightPitch) + 2 * buffers * (others * headPitch(D) + others / 4);
+  return whole && 16 * elements + 8 * others + 64 <= workgroupBytes;
+}
+
+/** What the kernels around say, in WGSL. */
+export interface GradientHooks {
+  /** Gradients of queries, over tiles of keys; or of keys and values, over tiles of queries. */
+  readonly of: 'query' | 'key';
+  /** Buffers of the own rows: what the other rows' first and second are multiplied by. */
+  readonly own: readonly [string, string];
+  readonly others: readonly [string, string];
+  /** The place of the head of own row `id`, and of row `x` of the next tile: always one that exists. */
+  readonly ownHead: (id: string) => string;
+  readonly otherHead: (x: string) => string;
+  /** The place of the log-sum-exp and delta: of own row `id`, or of row `x` of the next tile, and whether that one exists. */
+  readonly statistics: (row: string) => string;
+  readonly exists: (x: string) => string;
+  /** Moves `next` on; `more` says whether there is one. Uniform. */
+  readonly advance: string;
+  /** Uniform in a pair of subgroups: whether every key of the present tile is seen by all its queries. */
+  readonly free: string;
+  /** Uniform in the workgroup: the same for `next` and all that the workgroup has. */
+  readonly nextAllFree: string;
+  readonly scale: number;
+  /** Whether scores have a slope: a score is then a `vec2<f32>`, with what it changes by where the scaled product changes by one. */
+  readonly sloped: boolean;
+  /** The score of a product where the key is seen, of row `x` of the present tile; where it is the product times `scale` and no more, undefined. */
+  readonly change?: (product: string, x: string) => string;
+  /** The score of a product, or the lowest where the key is not seen. */
+  readonly adjust: (product: string, x: string) => string;
+  /** Stores four values of own row `id`, where it exists: of the first output or the second. */
+  readonly store4: (output: 0 | 1, id: string, column: string, value: string) => string;
+}
+
+/**
+ * Gradients of attention in f16 by subgroup matrices, sums in f32, without atomics. Two subgroups share their own rows: one
+ * multiplies scores, the other gradients of probabilities; both then turn them into probabilities and gradients of scores in
+ * workgroup memory, and sum up by their own halves: a gradient each, or half of the columns.
+ *
+ * The text around has `local`, `subgroup`, `lane`, `own_first`, `params` and the variables `tile` and `next` with the others'
+ * begin as `.first`, of which `next` is the first tile, and `more`.
+ */
+export function gradientText(D: number, tile: GradientTile, fragment: Fragment, hooks: GradientHooks): KernelParts {
+  const { M, N, K, lanes } = fragment;
+  const { down, others, buffers } = tile;
+  const { rows, fours, own, threads, scorePitch, weightPitch } = sizesOfTile(tile, fragment);
+  const { left, right, result } = fragmentTypes(fragment);
+  const byQuery = hooks.of === 'query';
+  const pitch = headPitch(D);
+  const width = byQuery ? D / 2 : D;
+  const [columns, steps, parts, inner] = [others / N, D / K, width / N, others / K];
+  const loads = tileLoads('other', others, D, threads);
+  const twice = (text: (which: 0 | 1) => string) => `${text(0)}\n${text(1)}`;
+  const named = (text: string, which: number) => text.replaceAll(/\bother_(next|tile)/g, `other${which}_$1`);
+  const size = others * pitch;
+  const row = (r: number) => `mine_of + ${r * M * scorePitch}u`;
+  const declarations = `
+// scores, behind them gradients of probabilities
+var<workgroup> s_tile: array<vec4<u32>, ${2 * own * scorePitch}>;
+// gradients of scores, and probabilities
+var<workgroup> p_tile: array<vec4<u32>, ${(byQuery ? 1 : 2) * own * weightPitch}>;
+var<workgroup> other_tile: array<vec4<u32>, ${2 * buffers * size}>;
+${byQuery ? '' : `var<workgroup> other_lse: array<vec4<f32>, ${(buffers * others) / 4}>;\nvar<workgroup> other_delta: array<vec4<f32>, ${(buffers * others) / 4}>;`}
+// the numbers of the last tiles with another row with values that are not finite and that not all see; and whose row it is,
+// apart for tiles of even and of odd numbers
+var<workgroup> odd_tiles: array<atomic<u32>, 2>;
+var<workgroup> odd_rows: array<atomic<u32>, ${2 * others}>;
+fn mark_odd(x: u32, number: u32) {
+  atomicStore(&odd_rows[number % 2u * ${others}u + x], number);
+  atomicStore(&odd_tiles[number % 2u], number);
+}
+fn is_odd(x: u32, number: u32) -> bool { return atomicLoad(&odd_rows[number % 2u * ${others}u + x]) == number; }
+${notFiniteText}
+${scoreText}
+/** In base 2, and so large that nothing is left of a row that sees nothing. */
+fn lse_of(place: u32, exists: bool) -> f32 {
+  let lse = lse_at(place);
+  return select(1e30, lse * ${f32(Math.LOG2E)}, exists & (lse != ${lowest}));
+}`;
+  const room = Math.floor(scorePitch / (K / 8)) * K;
+  const begin = `
+  let role = subgroup % 2u;
+  let pair_first = subgroup / 2u * ${rows}u;
+  let mine_of = role * ${own * scorePitch}u + pair_first * ${scorePitch}u;
+  let line = (role * ${lanes}u + lane) % ${rows}u;
+  let part = (role * ${lanes}u + lane) / ${rows}u;
+  let mine = (pair_first + line) * ${scorePitch}u + part * ${fours}u;
+  let my_weights = (pair_first + line) * ${weightPitch}u + part * ${fours / 2}u;
+  let own_id = own_first + pair_first + line;
+  ${each(Math.ceil(D / room), (i) => {
+    const [from, wide] = [i * room, Math.min(room, D - i * room)];
+    return `for (var x = lane; x < ${(rows * wide) / 8}u; x += ${lanes}u) {
+    let at = (${hooks.ownHead(`own_first + pair_first + x / ${wide / 8}u`)}) * ${D / 8}u + ${from / 8}u + x % ${wide / 8}u;
+    var eight: vec4<u32>;
+    if (role == 0u) { eight = ${hooks.own[0]}[at]; } else { eight = ${hooks.own[1]}[at]; }
+    s_tile[mine_of + x / ${wide / 8}u * ${scorePitch}u + x % ${wide / 8}u] = eight;
+  }
+  workgroupBarrier();
+  ${each(down, (r) => each(wide / K, (s) => `let a${r}_${from / K + s} = subgroupMatrixLoad<${left}, row_major>(&s_tile, ${row(r)} + ${(s * K) / 8}u, ${scorePitch}u);`))}
+  workgroupBarrier();`;
+  })}
+  ${each(down, (r) => each(parts, (c) => `var o${r}_${c} = ${result}();`))}
+  ${twice((which) => named(loads.registers, which))}
+  ${byQuery ? `let my_lse = vec4<f32>(lse_of(${hooks.statistics('own_id')}, true));\n  let my_delta = vec4<f32>(delta_at(${hooks.statistics('own_id')}));` : 'var lse_next: vec4<f32>; var delta_next: vec4<f32>;'}
+  var count = 0u;
+  if (local < 2u) { atomicStore(&odd_tiles[local], 0u); }
+  for (var x = local; x < ${2 * others}u; x += ${threads}u) { atomicStore(&odd_rows[x], 0u); }
+  workgroupBarrier();`;
+  const statistics = (text: (x: string) => string) =>
+    `vec4<f32>(${range(4)
+      .map((j) => text(`(4u * local + ${j}u)`))
+      .join(', ')})`;
+  const fetch = `${twice((which) => named(loads.fetch(hooks.others[which], hooks.otherHead), which))}
+    ${byQuery ? '' : `if (local < ${others / 4}u) {\n      lse_next = ${statistics((x) => `lse_of(${hooks.statistics(x)}, ${hooks.exists(x)})`)};\n      delta_next = ${statistics((x) => `delta_at(${hooks.statistics(x)})`)};\n    }`}`;
+  const placed = (text: string, which: number) =>
+    named(text, which).replaceAll(`other${which}_tile[`, `other_tile[to * ${2 * size}u + ${which * size}u + `);
+  const markOdd = (x: string) => `mark_odd(${x}, count + 1u);`;
+  const put = (buffer: string) => `{
+      let to = ${buffer};
+      // a weight of 0 takes nothing of a row, also where 0 times it is NaN; where all is seen there is no such weight
+      if (${hooks.nextAllFree}) {
+      ${twice((which) => placed(loads.put, which))}
+      } else {
+      ${twice((which) => placed(loads.putFinite(markOdd), which))}
+      ${
+        byQuery
+          ? ''
+          : `if (local < ${others / 4}u) {
+        let beyond = is_not_finite4(lse_next) | is_not_finite4(delta_next);
+        lse_next = select(lse_next, vec4<f32>(), beyond);
+        delta_next = select(delta_next, vec4<f32>(), beyond);
+        for (var j = 0u; j < 4u; j++) { if (beyond[j]) { ${markOdd('(4u * local + j)')} } }
+      }`
+      }
+      }
+      ${byQuery ? '' : `if (local < ${others / 4}u) { other_lse[to * ${others / 4}u + local] = lse_next; other_delta[to * ${others / 4}u + local] = delta_next; }`}
+    }`;
+  const present = buffers === 2 ? '(count & 1u)' : '0u';
+  const lseAt = (i: string) => (byQuery ? 'my_lse' : `other_lse[at * ${others / 4}u + part * ${fours}u + ${i}]`);
+  const deltaAt = (i: string) => (byQuery ? 'my_delta' : `other_delta[at * ${others / 4}u + part * ${fours}u + ${i}]`);
+  const { change, sloped } = hooks;
+  /** Makes scores of products, and has gradients of probabilities take up the slopes. */
+  const rescored = (score: (product: string, x: string) => string) => {
+    const all = (part: string) => `vec4<f32>(${range(4).map((j) => `score${j}${part}`)})`;
+    const by = `s_tile[mine + ${own * scorePitch}u + i]`;
+    return `for (var i = 0u; i < ${fours}u; i++) {
+        let x = 4u * (part * ${fours}u + i);
+        let four = bitcast<vec4<f32>>(s_tile[mine + i]);
+        ${each(4, (j) => `let score${j} = ${score(`four[${j}]`, `x + ${j}u`)};`)}
+        s_tile[mine + i] = bitcast<vec4<u32>>(${all(sloped ? '.x' : '')});
+        ${sloped ? `let delta = ${deltaAt('i')};\n        ${by} = bitcast<vec4<u32>>((bitcast<vec4<f32>>(${by}) - delta) * ${all('.y')} + delta);` : ''}
+      }`;
+  };
+  const loop = `
+  if (more) { ${fetch} }
+  ${put('0u')}
+  workgroupBarrier();
+  while (more) {
+    tile = next;
+    let at = ${present};
+    count++;
+    ${hooks.advance}
+    {
+    let right_of = at * ${2 * size}u + role * ${size}u;
+    ${each(down, (r) => each(columns, (c) => `var s${r}_${c} = ${result}();`))}
+    ${each(steps, (s) =>
+      each(
+        columns,
+        (
+          c,
+        ) => `{ let b = subgroupMatrixLoad<${right}, col_major>(&other_tile, right_of + ${c * N * pitch + (s * K) / 8}u, ${pitch}u);
+    ${each(down, (r) => `s${r}_${c} = subgroupMatrixMultiplyAccumulate(a${r}_${s}, b, s${r}_${c});`)} }`,
+      ),
+    )}
+    ${each(down, (r) => each(columns, (c) => `subgroupMatrixStore<row_major>(&s_tile, ${row(r)} + ${(c * N) / 4}u, s${r}_${c}, ${scorePitch}u);`))}
+    }
+    workgroupBarrier();
+    if (more) { ${fetch} }
+    let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
+    if (!free) { ${rescored(hooks.adjust)} }${change ? `\n    else { ${rescored(change)} }` : ''}
+    let has_odd = atomicLoad(&odd_tiles[count % 2u]) == count;
+    let unit = vec4<f32>(${change ? f32(Math.LOG2E) : `select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free)`});
+    ${each(fours / 2, (i) => {
+      const at = (j: number) => 2 * i + j;
+      return `{
+      ${range(2)
+        .map(
+          (j) => `var p${j} = exp2(fma(bitcast<vec4<f32>>(s_tile[mine + ${at(j)}u]), unit, -${lseAt(`${at(j)}u`)}));
+      if (has_odd) { ${range(4)
+        .map(
+          (e) =>
+            `p${j}[${e}] = select(p${j}[${e}], nan_value(), (p${j}[${e}] != 0.0) & is_odd(4u * (part * ${fours}u + ${at(j)}u) + ${e}u, count));`,
+        )
+        .join(' ')} }
+      let d${j} = p${j} * (bitcast<vec4<f32>>(s_tile[mine + ${own * scorePitch + at(j)}u]) - ${deltaAt(`${at(j)}u`)});`,
+        )
+        .join('\n      ')}
+      p_tile[my_weights + ${i}u] = vec4<u32>(pack2x16float(d0.xy), pack2x16float(d0.zw), pack2x16float(d1.xy), pack2x16float(d1.zw));
+      ${byQuery ? '' : `p_tile[my_weights + ${own * weightPitch + i}u] = vec4<u32>(pack2x16float(p0.xy), pack2x16float(p0.zw), pack2x16float(p1.xy), pack2x16float(p1.zw));`}
+    }`;
+    })}
+    ${buffers === 2 ? put('(count & 1u)') : ''}
+    workgroupBarrier();
+    {
+    let weights_of = ${byQuery ? '' : `role * ${own * weightPitch}u + `}pair_first * ${weightPitch}u;
+    let right_of = at * ${2 * size}u + ${byQuery ? `role * ${width / 8}u` : `role * ${size}u`};
+    ${each(
+      inner,
+      (s) => `{
+    ${each(down, (r) => `let w${r} = subgroupMatrixLoad<${left}, row_major>(&p_tile, weights_of + ${r * M * weightPitch + (s * K) / 8}u, ${weightPitch}u);`)}
+    ${each(
+      parts,
+      (
+        c,
+      ) => `{ let b = subgroupMatrixLoad<${right}, row_major>(&other_tile, right_of + ${s * K * pitch + (c * N) / 8}u, ${pitch}u);
+    ${each(down, (r) => `o${r}_${c} = subgroupMatrixMultiplyAccumulate(w${r}, b, o${r}_${c});`)} }`,
+    )}
+    }`,
+    )}
+    }
+    ${buffers === 1 ? `workgroupBarrier();\n    ${put('0u')}\n    workgroupBarrier();` : ''}
+  }`;
+  const finish = `
+  workgroupBarrier();
+  ${each(Math.ceil(width / others), (piece) => {
+    const wide = Math.min(others, width - piece * others);
+    const value = `bitcast<vec4<f32>>(s_tile[mine_of + line * ${scorePitch}u + x % ${wide / 4}u])`;
+    const store = (output: 0 | 1, column: string) => hooks.store4(output, 'id', column, value);
+    return `${each(down, (r) => each(wide / N, (c) => `subgroupMatrixStore<row_major>(&s_tile, ${row(r)} + ${(c * N) / 4}u, o${r}_${(piece * others) / N + c}, ${scorePitch}u);`))}
+  workgroupBarrier();
+  for (var x = lane; x < ${(rows * wide) / 4}u; x += ${lanes}u) {
+    let line = x / ${wide / 4}u;
+    let id = own_first + pair_first + line;
+    let column = ${(piece * others) / 4}u + x % ${wide / 4}u;
+    ${byQuery ? store(0, `(role * ${width / 4}u + column)`) : `if (role == 0u) { ${store(0, 'column')} } else { ${store(1, 'column')} }`}
+  }
+  workgroupBarrier();`;
+  })}`;
+  return { declarations, begin, loop, finish };
+}

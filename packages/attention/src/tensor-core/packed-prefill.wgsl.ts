@@ -1,0 +1,203 @@
+import { type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
+import type { PackedAttributes } from '../paged/packed-attention.ts';
+import { slotText } from '../paged/wgsl/page-table.wgsl.ts';
+import { f32, lowest, scoreText, seenScore } from '../tiles/flash-tile.wgsl.ts';
+import { type ForwardTile, forwardSizes, forwardText } from './forward.wgsl.ts';
+import { type Fragment, fragmentOf } from './mma-shape.ts';
+import { forwardTileFor } from './tiles.ts';
+
+/** Many rows by subgroup matrices; undefined where they cannot compute this, and the kernel for all adapters does. */
+export function packedPrefillByMatrix(context: KernelContext<PackedAttributes>): KernelCall | undefined {
+  const { inputs, capabilities } = context;
+  const [q, k, v, , , keys, values] = inputs;
+  const heads = [q!, k!, v!, ...(keys ? [keys, values!] : [])];
+  const fragment = fragmentOf(heads, capabilities);
+  const tile = fragment && forwardTileFor(fragment, q!.shape[2] as number, capabilities);
+  return tile && packedPrefillMatrix(context, fragment, tile);
+}
+
+/**
+ * A workgroup takes neighbouring rows of one key-value head's group, as `../packed-prefill.wgsl.ts`: first what the cache held
+ * of each sequence among them, then the step's own rows.
+ */
+function packedPrefillMatrix(
+  { inputs, attributes }: KernelContext<PackedAttributes>,
+  fragment: Fragment,
+  tile: ForwardTile,
+): KernelCall {
+  const { scale, window, softcap, cache } = attributes;
+  const [T, H, D] = [inputs[0]!.shape[0]!, inputs[0]!.shape[1] as number, inputs[0]!.shape[2] as number];
+  const K = inputs[1]!.shape[1] as number;
+  const G = H / K;
+  const { queries, threads } = forwardSizes(tile, fragment);
+  const names = ['q', 'k', 'v', 'segments', 'positions', 'keys', 'values', 'table', 'lengths'];
+  const buffers = inputs.map((_, input): KernelBuffer => {
+    const name = names[input]!;
+    return { name, input, ...(['q', 'k', 'v', 'keys', 'values'].includes(name) ? { vector: 8 } : {}) };
+  });
+  const near = (position: string) => (window === undefined ? '' : ` & (query.position - ${position} < ${window})`);
+  const change = softcap === undefined ? {} : { change: (product: string) => `score_of(${product})` };
+  const { declarations, begin, loop, finish } = forwardText(D, tile, fragment, {
+    queryHead: (id) => head(`min(${id}, query_count - 1u)`),
+    keyHead: (of, x) => `head_of(${of}, ${x})`,
+    fetch: (of, from) =>
+      cache ? `if (${of}.cached) { ${from('keys', 'values')} } else { ${from('k', 'v')} }` : from('k', 'v'),
+    advance: advanceText(cache !== undefined, window, tile.keys, fragment.lanes),
+    free: 'all_seen',
+    allFree: 'all_seen',
+    ...change,
+    adjust: (product, key) => `adjust(${product}, query, ${key}, tile)`,
+    scale,
+    first: [lowest, '0.0'],
+    storeLse: () => '',
+    store4: (column, value) =>
+      `if (query_id < query_count) { out_set4((${head('query_id')}) * ${D / 4}u + ${column}, ${value}); }`,
+  });
+  return {
+    label: 'packedAttention.matrix',
+    buffers: [...buffers, { name: 'out', output: 0, vector: 4 }],
+    parameters: { T, ...(cache ? { N: inputs[7]!.shape[1]!, block_size: cache.blockSize } : {}) },
+    requires: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
+    body: `
+const G = ${G}u;
+const H = ${H}u;
+const K = ${K}u;
+var<private> kv_head: u32;
+var<private> sequence: i32;
+/** Keys of a sequence in the cache up to \`end\`, or the step's own. */
+struct Tile { first: u32, end: u32, sequence: i32, cached: bool }
+struct Query { segment: i32, position: i32 }
+${declarations}
+${scoreText}
+${cache ? slotText(cache.blockSize) : ''}
+fn head_of(tile: Tile, x: u32) -> u32 {
+  ${cache ? `if (tile.cached) { sequence = tile.sequence; return slot_of(min(tile.first + x, tile.end - 1u)) * K + kv_head; }` : ''}
+  return min(tile.first + x, params.T - 1u) * K + kv_head;
+}
+fn sees(query: Query, key: u32, tile: Tile) -> bool {
+  ${cache ? `if (tile.cached) { return (query.segment == tile.sequence) & (key < tile.end)${near('i32(key)')}; }` : ''}
+  let own = min(key, params.T - 1u);
+  let position = positions_at(own);
+  return (key < params.T) & (query.segment >= 0) & (segments_at(own) == query.segment) & (position <= query.position)${near('position')};
+}
+fn score_of(product: f32) -> f32 {
+  let score = product * ${f32(scale)};
+  return ${softcap === undefined ? 'score' : `${f32(softcap)} * safe_tanh(score / ${f32(softcap)})`};
+}
+fn adjust(product: f32, query: Query, key: u32, tile: Tile) -> f32 {
+  return ${seenScore('score_of(product)', 'sees(query, key, tile)')};
+}
+/** Whether a row before this one, from row_first on, is of its sequence. */
+fn met_before(row: u32, row_first: u32) -> bool {
+  for (var r = row_first; r < row; r++) { if (segments_at(r) == segments_at(row)) { return true; } }
+  return false;
+}
+
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+  kv_head = w.y;
+  let query_count = params.T * G;
+  let query_first = w.x * ${queries}u;
+  let row_first = query_first / G;
+  let row_end = min(query_first + ${queries - 1}u, query_count - 1u) / G + 1u;
+  ${begin}
+  let query_row = min(query_id, query_count - 1u) / G;
+  let query = Query(segments_at(query_row), positions_at(query_row));
+  var lowest_segment = segments_at(row_first);
+  var highest_segment = lowest_segment;
+  var lowest_position = positions_at(row_first);
+  var highest_position = lowest_position;
+  for (var row = row_first + 1u; row < row_end; row++) {
+    lowest_segment = min(lowest_segment, segments_at(row));
+    highest_segment = max(highest_segment, segments_at(row));
+    lowest_position = min(lowest_position, positions_at(row));
+    highest_position = max(highest_position, positions_at(row));
+  }
+  let single = lowest_segment == highest_segment && lowest_segment >= 0;
+  // where the search for tiles is: at a row's sequence in the cache, or among the step's own rows
+  var row = row_first;
+  var in_cache = ${cache ? 'true' : 'false'};
+  var place = 0u;
+  var opened = false;
+  var more = false;
+  var next = Tile(0u, 0u, -1, false);
+  var tile = next;
+  var next_seen = false;
+  var all_seen = false;
+  ${advanceText(cache !== undefined, window, tile.keys, fragment.lanes)}
+  ${loop}
+  ${finish}
+}`,
+    workgroups: (size) => [Math.ceil(size(multiplyDims(T, G)) / queries), K, 1],
+  };
+}
+
+/** The place of a query's head. */
+const head = (id: string) => `(${id}) / G * H + kv_head * G + (${id}) % G`;
+
+/**
+ * Finds the next tile: of the row's sequence in the cache or of the next row's, at the end of the step's own rows; passes over
+ * tiles of these without a row that could be seen. All invocations of a workgroup take part.
+ */
+function advanceText(cached: boolean, window: number | undefined, keys: number, lanes: number): string {
+  const begin = window === undefined ? '0u' : `u32(max(lowest_position - ${window - 1}, 0))`;
+  const far = (position: string, from: string) => (window === undefined ? '' : ` && ${from} - ${position} < ${window}`);
+  return `
+  all_seen = next_seen;
+  more = false;
+  loop {
+    if (in_cache) {
+      ${
+        cached
+          ? `if (!opened) {
+        // a sequence is taken at its first row
+        if (row >= row_end) {
+          in_cache = false;
+          place = 0u;
+        } else if (segments_at(row) >= 0 && !met_before(row, row_first)) {
+          opened = true;
+          place = ${begin};
+        } else {
+          row++;
+        }
+        continue;
+      }
+      let length = u32(max(lengths_at(u32(segments_at(row))), 0));
+      if (place < length) {
+        next = Tile(place, length, segments_at(row), true);
+        next_seen = single && place + ${keys}u <= length${far('i32(place)', 'highest_position')};
+        place += ${keys}u;
+        more = true;
+        break;
+      }
+      opened = false;
+      row++;`
+          : 'in_cache = false;'
+      }
+    } else {
+      if (place >= params.T) { break; }
+      let begin = place;
+      place += ${keys}u;
+      for (var u = begin; u < min(place, params.T); u++) {
+        let segment = segments_at(u);
+        let position = positions_at(u);
+        if (segment >= max(lowest_segment, 0) && segment <= highest_segment && position <= highest_position${far('position', 'lowest_position')}) {
+          more = true;
+          break;
+        }
+      }
+      if (more) {
+        next = Tile(begin, params.T, -1, false);
+        // each lane looks at some of the keys
+        var seen = single && place <= params.T;
+        for (var x = lane; x < ${keys}u; x += ${lanes}u) {
+          let u = min(begin + x, params.T - 1u);
+          let position = positions_at(u);
+          seen = seen && segments_at(u) == lowest_segment && position <= lowest_position${far('position', 'highest_position')};
+        }
+        next_seen = subgroupAll(seen);
+        break;
+      }
+    }
+  }`;
+}
