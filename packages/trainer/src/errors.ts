@@ -16,6 +16,8 @@ export type TrainingErrorCode =
   | 'ERR_OPTIMIZER'
   /** A checkpoint is missing, damaged, or of another model or optimizer. */
   | 'ERR_CHECKPOINT'
+  /** Files of an adapter are damaged, do not fit each other, or need what is not computed here. */
+  | 'ERR_ADAPTER'
   /** A file of training data is damaged, or holds what the model cannot take. */
   | 'ERR_DATA';
 

@@ -2,6 +2,13 @@ export { TrainingError, type TrainingErrorCode } from './errors.ts';
 export { repeat } from './loop/batches.ts';
 export { type StepReport, type TrainOptions, train } from './loop/train.ts';
 export { summedCrossEntropy, summedLinearCrossEntropy } from './losses/cross-entropy.ts';
+export {
+  type DpoOptions,
+  type DpoResult,
+  dpoLoss,
+  type PreferenceLogProbabilities,
+  sequenceLogProbabilities,
+} from './losses/preference.ts';
 export type { Batch, BatchFor, TracedBatch } from './model/batch.ts';
 export type { Checkpointing } from './model/checkpointing.ts';
 export type { Block, ForwardContext, SummedLoss, TrainableModel } from './model/model.ts';
