@@ -23,6 +23,8 @@ export {
 } from './sampler.ts';
 export { type LogitFilter, minP, temperature, topK, topP } from './sampling/filters.ts';
 export { noRepeatNgram, repetitionPenalty } from './sampling/repetition.ts';
+export type { TemplateLimits } from './tokenizer/bounded-template.ts';
+export type { ChatMessage, ChatTemplateOptions } from './tokenizer/chat-template.ts';
 export type { IncrementalDecoder } from './tokenizer/incremental-decoder.ts';
 export {
   type DecodeOptions,

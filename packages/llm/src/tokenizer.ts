@@ -1,7 +1,15 @@
 import { ArgumentError, FileFormatError } from '@heddle/tensor';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { describe } from './check-options.ts';
+import { parsePythonJson } from './config/python-json.ts';
 import { fileLabel, type ModelFiles, modelFiles, readTextFile } from './model-files.ts';
+import {
+  type ChatMessage,
+  type ChatTemplateOptions,
+  chatTemplates,
+  type TemplateSources,
+} from './tokenizer/chat-template.ts';
+import { correctFiles, correctTokenizer } from './tokenizer/corrections.ts';
 import { type IncrementalDecoder, incrementalDecoder } from './tokenizer/incremental-decoder.ts';
 
 /** Text to token ids and back. */
@@ -21,6 +29,17 @@ export interface Tokenizer {
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** Decodes token by token: the pieces joined are what `decode` gives, and none holds half a character. */
   stream(options?: StreamOptions): IncrementalDecoder;
+  /** Names of its chat templates; `default` is the usual one. Empty where it has none. */
+  readonly chatTemplateNames: readonly string[];
+  /**
+   * The text of a conversation as the model was trained on it: `encode` it without special tokens, for it has them. The
+   * template is a program that came with the model; it runs within limits of steps, output and time.
+   *
+   * @throws ArgumentError for messages that are none, or where there is no such template; `ERR_CHAT_MESSAGES` where the
+   *   template refuses them; FileFormatError `ERR_CHAT_TEMPLATE` where it fails, `ERR_CHAT_TEMPLATE_LIMIT` where it does not end
+   * @example tokenizer.encode(tokenizer.applyChatTemplate(messages, { addGenerationPrompt: true }), { addSpecialTokens: false })
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
 }
 
 export interface DecodeOptions {
@@ -37,6 +56,8 @@ export interface StreamOptions extends DecodeOptions {
 export type TokenizerResult =
   | { readonly tokenizer: Tokenizer; readonly reason?: undefined }
   | { readonly tokenizer: undefined; readonly reason: string };
+
+type TemplateFiles = Pick<TemplateSources, 'file' | 'additional'>;
 
 /**
  * Loads the tokenizer of a model: its `tokenizer.json`, and `tokenizer_config.json` where there is one.
@@ -55,19 +76,45 @@ export async function loadTokenizer(source: string | ModelFiles): Promise<Tokeni
       parseJson(fileLabel(files, 'tokenizer.json'), text),
       settings === undefined ? {} : parseJson(fileLabel(files, 'tokenizer_config.json'), settings),
       fileLabel(files, 'tokenizer.json'),
+      await readTemplates(files),
     ),
   };
 }
 
+/** Chat templates in files of their own: before those of `tokenizer_config.json`, as transformers has it. */
+async function readTemplates(files: ModelFiles): Promise<TemplateFiles> {
+  const additional: Record<string, string> = {};
+  // a folder cannot be listed everywhere: the names that transformers chooses by itself
+  for (const name of ['tool_use', 'rag']) {
+    const text = await readTextFile(files, `additional_chat_templates/${name}.jinja`);
+    if (text !== undefined) additional[name] = text;
+  }
+  const file = await readTextFile(files, 'chat_template.jinja');
+  if (file !== undefined) return { file, additional };
+  const json = await readTextFile(files, 'chat_template.json');
+  if (json === undefined) return { additional };
+  const { chat_template: text } = parseJson(fileLabel(files, 'chat_template.json'), json) as {
+    chat_template?: unknown;
+  };
+  return typeof text === 'string' ? { file: text, additional } : { additional };
+}
+
 /**
- * A tokenizer from the contents of `tokenizer.json` and `tokenizer_config.json`.
+ * A tokenizer from the contents of `tokenizer.json` and `tokenizer_config.json`, and of files of templates.
  *
  * @throws FileFormatError `ERR_TOKENIZER`.
  */
-export function createTokenizer(definition: object, settings: object = {}, label = 'tokenizer.json'): Tokenizer {
+export function createTokenizer(
+  definition: object,
+  settings: object = {},
+  label = 'tokenizer.json',
+  templates: TemplateFiles = {},
+): Tokenizer {
   let inner: HuggingFaceTokenizer;
   try {
-    inner = new HuggingFaceTokenizer(definition, settings);
+    const read = correctFiles(definition, settings);
+    inner = new HuggingFaceTokenizer(read, settings);
+    correctTokenizer(inner, read);
   } catch (cause) {
     throw tokenizerError(label, cause);
   }
@@ -82,7 +129,10 @@ export function createTokenizer(definition: object, settings: object = {}, label
   const decodeText = (ids: readonly number[]) =>
     ids.length === 0 ? '' : inner.decode([...ids], { clean_up_tokenization_spaces: false });
 
+  const chat = chatTemplates({ label, settings, ...templates });
   return {
+    chatTemplateNames: chat.names,
+    applyChatTemplate: (messages, options) => chat.render(messages, options),
     vocabularySize: highest + 1,
     bosTokenId: specialTokenId(inner, settings, 'bos_token'),
     eosTokenId: specialTokenId(inner, settings, 'eos_token'),
@@ -133,7 +183,7 @@ function checkIds(operation: string, ids: readonly number[]): void {
 function parseJson(label: string, text: string): object {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parsePythonJson(text);
   } catch (cause) {
     throw tokenizerError(label, cause);
   }
