@@ -1,7 +1,5 @@
 // What bench/cpu.ts times: the same work by Heddle on ONNX Runtime, by a bare session of ONNX Runtime, and by two libraries
 // that compute in WebAssembly.
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { compile, crossEntropy, gradients, type Tensor } from '@heddle/tensor';
 import { exportOnnx, openOnnx } from '@heddle/tensor/onnx';
 import * as jax from '@jax-js/jax';
@@ -127,44 +125,24 @@ export async function jaxJs(): Promise<Contender> {
   };
 }
 
+/** @throws Error that says how to install it: it stands in a folder of its own, since nothing else here needs it. */
 export async function tensorFlowJs(): Promise<Contender> {
-  const tf = await import('@tensorflow/tfjs');
-  const wasm = await import('@tensorflow/tfjs-backend-wasm');
-  const main = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm');
-  wasm.setWasmPaths(join(dirname(main), '/'));
-  await tf.setBackend('wasm');
-  await tf.ready();
-  const [left, right] = [tf.tensor2d(a, [size, size]), tf.tensor2d(b, [size, size])];
-  const images = tf.tensor2d(x, [batch, inputs]);
-  const targets = tf.tensor2d(oneHot, [batch, classes]);
-  const variables = weights.map(({ data, shape }) => tf.variable(tf.tensor(data, shape)));
-  const lossOf = () => {
-    const [w1, b1, w2, b2] = variables;
-    const hiddenRows = tf.relu(tf.add(tf.matMul(images, w1 as never), b1!));
-    const logits = tf.add(tf.matMul(hiddenRows, w2 as never), b2!);
-    const shifted = tf.sub(logits, tf.max(logits, 1, true));
-    const logProbabilities = tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), 1, true)));
-    return tf.mul(tf.sum(tf.mul(logProbabilities, targets)), -1 / batch) as ReturnType<typeof tf.scalar>;
-  };
-  return {
-    name: 'tfjs, WebAssembly (one thread: all that it has in Node)',
-    async matmul() {
-      const y = tf.matMul(left, right);
-      const first = tf.slice(y, [0, 0], [1, 1]);
-      const [value] = await first.data();
-      tf.dispose([y, first]);
-      return value!;
-    },
-    async step() {
-      const { value, grads } = tf.variableGrads(lossOf);
-      tf.tidy(() => {
-        for (const variable of variables)
-          variable.assign(tf.sub(variable, tf.mul(grads[variable.name]!, rate)) as typeof variable);
-      });
-      const [loss] = await value.data();
-      tf.dispose([value, ...Object.values(grads)]);
-      return loss!;
-    },
-    async dispose() {},
-  };
+  try {
+    const { tensorFlowJs: contender } = await import(new URL('../peers/tfjs/contender.js', import.meta.url).href);
+    return await (contender as (given: object) => Promise<Contender>)({
+      a,
+      b,
+      batch,
+      classes,
+      inputs,
+      oneHot,
+      rate,
+      size,
+      weights,
+      x,
+    });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw new Error('tfjs is not installed: npm ci --ignore-scripts --prefix bench/peers/tfjs', { cause });
+  }
 }

@@ -1,5 +1,5 @@
 // Heddle on ONNX Runtime against other libraries on the same CPU, and against a bare session of ONNX Runtime.
-//   node bench/dist/cpu.js
+//   npm ci --prefix bench/peers/tfjs --ignore-scripts && node bench/dist/cpu.js
 // All sides run in one process with two threads where they can have them, and with the allocator settings of the README,
 // which the process gives itself. Rounds are interleaved, and the best of each counts: other work on the machine only adds.
 import { bareSession, type Contender, heddle, jaxJs, tensorFlowJs } from './cpu-contenders.js';
