@@ -8,6 +8,11 @@ import { serveTestData } from './test-support/serve-test-data.ts';
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const source = '@heddle/source';
 const folders = '{packages/*/src,bench,examples,scripts,test-support}';
+const times = Number(process.env['TEST_TIMES'] ?? 1);
+const seed = Number(process.env['TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const seedIsNamed = process.env['TEST_SEED'] !== undefined;
+const firstFailureOnly = process.env['TEST_FIRST_FAILURE_ONLY'] !== undefined;
+const properties = { times, seed, seedIsNamed, firstFailureOnly };
 const required = process.env['REQUIRE_BACKENDS']?.split(',').map((name) => name.trim()) ?? [];
 
 /** Every `*.backend.test.ts`, run on the back end `name`; `module` stands in for its own file in test-support/backends. */
@@ -23,9 +28,9 @@ const backend = (name: string, test: object = {}, module: string = name) => ({
   test: {
     name,
     include: [`${folders}/**/*.backend.test.ts`],
-    testTimeout: 60_000,
+    testTimeout: 60_000 * times,
     hookTimeout: 60_000,
-    provide: { backend: name, required: required.includes(name), unavailable: '' },
+    provide: { ...properties, backend: name, required: required.includes(name), unavailable: '' },
     ...test,
   },
 });
@@ -34,7 +39,7 @@ const backend = (name: string, test: object = {}, module: string = name) => ({
 const unavailable = (name: string, reason: string, test: object = {}) =>
   backend(
     name,
-    { ...test, provide: { backend: name, required: required.includes(name), unavailable: reason } },
+    { ...test, provide: { ...properties, backend: name, required: required.includes(name), unavailable: reason } },
     'unavailable',
   );
 
@@ -103,7 +108,7 @@ export default defineConfig({
   resolve: { conditions: [source, ...defaultClientConditions] },
   ssr: { resolve: { conditions: [source, ...defaultServerConditions] } },
   test: {
-    reporters: ['default', new ClosingLine()],
+    reporters: ['default', new ClosingLine({ times, seed })],
     pool: 'forks',
     // by default one processor is left idle: of two that is half of them
     maxWorkers: availableParallelism(),
@@ -114,7 +119,8 @@ export default defineConfig({
           name: 'unit',
           include: [`${folders}/**/*.test.ts`],
           exclude: ['**/*.backend.test.ts', '**/node_modules/**', '**/dist/**'],
-          testTimeout: 30_000,
+          testTimeout: 30_000 * times,
+          provide: properties,
         },
       },
       backend('reference'),

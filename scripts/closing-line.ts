@@ -7,14 +7,30 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 
 /** Closes every vitest run: what did not run with its reason, then a plain `N passed, N failed, N skipped`. */
 export default class ClosingLine implements Reporter {
+  readonly #properties: { readonly times: number; readonly seed: number } | undefined;
+
+  /** `properties` is what properties are drawn with; it is named at the end. */
+  constructor(properties?: { readonly times: number; readonly seed: number }) {
+    this.#properties = properties;
+  }
+
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
     const folders: Record<string, Report> = {};
     for (const module of modules) {
       const folder = workspaceOf(module.moduleId);
       folders[folder] = joinReports([...(folders[folder] ? [folders[folder]] : []), reportOf(module)]);
     }
-    const outside: Report = { counts: { passed: 0, failed: unhandled.length, skipped: 0 }, notes: [] };
-    const report: TestReport = { ...joinReports([...Object.values(folders), outside]), folders };
+    const { times, seed } = this.#properties ?? {};
+    const drawn =
+      seed === undefined ? [] : [`DRAWN    TEST_SEED=${seed} TEST_TIMES=${times} draws the same properties again`];
+    const outside: Report = { counts: { passed: 0, failed: unhandled.length, skipped: 0 }, notes: drawn };
+    const failed = modules.filter((module) => !module.ok());
+    const report: TestReport = {
+      ...joinReports([...Object.values(folders), outside]),
+      folders,
+      failedIn: [...new Set(failed.map(({ project }) => project.name))],
+      unhandled: unhandled.length,
+    };
     closeRun(report);
   }
 }

@@ -18,6 +18,10 @@ export interface Report {
 /** The report of a test run, also by the workspace folder that its tests stand in. */
 export interface TestReport extends Report {
   readonly folders: Readonly<Record<string, Report>>;
+  /** The projects in which a test failed. */
+  readonly failedIn: readonly string[];
+  /** Errors outside of tests. */
+  readonly unhandled: number;
 }
 
 /** Several reports as one. */

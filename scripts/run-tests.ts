@@ -39,7 +39,8 @@ export function runTests(): Report {
   // Errors that belong to no file may be anyone's: then nothing of this run is kept.
   if (counted !== run.counts.failed) return run;
   const recorded = recordResults(stale, run);
-  return joinReports([...rest.map(([, report]) => report), ...recorded, ...tasks.map(resultOf)]);
+  const notes: Report = { counts: { passed: 0, failed: 0, skipped: 0 }, notes: run.notes };
+  return joinReports([notes, ...rest.map(([, report]) => report), ...recorded, ...tasks.map(resultOf)]);
 }
 
 /** Where the task `test` leaves its result, below the package's folder. */

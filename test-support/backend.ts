@@ -24,5 +24,12 @@ declare module 'vitest' {
     required: boolean;
     /** Why the back end cannot run on this machine, found before any test was loaded; empty if it may. */
     unavailable: string;
+    /** How many times more often than usual properties are tried (TEST_TIMES). */
+    times: number;
+    /** What properties are drawn from (TEST_SEED), and whether it was named or drawn itself. */
+    seed: number;
+    seedIsNamed: boolean;
+    /** Whether a property that fails is not reduced to its smallest case: only that it fails counts. */
+    firstFailureOnly: boolean;
   }
 }

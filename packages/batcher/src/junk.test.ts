@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runs } from '../../../test-support/properties.ts';
 import { isBatcherError } from './errors.ts';
 import * as batcher from './index.ts';
 import * as load from './load.ts';
@@ -49,7 +50,7 @@ describe('junk', () => {
       fc.asyncProperty(fc.array(junk, { maxLength: 3 }), (args) =>
         answersWell(() => (isClass(value) ? new make(...args) : call(...args))),
       ),
-      { numRuns: 60 },
+      runs(60),
     );
   });
 
@@ -79,7 +80,7 @@ describe('junk', () => {
         await loop.close();
         expect(capacity.free).toBe(capacity.total);
       }),
-      { numRuns: 100 },
+      runs(100),
     );
   });
 
@@ -98,6 +99,7 @@ describe('junk', () => {
         }
         expect(scheduler.step().sequences[0]).toMatchObject({ start: 2, end: 3 });
       }),
+      runs(100),
     );
   });
 

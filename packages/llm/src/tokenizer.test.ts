@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { isHeddleError } from '@heddle/tensor';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runs } from '../../../test-support/properties.ts';
 import { createTokenizer, loadTokenizer, type Tokenizer } from './tokenizer.ts';
 
 /** A byte-fallback tokenizer of single characters, in the shape that Llama's has. */
@@ -117,7 +118,7 @@ test('streamed text is the decoded text, for any ids', () => {
     fc.property(fc.array(token, { maxLength: 60 }), fc.boolean(), (ids, skipSpecialTokens) => {
       expect(streamed(small, ids, skipSpecialTokens)).toBe(small.decode(ids, { skipSpecialTokens }));
     }),
-    { numRuns: 500 },
+    runs(500),
   );
 });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { runs } from '../../../test-support/properties.ts';
 import {
   addDims,
   type Dim,
@@ -53,6 +54,7 @@ describe('sizes', () => {
       fc.property(expression, values, ({ dim, at }, v) => {
         expect(evaluateDim(dim, v)).toBe(at(v) + 0); // no -0
       }),
+      runs(100),
     );
   });
 
@@ -63,6 +65,7 @@ describe('sizes', () => {
         expect(multiplyDims(dim, 0)).toBe(0);
         if (symbolsOf(dim).length === 0) expect(typeof dim).toBe('number');
       }),
+      runs(100),
     );
   });
 
@@ -73,6 +76,7 @@ describe('sizes', () => {
         expect(dimsEqual(a.dim, b.dim)).toBe(agree);
         if (typeof a.dim !== 'number' && typeof b.dim !== 'number') expect(a.dim.key === b.dim.key).toBe(agree);
       }),
+      runs(100),
     );
   });
 
@@ -89,6 +93,7 @@ describe('sizes', () => {
         same(addDims(a, 0), a);
         same(multiplyDims(a, 1), a);
       }),
+      runs(100),
     );
   });
 
@@ -105,6 +110,7 @@ describe('sizes', () => {
         expect(quotient, `${dim} * ${divisor} / ${divisor}`).toBeDefined();
         expect(dimsEqual(quotient!, dim)).toBe(true);
       }),
+      runs(100),
     );
   });
 
@@ -114,6 +120,7 @@ describe('sizes', () => {
         const quotient = divideDims(a, b);
         if (quotient !== undefined) expect(dimsEqual(multiplyDims(quotient, b), a)).toBe(true);
       }),
+      runs(100),
     );
     const [B, T] = [symbolicDim('B', 8), symbolicDim('T', 8)];
     expect(divideDims(7, 2)).toBeUndefined();

@@ -2,6 +2,7 @@ import { type Device, gradients, type Tensor } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { normal, relativeError } from '../testing/numbers.ts';
 import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
@@ -184,7 +185,7 @@ conformance('random attention', (device: () => Device) => {
       );
       await fc.assert(
         fc.asyncProperty(sizes, anyParts, fc.nat(1000), (s, parts, seed) => compare(reference, s, parts, seed)),
-        { numRuns: 120, seed: 3, endOnFailure: true },
+        { ...runs(120, 3), endOnFailure: true },
       );
       await reference.dispose();
     }, 120_000);
@@ -200,7 +201,7 @@ conformance('random attention', (device: () => Device) => {
           fc.asyncProperty(extent, fc.nat(1000), (sizes, seed) =>
             compare(reference, { ...sizes, ...parts }, parts, seed),
           ),
-          { numRuns: slow ? 3 : 60, seed: 3, endOnFailure: true },
+          { ...runs(slow ? 3 : 60, 3), endOnFailure: true },
         );
         await reference.dispose();
       }, 240_000);

@@ -1,6 +1,7 @@
 import { type Device, gradients, type Tensor } from '@heddle/tensor';
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { attention } from '../dense/attention.ts';
 import type { AttentionSpec } from '../dense/attention-spec.ts';
@@ -101,7 +102,7 @@ conformance('one sequence never changes another', (device: () => Device) => {
               );
               expect(shown.every((x) => x)).toBe(true);
             }),
-            { numRuns: onGpu ? 15 : 40, seed: 11 },
+            runs(onGpu ? 15 : 40, 11),
           );
         }, 400_000);
 

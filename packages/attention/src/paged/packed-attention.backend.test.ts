@@ -1,6 +1,7 @@
 import { type CompiledFunction, compile, type Device, symbolicDim, type Tensor } from '@heddle/tensor';
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { decode, flash, paged } from '../kernels/flash.ts';
 import { naive } from '../kernels/naive.ts';
@@ -97,7 +98,7 @@ conformance('packed attention', (device: () => Device) => {
           const got = await values(kernel.attend(q, k, v, kv, spec));
           expect(relativeError(got, packedExpected(c))).toBeLessThan(5e-6);
         }),
-        { numRuns: 50, seed: 5 },
+        runs(50, 5),
       );
     });
 

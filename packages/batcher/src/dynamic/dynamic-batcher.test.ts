@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { isBatcherError } from '../errors.ts';
 import { packed, padded } from './collate.ts';
 import { dynamicBatcher } from './dynamic-batcher.ts';
@@ -260,7 +261,7 @@ describe('nothing is lost, mixed up or too much', () => {
         ]);
         expect(vi.getTimerCount()).toBe(0);
       }),
-      { numRuns: 100 },
+      runs(100),
     );
   });
 });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { QuantileSketch } from './quantile-sketch.ts';
 
 const exact = (sorted: readonly number[], q: number) =>
@@ -19,7 +20,7 @@ describe('a quantile sketch', () => {
         expect(got).toBeGreaterThanOrEqual(low * 0.99 - 1e-12);
         expect(got).toBeLessThanOrEqual(high * 1.0101 + 1e-12);
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { Heap } from './heap.ts';
 
 it('a heap gives the smallest of what is in it, after any pushes and removals', () => {
@@ -28,5 +29,6 @@ it('a heap gives the smallest of what is in it, after any pushes and removals', 
         expect(heap.peek()?.key).toBe(model.length ? Math.min(...model.map((item) => item.key)) : undefined);
       }
     }),
+    runs(100),
   );
 });

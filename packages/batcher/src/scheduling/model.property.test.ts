@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import { runs, times } from '../../../../test-support/properties.ts';
 import { type Random, seededRandom } from '../load/random.ts';
 import { fairShare } from '../policies/fair-share.ts';
 import { longestPrefix } from '../policies/longest-prefix.ts';
@@ -14,7 +15,7 @@ import type { Capacity } from './capacity.ts';
 import { continuousScheduler } from './continuous-scheduler.ts';
 
 // Machines that do much else at the same time are slow.
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 60_000 * times });
 
 const policies: (() => Policy)[] = [
   firstCome,
@@ -91,7 +92,7 @@ describe('the continuous scheduler against a model', () => {
         expect(counts.free).toBe(counts.total);
         expect(scheduler.idle).toBe(true);
       }),
-      { numRuns: 300 },
+      runs(300),
     );
     // The walk must have gone where it is hard.
     expect(steps).toBeGreaterThan(20_000);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { type Random, seededRandom } from '../load/random.ts';
 import { byPriority } from '../policies/policies.ts';
 import { auditedCapacity } from '../testing/audited-capacity.ts';
@@ -186,7 +187,7 @@ describe('plans in flight', () => {
         whole += outcome.whole.size;
         deepest = Math.max(deepest, outcome.deepest);
       }),
-      { numRuns: 60 },
+      runs(60),
     );
     // It went where it is hard.
     expect(deepest).toBe(depth);

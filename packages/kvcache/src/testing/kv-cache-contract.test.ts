@@ -2,6 +2,7 @@ import type { Device } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { contiguousCache, type KvBatch, type KvCache, type KvSequence } from '../index.ts';
 import { kvCacheContract, type OpenKvCache } from '../testing.ts';
 import { CacheDriver } from './cache-driver.ts';
@@ -19,7 +20,7 @@ test('a cache is whole after any operations', async () => {
   const driver = new CacheDriver(device, contiguousCache(device, sizes));
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { maxLength: 40 }), (operations) => applyOperations(driver, operations, 4)),
-    { numRuns: 60, seed: 11 },
+    runs(60, 11),
   );
   driver.dispose();
   driver.cache.dispose();

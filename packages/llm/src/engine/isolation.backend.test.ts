@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { tinyLlama } from '../../../../test-support/tiny-llama.ts';
 import { type Engine, filteredSampler, type GenerationRequest, loadModel, openEngine, temperature } from '../index.ts';
@@ -71,7 +72,7 @@ conformance('NaN and infinities in some requests', (device) => {
           }
         },
       ),
-      { numRuns: 12, seed: 5 },
+      runs(12, 5),
     );
     await alone.dispose();
     await model.dispose();

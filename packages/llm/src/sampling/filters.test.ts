@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { type LogitFilter, softmaxWeights, temperature, topK, topP } from './filters.ts';
 
 /** Ids that a filter leaves in. */
@@ -49,6 +50,7 @@ describe('top-k', () => {
         const expected = sorted.slice(0, k).filter((id) => values[id] !== Number.NEGATIVE_INFINITY);
         expect(kept(topK(k), logits)).toEqual(expected.sort((a, b) => a - b));
       }),
+      runs(100),
     );
   });
 });
@@ -80,6 +82,7 @@ describe('top-p', () => {
         if (ids.length > 1) expect((mass - least) / total).toBeLessThan(p + 1e-12);
         expect(most).toBeLessThanOrEqual(least);
       }),
+      runs(100),
     );
   });
 });

@@ -1,6 +1,7 @@
 import { openSafetensors } from '@heddle/tensor/safetensors';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { needShared } from '../../../../test-support/shared.ts';
 import { sampler } from '../sampler.ts';
 import { type LogitFilter, minP } from './filters.ts';
@@ -46,7 +47,7 @@ test('no n-gram occurs twice, but a token is always left', () => {
         if (exhausted) return;
       }
     }),
-    { numRuns: 50 },
+    runs(50),
   );
 });
 

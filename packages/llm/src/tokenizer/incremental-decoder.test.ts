@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { incrementalDecoder } from './incremental-decoder.ts';
 
 /** A decoder over tokens that are bytes or texts, which drops the space that a text begins with as Llama's does. */
@@ -49,12 +50,12 @@ describe('joined, the pieces are the full text, and each is whole characters', (
   test('random bytes, most of them no characters', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(255), { maxLength: 80 }), (ids) => check(bytes, ids)),
-      { numRuns: 500 },
+      runs(500),
     );
     const tricky = fc.constantFrom(0xf0, 0x9f, 0x98, 0x80, 0xe2, 0x82, 0xac, 0xc3, 0xff, 0xed, 0xa0, 0x20, 0x41);
     fc.assert(
       fc.property(fc.array(tricky, { maxLength: 80 }), (ids) => check(bytes, ids)),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 
@@ -63,6 +64,7 @@ describe('joined, the pieces are the full text, and each is whole characters', (
       fc.property(fc.string({ unit: 'grapheme', maxLength: 60 }), (text) => {
         check(bytes, [...new TextEncoder().encode(text)]);
       }),
+      runs(100),
     );
   });
 
@@ -73,7 +75,7 @@ describe('joined, the pieces are the full text, and each is whole characters', (
     const few = fc.array(token, { maxLength: 80 }).filter((ids) => !/\b1,1\b/.test(ids.join()));
     fc.assert(
       fc.property(few, (ids) => check(vocabulary, ids)),
-      { numRuns: 1000 },
+      runs(1000),
     );
   });
 });

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import type { Device } from '../graph/device.ts';
 import { defineOp } from '../graph/op.ts';
 import { record } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { silu } from '../ops/elementwise/activation.ts';
 import { where } from '../ops/elementwise/elementwise.ts';
 import { take } from '../ops/indexing/gather.ts';
 import { concat } from '../ops/movement/concat.ts';
 import { stopGradient } from '../ops/movement/identity.ts';
-import { crossEntropy } from '../ops/nn.ts';
+import { crossEntropy, silu } from '../ops/nn.ts';
 import { rmsNorm } from '../ops/rows/rms-norm.ts';
 import { openReference } from '../reference.ts';
 import { grad, valueAndGrad } from './grad.ts';
@@ -330,7 +330,7 @@ describe('against central differences in float64, over random programs', () => {
             .item(),
         );
       }),
-      { numRuns: 150 },
+      runs(150),
     );
   });
 
@@ -350,7 +350,7 @@ describe('against central differences in float64, over random programs', () => {
             .item(),
         );
       }),
-      { numRuns: 60 },
+      runs(60),
     );
   });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { isHeddleError } from '../errors.ts';
 import { itemSize, safetensorsDTypes } from './safetensors-dtype.ts';
 import { openSafetensors } from './safetensors-open.ts';
@@ -83,7 +84,7 @@ test('random bytes, with and without a plausible length', async () => {
       }
       expect(await outcome(file)).not.toBe('opened');
     }),
-    { numRuns: 2000 },
+    runs(2000),
   );
 });
 
@@ -95,7 +96,7 @@ test('headers of arbitrary JSON', async () => {
     fc.asyncProperty(header, fc.nat(20), async (value, dataLength) => {
       await outcome(withHeader(JSON.stringify(value), dataLength));
     }),
-    { numRuns: 1000 },
+    runs(1000),
   );
 });
 
@@ -115,7 +116,7 @@ test('any placement that is not gapless is refused, and every gapless one opens'
       const got = await outcome(withHeader(`{${fields.join(',')}}`, dataLength));
       expect(got === 'opened', `${got} ${fields}`).toBe(gapless);
     }),
-    { numRuns: 3000 },
+    runs(3000),
   );
 });
 
@@ -176,6 +177,6 @@ test('whatever is written reads back the same', async () => {
         expect(await file.read(key)).toEqual(data);
       }
     }),
-    { numRuns: 300 },
+    runs(300),
   );
 });

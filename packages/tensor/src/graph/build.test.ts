@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { gradients } from '../autograd/gradients.ts';
 import { concat } from '../ops/movement/concat.ts';
 import { identity } from '../ops/movement/identity.ts';
@@ -86,6 +87,7 @@ describe('equal applications become one', () => {
         // arrays and objects of numbers differ by JSON, except for -0 in them, which may stay apart
         if (!equal || typeof a !== 'object') expect(nodes).toHaveLength(equal ? 1 : 2);
       }),
+      runs(100),
     );
   });
 

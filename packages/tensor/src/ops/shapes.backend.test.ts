@@ -2,6 +2,7 @@ import { openReference } from '@heddle/tensor/reference';
 import fc from 'fast-check';
 import { afterAll, expect } from 'vitest';
 import { expectClose } from '../../../../test-support/operations.ts';
+import { runs } from '../../../../test-support/properties.ts';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { type DType, isFloat } from '../dtype.ts';
 import { f16ToF32 } from '../float16.ts';
@@ -242,7 +243,7 @@ conformance('operations on drawn shapes and views', (device) => {
         for (const tensor of [...actual, ...expected]) tensor.dispose();
         await device().trim();
       }),
-      { numRuns: lotsOn(device()), seed: 20_240_601 },
+      runs(lotsOn(device()), 20_240_601),
     );
   });
 });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { needShared, needSharedJson } from '../../../../test-support/shared.ts';
 import { isHeddleError } from '../errors.ts';
 import { bf16ToF32 } from '../float16.ts';
@@ -75,7 +76,7 @@ describe('blocks of GGUF files', () => {
           }
         },
       ),
-      { numRuns: 500 },
+      runs(500),
     );
     for (const type of types) {
       const { values, bytes } = blockTypes[type];

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { needShared } from '../../../../test-support/shared.ts';
 import type { BlockFormat } from '../dtype.ts';
 import { openSafetensors } from '../safetensors.ts';
@@ -69,7 +70,7 @@ describe('quantize', () => {
           expect(Math.abs(got - values[i]!)).toBeLessThanOrEqual(most * 0.3 + 1e-3);
         });
       }),
-      { numRuns: 100 },
+      runs(100),
     );
   });
 

@@ -190,8 +190,7 @@ function byName({ parameters }: SavedStep): ReadonlyMap<string, Variable> {
 }
 
 async function readRecord(files: FileSystem, path: string): Promise<CheckpointRecord> {
-  const bytes = await files.readFile(`${path}/${recordFile}`);
-  return parseRecord(`${path}/${recordFile}`, new TextDecoder().decode(bytes));
+  return parseRecord(`${path}/${recordFile}`, await files.readFile(`${path}/${recordFile}`, 'utf8'));
 }
 
 async function folderNames(files: FileSystem, path: string): Promise<string[]> {

@@ -1,0 +1,15 @@
+import { attentionFaults } from './attention.ts';
+import { batcherFaults } from './batcher.ts';
+import type { Fault } from './fault.ts';
+import { servingFaults } from './serving.ts';
+import { tensorFaults } from './tensor.ts';
+import { trainerFaults } from './trainer.ts';
+
+/** Every fault that is planted. */
+export const faults: readonly Fault[] = [
+  ...tensorFaults,
+  ...attentionFaults,
+  ...servingFaults,
+  ...batcherFaults,
+  ...trainerFaults,
+];
