@@ -20,12 +20,18 @@ export interface OperationCase {
   readonly gradient?: boolean;
   /** Relative to the values' magnitude; by default 1e-5 for f32 and 2e-3 for f16. */
   readonly tolerance?: number;
+  /** What is right, worked out without this project: the values, or a rule over the operands' values in float64. */
+  readonly expected?: Expected;
 }
+
+/** The right values of a result, row-major. */
+export type Expected = readonly number[] | ((...inputs: readonly (readonly number[])[]) => readonly number[]);
 
 /** A case without operands: what is recorded on the device itself. */
 interface CreationCase {
   readonly name: string;
   readonly create: (device: Device) => Tensor;
+  readonly expected?: Expected;
 }
 export type Case = OperationCase | CreationCase;
 

@@ -21,6 +21,18 @@ export function numberToF16Bits(value: number): number {
   return roundF32Bits(f32Bits(value));
 }
 
+/** The value of the binary16 nearest to a number, ties to even, without a stop at float32 on the way. */
+export function roundToF16(value: number): number {
+  const size = Math.abs(value);
+  if (!(size < 65520)) return Number.isNaN(value) ? value : Math.sign(value) * Number.POSITIVE_INFINITY;
+  if (size === 0) return value;
+  // the distance of neighbours: 2^-24 below the normal numbers
+  const step = 2 ** (Math.max(Math.floor(Math.log2(size)), -14) - 10);
+  // added and taken away again, this rounds to whole steps, ties to even
+  const shift = step * 2 ** 52;
+  return Math.sign(value) * (size + shift - shift);
+}
+
 /** The float32 value of one bfloat16, exactly. `bits` is read modulo 2^16. */
 export function bf16BitsToNumber(bits: number): number {
   return f32OfBits((bits & 0xffff) << 16);
@@ -81,7 +93,8 @@ function roundToBf16(word: number): number {
 const oneFloat = new Float32Array(1);
 const oneWord = new Uint32Array(oneFloat.buffer);
 
-function f32Bits(value: number): number {
+/** The bits of the float32 nearest to a number. */
+export function f32Bits(value: number): number {
   oneFloat[0] = value;
   return oneWord[0]!;
 }

@@ -79,7 +79,7 @@ export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUni
 export { randomCategorical } from './ops/create/random-categorical.ts';
 export { tensorWords } from './ops/create/threefry.ts';
 export { einsum } from './ops/einsum.ts';
-export { gelu, relu, softplus } from './ops/elementwise/activation.ts';
+export { gelu, relu, silu, softplus } from './ops/elementwise/activation.ts';
 export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/elementwise/bitwise.ts';
 export { cast, dequantize } from './ops/elementwise/cast.ts';
 export {
@@ -127,7 +127,7 @@ export { concat } from './ops/movement/concat.ts';
 export { identity, stopGradient } from './ops/movement/identity.ts';
 export { expand, flatten, permute, reshape, transpose } from './ops/movement/movement.ts';
 export { pad, slice } from './ops/movement/slice.ts';
-export { type CrossEntropyOptions, crossEntropy, linear, silu } from './ops/nn.ts';
+export { type CrossEntropyOptions, crossEntropy, linear } from './ops/nn.ts';
 export { cumsum } from './ops/reduce/cumsum.ts';
 export { argmax, argmin, max, min } from './ops/reduce/extremum.ts';
 export { prod } from './ops/reduce/prod.ts';

@@ -1,3 +1,4 @@
+import { ArgumentError } from './errors.ts';
 import { Tensor } from './graph/tensor.ts';
 import { Update } from './graph/variable.ts';
 
@@ -43,6 +44,20 @@ export function leavesOf(tree: unknown): unknown[] {
   const leaves: unknown[] = [];
   mapTree(tree, (leaf) => leaves.push(leaf));
   return leaves;
+}
+
+/**
+ * @throws ArgumentError naming `operation` where what a function gave is a promise, or has one in it: functions that are recorded
+ *   give their results at once. What the promise ends with is nobody's then, and does not end the process.
+ */
+export function refusePromises(operation: string, result: unknown): void {
+  mapTree(result, (leaf, path) => {
+    if (typeof (leaf as PromiseLike<unknown> | undefined)?.then !== 'function') return;
+    Promise.resolve(leaf).catch(() => {});
+    throw new ArgumentError(
+      `${operation}: the function must give its results at once, got a promise${path ? ` as ${path}` : ''}: it only records`,
+    );
+  });
 }
 
 /** The tensors among the leaves. */

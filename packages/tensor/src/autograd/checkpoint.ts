@@ -6,7 +6,7 @@ import { Tensor } from '../graph/tensor.ts';
 import { type None, none } from '../ops/elementwise/define-elementwise.ts';
 import { barrier } from '../ops/movement/barrier.ts';
 import { identity } from '../ops/movement/identity.ts';
-import { mapTree, tensorsOf } from '../tree.ts';
+import { mapTree, refusePromises, tensorsOf } from '../tree.ts';
 import { backward } from './gradients.ts';
 
 /**
@@ -30,6 +30,7 @@ export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => 
       return standIn;
     });
     const result = fn(...(own as unknown as A));
+    refusePromises('checkpoint', result);
     const outputs = tensorsOf(result);
     const captured = capturedBy(standIns, outputs);
     const results = record(checkpointOp(outputs, standIns, captured), [...given, ...captured], none);

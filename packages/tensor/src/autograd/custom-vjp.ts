@@ -7,6 +7,7 @@ import { full } from '../ops/create/creation.ts';
 import { type None, none } from '../ops/elementwise/define-elementwise.ts';
 import { identity } from '../ops/movement/identity.ts';
 import { formatShape, shapesEqual } from '../shape.ts';
+import { refusePromises } from '../tree.ts';
 
 /** What a gradient rule of one's own sees of an application. */
 export interface VjpContext {
@@ -35,6 +36,7 @@ export function customVjp<A extends readonly Tensor[], R extends Tensor | readon
     if (args.length === 0) throw new ArgumentError('customVjp: the function takes at least one tensor');
     const standIns = args.map((arg) => identity(arg));
     const result = fn(...(standIns as unknown as A));
+    refusePromises('customVjp', result);
     const single = !Array.isArray(result);
     const outputs = (single ? [result] : result) as readonly Tensor[];
     const results = record(customOp(outputs, standIns, vjp), args, none);

@@ -3,7 +3,7 @@ import { ArgumentError, DTypeError } from '../errors.ts';
 import { nameOfValue } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { identity } from '../ops/movement/identity.ts';
-import { mapTree, tensorsOf } from '../tree.ts';
+import { mapTree, refusePromises, tensorsOf } from '../tree.ts';
 import { gradients } from './gradients.ts';
 
 /** The gradient by an argument: a tensor for a tensor, the same tree for a tree of them. */
@@ -36,6 +36,7 @@ export function valueAndGrad<A extends readonly unknown[], const N extends reado
     // gradients are taken at these handles, so that only uses through the argument count
     const own = args.map((arg, i) => (argnums.includes(i) ? mapTree(arg, standIn) : arg)) as unknown as A;
     const value: unknown = f(...own);
+    refusePromises('grad', value);
     if (!(value instanceof Tensor))
       throw new ArgumentError(`grad: the function must give a tensor, got ${nameOfValue(value)}`);
     const wrt = argnums.map((n) => tensorsOf(own[n]));

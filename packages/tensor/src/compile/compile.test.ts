@@ -415,6 +415,32 @@ describe('errors', () => {
     expect((await failure(step(device.tensor([1])))).message).toMatch(/must give its results at once, got a promise/);
   });
 
+  test('a promise among the results, or one that fails later: neither ends the process', async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    const nested = compile((x: Tensor) => ({ y: x, later: [Promise.reject(new Error('later'))] }));
+    expect(await failure(nested(device.tensor([1])) as Promise<unknown>)).toMatchObject({
+      code: 'ERR_ARGUMENT',
+      message: expect.stringMatching(/got a promise as later\[0\]/),
+    });
+    const waiting = compile(async (x: Tensor) => {
+      await x.data(); // an argument has no values while the function is recorded
+      return x;
+    });
+    expect(await failure(waiting(device.tensor([1])))).toMatchObject({ code: 'ERR_ARGUMENT' });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+  });
+
+  test('data() of a tensor that is disposed of or stale rejects, and throws nothing', async () => {
+    const gone = device.tensor([1]);
+    gone.dispose();
+    const reading = gone.data();
+    expect(await failure(reading)).toMatchObject({ code: 'ERR_DISPOSED' });
+  });
+
   test('a device that cannot be known, or is another one', async () => {
     expect((await failure(compile(() => 3)())).message).toMatch(
       /no argument is a tensor; name the device in options.device/,

@@ -12,7 +12,7 @@ import { Tensor } from '../graph/tensor.ts';
 import { Update } from '../graph/variable.ts';
 import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
 import type { TensorType } from '../shape.ts';
-import { mapTree, tensorsOf, updatesOf } from '../tree.ts';
+import { mapTree, refusePromises, tensorsOf, updatesOf } from '../tree.ts';
 import { assertGivenAway } from './donated.ts';
 import { type Fed, InputPort } from './input-spec.ts';
 import { everyBucket, prepareAll, type WarmProgress } from './warm.ts';
@@ -68,8 +68,7 @@ export class Trace {
       ({ path, type }) => recordOn(device, inputOp, [], { name: path, shape: type.shape, dtype: type.dtype })[0]!,
     );
     this.#result = call(inputs);
-    if (this.#result instanceof Promise)
-      throw new ArgumentError(`${owner}: the function must give its results at once, got a promise: it only records`);
+    refusePromises(owner, this.#result);
     const recording = { outputs: tensorsOf(this.#result), updates: updatesOf(this.#result), inputs };
     const { graph, checks } = buildGraph(device.executor, recording, 'constants');
     this.#graph = graph;

@@ -1,4 +1,5 @@
 import { FileFormatError } from '../errors.ts';
+import { foreignFormat } from './foreign-format.ts';
 
 /** Element types that `.npy` files are read and written with. */
 export type NpyDType = keyof typeof descriptions;
@@ -53,7 +54,10 @@ export function headerError(
 
 /** Where the header lies, from the first bytes of a file. @throws FileFormatError `ERR_NPY_HEADER` */
 export function headerRange(label: string, prefix: Uint8Array): { readonly start: number; readonly length: number } {
-  if (!magic.every((byte, i) => prefix[i] === byte)) throw headerError(label, 'does not start as an .npy file does');
+  if (!magic.every((byte, i) => prefix[i] === byte)) {
+    const found = foreignFormat(prefix);
+    throw headerError(label, `does not start as an .npy file does${found ? `: it is ${found}` : ''}`);
+  }
   const [major, minor] = [prefix[6]!, prefix[7]!];
   if (major < 1 || major > 3 || minor !== 0)
     throw headerError(label, `the version must be 1.0, 2.0 or 3.0, got ${major}.${minor}`);

@@ -36,6 +36,11 @@ async function outcome(bytes: Uint8Array): Promise<string> {
 }
 
 describe('readNpy', () => {
+  test('says what another file is', async () => {
+    const zip = Uint8Array.of(0x50, 0x4b, 3, 4, 20, 0, 0, 0, 0, 0, 0, 0);
+    await expect(readNpy(zip)).rejects.toThrow(/does not start as an .npy file does: it is a zip archive, as .npz/);
+  });
+
   test('reads what NumPy writes', async () => {
     // numpy.save of numpy.array([[1.5, -2], [0.25, 3]], dtype='<f4')
     const text = `${"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }".padEnd(117)}\n`;

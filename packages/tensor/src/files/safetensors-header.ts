@@ -1,4 +1,5 @@
 import { FileFormatError } from '../errors.ts';
+import { foreignFormat } from './foreign-format.ts';
 import { duplicateKey } from './json-keys.ts';
 import { isSafetensorsDType, itemSize, type SafetensorsDType, safetensorsDTypes } from './safetensors-dtype.ts';
 
@@ -36,6 +37,8 @@ export const maxHeaderLength = 100_000_000;
 export function headerLength(label: string, prefix: Uint8Array, fileLength: number): number {
   const length = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength).getBigUint64(0, true);
   if (length > BigInt(maxHeaderLength)) {
+    const found = foreignFormat(prefix);
+    if (found) throw bad(label, `this is no safetensors file, it is ${found}`);
     throw bad(label, `the header must be at most ${maxHeaderLength} bytes, its length field says ${length}`);
   }
   const end = prefixLength + Number(length);

@@ -54,7 +54,7 @@ export class Tensor implements TensorType, Disposable {
   }
 
   /** Computes the values and copies them to the host, row-major; f16 as bits, bool as 0 and 1. Keeps nothing on the device. */
-  data(): Promise<HostArray> {
+  async data(): Promise<HostArray> {
     this.assertUsable('data');
     return this.device.read(this);
   }

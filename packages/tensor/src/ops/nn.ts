@@ -3,19 +3,12 @@ import { isFloat } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
 import { bounded } from '../graph/bounded.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { formatShape, shapesEqual } from '../shape.ts';
-import { arange } from './create/creation.ts';
+import { formatShape, shapesEqual, sizeOf } from '../shape.ts';
 import { cast } from './elementwise/cast.ts';
-import { where } from './elementwise/elementwise.ts';
 import { matmul } from './matmul/matmul.ts';
 import { reshape } from './movement/movement.ts';
+import { crossEntropyRows, meanLoss } from './rows/cross-entropy-rows.ts';
 import { checkLoss } from './rows/loss.ts';
-import { logSoftmax } from './rows/softmax.ts';
-
-/** x * sigmoid(x). */
-export function silu(x: Tensor): Tensor {
-  return x.mul(x.sigmoid());
-}
 
 /**
  * x [..., In] times the transpose of weight [Out, In], plus bias [Out] where there is one. `dtype` as in `matmul`.
@@ -49,8 +42,9 @@ export interface CrossEntropyOptions {
  * Mean over the tokens of minus the log-probability of the target; with label smoothing, of minus the mean of the
  * log-probabilities, the target's weighing 1 - labelSmoothing more than each other's.
  *
- * `logits` is `[..., V]`, `targets` i32 `[...]`; tokens whose target is `ignoreIndex` do not count. Computed in f32; NaN where
- * no token counts. Any other target outside of the classes is a mistake, found in debug mode; otherwise it adds 0.
+ * `logits` is `[..., V]`, `targets` i32 `[...]`; tokens whose target is `ignoreIndex` do not count, and change nothing,
+ * whatever their logits are. Computed in f32; NaN where no token counts, with gradients of 0, as in PyTorch. Any other target
+ * outside of the classes, such as -1, is a mistake: it makes the loss NaN, and debug mode says which it is.
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
@@ -64,13 +58,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
     throw new DTypeError(
       `crossEntropy: takes f32 or f16 logits and i32 targets, got ${logits.dtype} and ${targets.dtype}`,
     );
-  const logProbabilities = logSoftmax(cast(logits, 'f32'));
   const classes = logits.shape.at(-1)!;
-  const own = bounded('crossEntropy', targets, classes, ignoreIndex);
-  const isTarget = arange(logits.device, classes).equal(reshape(own, [...targets.shape, 1]));
-  const picked = where(isTarget, logProbabilities, 0).sum(-1);
-  const expected =
-    labelSmoothing === 0 ? picked : picked.mul(1 - labelSmoothing).add(logProbabilities.mean(-1).mul(labelSmoothing));
-  const counts = cast(targets.equal(ignoreIndex).not(), 'f32');
-  return expected.mul(counts).sum().neg().div(counts.sum());
+  const own = reshape(bounded('crossEntropy', targets, classes, ignoreIndex), [sizeOf(targets.shape)]);
+  const rows = reshape(cast(logits, 'f32'), [sizeOf(targets.shape), classes]);
+  return meanLoss(crossEntropyRows(rows, own, { ignoreIndex, labelSmoothing }).sum(), own, ignoreIndex);
 }

@@ -190,7 +190,8 @@ function byName({ parameters }: SavedStep): ReadonlyMap<string, Variable> {
 }
 
 async function readRecord(files: FileSystem, path: string): Promise<CheckpointRecord> {
-  return parseRecord(`${path}/${recordFile}`, await files.readFile(`${path}/${recordFile}`, 'utf8'));
+  const bytes = await files.readFile(`${path}/${recordFile}`);
+  return parseRecord(`${path}/${recordFile}`, new TextDecoder().decode(bytes));
 }
 
 async function folderNames(files: FileSystem, path: string): Promise<string[]> {

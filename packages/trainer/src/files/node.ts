@@ -14,7 +14,7 @@ export interface FileSystem {
   open(path: string, flags: 'r' | 'w' | 'a'): Promise<OpenFile>;
   mkdir(path: string, options: { readonly recursive: boolean }): Promise<unknown>;
   readdir(path: string, options: { readonly withFileTypes: true }): Promise<readonly FolderEntry[]>;
-  readFile(path: string, encoding: 'utf8'): Promise<string>;
+  readFile(path: string): Promise<Uint8Array>;
   rename(from: string, to: string): Promise<void>;
   rm(path: string, options: { readonly recursive: boolean; readonly force: boolean }): Promise<void>;
   stat(path: string): Promise<{ readonly size: number; isDirectory(): boolean }>;

@@ -1,6 +1,6 @@
 import { evaluateDim, type SymbolValues } from '../../dim.ts';
 import { type BlockFormat, type DType, type HostArray, hostArray, isBlockFormat, isFloat } from '../../dtype.ts';
-import { bf16BitsToNumber, bf16ToF32, f16ToF32, f32ToF16, numberToBf16Bits } from '../../float16.ts';
+import { bf16BitsToNumber, bf16ToF32, f16ToF32, numberToBf16Bits, roundToF16 } from '../../float16.ts';
 import type { Executor, Program, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { checkRows } from '../../graph/index-checks.ts';
@@ -101,7 +101,7 @@ function blockValues({ dtype, shape }: ConcreteType, blocks: Uint8Array): Float6
 function settle(dtype: DType, data: Float64Array): Float64Array {
   if (dtype === 'i32') return data.map((value) => value | 0);
   if (dtype === 'u32') return data.map((value) => value >>> 0);
-  if (dtype === 'f16') return Float64Array.from(f16ToF32(f32ToF16(Float32Array.from(data))));
+  if (dtype === 'f16') return data.map(roundToF16);
   if (dtype === 'bf16') return data.map((value) => bf16BitsToNumber(numberToBf16Bits(value)));
   return data;
 }

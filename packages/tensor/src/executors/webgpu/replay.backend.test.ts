@@ -4,8 +4,8 @@ import { test } from '../../../../../test-support/suite.ts';
 import { compile } from '../../compile/compile.ts';
 import type { Device } from '../../graph/device.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import { silu } from '../../ops/elementwise/activation.ts';
 import { matmul } from '../../ops/matmul/matmul.ts';
-import { silu } from '../../ops/nn.ts';
 
 /** A caller's device that notes every call of a method, by name. */
 async function openNoting() {

@@ -4,8 +4,9 @@ import { test } from '../../../../../test-support/suite.ts';
 import { compile } from '../../compile/compile.ts';
 import type { Device } from '../../graph/device.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import { silu } from '../../ops/elementwise/activation.ts';
 import { matmul } from '../../ops/matmul/matmul.ts';
-import { linear, silu } from '../../ops/nn.ts';
+import { linear } from '../../ops/nn.ts';
 
 const wave = (length: number, speed: number) => Float32Array.from({ length }, (_, i) => Math.sin(speed * (i + 1)));
 

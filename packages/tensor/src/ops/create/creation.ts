@@ -2,6 +2,7 @@ import { type Dim, evaluateDim } from '../../dim.ts';
 import { type DType, isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
 import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
+import { f16ToF32, f32ToF16 } from '../../float16.ts';
 import type { Device } from '../../graph/device.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOn } from '../../graph/record.ts';
@@ -29,7 +30,7 @@ const fullOp: Op<{ readonly shape: Shape; readonly value: number; readonly dtype
 function literal(value: number, dtype: DType): string {
   if (dtype === 'i32') return `i32(${value})`;
   if (!isFloat(dtype)) return `${dtype === 'bool' ? Number(value !== 0) : value}u`;
-  return floatLiteral(value);
+  return floatLiteral(dtype === 'f16' ? f16ToF32(f32ToF16(Float32Array.of(value)))[0]! : value);
 }
 
 /**

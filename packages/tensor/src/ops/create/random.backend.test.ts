@@ -2,6 +2,7 @@ import { openReference } from '@heddle/tensor/reference';
 import { expect } from 'vitest';
 import { operations } from '../../../../../test-support/operations.ts';
 import { conformance, test } from '../../../../../test-support/suite.ts';
+import { f16ToF32 } from '../../float16.ts';
 import { threefry2x32 } from '../../random-bits.ts';
 import { randomCases } from './random.cases.ts';
 import { randomBits, randomNormal, randomUniform } from './random.ts';
@@ -42,6 +43,28 @@ conformance('random numbers of a device', (device) => {
     expect(Math.abs(moment(2) - 1)).toBeLessThan(4 * Math.sqrt(2 / draws));
     expect(Math.abs(moment(4) - 3)).toBeLessThan(4 * Math.sqrt(96 / draws));
     await reference.dispose();
+  });
+
+  test('uniform values never reach the upper limit, and never leave the range', async () => {
+    const ranges = [
+      { low: 0, high: 1 },
+      { low: -3e38, high: 3e38 },
+      { low: 1, high: 1 + 2 ** -22 },
+      { low: 0.1, high: 0.10001 },
+      { low: -1, high: 0 },
+      { low: 0.1, high: 0.2 },
+    ];
+    for (const dtype of ['f32', 'f16'] as const)
+      for (const { low, high } of dtype === 'f32' ? ranges : [ranges[0]!, ranges[4]!, ranges[5]!]) {
+        const drawn = randomUniform(device(), [20_000], 5, { low, high, dtype });
+        const data = await drawn.data();
+        const values = dtype === 'f16' ? f16ToF32(data as Uint16Array) : data;
+        let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+        for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
+        expect(least, `${dtype} from ${low}`).toBeGreaterThanOrEqual(low);
+        expect(most, `${dtype} below ${high}`).toBeLessThan(high);
+        expect(most - least).toBeGreaterThan((high - low) * 0.4);
+      }
   });
 
   test('other keys give other numbers', async () => {

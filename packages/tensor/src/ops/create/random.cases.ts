@@ -15,6 +15,15 @@ export const randomCases: readonly Case[] = [
   { name: 'randomUniform', create: (device) => randomUniform(device, [2000], 7) },
   { name: 'randomUniform between limits', create: (device) => randomUniform(device, [50], 7, { low: -3, high: 2 }) },
   { name: 'randomUniform f16', create: (device) => randomUniform(device, [50], 7, { dtype: 'f16' }) },
+  {
+    name: 'foldKey of a number with a tensor',
+    inputs: [salt],
+    f: (s) => foldKey(7, s),
+  },
+  {
+    name: 'randomUniform between limits whose distance f32 does not hold',
+    create: (device) => randomUniform(device, [40], 7, { low: -3e38, high: 3e38 }),
+  },
   { name: 'randomNormal', create: (device) => randomNormal(device, [4000], 9) },
   {
     name: 'randomNormal with mean and deviation',

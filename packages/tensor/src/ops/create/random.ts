@@ -1,7 +1,9 @@
 import type { DType } from '../../dtype.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
+import { f16BitsToNumber, f32Bits, f32OfBits, numberToF16Bits, roundToF16 } from '../../float16.ts';
 import type { Device } from '../../graph/device.ts';
+import { nameOfValue } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { checkSizes, formatShape, type Shape, sizeOf } from '../../shape.ts';
 import { shiftRight } from '../elementwise/bitwise.ts';
@@ -33,6 +35,8 @@ export function randomKey(device: Device, seed: number): Tensor {
 
 function keyTensor(name: string, device: Device, key: RandomKey): Tensor {
   if (typeof key === 'number') return randomKey(device, key);
+  if (!(key as Tensor | undefined)?.node)
+    throw new ArgumentError(`${name}: the key must be a number or u32 [2], got ${nameOfValue(key)}`);
   if (key.dtype !== 'u32' || key.rank !== 1 || key.shape[0] !== 2)
     throw new DTypeError(`${name}: the key must be a number or u32 [2], got ${key.dtype} ${formatShape(key.shape)}`);
   return key;
@@ -40,18 +44,27 @@ function keyTensor(name: string, device: Device, key: RandomKey): Tensor {
 
 /**
  * A key of its own for `salt`, a whole number or an i32 or u32 scalar (a layer, a step): draws with the result and with `key`,
- * or with the key of another salt, have nothing to do with each other. u32 `[2]`.
- * @throws ShapeError where the salt is no scalar; DTypeError where it is no integer
+ * or with the key of another salt, have nothing to do with each other. u32 `[2]`. A number as the key needs a tensor as the
+ * salt, which says where; otherwise `randomKey(device, number)` makes a tensor of it.
+ * @throws ShapeError where the salt is no scalar; DTypeError where it is no integer; ArgumentError where both are numbers
  */
-export function foldKey(key: Tensor, salt: number | Tensor): Tensor {
-  const own = keyTensor('foldKey', key.device, key);
+export function foldKey(key: RandomKey, salt: number | Tensor): Tensor {
+  if (typeof salt !== 'number' && !(salt as Tensor | undefined)?.node)
+    throw new ArgumentError(`foldKey: the salt must be a number or a scalar tensor, got ${nameOfValue(salt)}`);
+  const place = typeof key === 'number' ? salt : key;
+  if (typeof place === 'number')
+    throw new ArgumentError(
+      `foldKey: two numbers are on no device, got ${key} and ${salt}; foldKey(randomKey(device, ${key}), ${salt}) is on one`,
+    );
+  const device = place?.device;
+  const own = keyTensor('foldKey', device, key);
   if (typeof salt === 'number' && !(Number.isInteger(salt) && salt >= 0 && salt < 2 ** 32))
     throw new ArgumentError(`foldKey: the salt must be a whole number below 2^32, got ${salt}`);
   if (typeof salt !== 'number' && salt.rank !== 0)
     throw new ShapeError(`foldKey: the salt must be a scalar, got ${formatShape(salt.shape)}`);
   if (typeof salt !== 'number' && salt.dtype !== 'i32' && salt.dtype !== 'u32')
     throw new DTypeError(`foldKey: the salt must be i32 or u32, got ${salt.dtype}`);
-  const counter = typeof salt === 'number' ? full(key.device, [1], salt, 'u32') : reshape(cast(salt, 'u32'), [1]);
+  const counter = typeof salt === 'number' ? full(device, [1], salt, 'u32') : reshape(cast(salt, 'u32'), [1]);
   return concat(
     ([0, 1] as const).map((word) => threefry(own, counter, { stream: foldStream, word })),
     0,
@@ -70,9 +83,10 @@ export function randomBits(device: Device, shape: Shape, key: RandomKey): Tensor
 }
 
 /**
- * Values drawn evenly from `low` (by default 0) up to `high` (1), multiples of 2^-24 of the distance, in f32 or f16. Equal on
- * every executor for 0 and 1; other limits round as f32 does.
- * @throws DTypeError for other dtypes; ArgumentError where `low` is not below `high`
+ * Values drawn evenly from `low` (by default 0) up to, but never, `high` (1): multiples of 2^-24 of the distance, in f16 of
+ * 2^-11, rounded to the dtype between the limits. Equal on every executor for 0 and 1; with other limits within the last bit.
+ * @throws DTypeError for other dtypes; ArgumentError where `low` is not below `high`, where the dtype does not hold them, and
+ *   where it has no value from `low` up to `high`
  */
 export function randomUniform(
   device: Device,
@@ -83,8 +97,38 @@ export function randomUniform(
   const { low = 0, high = 1, dtype = 'f32' } = options;
   checkFloat('randomUniform', dtype);
   if (!(low < high)) throw new ArgumentError(`randomUniform: low must be below high, got ${low} and ${high}`);
-  const unit = cast(shiftRight(randomBits(device, shape, key), 8), 'f32').mul(2 ** -24);
-  return cast(low === 0 && high === 1 ? unit : unit.mul(high - low).add(low), dtype);
+  const [least, largest] = valuesBetween(low, high, dtype as 'f32' | 'f16');
+  // as many digits as the dtype has: more would round up to the upper limit
+  const digits = dtype === 'f16' ? 11 : 24;
+  const unit = cast(shiftRight(randomBits(device, shape, key), 32 - digits), 'f32').mul(2 ** -digits);
+  if (low === 0 && high === 1) return cast(unit, dtype);
+  // the distance of limits may be more than f32 holds
+  const value =
+    high - low <= largestF32 ? unit.mul(high - low).add(low) : unit.neg().add(1).mul(low).add(unit.mul(high));
+  return cast(cast(value, dtype).maximum(least).minimum(largest), dtype);
+}
+
+const largestF32 = (2 - 2 ** -23) * 2 ** 127;
+
+/** The least value of a dtype that is not below `low`, and the largest below `high`. @throws ArgumentError where there are none */
+function valuesBetween(low: number, high: number, dtype: 'f32' | 'f16'): readonly [number, number] {
+  const round = dtype === 'f16' ? roundToF16 : Math.fround;
+  for (const limit of [low, high])
+    if (!Number.isFinite(round(limit)))
+      throw new ArgumentError(`randomUniform: the limits must be numbers that ${dtype} holds, got ${limit}`);
+  const least = round(low) >= low ? round(low) : neighbour(round(low), 1, dtype);
+  const largest = round(high) < high ? round(high) : neighbour(round(high), -1, dtype);
+  if (least > largest) throw new ArgumentError(`randomUniform: ${dtype} has no value from ${low} up to ${high}`);
+  return [least, largest];
+}
+
+/** The next value of a dtype above (1) or below (-1). */
+function neighbour(value: number, side: 1 | -1, dtype: 'f32' | 'f16'): number {
+  // the next normal one: GPUs may take what is less for 0
+  if (value === 0) return side * (dtype === 'f16' ? 2 ** -14 : 2 ** -126);
+  const bits = dtype === 'f16' ? numberToF16Bits(value) : f32Bits(value);
+  const next = bits + (value > 0 === side > 0 ? 1 : -1);
+  return dtype === 'f16' ? f16BitsToNumber(next) : f32OfBits(next);
 }
 
 /**

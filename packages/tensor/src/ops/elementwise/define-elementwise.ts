@@ -7,8 +7,8 @@ import type { Tensor } from '../../graph/tensor.ts';
 import type { Operand } from '../../graph/tensor-operations.ts';
 import { broadcastShapes } from '../../shape.ts';
 import { checkHolds, full } from '../create/creation.ts';
-import { sumTo } from '../reduce/sum-to.ts';
 import { cast } from './cast.ts';
+import { wideGradient } from './wide-gradient.ts';
 
 /** An elementwise operation has no attributes. */
 export type None = Readonly<Record<never, never>>;
@@ -39,14 +39,14 @@ export interface Elementwise {
   readonly onnx: string | ((builder: OnnxBuilder, inputs: readonly string[], dtype: DType) => string);
   /** WGSL of the operands' values; bool is `u32` 0 or 1. */
   webgpu(values: readonly string[], dtype: DType): string;
-  /** Gradients by the operands before broadcasting is undone; none for operations that are flat wherever they are smooth. */
+  /** Gradients by the operands, in f32, before broadcasting is undone; none for operations that are flat wherever they are smooth. */
   gradient?(inputs: readonly Tensor[], output: Tensor, gradient: Tensor): readonly (Tensor | undefined)[];
 }
 
 /** Defines an elementwise operation whose operands broadcast by NumPy's rule. */
 function defineElementwise(row: Elementwise): Op<None> {
   const { name, onnx, gradient } = row;
-  return defineOp<None>({
+  const op: Op<None> = defineOp<None>({
     name,
     shape(inputs) {
       const dtype = inputs[0]!.dtype;
@@ -65,10 +65,9 @@ function defineElementwise(row: Elementwise): Op<None> {
         },
       ];
     },
-    gradient({ inputs, outputs, outputGradients }: GradientContext<None>) {
-      if (!gradient) return inputs.map(() => undefined);
-      const by = gradient(inputs, outputs[0]!, outputGradients[0]!);
-      return by.map((g, i) => (g ? sumTo(g, inputs[i]!.shape) : undefined));
+    gradient(context: GradientContext<None>) {
+      if (!gradient) return context.inputs.map(() => undefined);
+      return wideGradient(op, context, (inputs, [y], [g]) => gradient(inputs, y!, g!));
     },
     lower: {
       reference: {
@@ -81,6 +80,7 @@ function defineElementwise(row: Elementwise): Op<None> {
       webgpu: { expression: (values, _, node) => row.webgpu(values, node.inputs[0]!.dtype) },
     },
   });
+  return op;
 }
 
 /** Brings operands to tensors of one dtype. */

@@ -8,7 +8,6 @@ import type { Operand } from '../../graph/tensor-operations.ts';
 import { broadcastShapes } from '../../shape.ts';
 import { full } from '../create/creation.ts';
 import { sumTo } from '../reduce/sum-to.ts';
-import { cast } from './cast.ts';
 import { binary, call, type Elementwise, infix, type None, none, together, unary } from './define-elementwise.ts';
 
 /** The function of floats keeps what is not a number; that of WGSL may lose it. */
@@ -63,8 +62,21 @@ export const div: (a: Operand, b: Operand) => Tensor = binary({
     const isZero = `${b} == 0${suffix}`;
     return `select(${a} / select(${b}, 1${suffix}, ${isZero}), 0${suffix}, ${isZero})`;
   },
-  gradient: ([a, b], _, g) => [g.div(b!), g.mul(a!).div(b!.mul(b!)).neg()],
+  gradient: ([, b], y, g) => [g.div(b!), byDivisor(b!, y, g)],
 });
+/**
+ * -g y / b: neither a square of `b` nor anything else on the way leaves the range of f32 where the result does not. Divided
+ * first, unless the quotient would be infinite or lose its digits.
+ */
+function byDivisor(b: Tensor, y: Tensor, g: Tensor): Tensor {
+  const quotient = g.div(b);
+  const size = quotient.abs();
+  const isLate = size.equal(Number.POSITIVE_INFINITY).or(size.less(1e-30));
+  return where(isLate, g, quotient)
+    .mul(y)
+    .div(where(isLate, b, 1))
+    .neg();
+}
 /** In int64: the runtime refuses to divide by 0, and the smallest i32 divided by -1 ends the process. */
 function divideWhole(builder: OnnxBuilder, a: string, b: string): string {
   const [zero, one] = [builder.constant('i64', [], [0]), builder.constant('i64', [], [1])];
@@ -73,7 +85,11 @@ function divideWhole(builder: OnnxBuilder, a: string, b: string): string {
   const quotient = builder.op('Div', [builder.cast(a, 'i64'), builder.op('Where', [isZero, one, divisor])]);
   return builder.op('Where', [isZero, zero, quotient]);
 }
-/** `a` to the power of `b`; NaN for negative bases unless `b` is whole. 1 to any power, and anything to the power of 0, is 1. */
+/**
+ * `a` to the power of `b`; NaN for negative bases unless `b` is whole. 1 to any power, and anything to the power of 0, is 1. The
+ * gradient by the base is 0 where the exponent is 0, that by the exponent where the base is 0 and the exponent is not negative,
+ * as in PyTorch; by the exponent of a negative base it is 0 too, since there is none.
+ */
 export const pow: (a: Operand, b: Operand) => Tensor = binary({
   name: 'pow',
   takes: 'float',
@@ -81,12 +97,19 @@ export const pow: (a: Operand, b: Operand) => Tensor = binary({
   reference: (a, b) => (a === 1 || (a === -1 && Math.abs(b!) === Number.POSITIVE_INFINITY) ? 1 : a! ** b!),
   onnx: 'Pow',
   webgpu: call('safe_pow'),
-  gradient: ([a, b], y, g) => [
-    // to the power of 0 everything is 1: the slope is 0 at 0 too, where 0 to the power of -1 is not
-    g.mul(b!).mul(pow(a!, where(b!.equal(0), 0, b!.sub(1)))),
-    g.mul(y).mul(where(a!.greater(0), maximum(a!, 1e-45).log(), 0)),
-  ],
+  gradient: ([a, b], _, g) => [powerByBase(a!, b!, g), powerByExponent(a!, b!, g)],
 });
+/** To the power of 0 everything is 1: the slope is 0 at 0 too, where 0 to the power of -1 is not. */
+function powerByBase(a: Tensor, b: Tensor, g: Tensor): Tensor {
+  const base = where(a.equal(0).and(b.equal(0)), 1, a);
+  return g.mul(b).mul(pow(base, b.sub(1)));
+}
+/** What is flat is computed at 1, so that gradients of this one meet no logarithm of 0 either. */
+function powerByExponent(a: Tensor, b: Tensor, g: Tensor): Tensor {
+  const isFlat = a.less(0).or(a.equal(0).and(b.greaterEqual(0)));
+  const base = where(isFlat, 1, a);
+  return where(isFlat, 0, g.mul(pow(base, b)).mul(base.log()));
+}
 /** The larger of two values, NaN where one is NaN; where they are equal, both take half of the gradient. */
 export const maximum: (a: Operand, b: Operand) => Tensor = binary({
   name: 'maximum',
@@ -94,7 +117,7 @@ export const maximum: (a: Operand, b: Operand) => Tensor = binary({
   reference: (a, b) => Math.max(a!, b!),
   onnx: 'Max',
   webgpu: extremum('safe_max', 'max'),
-  gradient: ([a, b], _, g) => [g.mul(share(a!, b!)), g.mul(share(b!, a!))],
+  gradient: ([a, b], _, g) => [share(a!, b!, g), share(b!, a!, g)],
 });
 /** The smaller of two values, otherwise as `maximum`. */
 export const minimum: (a: Operand, b: Operand) => Tensor = binary({
@@ -103,10 +126,10 @@ export const minimum: (a: Operand, b: Operand) => Tensor = binary({
   reference: (a, b) => Math.min(a!, b!),
   onnx: 'Min',
   webgpu: extremum('safe_min', 'min'),
-  gradient: ([a, b], _, g) => [g.mul(share(b!, a!)), g.mul(share(a!, b!))],
+  gradient: ([a, b], _, g) => [share(b!, a!, g), share(a!, b!, g)],
 });
-/** 1 where `a > b`, a half where they are equal, otherwise 0. */
-const share = (a: Tensor, b: Tensor) => cast(a.greater(b), a.dtype).add(cast(a.equal(b), a.dtype).mul(0.5));
+/** The gradient where `a > b`, half of it where they are equal, otherwise 0. */
+const share = (a: Tensor, b: Tensor, g: Tensor) => where(a.equal(b), g.mul(0.5), where(a.greater(b), g, 0));
 
 /** The values with the other sign. f32, f16 or i32. @throws DTypeError for others */
 export const neg: (x: Tensor) => Tensor = unary({
@@ -173,7 +196,7 @@ export const sqrt: (x: Tensor) => Tensor = unary({
   reference: (x) => Math.sqrt(x!),
   onnx: 'Sqrt',
   webgpu: call('sqrt'),
-  gradient: (_, y, g) => [g.div(y.mul(2))],
+  gradient: (_, y, g) => [g.div(y).mul(0.5)],
 });
 /** 1 / sqrt(x): Infinity at 0, NaN below. f32 or f16. @throws DTypeError for others */
 export const rsqrt: (x: Tensor) => Tensor = unary({
@@ -182,7 +205,8 @@ export const rsqrt: (x: Tensor) => Tensor = unary({
   reference: (x) => 1 / Math.sqrt(x!),
   webgpu: call('inverseSqrt'),
   onnx: (b, [x]) => b.op('Reciprocal', [b.op('Sqrt', [x!])]),
-  gradient: (_, y, g) => [g.mul(y.mul(y).mul(y)).mul(-0.5)],
+  // not by the third power of the result, which may end before the gradient does
+  gradient: ([x], y, g) => [g.mul(-0.5).mul(y).div(x!)],
 });
 /** Sine of radians; GPUs lose digits beyond 1e5. f32 or f16. @throws DTypeError for others */
 export const sin: (x: Tensor) => Tensor = unary({
@@ -218,7 +242,8 @@ export const sigmoid: (x: Tensor) => Tensor = unary({
   reference: (x) => 1 / (1 + Math.exp(-x!)),
   onnx: 'Sigmoid',
   webgpu: ([x]) => `(1.0 / (1.0 + safe_exp(-${x})))`,
-  gradient: (_, y, g) => [g.mul(y).mul(y.neg().add(1))],
+  // not by 1 - y, which loses its digits where y is nearly 1
+  gradient: ([x], y, g) => [g.mul(y).mul(sigmoid(x!.neg()))],
 });
 
 const whereOp: Op<None> = defineOp<None>({

@@ -7,6 +7,7 @@ import { cast } from './cast.ts';
 import { type None, none } from './define-elementwise.ts';
 import { div, where } from './elementwise.ts';
 import { polynomial } from './polynomial.ts';
+import { wideGradient } from './wide-gradient.ts';
 
 const erfOp: Op<None> = defineOp<None>({
   name: 'erf',
@@ -14,21 +15,20 @@ const erfOp: Op<None> = defineOp<None>({
     if (!isFloat(x!.dtype)) throw new DTypeError(`erf: takes f32 or f16, got ${x!.dtype}`);
     return [{ shape: x!.shape, dtype: x!.dtype }];
   },
-  gradient: ({ inputs: [x], outputGradients: [g] }) => [
-    g!.mul(
-      x!
-        .mul(x!)
-        .neg()
-        .exp()
-        .mul(2 / Math.sqrt(Math.PI)),
-    ),
-  ],
+  gradient: (context) => wideGradient(erfOp, context, ([x], _, [g]) => [g!.mul(slopeAt(x!))]),
   decompose: ([x]) => [cast(approximateErf(cast(x!, 'f32')), x!.dtype)],
   lower: {
     reference: { elementwise: () => erfOf },
     onnx: { emit: (builder, [x]) => builder.op('Erf', [x!]) },
   },
 });
+
+const slopeAt = (x: Tensor): Tensor =>
+  x
+    .mul(x)
+    .neg()
+    .exp()
+    .mul(2 / Math.sqrt(Math.PI));
 
 /** (-1)^n / (n! (2n + 1)) 2 / sqrt(pi): the series of erf(x) / x in x^2. */
 const seriesCoefficients: readonly number[] = Array.from({ length: 11 }, (_, n) => {
@@ -63,10 +63,19 @@ export function erfOf(x: number): number {
     }
     return (sum * 2) / Math.sqrt(Math.PI);
   }
+  return Math.sign(x) * (1 - tailOf(size));
+}
+
+/** 1 - erf(x) in float64, with all digits also where that is nearly 0. */
+export function erfcOf(x: number): number {
+  return x < 2.5 || Number.isNaN(x) ? 1 - erfOf(x) : tailOf(x);
+}
+
+/** erfc from 2.5 on, by its continued fraction. */
+function tailOf(x: number): number {
   let fraction = 0;
-  for (let k = 80; k > 0; k--) fraction = k / 2 / (size + fraction);
-  const complement = Math.exp(-size * size) / (Math.sqrt(Math.PI) * (size + fraction));
-  return Math.sign(x) * (1 - complement);
+  for (let k = 80; k > 0; k--) fraction = k / 2 / (x + fraction);
+  return Math.exp(-x * x) / (Math.sqrt(Math.PI) * (x + fraction));
 }
 
 /** The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to `x`; within 2e-7. f32 or f16. */

@@ -6,6 +6,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { type None, none } from './define-elementwise.ts';
 import { where } from './elementwise.ts';
 import { polynomial } from './polynomial.ts';
+import { wideGradient } from './wide-gradient.ts';
 
 function defineUnary(
   name: string,
@@ -13,16 +14,17 @@ function defineUnary(
   gradient: (x: Tensor, y: Tensor, g: Tensor) => Tensor,
   decompose: (x: Tensor) => Tensor,
 ): Op<None> {
-  return defineOp<None>({
+  const op: Op<None> = defineOp<None>({
     name,
     shape([x]) {
       if (!isFloat(x!.dtype)) throw new DTypeError(`${name}: takes f32 or f16, got ${x!.dtype}`);
       return [{ shape: x!.shape, dtype: x!.dtype }];
     },
-    gradient: ({ inputs: [x], outputs: [y], outputGradients: [g] }) => [gradient(x!, y!, g!)],
+    gradient: (context) => wideGradient(op, context, ([x], [y], [g]) => [gradient(x!, y!, g!)]),
     decompose: ([x]) => [decompose(x!)],
     lower: { reference: { elementwise: () => (x) => apply(x!) } },
   });
+  return op;
 }
 
 /** 1, 1/2, 1/6, ...: the series of (exp(x) - 1) / x. */

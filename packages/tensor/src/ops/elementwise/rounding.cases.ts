@@ -13,5 +13,24 @@ export const roundingCases: readonly Case[] = [
   { name: 'clip without limits', inputs: [floats([3])], f: (x) => clip(x) },
   { name: 'clip f16', inputs: [halves([9])], f: (x) => clip(x, -1, 1) },
   { name: 'clip i32', inputs: [integers([9], -9, 9)], f: (x) => clip(x, -3, 4) },
+  {
+    name: 'clip i32 with an infinite limit',
+    inputs: [exactly('i32', [3], [-9, 0, 9])],
+    f: (x) => clip(x, Number.NEGATIVE_INFINITY, 4),
+    expected: [-9, 0, 4],
+  },
+  {
+    name: 'clip u32 with an infinite limit',
+    inputs: [exactly('u32', [3], [0, 7, 4e9])],
+    f: (x) => clip(x, 3, Number.POSITIVE_INFINITY),
+    expected: [3, 7, 4e9],
+  },
+  {
+    name: 'clip at limits beyond 2^63',
+    inputs: [exactly('f32', [3], [1e30, -1e30, 3])],
+    f: (x) => clip(x, -1e20, 1e20),
+    expected: [1e20, -1e20, 3],
+    gradient: false,
+  },
   { name: 'clip u32', inputs: [exactly('u32', [3], [0, 7, 4e9])], f: (x) => clip(x, 1, 3e9) },
 ];

@@ -56,13 +56,18 @@ const clipOp: Op<Limits> = defineOp<Limits>({
 });
 
 /**
- * The nearest value in `[low, high]`; without a limit that side is open. The gradient is that of `x` inside and at the
+ * The nearest value in `[low, high]`; without a limit, or with an infinite one, that side is open. The gradient is that of `x` inside and at the
  * limits, and 0 outside.
  * @throws ArgumentError where `low` is above `high`; DTypeError for bool, and limits that an integer dtype cannot hold
  */
 export function clip(x: Tensor, low?: number, high?: number): Tensor {
   if (low !== undefined && high !== undefined && !(low <= high))
     throw new ArgumentError(`clip: the lower limit must not be above the upper one, got ${low} and ${high}`);
-  for (const limit of [low, high]) if (limit !== undefined) checkHolds('clip', x.dtype, limit);
-  return recordOne(clipOp, [x], { ...(low === undefined ? {} : { low }), ...(high === undefined ? {} : { high }) });
+  // an infinite limit on its own side is none, also to integers, which hold no infinity
+  const limits = {
+    ...(low === undefined || low === Number.NEGATIVE_INFINITY ? {} : { low }),
+    ...(high === undefined || high === Number.POSITIVE_INFINITY ? {} : { high }),
+  };
+  for (const limit of Object.values(limits)) checkHolds('clip', x.dtype, limit);
+  return recordOne(clipOp, [x], limits);
 }

@@ -1,7 +1,13 @@
-import { type Case, floats, halves, integers } from '../../../../../test-support/cases.ts';
+import { type Case, exactly, floats, halves, integers } from '../../../../../test-support/cases.ts';
 import { cumsum } from './cumsum.ts';
 
 export const cumsumCases: readonly Case[] = [
+  {
+    name: 'cumsum of bool',
+    inputs: [exactly('bool', [4], [1, 0, 1, 1])],
+    f: (x) => cumsum(x, 0),
+    expected: [1, 1, 2, 3],
+  },
   { name: 'cumsum', inputs: [floats([3, 5])], f: (x) => cumsum(x, -1) },
   { name: 'cumsum along the first axis', inputs: [floats([4, 3])], f: (x) => cumsum(x, 0) },
   { name: 'cumsum in the middle', inputs: [floats([2, 3, 2])], f: (x) => cumsum(x, 1, { exclusive: true }) },

@@ -8,7 +8,7 @@ import { cast } from '../elementwise/cast.ts';
 import { where } from '../elementwise/elementwise.ts';
 import { reshape } from '../movement/movement.ts';
 import { cumsumWebGpu } from './cumsum.wgsl.ts';
-import { sum } from './reduce.ts';
+import { countable, sum } from './reduce.ts';
 
 export interface CumsumAttributes {
   readonly axis: number;
@@ -72,8 +72,7 @@ const cumsumOp: Op<CumsumAttributes> = defineOp({
 
 /**
  * Sums of the values along `axis` up to each place, with the value there or (`exclusive`) without it, from the first value or
- * (`reverse`) from the last. f16 is added in f32.
- * @throws DTypeError for bool
+ * (`reverse`) from the last. f16 is added in f32, bool in i32.
  */
 export function cumsum(
   x: Tensor,
@@ -81,8 +80,7 @@ export function cumsum(
   options: { readonly exclusive?: boolean; readonly reverse?: boolean } = {},
 ): Tensor {
   const { exclusive = false, reverse = false } = options;
-  if (x.dtype === 'bool') throw new DTypeError('cumsum: takes numbers, got bool; cast it');
   const attributes = { axis: normalizeAxis('cumsum', axis, x.rank), exclusive, reverse };
-  const wide = x.dtype === 'f16' ? cast(x, 'f32') : x;
-  return cast(recordOne(cumsumOp, [wide], attributes), x.dtype);
+  const wide = x.dtype === 'f16' ? cast(x, 'f32') : countable(x);
+  return cast(recordOne(cumsumOp, [wide], attributes), x.dtype === 'bool' ? 'i32' : x.dtype);
 }

@@ -3,6 +3,8 @@ import { reduction } from '../../../../../test-support/reduction-cases.ts';
 import { prod } from './prod.ts';
 
 export const prodCases: readonly Case[] = [
+  { name: 'prod of bool', inputs: [exactly('bool', [3], [1, 1, 1])], f: (x) => prod(x), expected: [1] },
+  { name: 'prod by hand', inputs: [exactly('f32', [2, 2], [2, -3, 0.5, 4])], f: (x) => prod(x, 0), expected: [1, -12] },
   ...reduction('prod', prod),
   { name: 'prod i32', inputs: [integers([3, 4], -5, 5)], f: (x) => prod(x, 0) },
   { name: 'prod u32', inputs: [integers([3, 4], 1, 9, 'u32')], f: (x) => prod(x, 1) },

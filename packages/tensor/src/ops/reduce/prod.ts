@@ -10,12 +10,12 @@ import { permute, reshape } from '../movement/movement.ts';
 import { pad, slice } from '../movement/slice.ts';
 import {
   type Axes,
+  countable,
   defineReduction,
   type ReduceAttributes,
   type ReduceOptions,
   reduce,
   restore,
-  sum,
 } from './reduce.ts';
 
 const prodOp: Op<ReduceAttributes> = defineReduction({
@@ -25,22 +25,21 @@ const prodOp: Op<ReduceAttributes> = defineReduction({
   wrapped: Math.imul,
   onnx: 'ReduceProd',
   webgpu: { identity: '1', combine: (a, b) => `${a} * ${b}` },
-  gradient: ({ inputs: [x], outputGradients: [g], attributes }) => [
-    recordOne(othersOp, [x!], { axes: attributes.axes }).mul(restore(g!, x!.shape, attributes)),
-  ],
+  gradient({ inputs: [x], outputGradients: [g], attributes }) {
+    const others = recordOne(othersOp, [cast(x!, 'f32')], { axes: attributes.axes });
+    return [cast(others.mul(cast(restore(g!, x!.shape, attributes), 'f32')), x!.dtype)];
+  },
 });
 
 /** For each value the product of all others over the axes. */
 const othersOp: Op<{ readonly axes: readonly number[] }> = defineOp({
   name: 'productOfOthers',
   shape: ([x]) => [{ shape: x!.shape, dtype: x!.dtype }],
-  // by division where nothing is 0, and of what is not 0 by the one value that is
+  // of what is in front and what is behind, without a division: where values are 0 or infinite, and where their product ends
   decompose([x], { axes }) {
-    const isZero = x!.equal(0);
-    const filled = where(isZero, 1, x!);
-    const zeros = sum(cast(isZero, x!.dtype), axes, { keepDims: true });
-    const rest = prod(filled, axes, { keepDims: true });
-    return [where(isZero, where(zeros.equal(1), rest, 0), where(zeros.equal(0), rest.div(filled), 0))];
+    const rows = rowsOf(x!.shape, axes);
+    const own = rows.flat(x!);
+    return [rows.back(productsBefore(own).mul(productsBefore(own.flip(1)).flip(1)))];
   },
   /**
    * By value j it is the sum over i of `g[i]` times the product of all but i and j: what the product over all but j of the
@@ -49,8 +48,8 @@ const othersOp: Op<{ readonly axes: readonly number[] }> = defineOp({
   gradient({ inputs: [x], outputGradients: [g], attributes: { axes } }) {
     const rows = rowsOf(x!.shape, axes);
     const own = { real: rows.flat(x!), dual: rows.flat(g!) };
-    const before = productsBefore(own);
-    const behind = flipped(productsBefore(flipped(own)));
+    const before = dualsBefore(own);
+    const behind = flipped(dualsBefore(flipped(own)));
     return [rows.back(times(before, behind).dual)];
   },
 });
@@ -67,18 +66,25 @@ const times = (a: Dual, b: Dual): Dual => ({
 const flipped = ({ real, dual }: Dual): Dual => ({ real: real.flip(1), dual: dual.flip(1) });
 
 /** Along the second axis, the product of everything in front of each place, by doubling. */
-function productsBefore(x: Dual): Dual {
-  const size = x.real.shape[1]!;
+function productsBefore(x: Tensor): Tensor {
+  const size = x.shape[1]!;
   let product = shifted(x, 1, size);
-  for (let reach = 1; reach < largestOf(size); reach *= 2) product = times(product, shifted(product, reach, size));
+  for (let reach = 1; reach < largestOf(size); reach *= 2) product = product.mul(shifted(product, reach, size));
+  return product;
+}
+function dualsBefore(x: Dual): Dual {
+  const size = x.real.shape[1]!;
+  const move = ({ real, dual }: Dual, by: number) => ({ real: shifted(real, by, size), dual: moved(dual, by, size) });
+  let product = move(x, 1);
+  for (let reach = 1; reach < largestOf(size); reach *= 2) product = times(product, move(product, reach));
   return product;
 }
 
-/** Moves everything `by` places on; ones come in. */
-function shifted({ real, dual }: Dual, by: number, size: Dim): Dual {
-  const move = (t: Tensor) => slice(pad(t, [0, by], [0, 0]), 1, 0, size);
-  return { real: where(arange(real.device, size).less(by), 1, move(real)), dual: move(dual) };
-}
+/** Moves everything `by` places on; zeros come in. */
+const moved = (x: Tensor, by: number, size: Dim): Tensor => slice(pad(x, [0, by], [0, 0]), 1, 0, size);
+/** The same with ones. */
+const shifted = (x: Tensor, by: number, size: Dim): Tensor =>
+  where(arange(x.device, size).less(by), 1, moved(x, by, size));
 
 /** A tensor as rows of what `axes` span, and back. */
 function rowsOf(shape: Shape, axes: readonly number[]) {
@@ -97,9 +103,9 @@ function rowsOf(shape: Shape, axes: readonly number[]) {
 }
 
 /**
- * Product over `axes` (all where none are named), 1 over none. Gradients of every order are right where values are 0. Integers
+ * Product over `axes` (all where none are named), 1 over none; of bool it is i32. Gradients of every order are right where values are 0. Integers
  * wrap around; on ONNX Runtime a product beyond 63 bits is some integer.
  */
 export function prod(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return reduce(prodOp, x, axes, options);
+  return reduce(prodOp, countable(x), axes, options);
 }

@@ -111,6 +111,9 @@ const sumOp: Op<ReduceAttributes> = defineReduction({
   gradient: ({ inputs: [x], outputGradients: [g], attributes }) => [restore(g!, x!.shape, attributes).expand(x!.shape)],
 });
 
+/** bool as i32, to be counted. */
+export const countable = (x: Tensor): Tensor => (x.dtype === 'bool' ? cast(x, 'i32') : x);
+
 /** Records a reduction; over no axes there is nothing to do. */
 export function reduce(
   op: Op<ReduceAttributes>,
@@ -122,18 +125,19 @@ export function reduce(
   return list.length === 0 ? x : recordOne(op, [x], { axes: list, keepDims });
 }
 
-/** Sum over `axes` (all where none are named). */
+/** Sum over `axes` (all where none are named); of bool, how many are true, as i32. */
 export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return reduce(sumOp, x, axes, options);
+  return reduce(sumOp, countable(x), axes, options);
 }
 
 /**
- * Arithmetic mean over `axes` (all where none are named), computed in f32; NaN over none. f32 or f16.
- * @throws DTypeError for other dtypes; ShapeError
+ * Arithmetic mean over `axes` (all where none are named), computed in f32; NaN over none. Of integers and bool it is f32, as in
+ * NumPy.
+ * @throws ShapeError
  */
 export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  if (!isFloat(x.dtype)) throw new DTypeError(`mean: takes f32 or f16, got ${x.dtype}; cast it`);
   const count = sizeOf(normalizeAxes('mean', axes, x.rank).map((axis) => x.shape[axis]!));
   // neither the sum nor the count need fit into f16
-  return cast(sum(cast(x, 'f32'), axes, options).div(sizeScalar(x.device, count)), x.dtype);
+  const total = sum(cast(x, 'f32'), axes, options).div(sizeScalar(x.device, count));
+  return isFloat(x.dtype) ? cast(total, x.dtype) : total;
 }

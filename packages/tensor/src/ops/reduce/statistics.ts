@@ -20,7 +20,8 @@ interface ReduceOptions {
 
 /**
  * Mean squared distance from the mean over `axes` (all where none are named): the sum of squares divided by the number of
- * values less `correction`, 0 by default; 1 gives the estimate from a sample. Computed in f32. f32 or f16.
+ * values less `correction`, 0 by default; 1 gives the estimate from a sample. Where there are no more values than that, Infinity,
+ * or NaN where all are the same, as in NumPy. Computed in f32. f32 or f16.
  * @throws DTypeError for other dtypes; ArgumentError where the correction is no number
  */
 export function variance(
@@ -37,7 +38,7 @@ export function variance(
   const wide = cast(x, 'f32');
   const distance = wide.sub(mean(wide, list, { keepDims: true }));
   const count = sizeScalar(x.device, sizeOf(list.map((axis) => x.shape[axis]!)));
-  return cast(sum(distance.mul(distance), list, { keepDims }).div(count.sub(correction)), x.dtype);
+  return cast(sum(distance.mul(distance), list, { keepDims }).div(count.sub(correction).maximum(0)), x.dtype);
 }
 
 const logSumExpOp: Op<ReduceAttributes> = defineOp({
@@ -46,23 +47,32 @@ const logSumExpOp: Op<ReduceAttributes> = defineOp({
     if (!isFloat(x!.dtype)) throw new DTypeError(`logSumExp: takes f32 or f16, got ${x!.dtype}`);
     return [{ shape: reducedShape(x!.shape, attributes), dtype: x!.dtype }];
   },
-  gradient({ inputs: [x], outputs: [y], outputGradients: [g], attributes }) {
-    const kept = reducedShape(x!.shape, { ...attributes, keepDims: true });
+  // shares of the sum, not exponentials of what the rounded result is away
+  gradient({ inputs: [x], outputGradients: [g], attributes }) {
+    const { exponentials, total } = exponentialsOf(x!, attributes.axes);
     // where all values are -Infinity, so is the result, and nothing is passed on
-    const total = reshape(y!, kept);
-    const share = where(total.equal(Number.NEGATIVE_INFINITY), 0, x!.sub(total).exp());
-    return [share.mul(reshape(g!, kept))];
+    const isEmpty = total.equal(0);
+    const share = where(isEmpty, 0, exponentials.div(where(isEmpty, 1, total)));
+    const incoming = reshape(g!, reducedShape(x!.shape, { ...attributes, keepDims: true }));
+    return [cast(share.mul(cast(incoming, 'f32')), x!.dtype)];
   },
   decompose([x], { axes, keepDims }) {
-    const wide = cast(x!, 'f32'); // f16 may hold the result, and not the sum
-    const most = max(wide, axes, { keepDims: true });
-    // an infinite maximum cannot be subtracted
-    const finite = and(most.greater(Number.NEGATIVE_INFINITY), most.less(Number.POSITIVE_INFINITY));
-    const shift = stopGradient(where(finite, most, 0));
-    const total = cast(sum(wide.sub(shift).exp(), axes, { keepDims: true }).log().add(shift), x!.dtype);
-    return [keepDims ? total : reshape(total, reducedShape(x!.shape, { axes, keepDims }))];
+    const { shift, total } = exponentialsOf(x!, axes);
+    const result = cast(total.log().add(shift), x!.dtype);
+    return [keepDims ? result : reshape(result, reducedShape(x!.shape, { axes, keepDims }))];
   },
 });
+
+/** exp(x - shift) and its sum over the axes, kept, in f32: f16 may hold the logarithm, and not the sum. */
+function exponentialsOf(x: Tensor, axes: readonly number[]) {
+  const wide = cast(x, 'f32');
+  const most = max(wide, axes, { keepDims: true });
+  // an infinite maximum cannot be subtracted
+  const finite = and(most.greater(Number.NEGATIVE_INFINITY), most.less(Number.POSITIVE_INFINITY));
+  const shift = stopGradient(where(finite, most, 0));
+  const exponentials = wide.sub(shift).exp();
+  return { shift, exponentials, total: sum(exponentials, axes, { keepDims: true }) };
+}
 
 /** log(sum(exp(x))) over `axes` (all where none are named), without overflow. f32 or f16. */
 export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {

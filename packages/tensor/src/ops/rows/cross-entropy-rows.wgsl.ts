@@ -9,10 +9,10 @@ const lanes = 256;
  * A workgroup for a row, however long: once along it for the maximum and the sum of exponentials, both as they grow, and once
  * more for the gradient, when the row is still in the GPU's cache.
  */
-export const crossEntropyRowsWebGpu: WebGpuLowering<CrossEntropyRowsAttributes> = {
+export const crossEntropyRowsWebGpu = (gradient: boolean): WebGpuLowering<CrossEntropyRowsAttributes> => ({
   supports: ({ inputs: [logits] }) => logits!.dtype === 'f32',
   kernels({ inputs: [logits, targets], attributes, capabilities }) {
-    const { ignoreIndex, labelSmoothing, gradient } = attributes;
+    const { ignoreIndex, labelSmoothing } = attributes;
     const classes = logits!.shape[1]!;
     const inFours = typeof classes === 'number' && classes % 4 === 0;
     const [suffix, type, ones] = inFours ? ['4', 'vec4<f32>', 'vec4<f32>(1.0)'] : ['', 'f32', '1.0'];
@@ -26,6 +26,7 @@ export const crossEntropyRowsWebGpu: WebGpuLowering<CrossEntropyRowsAttributes> 
   let named = targets_at(row);
   let own = u32(clamp(named, 0, i32(params.classes) - 1));
   let counts = named != ${ignoreIndex}i;
+  let is_class = named == i32(own);
   var high = -3.40282346e38;
   var total = 0.0;
   var plain = 0.0;
@@ -40,8 +41,9 @@ export const crossEntropyRowsWebGpu: WebGpuLowering<CrossEntropyRowsAttributes> 
   ${spread ? 'let values = row_sum(plain);' : ''}
   if (place < params.rows) {
     if (l == 0u) {
-      let expected = ${spread ? `f32(${1 - labelSmoothing}) * x_at(row * params.classes + own) + values * ${spread}` : 'x_at(row * params.classes + own)'};
-      losses_set(row, select(0.0, most + safe_log(all) - expected, counts));
+      let own_logit = x_at(row * params.classes + own) - most;
+      let expected = ${spread ? `f32(${1 - labelSmoothing}) * own_logit + (values - most * f32(params.classes)) * ${spread}` : 'own_logit'};
+      losses_set(row, select(0.0, select(nan_value(), safe_log(all) - expected, is_class), counts));
     }
     ${
       gradient
@@ -50,7 +52,7 @@ export const crossEntropyRowsWebGpu: WebGpuLowering<CrossEntropyRowsAttributes> 
       let x = x_at${suffix}(row * params.columns + k);
       let wanted = select(${type}(), ${type}(${1 - labelSmoothing}), ${places})${spread ? ` + ${spread}` : ''};
       let value = ${inFours ? 'safe_exp4' : 'safe_exp'}(x - most) * inverse - wanted;
-      y_set${suffix}(row * params.columns + k, select(${type}(), value, counts));
+      y_set${suffix}(row * params.columns + k, select(${type}(), select(${type}(nan_value()), value, is_class), counts));
     }`
         : ''
     }
@@ -80,4 +82,4 @@ ${body}
       },
     ];
   },
-};
+});

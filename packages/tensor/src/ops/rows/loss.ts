@@ -6,6 +6,7 @@ import { defineOp, type Op } from '../../graph/op.ts';
 import { record, recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape, shapesEqual, sizeOf } from '../../shape.ts';
+import { full } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
 import { matmul } from '../matmul/matmul.ts';
 import { barrier } from '../movement/barrier.ts';
@@ -13,7 +14,7 @@ import { concat } from '../movement/concat.ts';
 import { flatten, reshape } from '../movement/movement.ts';
 import { slice } from '../movement/slice.ts';
 import { sum } from '../reduce/reduce.ts';
-import { crossEntropyRows } from './cross-entropy-rows.ts';
+import { crossEntropyRows, crossEntropyRowsGradient, meanLoss } from './cross-entropy-rows.ts';
 
 interface LossAttributes {
   /** Rows whose logits are there at a time. */
@@ -68,7 +69,7 @@ const lossOp: Op<LossAttributes> = defineOp<LossAttributes>({
     let total: Tensor | undefined;
     for (const start of startsOf(inputs[0]!, attributes)) {
       const { logits, targets } = chunkAt(inputs, start, attributes, total);
-      total = plus(total, sum(crossEntropyRows(logits, targets, { ...rowsOf(attributes), gradient: false }).losses));
+      total = plus(total, sum(crossEntropyRows(logits, targets, rowsOf(attributes))));
     }
     return [total!];
   },
@@ -93,11 +94,11 @@ const gradientOp: Op<GradientAttributes> = defineOp<GradientAttributes>({
     let [total, byWeight, byBias, after]: (Tensor | undefined)[] = [];
     for (const start of startsOf(x!, attributes)) {
       const { rows, targets, logits } = chunkAt(inputs, start, attributes, after);
-      const { losses, byLogits } = crossEntropyRows(logits, targets, { ...rowsOf(attributes), gradient: true });
+      const { losses, byLogits } = crossEntropyRowsGradient(logits, targets, rowsOf(attributes));
       total = plus(total, sum(losses));
-      if (by.includes('x')) byRows.push(cast(matmul(byLogits!, weight!), 'f32'));
-      if (by.includes('weight')) byWeight = plus(byWeight, cast(matmul(byLogits!, rows, { transposeA: true }), 'f32'));
-      if (by.includes('bias')) byBias = plus(byBias, sum(byLogits!, 0));
+      if (by.includes('x')) byRows.push(cast(matmul(byLogits, weight!), 'f32'));
+      if (by.includes('weight')) byWeight = plus(byWeight, cast(matmul(byLogits, rows, { transposeA: true }), 'f32'));
+      if (by.includes('bias')) byBias = plus(byBias, sum(byLogits, 0));
       after = byWeight ?? byBias ?? byRows.at(-1)!;
     }
     return [
@@ -124,8 +125,8 @@ export interface LinearCrossEntropyOptions {
  * time. Where gradients are taken in the same graph, these come from the same computation of each chunk's logits as the loss.
  *
  * `x` is `[..., E]`, `weight` `[V, E]`, `targets` i32 `[...]`; the result is a scalar, f32, summed in f32, NaN where no row
- * counts. A target outside of the classes is found in debug mode; otherwise it stands for the nearest class. The number of rows
- * must be known when this is recorded.
+ * counts, with gradients of 0. A row that does not count changes nothing, whatever is in it. A target outside of the classes makes
+ * the loss NaN; debug mode says which it is. The number of rows must be known when this is recorded.
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function linearCrossEntropy(
@@ -149,12 +150,13 @@ export function linearCrossEntropy(
   if (!Number.isSafeInteger(chunkRows) || chunkRows < 1)
     throw new ArgumentError(`${name}: chunkRows must be a positive integer, got ${chunkRows}`);
   const rows: Dim = sizeOf(targets.shape);
-  if (typeof rows !== 'number' || typeof weight.shape[0] !== 'number' || rows === 0)
-    throw new ShapeError(`${name}: the numbers of rows and classes must be known and positive, got ${shapes}`);
+  if (typeof rows !== 'number' || typeof weight.shape[0] !== 'number')
+    throw new ShapeError(`${name}: the numbers of rows and classes must be known, got ${shapes}`);
+  if (rows === 0) return full(x.device, [], Number.NaN);
   const flat = flatten(bounded(name, targets, weight.shape[0], ignoreIndex));
   const inputs = [reshape(x, [rows, x.shape.at(-1)!]), weight, flat, ...(bias ? [bias] : [])];
   const total = recordOne(lossOp, inputs, { chunkRows, ignoreIndex, labelSmoothing });
-  return total.div(sum(cast(flat.equal(ignoreIndex).not(), 'f32')));
+  return meanLoss(total, flat, ignoreIndex);
 }
 
 /** What cross-entropies take. @throws ArgumentError naming `name` */

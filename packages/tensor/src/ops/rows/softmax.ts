@@ -5,6 +5,7 @@ import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { normalizeAxis, type TensorType } from '../../shape.ts';
 import { cast } from '../elementwise/cast.ts';
+import { wideGradient } from '../elementwise/wide-gradient.ts';
 import { softmaxGradientWebGpu, softmaxWebGpu } from './softmax.wgsl.ts';
 
 interface AlongAxis {
@@ -18,8 +19,7 @@ const sameFloat =
     return [{ shape: x!.shape, dtype: x!.dtype }];
   };
 
-/** The sum along an axis in f32: it need not fit into f16. */
-const totalOf = (x: Tensor, axis: number) => cast(x, 'f32').sum(axis, { keepDims: true });
+const totalOf = (x: Tensor, axis: number) => x.sum(axis, { keepDims: true });
 
 /** The gradient by `x` from the result and the gradient by it, at the same places. */
 const gradientOp = (
@@ -35,22 +35,22 @@ const gradientOp = (
 
 const softmaxGradientOp: Op<AlongAxis> = gradientOp('softmax', (y, g, axis) => {
   const weighted = g.mul(y);
-  return cast(cast(weighted, 'f32').sub(y.mul(totalOf(weighted, axis))), y.dtype);
+  return weighted.sub(y.mul(totalOf(weighted, axis)));
 });
 
 const logSoftmaxGradientOp: Op<AlongAxis> = gradientOp('logSoftmax', (y, g, axis) =>
-  cast(cast(g, 'f32').sub(y.exp().mul(totalOf(g, axis))), y.dtype),
+  g.sub(y.exp().mul(totalOf(g, axis))),
 );
 
 const softmaxOp: Op<AlongAxis> = defineOp({
   name: 'softmax',
   shape: sameFloat('softmax'),
-  gradient: ({ outputs: [y], outputGradients: [g], attributes }) => [
-    recordOne(softmaxGradientOp, [y!, g!], attributes),
-  ],
+  gradient: (context) =>
+    wideGradient(softmaxOp, context, (_, [y], [g]) => [recordOne(softmaxGradientOp, [y!, g!], context.attributes)]),
   decompose([x], { axis }) {
-    const e = x!.sub(x!.max(axis, { keepDims: true })).exp();
-    return [cast(cast(e, 'f32').div(totalOf(e, axis)), x!.dtype)];
+    const wide = cast(x!, 'f32'); // f16 would round on the way, and may not hold the sum
+    const e = wide.sub(wide.max(axis, { keepDims: true })).exp();
+    return [cast(e.div(totalOf(e, axis)), x!.dtype)];
   },
   lower: {
     webgpu: softmaxWebGpu('softmax'),
@@ -68,12 +68,14 @@ export function softmax(x: Tensor, axis = -1): Tensor {
 const logSoftmaxOp: Op<AlongAxis> = defineOp({
   name: 'logSoftmax',
   shape: sameFloat('logSoftmax'),
-  gradient: ({ outputs: [y], outputGradients: [g], attributes }) => [
-    recordOne(logSoftmaxGradientOp, [y!, g!], attributes),
-  ],
+  gradient: (context) =>
+    wideGradient(logSoftmaxOp, context, (_, [y], [g]) => [
+      recordOne(logSoftmaxGradientOp, [y!, g!], context.attributes),
+    ]),
   decompose([x], { axis }) {
-    const centred = x!.sub(x!.max(axis, { keepDims: true }));
-    return [cast(cast(centred, 'f32').sub(totalOf(centred.exp(), axis).log()), x!.dtype)];
+    const wide = cast(x!, 'f32');
+    const centred = wide.sub(wide.max(axis, { keepDims: true }));
+    return [cast(centred.sub(totalOf(centred.exp(), axis).log()), x!.dtype)];
   },
   lower: {
     webgpu: softmaxWebGpu('logSoftmax'),

@@ -8,8 +8,9 @@ import type { Device } from '../../../graph/device.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import { quantize } from '../../../quantized/quantize.ts';
 import { openReference } from '../../../reference.ts';
+import { silu } from '../../elementwise/activation.ts';
 import { cast } from '../../elementwise/cast.ts';
-import { linear, silu } from '../../nn.ts';
+import { linear } from '../../nn.ts';
 import { rmsNorm } from '../../rows/rms-norm.ts';
 
 /** Values between -1 and 1 without a pattern, so that sums of their products do not cancel. */
