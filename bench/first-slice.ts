@@ -2,9 +2,9 @@
 //   node bench/dist/first-slice.js [MODEL]
 import { fileURLToPath } from 'node:url';
 import { flash } from '@heddle/attention';
-import { contiguousCache } from '@heddle/kvcache';
+import { contiguousCache, openSequence } from '@heddle/kvcache';
 import { loadModel, openDevice, openEngine } from '@heddle/llm';
-import { argmax, compile, type Device, isHeddleError, symbolicDim, type Tensor } from '@heddle/tensor';
+import { argmax, compile, type Device, isHeddleError, type Tensor } from '@heddle/tensor';
 import { type Measurement, median, report } from './results.js';
 
 const path = process.argv[2] ?? fileURLToPath(new URL('../../examples/models/prose4m', import.meta.url));
@@ -30,12 +30,16 @@ async function decodingSpeed(device: Device): Promise<number> {
 /** Host time of encoding and submitting one decoding step, in microseconds, and its number of kernels. */
 async function hostCost(device: Device): Promise<{ readonly us: number; readonly kernels: number }> {
   const model = await loadModel(path, { device });
-  const cache = contiguousCache(device, { ...model.kvShape, maxSequences: 1, maxSequenceTokens: 512 });
+  const cache = contiguousCache(device, { shape: model.kvShape, maxSequences: 1, maxSequenceTokens: 512 });
   const attention = flash();
   const i32 = (...shape: string[]) => ({ shape, dtype: 'i32' as const });
   const step = compile(
-    (inputs: Record<'tokens' | 'positions' | 'segments' | 'blockTable' | 'lengths' | 'slots', Tensor>) => {
-      const kv = cache.bind({ ...inputs, maxLength: symbolicDim('S', 512) } as never);
+    (
+      inputs: Record<'tokens' | 'positions' | 'segments', Tensor> & {
+        readonly cache: Readonly<Record<string, Tensor>>;
+      },
+    ) => {
+      const kv = cache.bind(inputs.cache);
       const { logits, updates } = model.forward({ ...inputs, kv, attention });
       return { best: argmax(logits, -1), updates };
     },
@@ -46,23 +50,21 @@ async function hostCost(device: Device): Promise<{ readonly us: number; readonly
           tokens: i32('T'),
           positions: i32('T'),
           segments: i32('T'),
-          blockTable: { shape: ['B', 1], dtype: 'i32' },
-          lengths: i32('B'),
-          slots: i32('T'),
+          cache: cache.inputs,
         },
       ],
-      symbols: { T: 512, B: 1 },
+      symbols: { ...cache.symbols, T: 512 },
       name: 'decoding step',
     },
   );
-  const sequence = cache.sequence('bench')!;
+  const sequence = openSequence(cache, 'bench');
   const times: number[] = [];
   for (let position = 0; position < 400; position++) {
     sequence.reserve(1);
-    const { blockTable, lengths, slots, maxLength, advance } = cache.batch([{ sequence, tokens: 1 }]);
-    const rows = { tokens: Int32Array.of(7), positions: Int32Array.of(position), segments: Int32Array.of(0) };
+    const { inputs, positions, segments, sizes, advance } = cache.batch([{ sequence, tokens: 1 }]);
     const begin = performance.now();
-    const { best } = await step.run([{ ...rows, blockTable, lengths, slots }], { symbols: { S: maxLength } });
+    const rows = { tokens: Int32Array.of(7), positions, segments, cache: inputs };
+    const { best } = await step.run([rows], { symbols: sizes });
     times.push(performance.now() - begin);
     advance();
     if (position % 16 === 0) await best.data(); // lets the device catch up

@@ -1,14 +1,14 @@
 // Decoding and prefill of a random Llama of a billion parameters, its weights in f16 or in blocks, one sequence, through
 // `model.forward`, the most likely token fed back on the device, against PyTorch (peers/torch_llama.py) and llama.cpp on the same GPU.
-//   BENCH_PEERS=FILE node bench/dist/llama-1b.js [f16|q8_0|q4_0] [profile]
+//   BENCH_PEERS=FILE node bench/dist/llama-1b.js [f16|q8_0|q4_0] [paged] [profile]
 // llama.cpp's figures stand in the file as 'llama.cpp f16 decode tok/s', 'llama.cpp q4_0 prefill tok/s' and so on.
 import { existsSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { flash } from '@heddle/attention';
-import { contiguousCache } from '@heddle/kvcache';
+import { contiguousCache, openSequence, pagedCache } from '@heddle/kvcache';
 import { loadModel } from '@heddle/llm';
-import { argmax, compile, symbolicDim, type Tensor } from '@heddle/tensor';
+import { argmax, compile, type InputSpec, type Tensor } from '@heddle/tensor';
 import { openWebGpu } from '@heddle/tensor/webgpu';
 import { llama1b, writeRandomLlama } from './random-llama.js';
 import { type Measurement, median, report } from './results.js';
@@ -29,22 +29,31 @@ const adapter = `${device.name}: ${device.description}${toggles ? ' (unsafe togg
 const loading = performance.now();
 const model = await loadModel(folder, { device, dtype, activations: 'f16' });
 console.log(`loaded in ${((performance.now() - loading) / 1000).toFixed(1)} s`);
-const cache = contiguousCache(device, { ...model.kvShape, maxSequences: 1, maxSequenceTokens: 2 * context });
+const paged = process.argv.includes('paged');
+const cacheSizes = { shape: model.kvShape, maxSequences: 1, maxSequenceTokens: 2 * context };
+const cache = paged ? pagedCache(device, cacheSizes) : contiguousCache(device, cacheSizes);
 const attention = flash();
 const token = device.variable(Int32Array.of(7), { name: 'token', shape: [1], dtype: 'i32' });
 
-type Inputs = Record<'tokens' | 'positions' | 'segments' | 'rows' | 'blockTable' | 'lengths' | 'slots', Tensor>;
+type Inputs = Record<'tokens' | 'positions' | 'segments' | 'rows', Tensor> & {
+  cache: Readonly<Record<string, Tensor>>;
+};
 const i32 = (...shape: (number | string)[]) => ({ shape, dtype: 'i32' as const });
-const inputsOf = (T: number | string) => ({
-  positions: i32(T),
-  segments: i32(T),
-  blockTable: i32(1, 1),
-  lengths: i32(1),
-  slots: i32(T),
-});
+/** The cache's inputs for one sequence of T rows. */
+const cacheInputs = (T: number) =>
+  Object.fromEntries(
+    Object.entries(cache.inputs).map(([name, { shape, dtype }]): [string, InputSpec] => {
+      const sizes: Readonly<Record<string, number>> = { B: 1, T };
+      return [
+        name,
+        { shape: shape.map((size) => (typeof size === 'string' ? (sizes[size] ?? size) : size)), dtype: dtype! },
+      ];
+    }),
+  );
+const inputsOf = (T: number) => ({ positions: i32(T), segments: i32(T), cache: cacheInputs(T) });
+const symbols = cache.symbols;
 const forward = (inputs: Inputs) => {
-  const kv = cache.bind({ ...inputs, maxLength: symbolicDim('S', 2 * context) });
-  const { logits, updates } = model.forward({ ...inputs, kv, attention });
+  const { logits, updates } = model.forward({ ...inputs, kv: cache.bind(inputs.cache), attention });
   const best = argmax(logits, -1);
   return { best, updates: [...updates, token.assign(best)] };
 };
@@ -54,6 +63,7 @@ const decode = compile(
     device,
     name: 'decoding',
     inputs: [inputsOf(1)],
+    symbols,
   },
 );
 const prefill = compile(
@@ -63,17 +73,16 @@ const prefill = compile(
     device,
     name: 'prefill',
     inputs: [{ tokens: i32(context), ...inputsOf(context) }],
+    symbols,
   },
 );
 
-const sequence = cache.sequence('bench')!;
+const sequence = openSequence(cache, 'bench');
 const prompt = Int32Array.from({ length: context }, (_, i) => 3 + ((i * 37) % (sizes.vocabulary - 3)));
 function step(count: number) {
   if (!sequence.reserve(count)) throw new Error('the cache is full');
-  const { blockTable, lengths, slots, maxLength, advance } = cache.batch([{ sequence, tokens: count }]);
-  const positions = Int32Array.from({ length: count }, (_, i) => sequence.length + i);
-  const inputs = { positions, segments: new Int32Array(count), blockTable, lengths, slots };
-  return { inputs, options: { symbols: { S: maxLength } }, advance };
+  const { inputs, positions, segments, sizes: symbols, advance } = cache.batch([{ sequence, tokens: count }]);
+  return { inputs: { positions, segments, cache: inputs }, options: { symbols }, advance };
 }
 
 // each time a prompt, then new tokens, until the clocks have settled and some more: an idle GPU takes up to two seconds
@@ -109,7 +118,7 @@ const decoding = median(rates.slice(-7));
 const filling = (context / median(prefills.slice(-7))) * 1000;
 /** A figure against each peer that has one. */
 const rowsOf = (what: 'decode' | 'prefill', label: string, value: number, torch: string): Measurement[] => {
-  const row = { what: `Llama 1B ${dtype} ${label}`, value, unit: 'tok/s', adapter };
+  const row = { what: `Llama 1B ${dtype} ${paged ? 'paged ' : ''}${label}`, value, unit: 'tok/s', adapter };
   const found = Object.entries({
     [`llama.cpp ${dtype} ${what} tok/s`]: `llama.cpp Vulkan ${dtype}`,
     ...(dtype === 'f16' ? { [`${what} tok/s`]: torch } : {}),

@@ -7,3 +7,11 @@ export class CacheIntegrityError extends HeddleError {
     this.name = 'CacheIntegrityError';
   }
 }
+
+/** A cache has no room for another sequence. Code `ERR_CACHE_FULL`. */
+export class CacheFullError extends HeddleError {
+  constructor(message: string) {
+    super('ERR_CACHE_FULL', message);
+    this.name = 'CacheFullError';
+  }
+}

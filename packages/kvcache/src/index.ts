@@ -1,13 +1,23 @@
 export { type ContiguousCacheOptions, contiguousCache } from './contiguous-cache.ts';
-export { CacheIntegrityError } from './errors.ts';
+export { CacheFullError, CacheIntegrityError } from './errors.ts';
 export type {
   HostKv,
   KvBatch,
   KvCache,
-  KvInputs,
+  KvPrompt,
   KvSequence,
-  KvShape,
   KvStats,
   KvStep,
-  SlotMapping,
+  RowsView,
 } from './kv-cache.ts';
+export { bytesPerToken, type KeyValueSizes, type KvShape, type KvStore, keyValueShape } from './kv-shape.ts';
+export { openSequence } from './open-sequence.ts';
+export { type PagedCacheOptions, pagedCache, pagedCacheBytes } from './paged-cache.ts';
+export {
+  type CachedBlock,
+  type EvictionPolicy,
+  firstInFirstOut,
+  leastFrequentlyUsed,
+  leastRecentlyUsed,
+  lowestPriority,
+} from './prefix/eviction-policies.ts';

@@ -1,117 +1,147 @@
 import type { KvView } from '@heddle/attention';
-import type { Dim, Tensor, Update } from '@heddle/tensor';
+import type { Fed, InputSpec, SymbolValues, Tensor, Update } from '@heddle/tensor';
+import type { KvShape } from './kv-shape.ts';
 
-/** Sizes that every layer of a cache shares. */
-export interface KvShape {
-  readonly layers: number;
-  /** K, key-value heads. */
-  readonly heads: number;
-  /** D, values per head. */
-  readonly headDim: number;
-  readonly dtype: 'f32' | 'f16';
+/** The tokens that a new sequence will start with, so that a cache that has seen them need not be filled again. */
+export interface KvPrompt {
+  readonly tokens: ArrayLike<number>;
+  /**
+   * Only sequences of one namespace share tokens: name whatever else decides keys and values (an adapter), or whom they belong
+   * to (a tenant). Default ''.
+   */
+  readonly namespace?: string;
+  /** For eviction policies that look at it: higher is kept longer. Default 0. */
+  readonly priority?: number;
 }
 
-/** Slots for the next tokens of a sequence, in their order. */
-export interface SlotMapping {
-  /** Position of the first of them. */
-  readonly start: number;
-  readonly slots: Int32Array;
-}
+/** What stores held for a range of positions, copied to the host: `[tokens, heads, width]` by layer and name, f16 as bits. */
+export type HostKv = readonly Readonly<Record<string, Float32Array | Uint16Array>>[];
 
-/** Keys and values of a range of positions, copied to the host; `[layers][tokens, K, D]`, f16 as bits. */
-export interface HostKv {
-  readonly keys: readonly (Float32Array | Uint16Array)[];
-  readonly values: readonly (Float32Array | Uint16Array)[];
-}
-
-/** The cached tokens of one sequence. Owned by whoever opened it; `dispose` gives its room back and is idempotent. */
+/** The cached tokens of one sequence. Owned by whoever opened it; `dispose` gives its memory back and is idempotent. */
 export interface KvSequence extends Disposable {
   readonly id: string;
   /** Tokens that are written. */
   readonly length: number;
+  /** Leading tokens whose ids the cache knows: those of a prefix it had, and what `know` has told since. */
+  readonly known: number;
   /**
-   * Makes room for `tokens` more behind `length` and says where they go; undefined, and nothing changed, where there is no
-   * room. Calling it again gives the same slots.
+   * Makes sure that `tokens` more can be written after `length`; false, and nothing changed, where there is no room. Asking
+   * again for what it has gives true.
    */
-  reserve(tokens: number): SlotMapping | undefined;
-  /** Counts `tokens` reserved ones as written: call it when the step that writes them is submitted. */
-  advance(tokens: number): void;
-  /** Another sequence with the same tokens; undefined where there is no room. */
-  fork(id: string): KvSequence | undefined;
-  /** Forgets everything from position `length` on. */
-  truncate(length: number): void;
+  reserve(tokens: number): boolean;
+  /**
+   * Tells the ids of the tokens after `known`, which are written by then. Only what is known can be shared: call it when the
+   * step that computed them has succeeded.
+   * @throws ArgumentError for more tokens than are written
+   */
+  know(tokens: ArrayLike<number>): void;
+  /**
+   * Another sequence with the first `length` tokens, all by default; what they share is copied when one of them writes to it.
+   * 'full' where no more sequences can be open. Where the cache no longer has all of them it has fewer: look at its `length`.
+   */
+  fork(id: string, length?: number): KvSequence | 'full';
+  /** Forgets everything from position `length` on, or from an earlier one that can be restored. @returns the length it has now */
+  truncate(length: number): number;
   /** Copies positions [start, end) to the host, as they are after the steps that were submitted before the call. */
   range(start: number, end: number): Promise<HostKv>;
   dispose(): void;
 }
 
-/** What a step reads of the cache and where it writes, as host values for a plan's inputs. */
+/** A step as a cache lays it out, in host values. */
 export interface KvBatch {
-  /** i32 `[B, N]`. */
-  readonly blockTable: { readonly data: Int32Array; readonly shape: readonly [number, number] };
-  /** i32 `[B]`, tokens cached before the step. */
-  readonly lengths: Int32Array;
-  /** i32 `[T]`, where each row's key and value go. */
-  readonly slots: Int32Array;
-  /** The largest length, at least 1: the value of the named dimension that `KvInputs.maxLength` stands for. */
-  readonly maxLength: number;
-  /** Counts the step's rows as written, once. @throws ArgumentError where a sequence has changed since; nothing is counted */
+  /** For the cache's own inputs of a compiled step. They must stay as they are until the run has resolved. */
+  readonly inputs: Readonly<Record<string, Fed>>;
+  /** Sizes of the cache's symbols that no input shows: the `symbols` of a run. */
+  readonly sizes: SymbolValues;
+  /** i32 `[T]`: position of each row in its sequence. */
+  readonly positions: Int32Array;
+  /** i32 `[T]`: which of the step's sequences each row belongs to. */
+  readonly segments: Int32Array;
+  /**
+   * Counts the step's rows as written, once: call it when the step is submitted, in the same turn.
+   * @throws ArgumentError where a sequence has changed since; nothing is counted
+   */
   advance(): void;
 }
 
-/** The same as tensors: placeholders of a compiled step, or device tensors of a plain call. */
-export interface KvInputs {
+/** Rows of a store by slot, for layers that read their rows in ways of their own. */
+export interface RowsView {
+  /** `[slots, heads, width]` */
+  readonly rows: Tensor;
+  /** i32 `[B, N]`: blocks of each sequence. Token j is in slot `blockTable[b, floor(j / blockSize)] * blockSize + j % blockSize`. */
   readonly blockTable: Tensor;
+  /** i32 `[B]`: tokens before the step. */
   readonly lengths: Tensor;
-  readonly slots: Tensor;
-  readonly maxLength: Dim;
+  readonly blockSize: number;
 }
 
 /** A cache as a model's forward pass sees it in one step. */
 export interface KvStep {
-  /** What layer `index` held before the step. */
+  /** What the stores `keys` and `values` of layer `index` held before the step. @throws ArgumentError where it has none */
   layer(index: number): KvView;
-  /** Writes the step's keys and values `[T, K, D]` of a layer: effects, to be returned by the step. */
-  write(index: number, keys: Tensor, values: Tensor): readonly Update[];
+  /** What any one store of a layer held before the step. @throws ArgumentError where there is no such store */
+  rows(index: number, store: string): RowsView;
+  /**
+   * Writes the step's rows `[T, heads, width]` of all stores of a layer: effects, to be returned by the step.
+   * @throws ArgumentError for a store that is missing or that the layer does not have
+   */
+  write(index: number, rows: Readonly<Record<string, Tensor>>): readonly Update[];
 }
 
 export interface KvStats {
   readonly sequences: number;
-  /** Tokens written, over all sequences. */
+  /** Tokens written, over all sequences; shared ones count for each. */
   readonly tokens: number;
-  /** Tokens that fit, over all sequences. */
+  /** Tokens that fit, over all sequences, where nothing is shared. */
   readonly tokenCapacity: number;
-  readonly blocksUsed: number;
   readonly blocks: number;
-  /** Device memory of keys and values, allocated once. */
+  /** Blocks that sequences hold. */
+  readonly blocksUsed: number;
+  /** Blocks that no sequence holds, kept for prompts to come until their memory is needed. */
+  readonly blocksCached: number;
+  /** Device memory of all stores, allocated once. */
   readonly bytes: number;
+  /** Tokens of prompts that were found, and that were not. */
+  readonly hitTokens: number;
+  readonly missTokens: number;
+  /** Blocks of tokens that were forgotten to make room. */
+  readonly evictions: number;
 }
 
 /**
- * Keeps keys and values of sequences on a device between steps. Its memory is allocated when it is made; no buffer is
+ * Keeps what layers need of earlier tokens on a device between steps. Its memory is allocated when it is made; no buffer is
  * created while tokens flow. Who makes a cache disposes of it, which ends its sequences.
  */
 export interface KvCache extends Disposable {
   readonly shape: KvShape;
-  /** Slots in a block. */
-  readonly blockSize: number;
-  /** The most blocks of one sequence: the bound of N. */
-  readonly maxBlocks: number;
   /** The most tokens of one sequence. */
   readonly maxSequenceTokens: number;
-  /** Sequences that can be open at once at most. */
+  /** Sequences that can be open at once at most: the bound of the symbol B. */
   readonly maxSequences: number;
-  /** Opens an empty sequence; undefined where there is no room. @throws ArgumentError for an id that is open */
-  sequence(id: string): KvSequence | undefined;
+  /** What a compiled step takes for the cache, by names that are the cache's own; T is the step's rows. */
+  readonly inputs: Readonly<Record<string, InputSpec>>;
+  /** Bounds of the named dimensions in `inputs` but T. */
+  readonly symbols: SymbolValues;
+  /**
+   * Opens a sequence: empty, or with as many leading tokens of the prompt as the cache still has, at most all but the last.
+   * 'full' where no more can be open; 'pending' where another open sequence is computing the next tokens of this very prompt:
+   * ask again later, or without a prompt.
+   * @throws ArgumentError for an id that is open
+   */
+  sequence(id: string, prompt?: KvPrompt): KvSequence | 'full' | 'pending';
+  /** Leading tokens of the prompt that `sequence` would find now. Changes nothing. */
+  match(prompt: KvPrompt): number;
   /**
    * Lays out a step: `tokens` rows of each sequence, which must be reserved, one sequence after the other.
-   * @throws ArgumentError for rows without room, a sequence that is named twice, is closed or of another cache
+   * @throws ArgumentError for rows that are not reserved, a sequence that is named twice, is closed or of another cache
    */
   batch(rows: readonly { readonly sequence: KvSequence; readonly tokens: number }[]): KvBatch;
-  /** The cache for a step with these inputs. */
-  bind(inputs: KvInputs): KvStep;
+  /**
+   * The cache for a step with these inputs: placeholders of a compiled step, or device tensors, then with the batch's `sizes`.
+   */
+  bind(inputs: Readonly<Record<string, Tensor>>, sizes?: SymbolValues): KvStep;
   stats(): KvStats;
-  /** @throws CacheIntegrityError naming what does not hold: block counts, ownership, lengths */
+  /** @throws CacheIntegrityError naming what does not hold: block counts, references, lengths, the tree of prefixes */
   checkIntegrity(): void;
   dispose(): void;
 }

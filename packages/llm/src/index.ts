@@ -9,7 +9,13 @@ export { LogitsError } from './engine/logits-error.ts';
 export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
 export { type LoadedModel, type LoadModelOptions, loadModel } from './load-model.ts';
 export { type ModelFiles, modelFolder } from './model-files.ts';
-export type { CausalLm, ForwardInputs, ForwardResult } from './models/causal-lm.ts';
+export type {
+  CausalLm,
+  ForwardAdapters,
+  ForwardHooks,
+  ForwardInputs,
+  ForwardResult,
+} from './models/causal-lm.ts';
 export type { WeightDType } from './models/weight-file.ts';
 export { type DeviceName, type OpenDeviceOptions, openDevice } from './open-device.ts';
 export {

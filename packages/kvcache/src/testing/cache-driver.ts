@@ -1,170 +1,197 @@
 import type { Device } from '@heddle/tensor';
-import { type CompiledFunction, compile, f16ToF32, symbolicDim, type Tensor, take, type Update } from '@heddle/tensor';
-import type { KvBatch, KvCache, KvSequence } from '../kv-cache.ts';
+import {
+  type CompiledFunction,
+  compile,
+  f16ToF32,
+  type Tensor,
+  take,
+  takeAlongAxis,
+  type Update,
+} from '@heddle/tensor';
+import type { KvBatch, KvCache, KvPrompt, KvSequence } from '../kv-cache.ts';
 import { holds, same } from './contract.ts';
+import { contentAfter, contentOf, rowOf, rowsOf, type StorePlace } from './token-content.ts';
 
-/** A sequence with what it must hold: a number for each token, from which its keys and values follow. */
+/** A sequence with what it must hold: ids of its tokens, and what stands for their keys and values. */
 export interface Tracked {
   readonly kv: KvSequence;
+  readonly namespace: string;
   readonly tokens: number[];
+  readonly contents: number[];
 }
 
-interface Inputs {
-  readonly blockTable: Tensor;
-  readonly lengths: Tensor;
-  readonly slots: Tensor;
+type CacheInputs = Readonly<Record<string, Tensor>>;
+interface WriteInputs {
+  readonly cache: CacheInputs;
+  readonly contents: Tensor;
 }
-type Layers = readonly { readonly keys: Tensor; readonly values: Tensor }[];
+interface ReadInputs {
+  readonly cache: CacheInputs;
+  readonly segments: Tensor;
+  readonly positions: Tensor;
+}
 
-/** Bound of the rows of a step, and of those that are read at once. */
-const maxRows = 1024;
-/** Keys of a layer are so much larger than those of the layer before; whole numbers, exact in f16. */
-const layerStep = 500;
+/** Bound of the rows that are read at once. */
+const maxReads = 256;
 
 /** Uses a cache as an engine does, through compiled steps, with contents that tell tokens, layers, heads and places apart. */
 export class CacheDriver {
   readonly device: Device;
   readonly cache: KvCache;
-  readonly #write: CompiledFunction<[Inputs & { readonly rows: Tensor }], { sum: Tensor; updates: Update[] }>;
-  readonly #read: CompiledFunction<
-    [Inputs & { readonly entries: Tensor; readonly offsets: Tensor }],
-    { lengths: Tensor; layers: Layers }
-  >;
-  #written = 0;
+  readonly stores: readonly StorePlace[];
+  readonly maxBatchTokens: number;
+  readonly #write: CompiledFunction<[WriteInputs], { sum: Tensor; updates: Update[] }>;
+  readonly #read: CompiledFunction<[ReadInputs], { lengths: Tensor; found: readonly Tensor[] }>;
 
-  constructor(device: Device, cache: KvCache) {
+  constructor(device: Device, cache: KvCache, maxBatchTokens: number) {
     this.device = device;
     this.cache = cache;
-    const { layers, heads, headDim } = cache.shape;
-    const i32 = (...shape: (number | string)[]) => ({ shape, dtype: 'i32' as const });
-    const inputs = {
-      blockTable: i32('B', cache.maxBlocks === 1 ? 1 : 'N'),
-      lengths: i32('B'),
-      slots: i32('T'),
-    };
-    const symbols = { B: cache.maxSequences, N: cache.maxBlocks, T: maxRows, R: maxRows };
-    const bind = ({ blockTable, lengths, slots }: Inputs) =>
-      cache.bind({ blockTable, lengths, slots, maxLength: symbolicDim('S', cache.maxSequenceTokens) });
-    const each = Array.from({ length: layers }, (_, layer) => layer);
+    this.maxBatchTokens = maxBatchTokens;
+    const { layers } = cache.shape;
+    this.stores = layers
+      .flatMap((layer, at) => Object.entries(layer).map(([name, store]) => ({ layer: at, name, store })))
+      .map((place, index) => ({ ...place, index }));
+    const i32 = { dtype: 'i32' as const };
+    const symbols = { ...cache.symbols, T: maxBatchTokens, R: maxReads };
     this.#write = compile(
-      ({ rows, ...step }: Inputs & { readonly rows: Tensor }) => {
-        const kv = bind(step);
-        const writes = each.flatMap((layer) => {
-          const keys = rows.add(layer * layerStep);
-          return kv.write(layer, keys, keys.neg());
+      ({ cache: inputs, contents }: WriteInputs) => {
+        const kv = cache.bind(inputs);
+        const updates = layers.flatMap((_, layer) => {
+          const places = this.stores.filter((place) => place.layer === layer);
+          const rows = places.map((place) => {
+            const [heads, width] = place.store.shape;
+            return [place.name, rowsOf(contents, device.arange(heads * width), place)] as const;
+          });
+          return kv.write(layer, Object.fromEntries(rows));
         });
-        return { sum: rows.sum(), updates: writes };
+        return { sum: contents.sum(), updates };
       },
-      { device, name: 'cache write', inputs: [{ ...inputs, rows: { shape: ['T', heads, headDim] } }], symbols },
+      { device, name: 'cache write', inputs: [{ cache: cache.inputs, contents: { shape: ['T'] } }], symbols },
     );
     this.#read = compile(
-      ({ entries, offsets, ...step }: Inputs & { readonly entries: Tensor; readonly offsets: Tensor }) => {
-        const kv = bind(step);
-        const views = each.map((layer) => kv.layer(layer));
-        const through = ({ blockTable, blockSize }: (typeof views)[number]) =>
-          take(blockTable.flatten(), entries).mul(blockSize).add(offsets);
-        return {
-          lengths: views[0]!.lengths.add(0),
-          layers: views.map((view) => ({
-            keys: take(view.keys, through(view)).cast('f32'),
-            values: take(view.values, through(view)).cast('f32'),
-          })),
-        };
+      ({ cache: inputs, segments, positions }: ReadInputs) => {
+        const kv = cache.bind(inputs);
+        const views = this.stores.map(({ layer, name }) => kv.rows(layer, name));
+        const found = views.map(({ rows, blockTable, blockSize }) => {
+          const column = positions.cast('f32').add(0.5).div(blockSize).floor().cast('i32');
+          const [R] = positions.shape;
+          const block = takeAlongAxis(take(blockTable, segments), column.reshape([R!, 1]), 1).reshape([R!]);
+          return take(rows, block.mul(blockSize).add(positions.sub(column.mul(blockSize)))).cast('f32');
+        });
+        return { lengths: views[0]!.lengths.add(0), found };
       },
-      { device, name: 'cache read', inputs: [{ ...inputs, entries: i32('R'), offsets: i32('R') }], symbols },
+      {
+        device,
+        name: 'cache read',
+        inputs: [{ cache: cache.inputs, segments: { shape: ['R'], ...i32 }, positions: { shape: ['R'], ...i32 } }],
+        symbols,
+      },
     );
   }
 
-  open(id: string): Tracked {
-    const kv = this.cache.sequence(id);
-    holds(kv !== undefined, `there is room for the sequence ${id}`);
-    return { kv, tokens: [] };
+  open(id: string, prompt?: KvPrompt): Tracked {
+    const kv = this.cache.sequence(id, prompt);
+    holds(typeof kv !== 'string', `there is room for the sequence ${id}, got '${String(kv)}'`);
+    return this.#tracked(kv, prompt?.namespace ?? '', Array.from(prompt?.tokens ?? []).slice(0, kv.length));
   }
 
-  fork(from: Tracked, id: string): Tracked {
-    const kv = from.kv.fork(id);
-    holds(kv !== undefined, `there is room for a fork of ${from.kv.id}`);
-    return { kv, tokens: [...from.tokens] };
+  fork(from: Tracked, id: string, length?: number): Tracked {
+    const kv = from.kv.fork(id, length);
+    holds(typeof kv !== 'string', `there is room for a fork of ${from.kv.id}`);
+    return this.#tracked(kv, from.namespace, from.tokens.slice(0, kv.length));
   }
 
-  /** Reserves, writes and advances. Resolves when the step is done; the lengths have grown when the call returns. */
-  write(rows: readonly { readonly to: Tracked; readonly count: number }[]): Promise<void> {
-    for (const { to, count } of rows)
-      holds(to.kv.reserve(count) !== undefined, `there is room for ${count} more tokens of ${to.kv.id}`);
-    const batch = this.cache.batch(rows.map(({ to, count }) => ({ sequence: to.kv, tokens: count })));
-    for (const { to, count } of rows) for (let i = 0; i < count; i++) to.tokens.push(this.#written++);
+  truncate(one: Tracked, length: number): void {
+    const left = one.kv.truncate(length);
+    holds(left <= length && left === one.kv.length, `truncate(${length}) says ${left}, and leaves ${one.kv.length}`);
+    one.tokens.length = left;
+    one.contents.length = left;
+  }
+
+  /**
+   * Reserves, writes these tokens and advances; they are known when the step is done. Resolves then; the lengths have grown
+   * when the call returns.
+   */
+  write(rows: readonly { readonly to: Tracked; readonly tokens: readonly number[] }[], know = true): Promise<void> {
+    for (const { to, tokens } of rows)
+      holds(to.kv.reserve(tokens.length), `there is room for ${tokens.length} more tokens of ${to.kv.id}`);
+    const batch = this.cache.batch(rows.map(({ to, tokens }) => ({ sequence: to.kv, tokens: tokens.length })));
+    for (const { to, tokens } of rows)
+      for (const token of tokens) {
+        to.contents.push(contentAfter(to.contents.at(-1) ?? contentOf(to.namespace), token));
+        to.tokens.push(token);
+      }
     const step = this.run(
       batch,
-      rows.flatMap(({ to, count }) => to.tokens.slice(to.tokens.length - count)),
+      rows.flatMap(({ to, tokens }) => to.contents.slice(to.contents.length - tokens.length)),
     );
     batch.advance();
+    step.catch(() => {}); // it counts where somebody awaits it, also after another rule was found broken
+    // a sequence may be cut or closed before the step is done; what it had is told at once, as the device keeps the order
+    if (know) for (const { to } of rows) to.kv.know(to.tokens.slice(to.kv.known));
     return step;
   }
 
-  /** Writes the rows of these tokens through the slots of a batch. */
-  async run({ blockTable, lengths, slots, maxLength }: KvBatch, tokens: readonly number[]): Promise<void> {
-    const { heads, headDim } = this.cache.shape;
-    const data = Float32Array.from(tokens.flatMap((token) => this.#row(token)));
-    const rows = { data, shape: [tokens.length, heads, headDim] };
-    await this.#write.run([{ rows, blockTable, lengths, slots }], { symbols: { S: maxLength } });
+  /** Writes rows of these contents where a batch says. */
+  async run({ inputs, sizes }: KvBatch, contents: readonly number[]): Promise<void> {
+    await this.#write.run([{ cache: inputs, contents: Float32Array.from(contents) }], { symbols: sizes });
   }
 
-  /** Checks that reading through the block table of a step gives what each sequence must hold, in every layer. */
-  async checkThroughBlockTable(sequences: readonly Tracked[]): Promise<void> {
-    for (const one of sequences) holds(one.kv.reserve(1) !== undefined || this.#isFull(one), `${one.kv.id} can grow`);
-    const growing = sequences.map((one) => ({ sequence: one.kv, tokens: this.#isFull(one) ? 0 : 1 }));
-    const { blockTable, lengths, slots, maxLength } = this.cache.batch(growing);
-    const N = blockTable.shape[1];
-    const [entries, offsets]: [number[], number[]] = [[], []];
+  /** Checks that reading as layers do gives what each sequence must hold, in every store, as far as its window goes. */
+  async check(sequences: readonly Tracked[]): Promise<void> {
+    const { inputs, sizes } = this.cache.batch(sequences.map(({ kv }) => ({ sequence: kv, tokens: 0 })));
+    const [segments, positions]: [number[], number[]] = [[], []];
     sequences.forEach(({ tokens }, b) => {
       for (let position = 0; position < tokens.length; position++) {
-        entries.push(b * N + Math.floor(position / this.cache.blockSize));
-        offsets.push(position % this.cache.blockSize);
+        segments.push(b);
+        positions.push(position);
       }
     });
-    if (entries.length === 0) return;
-    const places = { entries: Int32Array.from(entries), offsets: Int32Array.from(offsets) };
-    // Where all are full, a step has no row; the size of this input must not be 0, and nobody reads it.
-    const unread = slots.length > 0 ? slots : Int32Array.of(0);
-    const found = await this.#read.run([{ blockTable, lengths, slots: unread, ...places }], {
-      symbols: { S: maxLength },
-    });
+    if (segments.length === 0) return;
+    holds(segments.length <= maxReads, `the contract reads at most ${maxReads} tokens, got ${segments.length}`);
+    const places = { segments: Int32Array.from(segments), positions: Int32Array.from(positions) };
+    // No row is written; the size of these inputs must not be 0, and nobody reads them.
+    const { lengths, found } = await this.#read.run([{ cache: withOneRow(inputs), ...places }], { symbols: sizes });
     same(
-      await found.lengths.data(),
+      await lengths.data(),
       sequences.map(({ tokens }) => tokens.length),
-      'lengths of a view',
+      'lengths of a step',
     );
-    const rows = sequences.flatMap(({ tokens }) => tokens.flatMap((token) => this.#row(token)));
-    for (const [layer, { keys, values }] of found.layers.entries()) {
-      const expected = rows.map((value) => value + layer * layerStep);
-      same(await keys.data(), expected, `keys of layer ${layer}, read through the block table`);
+    for (const [i, place] of this.stores.entries()) {
+      const rows = (await found[i]!.data()) as Float32Array;
+      const [heads, width] = place.store.shape;
+      segments.forEach((b, row) => {
+        const { kv, tokens, contents } = sequences[b]!;
+        const position = positions[row]!;
+        if (!seen(place, position, tokens.length)) return;
+        same(
+          rows.subarray(row * heads * width, (row + 1) * heads * width),
+          rowOf(contents[position]!, place),
+          `${place.name} of layer ${place.layer}, token ${position} of ${tokens.length} of ${kv.id}`,
+        );
+      });
+    }
+  }
+
+  /** Checks that `range` gives what the sequence must hold, in every store. */
+  async checkRange({ kv, contents }: Tracked, start = 0, end: number = contents.length): Promise<void> {
+    const layers = await kv.range(start, end);
+    same(layers.length, this.cache.shape.layers.length, 'layers of a range');
+    for (const place of this.stores) {
+      const part = layers[place.layer]![place.name];
+      const { dtype } = place.store;
+      holds(dtype === 'f16' ? part instanceof Uint16Array : part instanceof Float32Array, `range: it gives ${dtype}`);
       same(
-        await values.data(),
-        expected.map((value) => -value),
-        `values of layer ${layer}, read through the block table`,
+        part instanceof Uint16Array ? f16ToF32(part) : part,
+        contents.slice(start, end).flatMap((content) => rowOf(content, place)),
+        `${place.name} of layer ${place.layer}, range [${start}, ${end}) of ${kv.id}`,
       );
     }
   }
 
-  /** Checks that `range` gives what the sequence must hold, in every layer. */
-  async checkRange({ kv, tokens }: Tracked, start = 0, end: number = tokens.length): Promise<void> {
-    const host = await kv.range(start, end);
-    const { dtype, layers } = this.cache.shape;
-    const numbers = (part: Float32Array | Uint16Array | undefined) => {
-      holds(dtype === 'f16' ? part instanceof Uint16Array : part instanceof Float32Array, `range: it gives ${dtype}`);
-      return part instanceof Uint16Array ? f16ToF32(part) : part;
-    };
-    same([host.keys.length, host.values.length], [layers, layers], 'layers of a range');
-    const rows = tokens.slice(start, end).flatMap((token) => this.#row(token));
-    for (let layer = 0; layer < layers; layer++) {
-      const expected = rows.map((value) => value + layer * layerStep);
-      same(numbers(host.keys[layer]), expected, `keys of ${kv.id} [${start}, ${end}) in layer ${layer}`);
-      same(
-        numbers(host.values[layer]),
-        expected.map((value) => -value),
-        `values of ${kv.id} [${start}, ${end}) in layer ${layer}`,
-      );
-    }
+  /** Whether every store keeps all tokens. */
+  get keepsAll(): boolean {
+    return this.stores.every(({ store }) => store.window === undefined);
   }
 
   dispose(): void {
@@ -172,13 +199,28 @@ export class CacheDriver {
     this.#read.dispose();
   }
 
-  #isFull({ tokens }: Tracked): boolean {
-    return tokens.length === this.cache.maxSequenceTokens;
+  #tracked(kv: KvSequence, namespace: string, tokens: number[]): Tracked {
+    const contents: number[] = [];
+    for (const token of tokens) contents.push(contentAfter(contents.at(-1) ?? contentOf(namespace), token));
+    return { kv, namespace, tokens, contents };
   }
+}
 
-  /** `[K, D]` of a token in the first layer: from 1 to 499. */
-  #row(token: number): number[] {
-    const { heads, headDim } = this.cache.shape;
-    return Array.from({ length: heads * headDim }, (_, place) => 1 + ((token * 37 + place * 101) % 499));
-  }
+/** Whether the next token of a sequence of `length` tokens may read this one. */
+function seen(
+  { store: { window = Number.POSITIVE_INFINITY, keepFirst = 0 } }: StorePlace,
+  position: number,
+  length: number,
+) {
+  return length - position < window || position < keepFirst;
+}
+
+/** A batch without rows, with one that nobody writes in place of none. */
+function withOneRow(inputs: KvBatch['inputs']): KvBatch['inputs'] {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, value]) => [
+      name,
+      value instanceof Int32Array && value.length === 0 ? Int32Array.of(-1) : value,
+    ]),
+  );
 }

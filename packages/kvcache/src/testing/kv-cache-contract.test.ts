@@ -1,12 +1,19 @@
 import type { Device } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { runs } from '../../../../test-support/properties.ts';
-import { contiguousCache, type KvBatch, type KvCache, type KvSequence } from '../index.ts';
+import { BlockHoldings } from '../blocks/block-holdings.ts';
+import { BlockPool } from '../blocks/block-pool.ts';
+import { contiguousCache, type KvBatch, type KvCache, type KvSequence, keyValueShape, pagedCache } from '../index.ts';
+import { BlockNode } from '../prefix/block-node.ts';
+import { BlockTree } from '../prefix/block-tree.ts';
+import { PrefixSharing } from '../prefix/prefix-sharing.ts';
+import { StorePools } from '../storage/store-pools.ts';
 import { kvCacheContract, type OpenKvCache } from '../testing.ts';
 import { CacheDriver } from './cache-driver.ts';
 import { applyOperations, kinds } from './cache-operations.ts';
+import { drawShape } from './random-shape.ts';
 
 let device: Device;
 beforeAll(async () => {
@@ -14,37 +21,66 @@ beforeAll(async () => {
 });
 afterAll(() => device.dispose());
 
-test('a cache is whole after any operations', async () => {
-  const sizes = { layers: 1, heads: 1, headDim: 2, dtype: 'f32', maxSequences: 3, maxSequenceTokens: 6 } as const;
-  const operation = fc.record({ kind: fc.constantFrom(...kinds), which: fc.nat(5), count: fc.nat(7) });
-  const driver = new CacheDriver(device, contiguousCache(device, sizes));
+const operation = fc.record({
+  kind: fc.constantFrom(...kinds),
+  which: fc.nat(5),
+  count: fc.nat(7),
+  bits: fc.nat(4095),
+});
+const operations = fc.array(operation, { maxLength: 40 });
+
+test('a contiguous cache is whole after any operations', async () => {
+  const shape = keyValueShape({ layers: 1, heads: 1, headDim: 2, dtype: 'f32' });
+  const cache = contiguousCache(device, { shape, maxSequences: 3, maxSequenceTokens: 6 });
+  const driver = new CacheDriver(device, cache, 16);
   await fc.assert(
-    fc.asyncProperty(fc.array(operation, { maxLength: 40 }), (operations) => applyOperations(driver, operations, 4)),
-    runs(60, 11),
+    fc.asyncProperty(operations, (some) => applyOperations(driver, some, 4)),
+    runs(40, 11),
   );
   driver.dispose();
-  driver.cache.dispose();
+  cache.dispose();
 });
 
-/** A contiguous cache of whose sequences, and batches, `change` makes others. */
+test('a paged cache of any shape is whole after any operations', async () => {
+  const layout = fc.record({ shape: fc.nat(200), blockSize: fc.integer({ min: 1, max: 5 }), operations });
+  await fc.assert(
+    fc.asyncProperty(layout, async ({ shape, blockSize, operations: some }) => {
+      // room for all sequences at their largest, so that whether something fits depends on its length alone
+      const sizes = { maxSequences: 3, maxSequenceTokens: 9, maxBatchTokens: 16, blockSize };
+      const cache = pagedCache(device, { ...sizes, shape: drawShape(shape) });
+      const driver = new CacheDriver(device, cache, 16);
+      try {
+        await applyOperations(driver, some, 4);
+      } finally {
+        driver.dispose();
+        cache.dispose();
+      }
+    }),
+    runs(40, 12),
+  );
+});
+
+const paged: OpenKvCache = (on, sizes) => pagedCache(on, { ...sizes, blockSize: 4 });
+
+/** A paged cache of whose sequences, and batches, `change` makes others. */
 function changed(change: {
   sequence?: (sequence: KvSequence, cache: KvCache) => Partial<KvSequence>;
   batch?: (batch: KvBatch) => Partial<KvBatch>;
   cache?: (cache: KvCache) => Partial<KvCache>;
 }): OpenKvCache {
   return (on, sizes) => {
-    const inner = contiguousCache(on, sizes);
+    const inner = paged(on, sizes);
     const originals = new Map<KvSequence, KvSequence>();
-    const wrap = (sequence: KvSequence | undefined): KvSequence | undefined => {
-      if (!sequence) return undefined;
-      const fork = { fork: (id: string) => wrap(sequence.fork(id)) };
-      const wrapper = replaced(sequence, { ...fork, ...change.sequence?.(sequence, inner) });
+    const wrap = <F extends string>(sequence: KvSequence | F): KvSequence | F => {
+      if (typeof sequence === 'string') return sequence;
+      const fork: KvSequence['fork'] = (id, length) => wrap(sequence.fork(id, length));
+      const wrapper = replaced<KvSequence>(sequence, { fork, ...change.sequence?.(sequence, inner) });
       originals.set(wrapper, sequence);
       return wrapper;
     };
     const original = (sequence: KvSequence) => originals.get(sequence) ?? sequence;
     return replaced(inner, {
-      sequence: (id) => wrap(inner.sequence(id)),
+      sequence: (id, prompt) => wrap(inner.sequence(id, prompt)),
       batch: (rows) => {
         const batch = inner.batch(rows.map((row) => ({ ...row, sequence: original(row.sequence) })));
         return replaced(batch, change.batch?.(batch) ?? {});
@@ -67,24 +103,33 @@ function replaced<T extends object>(target: T, members: Partial<T>): T {
 
 async function broken(open: OpenKvCache): Promise<string[]> {
   const failed: string[] = [];
-  for (const { name, run } of kvCacheContract(open, () => device, { seeds: [1] }))
+  for (const { name, run } of kvCacheContract(open, () => device, { seeds: [1, 2] }))
     await run().catch(() => failed.push(name));
   return failed;
 }
+
+/** A batch with another value for one of its inputs. */
+const withInput =
+  (name: string, change: (values: Int32Array) => Int32Array) =>
+  ({ inputs }: KvBatch): Partial<KvBatch> => {
+    const value = inputs[name] as Int32Array | { readonly data: Int32Array; readonly shape: readonly number[] };
+    const other = value instanceof Int32Array ? change(value) : { ...value, data: change(value.data) };
+    return { inputs: { ...inputs, [name]: other } };
+  };
 
 describe('the contract', () => {
   test('is kept by a cache that is merely wrapped', async () => {
     expect(await broken(changed({}))).toEqual([]);
   });
 
-  const defects: Record<string, [open: OpenKvCache, rule: string]> = {
+  const wrappers: Record<string, [open: OpenKvCache, rule: string]> = {
     'a fork without its tokens': [
       changed({
         sequence: (_, cache) => ({
           fork: (id) => {
-            const empty = cache.sequence(id);
-            empty?.reserve(5);
-            empty?.advance(5);
+            const empty = cache.sequence(id) as KvSequence;
+            empty.reserve(5);
+            cache.batch([{ sequence: empty, tokens: 5 }]).advance();
             return empty;
           },
         }),
@@ -92,23 +137,33 @@ describe('the contract', () => {
       'a fork has the same tokens, and goes its own way',
     ],
     'slots in the wrong order': [
-      changed({ batch: ({ slots }) => ({ slots: slots.slice().reverse() }) }),
+      changed({ batch: withInput('slots', (slots) => slots.slice().reverse()) }),
       'keeps the tokens of sequences that are written together',
     ],
     'a block table of others': [
-      changed({ batch: ({ blockTable: { data, shape } }) => ({ blockTable: { data: data.map(() => 0), shape } }) }),
+      changed({ batch: withInput('blockTable', (table) => table.map(() => 0)) }),
       'keeps the tokens of sequences that are written together',
     ],
     'lengths after the step': [
-      changed({ batch: ({ lengths }) => ({ lengths: lengths.map((length) => length + 1) }) }),
-      'a step has its rows one sequence after the other, in the slots that were reserved',
+      changed({ batch: withInput('lengths', (lengths) => lengths.map((length) => length + 1)) }),
+      'keeps the tokens of sequences that are written together',
+    ],
+    'positions that begin at 0': [
+      changed({ batch: ({ positions }) => ({ positions: positions.map((_, i) => i) }) }),
+      'a step has its rows one sequence after the other, and is counted once',
     ],
     'values where the keys are': [
       changed({
         cache: (inner) => ({
-          bind: (inputs) => {
-            const step = inner.bind(inputs);
-            return { ...step, layer: (index) => ({ ...step.layer(index), values: step.layer(index).keys }) };
+          bind: (inputs, sizes) => {
+            const step = inner.bind(inputs, sizes);
+            const { layers } = inner.shape;
+            const other = (layer: number, name: string) =>
+              'values' in layers[layer]! &&
+              String(layers[layer]!['keys']!.shape) === String(layers[layer]!['values']!.shape)
+                ? 'values'
+                : name;
+            return { ...step, rows: (layer, name) => step.rows(layer, other(layer, name)) };
           },
         }),
       }),
@@ -117,13 +172,13 @@ describe('the contract', () => {
     'a layer that is not written': [
       changed({
         cache: (inner) => ({
-          bind: (inputs) => {
-            const step = inner.bind(inputs);
-            return { ...step, write: (index, k, v) => (index === 1 ? [] : step.write(index, k, v)) };
+          bind: (inputs, sizes) => {
+            const step = inner.bind(inputs, sizes);
+            return { ...step, write: (layer, rows) => (layer === 1 ? [] : step.write(layer, rows)) };
           },
         }),
       }),
-      'keeps them in f16',
+      'keeps the tokens of sequences that are written together',
     ],
     'room that is never given back': [
       changed({ sequence: () => ({ dispose: () => {} }) }),
@@ -135,15 +190,15 @@ describe('the contract', () => {
     ],
     'a reservation that writes': [
       changed({
-        sequence: (sequence) => ({
+        sequence: (sequence, cache) => ({
           reserve: (tokens) => {
             const room = sequence.reserve(tokens);
-            if (room) sequence.advance(tokens);
+            if (room) cache.batch([{ sequence, tokens }]).advance();
             return room;
           },
         }),
       }),
-      'reserve says where the next tokens go, and says it again',
+      'reserve finds room up to the bound, again and again, and writes nothing',
     ],
     'a range that is read later': [
       changed({
@@ -166,7 +221,7 @@ describe('the contract', () => {
           },
         }),
       }),
-      'a step has its rows one sequence after the other, in the slots that were reserved',
+      'a step has its rows one sequence after the other, and is counted once',
     ],
     'a buffer for each step': [
       changed({
@@ -181,9 +236,100 @@ describe('the contract', () => {
       changed({ cache: (inner) => ({ stats: () => ({ ...inner.stats(), tokens: 1 }) }) }),
       'is whole after random use (seed 1)',
     ],
+    'ids that are not taken in': [
+      changed({ sequence: () => ({ know: () => {} }) }),
+      'ids are told once, and not before their tokens are written',
+    ],
+    'a truncation that does not say what is left': [
+      changed({ sequence: (sequence) => ({ truncate: (length) => sequence.truncate(length) + 1 }) }),
+      'truncate takes lengths up to the present one',
+    ],
+    'a match that says too much': [
+      changed({ cache: (inner) => ({ match: (prompt) => inner.match(prompt) + 1 }) }),
+      'what is found of a prompt is what was computed for it, for nobody else, and never all of it',
+    ],
   };
-  for (const [name, [open, rule]] of Object.entries(defects))
+  for (const [name, [open, rule]] of Object.entries(wrappers))
     test(`catches ${name}`, async () => {
       expect(await broken(open)).toContain(rule);
+    });
+
+  const { child } = BlockNode.prototype;
+  const { root, path, publish } = BlockTree.prototype;
+  const { slide } = BlockHoldings.prototype;
+  const { release } = BlockPool.prototype;
+  /** Faults inside the paged cache: each replaces one function, by one that is wrong. */
+  const faults: Record<string, () => { mockRestore(): void }> = {
+    'prefixes that are found by the hash of their tokens alone': () =>
+      vi.spyOn(BlockNode.prototype, 'child').mockImplementation(function (this: BlockNode, key, tokens, start) {
+        return child.call(this, key, tokens, start) ?? [...this.children()][0];
+      }),
+    'namespaces that share': () => {
+      const spies = [
+        vi.spyOn(BlockTree.prototype, 'root').mockImplementation(function (this: BlockTree) {
+          return root.call(this, '');
+        }),
+        vi.spyOn(BlockTree.prototype, 'path').mockImplementation(function (this: BlockTree, _, tokens, limit) {
+          return path.call(this, '', tokens, limit);
+        }),
+      ];
+      return { mockRestore: () => spies.forEach((spy) => void spy.mockRestore()) };
+    },
+    'a whole prompt that is found': () =>
+      vi.spyOn(BlockTree.prototype, 'path').mockImplementation(function (this: BlockTree, namespace, tokens) {
+        return path.call(this, namespace, tokens, 1e9);
+      }),
+    'a block that is listed with the tokens of another': () =>
+      vi.spyOn(BlockTree.prototype, 'publish').mockImplementation(function (this: BlockTree, parent, tokens, ...more) {
+        return publish.call(
+          this,
+          parent,
+          tokens.map((token) => (token === 0 ? 1 : token)),
+          ...more,
+        );
+      }),
+    'blocks that are not copied before they are written': () =>
+      vi.spyOn(StorePools.prototype, 'copy').mockResolvedValue(undefined),
+    'blocks that are copied less than they are written': () => {
+      const { copy } = BlockHoldings.prototype;
+      return vi.spyOn(BlockHoldings.prototype, 'copy').mockImplementation(function (
+        this: BlockHoldings,
+        group,
+        from,
+        to,
+        tokens,
+      ) {
+        return copy.call(this, group, from, to, tokens - 1);
+      });
+    },
+    'blocks that are free while somebody holds them': () =>
+      vi.spyOn(BlockPool.prototype, 'release').mockImplementation(function (this: BlockPool, block) {
+        if (this.references(block) > 1) release.call(this, block);
+        return release.call(this, block);
+      }),
+    'blocks that are never free': () => vi.spyOn(BlockPool.prototype, 'release').mockReturnValue(0),
+    'blocks that many hold and that count once': () =>
+      vi.spyOn(BlockPool.prototype, 'retain').mockImplementation(() => {}),
+    'a block that is not listed any more and still counted': () =>
+      vi.spyOn(BlockTree.prototype, 'disown').mockImplementation(() => {}),
+    'known tokens that a truncation leaves': () =>
+      vi.spyOn(PrefixSharing.prototype, 'cut').mockImplementation(() => {}),
+    'windows that are cut short': () =>
+      vi.spyOn(BlockHoldings.prototype, 'slide').mockImplementation(function (this: BlockHoldings, sequence) {
+        sequence.length += 8;
+        slide.call(this, sequence, true);
+        sequence.length -= 8;
+      }),
+    'a truncation into what a window has given back': () =>
+      vi.spyOn(BlockHoldings.prototype, 'restorable').mockImplementation((_, length) => length),
+  };
+  for (const [name, plant] of Object.entries(faults))
+    test(`catches ${name}`, async () => {
+      const planted = plant();
+      try {
+        expect(await broken(paged)).not.toEqual([]);
+      } finally {
+        planted.mockRestore();
+      }
     });
 });

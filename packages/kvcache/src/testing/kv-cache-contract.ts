@@ -1,8 +1,10 @@
 import type { Device } from '@heddle/tensor';
+import type { KvStore } from '../kv-shape.ts';
 import { contentRules } from './content-rules.ts';
 import type { KvCacheContractCase } from './contract.ts';
+import { prefixRules } from './prefix-rules.ts';
 import { roomRules } from './room-rules.ts';
-import type { OpenKvCache } from './sizes.ts';
+import type { KvCacheSizes, OpenKvCache } from './sizes.ts';
 
 export interface KvCacheContractOptions {
   /** Of the random uses; one case each. Default 1, 2 and 3. */
@@ -10,11 +12,26 @@ export interface KvCacheContractOptions {
 }
 
 /** Small enough that room runs out all the time. */
-const sizes = { layers: 2, heads: 2, headDim: 4, dtype: 'f32', maxSequences: 4, maxSequenceTokens: 12 } as const;
+const sizes: KvCacheSizes = {
+  shape: {
+    layers: [
+      { keys: row(2, 4, 'f32'), values: row(2, 4, 'f16') },
+      { keys: row(1, 3, 'f32'), values: row(1, 2, 'f32') },
+    ],
+  },
+  maxSequences: 4,
+  maxSequenceTokens: 12,
+  maxBatchTokens: 32,
+};
+
+function row(heads: number, width: number, dtype: 'f32' | 'f16'): KvStore {
+  return { kind: 'rows', shape: [heads, width], dtype };
+}
 
 /**
- * The rules of `KvCache` on a device: room and refusals, layout of a step, contents through slots, block tables, ranges,
- * forks and truncations, integrity after random use, no allocation while tokens flow, nothing left after dispose.
+ * The rules of `KvCache` on a device: room and refusals, layout of a step, contents as layers read them, ranges, forks and
+ * truncations, prefixes, integrity after random use over random shapes, no allocation while tokens flow, nothing left after
+ * dispose.
  *
  * Framework-free: run each case in a test of its own, one after the other on a device that nothing else uses meanwhile,
  * since some count its memory.
@@ -24,5 +41,9 @@ export function kvCacheContract(
   device: () => Device,
   { seeds = [1, 2, 3] }: KvCacheContractOptions = {},
 ): readonly KvCacheContractCase[] {
-  return [...roomRules(open, device, sizes), ...contentRules(open, device, sizes, seeds)];
+  return [
+    ...roomRules(open, device, sizes),
+    ...contentRules(open, device, sizes, seeds),
+    ...prefixRules(open, device, sizes),
+  ];
 }

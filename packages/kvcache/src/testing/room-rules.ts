@@ -1,5 +1,5 @@
 import type { Device } from '@heddle/tensor';
-import type { KvCache } from '../kv-cache.ts';
+import type { KvCache, KvSequence } from '../kv-cache.ts';
 import { holds, type KvCacheContractCase, refused, same } from './contract.ts';
 import type { KvCacheSizes } from './sizes.ts';
 
@@ -26,10 +26,9 @@ export function roomRules(
   });
   return [
     rule('has the sizes that were asked for, and is empty', emptyRule),
-    rule('reserve says where the next tokens go, and says it again', reserveRule),
-    rule('advance counts what is reserved, and no more', advanceRule),
+    rule('reserve finds room up to the bound, again and again, and writes nothing', reserveRule),
     rule('truncate takes lengths up to the present one', truncateRule),
-    rule('a step has its rows one sequence after the other, in the slots that were reserved', layoutRule),
+    rule('a step has its rows one sequence after the other, and is counted once', layoutRule),
     rule('takes all sequences at their largest, no more, and all again after they are closed', fullRule),
     rule('refuses what does not fit, and nothing changes', refusalRule),
     rule('refuses sequences that are closed, or of another cache', (cache) =>
@@ -40,92 +39,63 @@ export function roomRules(
 }
 
 function emptyRule(cache: KvCache, sizes: KvCacheSizes): void {
-  const { layers, heads, headDim, dtype } = sizes;
-  same(pick(cache.shape), { layers, heads, headDim, dtype }, 'shape');
+  same(cache.shape, sizes.shape, 'shape');
   holds(cache.maxSequences >= sizes.maxSequences, `maxSequences is at least ${sizes.maxSequences}`);
   holds(cache.maxSequenceTokens >= sizes.maxSequenceTokens, `maxSequenceTokens is at least ${sizes.maxSequenceTokens}`);
-  holds(cache.maxBlocks * cache.blockSize >= cache.maxSequenceTokens, 'maxBlocks blocks hold maxSequenceTokens tokens');
-  const { sequences, tokens, tokenCapacity, blocksUsed, bytes } = cache.stats();
-  same({ sequences, tokens, blocksUsed }, { sequences: 0, tokens: 0, blocksUsed: 0 }, 'stats of an empty cache');
+  const bounds: Record<string, number> = { ...cache.symbols, T: 1 };
+  for (const [name, { shape }] of Object.entries(cache.inputs))
+    for (const size of shape)
+      holds(typeof size === 'number' || bounds[size] !== undefined, `input ${name}: ${size} has a bound in symbols`);
+  same(cache.symbols['B'], cache.maxSequences, 'the bound of B is maxSequences');
+  const { sequences, tokens, tokenCapacity, blocksUsed, blocksCached, bytes } = cache.stats();
+  same(
+    { sequences, tokens, blocksUsed, blocksCached },
+    { sequences: 0, tokens: 0, blocksUsed: 0, blocksCached: 0 },
+    'stats of an empty cache',
+  );
   const least = sizes.maxSequences * sizes.maxSequenceTokens;
   holds(tokenCapacity >= least, `tokenCapacity is at least ${least}, got ${tokenCapacity}`);
   holds(bytes > 0, 'bytes are counted');
 }
 
-function pick({ layers, heads, headDim, dtype }: KvCache['shape']): KvCache['shape'] {
-  return { layers, heads, headDim, dtype };
-}
-
-function reserveRule(cache: KvCache): void {
-  const [a, b] = [cache.sequence('a')!, cache.sequence('b')!];
+async function reserveRule(cache: KvCache): Promise<void> {
+  const [a, b] = [opened(cache, 'a'), opened(cache, 'b')];
   const most = cache.maxSequenceTokens;
-  const few = a.reserve(2)!;
-  same({ start: few.start, length: a.length }, { start: 0, length: 0 }, 'reserving writes nothing');
-  same(a.reserve(2)!.slots, few.slots, 'the same slots again');
-  const all = a.reserve(most)!.slots;
-  same([all.length, new Set(all).size], [most, most], 'as many different slots as tokens');
-  same(all.slice(0, 2), few.slots, 'more room keeps the slots that were given');
-  same(a.reserve(1)!.slots, all.slice(0, 1), 'less is the first of them');
-  same(a.reserve(0)!.slots, [], 'room for nothing');
-  const shared = b.reserve(most)!.slots.filter((slot) => all.includes(slot));
-  same(shared, [], 'sequences have no slot in common');
-  const blocks = Math.ceil(most / cache.blockSize);
-  holds(cache.stats().blocksUsed >= blocks, `blocksUsed counts the ${blocks} blocks of a sequence`);
-}
-
-async function advanceRule(cache: KvCache): Promise<void> {
-  const a = cache.sequence('a')!;
-  await refused('ERR_ARGUMENT', () => a.advance(1), 'advance without room');
-  const { slots } = a.reserve(4)!;
-  a.advance(1);
-  a.advance(2);
-  same(a.length, 3, 'length after advancing by 1 and 2');
-  await refused('ERR_ARGUMENT', () => a.advance(2), 'advance by more than is reserved');
-  same(a.reserve(1), { start: 3, slots: slots.slice(3) }, 'the slot that is left');
-  same(cache.stats().tokens, 3, 'stats count written tokens');
-  for (const count of [-1, 0.5, Number.NaN]) {
-    await refused('ERR_ARGUMENT', () => a.advance(count), `advance(${count})`);
-    await refused('ERR_ARGUMENT', () => a.reserve(count), `reserve(${count})`);
-  }
-  same(a.length, 3, 'refused calls change no length');
+  for (const tokens of [2, 2, most, 1, 0]) same(a.reserve(tokens), true, `room for ${tokens} tokens`);
+  same(a.length, 0, 'reserving writes nothing');
+  same(a.reserve(most + 1), false, `room for ${most + 1} tokens`);
+  same(b.reserve(most), true, 'room for another sequence');
+  holds(cache.stats().blocksUsed >= 2, 'blocksUsed counts the blocks of both');
+  for (const count of [-1, 0.5, Number.NaN]) await refused('ERR_ARGUMENT', () => a.reserve(count), `reserve(${count})`);
 }
 
 async function truncateRule(cache: KvCache): Promise<void> {
-  const a = cache.sequence('a')!;
-  a.reserve(4);
-  a.advance(4);
+  const a = opened(cache, 'a');
+  advance(cache, a, 4);
   for (const length of [5, -1, 1.5])
     await refused('ERR_ARGUMENT', () => a.truncate(length), `truncate(${length}) of 4`);
   for (const length of [4, 2, 0, 0]) {
-    a.truncate(length);
+    same(a.truncate(length), length, `what truncate(${length}) says`);
     same(a.length, length, `length after truncate(${length})`);
   }
-  await refused('ERR_ARGUMENT', () => a.advance(1), 'advance into what was truncated');
-  same(a.reserve(1)!.start, 0, 'the next token goes where the first was');
+  await refused('ERR_ARGUMENT', () => cache.batch([{ sequence: a, tokens: 1 }]), 'rows where room was truncated');
+  for (const length of [1, -1, 0.5]) await refused('ERR_ARGUMENT', () => a.fork('b', length), `fork of ${length} of 0`);
 }
 
 async function layoutRule(cache: KvCache): Promise<void> {
-  const [a, b, c] = [cache.sequence('a')!, cache.sequence('b')!, cache.sequence('c')!];
-  const written = a.reserve(3)!.slots;
-  a.advance(3);
-  const [mapA, mapB, mapC] = [a.reserve(1)!, b.reserve(2)!, c.reserve(1)!];
+  const [a, b, c] = [opened(cache, 'a'), opened(cache, 'b'), opened(cache, 'c')];
+  advance(cache, a, 3);
+  a.reserve(1);
+  b.reserve(2);
   const rows = [
     { sequence: b, tokens: 2 },
     { sequence: a, tokens: 1 },
     { sequence: c, tokens: 0 },
   ];
   const batch = cache.batch(rows);
-  same(batch.slots, [...mapB.slots, ...mapA.slots], 'slots are those of the sequences, in their order');
-  same(batch.lengths, [0, 3, 0], 'lengths are those before the step');
-  same(batch.maxLength, 3, 'maxLength is the largest length');
-  const [B, N] = batch.blockTable.shape;
-  same([B, batch.blockTable.data.length], [3, 3 * N], 'the block table is [B, N]');
-  holds(N >= 1 && N <= cache.maxBlocks, `N is from 1 to ${cache.maxBlocks}, got ${N}`);
-  const through = Array.from({ length: 3 }, (_, position) => {
-    const block = batch.blockTable.data[N + Math.floor(position / cache.blockSize)]!;
-    return block * cache.blockSize + (position % cache.blockSize);
-  });
-  same(through, written, 'the block table leads to the slots of written tokens');
+  same(batch.positions, [0, 1, 3], 'positions of the rows');
+  same(batch.segments, [0, 0, 1], 'sequences of the rows');
+  same(Object.keys(batch.inputs).sort(), Object.keys(cache.inputs).sort(), 'inputs of a batch');
   same([a.length, b.length, c.length], [3, 0, 0], 'a batch changes no length');
   batch.advance();
   same([a.length, b.length, c.length], [4, 2, 0], 'its advance counts its rows');
@@ -139,7 +109,6 @@ async function layoutRule(cache: KvCache): Promise<void> {
   a.truncate(1);
   await refused('ERR_ARGUMENT', () => late.advance(), 'a batch of a sequence that has changed since');
   same([a.length, b.length], [1, 2], 'a batch that is refused counts nothing');
-  same(cache.batch([{ sequence: c, tokens: mapC.slots.length }]).maxLength, 1, 'maxLength is at least 1');
   await refused('ERR_ARGUMENT', () => cache.batch([{ sequence: b, tokens: 9 }]), 'a batch of rows without room');
   const one = { sequence: b, tokens: 1 };
   await refused('ERR_ARGUMENT', () => cache.batch([one, one]), 'a batch that names a sequence twice');
@@ -151,28 +120,26 @@ function fullRule(cache: KvCache, { maxSequences, maxSequenceTokens }: KvCacheSi
   const empty = JSON.stringify(cache.stats());
   for (let round = 0; round < 2; round++) {
     const open = Array.from({ length: maxSequences }, (_, i) => cache.sequence(`s${i}`));
-    const slots = open.flatMap((sequence) => {
-      const room = sequence?.reserve(maxSequenceTokens);
-      holds(room !== undefined, `room for ${maxSequences} sequences of ${maxSequenceTokens} tokens`);
-      sequence?.advance(maxSequenceTokens);
-      return [...room.slots];
-    });
-    same(new Set(slots).size, slots.length, 'no slot is given twice');
-    cache.checkIntegrity();
+    for (const sequence of open) {
+      holds(
+        typeof sequence !== 'string' && sequence.reserve(maxSequenceTokens),
+        `room for ${maxSequences} sequences of ${maxSequenceTokens} tokens`,
+      );
+      cache.checkIntegrity();
+    }
     for (let extra = 0; extra <= cache.maxSequences - maxSequences; extra++) open.push(cache.sequence(`more${extra}`));
-    same(open.at(-1), undefined, `no room for more than ${cache.maxSequences} sequences`);
-    for (const sequence of open) sequence?.dispose();
+    same(open.at(-1), 'full', `no room for more than ${cache.maxSequences} sequences`);
+    for (const sequence of open) if (typeof sequence !== 'string') sequence.dispose();
     same(JSON.stringify(cache.stats()), empty, 'stats after all were closed');
   }
 }
 
 async function refusalRule(cache: KvCache): Promise<void> {
-  const a = cache.sequence('a')!;
-  a.reserve(2);
-  a.advance(2);
+  const a = opened(cache, 'a');
+  advance(cache, a, 2);
   const before = JSON.stringify(cache.stats());
   const most = cache.maxSequenceTokens;
-  same(a.reserve(most - 1), undefined, `room for 2 + ${most - 1} tokens`);
+  same(a.reserve(most - 1), false, `room for 2 + ${most - 1} tokens`);
   await refused('ERR_ARGUMENT', () => cache.sequence('a'), 'a second sequence of the same id');
   await refused('ERR_ARGUMENT', () => a.fork('a'), 'a fork of the same id');
   for (const [start, end] of [
@@ -182,44 +149,46 @@ async function refusalRule(cache: KvCache): Promise<void> {
     [0, 0.5],
   ] as const)
     await refused('ERR_ARGUMENT', () => a.range(start, end), `range(${start}, ${end}) of 2 tokens`);
+  for (const prompt of [{ tokens: 5 }, { tokens: [1], namespace: 5 }, { tokens: [1], priority: Number.NaN }])
+    await refused('ERR_ARGUMENT', () => cache.sequence('b', prompt as never), `a prompt of ${JSON.stringify(prompt)}`);
   same(JSON.stringify(cache.stats()), before, 'stats after refusals');
   const others = Array.from({ length: cache.maxSequences - 1 }, (_, i) => cache.sequence(`s${i}`));
-  same([cache.sequence('one more'), a.fork('one more')], [null, null], 'a sequence, and a fork, too many');
+  same([cache.sequence('one more'), a.fork('one more')], ['full', 'full'], 'a sequence, and a fork, too many');
   same(a.length, 2, 'refusals change no length');
-  for (const sequence of others) sequence?.dispose();
+  for (const sequence of others) if (typeof sequence !== 'string') sequence.dispose();
   same(JSON.stringify(cache.stats()), before, 'stats after the others were closed');
 }
 
 async function strangerRule(cache: KvCache, other: KvCache): Promise<void> {
   try {
-    const foreign = other.sequence('a')!;
+    const foreign = opened(other, 'a');
     foreign.reserve(1);
     await refused('ERR_ARGUMENT', () => cache.batch([{ sequence: foreign, tokens: 1 }]), 'a sequence of another cache');
-    const own = cache.sequence('a')!;
+    const own = opened(cache, 'a');
     own.reserve(1);
     await refused('ERR_ARGUMENT', () => cache.batch([{ sequence: foreign, tokens: 1 }]), 'a stranger of the same id');
     own.dispose();
     own.dispose();
     same(cache.stats().sequences, 0, 'sequences after dispose');
-    const again = cache.sequence('a')!;
+    const again = opened(cache, 'a');
     again.reserve(1);
     await refused('ERR_ARGUMENT', () => cache.batch([{ sequence: own, tokens: 1 }]), 'a closed sequence');
     own.dispose();
-    same(again.reserve(1)?.start, 0, 'closing the old one again leaves the new one of its id');
+    same(again.reserve(1), true, 'closing the old one again leaves the new one of its id');
   } finally {
     other.dispose();
   }
 }
 
 async function disposedRule(cache: KvCache): Promise<void> {
-  const [a, b] = [cache.sequence('a')!, cache.sequence('b')!];
+  const [a, b] = [opened(cache, 'a'), opened(cache, 'b')];
   a.dispose();
   cache.dispose();
   cache.dispose();
   for (const sequence of [a, b]) {
     const uses = {
       reserve: () => sequence.reserve(0),
-      advance: () => sequence.advance(0),
+      know: () => sequence.know([]),
       truncate: () => sequence.truncate(0),
       fork: () => sequence.fork('c'),
       range: () => sequence.range(0, 0),
@@ -228,5 +197,19 @@ async function disposedRule(cache: KvCache): Promise<void> {
     sequence.dispose();
   }
   await refused('ERR_DISPOSED', () => cache.sequence('d'), 'sequence after dispose');
+  await refused('ERR_DISPOSED', () => cache.match({ tokens: [1] }), 'match after dispose');
   await refused('ERR_DISPOSED', () => cache.batch([]), 'batch after dispose');
+}
+
+/** An open sequence. */
+function opened(cache: KvCache, id: string): KvSequence {
+  const sequence = cache.sequence(id);
+  holds(typeof sequence !== 'string', `there is room for the sequence ${id}, got '${String(sequence)}'`);
+  return sequence;
+}
+
+/** Counts tokens as written that no step computes. */
+function advance(cache: KvCache, sequence: KvSequence, tokens: number): void {
+  same(sequence.reserve(tokens), true, `room for ${tokens} tokens`);
+  cache.batch([{ sequence, tokens }]).advance();
 }

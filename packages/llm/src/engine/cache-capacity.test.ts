@@ -1,7 +1,7 @@
 import { flash } from '@heddle/attention';
 import { continuousScheduler } from '@heddle/batcher';
 import { auditedCapacity, auditedScheduler, capacityContract } from '@heddle/batcher/testing';
-import { contiguousCache, type KvCache } from '@heddle/kvcache';
+import { contiguousCache, type KvCache, keyValueShape, pagedCache } from '@heddle/kvcache';
 import type { Device } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,11 +14,13 @@ beforeAll(async () => {
 });
 afterAll(() => device.dispose());
 
+/** Makes the first token of each request another one, so that none waits for what another one computes. */
+let requests = 0;
 const request = (id: string, promptTokens: number, maxTokens: number): ScheduledGeneration => ({
   id,
   promptTokens,
   maxTokens,
-  stream: Array.from({ length: promptTokens }, () => 0),
+  stream: Array.from({ length: promptTokens }, (_, i) => (i === 0 ? requests++ : 0)),
   stopTokens: new Set(),
   sampler: greedy(),
   sequence: 0,
@@ -33,46 +35,60 @@ describe('the capacity of a cache', () => {
       cache.dispose();
     }
   });
-  const make = () => {
-    const shape = { layers: 1, heads: 1, headDim: 2, dtype: 'f32' } as const;
-    const cache = contiguousCache(device, { ...shape, maxSequences: 3, maxSequenceTokens: 16 });
-    caches.push(cache);
-    return { capacity: cacheCapacity(cache), request };
+  const shape = keyValueShape({ layers: 1, heads: 1, headDim: 2, dtype: 'f32' });
+  const sizes = { shape, maxSequences: 3, maxSequenceTokens: 16 };
+  const layouts = {
+    contiguous: () => contiguousCache(device, sizes),
+    paged: () => pagedCache(device, { ...sizes, blockSize: 4, tokens: 24 }),
   };
-  for (const { name, run } of capacityContract(make)) test(name, run);
+  for (const [layout, open] of Object.entries(layouts)) {
+    const make = () => {
+      const cache = open();
+      caches.push(cache);
+      return { capacity: cacheCapacity(cache), request };
+    };
+    for (const { name, run } of capacityContract(make)) test(`${layout}: ${name}`, run);
+  }
 });
 
-test('the engine keeps to the rules of scheduler and capacity, whatever its requests do', async () => {
-  const model = await loadModel(tinyLlama(), { device });
-  const before = device.memory().live;
-  const [maxSequences, maxBatchTokens] = [3, 8];
-  const cache = contiguousCache(device, { ...model.kvShape, maxSequences, maxSequenceTokens: 24 });
-  const engine = createEngine({
-    device,
-    model,
-    attention: flash(),
-    cache,
-    scheduler: (inner) => {
-      const capacity = auditedCapacity(inner);
-      const scheduler = continuousScheduler({ maxBatchTokens, maxSequences, capacity });
-      return auditedScheduler(scheduler, { maxBatchTokens, maxSequences });
-    },
-    sampler: greedy(),
-    maxBatchTokens,
-  });
-  const read = async (index: number): Promise<number> => {
-    const tokens = Array.from({ length: 1 + ((index * 5) % 13) }, (_, i) => (index + i) % 16);
-    const stream = engine.generate({ tokens, maxTokens: 1 + ((index * 7) % 11), stopTokens: [index % 16] });
-    let count = 0;
-    for await (const _ of stream) if (++count === (index % 4 === 0 ? 3 : Number.POSITIVE_INFINITY)) break;
-    return (await stream.ended).newTokens;
-  };
-  const counts = await Promise.all(Array.from({ length: 24 }, (_, index) => read(index)));
-  expect(Math.min(...counts)).toBeGreaterThan(0);
-  expect(cache.stats()).toMatchObject({ sequences: 0, tokens: 0, blocksUsed: 0 });
-  cache.checkIntegrity();
-  await engine.dispose();
-  await device.trim();
-  expect(device.memory().live).toBe(before);
-  await model.dispose();
-});
+test.for(['contiguous', 'paged', 'paged and crowded'])(
+  'the engine over a %s cache keeps to the rules of scheduler and capacity, whatever its requests do',
+  async (layout) => {
+    const model = await loadModel(tinyLlama(), { device });
+    const before = device.memory().live;
+    const [maxSequences, maxBatchTokens] = [3, 8];
+    const sizes = { shape: model.kvShape, maxSequences, maxSequenceTokens: 24 };
+    const cache =
+      layout === 'contiguous'
+        ? contiguousCache(device, sizes)
+        : pagedCache(device, { ...sizes, blockSize: 4, tokens: layout === 'paged' ? 72 : 28 });
+    const engine = createEngine({
+      device,
+      model,
+      attention: flash(),
+      cache,
+      scheduler: (inner) => {
+        const capacity = auditedCapacity(inner);
+        const scheduler = continuousScheduler({ maxBatchTokens, maxSequences, capacity });
+        return auditedScheduler(scheduler, { maxBatchTokens, maxSequences });
+      },
+      sampler: greedy(),
+      maxBatchTokens,
+    });
+    const read = async (index: number): Promise<number> => {
+      const tokens = Array.from({ length: 1 + ((index * 5) % 13) }, (_, i) => (index + i) % 16);
+      const stream = engine.generate({ tokens, maxTokens: 1 + ((index * 7) % 11), stopTokens: [index % 16] });
+      let count = 0;
+      for await (const _ of stream) if (++count === (index % 4 === 0 ? 3 : Number.POSITIVE_INFINITY)) break;
+      return (await stream.ended).newTokens;
+    };
+    const counts = await Promise.all(Array.from({ length: 24 }, (_, index) => read(index)));
+    expect(Math.min(...counts)).toBeGreaterThan(0);
+    expect(cache.stats()).toMatchObject({ sequences: 0, tokens: 0, blocksUsed: 0 });
+    cache.checkIntegrity();
+    await engine.dispose();
+    await device.trim();
+    expect(device.memory().live).toBe(before);
+    await model.dispose();
+  },
+);

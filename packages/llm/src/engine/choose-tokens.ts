@@ -6,7 +6,7 @@ import type { ScheduledGeneration } from './request.ts';
 
 type Sequences = readonly ScheduledSequence<ScheduledGeneration>[];
 
-/** Logits `[B, V]` of the last row of each sequence, and the most likely token `[B]` of each; -1 where there is none. */
+/** Logits `[R, V]` of the last row of each sequence that yields, and the most likely token `[R]` of each; -1 where there is none. */
 interface Outputs {
   readonly logits: Tensor;
   readonly best: Tensor;
@@ -22,9 +22,12 @@ export async function chooseTokens(
   outputs: Outputs,
   activations: 'f32' | 'f16',
 ): Promise<(SequenceResult | undefined)[]> {
-  const choose = await chooser(sequences, outputs, activations);
-  return sequences.map(({ request, yields }, index) => {
+  const yielding = sequences.filter(({ yields }) => yields);
+  const choose = await chooser(yielding, outputs, activations);
+  let row = 0;
+  return sequences.map(({ request, yields }) => {
     if (!yields) return undefined;
+    const index = row++;
     if (request.maxTokens === 0) return { tokens: [] };
     try {
       const token = choose(index);
@@ -42,10 +45,7 @@ async function chooser(
   { logits, best }: Outputs,
   activations: 'f32' | 'f16',
 ): Promise<(index: number) => number> {
-  const wanted = [...sequences.keys()].filter((index) => {
-    const { yields, request } = sequences[index]!;
-    return yields && request.maxTokens > 0;
-  });
+  const wanted = [...sequences.keys()].filter((index) => sequences[index]!.request.maxTokens > 0);
   if (wanted.length === 0) return () => -1;
   const greedy = (index: number) => sequences[index]!.request.sampler.takesMostLikely === true;
   // both are asked for before either is awaited: the next run of the plan makes them stale

@@ -1,44 +1,97 @@
-import { flash } from '@heddle/attention';
-import { continuousScheduler } from '@heddle/batcher';
-import { contiguousCache } from '@heddle/kvcache';
+import { type AttentionKernel, flash } from '@heddle/attention';
+import { type Capacity, continuousScheduler, type Scheduler } from '@heddle/batcher';
+import { type KvCache, pagedCache } from '@heddle/kvcache';
+import { ArgumentError, type Device, OutOfMemoryError } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { greedy, type Sampler } from '../sampler.ts';
+import { type CacheSize, cacheSize } from './cache-size.ts';
 import { createEngine, type Engine } from './engine.ts';
+import type { ScheduledGeneration } from './request.ts';
 
 export interface EngineOptions {
   /** Sequences that run at once; more wait. Default 8. */
   readonly maxSequences?: number;
-  /** Tokens of one sequence, prompt and generated. Default, and at most, the model's positions. */
+  /**
+   * Tokens of one sequence, prompt and generated. Default the model's context, or as much of it as the cache holds; at most the
+   * context.
+   */
   readonly maxSequenceTokens?: number;
   /** Token rows of one step; longer prompts are computed in chunks. Default 512. */
   readonly maxBatchTokens?: number;
+  /**
+   * Device memory for keys and values, in bytes. Default half of what the device's budget leaves, 2 GiB where it has none; never
+   * more than `maxSequences` x `maxSequenceTokens` tokens take, nor less than one sequence.
+   */
+  readonly cacheBytes?: number;
   /** For requests that name none. Default `greedy()`. */
   readonly sampler?: Sampler;
+  /** Default `flash()`. */
+  readonly attention?: AttentionKernel;
+  /** Makes the cache of the model's `kvShape`, with room for what the size says. Default `pagedCache`, which shares prefixes. */
+  readonly cache?: (device: Device, size: CacheSize & { readonly shape: CausalLm['kvShape'] }) => KvCache;
+  /** Makes the scheduler. Default `continuousScheduler`, first come first served. */
+  readonly scheduler?: (
+    capacity: Capacity<ScheduledGeneration>,
+    limits: { readonly maxBatchTokens: number; readonly maxSequences: number },
+  ) => Scheduler<ScheduledGeneration>;
 }
 
+const known = new Set([
+  'maxSequences',
+  'maxSequenceTokens',
+  'maxBatchTokens',
+  'cacheBytes',
+  'sampler',
+  'attention',
+  'cache',
+  'scheduler',
+]);
+
 /**
- * An engine over a model with the usual parts: flash attention, a contiguous cache, first come first served, greedy. The
- * cache, `maxSequences` x `maxSequenceTokens` tokens of it, is allocated here. The model stays the caller's.
- * @throws ArgumentError, BatcherError `ERR_ARGUMENT` for bounds that are no positive integers; OutOfMemoryError; then
- *   nothing is left on the device
+ * An engine over a model with the usual parts, each of which can be one's own: flash attention, a paged cache that shares
+ * prefixes, first come first served, greedy. The cache is allocated here, as large as fits; `engine.size` says how large. The
+ * model stays the caller's.
+ * @throws ArgumentError, BatcherError `ERR_ARGUMENT` for bounds that are no positive integers, and options that do not exist;
+ *   OutOfMemoryError; then nothing is left on the device
  */
 export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine {
-  const { device, config, kvShape } = model;
-  const { maxSequences = 8, maxBatchTokens = 512, sampler = greedy() } = options;
-  const maxSequenceTokens = Math.min(options.maxSequenceTokens ?? config.maxPositions, config.maxPositions);
-  const cache = contiguousCache(device, { ...kvShape, maxSequences, maxSequenceTokens });
+  for (const name of Object.keys(options))
+    if (!known.has(name)) throw new ArgumentError(`openEngine: takes ${[...known].join(', ')}, got ${name}`);
+  const { device, config, kvShape: shape } = model;
+  const { maxSequences = 8, maxSequenceTokens, maxBatchTokens = 512, cacheBytes, sampler = greedy() } = options;
+  for (const [name, count] of Object.entries({ maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes }))
+    if (count !== undefined && !(Number.isSafeInteger(count) && count > 0))
+      throw new ArgumentError(`openEngine: ${name} must be a positive integer, got ${count}`);
+  const wishes = { maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes };
+  const size = cacheSize(device, shape, config.maxPositions, wishes);
+  const cache = open(device, { ...size, shape }, options.cache ?? pagedCache);
+  const limits = { maxBatchTokens, maxSequences };
   try {
     return createEngine({
       device,
       model,
-      attention: flash(),
+      attention: options.attention ?? flash(),
       cache,
-      scheduler: (capacity) => continuousScheduler({ maxBatchTokens, maxSequences, capacity }),
+      scheduler: (capacity) => options.scheduler?.(capacity, limits) ?? continuousScheduler({ ...limits, capacity }),
       sampler,
       maxBatchTokens,
     });
   } catch (error) {
     cache.dispose();
     throw error;
+  }
+}
+
+/** @throws OutOfMemoryError naming the options that decide the size */
+function open<S extends CacheSize>(device: Device, size: S, make: (device: Device, size: S) => KvCache): KvCache {
+  try {
+    return make(device, size);
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    const { maxSequences, maxSequenceTokens, tokens } = size;
+    throw new OutOfMemoryError(
+      `openEngine: no memory for a cache of ${tokens} tokens (maxSequences ${maxSequences}, maxSequenceTokens ${maxSequenceTokens}; lower them, or cacheBytes): ${error.message}`,
+      { cause: error, holders: error.holders },
+    );
   }
 }

@@ -10,7 +10,7 @@ import {
   type StepPlan,
   type TokenStream,
 } from '@heddle/batcher';
-import type { KvCache } from '@heddle/kvcache';
+import { CacheIntegrityError, type KvCache, type KvSequence } from '@heddle/kvcache';
 import { ArgumentError, type Device, DisposedError } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import type { Sampler } from '../sampler.ts';
@@ -33,6 +33,18 @@ export interface EngineParts {
   readonly maxBatchTokens: number;
 }
 
+/** What an engine has room for. */
+export interface EngineSize {
+  /** Sequences that run at once. */
+  readonly maxSequences: number;
+  /** Tokens of the longest sequence, prompt and generated. */
+  readonly maxSequenceTokens: number;
+  /** Tokens over all sequences. */
+  readonly cacheTokens: number;
+  /** Device memory of the cache. */
+  readonly cacheBytes: number;
+}
+
 /** Generates tokens for any number of requests at once. */
 export interface Engine extends AsyncDisposable {
   /**
@@ -42,7 +54,9 @@ export interface Engine extends AsyncDisposable {
   generate(request: GenerationRequest, options?: GenerateOptions<ScheduledGeneration>): TokenStream;
   /** Does what the first steps of a prompt of so many tokens would have to wait for. */
   prepare(promptTokens: number): Promise<void>;
-  /** Kernels and memory of its step, for people. */
+  /** How large its cache is. */
+  readonly size: EngineSize;
+  /** Its cache, and kernels and memory of its step, for people. */
   explain(): string;
   /** Ends what runs, and frees the cache and the plans; the model stays the caller's. Idempotent. */
   dispose(): Promise<void>;
@@ -56,14 +70,27 @@ export interface Engine extends AsyncDisposable {
  */
 export function createEngine(parts: EngineParts): Engine {
   const { model, cache } = parts;
-  for (const part of ['layers', 'heads', 'headDim'] as const)
-    if (cache.shape[part] !== model.kvShape[part])
-      throw new ArgumentError(
-        `createEngine: the cache has ${cache.shape[part]} ${part}, the model ${model.kvShape[part]}`,
-      );
+  checkStores(cache, model);
   if (model.device !== parts.device) throw new ArgumentError('createEngine: the model is on another device');
   for (const parameter of model.parameters) parameter.assertUsable('createEngine: the model');
   return new StepEngine(parts);
+}
+
+/** @throws ArgumentError naming the first layer that the cache does not hold as the model writes it */
+function checkStores(cache: KvCache, model: CausalLm): void {
+  const [has, needs] = [cache.shape.layers, model.kvShape.layers];
+  if (has.length !== needs.length)
+    throw new ArgumentError(`createEngine: the cache has ${has.length} layers, the model ${needs.length}`);
+  for (const [layer, stores] of needs.entries()) {
+    const [held, needed] = [has[layer]!, stores].map((each) =>
+      Object.entries(each)
+        .map(([name, { shape }]) => `${name} [${shape}]`)
+        .sort()
+        .join(', '),
+    );
+    if (held !== needed)
+      throw new ArgumentError(`createEngine: the cache has ${held} in layer ${layer}, the model writes ${needed}`);
+  }
 }
 
 class StepEngine implements Engine {
@@ -75,7 +102,7 @@ class StepEngine implements Engine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    const scheduler = parts.scheduler(cacheCapacity(parts.cache));
+    const scheduler = parts.scheduler(cacheCapacity(parts.cache, { shareUpTo: shareUpTo(parts.model) }));
     this.#batcher = continuousBatcher({ scheduler, run: (plan) => this.#run(plan) });
     this.#step = new ModelStep(parts.model, parts.attention, parts.cache, parts.maxBatchTokens);
   }
@@ -98,7 +125,17 @@ class StepEngine implements Engine {
 
   explain(): string {
     this.#assertOpen('explain');
-    return this.#step.explain();
+    const { maxSequences, maxSequenceTokens, cacheTokens, cacheBytes } = this.size;
+    const count = new Intl.NumberFormat('en').format;
+    const cache = `cache: ${count(maxSequences)} sequences of at most ${count(maxSequenceTokens)} tokens, ${count(cacheTokens)} tokens in all, ${count(cacheBytes)} bytes (maxSequences, maxSequenceTokens, cacheBytes)`;
+    return `${cache}\n${this.#step.explain()}`;
+  }
+
+  get size(): EngineSize {
+    const { cache } = this.#parts;
+    const { tokenCapacity, bytes } = cache.stats();
+    const { maxSequences, maxSequenceTokens } = cache;
+    return { maxSequences, maxSequenceTokens, cacheTokens: tokenCapacity, cacheBytes: bytes };
   }
 
   dispose(): Promise<void> {
@@ -118,17 +155,24 @@ class StepEngine implements Engine {
 
   /** One step: lay out the planned rows, run the model over them, choose the next tokens. */
   async #run({ sequences, tokens }: StepPlan<ScheduledGeneration>): Promise<(SequenceResult | undefined)[]> {
-    for (const { request, start } of sequences) if (request.kv!.length > start) request.kv!.truncate(start);
+    const { cache, model } = this.#parts;
     for (const sequence of sequences) await this.#recomputeWhereLonger(sequence);
-    const rows = layOut(sequences, tokens, this.#recomputeBeyond);
-    const batch = this.#parts.cache.batch(
-      sequences.map(({ request, start, end }) => ({ sequence: request.kv!, tokens: end - start })),
-    );
-    const outputs = await this.#step.run(rows, batch);
+    const rows = sequences.map(({ request, start, end }) => ({ sequence: at(request, start), tokens: end - start }));
+    const batch = cache.batch(rows);
+    const outputs = await this.#step.run(layOut(sequences, tokens, this.#recomputeBeyond), batch);
     batch.advance();
-    return chooseTokens(sequences, outputs, this.#parts.model.kvShape.dtype);
+    const results = await chooseTokens(sequences, outputs, model.activations);
+    // only now: what a failed step has left is never shared
+    for (const [i, { request, end }] of sequences.entries())
+      if (results[i]?.finish !== 'error' && Math.max(request.promptTokens, end) <= this.#shareUpTo)
+        request.kv!.know(request.stream.slice(request.kv!.known, end));
+    return results;
   }
 
+  /** The longest sequence whose tokens are the same, however long it grows. */
+  get #shareUpTo(): number {
+    return shareUpTo(this.#parts.model);
+  }
   get #recomputeBeyond(): number {
     return this.#parts.model.lengthScaling?.recomputeBeyond ?? Number.POSITIVE_INFINITY;
   }
@@ -144,33 +188,41 @@ class StepEngine implements Engine {
     for (let from = 0; from < start; from += maxBatchTokens) {
       const to = Math.min(start, from + maxBatchTokens);
       const batch = cache.batch([{ sequence: kv, tokens: to - from }]);
-      const rows = layOut([{ request, start: from, end: to }], to - from, beyond);
+      const rows = layOut([{ request, start: from, end: to, yields: false }], to - from, beyond);
       await this.#step.run({ ...rows, sequenceLengths: rows.sequenceLengths.fill(end) }, batch);
       batch.advance();
     }
   }
 }
 
-type Chunk = Pick<ScheduledSequence<ScheduledGeneration>, 'request' | 'start' | 'end'>;
+/** Where what is computed of a token depends on how long its sequence is, only sequences that are all short share tokens. */
+function shareUpTo({ lengthScaling }: CausalLm): number {
+  return lengthScaling ? (lengthScaling.recomputeBeyond ?? 0) : Number.POSITIVE_INFINITY;
+}
 
-/** A row counts a prompt as whole, and beyond the given length its whole step: what it is must not depend on chunks. */
-function layOut(
-  sequences: readonly Chunk[],
-  count: number,
-  beyond: number,
-): StepRows & { readonly sequenceLengths: Int32Array } {
-  const [tokens, positions, segments] = [new Int32Array(count), new Int32Array(count), new Int32Array(count)];
-  const rows = new Int32Array(sequences.length);
-  const sequenceLengths = new Int32Array(count);
+/** The cache of a request, of which the tokens from `start` on are computed next. */
+function at({ kv, id }: ScheduledGeneration, start: number): KvSequence {
+  const length = kv!.length > start ? kv!.truncate(start) : kv!.length;
+  if (length === start) return kv!;
+  throw new CacheIntegrityError(`cache: ${id} has ${length} tokens where the step goes on at ${start}`);
+}
+
+type Chunk = Pick<ScheduledSequence<ScheduledGeneration>, 'request' | 'start' | 'end' | 'yields'>;
+
+/**
+ * Tokens of the rows of a step, and the last row of each sequence that yields. A row counts a prompt as whole, and beyond the
+ * given length its whole step: what it is must not depend on chunks.
+ */
+function layOut(sequences: readonly Chunk[], count: number, beyond: number): Required<StepRows> {
+  const [tokens, sequenceLengths] = [new Int32Array(count), new Int32Array(count)];
+  const rows: number[] = [];
   let row = 0;
-  sequences.forEach(({ request, start, end }, index) => {
+  for (const { request, start, end, yields } of sequences) {
     for (let position = start; position < end; position++, row++) {
       tokens[row] = request.stream[position]!;
-      positions[row] = position;
-      segments[row] = index;
       sequenceLengths[row] = Math.max(request.promptTokens, end > beyond ? end : position + 1);
     }
-    rows[index] = row - 1;
-  });
-  return { tokens, positions, segments, rows, sequenceLengths };
+    if (yields) rows.push(row - 1);
+  }
+  return { tokens, sequenceLengths, rows: Int32Array.from(rows) };
 }

@@ -1,6 +1,6 @@
 import type { AttentionKernel } from '@heddle/attention';
 import type { KvBatch, KvCache } from '@heddle/kvcache';
-import { type CompiledFunction, compile, symbolicDim, type Tensor, type Update } from '@heddle/tensor';
+import { type CompiledFunction, compile, type Tensor, type Update } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { bestTokens } from './best-tokens.ts';
 
@@ -9,9 +9,8 @@ interface StepInputs {
   readonly positions: Tensor;
   readonly segments: Tensor;
   readonly rows: Tensor;
-  readonly blockTable: Tensor;
-  readonly lengths: Tensor;
-  readonly slots: Tensor;
+  /** The cache's own. */
+  readonly cache: Readonly<Record<string, Tensor>>;
   /** Only where the model looks at it. */
   readonly sequenceLengths?: Tensor;
 }
@@ -21,12 +20,10 @@ interface StepOutputs {
   readonly updates: readonly Update[];
 }
 
-/** Host values of one step: token rows of all its sequences, one after the other. */
+/** Host values of one step beside what the cache lays out: token rows of all its sequences, one after the other. */
 export interface StepRows {
   readonly tokens: Int32Array;
-  readonly positions: Int32Array;
-  readonly segments: Int32Array;
-  /** The row of each sequence whose logits are wanted, `[B]`. */
+  /** The rows whose logits are wanted, `[R]`. */
   readonly rows: Int32Array;
   /** How long the sequence of each row is; needed where the model has `lengthScaling`. */
   readonly sequenceLengths?: Int32Array;
@@ -38,13 +35,11 @@ export class ModelStep {
   readonly #byLength: boolean;
 
   constructor(model: CausalLm, attention: AttentionKernel, cache: KvCache, maxBatchTokens: number) {
-    const i32 = (...shape: (number | string)[]) => ({ shape, dtype: 'i32' as const });
+    const i32 = (size: string) => ({ shape: [size], dtype: 'i32' as const });
     this.#byLength = model.lengthScaling !== undefined;
     this.#plan = compile(
-      ({ blockTable, lengths, slots, ...rows }: StepInputs): StepOutputs => {
-        const maxLength = symbolicDim('S', cache.maxSequenceTokens);
-        const kv = cache.bind({ blockTable, lengths, slots, maxLength });
-        const { logits, updates } = model.forward({ ...rows, kv, attention });
+      ({ cache: inputs, ...rows }: StepInputs): StepOutputs => {
+        const { logits, updates } = model.forward({ ...rows, kv: cache.bind(inputs), attention });
         return { logits, best: bestTokens(logits), updates };
       },
       {
@@ -55,33 +50,28 @@ export class ModelStep {
             tokens: i32('T'),
             positions: i32('T'),
             segments: i32('T'),
-            rows: i32('B'),
-            blockTable: i32('B', cache.maxBlocks === 1 ? 1 : 'N'),
-            lengths: i32('B'),
-            slots: i32('T'),
+            rows: i32('R'),
+            cache: cache.inputs,
             ...(this.#byLength && { sequenceLengths: i32('T') }),
           },
         ],
-        symbols: { T: maxBatchTokens, B: cache.maxSequences, N: cache.maxBlocks },
+        symbols: { ...cache.symbols, T: maxBatchTokens, R: cache.maxSequences },
       },
     );
   }
 
-  /** Logits `[B, V]` and most likely tokens `[B]` of the wanted rows; both until the next run. */
+  /** Logits `[R, V]` and most likely tokens `[R]` of the wanted rows; both until the next run. */
   run(
-    { sequenceLengths, ...step }: StepRows,
-    batch: KvBatch,
+    { tokens, rows, sequenceLengths }: StepRows,
+    { inputs, positions, segments, sizes }: KvBatch,
   ): Promise<{ readonly logits: Tensor; readonly best: Tensor }> {
-    const { blockTable, lengths, slots, maxLength } = batch;
-    return this.#plan.run(
-      [{ ...step, ...(this.#byLength && { sequenceLengths: sequenceLengths! }), blockTable, lengths, slots }],
-      { symbols: { S: maxLength } },
-    );
+    const lengths = this.#byLength && { sequenceLengths: sequenceLengths! };
+    return this.#plan.run([{ tokens, positions, segments, rows, cache: inputs, ...lengths }], { symbols: sizes });
   }
 
   /** Compiles and allocates for steps of one sequence with so many rows. */
   prepare(rows: number): Promise<void> {
-    return this.#plan.prepare({ T: rows, B: 1, N: 1, S: 1 });
+    return this.#plan.prepare({ T: rows, B: 1, N: 1, R: 1, S: 1 });
   }
 
   explain(): string {

@@ -18,15 +18,45 @@ export interface ForwardInputs {
   readonly sequenceLengths?: Tensor;
   /** What was cached before, for packed rows. The step's own keys and values are written by the updates in the result. */
   readonly kv?: KvStep;
-  /** i32 `[R]`, for packed rows: those whose logits are wanted; all by default. */
+  /** i32 `[R]`, for packed rows: those whose logits are wanted; all by default. R need not be the number of sequences. */
   readonly rows?: Tensor;
   /** By default the model's own. */
   readonly attention?: AttentionKernel;
+  /** What is added to the results of linear layers. */
+  readonly adapters?: ForwardAdapters;
+  /** What is done to the residual stream between layers. */
+  readonly hooks?: ForwardHooks;
+  /**
+   * Hidden states that are wanted, by layer: i is what layer i takes, and the number of layers is what the last one leaves after
+   * the final norm, as transformers numbers `hidden_states`.
+   */
+  readonly hidden?: readonly number[];
+}
+
+/** Adds to the results of linear layers, as low-rank adapters do. */
+export interface ForwardAdapters {
+  /**
+   * @param site the layer's name in the file, without `.weight`: `model.layers.0.self_attn.q_proj`
+   * @param x what the layer takes, `[..., in]`
+   * @param y what it gives, f32 `[..., out]`
+   * @returns what stands in place of y, f32 `[..., out]`
+   */
+  add(site: string, x: Tensor, y: Tensor): Tensor;
+}
+
+/** Changes the residual stream, as steering vectors do. */
+export interface ForwardHooks {
+  /** Tells what it computes from anything else: tokens that were computed with other hooks are not shared. */
+  readonly digest: string;
+  /** What layer `layer` takes in place of x, f32 `[..., E]`; with the number of layers, what the final norm takes. */
+  at(layer: number, x: Tensor): Tensor;
 }
 
 export interface ForwardResult {
   /** f32 `[T, V]`, `[R, V]` with `rows`, or `[B, L, V]`. */
   readonly logits: Tensor;
+  /** f32 `[..., E]` for each of `inputs.hidden`, in its order; `[R, E]` with `rows`. Empty where none were asked for. */
+  readonly hidden: readonly Tensor[];
   /** Writes of the cache; empty without `kv`. A compiled step returns them. */
   readonly updates: readonly Update[];
 }
@@ -44,8 +74,10 @@ export interface CausalLm {
   readonly config: ModelConfig;
   /** What is trained; frozen unless the model was loaded with `trainable`. */
   readonly parameters: readonly Variable[];
-  /** Sizes of the keys and values that its layers write. */
+  /** What its layers keep of each token: the `shape` of a cache for it. */
   readonly kvShape: KvShape;
+  /** What products and attention read. */
+  readonly activations: 'f32' | 'f16';
   /**
    * Present where what is computed of a row depends on how long its sequence is: rotary scaling of the kinds longrope and
    * dynamic. Once a sequence is longer than `recomputeBeyond` tokens, what was cached of it before is computed anew.

@@ -1,5 +1,5 @@
 import { flash } from '@heddle/attention';
-import { contiguousCache } from '@heddle/kvcache';
+import { contiguousCache, openSequence } from '@heddle/kvcache';
 import type { Device } from '@heddle/tensor';
 import { openSafetensors } from '@heddle/tensor/safetensors';
 import { expect, type TestContext } from 'vitest';
@@ -101,21 +101,16 @@ conformance('Llama against transformers', (device) => {
     const V = model.config.vocabularySize;
     const whole = await model.logits([sequence!]);
     const full = (await whole.data()) as Float32Array;
-    const cache = contiguousCache(device(), { ...model.kvShape, maxSequences: 1, maxSequenceTokens: 32 });
+    const cache = contiguousCache(device(), { shape: model.kvShape, maxSequences: 1, maxSequenceTokens: 32 });
     const step = new ModelStep(model, flash(), cache, 16);
-    const kv = cache.sequence('cached')!;
+    const kv = openSequence(cache, 'cached');
     // a prompt in two chunks, then token by token
     for (const end of [7, 12, ...Array.from({ length: sequence!.length - 12 }, (_, i) => 13 + i)]) {
       const start = kv.length;
       kv.reserve(end - start);
       const batch = cache.batch([{ sequence: kv, tokens: end - start }]);
-      const rows = {
-        tokens: Int32Array.from(sequence!.slice(start, end)),
-        positions: Int32Array.from({ length: end - start }, (_, i) => start + i),
-        segments: new Int32Array(end - start),
-        rows: Int32Array.of(end - start - 1),
-      };
-      const { logits } = await step.run(rows, batch);
+      const tokens = Int32Array.from(sequence!.slice(start, end));
+      const { logits } = await step.run({ tokens, rows: Int32Array.of(end - start - 1) }, batch);
       batch.advance();
       const row = full.subarray((end - 1) * V, end * V);
       expect(largestDifference((await logits.data()) as Float32Array, row, () => true, V)).toBeLessThan(1e-5);

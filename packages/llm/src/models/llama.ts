@@ -1,5 +1,5 @@
 import { type AttentionKernel, attention as denseAttention, rotary } from '@heddle/attention';
-import type { KvShape } from '@heddle/kvcache';
+import { type KvShape, keyValueShape } from '@heddle/kvcache';
 import {
   ArgumentError,
   arange,
@@ -7,7 +7,6 @@ import {
   type Device,
   embedding,
   full,
-  linear,
   rmsNorm,
   silu,
   type Tensor,
@@ -17,9 +16,11 @@ import {
 } from '@heddle/tensor';
 import type { JsonFields } from '../config/json-fields.ts';
 import type { LlamaConfig } from '../config/llama.ts';
-import type { CausalLm, ForwardInputs, ForwardResult, ModelParts } from './causal-lm.ts';
+import type { CausalLm, ForwardAdapters, ForwardInputs, ForwardResult, ModelParts } from './causal-lm.ts';
 import { type ModelRotary, modelRotary, type RowRotation } from './length-rotary.ts';
+import { Projections } from './projections.ts';
 import { RowLogits } from './row-logits.ts';
+import { WantedStates } from './wanted-states.ts';
 import type { Weights } from './weights.ts';
 
 /** Name and shape of every weight, as Hugging Face writes them. */
@@ -62,8 +63,10 @@ export class Llama implements CausalLm {
   readonly config: LlamaConfig;
   readonly parameters: readonly Variable[];
   readonly kvShape: KvShape;
+  readonly activations: 'f32' | 'f16';
   readonly lengthScaling?: { readonly recomputeBeyond?: number };
   readonly #weights: Weights;
+  readonly #projections: Projections;
   readonly #rotary: ModelRotary;
   readonly #attention: AttentionKernel;
   readonly #rowLogits: RowLogits;
@@ -73,13 +76,15 @@ export class Llama implements CausalLm {
     this.device = device;
     this.config = config;
     this.parameters = weights.all();
-    this.kvShape = {
+    this.activations = activations;
+    this.kvShape = keyValueShape({
       layers: config.layers,
       heads: config.keyValueHeads,
       headDim: config.headDim,
       dtype: activations,
-    };
+    });
     this.#weights = weights;
+    this.#projections = new Projections(weights, activations);
     this.#rotary = modelRotary(device, config.rotary, config.maxPositions);
     if (this.#rotary.lengthScaling) this.lengthScaling = this.#rotary.lengthScaling;
     this.#attention = attention;
@@ -87,18 +92,25 @@ export class Llama implements CausalLm {
   }
 
   forward(inputs: ForwardInputs): ForwardResult {
-    const { tokens, rows, segments, sequenceLengths } = inputs;
+    const { tokens, rows, segments, sequenceLengths, hooks, adapters } = inputs;
+    const { layers } = this.config;
     const positions = inputs.positions ?? arange(this.device, tokens.shape.at(-1)!).expand(tokens.shape);
     const rotation = this.#rotary.rows({ positions, segments, sequenceLengths });
     const updates: Update[] = [];
     const attend = tokens.rank === 1 ? this.#packed(inputs, positions, updates) : this.#dense(inputs);
+    const wanted = new WantedStates(layers, inputs.hidden);
     let x = cast(embedding(this.#weights.get('model.embed_tokens.weight'), tokens), 'f32');
-    for (let i = 0; i < this.config.layers; i++) x = this.#block(i, x, rotation, attend);
+    for (let i = 0; i < layers; i++) {
+      x = hooks ? hooks.at(i, x) : x;
+      wanted.offer(i, () => (rows ? take(x, rows) : x));
+      x = this.#block(i, x, rotation, attend, adapters);
+    }
+    if (hooks) x = hooks.at(layers, x);
     if (rows) x = take(x, rows);
     x = this.#norm('model.norm', x);
+    wanted.offer(layers, () => x);
     const head = this.config.tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head';
-    const logits = this.#linear(head, x);
-    return { logits, updates };
+    return { logits: this.#projections.apply(head, x, adapters), hidden: wanted.states, updates };
   }
 
   logits(
@@ -114,22 +126,29 @@ export class Llama implements CausalLm {
     for (const parameter of this.parameters) parameter.dispose();
   }
 
-  #block(index: number, x: Tensor, { places, table }: RowRotation, attend: Attend): Tensor {
+  #block(
+    index: number,
+    x: Tensor,
+    { places, table }: RowRotation,
+    attend: Attend,
+    adapters: ForwardAdapters | undefined,
+  ): Tensor {
+    const linear = (name: string, input: Tensor) => this.#projections.apply(`${layer}.${name}`, input, adapters);
     const { heads, keyValueHeads, headDim } = this.config;
     const layer = `model.layers.${index}`;
     const lead = x.shape.slice(0, -1);
     const normed = this.#norm(`${layer}.input_layernorm`, x);
     const project = (name: string, count: number) =>
-      this.#linear(`${layer}.self_attn.${name}`, normed).reshape([...lead, count, headDim]);
-    const { dtype } = this.kvShape;
+      linear(`self_attn.${name}`, normed).reshape([...lead, count, headDim]);
+    const dtype = this.activations;
     const q = cast(rotary(project('q_proj', heads), places, table), dtype);
     const k = cast(rotary(project('k_proj', keyValueHeads), places, table), dtype);
     const v = cast(project('v_proj', keyValueHeads), dtype);
     const mixed = attend(index, q, k, v).reshape([...lead, heads * headDim]);
-    const h = x.add(this.#linear(`${layer}.self_attn.o_proj`, mixed));
+    const h = x.add(linear('self_attn.o_proj', mixed));
     const fed = this.#norm(`${layer}.post_attention_layernorm`, h);
-    const gated = silu(this.#linear(`${layer}.mlp.gate_proj`, fed)).mul(this.#linear(`${layer}.mlp.up_proj`, fed));
-    return h.add(this.#linear(`${layer}.mlp.down_proj`, gated));
+    const gated = silu(linear('mlp.gate_proj', fed)).mul(linear('mlp.up_proj', fed));
+    return h.add(linear('mlp.down_proj', gated));
   }
 
   #packed({ tokens, segments, kv, attention }: ForwardInputs, positions: Tensor, updates: Update[]): Attend {
@@ -138,7 +157,7 @@ export class Llama implements CausalLm {
     const reason = kernel.supports(spec);
     if (reason !== undefined) throw new ArgumentError(`forward: attention ${kernel.name} cannot be used: ${reason}`);
     return (layer, q, k, v) => {
-      if (kv) updates.push(...kv.write(layer, k, v));
+      if (kv) updates.push(...kv.write(layer, { keys: k, values: v }));
       return kernel.attend(q, k, v, kv?.layer(layer), spec);
     };
   }
@@ -151,10 +170,5 @@ export class Llama implements CausalLm {
 
   #norm(name: string, x: Tensor): Tensor {
     return rmsNorm(x, this.#weights.get(`${name}.weight`), this.config.normEpsilon);
-  }
-  /** Sums in f32 of what the activations and the weight are stored in. */
-  #linear(name: string, x: Tensor): Tensor {
-    const weight = this.#weights.get(`${name}.weight`);
-    return linear(cast(x, this.kvShape.dtype), weight, this.#weights.optional(`${name}.bias`), { dtype: 'f32' });
   }
 }

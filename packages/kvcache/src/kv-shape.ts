@@ -1,0 +1,85 @@
+import { ArgumentError } from '@heddle/tensor';
+
+/** What a layer keeps of each token under one name: one row `[heads, width]`. */
+export interface KvStore {
+  readonly kind: 'rows';
+  readonly shape: readonly [heads: number, width: number];
+  readonly dtype: 'f32' | 'f16';
+  /** Only rows less than `window` positions back are ever read; all of them by default. */
+  readonly window?: number;
+  /** Rows in front that are read in spite of the window. Default 0. */
+  readonly keepFirst?: number;
+}
+
+/**
+ * What the layers of a model keep, by layer and by name: `keys` and `values` for attention, other names for what else a layer
+ * reads again. A layer that reads what another one wrote keeps nothing: `{}`.
+ */
+export interface KvShape {
+  readonly layers: readonly Readonly<Record<string, KvStore>>[];
+}
+
+/** Sizes of attention layers that are all alike. */
+export interface KeyValueSizes {
+  readonly layers: number;
+  /** K, key-value heads. */
+  readonly heads: number;
+  /** D, values per head. */
+  readonly headDim: number;
+  /** Values per head of the values, where they are of another width. */
+  readonly valueDim?: number;
+  readonly dtype: 'f32' | 'f16';
+  readonly window?: number;
+  readonly keepFirst?: number;
+}
+
+/** The shape of a model whose layers all keep keys `[K, D]` and values of one size. */
+export function keyValueShape(sizes: KeyValueSizes): KvShape {
+  const { layers, heads, headDim, valueDim = headDim, dtype, window, keepFirst } = sizes;
+  const store = (width: number): KvStore => ({
+    kind: 'rows',
+    shape: [heads, width],
+    dtype,
+    ...(window !== undefined && { window }),
+    ...(keepFirst !== undefined && { keepFirst }),
+  });
+  return { layers: Array.from({ length: layers }, () => ({ keys: store(headDim), values: store(valueDim) })) };
+}
+
+/** Device memory of one token, in bytes, over all layers and stores. */
+export function bytesPerToken(shape: KvShape): number {
+  let bytes = 0;
+  for (const layer of shape.layers) for (const store of Object.values(layer)) bytes += rowBytes(store);
+  return bytes;
+}
+
+export const rowBytes = ({ shape: [heads, width], dtype }: KvStore): number =>
+  heads * width * (dtype === 'f16' ? 2 : 4);
+
+/** @throws ArgumentError for a shape that no cache can hold, naming layer and store */
+export function checkShape(operation: string, shape: KvShape): void {
+  if (!Array.isArray(shape?.layers) || shape.layers.length === 0)
+    throw new ArgumentError(`${operation}: shape must list at least one layer, got ${JSON.stringify(shape?.layers)}`);
+  let stores = 0;
+  for (const [index, layer] of shape.layers.entries()) {
+    for (const [name, store] of Object.entries(layer) as [string, KvStore][]) {
+      stores++;
+      checkStore(`${operation}: ${name} of layer ${index}`, store);
+    }
+  }
+  if (stores === 0) throw new ArgumentError(`${operation}: shape must have at least one store, got none`);
+}
+
+function checkStore(where: string, { kind, shape, dtype, window, keepFirst }: KvStore): void {
+  if (kind !== 'rows') throw new ArgumentError(`${where}: kind must be 'rows', got ${String(kind)}`);
+  if (!Array.isArray(shape) || shape.length !== 2 || !shape.every(isCount))
+    throw new ArgumentError(`${where}: shape must be [heads, width], both positive integers, got [${String(shape)}]`);
+  if (dtype !== 'f32' && dtype !== 'f16')
+    throw new ArgumentError(`${where}: dtype must be f32 or f16, got ${String(dtype)}`);
+  if (window !== undefined && !isCount(window))
+    throw new ArgumentError(`${where}: window must be a positive integer, got ${window}`);
+  if (keepFirst !== undefined && !(window !== undefined && Number.isSafeInteger(keepFirst) && keepFirst >= 0))
+    throw new ArgumentError(`${where}: keepFirst must be a whole number from 0 beside a window, got ${keepFirst}`);
+}
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;

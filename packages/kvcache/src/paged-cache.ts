@@ -1,0 +1,101 @@
+import { ArgumentError, type Device } from '@heddle/tensor';
+import { BlockCache } from './blocks/block-cache.ts';
+import { BlockPool } from './blocks/block-pool.ts';
+import { type Group, type Retention, retentionKey, retentionsOf } from './blocks/group.ts';
+import { checkCounts } from './contiguous-cache.ts';
+import type { KvCache } from './kv-cache.ts';
+import { checkShape, type KvShape, type KvStore } from './kv-shape.ts';
+import { type EvictionPolicy, leastRecentlyUsed } from './prefix/eviction-policies.ts';
+import { blockBytes } from './storage/store-pools.ts';
+
+export interface PagedCacheOptions {
+  /** What the layers keep; a model's `kvShape`, or `keyValueShape` of its sizes. */
+  readonly shape: KvShape;
+  /** Sequences that can be open at once. */
+  readonly maxSequences: number;
+  /** The most tokens of one sequence. */
+  readonly maxSequenceTokens: number;
+  /**
+   * Tokens that the layers without a window keep, over all sequences; rounded up to whole blocks. Default and at most what
+   * all sequences have at their largest; at least one of the largest must fit.
+   */
+  readonly tokens?: number;
+  /** Tokens in a block. Default 16. */
+  readonly blockSize?: number;
+  /** The most rows of a step, for which windows must have room. Default 512. */
+  readonly maxBatchTokens?: number;
+  /**
+   * What is forgotten first of tokens that no sequence holds, which are otherwise kept for prompts that begin with them; false
+   * keeps and shares nothing. Default `leastRecentlyUsed()`.
+   */
+  readonly share?: EvictionPolicy | false;
+}
+
+/**
+ * A cache in pages: sequences take blocks of `blockSize` tokens as they grow, so that memory is held for tokens and not for
+ * bounds. Prompts that begin alike share blocks, and so do forks, until one of them writes.
+ *
+ * Layers with a window give back what is out of it; a window takes memory for `maxSequences` windows, and no more for longer
+ * sequences. See PagedAttention, https://arxiv.org/abs/2309.06180.
+ * @throws ArgumentError for sizes that are no positive integers, a shape that cannot be held, `tokens` that no longest sequence
+ *   fits; OutOfMemoryError, then nothing was allocated
+ */
+export function pagedCache(device: Device, options: PagedCacheOptions): KvCache {
+  const plan = pagesOf(options);
+  const { shape, maxSequences, maxSequenceTokens, share = leastRecentlyUsed() } = options;
+  return new BlockCache(device, {
+    shape,
+    blockSize: plan.blockSize,
+    maxSequences,
+    maxSequenceTokens,
+    maxBatchTokens: plan.retentions.some(({ window }) => window !== undefined) ? plan.maxBatchTokens : undefined,
+    groups: plan.retentions.map(
+      (retention, group): Group => ({
+        ...retention,
+        windowed: retention.window !== undefined,
+        pool: new BlockPool(plan.blocks[group]!),
+      }),
+    ),
+    groupOf: plan.groupOf,
+    eviction: share || undefined,
+  });
+}
+
+/** The device memory that `pagedCache` takes with these options, in bytes. @throws ArgumentError as it does */
+export function pagedCacheBytes(options: PagedCacheOptions): number {
+  const { blocks, groupOf, blockSize } = pagesOf(options);
+  return blockBytes(options.shape, groupOf, blockSize).reduce((sum, bytes, group) => sum + bytes * blocks[group]!, 0);
+}
+
+/** Groups of a paged cache, and blocks of each. */
+interface Pages {
+  readonly blockSize: number;
+  readonly maxBatchTokens: number;
+  readonly retentions: readonly Retention[];
+  readonly blocks: readonly number[];
+  readonly groupOf: (store: KvStore) => number;
+}
+
+function pagesOf(options: PagedCacheOptions): Pages {
+  const { shape, maxSequences, maxSequenceTokens, blockSize = 16, maxBatchTokens = 512 } = options;
+  checkShape('pagedCache', shape);
+  checkCounts('pagedCache', { maxSequences, maxSequenceTokens, blockSize, maxBatchTokens });
+  const perSequence = Math.ceil(maxSequenceTokens / blockSize);
+  const { tokens = maxSequences * perSequence * blockSize } = options;
+  if (!Number.isSafeInteger(tokens) || tokens < maxSequenceTokens)
+    throw new ArgumentError(
+      `pagedCache: tokens must be a whole number from maxSequenceTokens ${maxSequenceTokens}, got ${tokens}`,
+    );
+  const retentions = retentionsOf(shape);
+  const byKey = new Map(
+    retentions.map((retention, group) => [`${retention.window ?? 'all'} ${retention.keepFirst}`, group]),
+  );
+  const most = maxSequences * perSequence;
+  const blocks = retentions.map(({ window, keepFirst }) => {
+    if (window === undefined) return Math.min(most, Math.ceil(tokens / blockSize));
+    const held = Math.ceil((window - 1 + blockSize) / blockSize) + 1 + Math.ceil(keepFirst / blockSize);
+    // beside what windows hold: the rows of a step, and a copy for each sequence
+    return Math.min(most + maxSequences, maxSequences * (held + 1) + Math.ceil(maxBatchTokens / blockSize));
+  });
+  return { blockSize, maxBatchTokens, retentions, blocks, groupOf: (store) => byKey.get(retentionKey(store))! };
+}

@@ -1,0 +1,30 @@
+import { threefry2x32, uniformFromBits } from '@heddle/tensor';
+import type { KvShape, KvStore } from '../kv-shape.ts';
+
+/** A shape drawn at random, the same for the same seed: up to three layers of up to three stores, in up to four retentions. */
+export function drawShape(seed: number): KvShape {
+  let count = 0;
+  const draw = (below: number) => Math.floor(uniformFromBits(threefry2x32(seed, 1, count++, 0)) * below);
+  const windows: Pick<KvStore, 'window' | 'keepFirst'>[] = [
+    {},
+    { window: 3 },
+    { window: 5, keepFirst: 2 },
+    { window: 7 },
+  ];
+  const store = (): KvStore => ({
+    kind: 'rows',
+    shape: [1 + draw(2), 1 + draw(4)],
+    dtype: draw(3) === 0 ? 'f16' : 'f32',
+    ...windows[draw(windows.length)],
+  });
+  const layers = Array.from({ length: 1 + draw(3) }, (_, layer) => {
+    const kinds: Record<string, KvStore>[] = [
+      { keys: store(), values: store() },
+      { latent: store() },
+      { rows: store() },
+      {},
+    ];
+    return kinds[layer === 0 ? draw(3) : draw(4)]!;
+  });
+  return { layers };
+}

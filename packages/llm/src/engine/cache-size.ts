@@ -1,0 +1,51 @@
+import { bytesPerToken, type KvShape, pagedCacheBytes } from '@heddle/kvcache';
+import type { Device } from '@heddle/tensor';
+
+/** What a cache takes where nothing is said and the device has no budget. */
+const usualBytes = 2 ** 31;
+
+/** What a user asks of the cache's size. */
+export interface CacheWishes {
+  readonly maxSequences: number;
+  readonly maxSequenceTokens: number | undefined;
+  readonly maxBatchTokens: number;
+  readonly cacheBytes: number | undefined;
+}
+
+/** The cache that fits the memory: the longest sequence, and tokens over all sequences. */
+export interface CacheSize {
+  readonly maxSequences: number;
+  readonly maxSequenceTokens: number;
+  readonly maxBatchTokens: number;
+  readonly tokens: number;
+}
+
+/**
+ * A size that fits: in `cacheBytes`, by default half of what the device's budget leaves, and 2 GiB without a budget. The longest
+ * sequence that is asked for always has room; where none is, sequences may be as long as the model's context or the cache.
+ */
+export function cacheSize(device: Device, shape: KvShape, maxPositions: number, wishes: CacheWishes): CacheSize {
+  const { maxSequences, maxBatchTokens } = wishes;
+  const { budget, live } = device.memory();
+  const bytes = wishes.cacheBytes ?? (budget === undefined ? usualBytes : Math.max(0, budget - live) / 2);
+  const fit = Math.floor(tokensWithin(bytes, shape, maxSequences, maxBatchTokens));
+  const maxSequenceTokens = Math.min(wishes.maxSequenceTokens ?? Math.max(fit, 1), maxPositions);
+  const tokens = Math.max(maxSequenceTokens, Math.min(fit, maxSequences * maxSequenceTokens));
+  return { maxSequences, maxSequenceTokens, maxBatchTokens, tokens };
+}
+
+/** Tokens of the layers without a window that fit beside the others' windows. */
+function tokensWithin(bytes: number, shape: KvShape, maxSequences: number, maxBatchTokens: number): number {
+  const full = { layers: shape.layers.map((layer) => storesWith(layer, (window) => window === undefined)) };
+  const each = bytesPerToken(full);
+  if (each === 0) return Number.MAX_SAFE_INTEGER;
+  const windows = { layers: shape.layers.map((layer) => storesWith(layer, (window) => window !== undefined)) };
+  const longest = 2 ** 30; // longer than any window
+  const options = { shape: windows, maxSequences, maxSequenceTokens: longest, maxBatchTokens, tokens: longest };
+  const fixed = bytesPerToken(windows) === 0 ? 0 : pagedCacheBytes(options);
+  return Math.max(0, bytes - fixed) / each;
+}
+
+function storesWith(layer: KvShape['layers'][number], accepts: (window: number | undefined) => boolean) {
+  return Object.fromEntries(Object.entries(layer).filter(([, { window }]) => accepts(window)));
+}
