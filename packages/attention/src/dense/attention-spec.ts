@@ -9,7 +9,7 @@ import type { MaskMod, ScoreMod } from '../flex/trace.ts';
 export interface AttentionSpec {
   /** A query sees keys up to its own position. */
   readonly causal?: boolean;
-  /** Only keys less than `window` positions back are seen. */
+  /** Only keys less than `window` positions back are seen; without `causal` also all that come after the query. */
   readonly window?: number;
   /** Keys in front that are seen in spite of the window (https://arxiv.org/abs/2309.17453). */
   readonly keepFirst?: number;

@@ -45,6 +45,8 @@ type FunctionAttributes = DenseAttributes & { readonly functions: string };
 function withFunctions(functions: TracedFunctions): Op<FunctionAttributes> {
   return defineOp({
     name: 'attentionWithFunctions',
+    // its attributes say what the functions compute
+    key: 'of functions',
     shape: attentionWithLseOp.shape,
     gradient: (context) =>
       denseGradients(context, context.outputs, context.outputGradients, gradientOps(differentiated(functions))),

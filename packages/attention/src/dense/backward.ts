@@ -54,9 +54,12 @@ export interface GradientOps {
 }
 
 export function gradientOps(functions?: TracedFunctions): GradientOps {
+  // attributes say what the functions compute
+  const made = functions ? { key: 'of functions' } : {};
   /** Gradient by q. */
   const byQuery: GradientOp = defineOp({
     name: 'attentionQueryGradient',
+    ...made,
     shape: (inputs) => [inputs[0]!],
     decompose(inputs, attributes) {
       const { sizes, own, byProduct } = scoreGradients(inputs, attributes, functions);
@@ -69,6 +72,7 @@ export function gradientOps(functions?: TracedFunctions): GradientOps {
   /** Gradients by k and v. */
   const byKeys: GradientOp = defineOp({
     name: 'attentionKeyGradient',
+    ...made,
     shape: (inputs) => [inputs[1]!, inputs[2]!],
     decompose(inputs, attributes) {
       const { sizes, own, byOutput, probabilities, byProduct } = scoreGradients(inputs, attributes, functions);
@@ -84,6 +88,7 @@ export function gradientOps(functions?: TracedFunctions): GradientOps {
   });
   const byBias: GradientOp = defineOp({
     name: 'attentionBiasGradient',
+    ...made,
     shape: (inputs, attributes) => [extrasOf(inputs, attributes).bias!],
     decompose(inputs, attributes) {
       const { own, bySum } = scoreGradients(inputs, attributes, functions);
@@ -94,6 +99,7 @@ export function gradientOps(functions?: TracedFunctions): GradientOps {
   });
   const bySlopes: GradientOp = defineOp({
     name: 'attentionSlopeGradient',
+    ...made,
     shape: (inputs, attributes) => [extrasOf(inputs, attributes).slopes!],
     decompose(inputs, attributes) {
       const { bySum, distance } = scoreGradients(inputs, attributes, functions);
@@ -104,6 +110,7 @@ export function gradientOps(functions?: TracedFunctions): GradientOps {
   const byCaptured = (index: number): GradientOp =>
     defineOp({
       name: 'attentionCapturedGradient',
+      key: `of captured tensor ${index}`,
       shape: (inputs, { extras }) => [inputs[3 + extras.length + index]!],
       decompose(inputs, attributes) {
         const { sizes, own, byScore, unmodified } = scoreGradients(inputs, attributes, functions);

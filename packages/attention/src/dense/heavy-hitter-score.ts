@@ -11,6 +11,7 @@ import { keyMassWebGpu } from './wgsl/heavy-hitter-score.wgsl.ts';
 export function keyMassOp(functions?: TracedFunctions): Op<DenseAttributes> {
   return defineOp({
     name: 'attentionKeyMass',
+    ...(functions ? { key: 'of functions' } : {}),
     shape(inputs) {
       const { B, S, K } = sizesOf(inputs);
       return [{ shape: [B, S, K], dtype: 'f32' }];

@@ -37,6 +37,8 @@ function maskBlocksOp(traced: TracedFunctions, L: number, S: number): Op<BlockAt
   };
   return defineOp<BlockAttributes>({
     name: 'attentionMaskBlocks',
+    // its attributes say what the function computes
+    key: 'of a function',
     shape: () => [{ shape: blocks, dtype: 'i32' }],
     decompose(captured, sizes) {
       const [score] = [...traced.standIns].find(([, name]) => name === 'score')!;

@@ -107,7 +107,7 @@ export function traceFunctions(
       const inputs = tensor.node.inputs.map(visit);
       name = `%${lines.length}`;
       lines.push(
-        `${tensor.node.op.name} ${JSON.stringify(tensor.node.attributes)} ${inputs.join(' ')} ${tensor.outputIndex}`,
+        `${device.identify(tensor.node.op)} ${tensor.node.op.name} ${attributesKey(tensor.node.attributes)} ${inputs.join(' ')} ${tensor.outputIndex}`,
       );
     }
     numbers.set(tensor, name);
@@ -115,6 +115,15 @@ export function traceFunctions(
   };
   for (const root of [roots.score, roots.mask]) lines.push(`= ${root ? visit(root) : 'none'}`);
   return { ...roots, standIns, captured, key: lines.join('\n') };
+}
+
+/** Attributes as text: numbers that JSON has not, and sizes, which are objects of their own, are told apart. */
+function attributesKey(attributes: unknown): string {
+  return JSON.stringify(attributes, (_, value: unknown) => {
+    if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value);
+    const isPlain = typeof value !== 'object' || value === null || Array.isArray(value);
+    return isPlain || Object.getPrototypeOf(value) === Object.prototype ? value : `size ${String(value)}`;
+  });
 }
 
 /** Whether a tensor comes from outside: it depends on no stand-in and is no generated constant. */

@@ -1,7 +1,12 @@
 import type { Tensor } from '@heddle/tensor';
+import type { MaskMod, ScoreMod } from '../flex/trace.ts';
 import type { KvView } from './kv-view.ts';
 
-/** How rows of a step attend. Rows of all sequences lie one after the other, nothing is padded. */
+/**
+ * How rows of a step attend. Rows of all sequences lie one after the other, nothing is padded.
+ *
+ * Scores are made in this order: scale, softcap, `scoreMod`; then what is masked is left out.
+ */
 export interface AttendSpec {
   /** i32 `[T]`: which of the B sequences a row belongs to; a negative row attends to nothing and gives 0. */
   readonly segments: Tensor;
@@ -11,19 +16,44 @@ export interface AttendSpec {
   readonly scale?: number;
   /** Only keys less than `window` positions back are seen. */
   readonly window?: number;
+  /** Attention-sink tokens: positions below it are seen in spite of the window (https://arxiv.org/abs/2309.17453). */
+  readonly keepFirst?: number;
   /** Scores become softcap * tanh(score / softcap). */
   readonly softcap?: number;
+  /** Learned sink logits, f32 `[H]`: one more key per head, without a value, that takes part in the softmax. */
+  readonly sinks?: Tensor;
+  /** V, where values are the leading part of each key (`v` of `attend` is undefined): by default D, all of it. */
+  readonly valueDim?: number;
+  /**
+   * What becomes of a score, as in `attention`; scores stand in `[1, H, T, S]`, `place.b` is the row's segment, and `place.q` and
+   * `place.k` are positions in the sequence.
+   */
+  readonly scoreMod?: ScoreMod;
+  /** Which keys a row sees of those that it would see, as a function of the same places. */
+  readonly maskMod?: MaskMod;
 }
 
 /**
  * An implementation of attention over a cache and a step's own rows, as a value: pass one to a model or engine.
  *
- * `attend` takes q `[T, H, D]`, the step's own k and v `[T, K, D]` (H a multiple of K) and what the cache held before the
- * step (none: the rows see each other only), and gives `[T, H, D]` in the dtype of q.
+ * `attend` takes q `[T, H, D]`, the step's own k `[T, K, D]` and v `[T, K, V]` (H a multiple of K; without v, values are the leading
+ * `valueDim` of each key) and what the cache held before the step (none: the rows see each other only), and gives `[T, H, V]` in
+ * the dtype of q. A row is changed by nothing but what it sees, whatever the rest holds.
  */
 export interface AttentionKernel {
   readonly name: string;
-  /** Why this kernel cannot do it; undefined where it can. */
-  supports(spec: AttendSpec): string | undefined;
-  attend(q: Tensor, k: Tensor, v: Tensor, kv: KvView | undefined, spec: AttendSpec): Tensor;
+  /** Why this kernel cannot do it, for a cache as `kv` where one is given; undefined where it can. */
+  supports(spec: AttendSpec, kv?: KvView): string | undefined;
+  attend(q: Tensor, k: Tensor, v: Tensor | undefined, kv: KvView | undefined, spec: AttendSpec): Tensor;
+  /**
+   * The same with the log-sum-exp of each row's scores, f32 `[T, H]` (sinks included; the lowest f32 for rows that see nothing), for
+   * `mergeAttention` over parts of the keys. Not every kernel has it.
+   */
+  attendWithLse?(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor | undefined,
+    kv: KvView | undefined,
+    spec: AttendSpec,
+  ): { readonly out: Tensor; readonly lse: Tensor };
 }

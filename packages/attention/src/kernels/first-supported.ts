@@ -28,8 +28,8 @@ export function firstSupported(
   options: FirstSupportedOptions = {},
 ): AttentionKernel {
   if (kernels.length === 0) throw new ArgumentError('firstSupported: takes at least one kernel');
-  const refusal = (spec: AttendSpec) => {
-    const reasons = kernels.map((kernel) => kernel.supports(spec));
+  const refusal = (spec: AttendSpec, kv?: KvView) => {
+    const reasons = kernels.map((kernel) => kernel.supports(spec, kv));
     if (reasons.some((reason) => reason === undefined)) return undefined;
     return kernels.map(({ name }, i) => `${name}: ${reasons[i]}`).join('; ');
   };
@@ -38,7 +38,7 @@ export function firstSupported(
     supports: refusal,
     attend(q, k, v, kv, spec) {
       const candidates = kernels.map((kernel) => {
-        const reason = kernel.supports(spec);
+        const reason = kernel.supports(spec, kv);
         return { kernel, reason, cost: reason === undefined ? (options.cost?.(kernel, q, kv, spec) ?? 0) : Infinity };
       });
       const chosen = candidates
@@ -47,7 +47,7 @@ export function firstSupported(
           (best, next) => (best && best.cost <= next.cost ? best : next),
           undefined,
         );
-      if (!chosen) throw new ArgumentError(`attend: no kernel supports this: ${refusal(spec)}`);
+      if (!chosen) throw new ArgumentError(`attend: no kernel supports this: ${refusal(spec, kv)}`);
       const behind = ({ cost }: { cost: number }) =>
         options.cost ? `costs ${cost}, ${chosen.kernel.name} ${chosen.cost}` : `${chosen.kernel.name} comes first`;
       options.onChoice?.({

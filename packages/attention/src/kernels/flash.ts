@@ -1,4 +1,5 @@
-import { type PackedAttributes, packedAttention } from '../paged/packed-attention.ts';
+import type { PackedAttributes } from '../paged/attributes.ts';
+import { packedAttention } from '../paged/packed-attention.ts';
 import type { AttentionKernel } from './attention-kernel.ts';
 
 /**
@@ -23,6 +24,10 @@ function packed(name: string, layout: PackedAttributes['layout']): AttentionKern
   return {
     name,
     supports: () => undefined,
-    attend: (q, k, v, kv, spec) => packedAttention(q, k, v, kv, spec, layout),
+    attend: (q, k, v, kv, spec) => packedAttention({ q, k, v, kv, spec, layout })[0]!,
+    attendWithLse(q, k, v, kv, spec) {
+      const [out, lse] = packedAttention({ q, k, v, kv, spec, layout, lse: true });
+      return { out: out!, lse: lse! };
+    },
   };
 }

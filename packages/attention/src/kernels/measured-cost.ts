@@ -7,7 +7,7 @@ import type { KvView } from './kv-view.ts';
 export interface SampleCall {
   readonly q: Tensor;
   readonly k: Tensor;
-  readonly v: Tensor;
+  readonly v: Tensor | undefined;
   readonly kv: KvView | undefined;
   readonly spec: AttendSpec;
 }
@@ -38,11 +38,11 @@ export async function measuredCost(
   for (const { q, k, v, kv, spec } of samples) {
     const ms = new Map<AttentionKernel, number>();
     for (const kernel of kernels) {
-      if (kernel.supports(spec) !== undefined) continue;
-      const step = compile((q: Tensor, k: Tensor, v: Tensor) => kernel.attend(q, k, v, kv, spec).sum());
+      if (kernel.supports(spec, kv) !== undefined) continue;
+      const step = compile((q: Tensor, k: Tensor, own: Tensor) => kernel.attend(q, k, v && own, kv, spec).sum());
       const run = async () => {
         const begin = performance.now();
-        await (await step(q, k, v)).data();
+        await (await step(q, k, v ?? k)).data();
         return performance.now() - begin;
       };
       try {

@@ -1,5 +1,4 @@
-import { decomposePacked } from '../paged/decomposition.ts';
-import { checkPacked, packedArguments } from '../paged/packed-attention.ts';
+import { decomposedAttention } from '../paged/packed-attention.ts';
 import type { AttentionKernel } from './attention-kernel.ts';
 
 /** Attention in plain tensor operations, scores and all: what every other kernel is compared with. Differentiable. */
@@ -7,10 +6,10 @@ export function naive(): AttentionKernel {
   return {
     name: 'naive',
     supports: () => undefined,
-    attend(q, k, v, kv, spec) {
-      const { inputs, attributes } = packedArguments(q, k, v, kv, spec);
-      checkPacked(inputs, attributes.cache?.bits);
-      return decomposePacked(inputs, attributes);
+    attend: (q, k, v, kv, spec) => decomposedAttention({ q, k, v, kv, spec })[0]!,
+    attendWithLse(q, k, v, kv, spec) {
+      const [out, lse] = decomposedAttention({ q, k, v, kv, spec, lse: true });
+      return { out: out!, lse: lse! };
     },
   };
 }

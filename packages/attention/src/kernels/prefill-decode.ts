@@ -8,9 +8,9 @@ import type { AttentionKernel } from './attention-kernel.ts';
 export function prefillDecode(prefill: AttentionKernel, decode: AttentionKernel): AttentionKernel {
   return {
     name: `${prefill.name}, decoding ${decode.name}`,
-    supports(spec) {
+    supports(spec, kv) {
       const why = [prefill, decode].flatMap((kernel) => {
-        const reason = kernel.supports(spec);
+        const reason = kernel.supports(spec, kv);
         return reason === undefined ? [] : [`${kernel.name}: ${reason}`];
       });
       return why.length === 0 ? undefined : why.join('; ');

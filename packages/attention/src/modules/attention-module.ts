@@ -14,7 +14,7 @@ import {
 export interface AttentionModuleOptions extends AttentionConfig {
   /** Turns q and k by their positions. The table stays the caller's: layers share one. */
   readonly rotary?: { readonly table: RotaryTable; readonly interleaved?: boolean };
-  /** How queries attend to keys; by default causal. */
+  /** How queries attend to keys: causal, unless it says `causal: false`. */
   readonly spec?: AttentionSpec;
 }
 
@@ -55,7 +55,8 @@ export function attentionModule<T extends Tensor>(
 ): AttentionModule<T> {
   checkAttentionParameters(parameters, options);
   const { H, K, D } = attentionSizes(options);
-  const { rotary: turns, qkNorm, spec: ownSpec = { causal: true } } = options;
+  const { rotary: turns, qkNorm } = options;
+  const ownSpec: AttentionSpec = { causal: true, ...options.spec };
   const epsilon = typeof qkNorm === 'object' ? qkNorm.epsilon : 1e-6;
   const { query, key, value, output, gate, queryNorm, keyNorm } = parameters;
   const heads = (x: Tensor, { weight, bias }: { weight: Tensor; bias?: Tensor }, count: number) =>

@@ -114,9 +114,12 @@ conformance('packed attention', (device: () => Device) => {
             const rows = before.map((_, b) => (b < idle ? 0 : 1));
             const c = packedCase({ rows, before, idle, seed: longest, ...sizes });
             const given = packedTensors(device(), c);
-            const out = await step.run([{ ...given, ...given.kv!, ...given.spec }], {
-              symbols: { S: Math.max(1, longest) },
-            });
+            const out = await step.run(
+              [{ ...given, v: given.v!, ...given.kv!, values: given.kv!.values!, ...given.spec }],
+              {
+                symbols: { S: Math.max(1, longest) },
+              },
+            );
             expect(relativeError(await values(out), packedExpected(c)), `${before}`).toBeLessThan(5e-6);
           }
         step.dispose();

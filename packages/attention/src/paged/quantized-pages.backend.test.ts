@@ -52,7 +52,7 @@ conformance('quantised pages', (device: () => Device) => {
     options: Parameters<typeof packedCase>[0],
   ) {
     const { q, k, v, kv, spec } = packedTensors(device(), packedCase({ D: 16, blockSize: 16, ...options }));
-    const pages = [kv!.keys, kv!.values].map((x) => quantizeRows(x, bits, { groups }));
+    const pages = [kv!.keys, kv!.values!].map((x) => quantizeRows(x, bits, { groups }));
     await device().realize(pages.flatMap(({ words, scales }) => [words, scales]));
     const [keys, values_] = pages as [(typeof pages)[0], (typeof pages)[0]];
     const quantized = { bits, keyScales: keys.scales, valueScales: values_.scales };

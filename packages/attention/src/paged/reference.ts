@@ -1,61 +1,82 @@
 import type { ReferenceArray, ReferenceLowering } from '@heddle/tensor';
-import type { PackedAttributes } from './packed-attention.ts';
+import { lowestScore } from '../dense/mask-value.ts';
+import { named, type PackedAttributes, packedSizes } from './attributes.ts';
+
+/** A key that a row sees: its head's first places in the arrays. */
+interface SeenKey {
+  readonly keys: ArrayLike<number>;
+  readonly values: ArrayLike<number>;
+  readonly slot: number;
+}
 
 /** Row by row and head by head: the visible keys, their weights, the weighted sum of the values. */
 export const packedReference: ReferenceLowering<PackedAttributes> = {
-  run({ inputs, outputs: [out], attributes: { scale, window = Infinity, softcap, cache } }) {
-    const [q, k, v, segments, positions, pool, valuePool, blockTable, lengths, ...scales] = inputs.map(
-      ({ data }) => data,
-    );
-    const floats = (words: typeof pool, factors: typeof pool) =>
-      cache?.bits ? unpack(words!, factors!, cache.bits) : words;
-    const [keys, values] = [floats(pool, scales[0]), floats(valuePool, scales[1])];
-    const [T, H, D] = out!.shape as [number, number, number];
-    const K = inputs[1]!.shape[1]!;
-    const blocks = inputs[7]?.shape[1] ?? 0;
-    const result = new Float64Array(T * H * D);
-
-    /** Where the keys and values that a row sees are: arrays and first places of the row's vectors in them. */
-    function visible(row: number): { from: 'cache' | 'step'; at: number }[] {
-      const [sequence, position] = [segments![row]!, positions![row]!];
-      if (sequence < 0) return [];
-      const found: { from: 'cache' | 'step'; at: number }[] = [];
-      for (let j = 0; cache && j < lengths![sequence]!; j++) {
-        const block = blockTable![sequence * blocks + Math.floor(j / cache.blockSize)]!;
-        if (position - j < window)
-          found.push({ from: 'cache', at: (block * cache.blockSize + (j % cache.blockSize)) * K * D });
-      }
-      for (let other = 0; other < T; other++) {
-        const back = position - positions![other]!;
-        if (segments![other] === sequence && back >= 0 && back < window)
-          found.push({ from: 'step', at: other * K * D });
-      }
-      return found;
-    }
-
+  run({ inputs, attributes }) {
+    const { scale, softcap, lse: withLse } = attributes;
+    const { H, K, G, D, V, T } = packedSizes(inputs, attributes) as Record<'T' | 'H' | 'K' | 'G' | 'D' | 'V', number>;
+    const arrays = named(inputs, attributes);
+    const [q, sinks] = [arrays.q.data, arrays.sinks?.data];
+    const valueWidth = arrays.v ? V : D;
+    const visible = visibleKeys(arrays, attributes);
+    const out = new Float64Array(T * H * V);
+    const lses = new Float64Array(T * H).fill(lowestScore);
     for (let row = 0; row < T; row++) {
       const seen = visible(row);
-      for (let head = 0; head < H && seen.length > 0; head++) {
+      for (let head = 0; head < H; head++) {
         const query = (row * H + head) * D;
-        const group = Math.floor((head * K) / H) * D;
-        const scores = seen.map(({ from, at }) => {
-          const source = from === 'cache' ? keys! : k!;
+        const group = Math.floor(head / G);
+        const scores = seen.map(({ keys, slot }) => {
           let score = 0;
-          for (let d = 0; d < D; d++) score += q![query + d]! * source[at + group + d]!;
+          for (let d = 0; d < D; d++) score += q[query + d]! * keys[(slot * K + group) * D + d]!;
           return softcap === undefined ? score * scale : softcap * Math.tanh((score * scale) / softcap);
         });
-        const highest = scores.reduce((a, b) => Math.max(a, b));
-        const weights = scores.map((score) => Math.exp(score - highest));
-        const sum = weights.reduce((a, b) => a + b);
-        seen.forEach(({ from, at }, i) => {
-          const source = from === 'cache' ? values! : v!;
-          for (let d = 0; d < D; d++) result[query + d]! += (weights[i]! / sum) * source[at + group + d]!;
+        const logits = sinks ? [...scores, sinks[head]!] : scores;
+        if (logits.length === 0) continue;
+        const highest = logits.reduce((a, b) => Math.max(a, b));
+        const sum = logits.reduce((total, score) => total + Math.exp(score - highest), 0);
+        lses[row * H + head] = highest + Math.log(sum);
+        seen.forEach(({ values, slot }, i) => {
+          const weight = Math.exp(scores[i]! - highest) / sum;
+          const at = (row * H + head) * V;
+          for (let d = 0; d < V; d++) out[at + d]! += weight * values[(slot * K + group) * valueWidth + d]!;
         });
       }
     }
-    return [result];
+    return withLse ? [out, lses] : [out];
   },
 };
+
+/** Where the keys and values that a row sees are. */
+function visibleKeys(
+  arrays: ReturnType<typeof named<ReferenceArray>>,
+  { window = Infinity, keepFirst = 0, cache }: PackedAttributes,
+): (row: number) => readonly SeenKey[] {
+  const { data: segments } = arrays.segments;
+  const { data: positions } = arrays.positions;
+  const floats = (words: ReferenceArray | undefined, factors: ReferenceArray | undefined) =>
+    words && (cache?.bits ? unpack(words.data, factors!.data, cache.bits) : words.data);
+  const keys = floats(arrays.keys, arrays.keyScales);
+  const values = floats(arrays.values, arrays.valueScales) ?? keys;
+  const [ownKeys, ownValues] = [arrays.k.data, (arrays.v ?? arrays.k).data];
+  const blocks = arrays.table?.shape[1] ?? 0;
+  return (row) => {
+    const [sequence, position] = [segments[row]!, positions[row]!];
+    if (sequence < 0) return [];
+    const isNear = (at: number) => position - at < window || at < keepFirst;
+    const found: SeenKey[] = [];
+    const start = arrays.starts?.data[sequence] ?? 0;
+    for (let j = start; cache && j < arrays.lengths!.data[sequence]!; j++) {
+      const { blockSize } = cache;
+      const block = arrays.table!.data[sequence * blocks + Math.floor((j - start) / blockSize)]!;
+      const slot = block * blockSize + ((j - start) % blockSize);
+      if (isNear(arrays.keyPositions?.data[slot] ?? j)) found.push({ keys: keys!, values: values!, slot });
+    }
+    for (let other = 0; other < segments.length; other++)
+      if (segments[other] === sequence && positions[other]! <= position && isNear(positions[other]!))
+        found.push({ keys: ownKeys, values: ownValues, slot: other });
+    return found;
+  };
+}
 
 /** Signed integers of `bits` bits, the first in the lowest bits of a word, times the factors of their groups. */
 function unpack(words: ReferenceArray['data'], factors: ReferenceArray['data'], bits: number): Float64Array {

@@ -63,13 +63,17 @@ conformance('rotary', (device: () => Device) => {
     expect(relativeError(await values(y.cast('f32')), expected)).toBeLessThan(5e-4);
   });
 
-  test('takes the nearest row of the table outside of it', async () => {
+  test('gives NaN for what would turn outside of the table', async () => {
     const data = normal(4, 3 * 4);
     const table = rotaryTable(device(), spec(4), 6);
     const x = device().tensor(data, { shape: [3, 1, 4] });
     const y = rotary(x, device().tensor([-3, 5, 99], { dtype: 'i32' }), table);
-    const expected = heads(data, 4).flatMap((head, i) => turn(head, [0, 5, 5][i]!, 4, false));
-    expect(relativeError(await values(y), expected)).toBeLessThan(1e-6);
+    const got = heads(await values(y), 4);
+    expect([got[0], got[2]]).toEqual([Array(4).fill(Number.NaN), Array(4).fill(Number.NaN)]);
+    expect(relativeError(got[1]!, turn(heads(data, 4)[1]!, 5, 4, false))).toBeLessThan(1e-6);
+    const wide = device().tensor(normal(5, 6), { shape: [1, 1, 6] });
+    const part = await values(rotary(wide, device().tensor([6], { dtype: 'i32' }), table));
+    expect(part.map(Number.isNaN)).toEqual([true, true, true, true, false, false]);
   });
 
   test('refuses shapes and dtypes that do not fit', () => {

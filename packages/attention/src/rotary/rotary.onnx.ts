@@ -28,6 +28,18 @@ export const rotaryOnnx: OnnxLowering<RotaryAttributes> = {
         rotary_embedding_dim: 2 * table[1] === dim ? 0 : 2 * table[1],
       },
     });
-    return builder.reshape(turned, shape);
+    // a position that the table does not have must not pass for another; components that do not turn stay
+    const inside = builder.op('Equal', [positions!, clamped]);
+    const asked = builder.reshape(inside, [...rows, 1, 1]);
+    const perHead = [...rows, heads, dim];
+    const nan = builder.constant('f32', [], [Number.NaN]);
+    const whole = builder.reshape(turned, perHead);
+    if (2 * table[1] === dim) return builder.reshape(builder.op('Where', [asked, whole, nan]), shape);
+    const turns = builder.constant(
+      'bool',
+      [dim],
+      Array.from({ length: dim }, (_, d) => Number(d >= 2 * table[1])),
+    );
+    return builder.reshape(builder.op('Where', [builder.op('Or', [asked, turns]), whole, nan]), shape);
   },
 };

@@ -8,9 +8,11 @@ import {
   recordOne,
   ShapeError,
   shapesEqual,
+  sizeScalar,
   type Tensor,
   type TensorType,
   take,
+  where,
 } from '@heddle/tensor';
 import { rotaryOnnx } from './rotary.onnx.ts';
 import { rotaryWebGpu } from './rotary.wgsl.ts';
@@ -63,7 +65,10 @@ function rotate(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, attribut
     take(table, positions)
       .reshape([...positions.shape, 1, half])
       .cast('f32');
-  const [c, s] = [row(cos), attributes.inverse ? row(sin).neg() : row(sin)];
+  const inside = positions.greaterEqual(0).and(positions.less(sizeScalar(x.device, cos.shape[0]!, 'i32')));
+  // a position that the table does not have must not pass for another
+  const factors = (table: Tensor) => where(inside.reshape([...positions.shape, 1, 1]), row(table), Number.NaN);
+  const [c, s] = [factors(cos), attributes.inverse ? factors(sin).neg() : factors(sin)];
   const turned = x.slice(-1, 0, 2 * half);
   const parts = attributes.interleaved
     ? [0, 1].map((odd) =>
@@ -89,7 +94,7 @@ function rotate(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, attribut
  *
  * @param x `[T, H, D]`, `[B, L, H, D]` or any `[..., H, D]`, f32 or f16; with a table narrower than D (R < D) only the first R
  *   components turn
- * @param positions i32, the axes of x before H; outside the table they take its nearest row
+ * @param positions i32, the axes of x before H; outside the table the components that turn are NaN
  * @param table `[P, R / 2]` each, see `rotaryTable`; a constant to gradients
  * @param options `interleaved`: pairs are neighbours, as in GPT-J; by default the halves of the rotated part are paired, as in
  *   Hugging Face checkpoints

@@ -7,7 +7,10 @@ export const rotaryWebGpu: WebGpuLowering<RotaryAttributes> = {
     const half = cos!.shape[1] as number;
     const front = coordinates.slice(0, -1);
     const d = coordinates.at(-1)!;
-    const position = bind(`min(u32(max(${read(1, coordinates.slice(0, -2))}, 0)), ${dim(cos!.shape[0]!)} - 1u)`);
+    // a position before the table, as u32, is behind it
+    const asked = bind(`u32(${read(1, coordinates.slice(0, -2))})`);
+    const rows = dim(cos!.shape[0]!);
+    const position = bind(`min(${asked}, ${rows} - 1u)`);
     // components behind the rotated part read the table's last column and keep their own value
     const pair = bind(interleaved ? `min(${d} / 2u, ${half - 1}u)` : `min(${d} % ${half}u, ${half - 1}u)`);
     const second = bind(interleaved ? `${d} % 2u == 1u` : `${d} >= ${half}u`);
@@ -20,7 +23,7 @@ export const rotaryWebGpu: WebGpuLowering<RotaryAttributes> = {
     const other = read(0, [...front, partner]);
     const [c, s] = [read(2, [position, pair]), read(3, [position, pair])];
     const sign = inverse ? `select(1.0, -1.0, ${second})` : `select(-1.0, 1.0, ${second})`;
-    const turned = bind(`${own} * ${c} + ${sign} * ${other} * ${s}`);
+    const turned = bind(`select(nan_value(), ${own} * ${c} + ${sign} * ${other} * ${s}, ${asked} < ${rows})`);
     return x!.shape.at(-1) === 2 * half ? turned : `select(${own}, ${turned}, ${d} < ${2 * half}u)`;
   },
 };

@@ -1,6 +1,8 @@
-import { type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
-import type { PackedAttributes } from '../paged/packed-attention.ts';
+import { type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
+import { named, type PackedAttributes, packedSizes, settingsOf } from '../paged/attributes.ts';
+import { packedBuffers } from '../paged/wgsl/buffers.wgsl.ts';
 import { slotText } from '../paged/wgsl/page-table.wgsl.ts';
+import { packedScoreText, placedElsewhere } from '../paged/wgsl/scores.wgsl.ts';
 import { f32, lowest, scoreText, seenScore } from '../tiles/flash-tile.wgsl.ts';
 import { type ForwardTile, forwardSizes, forwardText } from './forward.wgsl.ts';
 import { type Fragment, fragmentOf } from './mma-shape.ts';
@@ -8,11 +10,12 @@ import { forwardTileFor } from './tiles.ts';
 
 /** Many rows by subgroup matrices; undefined where they cannot compute this, and the kernel for all adapters does. */
 export function packedPrefillByMatrix(context: KernelContext<PackedAttributes>): KernelCall | undefined {
-  const { inputs, capabilities } = context;
-  const [q, k, v, , , keys, values] = inputs;
-  const heads = [q!, k!, v!, ...(keys ? [keys, values!] : [])];
+  const { inputs, attributes, capabilities } = context;
+  if (settingsOf(inputs, attributes).includes('valueDim')) return undefined;
+  const { q, k, v, keys, values } = named(inputs, attributes);
+  const heads = [q, k, v!, ...(keys ? [keys, values!] : [])];
   const fragment = fragmentOf(heads, capabilities);
-  const tile = fragment && forwardTileFor(fragment, q!.shape[2] as number, capabilities);
+  const tile = fragment && forwardTileFor(fragment, q.shape[2] as number, capabilities);
   return tile && packedPrefillMatrix(context, fragment, tile);
 }
 
@@ -25,38 +28,34 @@ function packedPrefillMatrix(
   fragment: Fragment,
   tile: ForwardTile,
 ): KernelCall {
-  const { scale, window, softcap, cache } = attributes;
-  const [T, H, D] = [inputs[0]!.shape[0]!, inputs[0]!.shape[1] as number, inputs[0]!.shape[2] as number];
-  const K = inputs[1]!.shape[1] as number;
-  const G = H / K;
+  const { scale, softcap, cache, lse } = attributes;
+  const { T, H, K, G, D } = packedSizes(inputs, attributes);
   const { queries, threads } = forwardSizes(tile, fragment);
-  const names = ['q', 'k', 'v', 'segments', 'positions', 'keys', 'values', 'table', 'lengths'];
-  const buffers = inputs.map((_, input): KernelBuffer => {
-    const name = names[input]!;
-    return { name, input, ...(['q', 'k', 'v', 'keys', 'values'].includes(name) ? { vector: 8 } : {}) };
-  });
-  const near = (position: string) => (window === undefined ? '' : ` & (query.position - ${position} < ${window})`);
+  const buffers = packedBuffers(inputs, attributes, (name) => (halfRows.includes(name) ? 8 : undefined));
   const change = softcap === undefined ? {} : { change: (product: string) => `score_of(${product})` };
+  const advance = advanceText(attributes, tile.keys, fragment.lanes);
   const { declarations, begin, loop, finish } = forwardText(D, tile, fragment, {
     queryHead: (id) => head(`min(${id}, query_count - 1u)`),
     keyHead: (of, x) => `head_of(${of}, ${x})`,
     fetch: (of, from) =>
       cache ? `if (${of}.cached) { ${from('keys', 'values')} } else { ${from('k', 'v')} }` : from('k', 'v'),
-    advance: advanceText(cache !== undefined, window, tile.keys, fragment.lanes),
+    advance,
     free: 'all_seen',
     allFree: 'all_seen',
     ...change,
     adjust: (product, key) => `adjust(${product}, query, ${key}, tile)`,
     scale,
-    first: [lowest, '0.0'],
-    storeLse: () => '',
+    first: attributes.inputs.includes('sinks')
+      ? [`first_logit(${headOf('min(query_id, query_count - 1u)')}) * ${f32(Math.LOG2E)}`, 'first_weight()']
+      : [lowest, '0.0'],
+    storeLse: (value) => (lse ? `if (query_id < query_count) { lse_set(${head('query_id')}, ${value}); }` : ''),
     store4: (column, value) =>
       `if (query_id < query_count) { out_set4((${head('query_id')}) * ${D / 4}u + ${column}, ${value}); }`,
   });
   return {
     label: 'packedAttention.matrix',
-    buffers: [...buffers, { name: 'out', output: 0, vector: 4 }],
-    parameters: { T, ...(cache ? { N: inputs[7]!.shape[1]!, block_size: cache.blockSize } : {}) },
+    buffers: [...buffers, { name: 'out', output: 0, vector: 4 }, ...(lse ? [{ name: 'lse', output: 1 }] : [])],
+    parameters: { T, ...(cache ? { N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize } : {}) },
     requires: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
     body: `
 const G = ${G}u;
@@ -70,19 +69,16 @@ struct Query { segment: i32, position: i32 }
 ${declarations}
 ${scoreText}
 ${cache ? slotText(cache.blockSize) : ''}
+${packedScoreText(attributes)}
 fn head_of(tile: Tile, x: u32) -> u32 {
   ${cache ? `if (tile.cached) { sequence = tile.sequence; return slot_of(min(tile.first + x, tile.end - 1u)) * K + kv_head; }` : ''}
   return min(tile.first + x, params.T - 1u) * K + kv_head;
 }
 fn sees(query: Query, key: u32, tile: Tile) -> bool {
-  ${cache ? `if (tile.cached) { return (query.segment == tile.sequence) & (key < tile.end)${near('i32(key)')}; }` : ''}
+  ${cache ? `if (tile.cached) { sequence = tile.sequence; return (query.segment == tile.sequence) & (key < tile.end) & is_near(query.position, cached_position(min(key, tile.end - 1u))); }` : ''}
   let own = min(key, params.T - 1u);
   let position = positions_at(own);
-  return (key < params.T) & (query.segment >= 0) & (segments_at(own) == query.segment) & (position <= query.position)${near('position')};
-}
-fn score_of(product: f32) -> f32 {
-  let score = product * ${f32(scale)};
-  return ${softcap === undefined ? 'score' : `${f32(softcap)} * safe_tanh(score / ${f32(softcap)})`};
+  return (key < params.T) & (query.segment >= 0) & (segments_at(own) == query.segment) & (position <= query.position) & is_near(query.position, position);
 }
 fn adjust(product: f32, query: Query, key: u32, tile: Tile) -> f32 {
   return ${seenScore('score_of(product)', 'sees(query, key, tile)')};
@@ -124,7 +120,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   var tile = next;
   var next_seen = false;
   var all_seen = false;
-  ${advanceText(cache !== undefined, window, tile.keys, fragment.lanes)}
+  ${advance}
   ${loop}
   ${finish}
 }`,
@@ -132,15 +128,21 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   };
 }
 
-/** The place of a query's head. */
-const head = (id: string) => `(${id}) / G * H + kv_head * G + (${id}) % G`;
+const halfRows: readonly string[] = ['q', 'k', 'v', 'keys', 'values'];
+/** A query's head, and its place. */
+const headOf = (id: string) => `kv_head * G + (${id}) % G`;
+const head = (id: string) => `(${id}) / G * H + ${headOf(id)}`;
 
 /**
  * Finds the next tile: of the row's sequence in the cache or of the next row's, at the end of the step's own rows; passes over
  * tiles of these without a row that could be seen. All invocations of a workgroup take part.
  */
-function advanceText(cached: boolean, window: number | undefined, keys: number, lanes: number): string {
-  const begin = window === undefined ? '0u' : `u32(max(lowest_position - ${window - 1}, 0))`;
+function advanceText(attributes: PackedAttributes, keys: number, lanes: number): string {
+  const { window, keepFirst } = attributes;
+  const cached = attributes.cache !== undefined;
+  const kept = keepFirst === undefined ? '' : ` || position < ${keepFirst}`;
+  // by their number in the sequence; where that is not their position, tiles in windows are looked at key by key
+  const free = window !== undefined && placedElsewhere(attributes) ? ' && false' : undefined;
   const far = (position: string, from: string) => (window === undefined ? '' : ` && ${from} - ${position} < ${window}`);
   return `
   all_seen = next_seen;
@@ -156,16 +158,16 @@ function advanceText(cached: boolean, window: number | undefined, keys: number, 
           place = 0u;
         } else if (segments_at(row) >= 0 && !met_before(row, row_first)) {
           opened = true;
-          place = ${begin};
+          place = first_cached(lowest_position, segments_at(row));
         } else {
           row++;
         }
         continue;
       }
-      let length = u32(max(lengths_at(u32(segments_at(row))), 0));
+      let length = cached_of(segments_at(row));
       if (place < length) {
         next = Tile(place, length, segments_at(row), true);
-        next_seen = single && place + ${keys}u <= length${far('i32(place)', 'highest_position')};
+        next_seen = single && place + ${keys}u <= length${free ?? far('i32(place)', 'highest_position')};
         place += ${keys}u;
         more = true;
         break;
@@ -181,7 +183,7 @@ function advanceText(cached: boolean, window: number | undefined, keys: number, 
       for (var u = begin; u < min(place, params.T); u++) {
         let segment = segments_at(u);
         let position = positions_at(u);
-        if (segment >= max(lowest_segment, 0) && segment <= highest_segment && position <= highest_position${far('position', 'lowest_position')}) {
+        if (segment >= max(lowest_segment, 0) && segment <= highest_segment && position <= highest_position${window === undefined ? '' : ` && (lowest_position - position < ${window}${kept})`}) {
           more = true;
           break;
         }

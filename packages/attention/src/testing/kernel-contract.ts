@@ -2,7 +2,13 @@ import { compile, type Device, gradients, type Tensor } from '@heddle/tensor';
 import type { AttendSpec, AttentionKernel } from '../kernels/attention-kernel.ts';
 import type { KvView } from '../kernels/kv-view.ts';
 import { normal, relativeError } from './numbers.ts';
-import { type PackedCase, type PackedOptions, packedCase, packedExpected } from './packed-case.ts';
+import {
+  type PackedCase,
+  type PackedOptions,
+  packedCase,
+  packedExpected,
+  packedExpectedWithLse,
+} from './packed-case.ts';
 
 /** One rule that an attention kernel keeps. */
 export interface KernelContractCase {
@@ -35,7 +41,32 @@ const cases: readonly (readonly [string, PackedOptions])[] = [
   ['a head of 256', { rows: [3], before: [9], D: 256, H: 2, K: 1 }],
   ['a head of 18, which is no multiple of four', { rows: [3, 1], before: [9, 4], D: 18, H: 2, K: 1 }],
   ['twelve heads to one', { rows: [2, 1], before: [9, 40], H: 12, K: 1 }],
+  ['a sink', { rows: [3, 0, 1], before: [9, 2, 0], sinks: true, idle: 1 }],
+  [
+    'a window with kept first tokens',
+    { rows: [9, 1], before: [20, 30], blockSize: 4, spec: { window: 5, keepFirst: 2 } },
+  ],
+  ['values of another width', { rows: [5, 1], before: [20, 33], V: 24 }],
+  ['values in keys', { rows: [5, 1], before: [20, 33], H: 4, K: 1, D: 32, V: 'in keys' }],
+  [
+    'blocks behind a window given back',
+    { rows: [3, 1, 1], before: [20, 33, 2], blockSize: 8, starts: true, spec: { window: 9 } },
+  ],
+  ['tokens that were dropped', { rows: [3, 1], before: [20, 33], dropped: true, spec: { window: 12 } }],
+  [
+    'all that a cache and a spec can have, after 300 keys',
+    {
+      ...{ rows: [3, 1], before: [300, 33], blockSize: 16, starts: true, dropped: true, sinks: true, V: 12 },
+      spec: { window: 40, keepFirst: 3, softcap: 5 },
+    },
+  ],
+  ['a head of 512', { rows: [2, 1], before: [9, 30], D: 512, H: 2, K: 1 }],
   ['an f16 cache with f32 queries', { rows: [3, 1], before: [12, 5], blockSize: 4, dtype: 'f16' }],
+];
+
+const lseCases: readonly (readonly [string, PackedOptions])[] = [
+  ['chunks and single rows', { rows: [5, 1, 0], before: [5, 33, 4], idle: 1 }],
+  ['single rows with a sink', { rows: [1, 1], before: [5, 33], sinks: true }],
 ];
 
 /**
@@ -57,7 +88,8 @@ export function kernelContract(
     name,
     async run() {
       const c = packedCase(options);
-      const reason = kernel.supports(packedTensors(device(), c).spec);
+      const { spec, kv } = packedTensors(device(), c);
+      const reason = kernel.supports(spec, kv);
       if (reason === undefined) await check(c);
       return reason;
     },
@@ -69,9 +101,22 @@ export function kernelContract(
         holds(error <= tolerance, `the relative error is at most ${tolerance}, got ${error}`);
       }),
     ),
+    ...lseCases.map(([name, options]) =>
+      rule(`the log-sum-exp: ${name}`, options, async (c) => {
+        if (!kernel.attendWithLse) return;
+        const { q, k, v, kv, spec } = packedTensors(device(), c);
+        const { out, lse } = kernel.attendWithLse(q, k, v, kv, spec);
+        const expected = packedExpectedWithLse(c);
+        const error = relativeError(await numbers(out), expected.out);
+        holds(error <= tolerance, `the relative error is at most ${tolerance}, got ${error}`);
+        const got = await numbers(lse);
+        const off = expected.lse.findIndex((x, i) => !(Math.abs(got[i]! - x) <= 1e-5 * (1 + Math.abs(x))));
+        holds(off < 0, `log-sum-exp ${off} is ${expected.lse[off]}, got ${got[off]}`);
+      }),
+    ),
     rule('rows that belong to nothing give exactly 0', { rows: [2], before: [3], idle: 2 }, async (c) => {
       const got = await numbers(attend(c));
-      const width = c.sizes.H * c.sizes.D;
+      const width = c.sizes.H * c.sizes.V;
       c.data.segments.forEach((segment, t) => {
         const zero = got.slice(t * width, (t + 1) * width).every((x) => x === 0);
         holds(zero === segment < 0, `row ${t} of segment ${segment} is ${zero ? '' : 'not '}0`);
@@ -113,27 +158,36 @@ function splitBlocks(device: Device, { sizes: { B, N, blockSize }, data }: Packe
 /** A case as tensors of a device. */
 export function packedTensors(
   device: Device,
-  { sizes: { T, H, K, D, B, N, blockSize }, data, spec, dtype, cached }: PackedCase,
-): { q: Tensor; k: Tensor; v: Tensor; kv: KvView | undefined; spec: AttendSpec } {
+  { sizes: { T, H, K, D, V, B, N, blockSize }, data, spec, dtype, cached, valuesInKeys }: PackedCase,
+): { q: Tensor; k: Tensor; v: Tensor | undefined; kv: KvView | undefined; spec: AttendSpec } {
   const f32 = (list: readonly number[], shape: readonly number[]) => device.tensor(Float32Array.from(list), { shape });
   const ints = (list: readonly number[], shape: readonly number[]) => device.tensor(Int32Array.from(list), { shape });
-  const pool = [data.keys.length / (K * D), K, D];
-  const cache = (list: readonly number[]) => device.tensor(Float64Array.from(list), { shape: pool, dtype });
+  const slots = data.keys.length / (K * D);
+  const cache = (list: readonly number[], width: number) =>
+    device.tensor(Float64Array.from(list), { shape: [slots, K, width], dtype });
   return {
     q: f32(data.q, [T, H, D]),
     k: f32(data.k, [T, K, D]),
-    v: f32(data.v, [T, K, D]),
+    v: valuesInKeys ? undefined : f32(data.v, [T, K, V]),
     kv: cached
       ? {
-          keys: cache(data.keys),
-          values: cache(data.values),
+          keys: cache(data.keys, D),
+          ...(valuesInKeys ? { valueDim: V } : { values: cache(data.values, V) }),
+          ...(data.starts ? { starts: ints(data.starts, [B]) } : {}),
+          ...(data.keyPositions ? { keyPositions: ints(data.keyPositions, [slots]) } : {}),
           blockTable: ints(data.blockTable, [B, N]),
           lengths: ints(data.lengths, [B]),
           blockSize,
           maxLength: N * blockSize,
         }
       : undefined,
-    spec: { segments: ints(data.segments, [T]), positions: ints(data.positions, [T]), ...spec },
+    spec: {
+      segments: ints(data.segments, [T]),
+      positions: ints(data.positions, [T]),
+      ...(data.sinks ? { sinks: f32(data.sinks, [H]) } : {}),
+      ...(valuesInKeys ? { valueDim: V } : {}),
+      ...spec,
+    },
   };
 }
 
@@ -141,7 +195,7 @@ async function gradientRule(kernel: AttentionKernel, device: Device, c: PackedCa
   const { q, k, v, spec } = packedTensors(device, c);
   const weights = Array.from(Float32Array.from(normal(77, c.data.q.length)));
   const w = device.tensor(Float32Array.from(weights), { shape: q.shape as number[] });
-  const found = gradients(kernel.attend(q, k, v, undefined, spec).mul(w).sum(), [q, k, v]);
+  const found = gradients(kernel.attend(q, k, v, undefined, spec).mul(w).sum(), [q, k, v!]);
   for (const [i, name] of (['q', 'k', 'v'] as const).entries()) {
     const got = await numbers(found[i]!);
     for (const place of [0, 9, 23]) {

@@ -1,6 +1,14 @@
 import { f16ToF32, f32ToF16 } from '@heddle/tensor';
 import { normal } from './numbers.ts';
 
+/** Numbers of a spec. */
+export interface PackedSpec {
+  readonly scale?: number;
+  readonly window?: number;
+  readonly keepFirst?: number;
+  readonly softcap?: number;
+}
+
 /** Sizes and settings of a packed attention, to make a `PackedCase` of. */
 export interface PackedOptions {
   /** Rows of each sequence in the step. */
@@ -14,9 +22,16 @@ export interface PackedOptions {
   readonly H?: number;
   readonly K?: number;
   readonly D?: number;
+  /** Values of a head, by default D; 'in keys': the first half of each key is its value. */
+  readonly V?: number | 'in keys';
+  readonly sinks?: boolean;
+  /** Whether blocks in front of each sequence were given back, as far as its window lets them (all but two). */
+  readonly starts?: boolean;
+  /** Whether every third token before was dropped, and positions are those of the tokens that are left. */
+  readonly dropped?: boolean;
   readonly dtype?: 'f32' | 'f16';
   readonly seed?: number;
-  readonly spec?: { readonly scale?: number; readonly window?: number; readonly softcap?: number };
+  readonly spec?: PackedSpec;
   /** A pool made before, and its slots. */
   readonly pool?: { readonly keys: readonly number[]; readonly values: readonly number[] };
   readonly slots?: number;
@@ -24,7 +39,7 @@ export interface PackedOptions {
 
 /** A packed attention over a paged cache, as numbers. */
 export interface PackedCase {
-  readonly sizes: { T: number; H: number; K: number; D: number; B: number; N: number; blockSize: number };
+  readonly sizes: { T: number; H: number; K: number; D: number; V: number; B: number; N: number; blockSize: number };
   readonly data: {
     readonly q: readonly number[];
     readonly k: readonly number[];
@@ -35,10 +50,15 @@ export interface PackedCase {
     readonly values: readonly number[];
     readonly blockTable: readonly number[];
     readonly lengths: readonly number[];
+    readonly starts?: readonly number[];
+    readonly keyPositions?: readonly number[];
+    readonly sinks?: readonly number[];
   };
   readonly dtype: 'f32' | 'f16';
+  /** Whether values are the leading part of keys, and there are no others. */
+  readonly valuesInKeys: boolean;
   readonly cached: boolean;
-  readonly spec: { readonly scale?: number; readonly window?: number; readonly softcap?: number };
+  readonly spec: PackedSpec;
 }
 
 /** Random numbers for a step; pages of the sequences lie mixed in the pool, their free slots hold large numbers. */
@@ -55,10 +75,17 @@ export function packedCase(options: PackedOptions): PackedCase {
     dtype = 'f32',
     seed = 1,
   } = options;
+  const valuesInKeys = options.V === 'in keys';
+  const V = options.V === 'in keys' ? D / 2 : (options.V ?? D);
   const B = rows.length;
+  /** Position of cached token j. */
+  const positionOf = (j: number) => (options.dropped ? Math.floor(j * 1.5) : j);
+  const starts = before.map((length) =>
+    options.starts ? Math.max(0, Math.floor(length / blockSize) - 2) * blockSize : 0,
+  );
   const N = Math.max(1, ...before.map((length) => Math.ceil(length / blockSize)));
   const belongs = rows.flatMap((count, b) =>
-    Array.from({ length: count }, (_, i) => ({ b, position: before[b]! + i })),
+    Array.from({ length: count }, (_, i) => ({ b, position: positionOf(before[b]!) + i })),
   );
   for (let i = 0; i < idle; i++) belongs.splice((i * 3) % (belongs.length + 1), 0, { b: -1, position: i });
   const T = belongs.length;
@@ -71,64 +98,90 @@ export function packedCase(options: PackedOptions): PackedCase {
   const f32 = (part: number, count: number) => Array.from(Float32Array.from(normal(seed * 10 + part, count)));
 
   const used = new Set<number>();
+  const keyPositions = Array<number>(slots).fill(-1);
   before.forEach((length, b) => {
-    for (let j = 0; j < length; j++)
-      used.add(blockTable[b * N + Math.floor(j / blockSize)]! * blockSize + (j % blockSize));
+    for (let j = starts[b]!; j < length; j++) {
+      const place = j - starts[b]!;
+      const slot = blockTable[b * N + Math.floor(place / blockSize)]! * blockSize + (place % blockSize);
+      used.add(slot);
+      keyPositions[slot] = positionOf(j);
+    }
   });
-  const pool = (part: number) =>
-    round(f32(part, slots * K * D).map((x, i) => (used.has(Math.floor(i / (K * D))) ? x : 900)));
+  const pool = (part: number, width: number) =>
+    round(f32(part, slots * K * width).map((x, i) => (used.has(Math.floor(i / (K * width))) ? x : 900)));
   return {
-    sizes: { T, H, K, D, B, N, blockSize },
+    sizes: { T, H, K, D, V, B, N, blockSize },
     data: {
       q: f32(1, T * H * D),
       k: f32(2, T * K * D),
-      v: f32(3, T * K * D),
+      v: f32(3, T * K * V),
       segments: belongs.map(({ b }) => b),
       positions: belongs.map(({ position }) => position),
-      keys: options.pool?.keys ?? pool(4),
-      values: options.pool?.values ?? pool(5),
+      keys: options.pool?.keys ?? pool(4, D),
+      values: options.pool?.values ?? pool(5, V),
       blockTable,
       lengths: [...before],
+      ...(options.starts ? { starts } : {}),
+      ...(options.dropped ? { keyPositions } : {}),
+      ...(options.sinks ? { sinks: f32(6, H) } : {}),
     },
     dtype,
+    valuesInKeys,
     cached,
     spec: options.spec ?? {},
   };
 }
 
 /** What the case must give, in float64: each row and head over its list of visible keys. */
-export function packedExpected({ sizes: { T, H, K, D, N, blockSize }, data, spec, cached }: PackedCase): number[] {
-  const { scale = 1 / Math.sqrt(D), window = Infinity, softcap } = spec;
-  const vector = (list: readonly number[], row: number, heads: number, head: number) =>
-    list.slice((row * heads + head) * D, (row * heads + head + 1) * D);
-  const out: number[] = [];
+export const packedExpected = (c: PackedCase): number[] => packedExpectedWithLse(c).out;
+
+/** The same with the log-sum-exps; the lowest f32 for rows that see nothing. */
+export function packedExpectedWithLse(c: PackedCase): { readonly out: number[]; readonly lse: number[] } {
+  const { T, H, K, D, V } = c.sizes;
+  const { data, spec, valuesInKeys } = c;
+  const { scale = 1 / Math.sqrt(D), softcap } = spec;
+  const [out, lse]: [number[], number[]] = [[], []];
+  const vector = (list: readonly number[], row: number, width: number, head: number, pitch: number) =>
+    list.slice((row * K + head) * pitch, (row * K + head) * pitch + width);
   for (let t = 0; t < T; t++)
     for (let h = 0; h < H; h++) {
-      const kvHead = Math.floor(h / (H / K));
-      const sequence = data.segments[t]!;
-      const seen: { key: readonly number[]; value: readonly number[] }[] = [];
-      const see = (keys: readonly number[], values: readonly number[], row: number) =>
-        seen.push({ key: vector(keys, row, K, kvHead), value: vector(values, row, K, kvHead) });
-      for (let j = 0; cached && sequence >= 0 && j < data.lengths[sequence]!; j++)
-        if (data.positions[t]! - j < window)
-          see(
-            data.keys,
-            data.values,
-            data.blockTable[sequence * N + Math.floor(j / blockSize)]! * blockSize + (j % blockSize),
-          );
-      for (let u = 0; u < T; u++) {
-        const back = data.positions[t]! - data.positions[u]!;
-        if (sequence >= 0 && data.segments[u] === sequence && back >= 0 && back < window) see(data.k, data.v, u);
-      }
-      const query = vector(data.q, t, H, h);
+      const head = Math.floor(h / (H / K));
+      const seen = seenBy(c, t).map(({ from, row }) => {
+        const [keys, values] = from === 'cache' ? [data.keys, data.values] : [data.k, data.v];
+        const key = vector(keys, row, D, head, D);
+        return { key, value: valuesInKeys ? key.slice(0, V) : vector(values, row, V, head, V) };
+      });
+      const query = data.q.slice((t * H + h) * D, (t * H + h + 1) * D);
       const scores = seen.map(({ key }) => {
         const score = scale * key.reduce((sum, x, d) => sum + x * query[d]!, 0);
         return softcap === undefined ? score : softcap * Math.tanh(score / softcap);
       });
-      const weights = scores.map((score) => Math.exp(score - Math.max(...scores)));
-      const sum = weights.reduce((a, b) => a + b, 0);
-      for (let d = 0; d < D; d++)
-        out.push(seen.reduce((total, { value }, i) => total + (weights[i]! / sum) * value[d]!, 0));
+      const logits = data.sinks ? [...scores, data.sinks[h]!] : scores;
+      const highest = Math.max(...logits);
+      const sum = logits.reduce((total, score) => total + Math.exp(score - highest), 0);
+      lse.push(logits.length === 0 ? -3.4028234663852886e38 : highest + Math.log(sum));
+      for (let d = 0; d < V; d++)
+        out.push(seen.reduce((total, { value }, i) => total + (Math.exp(scores[i]! - highest) / sum) * value[d]!, 0));
     }
-  return out;
+  return { out, lse };
+}
+
+/** The keys that a row sees: slots of the cache, and rows of the step. */
+function seenBy({ sizes, data, spec, cached }: PackedCase, t: number): { from: 'cache' | 'step'; row: number }[] {
+  const { T, N, blockSize } = sizes;
+  const { window = Infinity, keepFirst = 0 } = spec;
+  const [sequence, position] = [data.segments[t]!, data.positions[t]!];
+  if (sequence < 0) return [];
+  const isNear = (at: number) => position - at < window || at < keepFirst;
+  const seen: { from: 'cache' | 'step'; row: number }[] = [];
+  const start = data.starts?.[sequence] ?? 0;
+  for (let j = start; cached && j < data.lengths[sequence]!; j++) {
+    const place = j - start;
+    const slot = data.blockTable[sequence * N + Math.floor(place / blockSize)]! * blockSize + (place % blockSize);
+    if (isNear(data.keyPositions ? data.keyPositions[slot]! : j)) seen.push({ from: 'cache', row: slot });
+  }
+  for (let u = 0; u < T; u++)
+    if (data.segments[u] === sequence && data.positions[u]! <= position && isNear(data.positions[u]!))
+      seen.push({ from: 'step', row: u });
+  return seen;
 }

@@ -52,11 +52,11 @@ fn is_not_finite4(four: vec4<f32>) -> vec4<bool> {
   return (bitcast<vec4<u32>>(four) & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u);
 }`;
 
-/** Workgroup memory of `tileProduct` and `tileSum`. */
-export function tileMemory(D: number): string {
+/** Workgroup memory of `tileProduct` over heads of D, and of `tileSum` over V values. */
+export function tileMemory(D: number, V: number = D): string {
   return `
 var<workgroup> q_tile: array<vec4<f32>, ${M * (C + 1)}>;
-var<workgroup> kv_tile: array<vec4<f32>, ${Math.max(N * (C + 1), N * cutHead(D).VC)}>;
+var<workgroup> kv_tile: array<vec4<f32>, ${Math.max(N * (C + 1), N * cutHead(V).VC)}>;
 var<workgroup> p_tile: array<vec4<f32>, ${M * (N / 4 + 1)}>;
 // whether a row that was brought in had a value that is not finite
 var<workgroup> not_finite: atomic<u32>;
@@ -206,21 +206,21 @@ export interface ForwardTile {
  * and with dropout, for which `key_first` is a multiple of four,
  *   fn dropout4(query: Query, four: u32) -> vec4<f32>   what the weights of keys from 4 * four on are multiplied by
  */
-export function forwardTile(D: number, dropout = false): ForwardTile {
+export function forwardTile(D: number, dropout = false, V: number = D): ForwardTile {
   const kept = (weight: string, behind: number) =>
     dropout ? `${weight} * dropout4(softmax_row, (key_first + local % 4u * 8u + ${behind}u) / 4u)` : weight;
-  const declarations = `${tileMemory(D)}
+  const declarations = `${tileMemory(D, V)}
 var<workgroup> part: array<f32, 256>;
 var<workgroup> row_scale: array<f32, ${M}>;
 `;
   const begin = lines(
-    tilePlaces(D),
+    tilePlaces(V),
     each(2, (r) => `let query_${r} = query_of(min(query_first + ty * 2u + ${r}u, query_count - 1u));`),
     `let softmax_query = min(query_first + local / 4u, query_count - 1u);`,
     dropout ? `let softmax_row = query_of(softmax_query);` : [],
     `var top = first_maximum(softmax_query);`,
     `var total = select(0.0, first_sum(softmax_query), local % 4u == 0u);`,
-    tileSums('o', D),
+    tileSums('o', V),
   );
   const softmax = lines(
     `let mine = local / 4u * ${N / 4 + 1}u + local % 4u * 2u;`,
@@ -246,7 +246,7 @@ var<workgroup> row_scale: array<f32, ${M}>;
     tileStore((r, i) => `adjust(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u)`),
     'workgroupBarrier();',
     softmax,
-    tileSum('o', 'load_value4(key_first + x, @)', D, (row, sum) => `${sum} *= row_scale[${row}];`),
+    tileSum('o', 'load_value4(key_first + x, @)', V, (row, sum) => `${sum} *= row_scale[${row}];`),
     '}',
   );
   const finish = lines(
@@ -264,7 +264,7 @@ var<workgroup> row_scale: array<f32, ${M}>;
     `workgroupBarrier();`,
     tileResults(
       'o',
-      D,
+      V,
       (row, c, value) =>
         `if (query_first + ${row} < query_count) { store4(query_first + ${row}, ${c}, ${value} * row_scale[${row}]); }`,
     ),

@@ -1,11 +1,14 @@
 /** Width of vectors that buffers of heads are declared with. */
 export const headVector = (D: number): 1 | 4 => (D % 4 === 0 ? 4 : 1);
 
-/** An expression of four neighbouring values of a head in `buffer`: `head` counts heads in the buffer; 0 past the head's end. */
-export function loadHead4(buffer: string, head: string, c: string, D: number): string {
-  if (D % 4 === 0) return `${buffer}_at4((${head}) * ${D / 4}u + ${c})`;
+/**
+ * An expression of four neighbouring values of a head in `buffer`: `head` counts heads in the buffer, which are `pitch` apart; 0
+ * past the end of its D values.
+ */
+export function loadHead4(buffer: string, head: string, c: string, D: number, pitch: number = D): string {
+  if (D % 4 === 0 && pitch % 4 === 0) return `${buffer}_at4((${head}) * ${pitch / 4}u + ${c})`;
   const value = (i: number) =>
-    `select(0.0, ${buffer}_at((${head}) * ${D}u + min(${c} * 4u + ${i}u, ${D - 1}u)), ${c} * 4u + ${i}u < ${D}u)`;
+    `select(0.0, ${buffer}_at((${head}) * ${pitch}u + min(${c} * 4u + ${i}u, ${D - 1}u)), ${c} * 4u + ${i}u < ${D}u)`;
   return `vec4<f32>(${[0, 1, 2, 3].map(value).join(', ')})`;
 }
 

@@ -228,7 +228,7 @@ class Rewriter {
 
   /** The one node that stands for all equal ones. */
   #keep(node: Node): Node {
-    const key = `${node.outputs[0]!.device.identify(node.op)} ${node.op.name} ${plainKey(node.attributes)} ${node.inputs.map((i) => this.idOf(i)).join()}`;
+    const key = `${node.op.key ?? node.outputs[0]!.device.identify(node.op)} ${node.op.name} ${plainKey(node.attributes)} ${node.inputs.map((i) => this.idOf(i)).join()}`;
     const known = this.#byKey.get(key);
     if (known) return known;
     this.#byKey.set(key, node);

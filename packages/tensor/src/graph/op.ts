@@ -25,6 +25,11 @@ export interface GradientContext<A> {
 export interface OpDefinition<A> {
   readonly name: string;
   /**
+   * For operations that are made of functions, anew for each application: those of one name and key compute the same where their
+   * attributes are equal, and share programs. Without it an operation is equal to itself alone.
+   */
+  readonly key?: string;
+  /**
    * Whether an input may be of a dtype that is only stored (bf16, block formats), or an output of bf16. Without it none may,
    * and recording such an application is refused.
    */

@@ -1,7 +1,7 @@
 import type { Node, OnnxBuilder, OnnxLowering } from '@heddle/tensor';
 import { lowestScore } from '../../dense/mask-value.ts';
 import { either, type FiniteRows, finiteRows, isPositive, spoiled } from '../../dense/onnx/finite-rows.onnx.ts';
-import type { PackedAttributes } from '../packed-attention.ts';
+import { named, type PackedAttributes, type PackedInput, packedSizes, settingsOf } from '../attributes.ts';
 import { isOneRow, oneRow } from './one-row.onnx.ts';
 import { gatherRows, int, pagesOf, range, toF32 } from './page-table.onnx.ts';
 
@@ -12,23 +12,23 @@ import { gatherRows, int, pagesOf, range, toF32 } from './page-table.onnx.ts';
  */
 export const packedOnnx: OnnxLowering<PackedAttributes> = {
   // the operator caps after it has masked, where a mask is no longer seen
-  supports: ({ attributes: { softcap, cache } }) => softcap === undefined && cache?.bits === undefined,
+  supports: ({ inputs, attributes }) => settingsOf(inputs, attributes).every((name) => name === 'keepFirst'),
   emit(builder, inputs, node) {
     if (isOneRow(node)) return oneRow(builder, inputs, node);
     const { dtype, shape } = node.outputs[0]!;
-    const [H, D] = shape.slice(1) as [number, number];
-    const K = node.inputs[1]!.shape[1] as number;
+    const { H, K, D } = packedSizes(node.inputs, node.attributes);
+    const [arrays, types] = [named(inputs, node.attributes), named(node.inputs, node.attributes)];
     const layout = layoutOf(builder, inputs, node);
     const pages = node.attributes.cache ? pagesOf(builder, inputs, node) : undefined;
-    const rows = (input: number, indices: string, width: number) =>
-      toF32(builder, gatherRows(builder, inputs[input]!, indices, width), node.inputs[input]!);
+    const rows = (input: PackedInput, indices: string, width: number) =>
+      toF32(builder, gatherRows(builder, arrays[input]!, indices, width), types[input]!);
     const { own: seenOwn, cached: seenCached, within } = seenKeys(builder, inputs, node, layout);
     const zero = builder.constant('f32', [], [0]);
     const column = (x: string) => builder.op('Unsqueeze', [x, int(builder, 2)]);
     // places without a row, and slots beyond a sequence's length, may hold anything
-    const ofStep = (input: number) =>
+    const ofStep = (input: PackedInput) =>
       finiteRows(builder, builder.op('Where', [column(layout.hasRow), rows(input, layout.rowAt, K * D), zero]), K, D);
-    const ofCache = (input: number): FiniteRows => {
+    const ofCache = (input: PackedInput): FiniteRows => {
       const { chunkSize, chunks, rest } = pages!;
       const whole = inRows(builder, rows(input, chunks, chunkSize * K * D), K * D);
       const all =
@@ -39,8 +39,8 @@ export const packedOnnx: OnnxLowering<PackedAttributes> = {
       // without a window every row sees all that was cached of its sequence
       return node.attributes.window === undefined ? { rows: clean, odd: '' } : finiteRows(builder, clean, K, D);
     };
-    const [keys, values] = [ofStep(1), ofStep(2)];
-    const cached = pages ? ([ofCache(5), ofCache(6)] as const) : undefined;
+    const [keys, values] = [ofStep('k'), ofStep('v')];
+    const cached = pages ? ([ofCache('keys'), ofCache('values')] as const) : undefined;
     const joined = (i: 0 | 1) =>
       cached
         ? builder.op('Concat', [cached[i].rows, [keys, values][i]!.rows], { attributes: { axis: 1 } })
@@ -53,7 +53,7 @@ export const packedOnnx: OnnxLowering<PackedAttributes> = {
       cached && node.attributes.window !== undefined ? builder.op('Add', [ofOwn, meets(seenCached!, cached)]) : ofOwn;
     const seen = seenCached ? builder.op('Concat', [seenCached, seenOwn], { attributes: { axis: 2 } }) : seenOwn;
     const { scale } = node.attributes;
-    const query = builder.op('Mul', [rows(0, layout.rowAt, H * D), builder.constant('f32', [], [scale])]);
+    const query = builder.op('Mul', [rows('q', layout.rowAt, H * D), builder.constant('f32', [], [scale])]);
     const attended = builder.op('Attention', [query, joined(0), joined(1), maskOf(builder, seen)], {
       // with a scale of its own the operator has a slower product of one query
       attributes: { scale: { float: 1 }, q_num_heads: H, kv_num_heads: K },
@@ -80,8 +80,10 @@ interface Layout {
 
 /** Number of sequences, as i64 `[1]`: those of the cache, or as many as the segments name. */
 function sequencesOf(builder: OnnxBuilder, inputs: readonly string[], node: Node<PackedAttributes>): string {
-  if (node.attributes.cache) return builder.sizes([node.inputs[8]!.shape[0]!]);
-  const highest = builder.op('ReduceMax', [builder.cast(inputs[3]!, 'i64'), int(builder, 0)], {
+  const { lengths } = named(node.inputs, node.attributes);
+  if (lengths) return builder.sizes([lengths.shape[0]!]);
+  const { segments } = named(inputs, node.attributes);
+  const highest = builder.op('ReduceMax', [builder.cast(segments, 'i64'), int(builder, 0)], {
     attributes: { keepdims: 1 },
   });
   return builder.op('Max', [builder.op('Add', [highest, int(builder, 1)]), int(builder, 1)]);
@@ -89,7 +91,7 @@ function sequencesOf(builder: OnnxBuilder, inputs: readonly string[], node: Node
 
 function layoutOf(builder: OnnxBuilder, inputs: readonly string[], node: Node<PackedAttributes>): Layout {
   const op = builder.op.bind(builder);
-  const segments = builder.cast(inputs[3]!, 'i64');
+  const segments = builder.cast(named(inputs, node.attributes).segments, 'i64');
   const B = sequencesOf(builder, inputs, node);
   const column = op('Unsqueeze', [segments, int(builder, 1)]);
   const member = builder.cast(op('Equal', [column, range(builder, int(builder, 0), B)]), 'i64');
@@ -103,7 +105,7 @@ function layoutOf(builder: OnnxBuilder, inputs: readonly string[], node: Node<Pa
 
   // one place more than there are, for the rows that belong to nothing
   const nowhere = op('Expand', [int(builder, -1), op('Add', [places, int(builder, 1)])]);
-  const rows = range(builder, int(builder, 0), builder.sizes([node.inputs[0]!.shape[0]!]));
+  const rows = range(builder, int(builder, 0), builder.sizes([node.outputs[0]!.shape[0]!]));
   const scattered = op('ScatterElements', [nowhere, op('Where', [belongs, place, places]), rows], {
     attributes: { axis: 0 },
   });
@@ -136,18 +138,23 @@ function seenKeys(
   { rowAt, hasRow }: Layout,
 ): SeenKeys {
   const op = builder.op.bind(builder);
-  const { window, cache } = node.attributes;
+  const { window, keepFirst, cache } = node.attributes;
+  const arrays = named(inputs, node.attributes);
   const at = (x: string, ...axes: number[]) => op('Unsqueeze', [x, builder.constant('i64', [axes.length], axes)]);
-  const positions = op('Gather', [builder.cast(inputs[4]!, 'i64'), rowAt], { attributes: { axis: 0 } });
+  const positions = op('Gather', [builder.cast(arrays.positions, 'i64'), rowAt], { attributes: { axis: 0 } });
   const query = at(positions, 2);
-  const near = (seen: string, position: string) =>
-    window === undefined ? seen : op('And', [seen, op('Less', [op('Sub', [query, position]), int(builder, window)])]);
-
+  const near = (seen: string, position: string) => {
+    if (window === undefined) return seen;
+    const inside = op('Less', [op('Sub', [query, position]), int(builder, window)]);
+    const shown =
+      keepFirst === undefined ? inside : op('Or', [inside, op('Less', [position, int(builder, keepFirst)])]);
+    return op('And', [seen, shown]);
+  };
   const key = at(positions, 1);
   const own = near(op('And', [op('LessOrEqual', [key, query]), at(hasRow, 1)]), key);
   if (!cache) return { own };
   const token = range(builder, int(builder, 0), builder.sizes([cache.maxLength]));
-  const within = op('Less', [token, at(builder.cast(inputs[8]!, 'i64'), 1)]);
+  const within = op('Less', [token, at(builder.cast(arrays.lengths!, 'i64'), 1)]);
   const shape = op('Concat', [op('Shape', [positions]), builder.sizes([cache.maxLength])], {
     attributes: { axis: 0 },
   });

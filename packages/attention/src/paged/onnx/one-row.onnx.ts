@@ -1,11 +1,12 @@
 import type { Node, OnnxBuilder } from '@heddle/tensor';
 import { lowestScore } from '../../dense/mask-value.ts';
-import type { PackedAttributes } from '../packed-attention.ts';
+import { named, type PackedAttributes, type PackedInput, packedSizes } from '../attributes.ts';
 import { chunkSizeOf, gatherRows, greatestDivisor, int, placesOf, range, toF32 } from './page-table.onnx.ts';
 
 /** Whether a step is known to be one row of one sequence with a cache. */
 export function isOneRow({ inputs, attributes }: Node<PackedAttributes>): boolean {
-  return attributes.cache !== undefined && inputs[0]!.shape[0] === 1 && inputs[8]!.shape[0] === 1;
+  const { q, lengths } = named(inputs, attributes);
+  return lengths !== undefined && q.shape[0] === 1 && lengths.shape[0] === 1;
 }
 
 /**
@@ -15,15 +16,15 @@ export function isOneRow({ inputs, attributes }: Node<PackedAttributes>): boolea
 export function oneRow(builder: OnnxBuilder, inputs: readonly string[], node: Node<PackedAttributes>): string {
   const op = builder.op.bind(builder);
   const { dtype, shape } = node.outputs[0]!;
-  const [H, D] = shape.slice(1) as [number, number];
-  const K = node.inputs[1]!.shape[1] as number;
+  const { H, K, D } = packedSizes(node.inputs, node.attributes);
   const { scale, cache } = node.attributes;
-  const own = (input: number) => toF32(builder, inputs[input]!, node.inputs[input]!);
-  const [ownKeys, ownValues] = [1, 2].map((input) => builder.reshape(own(input), [K, 1, D])) as [string, string];
+  const [arrays, types] = [named(inputs, node.attributes), named(node.inputs, node.attributes)];
+  const own = (input: PackedInput) => toF32(builder, arrays[input]!, types[input]!);
+  const [ownKeys, ownValues] = [builder.reshape(own('k'), [K, 1, D]), builder.reshape(own('v'), [K, 1, D])];
   const { places, size } = tokensOf(builder, inputs, node);
-  const cached = (input: number) => {
-    const rows = gatherRows(builder, inputs[input]!, places, size * K * D);
-    return builder.reshape(toF32(builder, rows, node.inputs[input]!), [cache!.maxLength, K, D]);
+  const cached = (input: PackedInput) => {
+    const rows = gatherRows(builder, arrays[input]!, places, size * K * D);
+    return builder.reshape(toF32(builder, rows, types[input]!), [cache!.maxLength, K, D]);
   };
   /** Of each key-value head; the cached rows' heads are their second axis. */
   const product = (a: string, rows: string, attributes: Readonly<Record<string, number>>) =>
@@ -31,11 +32,11 @@ export function oneRow(builder: OnnxBuilder, inputs: readonly string[], node: No
   const along = { attributes: { axis: 2 } };
 
   // a product right behind would take the scale for itself, and be a slower one where H = K
-  const query = builder.reshape(op('Mul', [own(0), builder.constant('f32', [], [scale])]), [K, H / K, D]);
+  const query = builder.reshape(op('Mul', [own('q'), builder.constant('f32', [], [scale])]), [K, H / K, D]);
   // slots that the row does not see may hold anything
   const seen = seenTokens(builder, inputs, node);
   const lowest = builder.constant('f32', [], [lowestScore]);
-  const before = op('Where', [seen, product(query, cached(5), { transB: 1, transBatchB: 1 }), lowest]);
+  const before = op('Where', [seen, product(query, cached('keys'), { transB: 1, transBatchB: 1 }), lowest]);
   const seenRows = (rows: string) =>
     op('Where', [
       op('Unsqueeze', [seen, builder.constant('i64', [2], [1, 2])]),
@@ -46,9 +47,12 @@ export function oneRow(builder: OnnxBuilder, inputs: readonly string[], node: No
   const weights = op('Softmax', [scores], along);
   const parts = builder.sizes([cache!.maxLength, 1]);
   const [ofCached, ofOwn] = builder.opWithOutputs('Split', [weights, parts], 2, along) as [string, string];
-  const sum = op('Add', [product(ofCached, seenRows(cached(6)), { transBatchB: 1 }), op('Mul', [ofOwn, ownValues])]);
+  const sum = op('Add', [
+    product(ofCached, seenRows(cached('values')), { transBatchB: 1 }),
+    op('Mul', [ofOwn, ownValues]),
+  ]);
 
-  const belongs = op('GreaterOrEqual', [inputs[3]!, builder.constant('i32', [1], [0])]);
+  const belongs = op('GreaterOrEqual', [arrays.segments, builder.constant('i32', [1], [0])]);
   const result = builder.reshape(op('Where', [belongs, sum, builder.constant('f32', [], [0])]), shape);
   return dtype === 'f32' ? result : builder.cast(result, dtype);
 }
@@ -69,8 +73,12 @@ function tokensOf(
 function seenTokens(builder: OnnxBuilder, inputs: readonly string[], { attributes }: Node<PackedAttributes>): string {
   const op = builder.op.bind(builder);
   const token = range(builder, int(builder, 0), builder.sizes([attributes.cache!.maxLength]));
-  const within = op('Less', [token, builder.cast(inputs[8]!, 'i64')]);
-  const back = op('Sub', [builder.cast(inputs[4]!, 'i64'), token]);
-  const { window } = attributes;
-  return window === undefined ? within : op('And', [within, op('Less', [back, int(builder, window)])]);
+  const { lengths, positions } = named(inputs, attributes);
+  const { window, keepFirst } = attributes;
+  const within = op('Less', [token, builder.cast(lengths!, 'i64')]);
+  if (window === undefined) return within;
+  const back = op('Sub', [builder.cast(positions, 'i64'), token]);
+  const near = op('Less', [back, int(builder, window)]);
+  const shown = keepFirst === undefined ? near : op('Or', [near, op('Less', [token, int(builder, keepFirst)])]);
+  return op('And', [within, shown]);
 }

@@ -1,5 +1,5 @@
 import type { Node, OnnxBuilder, TensorType } from '@heddle/tensor';
-import type { PackedAttributes } from '../packed-attention.ts';
+import { named, type PackedAttributes } from '../attributes.ts';
 
 /** Where the maxLength cached tokens of each sequence are in the pool. */
 interface Pages {
@@ -30,7 +30,7 @@ export function pagesOf(builder: OnnxBuilder, inputs: readonly string[], node: N
  * (8 heads of 64) are then gathered in 0.2 ms, token by token in 0.3 ms, head by head in 1.0 ms.
  */
 export function chunkSizeOf({ inputs, attributes }: Node<PackedAttributes>): number {
-  const slots = inputs[5]!.shape[0]!;
+  const slots = named(inputs, attributes).keys!.shape[0]!;
   return typeof slots === 'number' ? [attributes.cache!.blockSize, slots].reduce(greatestDivisor, 16) : 1;
 }
 
@@ -47,12 +47,15 @@ export function placesOf(
   { first, end, size }: { readonly first: string; readonly end: string; readonly size: number },
 ): string {
   const op = builder.op.bind(builder);
-  const [slots, blocks] = [node.inputs[5]!.shape[0]!, node.inputs[7]!.shape[1]!];
+  const { keys, table } = named(node.inputs, node.attributes);
+  const [slots, blocks] = [keys!.shape[0]!, table!.shape[1]!];
   const perBlock = int(builder, node.attributes.cache!.blockSize / size);
   const group = range(builder, first, end);
   const last = op('Sub', [builder.sizes([blocks]), int(builder, 1)]);
   const block = op('Min', [op('Div', [group, perBlock]), last]);
-  const start = op('Gather', [builder.cast(inputs[7]!, 'i64'), block], { attributes: { axis: 1 } });
+  const start = op('Gather', [builder.cast(named(inputs, node.attributes).table!, 'i64'), block], {
+    attributes: { axis: 1 },
+  });
   const place = op('Add', [op('Mul', [start, perBlock]), op('Mod', [group, perBlock])]);
   // entries of the table that are not in use may be anything
   const highest = op('Sub', [op('Div', [builder.sizes([slots]), int(builder, size)]), int(builder, 1)]);

@@ -1,14 +1,22 @@
 import type { KernelBuffer, KernelCall, KernelContext, WebGpuCapabilities } from '@heddle/tensor';
 import { f32, lowest } from '../../tiles/flash-tile.wgsl.ts';
 import { loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
-import type { PackedAttributes } from '../packed-attention.ts';
+import { named, type PackedAttributes } from '../attributes.ts';
+import { valueBuffers } from './buffers.wgsl.ts';
 import { pageText, slotText } from './page-table.wgsl.ts';
+import { packedScoreText } from './scores.wgsl.ts';
 import { type DecodeShape, type DecodeSizes, decodeBuffers, decodePlaces, partsOf } from './split-kv.wgsl.ts';
 
-/** Lanes that share a key, each with two fours of it; undefined where subgroups are too small for that. */
-export function lanesOf(D: number, { subgroups, subgroupMinSize }: WebGpuCapabilities): number | undefined {
+/**
+ * Lanes that share a key, each with two fours of it; undefined where subgroups are too small for that, or values of another
+ * width.
+ */
+export function lanesOf(
+  { D, V }: Pick<DecodeSizes, 'D' | 'V'>,
+  { subgroups, subgroupMinSize }: WebGpuCapabilities,
+): number | undefined {
   const lanes = 2 ** Math.ceil(Math.log2(Math.max(1, D / 8)));
-  return subgroups && D % 8 === 0 && lanes <= subgroupMinSize ? lanes : undefined;
+  return subgroups && D === V && D % 8 === 0 && lanes <= subgroupMinSize ? lanes : undefined;
 }
 
 /**
@@ -18,16 +26,18 @@ export function lanesOf(D: number, { subgroups, subgroupMinSize }: WebGpuCapabil
  */
 export function decodeLanes(
   { inputs, attributes, capabilities }: KernelContext<PackedAttributes>,
-  { T, H, K, D, splits, keys }: DecodeSizes,
+  { T, H, K, G, D, splits, keys }: DecodeSizes,
   parts: KernelBuffer | undefined,
   lanes: number,
   { threads: W, heads, ahead, ...shape }: DecodeShape,
 ): KernelCall {
-  const { scale, softcap, window } = attributes;
+  const { scale, softcap, window, keepFirst, inputs: names } = attributes;
   const cache = attributes.cache!;
-  const G = H / K;
+  // where a window leaves out keys between others, values of those are taken as 0; otherwise the loop begins behind them
+  const gaps = window !== undefined && (keepFirst !== undefined || names.includes('keyPositions'));
+  const from = valueBuffers(inputs, attributes);
   const wide = shape.wide && capabilities.shaderF16;
-  const buffers = decodeBuffers(inputs, D, wide);
+  const buffers = decodeBuffers(inputs, attributes, wide);
   const rounds = Math.ceil(G / heads);
   const width = Math.min(G, heads);
   const D4 = D / 4;
@@ -43,7 +53,6 @@ export function decodeLanes(
   const unit = softcap === undefined ? f32(scale * Math.LOG2E) : f32(scale);
   /** Behind the head's end q is 0, so what is read there does not matter. */
   const inside = (f: number) => (guard(f) ? `min(${column(f)}, ${D4 - 1}u)` : column(f));
-  const near = (other: string) => (window === undefined ? '' : ` & (position - ${other} < ${window})`);
   const eights = new Set(buffers.flatMap(({ name, vector }) => (vector === 8 ? [name] : [])));
   /** The fours of key `u` that are this lane's. */
   const read = (name: string, u: number, buffer: string) => {
@@ -102,7 +111,7 @@ export function decodeLanes(
   return {
     label: 'packedAttention.lanes',
     buffers: [...buffers, parts ?? { name: 'out', output: 0, vector: 4 }],
-    parameters: { T, N: inputs[7]!.shape[1]!, block_size: cache.blockSize, longest: keys },
+    parameters: { T, N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize, longest: keys },
     requires: ['subgroups'],
     body: `
 const G = ${G}u;
@@ -115,6 +124,7 @@ var<workgroup> totals: array<f32, ${groups * width}>;
 var<workgroup> sums: array<vec4<f32>, ${groups * width * D4}>;
 ${slotText(cache.blockSize)}
 ${pageText(inputs, attributes)}
+${packedScoreText({ ...attributes, inputs: names.filter((name) => name !== 'sinks') })}
 @compute @workgroup_size(${W})
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   ${decodePlaces(splits, rounds, heads)}
@@ -124,20 +134,23 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   ${each((g) => `var top${g} = ${lowest}; var total${g} = 0.0; ${fours.map((f) => `var sum${g}_${f} = vec4<f32>();`).join(' ')}`)}
   // no branch stands between the reads, so that all of a lane's keys are under way at once
   let cached_end = min(end, before);
+  var begin = 0u;
+  if (segment >= 0) { begin = first_cached(position, segment); }
   ${loop(
-    [window === undefined ? 'first' : `max(first, u32(max(position - ${window - 1}, 0)))`, 'cached_end'],
-    (u) => `let seen${u} = key${u} < cached_end;
-    let at${u} = slot_of(min(key${u}, cached_end - 1u)) * K + kv_head;`,
-    ['keys', 'values'],
-    false,
+    ['max(first, begin)', 'cached_end'],
+    (u) => `let last${u} = min(key${u}, cached_end - 1u);
+    let seen${u} = (key${u} < cached_end)${gaps ? ` & is_near(position, cached_position(last${u}))` : ''};
+    let at${u} = slot_of(last${u}) * K + kv_head;`,
+    ['keys', from.pool],
+    gaps,
   )}
   ${loop(
     ['max(first, before)', 'end'],
     (u) => `let own${u} = min(key${u}, end - 1u) - before;
     let position${u} = positions_at(own${u});
-    var seen${u} = (key${u} < end) & (segments_at(own${u}) == segment) & (position${u} <= position)${near(`position${u}`)};
+    var seen${u} = (key${u} < end) & (segments_at(own${u}) == segment) & (position${u} <= position) & is_near(position, position${u});
     let at${u} = own${u} * K + kv_head;`,
-    ['k', 'v'],
+    ['k', from.own],
     true,
   )}
   ${each(

@@ -1,9 +1,11 @@
 import { addDims, type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
-import { f32, isSeenScore, lowest, scoreText, seenScore } from '../../tiles/flash-tile.wgsl.ts';
+import { isSeenScore, lowest, scoreText, seenScore } from '../../tiles/flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
-import type { PackedAttributes } from '../packed-attention.ts';
+import { named, type PackedAttributes, packedSizes, placeOf } from '../attributes.ts';
+import { valueBuffers } from './buffers.wgsl.ts';
 import { decodeLanes, lanesOf } from './decode-subgroup.wgsl.ts';
 import { pageText, slotText } from './page-table.wgsl.ts';
+import { packedScoreText } from './scores.wgsl.ts';
 import {
   type DecodeShape,
   type DecodeSizes,
@@ -33,50 +35,49 @@ export function packedDecode(
   shape: DecodeShape = defaultShape,
 ): readonly KernelCall[] {
   const { inputs, attributes, bound } = context;
-  const cache = attributes.cache!;
-  const [T, H, D] = [inputs[0]!.shape[0]!, inputs[0]!.shape[1] as number, inputs[0]!.shape[2] as number];
-  const K = inputs[1]!.shape[1] as number;
-  const keys = addDims(cache.maxLength, T);
+  const own = packedSizes(inputs, attributes);
+  const { T, H, K, V } = own;
+  const keys = addDims(attributes.cache!.maxLength, T);
   const splits = Math.ceil(Math.min(bound(keys) / fewestKeys, Math.max(1, shape.workgroups / (bound(T) * K))));
-  const sizes = { T, H, K, D, splits, keys };
-  const parts = { scratch: 'parts', type: { shape: [splits, T, H, partSize(D)], dtype: 'f32' } } as const;
-  const lanes = lanesOf(D, context.capabilities);
+  const sizes = { ...own, splits, keys };
+  const parts = { scratch: 'parts', type: { shape: [splits, T, H, partSize(V)], dtype: 'f32' } } as const;
+  const lanes = lanesOf(own, context.capabilities);
   const rowsCall = (to?: KernelBuffer) =>
     lanes === undefined ? decodeTiles(context, sizes, to) : decodeLanes(context, sizes, to, lanes, shape);
-  if (splits === 1) return [rowsCall()];
+  if (splits === 1 && !attributes.lse && !attributes.inputs.includes('sinks')) return [rowsCall()];
   return [
     rowsCall({ name: 'parts', ...parts, access: 'write', vector: 4 }),
-    joinCall(sizes, { name: 'parts', ...parts, access: 'read', vector: 4 }),
+    joinCall(attributes, sizes, { name: 'parts', ...parts, access: 'read', vector: 4 }),
   ];
 }
 
 /** Values of a head's part: the sum of its weighted values, maximum, sum of weights, and up to a four. */
-const partSize = (D: number) => (Math.ceil(D / 4) + 1) * 4;
+const partSize = (V: number) => (Math.ceil(V / 4) + 1) * 4;
 
 /** Decoding without subgroups: each invocation scores a key, then the values are summed column by column. */
 function decodeTiles(
-  { inputs, attributes }: KernelContext<PackedAttributes>,
-  { T, H, K, D, splits, keys }: DecodeSizes,
+  { inputs, attributes, capabilities }: KernelContext<PackedAttributes>,
+  { T, H, K, G, D, V, splits, keys }: DecodeSizes,
   parts: KernelBuffer | undefined,
 ): KernelCall {
-  const { scale, softcap, window } = attributes;
   const cache = attributes.cache!;
-  const G = H / K;
-  const heads = Math.min(G, mostHeads);
+  const [D4, V4] = [Math.ceil(D / 4), Math.ceil(V / 4)];
+  const bytesOfHead = 16 * (D4 + W) + 4 * (W + 16);
+  const room = Math.floor((capabilities.maxWorkgroupStorageBytes - 4 * W - 64) / bytesOfHead);
+  const heads = Math.max(1, Math.min(G, mostHeads, room));
   const rounds = Math.ceil(G / heads);
-  const D4 = Math.ceil(D / 4);
-  const columns = Math.min(W, 2 ** Math.ceil(Math.log2(D4)));
+  const from = valueBuffers(inputs, attributes);
+  const columns = Math.min(W, 2 ** Math.ceil(Math.log2(V4)));
   const lanes = W / columns;
   const each = (text: (g: number) => string) => Array.from({ length: heads }, (_, g) => text(g)).join('\n');
-  const vector = headVector(D);
-  const near = (position: string) => (window === undefined ? '' : ` && position - ${position} < ${window}`);
-  const load = (pool: string, own: string) => `
-  if (key < cached) { return ${loadHead4(pool, 'slot_of(key) * K + kv_head', 'c', D)}; }
-  return ${loadHead4(own, '(key - cached) * K + kv_head', 'c', D)};`;
+  const vector = headVector(V);
+  const load = (pool: string, own: string, width: number, pitch: number) => `
+  if (key < cached) { return ${loadHead4(pool, 'slot_of(key) * K + kv_head', 'c', width, pitch)}; }
+  return ${loadHead4(own, '(key - cached) * K + kv_head', 'c', width, pitch)};`;
   return {
     label: 'packedAttention.rows',
-    buffers: [...decodeBuffers(inputs, D), parts ?? { name: 'out', output: 0, vector }],
-    parameters: { T, N: inputs[7]!.shape[1]!, block_size: cache.blockSize, longest: keys },
+    buffers: [...decodeBuffers(inputs, attributes), parts ?? { name: 'out', output: 0, vector }],
+    parameters: { T, N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize, longest: keys },
     body: `
 const G = ${G}u;
 const H = ${H}u;
@@ -93,9 +94,10 @@ var<workgroup> sums: array<vec4<f32>, ${heads * W}>;
 ${scoreText}
 ${slotText(cache.blockSize)}
 ${pageText(inputs, attributes)}
-fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k')}
+${packedScoreText({ ...attributes, inputs: attributes.inputs.filter((name) => name !== 'sinks') })}
+fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k', D, D)}
 }
-fn load_value4(key: u32, c: u32) -> vec4<f32> {${load('values', 'v')}
+fn load_value4(key: u32, c: u32) -> vec4<f32> {${load(from.pool, from.own, V, from.pitch)}
 }
 /** The larger of all that the lanes of a head hold. */
 fn joint_maximum(g: u32) -> f32 {
@@ -123,10 +125,10 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   for (var tile_first = first; tile_first < end; tile_first += ${W}u) {
     let key = tile_first + local;
     var seen = key < end;
-    if (seen && key < cached) { seen = true${near('i32(key)')}; }
+    if (seen && key < cached) { seen = is_near(position, cached_position(key)); }
     else if (seen) {
       let other = positions_at(key - cached);
-      seen = segments_at(key - cached) == segment && other <= position${near('other')};
+      seen = segments_at(key - cached) == segment && other <= position && is_near(position, other);
     }
     workgroupBarrier();
     visible[local] = u32(seen);
@@ -138,10 +140,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
       }
     }
     ${each(
-      (
-        g,
-      ) => `score_${g} *= ${f32(scale)};${softcap === undefined ? '' : ` score_${g} = ${f32(softcap)} * safe_tanh(score_${g} / ${f32(softcap)});`}
-    score_${g} = ${seenScore(`score_${g}`, 'seen')};
+      (g) => `score_${g} = ${seenScore(`score_of(score_${g})`, 'seen')};
     weights[${g * W}u + local] = score_${g};`,
     )}
     workgroupBarrier();
@@ -166,7 +165,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
       partial[i] = value;
     }
     ${each((g) => `sum_${g} *= scale_${g};`)}
-    if (column < ${D4}u) {
+    if (column < ${V4}u) {
       for (var j = lane; j < min(${W}u, end - tile_first); j += ${lanes}u) {
         if (visible[j] == 0u) { continue; }
         let four = load_value4(tile_first + j, column);
@@ -179,16 +178,16 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   ${each((g) => `sums[${g * W}u + local] = sum_${g};`)}
   workgroupBarrier();
   ${each(
-    (g) => `if (local < ${D4}u && head_first + ${g}u < head_end) {
+    (g) => `if (local < ${V4}u && head_first + ${g}u < head_end) {
     var value = vec4<f32>();
     for (var j = 0u; j < ${lanes}u; j++) { value += sums[${g * W}u + j * ${columns}u + local]; }
     ${
       parts
-        ? `let at = ((w.z * params.T + row) * H + head_first + ${g}u) * ${D4 + 1}u;
+        ? `let at = ((w.z * params.T + row) * H + head_first + ${g}u) * ${V4 + 1}u;
     parts_set4(at + local, value);
-    if (local == 0u) { parts_set4(at + ${D4}u, vec4<f32>(top_${g}, total_${g}, 0.0, 0.0)); }`
+    if (local == 0u) { parts_set4(at + ${V4}u, vec4<f32>(top_${g}, total_${g}, 0.0, 0.0)); }`
         : `value = value * select(0.0, 1.0 / total_${g}, total_${g} > 0.0);
-    ${storeHead4('out', `row * H + head_first + ${g}u`, 'local', 'value', D)}`
+    ${storeHead4('out', `row * H + head_first + ${g}u`, 'local', 'value', V)}`
     }
   }`,
   )}
@@ -197,39 +196,51 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   };
 }
 
-/** Joins the parts of each row's heads. */
-function joinCall({ T, H, D, splits, keys }: DecodeSizes, parts: KernelBuffer): KernelCall {
-  const D4 = Math.ceil(D / 4);
+/** Joins the parts of each row's heads, and a sink's logit. */
+function joinCall(
+  attributes: PackedAttributes,
+  { T, H, V, splits, keys }: DecodeSizes,
+  parts: KernelBuffer,
+): KernelCall {
+  const V4 = Math.ceil(V / 4);
+  const { lse } = attributes;
+  const sinks = placeOf(attributes, 'sinks');
   return {
     label: 'packedAttention.join',
-    buffers: [parts, { name: 'out', output: 0, vector: headVector(D) }],
+    buffers: [
+      parts,
+      ...(sinks < 0 ? [] : [{ name: 'sinks', input: sinks }]),
+      { name: 'out', output: 0, vector: headVector(V) },
+      ...(lse ? [{ name: 'lse', output: 1 }] : []),
+    ],
     parameters: { T, longest: keys },
     ignoresExtraWorkgroups: true,
     body: `
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let four = (w.y * n.x + w.x) * 64u + local;
-  let head = four / ${D4}u;
+  let head = four / ${V4}u;
   if (head < params.T * ${H}u) {
     let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
     let count = (params.longest + share - 1u) / share;
-    var top = ${lowest};
-    for (var s = 0u; s < count; s++) { top = max(top, parts_at4((s * params.T * ${H}u + head) * ${D4 + 1}u + ${D4}u).x); }
-    var total = 0.0;
+    var top = ${sinks < 0 ? lowest : `sinks_at(head % ${H}u)`};
+    for (var s = 0u; s < count; s++) { top = max(top, parts_at4((s * params.T * ${H}u + head) * ${V4 + 1}u + ${V4}u).x); }
+    var total = ${sinks < 0 ? '0.0' : `exp(sinks_at(head % ${H}u) - top)`};
     var value = vec4<f32>();
     for (var s = 0u; s < count; s++) {
-      let at = (s * params.T * ${H}u + head) * ${D4 + 1}u;
-      let statistics = parts_at4(at + ${D4}u);
+      let at = (s * params.T * ${H}u + head) * ${V4 + 1}u;
+      let statistics = parts_at4(at + ${V4}u);
       let weight = exp(statistics.x - top);
       total += weight * statistics.y;
-      value += weight * parts_at4(at + four % ${D4}u);
+      value += weight * parts_at4(at + four % ${V4}u);
     }
     value = value * select(0.0, 1.0 / total, total > 0.0);
-    ${storeHead4('out', 'head', `(four % ${D4}u)`, 'value', D)}
+    ${storeHead4('out', 'head', `(four % ${V4}u)`, 'value', V)}
+    ${lse ? `if (four % ${V4}u == 0u) { lse_set(head, select(top + log(total), ${lowest}, total == 0.0)); }` : ''}
   }
 }`,
     workgroups: (size) => {
-      const count = Math.ceil((size(multiplyDims(T, H)) * D4) / 64);
+      const count = Math.ceil((size(multiplyDims(T, H)) * V4) / 64);
       return count <= 65_535 ? [count, 1, 1] : [65_535, Math.ceil(count / 65_535), 1];
     },
   };

@@ -1,18 +1,13 @@
 import type { TensorType } from '@heddle/tensor';
-import type { PackedAttributes } from '../packed-attention.ts';
-
-/** Names of the inputs of a packed attention as buffers; quantised pages are words, which `pageText` reads. */
-export function packedNames(inputs: readonly TensorType[]): readonly string[] {
-  const pages = inputs.length > 9 ? ['key_words', 'value_words'] : ['keys', 'values'];
-  return ['q', 'k', 'v', 'segments', 'positions', ...pages, 'table', 'lengths', 'key_scales', 'value_scales'];
-}
+import { named, type PackedAttributes } from '../attributes.ts';
 
 /** WGSL of `keys_at4` and `values_at4` over quantised pages, in place of those of buffers of floats; otherwise nothing. */
-export function pageText(inputs: readonly TensorType[], { cache }: PackedAttributes): string {
-  const bits = cache?.bits;
+export function pageText(inputs: readonly TensorType[], attributes: PackedAttributes): string {
+  const bits = attributes.cache?.bits;
   if (!bits) return '';
-  const fours = (inputs[0]!.shape[2] as number) / 4;
-  const groups = inputs[9]!.shape[2] as number;
+  const { q, keyScales } = named(inputs, attributes);
+  const fours = (q.shape[2] as number) / 4;
+  const groups = keyScales!.shape[2] as number;
   const word = bits === 8 ? ['i', '0u'] : ['i / 2u', 'i % 2u * 16u'];
   const shifts = [0, 1, 2, 3].map((j) => `${32 - bits * (j + 1)}u`).join(', ');
   return ['key', 'value']

@@ -1,37 +1,38 @@
 import { type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
-import { f32, forwardKeys, forwardQueries, forwardTile, lowest, seenScore } from '../../tiles/flash-tile.wgsl.ts';
+import { forwardKeys, forwardQueries, forwardTile, seenScore } from '../../tiles/flash-tile.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
-import type { PackedAttributes } from '../packed-attention.ts';
-import { packedNames, pageText, slotText } from './page-table.wgsl.ts';
+import { named, type PackedAttributes, packedSizes } from '../attributes.ts';
+import { packedBuffers, valueBuffers } from './buffers.wgsl.ts';
+import { pageText, slotText } from './page-table.wgsl.ts';
+import { packedScoreText } from './scores.wgsl.ts';
 
 /**
  * Many rows: a workgroup takes neighbouring rows of one key-value head's group, first over what the cache held of each
  * sequence among them, then over the step's own rows, of which it passes over tiles without a row of these sequences.
  */
 export function packedPrefill({ inputs, attributes }: KernelContext<PackedAttributes>): KernelCall {
-  const { window, cache } = attributes;
-  const [T, H, D] = [inputs[0]!.shape[0]!, inputs[0]!.shape[1] as number, inputs[0]!.shape[2] as number];
-  const K = inputs[1]!.shape[1] as number;
-  const G = H / K;
-  const tile = forwardTile(D);
-  const vector = headVector(D);
-  const names = packedNames(inputs);
-  const buffers = inputs.map(
-    (_, input): KernelBuffer => ({
-      name: names[input]!,
-      input,
-      ...(['q', 'k', 'v', 'keys', 'values'].includes(names[input]!) ? { vector } : {}),
-    }),
-  );
-  const load = (own: string, pool: string) =>
-    cache
-      ? `if (from_cache) { return ${loadHead4(pool, 'slot_of(min(key, key_end - 1u)) * K + kv_head', 'c', D)}; }
-  return ${loadHead4(own, 'min(key, params.T - 1u) * K + kv_head', 'c', D)};`
-      : `return ${loadHead4(own, 'min(key, params.T - 1u) * K + kv_head', 'c', D)};`;
+  const { window, keepFirst, cache, lse } = attributes;
+  const { T, H, K, G, D, V } = packedSizes(inputs, attributes);
+  const tile = forwardTile(D, false, V);
+  const values = valueBuffers(inputs, attributes);
+  const outputs: KernelBuffer[] = [
+    { name: 'out', output: 0, vector: headVector(V) },
+    ...(lse ? [{ name: 'lse', output: 1 }] : []),
+  ];
+  const load = (own: string, pool: string, width: number, pitch: number) => {
+    const ownText = `return ${loadHead4(own, 'min(key, params.T - 1u) * K + kv_head', 'c', width, pitch)};`;
+    if (!cache) return ownText;
+    return `if (from_cache) { return ${loadHead4(pool, 'slot_of(min(key, key_end - 1u)) * K + kv_head', 'c', width, pitch)}; }
+  ${ownText}`;
+  };
+  const head = '(kv_head * G + query % G)';
+  const table = named(inputs, attributes).table;
+  const kept = keepFirst === undefined ? '' : ` || position < ${keepFirst}`;
+  const inWindow = window === undefined ? '' : ` && (lowest_position - position < ${window}${kept})`;
   return {
     label: 'packedAttention',
-    buffers: [...buffers, { name: 'out', output: 0, vector }],
-    parameters: { T, ...(cache ? { N: inputs[7]!.shape[1]!, block_size: cache.blockSize } : {}) },
+    buffers: [...packedBuffers(inputs, attributes), ...outputs],
+    parameters: { T, ...(cache ? { N: table!.shape[1]!, block_size: cache.blockSize } : {}) },
     body: `
 const G = ${G}u;
 const H = ${H}u;
@@ -43,18 +44,19 @@ var<private> sequence: i32;
 var<private> key_end: u32;
 ${tile.declarations}
 ${cache ? `${slotText(cache.blockSize)}\n${pageText(inputs, attributes)}` : ''}
-${packedScores(attributes)}
-fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', 'query / G * H + kv_head * G + query % G', 'c', D)}; }
+${packedScoreText(attributes)}
+${seenText(cache !== undefined)}
+fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', `query / G * H + ${head}`, 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> {
-  ${load('k', 'keys')}
+  ${load('k', 'keys', D, D)}
 }
 fn load_value4(key: u32, c: u32) -> vec4<f32> {
-  ${load('v', 'values')}
+  ${load(values.own, values.pool, V, values.pitch)}
 }
-fn first_maximum(query: u32) -> f32 { return ${lowest}; }
-fn first_sum(query: u32) -> f32 { return 0.0; }
-fn store4(query: u32, c: u32, value: vec4<f32>) { ${storeHead4('out', 'query / G * H + kv_head * G + query % G', 'c', 'value', D)} }
-fn store_lse(query: u32, value: f32) { }
+fn first_maximum(query: u32) -> f32 { return first_logit(${head}); }
+fn first_sum(query: u32) -> f32 { return first_weight(); }
+fn store4(query: u32, c: u32, value: vec4<f32>) { ${storeHead4('out', `query / G * H + ${head}`, 'c', 'value', V)} }
+fn store_lse(query: u32, value: f32) { ${lse ? `lse_set(query / G * H + ${head}, value);` : ''} }
 
 /** Whether a row before this one, from row_first on, is of its sequence. */
 fn met_before(row: u32, row_first: u32) -> bool {
@@ -90,13 +92,13 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
     var found = false;
     var key_first = next;
     if (cached) {
-      ${cache ? cachedStep(window) : ''}
+      ${cache ? cachedStep : ''}
     } else {
       if (next >= params.T) { break; }
       for (var u = next; u < min(next + ${forwardKeys}u, params.T); u++) {
         let segment = segments_at(u);
         let position = positions_at(u);
-        if (segment >= max(lowest_segment, 0) && segment <= highest_segment && position <= highest_position${window === undefined ? '' : ` && lowest_position - position < ${window}`}) {
+        if (segment >= max(lowest_segment, 0) && segment <= highest_segment && position <= highest_position${inWindow}) {
           found = true;
           break;
         }
@@ -112,14 +114,14 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
 }
 
 /** Moves to the next tile of cached keys, of the row's sequence or of the next row's; at the end to the step's own rows. */
-const cachedStep = (window: number | undefined) => `
+const cachedStep = `
       if (!opened) {
         // a sequence is taken at its first row
         if (row < row_end && segments_at(row) >= 0 && !met_before(row, row_first)) {
           opened = true;
           from_cache = true;
           sequence = segments_at(row);
-          next = ${window === undefined ? '0u' : `u32(max(lowest_position - ${window - 1}, 0))`};
+          next = first_cached(lowest_position, sequence);
         } else if (row >= row_end) {
           cached = false;
           from_cache = false;
@@ -127,8 +129,8 @@ const cachedStep = (window: number | undefined) => `
         } else {
           row++;
         }
-      } else if (next < u32(max(lengths_at(u32(segments_at(row))), 0))) {
-        key_end = u32(lengths_at(u32(segments_at(row))));
+      } else if (next < cached_of(segments_at(row))) {
+        key_end = cached_of(segments_at(row));
         key_first = next;
         next += ${forwardKeys}u;
         found = true;
@@ -138,19 +140,15 @@ const cachedStep = (window: number | undefined) => `
       }`;
 
 /** WGSL of `Query`, `query_of` and `adjust` of packed attention. */
-function packedScores({ scale, window, softcap, cache }: PackedAttributes): string {
-  const near = (position: string) => (window === undefined ? '' : ` && query.position - ${position} < ${window}`);
-  return `
+const seenText = (cached: boolean): string => `
 struct Query { segment: i32, position: i32 }
 fn query_of(query: u32) -> Query { return Query(segments_at(query / G), positions_at(query / G)); }
 fn sees(query: Query, key: u32) -> bool {
-  ${cache ? `if (from_cache) { return query.segment == sequence && key < key_end${near('i32(key)')}; }` : ''}
+  ${cached ? `if (from_cache) { return query.segment == sequence && key < key_end && is_near(query.position, cached_position(min(key, key_end - 1u))); }` : ''}
   if (key >= params.T || query.segment < 0) { return false; }
   let position = positions_at(key);
-  return segments_at(key) == query.segment && position <= query.position${near('position')};
+  return segments_at(key) == query.segment && position <= query.position && is_near(query.position, position);
 }
 fn adjust(product: f32, query: Query, key: u32) -> f32 {
-  let score = product * ${f32(scale)};
-  return ${seenScore(softcap === undefined ? 'score' : `${f32(softcap)} * safe_tanh(score / ${f32(softcap)})`, 'sees(query, key)')};
+  return ${seenScore('score_of(product)', 'sees(query, key)')};
 }`;
-}

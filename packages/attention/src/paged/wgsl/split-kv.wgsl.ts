@@ -1,15 +1,11 @@
 import type { Dim, KernelBuffer, TensorType } from '@heddle/tensor';
-import { headVector } from '../../tiles/head-access.wgsl.ts';
-import { packedNames } from './page-table.wgsl.ts';
+import type { PackedAttributes, PackedInput, PackedSizes } from '../attributes.ts';
+import { packedBuffers } from './buffers.wgsl.ts';
 
 /** Fewest keys that a workgroup takes. */
 export const fewestKeys = 128;
 
-export interface DecodeSizes {
-  readonly T: Dim;
-  readonly H: number;
-  readonly K: number;
-  readonly D: number;
+export interface DecodeSizes extends PackedSizes {
   readonly splits: number;
   /** Cached keys and own rows together, at most. */
   readonly keys: Dim;
@@ -30,14 +26,16 @@ export interface DecodeShape {
 }
 
 /** The inputs of a packed attention with a cache, as buffers; keys and values in f16 by eights where `wide`. */
-export function decodeBuffers(inputs: readonly TensorType[], D: number, wide = false): KernelBuffer[] {
-  const vector = headVector(D);
-  const names = packedNames(inputs);
-  return inputs.map(({ dtype }, input) => {
-    const name = names[input]!;
-    if (wide && dtype === 'f16' && name !== 'q') return { name, input, vector: 8 };
-    return { name, input, ...(['q', 'k', 'v', 'keys', 'values'].includes(name) ? { vector } : {}) };
-  });
+export function decodeBuffers(
+  inputs: readonly TensorType[],
+  attributes: PackedAttributes,
+  wide = false,
+): readonly KernelBuffer[] {
+  const eights: readonly PackedInput[] = ['k', 'v', 'keys', 'values'];
+  const vectorOf = (name: PackedInput, { dtype }: TensorType) =>
+    wide && dtype === 'f16' && eights.includes(name) ? 8 : undefined;
+  // a sink's logit joins in when parts do
+  return packedBuffers(inputs, attributes, vectorOf, ['sinks']);
 }
 
 /** Parts that a run of so many keys is cut into. */
@@ -57,7 +55,7 @@ export const decodePlaces = (splits: number, rounds: number, heads: number): str
   let position = positions_at(row);
   sequence = segment;
   var before = 0u;
-  if (segment >= 0) { before = u32(max(lengths_at(u32(segment)), 0)); }
+  if (segment >= 0) { before = cached_of(segment); }
   // parts are equally long for every row, so that the second kernel knows how many there are
   let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
   let first = w.z * share;

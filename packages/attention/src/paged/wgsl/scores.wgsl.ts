@@ -1,0 +1,51 @@
+import { f32, lowest } from '../../tiles/flash-tile.wgsl.ts';
+import type { PackedAttributes } from '../attributes.ts';
+
+/**
+ * What the kernels of a packed attention ask of a score and of a cached key, in WGSL:
+ *
+ * - `score_of(product) -> f32`
+ * - `is_near(position, other) -> bool`: whether a row at `position` sees a key at the position `other` or before, as windows say
+ * - `cached_of(segment) -> u32`: cached tokens of a sequence that are in its block table
+ * - `cached_position(key) -> i32`: the position of such a token of `sequence`
+ * - `first_cached(position, segment) -> u32`: a token before which none is seen from `position` or behind
+ * - `first_logit(head)` and `first_weight()`: maximum and sum of weights before any key
+ *
+ * Uses `sequence`, and `slot_of` of `slotText`.
+ */
+export function packedScoreText(attributes: PackedAttributes): string {
+  const { scale, window, keepFirst, softcap, cache, inputs } = attributes;
+  const score =
+    softcap === undefined
+      ? `product * ${f32(scale)}`
+      : `${f32(softcap)} * safe_tanh(product * ${f32(scale)} / ${f32(softcap)})`;
+  const near = window === undefined ? 'true' : `position - other < ${window}`;
+  const start = inputs.includes('starts') ? 'starts_at(u32(SEQUENCE))' : '0';
+  const startOf = (sequence: string) => start.replace('SEQUENCE', sequence);
+  const begin =
+    window === undefined || keepFirst !== undefined || inputs.includes('keyPositions')
+      ? '0u'
+      : `u32(max(position - ${window - 1} - ${startOf('segment')}, 0))`;
+  const place = inputs.includes('keyPositions')
+    ? 'key_positions_at(slot_of(key))'
+    : inputs.includes('starts')
+      ? `i32(key) + ${startOf('sequence')}`
+      : 'i32(key)';
+  const sinks = inputs.includes('sinks');
+  return `
+fn score_of(product: f32) -> f32 { return ${score}; }
+fn is_near(position: i32, other: i32) -> bool { return ${keepFirst === undefined ? near : `(${near}) || other < ${keepFirst}`}; }
+fn first_logit(head: u32) -> f32 { return ${sinks ? 'sinks_at(head)' : lowest}; }
+fn first_weight() -> f32 { return ${sinks ? '1.0' : '0.0'}; }
+${
+  cache
+    ? `fn cached_of(segment: i32) -> u32 { return u32(max(lengths_at(u32(segment)) - ${startOf('segment')}, 0)); }
+fn cached_position(key: u32) -> i32 { return ${place}; }
+fn first_cached(position: i32, segment: i32) -> u32 { return ${begin}; }`
+    : ''
+}`;
+}
+
+/** Whether the positions of a sequence's cached tokens are anything else than their number. */
+export const placedElsewhere = ({ inputs }: PackedAttributes): boolean =>
+  inputs.includes('starts') || inputs.includes('keyPositions');
