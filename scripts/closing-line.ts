@@ -29,6 +29,7 @@ export default class ClosingLine implements Reporter {
       ...joinReports([...Object.values(folders), outside]),
       folders,
       failedIn: [...new Set(failed.map(({ project }) => project.name))],
+      failedFiles: [...new Set(failed.map(({ moduleId }) => relative(root, moduleId).split(sep).join('/')))],
       unhandled: unhandled.length,
     };
     closeRun(report);

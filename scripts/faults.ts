@@ -1,7 +1,8 @@
 /**
  * `npm run faults`: plants each fault of the list in a copy of the repository, one at a time, and runs the tests that must
  * see it. A fault survives if they pass in one of its projects; the exit code says whether one did. Words after `--` choose:
- * `npm run faults -- batcher` plants those whose file or description has the word, and `--list` plants none.
+ * `npm run faults -- batcher` plants those whose file or description has the word,
+ * `--project=unit` those that a project must see, and `--list` plants none.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -15,15 +16,19 @@ import type { TestReport } from './report.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const onProject = process.argv.find((word) => word.startsWith('--project='))?.slice('--project='.length);
 const files = repositoryFiles(root);
 const chosen = faults
   .map((fault) => locate(fault, files, (path) => readFileSync(join(root, path), 'utf8')))
   .filter(
     ({ path, breaks }) => words.length === 0 || words.some((word) => path.includes(word) || breaks.includes(word)),
-  );
+  )
+  .filter(({ projects }) => onProject === undefined || projects.includes(onProject));
 
 /** Longest that the tests of a fault may take; one that makes them hang is seen. */
 const LIMIT_MS = 300_000;
+/** Tests of one fault are never more; all of them together take longer. */
+const MANY = 6;
 
 /** Where no GPU is asked for, none is unpacked. */
 const NO_GPU = { VK_DRIVER_FILES: '/dev/null' };
@@ -41,47 +46,64 @@ if (process.argv.includes('--list')) {
 }
 
 function plantAll(scratch: Scratch): number {
-  const broken = checkUnspoiled(scratch);
-  if (broken.length > 0) {
-    console.log(`without a fault these fail, so they show nothing: ${broken.join(', ')}`);
-    return 2;
-  }
+  const unfit = failingTests(scratch);
   const survivors: string[] = [];
-  for (const [i, { path, find, put, breaks, projects, testPaths }] of chosen.entries()) {
+  const unjudged: string[] = [];
+  for (const [i, fault] of chosen.entries()) {
+    const { path, find, put, breaks, projects, testPaths } = fault;
     const started = performance.now();
-    const failedIn = scratch.with(path, find, put, () => runTests(scratch, projects, testPaths));
-    const passedIn = failedIn === 'hung' ? [] : projects.filter((project) => !failedIn.includes(project));
+    const failing = projects.flatMap((project) => testPaths.filter((test) => unfit.has(`${project} ${test}`)));
+    const failedIn =
+      failing.length > 0 ? [] : scratch.with(path, find, put, () => runTests(scratch, projects, testPaths)).failedIn;
+    const passedIn = projects.filter((project) => !failedIn.includes(project));
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
     const what = `${i + 1}/${chosen.length} ${path}: ${breaks} (${seconds} s)`;
-    console.log(passedIn.length === 0 ? `caught    ${what}` : `SURVIVED  ${what} in ${passedIn.join(', ')}`);
-    if (passedIn.length > 0) survivors.push(`${path}: ${breaks} (${testPaths.join(', ')} on ${passedIn.join(', ')})`);
+    const where = `${path}: ${breaks} (${testPaths.join(', ')} on ${passedIn.join(', ')})`;
+    if (failing.length > 0) {
+      console.log(`UNJUDGED  ${what}: without it ${failing.join(', ')} fails, too`);
+      unjudged.push(where);
+    } else if (passedIn.length > 0) {
+      console.log(`SURVIVED  ${what} in ${passedIn.join(', ')}`);
+      survivors.push(where);
+    } else console.log(`caught    ${what}`);
   }
   console.log();
   for (const survivor of survivors) console.log(`SURVIVED  ${survivor}`);
-  console.log(`${chosen.length} planted, ${chosen.length - survivors.length} caught, ${survivors.length} survived`);
-  return survivors.length > 0 ? 1 : 0;
+  for (const fault of unjudged) console.log(`UNJUDGED  ${fault}`);
+  const caught = chosen.length - survivors.length - unjudged.length;
+  console.log(
+    `${chosen.length} planted, ${caught} caught, ${survivors.length} survived, ${unjudged.length} not judged`,
+  );
+  return survivors.length + unjudged.length > 0 ? 1 : 0;
 }
 
-/** The projects in which the tests fail although nothing is spoiled. */
-function checkUnspoiled(scratch: Scratch): string[] {
+/** Test files that fail although nothing is spoiled, each with its project in front: they show nothing. */
+function failingTests(scratch: Scratch): ReadonlySet<string> {
   const projects = [...new Set(chosen.flatMap((fault) => fault.projects))];
-  return projects.filter((project) => {
+  const failing = projects.flatMap((project) => {
     const those = chosen.filter((fault: LocatedFault) => fault.projects.includes(project));
-    const failedIn = runTests(scratch, [project], [...new Set(those.flatMap(({ testPaths }) => testPaths))]);
-    console.log(`unspoiled ${project}: ${failedIn.length === 0 ? 'passes' : 'FAILS'}`);
-    return failedIn.length > 0;
+    const tests = [...new Set(those.flatMap(({ testPaths }) => testPaths))];
+    const { failedFiles } = runTests(scratch, [project], tests);
+    console.log(`unspoiled ${project}: ${failedFiles.length === 0 ? 'passes' : `FAILS in ${failedFiles.join(', ')}`}`);
+    return failedFiles.map((test) => `${project} ${test}`);
   });
+  return new Set(failing);
 }
 
-/** The projects in which one of the tests failed; none of them may be missing. */
-function runTests(scratch: Scratch, projects: readonly string[], tests: readonly string[]): readonly string[] | 'hung' {
+/** The projects in which one of the tests failed, and the tests that did. One that makes them hang is seen. */
+function runTests(
+  scratch: Scratch,
+  projects: readonly string[],
+  tests: readonly string[],
+): Pick<TestReport, 'failedIn' | 'failedFiles'> {
   const folder = mkdtempSync(join(tmpdir(), 'heddle-fault-'));
   const counts = join(folder, 'counts.json');
+  const isWhole = tests.length > MANY;
   const args = [
     'run',
     '--reporter=./scripts/closing-line.ts',
     ...projects.flatMap((name) => ['--project', name]),
-    ...(projects.length === 1 && tests.length <= 10 ? ['--bail=1'] : []),
+    ...(projects.length === 1 && !isWhole ? ['--bail=1'] : []),
     ...tests,
   ];
   try {
@@ -89,7 +111,7 @@ function runTests(scratch: Scratch, projects: readonly string[], tests: readonly
       cwd: scratch.root,
       encoding: 'utf8',
       maxBuffer: 2 ** 28,
-      timeout: tests.length > 10 ? 10 * LIMIT_MS : LIMIT_MS,
+      timeout: isWhole ? 10 * LIMIT_MS : LIMIT_MS,
       env: {
         ...process.env,
         ...(projects.some((name) => name.startsWith('webgpu')) ? {} : NO_GPU),
@@ -98,11 +120,10 @@ function runTests(scratch: Scratch, projects: readonly string[], tests: readonly
         REQUIRE_BACKENDS: projects.filter((name) => name !== 'unit').join(','),
       },
     });
-    if (signal) return 'hung';
+    if (signal) return { failedIn: projects, failedFiles: tests };
     const report = readReport(counts);
     if (!report) throw new Error(`vitest ended without a report (exit ${status}):\n${stdout}\n${stderr}`);
-    if (report.unhandled > 0) return projects;
-    return report.failedIn;
+    return report.unhandled > 0 ? { failedIn: projects, failedFiles: tests } : report;
   } finally {
     rmSync(folder, { recursive: true });
   }

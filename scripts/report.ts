@@ -20,6 +20,8 @@ export interface TestReport extends Report {
   readonly folders: Readonly<Record<string, Report>>;
   /** The projects in which a test failed. */
   readonly failedIn: readonly string[];
+  /** The files, as paths from the root. */
+  readonly failedFiles: readonly string[];
   /** Errors outside of tests. */
   readonly unhandled: number;
 }

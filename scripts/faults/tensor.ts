@@ -24,15 +24,15 @@ const operations = faultsOf(
     {
       breaks: 'both sides of a tie take the whole gradient',
       file: 'elementwise/elementwise.ts',
-      find: 'cast(a.equal(b), a.dtype).mul(0.5)',
-      put: 'cast(a.equal(b), a.dtype)',
+      find: 'where(a.equal(b), g.mul(0.5),',
+      put: 'where(a.equal(b), g,',
       tests: [elementwise, 'special-values.backend.test.ts'],
     },
     {
       breaks: 'the smaller of two values passes its gradient to the larger',
       file: 'elementwise/elementwise.ts',
-      find: '[g.mul(share(b!, a!)), g.mul(share(a!, b!))]',
-      put: '[g.mul(share(a!, b!)), g.mul(share(b!, a!))]',
+      find: '[share(b!, a!, g), share(a!, b!, g)]',
+      put: '[share(a!, b!, g), share(b!, a!, g)]',
       tests: [elementwise],
     },
     {
@@ -72,9 +72,9 @@ const operations = faultsOf(
     },
     {
       breaks: 'rows that do not count are counted in the mean loss',
-      file: 'rows/loss.ts',
-      find: 'flat.equal(ignoreIndex).not()',
-      put: 'flat.equal(ignoreIndex).or(flat.equal(ignoreIndex).not())',
+      file: 'rows/cross-entropy-rows.ts',
+      find: "sum(cast(targets.equal(ignoreIndex).not(), 'f32'))",
+      put: "sum(cast(targets.equal(ignoreIndex - 1).not(), 'f32'))",
       tests: ['rows/loss.backend.test.ts'],
     },
     {
