@@ -1,6 +1,8 @@
 export { TrainingError, type TrainingErrorCode } from './errors.ts';
 export { repeat } from './loop/batches.ts';
-export { type StepReport, type TrainOptions, train } from './loop/train.ts';
+export type { EarlyStopping, EvaluateOptions, SaveRunOptions, TrainOptions } from './loop/options.ts';
+export type { PhaseSeconds, StepMemory, StepReport } from './loop/step-report.ts';
+export { train } from './loop/train.ts';
 export { summedCrossEntropy, summedLinearCrossEntropy } from './losses/cross-entropy.ts';
 export {
   type DpoOptions,
@@ -9,6 +11,13 @@ export {
   type PreferenceLogProbabilities,
   sequenceLogProbabilities,
 } from './losses/preference.ts';
+export {
+  type LargestBatch,
+  type LargestBatchOptions,
+  largestBatch,
+  type PlannedMemory,
+  planMemory,
+} from './memory/plan-memory.ts';
 export type { Batch, BatchFor, TracedBatch } from './model/batch.ts';
 export type { Checkpointing } from './model/checkpointing.ts';
 export type { Block, ForwardContext, SummedLoss, TrainableModel } from './model/model.ts';
@@ -45,7 +54,8 @@ export { type OneCycleOptions, oneCycleSchedule } from './schedules/one-cycle.ts
 export { constantSchedule, type Schedule } from './schedules/schedule.ts';
 export { warmUp } from './schedules/warm-up.ts';
 export { type WarmupStableDecayOptions, warmupStableDecaySchedule } from './schedules/wsd.ts';
-export type { TrainStepOptions } from './step/options.ts';
+export { createEvaluation, type Evaluation, type EvaluationOptions, type EvaluationResult } from './step/evaluation.ts';
+export type { TrainStepOptions, TrainStepSettings } from './step/options.ts';
 export {
   createTrainStep,
   type Progress,

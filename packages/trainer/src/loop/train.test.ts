@@ -10,7 +10,8 @@ import type { Optimizer } from '../optimizers/optimizer.ts';
 import { warmupCosineSchedule } from '../schedules/decay.ts';
 import { createTrainStep } from '../step/train-step.ts';
 import { repeat } from './batches.ts';
-import { type StepReport, train } from './train.ts';
+import type { StepReport } from './step-report.ts';
+import { train } from './train.ts';
 
 interface Inputs {
   readonly x: Tensor;

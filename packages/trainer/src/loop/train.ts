@@ -1,48 +1,13 @@
-import { ArgumentError } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
-import { type Batch, type BatchFor, maskedEntirely, type TracedBatch, valueCount } from '../model/batch.ts';
+import type { BatchFor } from '../model/batch.ts';
 import { trainedParameters } from '../model/parameters.ts';
-import type { TrainStepOptions } from '../step/options.ts';
-import { createTrainStep, type StepResult } from '../step/train-step.ts';
-import { closed, grouped, isIterable, iteratorOf } from './batches.ts';
-
-export interface TrainOptions<B extends BatchFor<B>, Output> extends TrainStepOptions<TracedBatch<NoInfer<B>>, Output> {
-  /** Batches, one a step, read as steps need them. See `repeat` for going over them again. */
-  readonly data: Iterable<B> | AsyncIterable<B>;
-  /**
-   * Batches of which each step takes the mean, one after the other: large batches in the memory of a small one. Exact where the
-   * loss is a sum with a count. 1 where not named; a last step of fewer is taken too.
-   */
-  readonly accumulate?: number;
-  /** How many steps; where it is not named, as many as there are batches. */
-  readonly steps?: number;
-  /** Stops before the next step; the iteration then throws the signal's reason. */
-  readonly signal?: AbortSignal;
-  /**
-   * What a NaN or infinite loss or gradient norm does: 'throw' (where nothing is named) ends the training, 'skip' goes on with the
-   * next batch. Either way that step changes neither weights nor the optimizer's state.
-   */
-  readonly nonFinite?: 'throw' | 'skip';
-  /**
-   * Steps that are submitted before the report of an earlier one is waited for: with 1 (where nothing is named) a GPU has the
-   * next step while the last one's loss is read, and the weights that the body of the loop sees are one step ahead of the
-   * report. With 0 they are those of the report: for evaluating or saving at exact steps.
-   */
-  readonly stepsAhead?: 0 | 1;
-  /** Tokens of a batch, for the reports; where it is not named, the number of values of its `tokens`, if it has them. */
-  readonly tokens?: (batch: B) => number;
-}
-
-/** What happened in one step. */
-export interface StepReport extends StepResult {
-  /** Tokens of the step; undefined where nothing says what a token is. */
-  readonly tokens: number | undefined;
-  /** From the end of the step before, or from its own submission if that came later, to its end; the first compiles too. */
-  readonly seconds: number;
-  readonly tokensPerSecond: number | undefined;
-  /** Bytes on the model's device at the end of the step, and the most that it has held. */
-  readonly memory: { readonly live: number; readonly peak: number };
-}
+import { createEvaluation, type EvaluationResult } from '../step/evaluation.ts';
+import { createTrainStep, type StepResult, type TrainStep } from '../step/train-step.ts';
+import { closed, grouped, iteratorOf } from './batches.ts';
+import { notAppliedError } from './not-applied.ts';
+import { checkTrainOptions, type TrainOptions } from './options.ts';
+import { Patience } from './patience.ts';
+import { type PhaseSeconds, reportOf, type StepReport, tokensOf } from './step-report.ts';
 
 /**
  * Trains a model, a step per batch, and reports each step. Nothing runs until the reports are read, and no more than
@@ -53,74 +18,109 @@ export interface StepReport extends StepResult {
  * for await (const { step, loss } of train({ model, loss, data, optimizer, steps: 100 })) console.log(step, loss);
  * ```
  * @throws TrainingError `ERR_PARAMETER`, ArgumentError, at the call; while iterating TrainingError `ERR_EMPTY_DATA`,
- *   `ERR_DATA_ENDED`, `ERR_NON_FINITE` and `ERR_OPTIMIZER` (with the step), ShapeError for a loss that is no scalar, OutOfMemoryError
+ *   `ERR_DATA_ENDED`, `ERR_NON_FINITE`, `ERR_NOTHING_TO_LEARN` and `ERR_OPTIMIZER` (with the step), `ERR_CHECKPOINT`, ShapeError
+ *   for a loss that is no scalar, OutOfMemoryError
  */
 export function train<B extends BatchFor<B>, Output>(
   options: TrainOptions<B, Output>,
 ): AsyncGenerator<StepReport, void> {
-  const { steps = Number.POSITIVE_INFINITY, stepsAhead = 1, nonFinite = 'throw', accumulate = 1 } = options;
-  if (!(Number.isSafeInteger(accumulate) && accumulate > 0))
-    throw new ArgumentError(`train: accumulate must be a whole number from 1, got ${accumulate}`);
-  if (options.steps !== undefined && !(Number.isSafeInteger(steps) && steps > 0))
-    throw new ArgumentError(`train: steps must be a whole number from 1, got ${steps}`);
-  if (stepsAhead !== 0 && stepsAhead !== 1)
-    throw new ArgumentError(`train: stepsAhead must be 0 or 1, got ${stepsAhead}`);
-  if (nonFinite !== 'throw' && nonFinite !== 'skip')
-    throw new ArgumentError(`train: nonFinite must be 'throw' or 'skip', got ${String(nonFinite)}`);
-  if (!isIterable(options.data))
-    throw new ArgumentError(`train: data must be an iterable of batches, got ${typeof options.data}`);
+  checkTrainOptions(options as never);
   trainedParameters(options.model.parameters);
-  return run(options, steps, stepsAhead);
+  return run(options);
 }
 
-async function* run<B extends BatchFor<B>, Output>(
-  options: TrainOptions<B, Output>,
-  steps: number,
-  stepsAhead: number,
-): AsyncGenerator<StepReport, void> {
-  const { signal, nonFinite = 'throw', accumulate = 1 } = options;
+/** A step that is under way. */
+interface Flight<B> {
+  readonly report: Promise<StepReport>;
+  readonly batches: readonly B[];
+}
+
+async function* run<B extends BatchFor<B>, Output>(options: TrainOptions<B, Output>): AsyncGenerator<StepReport, void> {
+  const { signal, nonFinite = 'throw', accumulate = 1, stepsAhead = 1, evaluate, save } = options;
+  const { steps = Number.POSITIVE_INFINITY } = options;
   const { device } = trainedParameters(options.model.parameters)[0]!.value;
   signal?.throwIfAborted();
   const trainStep = createTrainStep(options);
-  const batches = openOrDispose(options.data, trainStep);
-  const inFlight: { readonly report: Promise<StepReport>; readonly batches: readonly B[] }[] = [];
+  const evaluation = evaluate && createEvaluation(options);
+  const dispose = () => {
+    evaluation?.dispose();
+    trainStep.dispose();
+  };
+  const batches = openOrDispose(options.data, dispose);
+  const patience = options.earlyStopping && new Patience(options.earlyStopping);
+  const inFlight: Flight<B>[] = [];
   let lastEnd = 0;
   let ended = false;
 
-  const submit = async (given: readonly B[]): Promise<void> => {
+  /** Hands a step over; its report comes with its result. */
+  const submit = async (
+    given: readonly B[],
+    dataSeconds: number,
+    phases: PhaseSeconds,
+  ): Promise<{ readonly result: Promise<StepResult> }> => {
     const start = performance.now();
-    const { result } = await trainStep.submit(given.length === 1 ? given[0]! : given);
-    const tokens = tokensOf(given, options.tokens);
-    const report = result.then((found): StepReport => {
+    const { result } = await trainStep.submit(given.length === 1 ? given[0]! : (given as never));
+    const submitted = performance.now();
+    phases.data = dataSeconds;
+    phases.submit = (submitted - start) / 1000;
+    const measured = result.finally(() => {
       const end = performance.now();
-      const seconds = (end - Math.max(start, lastEnd)) / 1000;
+      phases.device = (end - Math.max(submitted, lastEnd)) / 1000;
+      phases.step = (end - Math.max(start, lastEnd)) / 1000;
       lastEnd = end;
-      const { live, peak } = device.memory();
-      const tokensPerSecond = tokens === undefined ? undefined : tokens / seconds;
-      return { ...found, tokens, seconds, tokensPerSecond, memory: { live, peak } };
     });
-    report.catch(() => {}); // looked at when its turn comes
-    inFlight.push({ report, batches: given });
+    measured.catch(() => {}); // looked at when its turn comes
+    return { result: measured };
+  };
+  /** What is due after a step, with the weights that it made. */
+  const finish = async (result: Promise<StepResult>, last: boolean, phases: PhaseSeconds): Promise<Finished> => {
+    const done = trainStep.steps;
+    const due = (every: number | undefined) => every !== undefined && (last || done % every === 0);
+    if (!due(evaluate?.every) && !due(save?.every)) return {};
+    const { applied } = await result;
+    if (!applied && nonFinite === 'throw') return {};
+    const start = performance.now();
+    const found = due(evaluate?.every) ? await evaluated(trainStep, evaluation!, evaluate!) : undefined;
+    const middle = performance.now();
+    phases.evaluation = (middle - start) / 1000;
+    if (due(save?.every)) await saveRun(trainStep, save!, found?.loss);
+    phases.saving = (performance.now() - middle) / 1000;
+    lastEnd = performance.now();
+    return { ...(found && { evaluation: found }), ...(found && patience?.isOver(found.loss) && { stopped: true }) };
   };
   const nextReport = async (): Promise<StepReport> => {
     const next = inFlight.shift()!;
     const report = await next.report;
-    if (!report.applied && nonFinite === 'throw') throw notAppliedError(report, next.batches);
+    if (!report.applied && nonFinite === 'throw') throw notAppliedError(report, next.batches as never);
     return report;
   };
 
   try {
-    let taken = 0;
-    for (; taken < steps; taken++) {
-      const next = await grouped(batches, accumulate, signal);
-      ended = next.ended;
-      if (next.batches.length === 0) break;
-      await submit(next.batches);
+    if (save?.resumeFrom) await save.to.restore(save.resumeFrom, trainStep as never);
+    const first = trainStep.steps;
+    let upcoming = await timed(() => grouped(batches, accumulate, signal));
+    while (trainStep.steps < steps && upcoming.value.batches.length > 0) {
+      const { value, seconds } = upcoming;
+      ended = value.ended;
+      const phases: PhaseSeconds = { data: 0, submit: 0, device: 0, evaluation: 0, saving: 0, step: 0 };
+      const { result } = await submit(value.batches, seconds, phases);
+      const last = trainStep.steps >= steps || ended;
+      const finished = await finish(result, last, phases);
+      const tokens = tokensOf(value.batches as never, options.tokens as never);
+      const report = result.then((found) =>
+        reportOf(found, { phases, tokens, flops: options.flops, memory: device.memory(), ...finished }),
+      );
+      report.catch(() => {}); // looked at when its turn comes
+      inFlight.push({ report, batches: value.batches });
       if (inFlight.length > stepsAhead) yield await nextReport();
+      if (finished.stopped || last) break;
+      upcoming = await timed(() => grouped(batches, accumulate, signal));
+      ended = upcoming.value.ended;
     }
     while (inFlight.length > 0) yield await nextReport();
-    if (taken === 0) throw new TrainingError('ERR_EMPTY_DATA', 'train: the data has no batches');
-    if (taken < steps && steps !== Number.POSITIVE_INFINITY)
+    const taken = trainStep.steps;
+    if (taken === first && taken < steps) throw new TrainingError('ERR_EMPTY_DATA', 'train: the data has no batches');
+    if (taken < steps && steps !== Number.POSITIVE_INFINITY && !patience?.over)
       throw new TrainingError(
         'ERR_DATA_ENDED',
         `train: the data ended after ${taken} of ${steps} steps; repeat(batches) goes over it again`,
@@ -128,55 +128,56 @@ async function* run<B extends BatchFor<B>, Output>(
       );
   } finally {
     await Promise.allSettled(inFlight.map(({ report }) => report));
-    trainStep.dispose();
+    dispose();
     if (!ended) await closed(batches, signal);
   }
 }
 
-/** The iterator of `data`; where it does not open, `step` is freed. */
-function openOrDispose<B>(data: Iterable<B> | AsyncIterable<B>, step: { dispose(): void }) {
+interface Finished {
+  readonly evaluation?: EvaluationResult;
+  readonly stopped?: boolean;
+}
+
+async function evaluated(
+  step: Pick<TrainStep<never>, 'swapAverages'>,
+  evaluation: (batches: never) => Promise<EvaluationResult>,
+  {
+    data,
+    averages = false,
+  }: NonNullable<TrainOptions<never, never>['evaluate']> | { data: () => unknown; averages?: boolean },
+): Promise<EvaluationResult> {
+  if (averages) await step.swapAverages();
+  try {
+    return await evaluation(data() as never);
+  } finally {
+    if (averages) await step.swapAverages();
+  }
+}
+
+async function saveRun(
+  step: unknown,
+  { to, data, extra }: NonNullable<TrainOptions<never, never>['save']>,
+  metric: number | undefined,
+): Promise<void> {
+  await to.save(step as never, {
+    ...(metric !== undefined && { metric }),
+    ...(data && { data: data() }),
+    ...(extra && { extra: extra() }),
+  });
+}
+
+async function timed<T>(task: () => Promise<T>): Promise<{ readonly value: T; readonly seconds: number }> {
+  const start = performance.now();
+  const value = await task();
+  return { value, seconds: (performance.now() - start) / 1000 };
+}
+
+/** The iterator of `data`; where it does not open, what was made is freed. */
+function openOrDispose<B>(data: Iterable<B> | AsyncIterable<B>, dispose: () => void): Iterator<B> | AsyncIterator<B> {
   try {
     return iteratorOf(data);
   } catch (error) {
-    step.dispose();
+    dispose();
     throw error;
   }
-}
-
-function tokensOf<B extends BatchFor<B>>(
-  batches: readonly B[],
-  count: ((batch: B) => number) | undefined,
-): number | undefined {
-  let sum = 0;
-  for (const batch of batches) {
-    const { tokens } = batch as Batch;
-    if (!count && tokens === undefined) return undefined;
-    sum += count ? count(batch) : valueCount(tokens!);
-  }
-  return sum;
-}
-
-function notAppliedError(
-  { step, loss, gradientNorm, count }: StepReport,
-  batches: readonly BatchFor<Batch>[],
-): TrainingError {
-  const masked = batches.map(maskedEntirely);
-  if (count === 0 || masked.every((names) => names.length > 0)) {
-    const names = masked[0]?.length
-      ? `every value of its '${masked[0].join("' and '")}' is masked`
-      : 'its loss counts nothing';
-    return new TrainingError(
-      'ERR_NOTHING_TO_LEARN',
-      `train: step ${step} has nothing to learn from: ${names}. Leave such batches out, or go on with nonFinite: 'skip'`,
-      step,
-    );
-  }
-  const what = Number.isFinite(loss)
-    ? `the gradient norm of step ${step} is ${gradientNorm}`
-    : `the loss of step ${step} is ${loss}`;
-  return new TrainingError(
-    'ERR_NON_FINITE',
-    `train: ${what}; that step changed nothing. Lower the learning rate, look at its batch, or go on with nonFinite: 'skip'`,
-    step,
-  );
 }
