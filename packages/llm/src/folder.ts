@@ -3,6 +3,7 @@ import { openSafetensors, openShardedSafetensors } from '@heddle/tensor/safetens
 import { Notes } from './config/notes.ts';
 import type { TokenizerTokens } from './config/special-tokens.ts';
 import { describeModel, type ModelDescription } from './families.ts';
+import { openGgufModel } from './gguf/gguf-model.ts';
 import { fileLabel, type ModelFiles, modelFiles, openModelFile, readTextFile } from './model-files.ts';
 import { safetensorsWeights } from './models/safetensors-weights.ts';
 import type { WeightFile } from './models/weight-file.ts';
@@ -12,6 +13,8 @@ const configFile = 'config.json';
 const generationFile = 'generation_config.json';
 const weightsFile = 'model.safetensors';
 const indexFile = 'model.safetensors.index.json';
+/** What files that are no folder call a model in one GGUF file. */
+const ggufFile = 'model.gguf';
 
 /** What a Hugging Face folder holds, ready to build a model from. */
 export interface OpenModelFolder {
@@ -30,15 +33,21 @@ export interface OpenModelFolder {
 
 /**
  * Opens a Hugging Face folder: `config.json`, `generation_config.json`, the tokenizer, and the safetensors in one file
- * or in shards. No weight is read yet.
+ * or in shards; or a GGUF file. No weight is read yet.
  *
- * @param source The path of a folder (where there is `node:fs`), or the files of a model.
+ * @param source The path of a folder or of a `.gguf` file (where there is `node:fs`), or the files of a model, which may be a
+ *   `model.gguf` alone.
  * @returns The open folder; the caller closes it.
  * @throws FileFormatError `ERR_FILE_NOT_FOUND` for a missing folder, configuration, weights or shard,
  *   `ERR_UNKNOWN_ARCHITECTURE`, `ERR_CONFIG`, `ERR_TOKENIZER`, and the `ERR_SAFETENSORS_...` of damaged weights.
  */
 export async function openModelFolder(source: string | ModelFiles): Promise<OpenModelFolder> {
+  if (typeof source === 'string' && /\.gguf$/i.test(source)) return openGgufModel(source, source);
   const files = await modelFiles('open model', source);
+  if ((await readTextFile(files, configFile)) === undefined) {
+    const gguf = await openModelFile(files, ggufFile);
+    if (gguf !== undefined) return openGgufModel(gguf, fileLabel(files, ggufFile));
+  }
   const notes = new Notes();
   const tokenizer = await loadTokenizer(files);
   const model = await readConfig(files, tokenizer.tokenizer, notes);

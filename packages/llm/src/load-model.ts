@@ -13,7 +13,8 @@ import type { Tokenizer, TokenizerResult } from './tokenizer.ts';
 export interface LoadModelOptions {
   readonly device: Device;
   /**
-   * How matrices are stored (default f32); norms and biases stay f32. In block formats (q8_0, q4_0, q4_k, q6_k) they are
+   * How matrices are stored: by default f32, those of a GGUF file as they are in it, or as near as devices have it, which
+   * `notes` says; norms and biases stay f32. In block formats (q8_0, q4_0, q4_k, q6_k) they are
    * quantised as they are read, except for those whose rows are no whole blocks, which are stored in f16.
    */
   readonly dtype?: WeightDType;
@@ -43,8 +44,8 @@ export interface LoadedModel extends CausalLm, AsyncDisposable {
 }
 
 /**
- * Loads a language model from a Hugging Face folder, or from the files of one: weights go to the device one tensor at a
- * time. Owned by the caller.
+ * Loads a language model from a Hugging Face folder, from a GGUF file, or from the files of one: weights go to the device one
+ * tensor at a time. Owned by the caller.
  * @throws FileFormatError for files that are missing, damaged or of an unknown architecture, OutOfMemoryError, ArgumentError for
  *   another dtype, and for weights in blocks that are to be trained; then nothing is left on the device
  */
@@ -52,21 +53,23 @@ export async function loadModel(source: string | ModelFiles, options: LoadModelO
   checkOptions('loadModel', options, ['device', 'dtype', 'activations', 'trainable', 'attention', 'onProgress']);
   if (typeof (options.device as Partial<Device> | undefined)?.variable !== 'function')
     throw new ArgumentError(`loadModel: needs a device, as openDevice() gives one, got ${describe(options.device)}`);
-  const { device, dtype = 'f32', trainable = false, attention = flash(), onProgress } = options;
+  const { device, dtype, trainable = false, attention = flash(), onProgress } = options;
   const { activations = dtype === 'f16' ? 'f16' : 'f32' } = options;
-  if (!weightDTypes.includes(dtype))
+  if (dtype !== undefined && !weightDTypes.includes(dtype))
     throw new ArgumentError(`loadModel: dtype takes ${weightDTypes.join(', ')}, got ${String(dtype)}`);
   if (activations !== 'f32' && activations !== 'f16')
     throw new ArgumentError(`loadModel: activations takes f32, f16, got ${String(activations)}`);
-  if (trainable && dtype !== 'f32' && dtype !== 'f16')
+  if (trainable && dtype !== undefined && dtype !== 'f32' && dtype !== 'f16')
     throw new ArgumentError(`loadModel: weights that are trained are f32 or f16, got ${dtype}`);
   const folder = await openModelFolder(source);
   try {
     const { model, notes, tokenizer } = folder;
     const plan = await planWeights(model, folder.weights, notes);
     const weights = await Weights.load(device, folder.weights, plan, {
-      dtype,
+      // weights that are trained are floats, also those of a file that has blocks
+      dtype: dtype ?? (trainable ? 'f32' : undefined),
       frozen: !trainable,
+      onConverted: conversions(notes, folder.weights.label),
       ...(onProgress && { onProgress }),
     });
     try {
@@ -78,6 +81,16 @@ export async function loadModel(source: string | ModelFiles, options: LoadModelO
   } finally {
     await folder.close();
   }
+}
+
+/** Says once for each kind how tensors of a file are stored that could not stay as they are. */
+function conversions(notes: Notes, label: string): (name: string, note: string) => void {
+  const said = new Set<string>();
+  return (name, note) => {
+    if (said.has(note)) return;
+    said.add(note);
+    notes.deviate(`${label}: ${note} (first ${name})`);
+  };
 }
 
 function loaded(model: CausalLm, { tokenizer, reason }: TokenizerResult, notes: Notes): LoadedModel {

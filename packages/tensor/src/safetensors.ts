@@ -1,7 +1,7 @@
 /**
  * `@heddle/tensor/safetensors`: reading safetensors files by position, and writing them.
  */
-export type { ByteSource, FileInput } from './files/byte-source.ts';
+export { type ByteSource, type FileInput, type OpenSource, openSource } from './files/byte-source.ts';
 export {
   type SafetensorsDType,
   safetensorsDTypes,

@@ -15,7 +15,11 @@ export async function generate(command: GenerateCommand, signal: AbortSignal): P
   try {
     signal.throwIfAborted();
     const onProgress = () => signal.throwIfAborted();
-    const model = await loadModel(command.model, { device, dtype: command.dtype, onProgress });
+    const model = await loadModel(command.model, {
+      device,
+      ...(command.dtype && { dtype: command.dtype }),
+      onProgress,
+    });
     try {
       signal.throwIfAborted();
       for (const note of command.verbose ? model.notes : model.deviations) process.stderr.write(`heddle: ${note}\n`);

@@ -14,7 +14,7 @@ export interface GenerateCommand {
   readonly topP: number | undefined;
   readonly seed: number | undefined;
   readonly device: DeviceName;
-  readonly dtype: WeightDType;
+  readonly dtype: WeightDType | undefined;
   readonly json: boolean;
   /** Say all there is to say of the model's files, not only what changes results. */
   readonly verbose: boolean;
@@ -42,7 +42,7 @@ export function parseGenerate(args: readonly string[]): GenerateCommand {
   });
   const { model, prompt } = values;
   const promptTokens = values['prompt-tokens'];
-  if (!model) throw new UsageError('generate needs --model PATH, a Hugging Face model folder');
+  if (!model) throw new UsageError('generate needs --model PATH, a Hugging Face model folder or a GGUF file');
   if (prompt !== undefined && promptTokens !== undefined)
     throw new UsageError('--prompt and --prompt-tokens exclude each other');
   return {
@@ -56,7 +56,7 @@ export function parseGenerate(args: readonly string[]): GenerateCommand {
     topP: number('--top-p', values['top-p'], 0, 1),
     seed: wholeNumber('--seed', values.seed, 0),
     device: oneOf('--device', values.device, deviceNames) ?? 'auto',
-    dtype: oneOf('--dtype', values.dtype, weightDTypes) ?? 'f32',
+    dtype: oneOf('--dtype', values.dtype, weightDTypes),
     json: values.json ?? false,
     verbose: values.verbose ?? false,
   };

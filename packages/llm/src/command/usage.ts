@@ -9,7 +9,7 @@ export const help = `heddle: language models in TypeScript, on WebGPU and on the
   heddle --version
 
 generate
-  --model PATH            a Hugging Face folder: config.json, *.safetensors, tokenizer.json
+  --model PATH            a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a .gguf file
   --prompt TEXT           what to continue (by default the beginning-of-sequence token alone)
   --prompt-tokens 1,2,3   the same as token ids; needs no tokenizer
   --max-tokens N          most tokens to generate (default: what the model's authors suggest, otherwise 128; at most what
@@ -19,7 +19,8 @@ generate
   --top-k K, --top-p P    draw from the most likely tokens only
   --seed S                repeats a draw; does not ask for one
   --device NAME           auto, webgpu, onnx or reference (default auto: a GPU, otherwise the CPU)
-  --dtype NAME            how matrices are stored: f32, f16, q8_0, q4_0, q4_k or q6_k (default f32)
+  --dtype NAME            how matrices are stored: f32, f16, q8_0, q4_0, q4_k or q6_k (default f32,
+                          of a .gguf file as it has them)
   --json                  one JSON object instead of the text
   --verbose               all there is to say of the model's files, not only what changes results
 

@@ -6,6 +6,8 @@ interface Range {
   readonly min?: number;
   /** Lower bound that itself is not allowed. */
   readonly above?: number;
+  /** Against values that no model has, and with which reading would not end. */
+  readonly max?: number;
 }
 
 /**
@@ -135,12 +137,13 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isWithin(value: number, { min, above }: Range): boolean {
-  return (min === undefined || value >= min) && (above === undefined || value > above);
+function isWithin(value: number, { min, above, max }: Range): boolean {
+  return (min === undefined || value >= min) && (above === undefined || value > above) && (max ?? value) >= value;
 }
 
-function describeNumber(kind: string, { min, above }: Range): string {
+function describeNumber(kind: string, { min, above, max }: Range): string {
   const article = kind === 'integer' ? 'an' : 'a';
+  if (min !== undefined && max !== undefined) return `${article} ${kind} from ${min} to ${max}`;
   if (min !== undefined) return `${article} ${kind} of at least ${min}`;
   return above === undefined ? `${article} ${kind}` : `${article} ${kind} above ${above}`;
 }

@@ -5,6 +5,10 @@ import type { JsonFields } from './json-fields.ts';
 import { type ParsedRotary, parseRotary } from './rotary.ts';
 import { parseSpecialTokens, type SpecialTokens } from './special-tokens.ts';
 
+/** More than any model has: a damaged file must not make tables without end. */
+const maxMaxPositions = 2 ** 24;
+const maxLayers = 10_000;
+
 /** What transformers' LlamaConfig has where the file has nothing. */
 const family = { bosTokenId: 1, eosTokenId: 2 };
 
@@ -53,14 +57,14 @@ export function parseLlamaConfig(config: JsonFields, context: ConfigContext): Ll
   const rotary = parseWholeHeadRotary(
     config,
     headDim,
-    config.optionalInteger('max_position_embeddings', { min: 1 }) ?? 2048,
+    config.optionalInteger('max_position_embeddings', { min: 1, max: maxMaxPositions }) ?? 2048,
   );
   return {
     architecture: 'llama',
     vocabularySize,
     hiddenSize,
     intermediateSize: config.integer('intermediate_size', { min: 1 }),
-    layers: config.integer('num_hidden_layers', { min: 1 }),
+    layers: config.integer('num_hidden_layers', { min: 1, max: maxLayers }),
     heads,
     keyValueHeads: parseKeyValueHeads(config, heads),
     headDim,

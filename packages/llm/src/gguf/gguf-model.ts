@@ -1,0 +1,39 @@
+import { FileFormatError } from '@heddle/tensor';
+import type { FileInput } from '@heddle/tensor/safetensors';
+import { Notes } from '../config/notes.ts';
+import { describeModel } from '../families.ts';
+import type { OpenModelFolder } from '../folder.ts';
+import { openGguf } from './gguf-file.ts';
+import { ggufLlama } from './gguf-llama.ts';
+import { ggufTokenizer } from './gguf-tokenizer.ts';
+import { ggufWeights } from './gguf-weights.ts';
+
+/** What each architecture of GGUF files is in the words of Hugging Face. */
+const models = { llama: ggufLlama } as const;
+
+/**
+ * Opens a GGUF file as a model: configuration, tokenizer and weights of one file. No weight is read yet.
+ *
+ * @returns The open model; the caller closes it.
+ * @throws FileFormatError `ERR_UNKNOWN_ARCHITECTURE`, `ERR_CONFIG`, `ERR_TOKENIZER`, and those of `openGguf`
+ */
+export async function openGgufModel(input: FileInput, label: string): Promise<OpenModelFolder> {
+  const file = await openGguf(input, label);
+  try {
+    const architecture = file.metadata.get('general.architecture');
+    if (typeof architecture !== 'string' || !Object.hasOwn(models, architecture))
+      throw new FileFormatError(
+        `${label}: unknown architecture: expected one of ${Object.keys(models).join(', ')}, got ${String(architecture)}`,
+        { code: 'ERR_UNKNOWN_ARCHITECTURE' },
+      );
+    const notes = new Notes();
+    const tokenizer = ggufTokenizer(file);
+    const { config, names } = await models[architecture as keyof typeof models](file);
+    const model = describeModel({ label, text: JSON.stringify(config) }, { tokenizer: tokenizer.tokenizer, notes });
+    const weights = ggufWeights(file, names);
+    return { label, model, tokenizer, weights, notes, close: () => file.close() };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
