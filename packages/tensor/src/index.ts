@@ -56,12 +56,19 @@ export { Tensor } from './graph/tensor.ts';
 export type { MatmulOptions, Operand } from './graph/tensor-operations.ts';
 export { Update, Variable } from './graph/variable.ts';
 export type {
+  FinishedKernel,
+  KernelBody,
   KernelBuffer,
+  KernelBufferSource,
+  KernelBuiltin,
   KernelCall,
   KernelContext,
+  KernelNames,
   PointwiseContext,
   WebGpuCapabilities,
   WebGpuLowering,
+  WorkgroupArray,
+  WrittenKernel,
 } from './graph/webgpu-lowering.ts';
 export type { HostData, NestedNumbers, TensorOptions } from './host-data.ts';
 export type { HeldAllocation, Holder, MemoryReport } from './memory.ts';

@@ -1,3 +1,4 @@
+import type { KernelNames } from '@heddle/tensor';
 /** Width of vectors that buffers of heads are declared with. */
 export const headVector = (D: number): 1 | 4 => (D % 4 === 0 ? 4 : 1);
 
@@ -12,8 +13,16 @@ export function loadHead4(buffer: string, head: string, c: string, D: number, pi
   return `vec4<f32>(${[0, 1, 2, 3].map(value).join(', ')})`;
 }
 
-/** A statement that stores four neighbouring values of a head. */
-export function storeHead4(buffer: string, head: string, c: string, value: string, D: number): string {
-  if (D % 4 === 0) return `${buffer}_set4((${head}) * ${D / 4}u + ${c}, ${value});`;
-  return `for (var i = 0u; i < 4u; i++) { if (${c} * 4u + i < ${D}u) { ${buffer}_set((${head}) * ${D}u + ${c} * 4u + i, ${value}[i]); } }`;
+/** A statement that stores four neighbouring values of a head, with the `names` of a kernel that is given them. */
+export function storeHead4(
+  buffer: string,
+  head: string,
+  c: string,
+  value: string,
+  D: number,
+  names?: Pick<KernelNames, 'set' | 'set4'>,
+): string {
+  if (D % 4 === 0) return `${names?.set4[buffer] ?? `${buffer}_set4`}((${head}) * ${D / 4}u + ${c}, ${value});`;
+  const set = names?.set[buffer] ?? `${buffer}_set`;
+  return `for (var i = 0u; i < 4u; i++) { if (${c} * 4u + i < ${D}u) { ${set}((${head}) * ${D}u + ${c} * 4u + i, ${value}[i]); } }`;
 }

@@ -42,48 +42,107 @@ export interface PointwiseContext<A> {
   let(expression: string): string;
 }
 
-/** A storage buffer of a kernel: an input or output of the node, or scratch memory of the kernel sequence. */
-export type KernelBuffer = {
-  /** A WGSL name; `kernel-source.ts` says which functions are declared under it. */
-  readonly name: string;
-  /**
-   * 4 declares the buffer as vectors of four, so that `NAME_at4` is one load and `NAME_set4` one store. 8 is for f16 with
-   * shader-f16: `array<vec4<u32>>`, eight halves an element, which `subgroupMatrixLoad` takes too. Default 1.
-   */
-  readonly vector?: 1 | 4 | 8;
-} & (
+/** Which values a kernel reads or writes. */
+export type KernelBufferSource =
   | { readonly input: number }
   /** A tensor of the graph that an input is computed from, of those that are `readable`. */
   | { readonly of: Tensor }
   | {
       readonly output: number;
       /**
-       * Promises that the kernel sets every value of this output exactly once, by the `NAME_set` functions alone, and never
+       * Promises that the kernel sets every value of this output exactly once, by its `set` functions alone, and never
        * reads it: elementwise consumers are then computed inside of them, and the buffer may get another dtype.
        */
       readonly epilogue?: boolean;
     }
-  | { readonly scratch: string; readonly type: TensorType; readonly access: 'read' | 'write' }
-);
+  | { readonly scratch: string; readonly type: TensorType; readonly access: 'read' | 'write' };
+
+/** A storage buffer of a kernel: an input or output of the node, or scratch memory of the kernel sequence. */
+export type KernelBuffer = {
+  /** What the kernel calls it; `kernel-source.ts` says which functions a buffer has. */
+  readonly name: string;
+  /**
+   * 4 declares the buffer as vectors of four, so that `at4` is one load and `set4` one store. 8 is for f16 with
+   * shader-f16: `array<vec4<u32>>`, eight halves an element, which `subgroupMatrixLoad` takes too. Default 1.
+   */
+  readonly vector?: 1 | 4 | 8;
+} & KernelBufferSource;
+
+/** Built-in values that the entry point of a kernel may take. */
+export type KernelBuiltin =
+  | 'workgroup_id'
+  | 'num_workgroups'
+  | 'local_invocation_index'
+  | 'subgroup_id'
+  | 'num_subgroups'
+  | 'subgroup_invocation_id';
+
+/** An array in the memory of a workgroup. */
+export interface WorkgroupArray {
+  readonly type: 'f32' | 'i32' | 'u32' | 'vec2<f32>' | 'vec4<f32>' | 'vec4<u32>';
+  readonly length: number;
+}
+
+/**
+ * What the text of a kernel calls its buffers, sizes and functions. The text takes every such name from here, so that several
+ * kernels can become one without a clash. A name that the kernel does not declare is an error.
+ */
+export interface KernelNames {
+  /** Functions by buffer: `at(i)` reads value i, `at2(k)` pair k, `at4(k)` values 4k to 4k + 3. */
+  readonly at: Readonly<Record<string, string>>;
+  readonly at2: Readonly<Record<string, string>>;
+  readonly at4: Readonly<Record<string, string>>;
+  /** Functions by buffer: `set(i, v)`, `set2(k, v)`, `set4(k, v)`. */
+  readonly set: Readonly<Record<string, string>>;
+  readonly set2: Readonly<Record<string, string>>;
+  readonly set4: Readonly<Record<string, string>>;
+  /** The array of a buffer itself. */
+  readonly array: Readonly<Record<string, string>>;
+  /** Sizes by parameter, u32. */
+  readonly size: Readonly<Record<string, string>>;
+  /** Arrays in the memory of the workgroup. */
+  readonly shared: Readonly<Record<string, string>>;
+  /** Functions, structures, constants and private variables of the kernel's own. */
+  readonly own: Readonly<Record<string, string>>;
+}
+
+/** The WGSL of a kernel. */
+export interface KernelBody {
+  /** What stands outside of the entry point: functions, structures, constants. */
+  readonly functions?: string;
+  /** The statements of the entry point. */
+  readonly main: string;
+}
 
 /** One dispatch. */
-export interface KernelCall {
+interface KernelDispatch {
   readonly label: string;
   /** In the order of their bindings; the executor writes the declarations (see `kernel-source.ts`). */
   readonly buffers: readonly KernelBuffer[];
-  /** Sizes, read in WGSL as `params.NAME`, u32. */
+  /** Sizes, u32. */
   readonly parameters: Readonly<Record<string, Dim>>;
-  /** WGSL after the declarations: constants, workgroup variables, functions and the entry point `main`. */
-  readonly body: string;
   /** Extensions to `enable` beyond what the buffers need ('subgroups', 'f16', ...). */
   readonly requires?: readonly string[];
   /** Arithmetic operations of the dispatch, a multiply-add counted as two; for reports. */
   readonly flops?: Dim;
   /** Bytes that the dispatch reads and writes, where that is not each of its buffers once; for reports. */
   readonly bytes?: Dim;
+  /** Workgroups along x, y and z for the sizes of a run, each at most 65,535: see `spreadWorkgroups`. */
+  workgroups(size: (dim: Dim) => number): readonly [number, number, number];
+}
+
+/** A kernel as data: its entry point, the memory of its workgroups, and the text that is written with the names it is given. */
+export interface WrittenKernel {
+  /** Invocations of a workgroup. */
+  readonly threads: number;
+  /** What `main` calls the built-in values that it takes; by default `w` workgroup_id, `n` num_workgroups, `l` local_invocation_index. */
+  readonly builtins?: Readonly<Record<string, KernelBuiltin>>;
+  /** Arrays in the memory of the workgroup. */
+  readonly workgroup?: Readonly<Record<string, WorkgroupArray>>;
+  write(names: KernelNames): KernelBody;
   /**
-   * One of the `companions`, of which the kernel has the values too: it sets the variable `also` (`vec4`) before each call of
-   * `NAME_set4` of the output that takes an epilogue, and calls no other.
+   * One of the `companions`, of which the kernel has the values too: it gives them as a third argument (`vec4`) to each call of
+   * `set4` of the output that takes an epilogue, and calls no other `set`.
    */
   readonly also?: Tensor;
   /**
@@ -91,9 +150,17 @@ export interface KernelCall {
    * `spreadWorkgroups`). Small kernels that do not depend on each other then share a dispatch.
    */
   readonly ignoresExtraWorkgroups?: boolean;
-  /** Workgroups along x, y and z for the sizes of a run, each at most 65,535: see `spreadWorkgroups`. */
-  workgroups(size: (dim: Dim) => number): readonly [number, number, number];
 }
+
+/**
+ * A kernel as finished WGSL with an entry point `main` of its own: `NAME_at4(k)` and the like stand for the functions of a
+ * buffer, `params.NAME` for a size. It shares no dispatch.
+ */
+export interface FinishedKernel {
+  readonly body: string;
+}
+
+export type KernelCall = KernelDispatch & (WrittenKernel | FinishedKernel);
 
 /** What a lowering to kernels sees of one application. */
 export interface KernelContext<A> {

@@ -27,9 +27,9 @@ test('the text of a fused chain', async () => {
     }
     fn element(base: u32, lane: u32, v_b1: f32) -> f32 {
       let i = base + lane;
-      let t0 = f32(2);
+      let t0 = f32(2.0);
       let t1 = (v_b1 * t0);
-      let t2 = f32(1);
+      let t2 = f32(1.0);
       let t3 = (t1 + t2);
       let t4 = safe_max(t3, 0.0);
       return t4;

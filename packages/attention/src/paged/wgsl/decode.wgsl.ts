@@ -215,30 +215,32 @@ function joinCall(
     ],
     parameters: { T, longest: keys },
     ignoresExtraWorkgroups: true,
-    body: `
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  let four = (w.y * n.x + w.x) * 64u + local;
+    threads: 64,
+    builtins: { w: 'workgroup_id', n: 'num_workgroups', local: 'local_invocation_index' },
+    write: (names) => {
+      const { at, at4, set, size } = names;
+      const main = `  let four = (w.y * n.x + w.x) * 64u + local;
   let head = four / ${V4}u;
-  if (head < params.T * ${H}u) {
-    let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
-    let count = (params.longest + share - 1u) / share;
-    var top = ${sinks < 0 ? lowest : `sinks_at(head % ${H}u)`};
-    for (var s = 0u; s < count; s++) { top = max(top, parts_at4((s * params.T * ${H}u + head) * ${V4 + 1}u + ${V4}u).x); }
-    var total = ${sinks < 0 ? '0.0' : `exp(sinks_at(head % ${H}u) - top)`};
+  if (head < ${size.T} * ${H}u) {
+    let share = max(${fewestKeys}u, (${size.longest} + ${splits - 1}u) / ${splits}u);
+    let count = (${size.longest} + share - 1u) / share;
+    var top = ${sinks < 0 ? lowest : `${at.sinks}(head % ${H}u)`};
+    for (var s = 0u; s < count; s++) { top = max(top, ${at4.parts}((s * ${size.T} * ${H}u + head) * ${V4 + 1}u + ${V4}u).x); }
+    var total = ${sinks < 0 ? '0.0' : `exp(${at.sinks}(head % ${H}u) - top)`};
     var value = vec4<f32>();
     for (var s = 0u; s < count; s++) {
-      let at = (s * params.T * ${H}u + head) * ${V4 + 1}u;
-      let statistics = parts_at4(at + ${V4}u);
+      let at = (s * ${size.T} * ${H}u + head) * ${V4 + 1}u;
+      let statistics = ${at4.parts}(at + ${V4}u);
       let weight = exp(statistics.x - top);
       total += weight * statistics.y;
-      value += weight * parts_at4(at + four % ${V4}u);
+      value += weight * ${at4.parts}(at + four % ${V4}u);
     }
     value = value * select(0.0, 1.0 / total, total > 0.0);
-    ${storeHead4('out', 'head', `(four % ${V4}u)`, 'value', V)}
-    ${lse ? `if (four % ${V4}u == 0u) { lse_set(head, select(top + log(total), ${lowest}, total == 0.0)); }` : ''}
-  }
-}`,
+    ${storeHead4('out', 'head', `(four % ${V4}u)`, 'value', V, names)}
+    ${lse ? `if (four % ${V4}u == 0u) { ${set.lse}(head, select(top + log(total), ${lowest}, total == 0.0)); }` : ''}
+  }`;
+      return { main };
+    },
     workgroups: (size) => {
       const count = Math.ceil((size(multiplyDims(T, H)) * V4) / 64);
       return count <= 65_535 ? [count, 1, 1] : [65_535, Math.ceil(count / 65_535), 1];

@@ -1,7 +1,9 @@
 import type { Dim } from '../../dim.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import type { KernelBody } from '../../graph/webgpu-lowering.ts';
 import type { TensorType } from '../../shape.ts';
-import type { SourceSpec } from './codegen/kernel-source.ts';
+import type { KernelEntry, SourceSpec } from './codegen/kernel-source.ts';
+import type { GivenNames } from './codegen/names.ts';
 
 /** A value of a program that has a buffer of its own. */
 export type BufferValue = {
@@ -29,13 +31,20 @@ interface StepBinding {
   readonly part?: { readonly offset: number; readonly size: number };
 }
 
+/** A kernel that can become a part of another one. */
+export interface ShareableKernel extends SourceSpec {
+  readonly entry: KernelEntry;
+  /** Its text once more, with other names. */
+  write(names: GivenNames): KernelBody;
+}
+
 /** One dispatch of a plan, with everything that is the same in every run. */
 export interface Step {
   readonly label: string;
   /** The whole WGSL text; its entry point is `main`. */
   readonly source: string;
   /** What `source` is made of, where the kernel ignores workgroups beyond its own, so that it may share a dispatch. */
-  readonly text?: SourceSpec;
+  readonly shareable?: ShareableKernel;
   /** In the order of their bindings. A buffer that is written may be read too. */
   readonly bindings: readonly StepBinding[];
   /** Values of the parameter block. */

@@ -1,7 +1,7 @@
 import { addDims, type Dim, divideDims } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
 import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
-import type { KernelBuffer, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
+import type { KernelBuffer, KernelNames, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../shape.ts';
 import { sortCalls } from './sort.wgsl.ts';
 
@@ -27,27 +27,27 @@ export const scatterAddWebGpu: WebGpuLowering<{ readonly rows: Dim }> = {
     const count = sizeOf(out!.shape);
     const columns = inFours ? divideDims(width, 4)! : width;
     const value = inFours ? `vec4<${type}>` : type;
-    const update = (t: string) => `updates_at${inFours ? 4 : ''}(p_at(${t}) * params.columns + column)`;
+    const update = ({ at, at4, size }: KernelNames, t: string) =>
+      `${inFours ? at4.updates : at.updates}(${at.p}(${t}) * ${size.columns} + column)`;
     return [
       ...calls,
       {
         label: 'scatterAdd.starts',
         buffers: [keys('read'), starts('write')],
         parameters: { rows, taken: indices!.shape[0]! },
-        body: `
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let row = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
-  if (row > params.rows) { return; }
+        threads: 64,
+        write: ({ at, set, size }) => ({
+          main: `  let row = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
+  if (row > ${size.rows}) { return; }
   var below = 0u;
-  var above = params.taken;
+  var above = ${size.taken};
   while (below < above) {
     let middle = (below + above) / 2u;
-    let index = bitcast<i32>(k_at(middle) ^ 0x80000000u);
-    if (min(u32(max(index, 0)), params.rows - 1u) < row) { below = middle + 1u; } else { above = middle; }
+    let index = bitcast<i32>(${at.k}(middle) ^ 0x80000000u);
+    if (min(u32(max(index, 0)), ${size.rows} - 1u) < row) { below = middle + 1u; } else { above = middle; }
   }
-  starts_set(row, below);
-}`,
+  ${set.starts}(row, below);`,
+        }),
         workgroups: (size) => spreadWorkgroups(Math.ceil((size(rows) + 1) / 64)),
       },
       {
@@ -59,33 +59,35 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
           { name: 'y', output: 0, vector: inFours ? 4 : 1, epilogue: true },
         ],
         parameters: { count, columns },
-        body: `
-fn total(i: u32) -> ${value} {
-  let row = i / params.columns;
-  let column = i % params.columns;
-  let end = starts_at(row + 1u);
-  var t = starts_at(row);
+        threads: 256,
+        write: (names) => {
+          const { at, set2, set4, size, own } = names;
+          return {
+            functions: `fn ${own.total}(i: u32) -> ${value} {
+  let row = i / ${size.columns};
+  let column = i % ${size.columns};
+  let end = ${at.starts}(row + 1u);
+  var t = ${at.starts}(row);
   var sum = ${value}(${type}(0));
   for (; t + 4u <= end; t += 4u) {
-    let a = ${update('t')};
-    let b = ${update('t + 1u')};
-    let c = ${update('t + 2u')};
-    let d = ${update('t + 3u')};
+    let a = ${update(names, 't')};
+    let b = ${update(names, 't + 1u')};
+    let c = ${update(names, 't + 2u')};
+    let d = ${update(names, 't + 3u')};
     sum = (((sum + a) + b) + c) + d;
   }
-  for (; t < end; t++) { sum += ${update('t')}; }
+  for (; t < end; t++) { sum += ${update(names, 't')}; }
   return sum;
-}
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let k = ((w.z * n.y + w.y) * n.x + w.x) * 256u + l;
-  if (${lanes}u * k >= params.count) { return; }
+}`,
+            main: `  let k = ((w.z * n.y + w.y) * n.x + w.x) * 256u + l;
+  if (${lanes}u * k >= ${size.count}) { return; }
   ${
     inFours
-      ? 'y_set4(k, total(k));'
-      : `y_set2(k, vec2<${type}>(total(2u * k), total(min(2u * k + 1u, params.count - 1u))));`
-  }
-}`,
+      ? `${set4.y}(k, ${own.total}(k));`
+      : `${set2.y}(k, vec2<${type}>(${own.total}(2u * k), ${own.total}(min(2u * k + 1u, ${size.count} - 1u))));`
+  }`,
+          };
+        },
         workgroups: (size) => spreadWorkgroups(Math.ceil(size(count) / (256 * lanes))),
       },
     ];

@@ -1,7 +1,13 @@
 import { type Dim, multiplyDims } from '../../dim.ts';
 import type { DType } from '../../dtype.ts';
 import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
-import type { KernelBuffer, KernelCall, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
+import type {
+  KernelBuffer,
+  KernelCall,
+  KernelNames,
+  WebGpuLowering,
+  WorkgroupArray,
+} from '../../graph/webgpu-lowering.ts';
 import { sizeOf, type TensorType } from '../../shape.ts';
 import type { TopKAttributes } from './sort.ts';
 
@@ -9,52 +15,49 @@ import type { TopKAttributes } from './sort.ts';
 const block = 512;
 
 /** Values as u32 in the same order: not-a-number behind all others, -0 beside 0. */
-function keyOf(value: string, dtype: DType, largest: boolean): string {
-  const key = { f32: `float_key(${value})`, i32: `(bitcast<u32>(${value}) ^ 0x80000000u)`, u32: value }[
+function keyOf(value: string, dtype: DType, largest: boolean, { own }: KernelNames): string {
+  const key = { f32: `${own.float_key}(${value})`, i32: `(bitcast<u32>(${value}) ^ 0x80000000u)`, u32: value }[
     dtype as 'f32' | 'i32' | 'u32'
   ];
   return largest ? `~${key}` : key;
 }
-const floatKey = `
-fn float_key(value: f32) -> u32 {
+const floatKey = ({ own }: KernelNames) => `fn ${own.float_key}(value: f32) -> u32 {
   let own = bitcast<u32>(value);
   let bits = select(own, 0u, (own << 1u) == 0u); // drivers may take the sum of a value and 0 for the value
   return select(select(bits ^ 0x80000000u, ~bits, bits >= 0x80000000u), 0xffffffffu, is_nan(value));
 }`;
 
-const entry = (body: string) => `
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let group = (w.z * n.y + w.y) * n.x + w.x;
-${body}
-}`;
+const threads = 256;
+const grouped = (main: string) => `  let group = (w.z * n.y + w.y) * n.x + w.x;
+${main}`;
 
 /** Exchanges what is out of order in workgroup memory at distances from `from` down to 1, in runs of `size`. */
-const exchange = (size: string, from: string) => `
+const exchange = (run: string, from: string, { size, shared: { keys, places } }: KernelNames) => `
     for (var reach = ${from}; reach > 0u; reach /= 2u) {
       let a = 2u * l - (l & (reach - 1u));
       let b = a + reach;
-      let ascending = (((group * ${block}u + a) % params.padded) & ${size}) == 0u;
-      let after = keys[a] > keys[b] || (keys[a] == keys[b] && places[a] > places[b]);
+      let ascending = (((group * ${block}u + a) % ${size.padded}) & ${run}) == 0u;
+      let after = ${keys}[a] > ${keys}[b] || (${keys}[a] == ${keys}[b] && ${places}[a] > ${places}[b]);
       if (after == ascending) {
-        let key = keys[a];
-        let place = places[a];
-        keys[a] = keys[b];
-        places[a] = places[b];
-        keys[b] = key;
-        places[b] = place;
+        let key = ${keys}[a];
+        let place = ${places}[a];
+        ${keys}[a] = ${keys}[b];
+        ${places}[a] = ${places}[b];
+        ${keys}[b] = key;
+        ${places}[b] = place;
       }
       workgroupBarrier();
     }`;
-const shared = `
-var<workgroup> keys: array<u32, ${block}>;
-var<workgroup> places: array<u32, ${block}>;`;
-const store = `
+const blockMemory: Readonly<Record<string, WorkgroupArray>> = {
+  keys: { type: 'u32', length: block },
+  places: { type: 'u32', length: block },
+};
+const store = ({ set, size, shared: { keys, places } }: KernelNames) => `
   for (var t = l; t < ${block}u; t += 256u) {
     let i = group * ${block}u + t;
-    if (i < params.total) {
-      k_set(i, keys[t]);
-      p_set(i, places[t]);
+    if (i < ${size.total}) {
+      ${set.k}(i, ${keys}[t]);
+      ${set.p}(i, ${places}[t]);
     }
   }`;
 
@@ -76,9 +79,9 @@ export interface SortCalls {
   readonly padded: number;
 }
 
-/** The position of a value of row `row`, as sorting and taking see rows; `params` has `inner` and `length`. */
-const positionOf = (row: string, place: string) =>
-  `(${row} / params.inner * params.length + ${place}) * params.inner + ${row} % params.inner`;
+/** The position of a value of row `row`, as sorting and taking see rows; the sizes have `inner` and `length`. */
+const positionOf = (row: string, place: string, { size }: KernelNames) =>
+  `(${row} / ${size.inner} * ${size.length} + ${place}) * ${size.inner} + ${row} % ${size.inner}`;
 
 /**
  * A bitonic sorting network (Batcher, https://doi.org/10.1145/1468075.1468121) over rows that are padded to a power of two,
@@ -102,22 +105,30 @@ export function sortCalls({ type: { shape, dtype }, axis, largest, bound }: Sort
       label: 'sort.blocks',
       buffers: [{ name: 'x', input: 0 }, keys('write'), places('write')],
       parameters,
-      body: `${dtype === 'f32' ? floatKey : ''}${shared}${entry(`
+      threads,
+      workgroup: blockMemory,
+      write: (names) => {
+        const { at, size, shared } = names;
+        return {
+          ...(dtype === 'f32' && { functions: floatKey(names) }),
+          main: grouped(`
 for (var t = l; t < ${block}u; t += 256u) {
   let i = group * ${block}u + t;
-  let row = i / params.padded;
-  let place = i % params.padded;
+  let row = i / ${size.padded};
+  let place = i % ${size.padded};
   var key = 0xffffffffu;
-  if (row < params.rows && place < params.length) {
-    let value = x_at(${positionOf('row', 'place')});
-    key = ${keyOf('value', dtype, largest)};
+  if (row < ${size.rows} && place < ${size.length}) {
+    let value = ${at.x}(${positionOf('row', 'place', names)});
+    key = ${keyOf('value', dtype, largest, names)};
   }
-  keys[t] = key;
-  places[t] = place;
+  ${shared.keys}[t] = key;
+  ${shared.places}[t] = place;
 }
 workgroupBarrier();
-for (var size = 2u; size <= min(${block}u, params.padded); size *= 2u) {${exchange('size', 'size / 2u')}
-}${store}`)}`,
+for (var size = 2u; size <= min(${block}u, ${size.padded}); size *= 2u) {${exchange('size', 'size / 2u', names)}
+}${store(names)}`),
+        };
+      },
       workgroups: blocks,
     },
   ];
@@ -127,35 +138,43 @@ for (var size = 2u; size <= min(${block}u, params.padded); size *= 2u) {${exchan
         label: 'sort.exchange',
         buffers: [keys('write'), places('write')],
         parameters: { padded, total, size, reach },
-        body: entry(`
-let pair = group * 256u + l;
-let a = 2u * pair - (pair & (params.reach - 1u));
-let b = a + params.reach;
-if (b < params.total) {
-  let ascending = ((a % params.padded) & params.size) == 0u;
-  let first = vec2<u32>(k_at(a), p_at(a));
-  let second = vec2<u32>(k_at(b), p_at(b));
+        threads,
+        write: ({ at, set, size }) => ({
+          main: grouped(`let pair = group * 256u + l;
+let a = 2u * pair - (pair & (${size.reach} - 1u));
+let b = a + ${size.reach};
+if (b < ${size.total}) {
+  let ascending = ((a % ${size.padded}) & ${size.size}) == 0u;
+  let first = vec2<u32>(${at.k}(a), ${at.p}(a));
+  let second = vec2<u32>(${at.k}(b), ${at.p}(b));
   let after = first.x > second.x || (first.x == second.x && first.y > second.y);
   if (after == ascending) {
-    k_set(a, second.x);
-    p_set(a, second.y);
-    k_set(b, first.x);
-    p_set(b, first.y);
+    ${set.k}(a, second.x);
+    ${set.p}(a, second.y);
+    ${set.k}(b, first.x);
+    ${set.p}(b, first.y);
   }
 }`),
+        }),
         workgroups: blocks,
       });
     calls.push({
       label: 'sort.merge',
       buffers: [keys('write'), places('write')],
       parameters: { padded, total, size },
-      body: `${shared}${entry(`
-for (var t = l; t < ${block}u; t += 256u) {
-  let i = min(group * ${block}u + t, params.total - 1u);
-  keys[t] = k_at(i);
-  places[t] = p_at(i);
+      threads,
+      workgroup: blockMemory,
+      write: (names) => {
+        const { at, size, shared } = names;
+        return {
+          main: grouped(`for (var t = l; t < ${block}u; t += 256u) {
+  let i = min(group * ${block}u + t, ${size.total} - 1u);
+  ${shared.keys}[t] = ${at.k}(i);
+  ${shared.places}[t] = ${at.p}(i);
 }
-workgroupBarrier();${exchange('params.size', `${block / 2}u`)}${store}`)}`,
+workgroupBarrier();${exchange(size.size!, `${block / 2}u`, names)}${store(names)}`),
+        };
+      },
       workgroups: blocks,
     });
   }
@@ -173,14 +192,19 @@ export const topKWebGpu: WebGpuLowering<TopKAttributes> = {
       label: 'topK.take',
       buffers: [{ name: 'x', input: 0 }, places('read'), { name: 'y', output: 0 }, { name: 'indices', output: 1 }],
       parameters: { inner, length: x!.shape[axis]!, padded, taken, count },
-      body: entry(`
-  let i = group * 256u + l;
-  if (i < params.taken) {
-    let row = i / params.inner / params.count * params.inner + i % params.inner;
-    let place = min(p_at(row * params.padded + i / params.inner % params.count), params.length - 1u);
-    y_set(i, x_at(${positionOf('row', 'place')}));
-    indices_set(i, i32(place));
+      threads,
+      write: (names) => {
+        const { at, set, size } = names;
+        return {
+          main: grouped(`  let i = group * 256u + l;
+  if (i < ${size.taken}) {
+    let row = i / ${size.inner} / ${size.count} * ${size.inner} + i % ${size.inner};
+    let place = min(${at.p}(row * ${size.padded} + i / ${size.inner} % ${size.count}), ${size.length} - 1u);
+    ${set.y}(i, ${at.x}(${positionOf('row', 'place', names)}));
+    ${set.indices}(i, i32(place));
   }`),
+        };
+      },
       workgroups: (size) => spreadWorkgroups(Math.ceil(size(taken) / 256)),
     };
     return [...calls, take];

@@ -12,7 +12,6 @@ import { sumTo } from '../reduce/sum-to.ts';
 import { type MatmulAttributes, matmulSizes } from './attributes.ts';
 import { matmulOnnx } from './matmul.onnx.ts';
 import { matmulWebGpu } from './matmul.wgsl.ts';
-import { withWork } from './work.ts';
 
 const matmulOp: Op<MatmulAttributes> = defineOp({
   name: 'matmul',
@@ -67,7 +66,7 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
       },
     },
     onnx: matmulOnnx,
-    webgpu: withWork(matmulWebGpu),
+    webgpu: matmulWebGpu,
   },
 });
 

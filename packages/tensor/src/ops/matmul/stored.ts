@@ -50,31 +50,22 @@ export function unpackedProduct(
   const count = shape.reduce<number>((size, dim) => (typeof dim === 'number' ? size * dim : Number.NaN), 1);
   if (!(2 * count <= mostUnpackedBytes)) return undefined;
   const type = { shape, dtype: 'f16' as const };
-  const calls = multiply({ ...spec, b: { ...spec.b, type } });
-  if (!calls) return undefined;
   const scratch = { scratch: 'unpacked', type } as const;
+  const calls = multiply({ ...spec, b: { ...spec.b, type, source: { ...scratch, access: 'read' } } });
+  if (!calls) return undefined;
   const unpack: KernelCall = {
     label: `matmul.unpack ${dtype}`,
     buffers: [
-      { name: 'b', input: 1, vector: 4 },
+      { name: 'b', ...spec.b.source, vector: 4 },
       { name: 'unpacked', ...scratch, access: 'write', vector: 4 },
     ],
     parameters: { count: shape.reduce(multiplyDims, 1) },
-    body: `
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let k = ((w.z * n.y + w.y) * n.x + w.x) * 256u + l;
-  if (4u * k < params.count) { unpacked_set4(k, b_at4(k)); }
-}`,
+    threads: 256,
+    write: ({ at4, set4, size }) => ({
+      main: `  let k = ((w.z * n.y + w.y) * n.x + w.x) * 256u + l;
+  if (4u * k < ${size.count}) { ${set4.unpacked}(k, ${at4.b}(k)); }`,
+    }),
     workgroups: () => spreadWorkgroups(Math.ceil(count / 1024)),
   };
-  const reading = calls.map((call) => ({
-    ...call,
-    buffers: call.buffers.map((buffer) =>
-      'input' in buffer && buffer.input === 1
-        ? { name: buffer.name, ...scratch, access: 'read' as const, ...(buffer.vector && { vector: buffer.vector }) }
-        : buffer,
-    ),
-  }));
-  return [unpack, ...reading];
+  return [unpack, ...calls];
 }

@@ -14,7 +14,7 @@ export const cumsumWebGpu: WebGpuLowering<CumsumAttributes> = {
     const inner = sizeOf(shape.slice(axis + 1));
     const rows = multiplyDims(sizeOf(shape.slice(0, axis)), inner);
     const type = dtype === 'i32' || dtype === 'u32' ? dtype : 'f32';
-    const before = `select(${type}(0), part[max(l, 1u) - 1u], l > 0u)`;
+    const before = (part: string | undefined) => `select(${type}(0), ${part}[max(l, 1u) - 1u], l > 0u)`;
     return [
       {
         label: 'cumsum',
@@ -23,35 +23,34 @@ export const cumsumWebGpu: WebGpuLowering<CumsumAttributes> = {
           { name: 'y', output: 0, epilogue: true },
         ],
         parameters: { rows, inner, count: shape[axis]! },
-        body: `
-var<workgroup> part: array<${type}, ${width}>;
-@compute @workgroup_size(${width})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let row = (w.z * n.y + w.y) * n.x + w.x;
-  if (row < params.rows) {
-    let start = (row / params.inner) * params.count * params.inner + row % params.inner;
+        threads: width,
+        workgroup: { part: { type, length: width } },
+        write: ({ at, set, size, shared: { part } }) => ({
+          main: `  let row = (w.z * n.y + w.y) * n.x + w.x;
+  if (row < ${size.rows}) {
+    let start = (row / ${size.inner}) * ${size.count} * ${size.inner} + row % ${size.inner};
     var carry = ${type}(0);
-    for (var base = 0u; base < params.count; base += ${width}u) {
+    for (var base = 0u; base < ${size.count}; base += ${width}u) {
       let j = base + l;
-      let place = start + ${reverse ? '(params.count - 1u - min(j, params.count - 1u))' : 'j'} * params.inner;
+      let place = start + ${reverse ? `(${size.count} - 1u - min(j, ${size.count} - 1u))` : 'j'} * ${size.inner};
       var value = ${type}(0);
-      if (j < params.count) { value = x_at(place); }
-      part[l] = value;
+      if (j < ${size.count}) { value = ${at.x}(place); }
+      ${part}[l] = value;
       workgroupBarrier();
       for (var reach = 1u; reach < ${width}u; reach *= 2u) {
         var left = ${type}(0);
-        if (l >= reach) { left = part[l - reach]; }
+        if (l >= reach) { left = ${part}[l - reach]; }
         workgroupBarrier();
-        part[l] += left;
+        ${part}[l] += left;
         workgroupBarrier();
       }
-      let sum = carry + ${exclusive ? before : 'part[l]'};
-      if (j < params.count) { y_set(place, sum); }
-      carry += part[${width - 1}];
+      let sum = carry + ${exclusive ? before(part) : `${part}[l]`};
+      if (j < ${size.count}) { ${set.y}(place, sum); }
+      carry += ${part}[${width - 1}];
       workgroupBarrier();
     }
-  }
-}`,
+  }`,
+        }),
         workgroups: (size) => spreadWorkgroups(size(rows)),
       },
     ];

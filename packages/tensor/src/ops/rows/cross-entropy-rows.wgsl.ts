@@ -1,7 +1,7 @@
 import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
-import type { WebGpuLowering } from '../../graph/webgpu-lowering.ts';
+import type { KernelBody, KernelNames, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import type { CrossEntropyRowsAttributes } from './cross-entropy-rows.ts';
-import { withReductions } from './row-team.wgsl.ts';
+import { reduceRow, teamReductions } from './row-team.wgsl.ts';
 
 const lanes = 256;
 
@@ -15,49 +15,54 @@ export const crossEntropyRowsWebGpu = (gradient: boolean): WebGpuLowering<CrossE
     const { ignoreIndex, labelSmoothing } = attributes;
     const classes = logits!.shape[1]!;
     const inFours = typeof classes === 'number' && classes % 4 === 0;
-    const [suffix, type, ones] = inFours ? ['4', 'vec4<f32>', 'vec4<f32>(1.0)'] : ['', 'f32', '1.0'];
-    const each = `for (var k = l; k < params.columns; k += ${lanes}u)`;
+    const [type, ones] = inFours ? ['vec4<f32>', 'vec4<f32>(1.0)'] : ['f32', '1.0'];
     const sum = (x: string) => (inFours ? `dot(${x}, ${ones})` : x);
     const highest = inFours ? 'max(max(x.x, x.y), max(x.z, x.w))' : 'x';
     const places = inFours ? '(vec4<u32>(4u * k) + vec4<u32>(0u, 1u, 2u, 3u)) == vec4<u32>(own)' : 'k == own';
-    const spread = labelSmoothing === 0 ? undefined : `f32(${labelSmoothing}) / f32(params.classes)`;
-    const text = `
-  let row = min(place, params.rows - 1u);
-  let named = targets_at(row);
-  let own = u32(clamp(named, 0, i32(params.classes) - 1));
+    const team = teamReductions(['row_sum', 'row_max'], lanes, capabilities);
+    const write = (names: KernelNames): KernelBody => {
+      const { at, at4, set, set4, size } = names;
+      const reduce = (name: 'row_sum' | 'row_max', value: string) => reduceRow(name, value, names, capabilities);
+      const each = `for (var k = l; k < ${size.columns}; k += ${lanes}u)`;
+      const spread = labelSmoothing === 0 ? undefined : `f32(${labelSmoothing}) / f32(${size.classes})`;
+      const main = `  let place = (w.z * n.y + w.y) * n.x + w.x;
+  let row = min(place, ${size.rows} - 1u);
+  let named = ${at.targets}(row);
+  let own = u32(clamp(named, 0, i32(${size.classes}) - 1));
   let counts = named != ${ignoreIndex}i;
   let is_class = named == i32(own);
   var high = -3.40282346e38;
   var total = 0.0;
   var plain = 0.0;
   ${each} {
-    let x = x_at${suffix}(row * params.columns + k);
+    let x = ${inFours ? at4.x : at.x}(row * ${size.columns} + k);
     let top = max(high, ${highest});
     total = total * exp(high - top) + ${sum(inFours ? 'safe_exp4(x - top)' : 'safe_exp(x - top)')};
     high = top;${spread ? `\n    plain += ${sum('x')};` : ''}
   }
-  let most = row_max(high);
-  let all = row_sum(total * exp(high - most));
-  ${spread ? 'let values = row_sum(plain);' : ''}
-  if (place < params.rows) {
+  let most = ${reduce('row_max', 'high')};
+  let all = ${reduce('row_sum', 'total * exp(high - most)')};
+  ${spread ? `let values = ${reduce('row_sum', 'plain')};` : ''}
+  if (place < ${size.rows}) {
     if (l == 0u) {
-      let own_logit = x_at(row * params.classes + own) - most;
-      let expected = ${spread ? `f32(${1 - labelSmoothing}) * own_logit + (values - most * f32(params.classes)) * ${spread}` : 'own_logit'};
-      losses_set(row, select(0.0, select(nan_value(), safe_log(all) - expected, is_class), counts));
+      let own_logit = ${at.x}(row * ${size.classes} + own) - most;
+      let expected = ${spread ? `f32(${1 - labelSmoothing}) * own_logit + (values - most * f32(${size.classes})) * ${spread}` : 'own_logit'};
+      ${set.losses}(row, select(0.0, select(nan_value(), safe_log(all) - expected, is_class), counts));
     }
     ${
       gradient
         ? `let inverse = 1.0 / all;
     ${each} {
-      let x = x_at${suffix}(row * params.columns + k);
+      let x = ${inFours ? at4.x : at.x}(row * ${size.columns} + k);
       let wanted = select(${type}(), ${type}(${1 - labelSmoothing}), ${places})${spread ? ` + ${spread}` : ''};
       let value = ${inFours ? 'safe_exp4' : 'safe_exp'}(x - most) * inverse - wanted;
-      y_set${suffix}(row * params.columns + k, select(${type}(), select(${type}(nan_value()), value, is_class), counts));
+      ${inFours ? set4.y : set.y}(row * ${size.columns} + k, select(${type}(), select(${type}(nan_value()), value, is_class), counts));
     }`
         : ''
     }
   }`;
-    const { declarations, builtins, body, requires } = withReductions(text, lanes, capabilities);
+      return { functions: team.functions(names), main };
+    };
     const rows = targets!.shape[0]!;
     const vector = inFours ? 4 : 1;
     return [
@@ -70,14 +75,11 @@ export const crossEntropyRowsWebGpu = (gradient: boolean): WebGpuLowering<CrossE
           ...(gradient ? [{ name: 'y', output: 1, vector } as const] : []),
         ],
         parameters: { rows, classes, columns: inFours ? (classes as number) / 4 : classes },
-        requires,
-        body: `
-${declarations}
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
-  let place = (w.z * n.y + w.y) * n.x + w.x;
-${body}
-}`,
+        threads: lanes,
+        workgroup: team.workgroup,
+        builtins: team.builtins,
+        requires: team.requires,
+        write,
         workgroups: (size) => spreadWorkgroups(size(rows)),
       },
     ];

@@ -1,6 +1,6 @@
 import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
-import type { KernelBuffer, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
-import { rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
+import type { KernelBuffer, KernelNames, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
+import { type RowText, rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
 import { fitsRowTeam, type RowFour } from './row-team.wgsl.ts';
 
 /** With a row in registers; rows that are no whole number of fours, or too long, are decomposed. */
@@ -8,8 +8,8 @@ export const layerNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
   supports: ({ inputs: [x] }, capabilities) => fitsRowTeam(x!, capabilities),
   kernels: (context) => {
     const affine = (['weight', 'bias'] as const).slice(0, context.inputs.length - 1);
-    const scaled = ({ index, at }: RowFour) =>
-      [`c${index} * inverse`, ...affine.map((name, i) => `${'*+'[i]} ${name}_at4(${at})`)].join(' ');
+    const scaled = ({ index, at }: RowFour, { at4 }: KernelNames) =>
+      [`c${index} * inverse`, ...affine.map((name, i) => `${'*+'[i]} ${at4[name]}(${at})`)].join(' ');
     return [
       rowKernel(context, {
         label: 'layerNorm',
@@ -19,10 +19,11 @@ export const layerNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
           { name: 'y', output: 0, vector: 4, epilogue: true },
         ],
         rows: { x: '0.0' },
-        body: (fours) =>
+        reductions: ['row_sum'],
+        body: (row) =>
           [
-            centredRow(fours, context.attributes.epsilon),
-            ...fours.map((four) => `  let y${four.index} = ${scaled(four)};`),
+            centredRow(row, context.attributes.epsilon),
+            ...row.fours.map((four) => `  let y${four.index} = ${scaled(four, row.names)};`),
           ].join('\n'),
       }),
     ];
@@ -30,13 +31,15 @@ export const layerNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
 };
 
 /** Of the row `x`: `c0`, `c1`, ... are its fours less the mean, 0 beyond its end, and `inverse` is 1 / sqrt(variance + epsilon). */
-export function centredRow(fours: readonly RowFour[], epsilon: number): string {
+export function centredRow({ fours, reduce, names: { size } }: RowText, epsilon: number): string {
   const centred = ({ index: i, valid }: RowFour) =>
     `  let c${i} = ${valid ? `select(vec4<f32>(), x${i} - mean, ${valid})` : `x${i} - mean`};`;
+  const sum = sumOfFours(fours, (i) => `dot(x${i}, vec4<f32>(1.0))`);
+  const squares = sumOfFours(fours, (i) => `dot(c${i}, c${i})`);
   return [
-    `  let mean = row_sum(${sumOfFours(fours, (i) => `dot(x${i}, vec4<f32>(1.0))`)}) / f32(params.width);`,
+    `  let mean = ${reduce('row_sum', sum)} / f32(${size.width});`,
     ...fours.map(centred),
-    `  let squares = row_sum(${sumOfFours(fours, (i) => `dot(c${i}, c${i})`)});`,
-    `  let inverse = inverseSqrt(squares / f32(params.width) + ${floatLiteral(epsilon)});`,
+    `  let squares = ${reduce('row_sum', squares)};`,
+    `  let inverse = inverseSqrt(squares / f32(${size.width}) + ${floatLiteral(epsilon)});`,
   ].join('\n');
 }

@@ -3,8 +3,16 @@ import type { KernelBuffer, KernelCall, KernelContext, WebGpuLowering } from '..
 import { sizeOf } from '../../shape.ts';
 import { centredRow } from './layer-norm.wgsl.ts';
 import type { NormGradientAttributes } from './norm-gradient.ts';
-import { loadFour, storeFour, sumOfFours } from './row-kernels.wgsl.ts';
-import { fitsRowTeam, type RowFour, rowTeam, withReductions } from './row-team.wgsl.ts';
+import { loadFour, type RowText, storeFour, sumOfFours } from './row-kernels.wgsl.ts';
+import {
+  fitsRowTeam,
+  lanesOf,
+  type RowFour,
+  type RowReduction,
+  reduceRow,
+  rowTeam,
+  teamReductions,
+} from './row-team.wgsl.ts';
 
 /** Workgroups among which rows are dealt out: enough to fill a large GPU, and few enough for their sums to be little to add. */
 const mostGroups = 1024;
@@ -36,44 +44,15 @@ function rowsCall(
   { inputs, attributes, capabilities }: KernelContext<NormGradientAttributes>,
   partial: readonly KernelBuffer[],
 ): KernelCall {
-  const { centred, epsilon, by } = attributes;
+  const { centred, by } = attributes;
   const { shape } = inputs[0]!;
   const width = shape.at(-1) as number;
   const rows = sizeOf(shape.slice(0, -1));
-  const { lanes, fours } = rowTeam(width, capabilities);
+  const lanes = lanesOf(width, capabilities.maxInvocations);
   const has = (input: (typeof by)[number]) => by.includes(input);
   const weighted = inputs.length > 2;
-  const each = (text: (four: RowFour) => string) => fours.map(text).join('\n');
-  const mean = (i: number) => `dot(s${i}, vec4<f32>(1.0))`;
-  const along = (i: number) => `dot(s${i}, u${i})`;
-  const shares = centred
-    ? `row_sum2(vec2<f32>(${sumOfFours(fours, mean)}, ${sumOfFours(fours, along)}))`
-    : `vec2<f32>(0.0, row_sum(${sumOfFours(fours, along)}))`;
-  const byRows = `${each(({ index: i }) => `  let s${i} = g${i}${weighted ? ` * weight${i}` : ''};`)}
-  let shares = ${shares} / f32(params.width);
-${each(({ index: i }) => `  let y${i} = (s${i} - shares.x - u${i} * shares.y) * inverse;`)}
-${each((four) => storeFour('y', four))}`;
-  const sums = { weight: (i: number) => `g${i} * u${i}`, bias: (i: number) => `g${i}` };
-  const kept = (['weight', 'bias'] as const).filter(has);
-  const text = `
-${has('x') && weighted ? each(({ index: i, at }) => `  let weight${i} = weight_at4(${at});`) : ''}
-${kept.map((name) => each(({ index: i }) => `  var ${name}_sum${i} = vec4<f32>();`)).join('\n')}
-  for (var row = group; row < params.rows; row += groups) {
-${each((four) => `${loadFour('x', four)}\n${loadFour('g', four)}`)}
-${centred ? centredRow(fours, epsilon) : `${each(({ index: i }) => `  let c${i} = x${i};`)}\n  let inverse = inverseSqrt(row_sum(${sumOfFours(fours, (i) => `dot(x${i}, x${i})`)}) / f32(params.width) + ${floatLiteral(epsilon)});`}
-${each(({ index: i }) => `  let u${i} = c${i} * inverse;`)}
-${has('x') ? byRows : ''}
-${kept.map((name) => each(({ index: i }) => `  ${name}_sum${i} += ${sums[name](i)};`)).join('\n')}
-  }
-${kept
-  .map((name, part) =>
-    each(({ index: i, at, valid }) => {
-      const set = `partial_set4((group * ${kept.length}u + ${part}u) * params.fours + ${at}, ${name}_sum${i});`;
-      return valid ? `  if (${valid}) { ${set} }` : `  ${set}`;
-    }),
-  )
-  .join('\n')}`;
-  const { declarations, builtins, body, requires } = withReductions(text, lanes, capabilities);
+  const used: readonly RowReduction[] = !centred ? ['row_sum'] : has('x') ? ['row_sum', 'row_sum2'] : ['row_sum'];
+  const { functions, ...team } = teamReductions(used, lanes, capabilities);
   return {
     label: centred ? 'layerNormGradient' : 'rmsNormGradient',
     buffers: [
@@ -84,17 +63,64 @@ ${kept
       ...partial,
     ],
     parameters: { rows, fours: width / 4, width },
-    requires,
-    body: `
-${declarations}
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
-  let group = w.x;
-  let groups = n.x;
-${body}
-}`,
+    threads: lanes,
+    ...team,
+    write: (names) => {
+      const { fours } = rowTeam(width, capabilities, names);
+      const reduce: RowText['reduce'] = (name, value) => reduceRow(name, value, names, capabilities);
+      const main = rowsText({ fours, names, reduce }, attributes, weighted);
+      return { functions: functions(names), main };
+    },
     workgroups: (size) => [Math.min(size(rows), mostGroups), 1, 1],
   };
+}
+
+/** The statements of the kernel of the rows. */
+function rowsText(
+  { fours, names, reduce }: RowText,
+  { centred, epsilon, by }: NormGradientAttributes,
+  weighted: boolean,
+): string {
+  const { at4, set4, size } = names;
+  const has = (input: (typeof by)[number]) => by.includes(input);
+  const kept = (['weight', 'bias'] as const).filter(has);
+  const each = (text: (four: RowFour) => string) => fours.map(text).join('\n');
+  const mean = (i: number) => `dot(s${i}, vec4<f32>(1.0))`;
+  const along = (i: number) => `dot(s${i}, u${i})`;
+  const shares = centred
+    ? reduce('row_sum2', `vec2<f32>(${sumOfFours(fours, mean)}, ${sumOfFours(fours, along)})`)
+    : `vec2<f32>(0.0, ${reduce('row_sum', sumOfFours(fours, along))})`;
+  const byRows = `${each(({ index: i }) => `  let s${i} = g${i}${weighted ? ` * weight${i}` : ''};`)}
+  let shares = ${shares} / f32(${size.width});
+${each(({ index: i }) => `  let y${i} = (s${i} - shares.x - u${i} * shares.y) * inverse;`)}
+${each((four) => storeFour('y', four, names))}`;
+  const sums = { weight: (i: number) => `g${i} * u${i}`, bias: (i: number) => `g${i}` };
+  return `  let group = w.x;
+  let groups = n.x;
+${has('x') && weighted ? each(({ index: i, at }) => `  let weight${i} = ${at4.weight}(${at});`) : ''}
+${kept.map((name) => each(({ index: i }) => `  var ${name}_sum${i} = vec4<f32>();`)).join('\n')}
+  for (var row = group; row < ${size.rows}; row += groups) {
+${each((four) => `${loadFour('x', four, names)}\n${loadFour('g', four, names)}`)}
+${
+  centred
+    ? centredRow({ fours, names, reduce }, epsilon)
+    : `${each(({ index: i }) => `  let c${i} = x${i};`)}\n  let inverse = inverseSqrt(${reduce(
+        'row_sum',
+        sumOfFours(fours, (i) => `dot(x${i}, x${i})`),
+      )} / f32(${size.width}) + ${floatLiteral(epsilon)});`
+}
+${each(({ index: i }) => `  let u${i} = c${i} * inverse;`)}
+${has('x') ? byRows : ''}
+${kept.map((name) => each(({ index: i }) => `  ${name}_sum${i} += ${sums[name](i)};`)).join('\n')}
+  }
+${kept
+  .map((name, part) =>
+    each(({ index: i, at, valid }) => {
+      const set = `${set4.partial}((group * ${kept.length}u + ${part}u) * ${size.fours} + ${at}, ${name}_sum${i});`;
+      return valid ? `  if (${valid}) { ${set} }` : `  ${set}`;
+    }),
+  )
+  .join('\n')}`;
 }
 
 /** Adds the sums of all workgroups: four fours of columns to a workgroup, 64 invocations to each. */
@@ -106,9 +132,6 @@ function columnsCall(
   const fours = (shape.at(-1) as number) / 4;
   const kept = (['weight', 'bias'] as const).filter((input) => by.includes(input));
   const columns = kept.length * fours;
-  const store = kept.map(
-    (name, part) => `if (column / params.fours == ${part}u) { ${name}_set4(column % params.fours, sums[l]); }`,
-  );
   return {
     label: 'normGradient.columns',
     buffers: [
@@ -116,23 +139,28 @@ function columnsCall(
       ...kept.map((name): KernelBuffer => ({ name, output: by.indexOf(name), vector: 4, epilogue: true })),
     ],
     parameters: { rows: sizeOf(shape.slice(0, -1)), fours, columns },
-    body: `
-var<workgroup> sums: array<vec4<f32>, 256>;
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let column = w.x * 4u + l % 4u;
-  let groups = min(params.rows, ${mostGroups}u);
-  let place = min(column, params.columns - 1u);
+    threads: 256,
+    builtins: { w: 'workgroup_id', l: 'local_invocation_index' },
+    workgroup: { sums: { type: 'vec4<f32>', length: 256 } },
+    write: ({ at4, set4, size, shared: { sums } }) => {
+      const store = kept.map(
+        (name, part) =>
+          `if (column / ${size.fours} == ${part}u) { ${set4[name]}(column % ${size.fours}, ${sums}[l]); }`,
+      );
+      const main = `  let column = w.x * 4u + l % 4u;
+  let groups = min(${size.rows}, ${mostGroups}u);
+  let place = min(column, ${size.columns} - 1u);
   var sum = vec4<f32>();
-  for (var group = l / 4u; group < groups; group += 64u) { sum += partial_at4(group * params.columns + place); }
-  sums[l] = sum;
+  for (var group = l / 4u; group < groups; group += 64u) { sum += ${at4.partial}(group * ${size.columns} + place); }
+  ${sums}[l] = sum;
 ${[32, 16, 8, 4, 2, 1]
-  .map((half) => `  workgroupBarrier();\n  if (l < ${4 * half}u) { sums[l] += sums[l + ${4 * half}u]; }`)
+  .map((half) => `  workgroupBarrier();\n  if (l < ${4 * half}u) { ${sums}[l] += ${sums}[l + ${4 * half}u]; }`)
   .join('\n')}
-  if (l < 4u && column < params.columns) {
+  if (l < 4u && column < ${size.columns}) {
     ${store.join('\n    ')}
-  }
-}`,
+  }`;
+      return { main };
+    },
     workgroups: () => [Math.ceil(columns / 4), 1, 1],
   };
 }

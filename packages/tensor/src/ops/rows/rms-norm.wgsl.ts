@@ -15,11 +15,15 @@ export const rmsNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
         { name: 'y', output: 0, vector: 4, epilogue: true },
       ],
       rows: { x: '0.0' },
-      body: (fours) =>
+      reductions: ['row_sum'],
+      body: ({ fours, reduce, names: { at4, size } }) =>
         [
-          `  let squares = row_sum(${sumOfFours(fours, (i) => `dot(x${i}, x${i})`)});`,
-          `  let inverse = inverseSqrt(squares / f32(params.width) + ${floatLiteral(context.attributes.epsilon)});`,
-          ...fours.map(({ index: i, at }) => `  let y${i} = x${i} * inverse * weight_at4(${at});`),
+          `  let squares = ${reduce(
+            'row_sum',
+            sumOfFours(fours, (i) => `dot(x${i}, x${i})`),
+          )};`,
+          `  let inverse = inverseSqrt(squares / f32(${size.width}) + ${floatLiteral(context.attributes.epsilon)});`,
+          ...fours.map(({ index: i, at }) => `  let y${i} = x${i} * inverse * ${at4.weight}(${at});`),
         ].join('\n'),
     }),
   ],

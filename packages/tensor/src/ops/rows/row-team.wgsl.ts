@@ -1,4 +1,4 @@
-import type { WebGpuCapabilities } from '../../graph/webgpu-lowering.ts';
+import type { KernelBuiltin, KernelNames, WebGpuCapabilities, WorkgroupArray } from '../../graph/webgpu-lowering.ts';
 import type { TensorType } from '../../shape.ts';
 
 /** Fours of a row that an invocation keeps in registers at most. */
@@ -27,25 +27,25 @@ export function fitsRowTeam(x: TensorType, { maxInvocations }: WebGpuCapabilitie
   );
 }
 
-function lanesOf(width: number, maxInvocations: number): number {
+export function lanesOf(width: number, maxInvocations: number): number {
   const wanted = 2 ** Math.ceil(Math.log2(Math.max(32, width / 4)));
   return Math.min(256, maxInvocations, wanted);
 }
 
-/** The team for rows of `width`; its text names the invocation `l` and the row's fours `params.fours`. */
-export function rowTeam(width: number, { maxInvocations }: WebGpuCapabilities): RowTeam {
+/** The team for rows of `width`; its text names the invocation `l` and the row's fours by the size `fours`. */
+export function rowTeam(width: number, { maxInvocations }: WebGpuCapabilities, { size }: KernelNames): RowTeam {
   const lanes = lanesOf(width, maxInvocations);
   // only the last four of an invocation can be beyond the end
   const fours = Array.from({ length: Math.ceil(width / 4 / lanes) }, (_, index): RowFour => {
     const place = `(l + ${index * lanes}u)`;
     if ((index + 1) * lanes <= width / 4) return { index, at: place, valid: undefined };
-    return { index, at: `min(${place}, params.fours - 1u)`, valid: `${place} < params.fours` };
+    return { index, at: `min(${place}, ${size.fours} - 1u)`, valid: `${place} < ${size.fours}` };
   });
   return { lanes, fours };
 }
 
 /** What combines numbers over a team. Values of pairs are `vec2<f32>`. */
-type Reduction = 'row_sum' | 'row_max' | 'row_sum2';
+export type RowReduction = 'row_sum' | 'row_max' | 'row_sum2';
 
 const combine = {
   row_sum: { type: 'f32', within: 'subgroupAdd', two: (a: string, b: string) => `${a} + ${b}` },
@@ -53,28 +53,48 @@ const combine = {
   row_max: { type: 'f32', within: 'subgroupMax', two: (a: string, b: string) => `max(${a}, ${b})` },
 } as const;
 
-/** The text of a kernel whose body calls `row_sum(v)`, `row_sum2(v)` or `row_max(v)`: v over the team, given to each of it. */
-export function withReductions(
-  body: string,
+/** What a kernel has for its reductions over a team. */
+interface TeamReductions {
+  readonly workgroup: Readonly<Record<string, WorkgroupArray>>;
+  readonly builtins: Readonly<Record<string, KernelBuiltin>>;
+  readonly requires: readonly string[];
+  /** The functions in WGSL. */
+  functions(names: KernelNames): string;
+}
+
+/** The reductions that a kernel of `lanes` invocations uses. */
+export function teamReductions(
+  used: readonly RowReduction[],
   lanes: number,
   { subgroupId }: WebGpuCapabilities,
-): { readonly declarations: string; readonly builtins: string; readonly body: string; readonly requires: string[] } {
-  const called = (Object.keys(combine) as Reduction[]).filter((name) => body.includes(`${name}(`));
-  const team = subgroupId ? 'team, teams' : 'l';
+): TeamReductions {
+  const arrays = used.map((name) => [`${name}_parts`, { type: combine[name].type, length: lanes }] as const);
   return {
-    declarations: called.map((name) => reduction(name, lanes, subgroupId)).join('\n'),
-    builtins: subgroupId ? ', @builtin(subgroup_id) team: u32, @builtin(num_subgroups) teams: u32' : '',
-    body: called.reduce((text, name) => text.replaceAll(`${name}(`, `${name}(${team}, `), body),
+    workgroup: Object.fromEntries(arrays),
+    builtins: {
+      w: 'workgroup_id',
+      n: 'num_workgroups',
+      l: 'local_invocation_index',
+      ...(subgroupId && { team: 'subgroup_id', teams: 'num_subgroups' }),
+    },
     requires: subgroupId ? ['subgroups'] : [],
+    functions: (names) => used.map((name) => reduction(name, lanes, subgroupId, names)).join('\n'),
   };
 }
 
-function reduction(name: Reduction, lanes: number, subgroupId: boolean): string {
+/** A call of a reduction: `value` over the team, given to each of it. */
+export const reduceRow = (
+  name: RowReduction,
+  value: string,
+  { own }: KernelNames,
+  { subgroupId }: WebGpuCapabilities,
+): string => `${own[name]}(${subgroupId ? 'team, teams' : 'l'}, ${value})`;
+
+function reduction(name: RowReduction, lanes: number, subgroupId: boolean, { own, shared }: KernelNames): string {
   const { type, within, two } = combine[name];
-  const parts = `${name}_parts`;
+  const parts = shared[`${name}_parts`];
   if (subgroupId)
-    return `var<workgroup> ${parts}: array<${type}, ${lanes}>;
-fn ${name}(team: u32, teams: u32, v: ${type}) -> ${type} {
+    return `fn ${own[name]}(team: u32, teams: u32, v: ${type}) -> ${type} {
   let own = ${within}(v);
   workgroupBarrier();
   ${parts}[team] = own;
@@ -87,8 +107,7 @@ fn ${name}(team: u32, teams: u32, v: ${type}) -> ${type} {
     (half) => `  workgroupBarrier();
   if (l < ${half}u) { ${parts}[l] = ${two(`${parts}[l]`, `${parts}[l + ${half}u]`)}; }`,
   );
-  return `var<workgroup> ${parts}: array<${type}, ${lanes}>;
-fn ${name}(l: u32, v: ${type}) -> ${type} {
+  return `fn ${own[name]}(l: u32, v: ${type}) -> ${type} {
   workgroupBarrier();
   ${parts}[l] = v;
 ${halves.join('\n')}

@@ -30,11 +30,18 @@ export function softmaxWebGpu(name: 'softmax' | 'logSoftmax'): SoftmaxLowering {
           { name: 'y', output: 0, vector: 4, epilogue: true },
         ],
         rows: { x: lowest },
-        body: (fours) =>
+        reductions: ['row_max', 'row_sum'],
+        body: ({ fours, reduce }) =>
           [
-            `  let high = row_max(${fours.map(highest).reduce((a, b) => `max(${a}, ${b})`)});`,
+            `  let high = ${reduce(
+              'row_max',
+              fours.map(highest).reduce((a, b) => `max(${a}, ${b})`),
+            )};`,
             ...fours.map(exponential),
-            `  let total = row_sum(${sumOfFours(fours, (i) => `dot(e${i}, vec4<f32>(1.0))`)});`,
+            `  let total = ${reduce(
+              'row_sum',
+              sumOfFours(fours, (i) => `dot(e${i}, vec4<f32>(1.0))`),
+            )};`,
             ...fours.map(result),
           ].join('\n'),
       }),
@@ -57,9 +64,10 @@ export function softmaxGradientWebGpu(name: 'softmax' | 'logSoftmax'): SoftmaxLo
           { name: 'y', output: 0, vector: 4, epilogue: true },
         ],
         rows: { r: '0.0', g: '0.0' },
-        body: (fours) =>
+        reductions: ['row_sum'],
+        body: ({ fours, reduce }) =>
           [
-            `  let total = row_sum(${sumOfFours(fours, term)});`,
+            `  let total = ${reduce('row_sum', sumOfFours(fours, term))};`,
             ...fours.map(({ index: i }) => `  let y${i} = ${result(i)};`),
           ].join('\n'),
       }),

@@ -1,14 +1,14 @@
 import type { Dim } from '../../../dim.ts';
 import type { DType } from '../../../dtype.ts';
 import { DeviceError } from '../../../errors.ts';
-import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
-import { sizeOf } from '../../../shape.ts';
+import type { KernelBody, KernelBuffer, KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
-import { registerType } from './buffer-form.ts';
-import { type Epilogue, epilogueFunction } from './epilogue.ts';
-import { type BufferOf, KernelBuilder } from './kernel-builder.ts';
+import type { Epilogue } from './epilogue.ts';
+import { epilogueSets } from './epilogue-sets.ts';
+import { setWidths, usesOf } from './finished-kernel.ts';
+import { type BufferOf, KernelBuilder, standardBuiltins } from './kernel-builder.ts';
 import { isPacked } from './kernel-source.ts';
-import { innermostIsFours } from './place.ts';
+import { GivenNames, plainScope, type SetWidth, withOwnSets } from './names.ts';
 
 export interface CallSpec {
   readonly call: KernelCall;
@@ -21,24 +21,67 @@ export interface CallSpec {
   readonly bufferOf: BufferOf;
 }
 
+const epilogueOutput = ({ buffers }: KernelCall): KernelBuffer | undefined =>
+  buffers.find((buffer) => 'output' in buffer && buffer.epilogue);
+
 /**
- * The output of a call into whose stores an epilogue may go that gives values of `dtype`: not where the kernel sets single
- * values and two of that type share a word.
+ * Whether an epilogue that gives values of `dtype` may go into the stores of a call: not where the kernel sets single values
+ * and two of that type share a word.
  */
-export function takesEpilogue(
-  call: KernelCall,
-  dtype: DType,
-  capabilities: WebGpuCapabilities,
-): KernelBuffer | undefined {
-  const output = call.buffers.find((buffer) => 'output' in buffer && buffer.epilogue);
-  const setsSingles = output && new RegExp(`\\b${output.name}_set\\(`).test(call.body);
-  return setsSingles && isPacked(dtype, capabilities) ? undefined : output;
+export function takesEpilogue(call: KernelCall, dtype: DType, capabilities: WebGpuCapabilities): boolean {
+  const output = epilogueOutput(call);
+  if (!output) return false;
+  return !isPacked(dtype, capabilities) || !widthsOf(call, output.name).has(1);
+}
+
+/** How many values at once a kernel sets of an output. */
+function widthsOf(call: KernelCall, output: string): ReadonlySet<SetWidth> {
+  if ('body' in call) return setWidths(usesOf(call.body, [output]).get(output));
+  const names = new GivenNames();
+  call.write(names);
+  return setWidths(names.used.get(output));
 }
 
 /** A kernel of an operation's own, with the declarations that its body builds on. */
-export function callStep({ call, bufferFor, capabilities, bound, epilogue, bufferOf }: CallSpec): Step {
-  const builder = new KernelBuilder({ capabilities, bound }, 'e_');
-  const fused = epilogue && takesEpilogue(call, epilogue.target.type.dtype, capabilities);
+export function callStep(spec: CallSpec): Step {
+  const { call } = spec;
+  const { builder, body, used } = written(spec, namesOf(call));
+  const workgroups: Step['workgroups'] = (size) => {
+    const counts = call.workgroups(size);
+    if (counts.some((count) => !Number.isInteger(count) || count < 0 || count > 65_535))
+      throw new DeviceError(`${call.label}: workgroups must be whole numbers up to 65535, got [${counts.join(', ')}]`);
+    return counts;
+  };
+  const { label, requires } = call;
+  if ('body' in call) return builder.build({ label, body, requires, workgroups, used });
+  const { threads, builtins = standardBuiltins, workgroup, ignoresExtraWorkgroups } = call;
+  const rewrite = ignoresExtraWorkgroups ? (names: GivenNames) => written(spec, names).body : undefined;
+  return builder.build({ label, entry: { threads, builtins }, workgroup, body, requires, workgroups, used, rewrite });
+}
+
+/** The names of a call as it declares them. */
+function namesOf(call: KernelCall): GivenNames {
+  const declared =
+    (kind: string, known: (name: string) => boolean, scope: (name: string) => string) => (name: string) => {
+      if (known(name)) return scope(name);
+      throw new DeviceError(`${call.label}: its text names the ${kind} ${name}, which the kernel does not declare`);
+    };
+  const buffers = new Set(call.buffers.flatMap(({ name }) => [name, `${name}_stored`]));
+  // an epilogue adds buffers and sizes of its own
+  const isAdded = (name: string) => /^e_/.test(name);
+  const workgroup = 'write' in call ? (call.workgroup ?? {}) : {};
+  return new GivenNames({
+    ...plainScope,
+    buffer: declared('buffer', (name) => buffers.has(name) || isAdded(name), plainScope.buffer),
+    size: declared('size', (name) => name in call.parameters || isAdded(name), plainScope.size),
+    shared: declared('workgroup array', (name) => name in workgroup, plainScope.shared),
+  });
+}
+
+/** The text of a call, with what was found out while it was written. */
+function written({ call, bufferFor, capabilities, bound, epilogue, bufferOf }: CallSpec, names: GivenNames) {
+  const builder = new KernelBuilder({ capabilities, bound }, names, 'e_');
+  const fused = epilogue && epilogueOutput(call);
   for (const buffer of call.buffers) {
     const access = 'access' in buffer ? buffer.access : 'output' in buffer ? 'write' : 'read';
     const vector = buffer.vector ?? 1;
@@ -46,39 +89,18 @@ export function callStep({ call, bufferFor, capabilities, bound, epilogue, buffe
     else builder.declare(buffer.name, bufferFor(buffer), access, vector);
   }
   for (const [name, dim] of Object.entries(call.parameters)) builder.sizes.add(name, dim);
-  const wrappers = fused ? epilogueWrappers(fused.name, epilogue!, builder, bufferOf, call.body) : '';
-  const workgroups: Step['workgroups'] = (size) => {
-    const counts = call.workgroups(size);
-    if (counts.some((count) => !Number.isInteger(count) || count < 0 || count > 65_535))
-      throw new DeviceError(`${call.label}: workgroups must be whole numbers up to 65535, got [${counts.join(', ')}]`);
-    return counts;
-  };
-  const { label, body, requires, ignoresExtraWorkgroups } = call;
-  return builder.build(label, `${wrappers}${body}`, workgroups, { requires, ignoresExtraWorkgroups });
-}
-
-/** The `NAME_set` functions of an output, computing the epilogue of each value that goes through them. */
-function epilogueWrappers(
-  name: string,
-  { of, target }: { readonly of: Epilogue; readonly target: BufferValue },
-  builder: KernelBuilder,
-  bufferOf: BufferOf,
-  body: string,
-): string {
-  const [from, to] = [registerType[of.source.dtype], registerType[target.type.dtype]];
-  const widths = [1, 2, 4].filter((width) => new RegExp(`\\b${name}_set${width === 1 ? '' : width}\\(`).test(body));
-  // a pair or four may reach past the last value, where there is nothing for the epilogue to read
-  const last = innermostIsFours(of.root.shape) ? undefined : builder.sizes.add('e_count', sizeOf(of.root.shape));
-  const within = (position: string) => (last ? `min(${position}, ${last} - 1u)` : position);
-  const wrappers = widths.map((width) => {
-    if (width === 1) return `fn ${name}_set(i: u32, v: ${from}) { ${name}_stored_set(i, epilogue(i, v)); }`;
-    const values = Array.from(
-      { length: width },
-      (_, lane) =>
-        `epilogue(${[within(`${width}u * k + ${lane}u`), `v[${lane}]`, ...(of.also ? [`also[${lane}]`] : [])].join(', ')})`,
-    );
-    return `fn ${name}_set${width}(k: u32, v: vec${width}<${from}>) { ${name}_stored_set${width}(k, vec${width}<${to}>(${values.join(', ')})); }`;
-  });
-  const also = of.also ? [`var<private> also: vec4<${registerType[of.also.dtype]}>;`] : [];
-  return `${[...also, epilogueFunction(of, from, builder, bufferOf), ...wrappers].join('\n')}\n`;
+  const found =
+    'body' in call
+      ? usesOf(
+          call.body,
+          call.buffers.map(({ name }) => name),
+        )
+      : undefined;
+  const widths = fused && found ? setWidths(found.get(fused.name)) : new Set<SetWidth>();
+  const own: KernelBody =
+    'body' in call ? { main: call.body } : call.write(fused ? withOwnSets(names, fused.name, widths) : names);
+  const sets = fused ? epilogueSets(fused.name, widths, epilogue!, builder, bufferOf) : undefined;
+  const functions = [sets, own.functions].filter((text) => text !== undefined).join('\n');
+  const body: KernelBody = functions === '' ? own : { functions, main: own.main };
+  return { builder, body, used: found && new Map([...found, ...names.used]) };
 }

@@ -43,7 +43,7 @@ export function elementFunction(spec: ElementSpec): ElementFunction {
       const buffer = builder.reads(value);
       const position = place.linear();
       if (position !== 'i') builder.readElsewhere.add(value);
-      if (position !== 'i' || !spec.fours) return `${buffer}_at(${position})`;
+      if (position !== 'i' || !spec.fours) return `${builder.names.at[buffer]}(${position})`;
       builder.vectorize(value);
       fours.set(buffer, `v_${buffer}: ${registerType[tensor.dtype]}`);
       return `v_${buffer}`;
@@ -53,13 +53,15 @@ export function elementFunction(spec: ElementSpec): ElementFunction {
   const values = roots.map((root) => writer.value(root, place));
   const types = roots.map((root) => registerType[root.dtype]);
   const single = roots.length === 1;
-  const struct = `struct ${name}_result { ${types.map((type, r) => `r${r}: ${type}`).join(', ')} }`;
-  const returns = single ? types[0]! : `${name}_result`;
+  const { own } = builder.names;
+  const structName = own[`${name}_result`]!;
+  const struct = `struct ${structName} { ${types.map((type, r) => `r${r}: ${type}`).join(', ')} }`;
+  const returns = single ? types[0]! : structName;
   const text = [
     ...(single ? [] : [struct]),
-    `fn ${name}(${[...spec.parameters, ...fours.values()].join(', ')}) -> ${returns} {`,
+    `fn ${own[name]}(${[...spec.parameters, ...fours.values()].join(', ')}) -> ${returns} {`,
     ...[...spec.prologue, ...writer.statements].map((line) => `  ${line}`),
-    `  return ${single ? values[0] : `${name}_result(${values.join(', ')})`};`,
+    `  return ${single ? values[0] : `${structName}(${values.join(', ')})`};`,
     '}',
   ].join('\n');
   return {

@@ -1,9 +1,10 @@
 import type { Dim } from '../../../dim.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
-import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
+import type { KernelBody, KernelBuiltin, WebGpuCapabilities, WorkgroupArray } from '../../../graph/webgpu-lowering.ts';
 import { getOrMake } from '../get-or-make.ts';
 import type { BufferValue, Step } from '../values.ts';
-import { kernelSource, type SourceSpec } from './kernel-source.ts';
+import { type KernelEntry, kernelSource, type SourceSpec } from './kernel-source.ts';
+import type { BufferUses, GivenNames } from './names.ts';
 import { partsOf } from './parts.ts';
 import { SizeTable } from './size-table.ts';
 
@@ -22,9 +23,19 @@ interface BuilderContext {
   bound(dim: Dim): number;
 }
 
-interface BuildOptions {
+/** What a kernel is beside its buffers and sizes. */
+export interface KernelParts {
+  readonly label: string;
+  /** Missing where the body has an entry point of its own. */
+  readonly entry?: KernelEntry;
+  readonly workgroup?: Readonly<Record<string, WorkgroupArray>> | undefined;
+  readonly body: KernelBody;
   readonly requires?: readonly string[] | undefined;
-  readonly ignoresExtraWorkgroups?: boolean | undefined;
+  readonly workgroups: Step['workgroups'];
+  /** The functions of buffers that the body calls, where it was not written with the builder's names. */
+  readonly used?: BufferUses | undefined;
+  /** Writes the body once more with other names, for a kernel that ignores workgroups beyond its own. */
+  readonly rewrite?: ((names: GivenNames) => KernelBody) | undefined;
 }
 
 interface Binding {
@@ -32,11 +43,14 @@ interface Binding {
   readonly value: BufferValue;
   access: 'read' | 'write';
   vector: 1 | 4 | 8;
+  atomic?: boolean;
 }
 
 /** Collects the buffers and sizes of one kernel while its text is written. */
 export class KernelBuilder {
   readonly sizes: SizeTable;
+  /** The names that the kernel's text uses. */
+  readonly names: GivenNames;
   readonly capabilities: WebGpuCapabilities;
   /** Values that are read at other places than that at which the kernel writes. */
   readonly readElsewhere: Set<BufferValue> = new Set();
@@ -46,11 +60,12 @@ export class KernelBuilder {
   readonly #byValue = new Map<BufferValue, Binding>();
 
   /** @param prefix of the names that this gives, where a kernel's author chooses names too */
-  constructor({ capabilities, bound }: BuilderContext, prefix = '') {
+  constructor({ capabilities, bound }: BuilderContext, names: GivenNames, prefix = '') {
     this.capabilities = capabilities;
+    this.names = names;
     this.#bound = bound;
     this.#prefix = prefix;
-    this.sizes = new SizeTable(prefix);
+    this.sizes = new SizeTable(names, prefix);
   }
 
   /** The name of a buffer that is read. */
@@ -67,6 +82,10 @@ export class KernelBuilder {
   vectorize(value: BufferValue): void {
     this.#bind(value).vector = 4;
   }
+  /** Declares the words of a buffer as atomic. */
+  changeAtomically(value: BufferValue): void {
+    this.#bind(value).atomic = true;
+  }
   /** Binds a buffer under a name of the caller's, beside any other binding of it. */
   declare(name: string, value: BufferValue, access: 'read' | 'write', vector: 1 | 4 | 8): void {
     this.#bindings.push({ name, value, access, vector });
@@ -80,24 +99,30 @@ export class KernelBuilder {
     });
   }
 
-  build(
-    label: string,
-    body: string,
-    workgroups: Step['workgroups'],
-    { requires = [], ignoresExtraWorkgroups = false }: BuildOptions = {},
-  ): Step {
-    const buffers = this.#bindings.map(({ name, value, access, vector }) => ({
+  build({ label, entry, workgroup = {}, body, requires = [], workgroups, used, rewrite }: KernelParts): Step {
+    const buffers = this.#bindings.map(({ name, value, access, vector, atomic }) => ({
       name,
       dtype: value.type.dtype,
       access,
       vector,
+      atomic,
       parts: partsOf(value.type, this.#bound, this.capabilities),
     }));
-    const text: SourceSpec = { label, buffers, parameters: this.sizes.names, body, requires };
+    const spec: SourceSpec = {
+      label,
+      buffers,
+      parameters: this.sizes.names,
+      ...(entry && { entry }),
+      workgroup,
+      body,
+      used: used ?? this.names.used,
+      requires,
+    };
+    const isShareable = entry && rewrite && buffers.every(({ parts }) => !parts);
     return {
       label,
-      source: kernelSource(text, this.capabilities),
-      ...(ignoresExtraWorkgroups && buffers.every(({ parts }) => !parts) ? { text } : {}),
+      source: kernelSource(spec, this.capabilities),
+      ...(isShareable ? { shareable: { ...spec, entry, write: rewrite } } : {}),
       bindings: this.#bindings.flatMap(({ value, access }, i): Step['bindings'] => {
         const parts = buffers[i]!.parts;
         if (!parts) return [{ value, access }];
@@ -112,3 +137,10 @@ export class KernelBuilder {
     };
   }
 }
+
+/** The built-in values that most kernels take. */
+export const standardBuiltins: Readonly<Record<string, KernelBuiltin>> = {
+  w: 'workgroup_id',
+  n: 'num_workgroups',
+  l: 'local_invocation_index',
+};

@@ -1,18 +1,36 @@
 import { describe, expect, test } from 'vitest';
+import { usesOf } from './finished-kernel.ts';
 import { kernelSource, type SourceSpec } from './kernel-source.ts';
 
 const native = { shaderF16: true };
 const packed = { shaderF16: false };
 
-const copy = (dtype: 'f32' | 'f16' | 'bool', vector: 1 | 4): SourceSpec => ({
-  label: 'copy',
-  buffers: [
-    { name: 'x', dtype, access: 'read', vector },
-    { name: 'y', dtype, access: 'write', vector },
-  ],
-  parameters: ['count'],
-  body: 'fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }',
+/** A kernel of a finished text. */
+const finished = (
+  label: string,
+  main: string,
+  { buffers = [], ...rest }: Partial<Pick<SourceSpec, 'buffers' | 'parameters' | 'requires'>> = {},
+): SourceSpec => ({
+  label,
+  buffers,
+  parameters: [],
+  workgroup: {},
+  body: { main },
+  used: usesOf(
+    main,
+    buffers.map(({ name }) => name),
+  ),
+  ...rest,
 });
+
+const copy = (dtype: 'f32' | 'f16' | 'bool', vector: 1 | 4): SourceSpec =>
+  finished('copy', 'fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }', {
+    buffers: [
+      { name: 'x', dtype, access: 'read', vector },
+      { name: 'y', dtype, access: 'write', vector },
+    ],
+    parameters: ['count'],
+  });
 
 describe('the text of a kernel', () => {
   test('declares buffers, parameters and the functions that the body calls', () => {
@@ -96,19 +114,16 @@ describe('the text of a kernel', () => {
   });
 
   test('has no function that sets one of two values of a word', () => {
-    const spec: SourceSpec = {
-      label: 'set',
+    const spec = finished('set', 'fn main() { y_set(0u, 1.0); }', {
       buffers: [{ name: 'y', dtype: 'f16', access: 'write', vector: 1 }],
-      parameters: [],
-      body: 'fn main() { y_set(0u, 1.0); }',
-    };
+    });
     expect(kernelSource(spec, native)).toContain('fn y_set(');
     expect(kernelSource(spec, packed)).not.toContain('fn y_set(');
   });
 
   test('contains the prelude functions that are called, and what those call', () => {
     const body = 'fn main() { let x = safe_pow(2.0, 3.0); }';
-    const text = kernelSource({ label: 'power', buffers: [], parameters: [], body, requires: ['subgroups'] }, packed);
+    const text = kernelSource(finished('power', body, { requires: ['subgroups'] }), packed);
     expect(text.startsWith('enable subgroups;\n')).toBe(true);
     for (const name of ['nan_value', 'infinity_value', 'safe_pow']) expect(text.split(`fn ${name}(`)).toHaveLength(2);
     expect(text).not.toContain('safe_tanh');
@@ -116,15 +131,11 @@ describe('the text of a kernel', () => {
 
   test('binds a large buffer in parts, of which the functions choose', () => {
     const parts = { count: 2, bytes: 4096, values: 1024 };
-    const spec: SourceSpec = {
-      label: 'large',
-      buffers: [
-        { name: 'x', dtype: 'f32', access: 'read', vector: 4, parts },
-        { name: 'y', dtype: 'f32', access: 'write', vector: 1 },
-      ],
-      parameters: [],
-      body: 'fn main() { y_set(0u, x_at4(3u).x + x_at(9u)); }',
-    };
+    const buffers: SourceSpec['buffers'] = [
+      { name: 'x', dtype: 'f32', access: 'read', vector: 4, parts },
+      { name: 'y', dtype: 'f32', access: 'write', vector: 1 },
+    ];
+    const spec = finished('large', 'fn main() { y_set(0u, x_at4(3u).x + x_at(9u)); }', { buffers });
     expect(kernelSource(spec, native)).toMatchInlineSnapshot(`
       "@group(0) @binding(0) var<storage, read> x_0: array<vec4<f32>>;
       @group(0) @binding(1) var<storage, read> x_1: array<vec4<f32>>;
@@ -134,7 +145,7 @@ describe('the text of a kernel', () => {
       fn y_set(i: u32, v: f32) { y[i] = v; }
       fn main() { y_set(0u, x_at4(3u).x + x_at(9u)); }"
     `);
-    expect(() => kernelSource({ ...spec, body: 'fn main() { let v = x[0]; }' }, native)).toThrow(
+    expect(() => kernelSource(finished('large', 'fn main() { let v = x[0]; }', { buffers }), native)).toThrow(
       /large: takes a buffer as a whole/,
     );
   });

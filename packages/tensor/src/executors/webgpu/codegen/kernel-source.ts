@@ -1,28 +1,44 @@
 import type { DType } from '../../../dtype.ts';
 import { DeviceError } from '../../../errors.ts';
-import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
+import type { KernelBody, KernelBuiltin, WebGpuCapabilities, WorkgroupArray } from '../../../graph/webgpu-lowering.ts';
 import { type BufferForm, bufferForm, registerType } from './buffer-form.ts';
+import type { BufferUse, BufferUses } from './names.ts';
 import type { Parts } from './parts.ts';
 import { preludeFor } from './prelude.ts';
 
 /** A storage buffer as a kernel's text sees it. */
-interface SourceBuffer {
+export interface SourceBuffer {
   readonly name: string;
   readonly dtype: DType;
   readonly access: 'read' | 'write';
   readonly vector: 1 | 4 | 8;
+  /** Whether its words are changed atomically. */
+  readonly atomic?: boolean | undefined;
   /** Bound in parts, as arrays NAME_0, NAME_1, ... */
   readonly parts?: Parts | undefined;
 }
 
+/** What an entry point takes. */
+export interface KernelEntry {
+  /** Invocations of a workgroup. */
+  readonly threads: number;
+  /** Built-in values by what the text calls them. */
+  readonly builtins: Readonly<Record<string, KernelBuiltin>>;
+}
+
+/** A kernel whose text is written. */
 export interface SourceSpec {
   readonly label: string;
   /** In the order of their bindings from 0; the parameters follow behind the last. */
   readonly buffers: readonly SourceBuffer[];
   /** Names of the fields of `params`, all u32. */
   readonly parameters: readonly string[];
-  /** Everything after the declarations. */
-  readonly body: string;
+  /** Missing where `body` has an entry point of its own. */
+  readonly entry?: KernelEntry;
+  readonly workgroup: Readonly<Record<string, WorkgroupArray>>;
+  readonly body: KernelBody;
+  /** The functions of buffers that `body` calls. */
+  readonly used: BufferUses;
   /** Extensions to enable beyond `f16` for buffers. */
   readonly requires?: readonly string[];
 }
@@ -34,6 +50,15 @@ export function isPacked(dtype: DType, { shaderF16 }: F16Support): boolean {
   return dtype === 'bf16' || (dtype === 'f16' && !shaderF16);
 }
 
+export const builtinTypes: Readonly<Record<KernelBuiltin, string>> = {
+  workgroup_id: 'vec3<u32>',
+  num_workgroups: 'vec3<u32>',
+  local_invocation_index: 'u32',
+  subgroup_id: 'u32',
+  num_subgroups: 'u32',
+  subgroup_invocation_id: 'u32',
+};
+
 /**
  * The whole text of a kernel: declarations, the functions through which it reads and writes its buffers, and its body.
  *
@@ -43,43 +68,58 @@ export function isPacked(dtype: DType, { shaderF16 }: F16Support): boolean {
  * `NAME_set` is missing where 16 bits are packed, because two values share a word there: kernels that may write those set
  * pairs or fours. Every buffer is as large as whole fours, so the last pair or four may reach past the last value.
  */
-export function kernelSource({ label, buffers, parameters, body, requires = [] }: SourceSpec, f16: F16Support): string {
+export function kernelSource(spec: SourceSpec, f16: F16Support): string {
+  const { label, buffers, parameters, entry, workgroup, body, used, requires = [] } = spec;
   const native16 = f16.shaderF16 && buffers.some(({ dtype }) => dtype === 'f16');
   const extensions = new Set([...(native16 ? ['f16'] : []), ...requires]);
   const formsOf = ({ name, dtype, vector, parts }: SourceBuffer) =>
     arraysOf(name, parts).map((array) => bufferForm(array, dtype, vector, isPacked(dtype, f16)));
   const arrays = buffers.flatMap((buffer) => {
-    if (buffer.parts) assertByFunctions(label, buffer, body);
-    const element = formsOf(buffer)[0]!.element;
-    return arraysOf(buffer.name, buffer.parts).map((name) => ({ name, element, access: buffer.access }));
+    if (buffer.parts && used.get(buffer.name)?.has('array')) refuseParts(label, buffer.parts);
+    const { element } = formsOf(buffer)[0]!;
+    return arraysOf(buffer.name, buffer.parts).map((name) => ({ ...buffer, name, element }));
   });
-  const declarations = arrays.map(
-    ({ name, element, access }, i) =>
-      `@group(0) @binding(${i}) var<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: array<${element}>;`,
-  );
+  const declarations = arrays.map(({ name, element, access, atomic }, i) => {
+    const type = atomic ? `atomic<${element}>` : element;
+    return `@group(0) @binding(${i}) var<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: array<${type}>;`;
+  });
   const lines = [...extensions].map((name) => `enable ${name};`);
   if (parameters.length > 0) {
     lines.push(`struct Params { ${parameters.map((name) => `${name}: u32`).join(', ')} }`);
     declarations.push(`@group(0) @binding(${arrays.length}) var<uniform> params: Params;`);
   }
-  const functions = buffers.flatMap((buffer) => accessors(buffer, formsOf(buffer), body));
-  const prelude = preludeFor([...functions, body].join('\n'));
-  return [...lines, ...declarations, ...functions, ...prelude, body].join('\n');
+  const functions = buffers.flatMap((buffer) => accessors(buffer, formsOf(buffer), used.get(buffer.name)));
+  const memory = Object.entries(workgroup).map(
+    ([name, { type, length }]) => `var<workgroup> ${name}: array<${type}, ${length}>;`,
+  );
+  const text = [...(body.functions ? [body.functions] : []), entry ? entryPoint(entry, body.main) : body.main];
+  const prelude = preludeFor([...functions, ...text].join('\n'));
+  return [...lines, ...declarations, ...functions, ...prelude, ...memory, ...text].join('\n');
+}
+
+function entryPoint({ threads, builtins }: KernelEntry, main: string): string {
+  const taken = Object.entries(builtins).map(
+    ([name, builtin]) => `@builtin(${builtin}) ${name}: ${builtinTypes[builtin]}`,
+  );
+  return `@compute @workgroup_size(${threads})\nfn main(${taken.join(', ')}) {\n${main}\n}`;
 }
 
 const arraysOf = (name: string, parts: Parts | undefined): string[] =>
   parts ? Array.from({ length: parts.count }, (_, k) => `${name}_${k}`) : [name];
 
-/** @throws DeviceError where a kernel takes a buffer as the array that it is not */
-function assertByFunctions(label: string, { name, parts }: SourceBuffer, body: string): void {
-  if (new RegExp(`(?<![.\\w])${name}\\[|&${name}\\b`).test(body))
-    throw new DeviceError(
-      `${label}: takes a buffer as a whole, which is larger than the ${parts!.bytes} bytes that a binding may have here`,
-    );
+/** @throws DeviceError for a kernel that takes a buffer as the array that it is not */
+function refuseParts(label: string, { bytes }: Parts): never {
+  throw new DeviceError(
+    `${label}: takes a buffer as a whole, which is larger than the ${bytes} bytes that a binding may have here`,
+  );
 }
 
-/** The functions of a buffer that `body` calls; `forms` are those of its arrays. */
-function accessors({ name, dtype, access, parts }: SourceBuffer, forms: readonly BufferForm[], body: string): string[] {
+/** The functions of a buffer that a text calls; `forms` are those of its arrays. */
+function accessors(
+  { name, dtype, access, parts }: SourceBuffer,
+  forms: readonly BufferForm[],
+  used: ReadonlySet<BufferUse> = new Set(),
+): string[] {
   const found: string[] = [];
   const [form] = forms;
   const type = (width: number) => (width === 1 ? registerType[dtype] : `vec${width}<${registerType[dtype]}>`);
@@ -94,12 +134,11 @@ function accessors({ name, dtype, access, parts }: SourceBuffer, forms: readonly
     ['2', 2, 'read2', 'write2'],
     ['4', 4, 'read4', 'write4'],
   ] as const) {
-    const calls = (verb: string) => new RegExp(`\\b${name}_${verb}${suffix}\\(`).test(body);
-    if (calls('at')) {
+    if (used.has(`at${suffix}`)) {
       const text = inPart(width, (own, i) => `return ${own[read](i)};`);
       found.push(`fn ${name}_at${suffix}(i: u32) -> ${type(width)} { ${text} }`);
     }
-    if (access === 'write' && form![write] && calls('set')) {
+    if (access === 'write' && form![write] && used.has(`set${suffix}`)) {
       const text = inPart(width, (own, i) => own[write]!(i, 'v'));
       found.push(`fn ${name}_set${suffix}(i: u32, v: ${type(width)}) { ${text} }`);
     }

@@ -1,13 +1,14 @@
 import type { Dim } from '../../../dim.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
-import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
+import type { KernelBody, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { type Shape, sizeOf } from '../../../shape.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { spreadWorkgroups } from '../workgroups.ts';
 import { registerType } from './buffer-form.ts';
 import { elementFunction } from './element-function.ts';
-import { type BufferOf, KernelBuilder } from './kernel-builder.ts';
+import { type BufferOf, KernelBuilder, standardBuiltins } from './kernel-builder.ts';
 import { isPacked } from './kernel-source.ts';
+import { GivenNames } from './names.ts';
 import { coordinateOf, innermostAxis, innermostIsFours, Place, type PlaceText } from './place.ts';
 
 /** Values of one shape (up to reshaping) that one kernel computes value by value. */
@@ -40,8 +41,22 @@ export function pointwiseKernel(spec: PointwiseSpec): PointwiseKernel {
 }
 
 function attempt(spec: PointwiseSpec, walk: Walk): PointwiseKernel & { readonly usesCoordinates: boolean } {
+  const { builder, body, usesCoordinates, threads, lanes } = written(spec, walk, new GivenNames());
+  const total = sizeOf(spec.roots[0]!.tensor.shape);
+  const step = builder.build({
+    label: spec.label,
+    entry: { threads, builtins: standardBuiltins },
+    body,
+    workgroups: (value) => spreadWorkgroups(Math.ceil(value(total) / (lanes * threads))),
+    rewrite: (names) => written(spec, walk, names).body,
+  });
+  return { step, usesCoordinates, readElsewhere: builder.readElsewhere };
+}
+
+/** The text of a kernel, with what was found out while it was written. */
+function written(spec: PointwiseSpec, walk: Walk, names: GivenNames) {
   const { roots, capabilities } = spec;
-  const builder = new KernelBuilder(spec);
+  const builder = new KernelBuilder(spec, names);
   const targets = roots.map(({ target }) => builder.writes(target));
   const shape = roots[0]!.tensor.shape;
   const count = builder.sizes.add('count', sizeOf(shape));
@@ -71,32 +86,24 @@ function attempt(spec: PointwiseSpec, walk: Walk): PointwiseKernel & { readonly 
 
   const size = workgroupSize(spec.bound(sizeOf(shape)) / lanes);
   const call = (lane: number) =>
-    `element(${['base', `${lane}u`, ...element.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`;
+    `${names.own['element']}(${['base', `${lane}u`, ...element.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`;
   const each = Array.from({ length: lanes }, (_, lane) => lane);
   const stored = (root: number) => {
     const type = registerType[roots[root]!.target.type.dtype];
     const values = each.map((lane) => element.result(`e${lane}`, root)).join(', ');
-    if (lanes === 1) return `${targets[root]}_set(base, ${values});`;
-    return `${targets[root]}_set${lanes}(k, vec${lanes}<${type}>(${values}));`;
+    if (lanes === 1) return `${names.set[targets[root]!]}(base, ${values});`;
+    return `${names[lanes === 2 ? 'set2' : 'set4'][targets[root]!]}(k, vec${lanes}<${type}>(${values}));`;
   };
-  const body = `${element.text}
-@compute @workgroup_size(${size})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let k = ((w.z * n.y + w.y) * n.x + w.x) * ${size}u + l;
-  let base = k * ${lanes}u;
-  if (base >= ${count}) { return; }
-${[
-  ...element.arguments.map((b) => `let ${b}_4 = ${b}_at4(k);`),
-  ...each.map((lane) => `let e${lane} = ${call(lane)};`),
-  ...roots.map((_, root) => stored(root)),
-]
-  .map((line) => `  ${line}`)
-  .join('\n')}
-}`;
-  const total = sizeOf(shape);
-  const workgroups: Step['workgroups'] = (value) => spreadWorkgroups(Math.ceil(value(total) / (lanes * size)));
-  const step = builder.build(spec.label, body, workgroups, { ignoresExtraWorkgroups: true });
-  return { step, usesCoordinates, readElsewhere: builder.readElsewhere };
+  const main = [
+    `let k = ((w.z * n.y + w.y) * n.x + w.x) * ${size}u + l;`,
+    `let base = k * ${lanes}u;`,
+    `if (base >= ${count}) { return; }`,
+    ...element.arguments.map((b) => `let ${b}_4 = ${names.at4[b]}(k);`),
+    ...each.map((lane) => `let e${lane} = ${call(lane)};`),
+    ...roots.map((_, root) => stored(root)),
+  ];
+  const body: KernelBody = { functions: element.text, main: main.map((line) => `  ${line}`).join('\n') };
+  return { builder, body, usesCoordinates, threads: size, lanes };
 }
 
 /** Coordinates of `base + lane` where the four lanes lie in one row: all but the innermost are the same for all of them. */

@@ -1,15 +1,16 @@
 import type { Dim } from '../../../dim.ts';
 import type { DType } from '../../../dtype.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
-import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
+import type { KernelBody, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { type Shape, sizeOf } from '../../../shape.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { spreadWorkgroups } from '../workgroups.ts';
 import { registerType } from './buffer-form.ts';
 import { elementFunction } from './element-function.ts';
 import { type Epilogue, epilogueFunction } from './epilogue.ts';
-import { type BufferOf, KernelBuilder } from './kernel-builder.ts';
+import { type BufferOf, KernelBuilder, standardBuiltins } from './kernel-builder.ts';
 import { isPacked } from './kernel-source.ts';
+import { GivenNames } from './names.ts';
 import { coordinateOf, innermostAxis, innermostIsFours, Place } from './place.ts';
 import { chooseReductionTile, type ReductionTile } from './reduction-tile.ts';
 
@@ -46,12 +47,19 @@ export function reductionSteps(spec: ReductionSpec): Step[] {
   const fours = adjacent && innermostIsFours(reduced);
   const tile = chooseReductionTile({ ...sizes, length: bound(sizeOf(reduced)), adjacent, fours, pairs });
   const layout = { kept, reduced, adjacent };
-  if (tile.parts === 1) return [rowsStep(spec, new InputRows(spec, layout, tile), tile, spec.target, spec.epilogue)];
+  const ofInput = (names: GivenNames) => new InputRows(spec, layout, tile, names);
+  if (tile.parts === 1) return [rowsStep(spec, ofInput, tile, spec.target, spec.epilogue)];
   const partial = spec.scratch([...kept, tile.parts], registerType[input.dtype]);
   const second = chooseReductionTile({ ...sizes, length: tile.parts, adjacent: true, fours: false, pairs });
   return [
-    rowsStep(spec, new InputRows(spec, layout, tile), tile, partial),
-    rowsStep(spec, new PartialRows(spec, partial, tile.parts, kept), second, spec.target, spec.epilogue),
+    rowsStep(spec, ofInput, tile, partial),
+    rowsStep(
+      spec,
+      (names) => new PartialRows(spec, partial, tile.parts, kept, names),
+      second,
+      spec.target,
+      spec.epilogue,
+    ),
   ];
 }
 
@@ -81,8 +89,9 @@ class InputRows implements RowSource {
     { input, axes, bufferOf, capabilities, bound }: ReductionSpec,
     { kept, reduced, adjacent }: { readonly kept: Shape; readonly reduced: Shape; readonly adjacent: boolean },
     { width }: ReductionTile,
+    names: GivenNames,
   ) {
-    this.builder = new KernelBuilder({ capabilities, bound });
+    this.builder = new KernelBuilder({ capabilities, bound }, names);
     this.adjacent = adjacent;
     this.rowCount = sizeOf(kept);
     this.rows = this.builder.sizes.add('rows', this.rowCount);
@@ -129,47 +138,77 @@ class PartialRows implements RowSource {
   readonly text: string;
   readonly arguments: readonly string[] = [];
 
-  constructor({ capabilities, bound }: ReductionSpec, partial: BufferValue, parts: number, kept: Shape) {
-    this.builder = new KernelBuilder({ capabilities, bound });
+  constructor(
+    { capabilities, bound }: ReductionSpec,
+    partial: BufferValue,
+    parts: number,
+    kept: Shape,
+    names: GivenNames,
+  ) {
+    this.builder = new KernelBuilder({ capabilities, bound }, names);
     const name = this.builder.reads(partial);
     this.rowCount = sizeOf(kept);
     this.rows = this.builder.sizes.add('rows', this.rowCount);
     this.length = `${parts}u`;
     const type = registerType[partial.type.dtype];
-    this.text = `fn element(row: u32, j: u32, lane: u32) -> ${type} { return ${name}_at(row * ${parts}u + j); }`;
+    this.text = `fn ${names.own['element']}(row: u32, j: u32, lane: u32) -> ${type} { return ${names.at[name]}(row * ${parts}u + j); }`;
   }
 }
 
 function rowsStep(
-  { label, input, reduce, bufferOf }: ReductionSpec,
-  source: RowSource,
+  spec: ReductionSpec,
+  rowsOf: (names: GivenNames) => RowSource,
   tile: ReductionTile,
   target: BufferValue,
   epilogue?: Epilogue,
 ): Step {
+  const source = rowsOf(new GivenNames());
+  const { lanes, rows, parts } = tile;
+  const { body, type, shared } = rowsBody(spec, source, tile, target, epilogue);
+  return source.builder.build({
+    label: spec.label,
+    entry: { threads: lanes * rows, builtins: standardBuiltins },
+    workgroup: shared ? { partial: { type, length: lanes * rows } } : {},
+    body,
+    workgroups: (size) => spreadWorkgroups(Math.ceil(size(source.rowCount) / rows) * parts),
+    rewrite: (names) => rowsBody(spec, rowsOf(names), tile, target, epilogue).body,
+  });
+}
+
+/** The text that combines the values of rows, and whether and as what it has them in the memory of the workgroup. */
+function rowsBody(
+  { input, reduce, bufferOf }: ReductionSpec,
+  source: RowSource,
+  tile: ReductionTile,
+  target: BufferValue,
+  epilogue: Epilogue | undefined,
+): { readonly body: KernelBody; readonly type: RegisterType; readonly shared: boolean } {
   const { builder } = source;
+  const { names } = builder;
   const { lanes, rows, width, parts } = tile;
   const type = registerType[input.dtype];
   const out = builder.writes(target);
   const pairs = isPacked(target.type.dtype, builder.capabilities);
   const shared = lanes > 1 || pairs;
+  const partial = names.shared['partial'];
   // neighbouring invocations read neighbouring values
   const [own, slot, step] = source.adjacent
     ? [`l % ${lanes}u`, `l / ${lanes}u`, 1]
     : [`l / ${rows}u`, `l % ${rows}u`, rows];
-  const value = (v: string, row: string) => (epilogue ? `epilogue(${row}, ${v})` : v);
+  const value = (v: string, row: string) => (epilogue ? `${names.own['epilogue']}(${row}, ${v})` : v);
   const fold = Array.from({ length: Math.log2(lanes) }, (_, i) => lanes >> (i + 1)).map(
     (half) => `  workgroupBarrier();
-  if (own < ${half}u) { partial[l] = ${reduce.combine('partial[l]', `partial[l + ${half * step}u]`, type)}; }`,
+  if (own < ${half}u) { ${partial}[l] = ${reduce.combine(`${partial}[l]`, `${partial}[l + ${half * step}u]`, type)}; }`,
   );
   const store = () => {
-    const result = shared ? 'partial[l]' : 'total';
-    if (parts > 1) return `if (own == 0u && row < ${source.rows}) { ${out}_set(row * ${parts}u + part, ${result}); }`;
-    if (!pairs) return `if (own == 0u && row < ${source.rows}) { ${out}_set(row, ${value(result, 'row')}); }`;
-    const next = `partial[l + ${source.adjacent ? lanes : 1}u]`;
+    const result = shared ? `${partial}[l]` : 'total';
+    if (parts > 1)
+      return `if (own == 0u && row < ${source.rows}) { ${names.set[out]}(row * ${parts}u + part, ${result}); }`;
+    if (!pairs) return `if (own == 0u && row < ${source.rows}) { ${names.set[out]}(row, ${value(result, 'row')}); }`;
+    const next = `${partial}[l + ${source.adjacent ? lanes : 1}u]`;
     return `workgroupBarrier();
   if (own == 0u && row < ${source.rows} && row % 2u == 0u) {
-    ${out}_set2(row / 2u, vec2<${type}>(${value(result, 'row')}, ${value(next, `min(row + 1u, ${source.rows} - 1u)`)}));
+    ${names.set2[out]}(row / 2u, vec2<${type}>(${value(result, 'row')}, ${value(next, `min(row + 1u, ${source.rows} - 1u)`)}));
   }`;
   };
   const chunk = lanes * width;
@@ -183,13 +222,9 @@ function rowsStep(
   const combine = Array.from(
     { length: width },
     (_, lane) =>
-      `      total = ${reduce.combine('total', `element(${['row', 'j', `${lane}u`, ...source.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`, type)};`,
+      `      total = ${reduce.combine('total', `${names.own['element']}(${['row', 'j', `${lane}u`, ...source.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`, type)};`,
   );
-  const body = `${shared ? `var<workgroup> partial: array<${type}, ${lanes * rows}>;\n` : ''}${source.text}
-${epilogue ? epilogueFunction(epilogue, type, builder, bufferOf) : ''}
-@compute @workgroup_size(${lanes * rows})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let group = (w.z * n.y + w.y) * n.x + w.x;
+  const main = `  let group = (w.z * n.y + w.y) * n.x + w.x;
   let part = group % ${parts}u;
   let own = ${own};
   let row = group / ${parts}u * ${rows}u + ${slot};
@@ -197,15 +232,14 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   if (row < ${source.rows}) {
     ${range}
     for (var j = start + own * ${width}u; j < end; j += ${chunk}u) {
-${source.arguments.map((b) => `      let ${b}_4 = ${b}_at4((row * ${source.length} + j) / 4u);\n`).join('')}${combine.join('\n')}
+${source.arguments.map((b) => `      let ${b}_4 = ${names.at4[b]}((row * ${source.length} + j) / 4u);\n`).join('')}${combine.join('\n')}
     }
   }
-${shared ? '  partial[l] = total;' : ''}
+${shared ? `  ${partial}[l] = total;` : ''}
 ${fold.join('\n')}
-  ${store()}
-}`;
-  const workgroups: Step['workgroups'] = (size) => spreadWorkgroups(Math.ceil(size(source.rowCount) / rows) * parts);
-  return builder.build(label, body, workgroups, { ignoresExtraWorkgroups: true });
+  ${store()}`;
+  const functions = epilogue ? `${source.text}\n${epilogueFunction(epilogue, type, builder, bufferOf)}` : source.text;
+  return { body: { functions, main }, type, shared };
 }
 
 /** The value that leaves others as they are, in WGSL. 'lowest' and 'highest' are the least and the largest value that a type has. */

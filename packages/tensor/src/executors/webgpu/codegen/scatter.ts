@@ -1,12 +1,13 @@
 import type { Dim } from '../../../dim.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
-import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
+import type { KernelBody, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { spreadWorkgroups } from '../workgroups.ts';
 import { elementFunction } from './element-function.ts';
-import { type BufferOf, KernelBuilder } from './kernel-builder.ts';
+import { type BufferOf, KernelBuilder, standardBuiltins } from './kernel-builder.ts';
 import { isPacked } from './kernel-source.ts';
+import { GivenNames } from './names.ts';
 import { coordinateOf, Place } from './place.ts';
 
 export interface ScatterSpec {
@@ -21,8 +22,24 @@ export interface ScatterSpec {
 }
 
 /** A kernel that overwrites rows of a variable; rows that it does not have are passed over. */
-export function scatterStep({ value, rows, target, bufferOf, capabilities, bound }: ScatterSpec): Step {
-  const builder = new KernelBuilder({ capabilities, bound });
+export function scatterStep(spec: ScatterSpec): Step {
+  const { builder, body, lanes, merges } = written(spec, new GivenNames());
+  const total: Dim = sizeOf(spec.value.shape);
+  return builder.build({
+    label: 'scatter',
+    entry: { threads, builtins: standardBuiltins },
+    body,
+    workgroups: (size) => spreadWorkgroups(Math.ceil(size(total) / (lanes * threads))),
+    rewrite: merges ? undefined : (names) => written(spec, names).body,
+  });
+}
+
+/** Invocations of a workgroup. */
+const threads = 64;
+
+/** The text of the kernel, with what was found out while it was written. */
+function written({ value, rows, target, bufferOf, capabilities, bound }: ScatterSpec, names: GivenNames) {
+  const builder = new KernelBuilder({ capabilities, bound }, names);
   const { shape, dtype } = target.type;
   const out = builder.writes(target);
   const places = builder.reads(bufferOf(rows)!);
@@ -50,32 +67,28 @@ export function scatterStep({ value, rows, target, bufferOf, capabilities, bound
   });
   if (lanes === 4) builder.vectorize(target);
   const merges = packed && lanes === 1;
+  if (merges) builder.changeAtomically(target);
   const values = Array.from(
     { length: lanes },
-    (_, lane) => `element(${['base', `${lane}u`, ...element.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`,
+    (_, lane) =>
+      `${names.own['element']}(${['base', `${lane}u`, ...element.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`,
   );
   const store = () => {
-    if (merges) return mergeHalf(out, values[0]!);
-    if (lanes === 1) return `${out}_set(to, ${values[0]});`;
+    if (merges) return mergeHalf(names.array[out]!, values[0]!);
+    if (lanes === 1) return `${names.set[out]}(to, ${values[0]});`;
     const type = dtype === 'i32' ? 'i32' : dtype === 'f32' || dtype === 'f16' ? 'f32' : 'u32';
-    return `${out}_set${lanes}(to / ${lanes}u, vec${lanes}<${type}>(${values.join(', ')}));`;
+    return `${names[lanes === 2 ? 'set2' : 'set4'][out]}(to / ${lanes}u, vec${lanes}<${type}>(${values.join(', ')}));`;
   };
-  const body = `${element.text}
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let k = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
+  const main = `  let k = ((w.z * n.y + w.y) * n.x + w.x) * ${threads}u + l;
   let base = k * ${lanes}u;
   if (base >= ${count}) { return; }
   let t = base / ${width};
-  let row = ${places}_at(t);
+  let row = ${names.at[places]}(t);
   if (row < 0 || u32(row) >= ${height}) { return; }
   let to = u32(row) * ${width} + base % ${width};
-${element.arguments.map((b) => `  let ${b}_4 = ${b}_at4(k);\n`).join('')}  ${store()}
-}`;
-  const total: Dim = sizeOf(value.shape);
-  const workgroups: Step['workgroups'] = (size) => spreadWorkgroups(Math.ceil(size(total) / (lanes * 64)));
-  const step = builder.build('scatter', body, workgroups, { ignoresExtraWorkgroups: !merges });
-  return merges ? { ...step, source: step.source.replace(`${out}: array<u32>`, `${out}: array<atomic<u32>>`) } : step;
+${element.arguments.map((b) => `  let ${b}_4 = ${names.at4[b]}(k);\n`).join('')}  ${store()}`;
+  const body: KernelBody = { functions: element.text, main };
+  return { builder, body, lanes, merges };
 }
 
 /** Sets one half of a word that another invocation may be setting the other half of. */

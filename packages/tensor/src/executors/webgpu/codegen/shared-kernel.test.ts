@@ -1,84 +1,87 @@
 import { describe, expect, test } from 'vitest';
-import type { SourceSpec } from './kernel-source.ts';
-import { entryPointOf, sharedBody, workgroupBytes } from './shared-kernel.ts';
+import { standardBuiltins } from './kernel-builder.ts';
+import { type KernelPart, sharedKernel, workgroupBytes } from './shared-kernel.ts';
 
-const scaled: SourceSpec = {
-  label: 'scaled',
-  buffers: [
-    { name: 'b', dtype: 'f32', access: 'read', vector: 1 },
-    { name: 'y', dtype: 'f32', access: 'write', vector: 1 },
-  ],
-  parameters: ['n'],
-  body: `
-struct Place { b: u32, row: u32 }
-const row = 2.0f; // row of { b
-var<workgroup> parts: array<f32, 64>;
-fn scale(b: u32, place: Place) -> f32 { return row * b_at(b + place.row + place.b); }
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let i = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
-  if (i < params.n) { y_set(i, scale(i, Place(i, 0u))); }
-}`,
+const scaled: KernelPart['kernel'] = {
+  entry: { threads: 64, builtins: standardBuiltins },
+  workgroup: { parts: { type: 'f32', length: 64 } },
+  write: ({ at, set, size, own }) => ({
+    functions: `struct ${own.Place} { b: u32, row: u32 }
+const ${own.row} = 2.0f;
+fn ${own.scale}(b: u32, place: ${own.Place}) -> f32 { return ${own.row} * ${at.b}(b + place.row + place.b); }`,
+    main: `  let i = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
+  if (i < ${size.n}) { ${set.y}(i, ${own.scale}(i, ${own.Place}(i, 0u))); }`,
+  }),
 };
-const counted: SourceSpec = {
-  label: 'counted',
-  buffers: [{ name: 'y', dtype: 'f32', access: 'write', vector: 1 }],
-  parameters: ['n'],
-  body: `
-var<workgroup> sums: array<f32, 64>;
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(subgroup_id) team: u32) { sums[team] = 1.0; y_set(w.x, sums[team]); }`,
+const counted: KernelPart['kernel'] = {
+  entry: { threads: 64, builtins: { w: 'workgroup_id', team: 'subgroup_id' } },
+  workgroup: { sums: { type: 'f32', length: 64 } },
+  write: ({ set, shared: { sums } }) => ({ main: `  ${sums}[team] = 1.0; ${set.y}(w.x, ${sums}[team]);` }),
 };
+const parts: readonly KernelPart[] = [
+  {
+    kernel: scaled,
+    buffers: new Map([
+      ['b', 'buffer0'],
+      ['y', 'buffer1'],
+    ]),
+    sizes: new Map([['n', 'size0']]),
+  },
+  { kernel: counted, buffers: new Map([['y', 'buffer2']]), sizes: new Map([['n', 'size1']]) },
+];
 
 describe('a kernel of several', () => {
   test('has what each takes, under names of its own', () => {
-    const body = sharedBody([
-      {
-        text: scaled,
-        buffers: new Map([
-          ['b', 'buffer0'],
-          ['y', 'buffer1'],
-        ]),
-        sizes: new Map([['n', 'size0']]),
+    const { entry, body, workgroup } = sharedKernel(parts);
+    expect(entry).toEqual({
+      threads: 64,
+      builtins: {
+        workgroup_id: 'workgroup_id',
+        num_workgroups: 'num_workgroups',
+        local_invocation_index: 'local_invocation_index',
+        subgroup_id: 'subgroup_id',
       },
-      { text: counted, buffers: new Map([['y', 'buffer2']]), sizes: new Map([['n', 'size1']]) },
-    ]);
-    expect(body).toMatchInlineSnapshot(`
-      "
-      struct part0_Place { b: u32, row: u32 }
-      const part0_row = 2.0f; // row of { b
-      var<workgroup> part0_parts: array<f32, 64>;
-      fn part0_scale(buffer0: u32, place: part0_Place) -> f32 { return part0_row * buffer0_at(buffer0 + place.row + place.b); }
+    });
+    expect(workgroup).toEqual({ part0_parts: { type: 'f32', length: 64 } });
+    expect(body.functions).toMatchInlineSnapshot(`
+      "struct part0_Place { b: u32, row: u32 }
+      const part0_row = 2.0f;
+      fn part0_scale(b: u32, place: part0_Place) -> f32 { return part0_row * buffer0_at(b + place.row + place.b); }
       fn part0_main(w: vec3<u32>, n: vec3<u32>, l: u32) {
         let i = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
         if (i < params.size0) { buffer1_set(i, part0_scale(i, part0_Place(i, 0u))); }
       }
-
-
-      fn part1_main(w: vec3<u32>, team: u32) { part0_parts[team] = 1.0; buffer2_set(w.x, part0_parts[team]); }
-      @compute @workgroup_size(64)
-      fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(num_workgroups) num_workgroups: vec3<u32>, @builtin(local_invocation_index) local_invocation_index: u32, @builtin(subgroup_id) subgroup_id: u32) {
-        if (workgroup_id.z == 0u) { part0_main(vec3<u32>(workgroup_id.xy, 0u), vec3<u32>(num_workgroups.xy, 1u), local_invocation_index); }
-        if (workgroup_id.z == 1u) { part1_main(vec3<u32>(workgroup_id.xy, 0u), subgroup_id); }
+      fn part1_main(w: vec3<u32>, team: u32) {
+        part0_parts[team] = 1.0; buffer2_set(w.x, part0_parts[team]);
       }"
+    `);
+    expect(body.main).toMatchInlineSnapshot(`
+      "  if (workgroup_id.z == 0u) { part0_main(vec3<u32>(workgroup_id.xy, 0u), vec3<u32>(num_workgroups.xy, 1u), local_invocation_index); }
+        if (workgroup_id.z == 1u) { part1_main(vec3<u32>(workgroup_id.xy, 0u), subgroup_id); }"
     `);
   });
 
-  test('is made of kernels whose entry points are all written alike', () => {
-    expect(entryPointOf(scaled)).toEqual({
-      threads: 64,
-      builtins: [
-        { builtin: 'workgroup_id', name: 'w', type: 'vec3<u32>' },
-        { builtin: 'num_workgroups', name: 'n', type: 'vec3<u32>' },
-        { builtin: 'local_invocation_index', name: 'l', type: 'u32' },
-      ],
-    });
-    expect(entryPointOf({ ...scaled, body: '@compute @workgroup_size(8, 8) fn main() {}' })).toBeUndefined();
+  test('knows which functions of buffers its parts call', () => {
+    const { used } = sharedKernel(parts);
+    expect([...used].map(([name, uses]) => [name, ...uses])).toEqual([
+      ['buffer0', 'at'],
+      ['buffer1', 'set'],
+      ['buffer2', 'set'],
+    ]);
   });
 
-  test('counts the memory of a workgroup, as far as it can be seen', () => {
-    expect(workgroupBytes(scaled.body)).toBe(256);
-    expect(workgroupBytes('var<workgroup> a: array<vec4<f32>, 8>;\nvar<workgroup> b: u32;')).toBe(132);
-    expect(workgroupBytes('var<workgroup> a: array<Pair, 8>;')).toBeUndefined();
+  test('has arrays of its own for those of other types and lengths', () => {
+    const other = {
+      ...counted,
+      workgroup: { sums: { type: 'f32', length: 32 }, more: { type: 'f32', length: 64 } },
+    } as const;
+    const { workgroup } = sharedKernel([parts[0]!, { ...parts[1]!, kernel: other }]);
+    expect(workgroup).toEqual({ part0_parts: { type: 'f32', length: 64 }, part1_sums: { type: 'f32', length: 32 } });
+  });
+
+  test('counts the memory of a workgroup', () => {
+    expect(workgroupBytes(scaled.workgroup)).toBe(256);
+    expect(workgroupBytes({ a: { type: 'vec4<f32>', length: 8 }, b: { type: 'u32', length: 1 } })).toBe(132);
+    expect(workgroupBytes({})).toBe(0);
   });
 });

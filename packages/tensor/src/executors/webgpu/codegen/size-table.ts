@@ -1,4 +1,5 @@
 import type { Dim } from '../../../dim.ts';
+import type { KernelNames } from '../../../graph/webgpu-lowering.ts';
 import { getOrMake } from '../get-or-make.ts';
 
 /**
@@ -7,12 +8,14 @@ import { getOrMake } from '../get-or-make.ts';
  */
 export class SizeTable {
   readonly #prefix: string;
+  readonly #given: KernelNames;
   readonly #names = new Map<string, string>();
   readonly sizes: Dim[] = [];
   readonly names: string[] = [];
 
   /** @param prefix of names, where others choose names too */
-  constructor(prefix = '') {
+  constructor(given: KernelNames, prefix = '') {
+    this.#given = given;
     this.#prefix = prefix;
   }
 
@@ -26,6 +29,6 @@ export class SizeTable {
   add(name: string, dim: Dim): string {
     this.sizes.push(dim);
     this.names.push(name);
-    return `params.${name}`;
+    return this.#given.size[name]!;
   }
 }

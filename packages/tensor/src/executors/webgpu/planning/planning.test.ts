@@ -82,7 +82,7 @@ describe('fusion', () => {
         let t0 = (v_b1 + v_b2);
         let t1 = (1.0 / (1.0 + safe_exp(-t0)));
         let t2 = (t0 * t1);
-        let t3 = f32(2);
+        let t3 = f32(2.0);
         let t4 = (t2 * t3);
         let t5 = (t4 - v_b2);
         return t5;

@@ -2,9 +2,9 @@ import { addDims, type Dim } from '../../../dim.ts';
 import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import type { TensorType } from '../../../shape.ts';
 import { kernelSource, type SourceSpec } from '../codegen/kernel-source.ts';
-import { entryPointOf, type KernelPart, sharedBody, workgroupBytes } from '../codegen/shared-kernel.ts';
+import { type KernelPart, sharedKernel, workgroupBytes } from '../codegen/shared-kernel.ts';
 import { getOrMake } from '../get-or-make.ts';
-import type { BufferValue, Step, Work } from '../values.ts';
+import type { BufferValue, ShareableKernel, Step, Work } from '../values.ts';
 import { conflict } from './hoist-updates.ts';
 import { planMemory } from './memory-plan.ts';
 import { workAt } from './work.ts';
@@ -32,7 +32,7 @@ const spareBytes = 1 << 16;
 
 /** A step that may share a dispatch. */
 interface Part {
-  readonly step: Step & { readonly text: SourceSpec };
+  readonly step: Step & { readonly shareable: ShareableKernel };
   readonly threads: number;
   /** Memory of a workgroup. */
   readonly workgroupBytes: number;
@@ -108,13 +108,13 @@ function temporaryBytes({ bindings }: Step, { bytesOf }: Context): number {
 }
 
 function partOf(step: Step, { bound }: Context): Part | undefined {
-  const { text } = step;
-  const entry = text && entryPointOf(text);
-  const bytes = text && workgroupBytes(text.body);
-  if (!entry || bytes === undefined || bytes > mostWorkgroupBytes) return undefined;
+  const { shareable } = step;
+  if (!shareable) return undefined;
+  const bytes = workgroupBytes(shareable.workgroup);
+  if (bytes > mostWorkgroupBytes) return undefined;
   const [x, y, z] = step.workgroups(bound);
   if (z > 1 || x * y > mostWorkgroups) return undefined;
-  return { step: { ...step, text }, threads: entry.threads, workgroupBytes: bytes };
+  return { step: { ...step, shareable }, threads: shareable.entry.threads, workgroupBytes: bytes };
 }
 
 function fits(part: Part, others: readonly Part[], { capabilities }: Context): boolean {
@@ -135,10 +135,10 @@ interface Binding {
 function joinBindings(parts: readonly Part[]): Binding[] {
   const joined: Binding[] = [];
   for (const {
-    step: { bindings, text },
+    step: { bindings, shareable },
   } of parts)
     bindings.forEach(({ value, access }, i) => {
-      const { vector } = text.buffers[i]!;
+      const { vector } = shareable.buffers[i]!;
       const known = joined.some((other) => other.value === value && other.access === access && other.vector === vector);
       if (!known) joined.push({ name: `buffer${joined.length}`, value, access, vector });
     });
@@ -152,20 +152,20 @@ function shared(own: readonly Part[], { capabilities }: Context): Step {
   const sizeName = (dim: Dim) => getOrMake(sizes, String(dim), () => ({ name: `size${sizes.size}`, dim })).name;
   const kernels = parts.map((part): KernelPart => {
     const named = part.bindings.map(({ value, access }, i) => {
-      const { name, vector } = part.text.buffers[i]!;
+      const { name, vector } = part.shareable.buffers[i]!;
       const own = bindings.find((b) => b.value === value && b.access === access && b.vector === vector)!;
       return [name, own.name] as const;
     });
-    const fields = part.text.parameters.map((name, i) => [name, sizeName(part.parameters[i]!)] as const);
-    return { text: part.text, buffers: new Map(named), sizes: new Map(fields) };
+    const fields = part.shareable.parameters.map((name, i) => [name, sizeName(part.parameters[i]!)] as const);
+    return { kernel: part.shareable, buffers: new Map(named), sizes: new Map(fields) };
   });
   const label = labelOf(parts);
   const text: SourceSpec = {
     label,
     buffers: bindings.map(({ name, value, access, vector }) => ({ name, dtype: value.type.dtype, access, vector })),
-    body: sharedBody(kernels),
+    ...sharedKernel(kernels),
     parameters: [...sizes.values()].map(({ name }) => name),
-    requires: [...new Set(parts.flatMap(({ text: { requires = [] } }) => requires))],
+    requires: [...new Set(parts.flatMap(({ shareable: { requires = [] } }) => requires))],
   };
   return {
     label,

@@ -166,7 +166,7 @@ function callsOf(
   };
   return calls.map((call) => {
     const inside = takes(call);
-    const { also } = call;
+    const also = 'write' in call ? call.also : undefined;
     const inlined = also && computing(fused!.beside.get(also)!, bufferOf);
     const buffers = inside ? computing(inside.cone.root, inlined ?? bufferOf) : bufferOf;
     const step = callStep({

@@ -1,4 +1,5 @@
 import type { DType } from '../../../dtype.ts';
+import type { KernelNames } from '../../../graph/webgpu-lowering.ts';
 import { signedByte, twoFactors } from '../gemv/dequant.ts';
 
 /**
@@ -10,7 +11,7 @@ export interface EightsCodec {
    * WGSL functions of eight `e` of the matrix: `b_raw(e) -> vec4<u32>` and, with `more`, `b_more(e) -> vec4<u32>` load it, and
    * `b_halves(raw, more, e) -> vec4<u32>` are its values as f16. Of words that are all zero the values are zero.
    */
-  readonly functions: string;
+  functions(names: KernelNames): string;
   readonly more: boolean;
 }
 
@@ -30,21 +31,21 @@ export function eightsOf(dtype: DType): EightsCodec | undefined {
   }
 }
 
-const wordsOf = (at: string, word: string) => `b[${at}][${word}], b[${at}][${word} + 1u]`;
+const wordsOf = (at: string, word: string, { array: { b } }: KernelNames) =>
+  `${b}[${at}][${word}], ${b}[${at}][${word} + 1u]`;
 
 /**
  * Levels of four bits or a byte, less `zero`, times their scale. They become f16 by their bits: 1024 + n is `0x6400 | n`. The
  * product is rounded once, as that of f32 values would be.
  */
-const scaled = (bits: 4 | 8, zero: number) => {
+const scaled = (bits: 4 | 8, zero: number, { own }: KernelNames) => {
   const [first, second] = bits === 4 ? ['0xfu', '0xf00u'] : ['0xffu', '0xff00u'];
-  return `
-fn two(levels: u32, scale: vec2<f16>) -> u32 {
+  return `fn ${own.two}(levels: u32, scale: vec2<f16>) -> u32 {
   return bitcast<u32>((bitcast<vec2<f16>>(levels | 0x64006400u) - vec2<f16>(${1024 + zero}.0h)) * scale);
 }
-fn four(q: u32, scale: vec2<f16>) -> vec2<u32> {
+fn ${own.four}(q: u32, scale: vec2<f16>) -> vec2<u32> {
   let r = q >> 16u;
-  return vec2<u32>(two((q & ${first}) | ((q & ${second}) << 8u), scale), two((r & ${first}) | ((r & ${second}) << 8u), scale));
+  return vec2<u32>(${own.two}((q & ${first}) | ((q & ${second}) << 8u), scale), ${own.two}((r & ${first}) | ((r & ${second}) << 8u), scale));
 }`;
 };
 
@@ -52,76 +53,77 @@ const scaleOfBlock = 'vec2<f16>(bitcast<vec2<f16>>(raw.z)[(e >> 2u) & 1u])';
 
 const q4_0: EightsCodec = {
   more: false,
-  functions: `${scaled(4, 8)}
-fn b_raw(e: u32) -> vec4<u32> {
+  functions: (names) => `${scaled(4, 8, names)}
+fn ${names.own.b_raw}(e: u32) -> vec4<u32> {
   let block = (e >> 2u) & 7u;
   let group = (e >> 5u) * 9u;
-  return vec4<u32>(${wordsOf('group + block', '2u * (e & 1u)')}, b[group + 8u][block >> 1u], 0u);
+  return vec4<u32>(${wordsOf('group + block', '2u * (e & 1u)', names)}, ${names.array.b}[group + 8u][block >> 1u], 0u);
 }
-fn b_halves(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
+fn ${names.own.b_halves}(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
   let scale = ${scaleOfBlock};
   let q = raw.xy >> vec2<u32>(2u * (e & 2u));
-  return vec4<u32>(four(q.x, scale), four(q.y, scale));
+  return vec4<u32>(${names.own.four}(q.x, scale), ${names.own.four}(q.y, scale));
 }`,
 };
 
 const q8_0: EightsCodec = {
   more: false,
-  functions: `${scaled(8, 128)}
-fn b_raw(e: u32) -> vec4<u32> {
+  functions: (names) => `${scaled(8, 128, names)}
+fn ${names.own.b_raw}(e: u32) -> vec4<u32> {
   let block = (e >> 2u) & 7u;
   let group = (e >> 5u) * 17u;
-  return vec4<u32>(${wordsOf('group + 2u * block + ((e >> 1u) & 1u)', '2u * (e & 1u)')}, b[group + 16u][block >> 1u], 0u);
+  return vec4<u32>(${wordsOf('group + 2u * block + ((e >> 1u) & 1u)', '2u * (e & 1u)', names)}, ${names.array.b}[group + 16u][block >> 1u], 0u);
 }
-fn b_halves(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
+fn ${names.own.b_halves}(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
   let scale = ${scaleOfBlock};
   let q = raw.xy ^ vec2<u32>(0x80808080u);
-  return vec4<u32>(four(q.x, scale), four(q.y, scale));
+  return vec4<u32>(${names.own.four}(q.x, scale), ${names.own.four}(q.y, scale));
 }`,
 };
 
 /** The bytes of a word as floats. */
-const bytes = `
-fn bytes_of(q: u32) -> vec4<f32> { return vec4<f32>((vec4<u32>(q) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u)); }
-fn halves_of(v: vec4<f32>) -> vec2<u32> { return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw)); }`;
+const bytes = ({
+  own,
+}: KernelNames) => `fn ${own.bytes_of}(q: u32) -> vec4<f32> { return vec4<f32>((vec4<u32>(q) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u)); }
+fn ${own.halves_of}(v: vec4<f32>) -> vec2<u32> { return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw)); }`;
 
 const q4_k: EightsCodec = {
   more: true,
-  functions: `${bytes}
-${twoFactors}
-fn b_raw(e: u32) -> vec4<u32> {
+  functions: (names) => `${bytes(names)}
+${twoFactors(names)}
+fn ${names.own.b_raw}(e: u32) -> vec4<u32> {
   let at = (e >> 5u) * 9u + 1u + 2u * ((e >> 3u) & 3u) + ((e >> 1u) & 1u);
-  return vec4<u32>(${wordsOf('at', '2u * (e & 1u)')}, 0u, 0u);
+  return vec4<u32>(${wordsOf('at', '2u * (e & 1u)', names)}, 0u, 0u);
 }
-fn b_more(e: u32) -> vec4<u32> { return b[(e >> 5u) * 9u]; }
-fn b_halves(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
-  let both = two_factors(more, (e >> 3u) & 3u);
+fn ${names.own.b_more}(e: u32) -> vec4<u32> { return ${names.array.b}[(e >> 5u) * 9u]; }
+fn ${names.own.b_halves}(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
+  let both = ${names.own.two_factors}(more, (e >> 3u) & 3u);
   let f = select(both.xy, both.zw, (e & 4u) != 0u);
   let q = (raw.xy >> vec2<u32>(e & 4u)) & vec2<u32>(0x0f0f0f0fu);
-  return vec4<u32>(halves_of(bytes_of(q.x) * f.x - f.y), halves_of(bytes_of(q.y) * f.x - f.y));
+  return vec4<u32>(${names.own.halves_of}(${names.own.bytes_of}(q.x) * f.x - f.y), ${names.own.halves_of}(${names.own.bytes_of}(q.y) * f.x - f.y));
 }`,
 };
 
 const q6_k: EightsCodec = {
   more: true,
-  functions: `${bytes}
-${signedByte}
-fn b_raw(e: u32) -> vec4<u32> {
+  functions: (names) => `${bytes(names)}
+${signedByte(names)}
+fn ${names.own.b_raw}(e: u32) -> vec4<u32> {
   let at = (e >> 8u) * 105u + ((e >> 5u) & 7u) * 13u;
   let side = (e >> 4u) & 1u;
   let word = 2u * (e & 1u);
-  return vec4<u32>(${wordsOf('at + 4u * side + ((e >> 1u) & 3u)', 'word')}, ${wordsOf('at + 8u + 2u * side + ((e >> 1u) & 1u)', 'word')});
+  return vec4<u32>(${wordsOf('at + 4u * side + ((e >> 1u) & 3u)', 'word', names)}, ${wordsOf('at + 8u + 2u * side + ((e >> 1u) & 1u)', 'word', names)});
 }
-fn b_more(e: u32) -> vec4<u32> {
+fn ${names.own.b_more}(e: u32) -> vec4<u32> {
   let group = (e >> 8u) * 105u;
   let block = (e >> 5u) & 7u;
-  return vec4<u32>(b[group + 13u * block + 12u][(e >> 3u) & 3u], b[group + 104u][block >> 1u], 0u, 0u);
+  return vec4<u32>(${names.array.b}[group + 13u * block + 12u][(e >> 3u) & 3u], ${names.array.b}[group + 104u][block >> 1u], 0u, 0u);
 }
-fn b_halves(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
-  let scale = unpack2x16float(more.y)[(e >> 5u) & 1u] * signed_byte(more.x, (e >> 1u) & 3u);
+fn ${names.own.b_halves}(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
+  let scale = unpack2x16float(more.y)[(e >> 5u) & 1u] * ${names.own.signed_byte}(more.x, (e >> 1u) & 3u);
   let low = (raw.xy >> vec2<u32>((e >> 1u) & 4u)) & vec2<u32>(0x0f0f0f0fu);
   let high = (raw.zw >> vec2<u32>((e >> 1u) & 6u)) & vec2<u32>(0x03030303u);
   let q = low | (high << vec2<u32>(4u));
-  return vec4<u32>(halves_of((bytes_of(q.x) - 32.0) * scale), halves_of((bytes_of(q.y) - 32.0) * scale));
+  return vec4<u32>(${names.own.halves_of}((${names.own.bytes_of}(q.x) - 32.0) * scale), ${names.own.halves_of}((${names.own.bytes_of}(q.y) - 32.0) * scale));
 }`,
 };

@@ -1,4 +1,5 @@
 import type { Dim } from '../../../dim.ts';
+import type { KernelNames } from '../../../graph/webgpu-lowering.ts';
 import type { MatmulOperand } from '../spec.ts';
 import type { EightsCodec } from './dequant-f16x8.ts';
 import type { Fragment } from './tensor-core.wgsl.ts';
@@ -10,9 +11,7 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 export const isWhole = (dim: Dim, by: number): boolean => typeof dim === 'number' && dim % by === 0;
 
 /** The text with which an operand gets into workgroup memory. */
-interface Stage {
-  /** Of workgroup memory, eights of halves. */
-  readonly elements: number;
+export interface TileText {
   /** Where each load begins. */
   readonly starts: readonly string[];
   /** Loads of the tile that begins at a place of the depth. */
@@ -23,29 +22,48 @@ interface Stage {
   fragment(into: string, line: string, step: number, fragment: Fragment): string;
 }
 
+/** Eights of halves from one line of a tile to the next. */
+const pitchOf = (innerSize: number): number => (innerSize + padding) / 8;
+
+/** Eights of halves of workgroup memory for a tile of `size` lines and `depth`. */
+export function tileElements({ depthIsInner }: MatmulOperand, size: number, depth: number): number {
+  const [innerSize, outerSize] = depthIsInner ? [depth, size] : [size, depth];
+  return pitchOf(innerSize) * outerSize;
+}
+
+/** A tile of an operand: `size` lines of `depth`. */
+export interface OperandTile {
+  readonly name: 'a' | 'b';
+  readonly operand: MatmulOperand;
+  readonly lines: { readonly of: Dim; readonly name: 'm' | 'n' };
+  readonly size: number;
+  readonly depth: number;
+  /** Invocations that load it. */
+  readonly threads: number;
+  /** Whether the depth is a whole number of tiles. */
+  readonly whole: boolean;
+  readonly codec?: EightsCodec | undefined;
+  /** Where it lies in workgroup memory. */
+  readonly offset: number;
+}
+
 /**
  * How one operand gets into workgroup memory, line by line of its innermost axis, and into fragments. Lines outside of the
  * matrix are copies of its last, whose products nobody stores; the depth ends with zeros. What is stored in blocks becomes f16 on
  * its way from registers into workgroup memory.
  */
-export function stage(
-  name: 'a' | 'b',
-  operand: MatmulOperand,
-  lines: { readonly of: Dim; readonly name: 'm' | 'n' },
-  size: number,
-  depth: number,
-  threads: number,
-  whole: boolean,
-  codec?: EightsCodec,
-): Stage {
+export function loadTile(
+  { name, operand, lines, size, depth, threads, whole, codec, offset }: OperandTile,
+  { array, size: sizes, shared, own }: KernelNames,
+): TileText {
   const { depthIsInner } = operand;
   const [innerSize, outerSize] = depthIsInner ? [depth, size] : [size, depth];
-  const [inner, outer] = depthIsInner ? ['params.k', `params.${lines.name}`] : [`params.${lines.name}`, 'params.k'];
-  const pitch = (innerSize + padding) / 8;
+  const [inner, outer] = depthIsInner ? [sizes.k, sizes[lines.name]] : [sizes[lines.name], sizes.k];
+  const pitch = pitchOf(innerSize);
   const across = innerSize / 8;
   const count = across * outerSize;
   const loads = range(Math.ceil(count / threads));
-  const base = name === 'b' ? 'b_tile + ' : '';
+  const base = offset > 0 ? `${offset}u + ` : '';
   const at = (load: number) => `(l + ${load * threads}u)`;
   const capped = (place: string, last: string) => (isWhole(lines.of, size) ? `(${place})` : `min(${place}, ${last})`);
   // where each load begins at depth 0, in eights; the depth moves all of them alike
@@ -60,27 +78,32 @@ export function stage(
     const place = `${name}${i}_at + ${first} ${step}`;
     if (whole) return `${into} = ${eightAt(place)};`;
     const place0 = depthIsInner ? `${first} + ${at(i)} % ${across}u * 8u` : `${first} + ${at(i)} / ${across}u`;
-    const last = `${name}_start / 8u + params.${lines.name} * params.k / 8u - 1u`;
-    return `${into} = select(vec4<u32>(), ${eightAt(`min(${place}, ${last})`)}, ${place0} < params.k);`;
+    const last = `${name}_start / 8u + ${sizes[lines.name]} * ${sizes.k} / 8u - 1u`;
+    return `${into} = select(vec4<u32>(), ${eightAt(`min(${place}, ${last})`)}, ${place0} < ${sizes.k});`;
   };
   const load = (first: string) =>
     loads.flatMap((i) => [
-      loaded(`${name}${i}_next`, (place) => (codec ? `${name}_raw(${place})` : `${name}[${place}]`), i, first),
-      ...(codec?.more ? [loaded(`${name}${i}_more`, (place) => `${name}_more(${place})`, i, first)] : []),
+      loaded(
+        `${name}${i}_next`,
+        (place) => (codec ? `${own[`${name}_raw`]}(${place})` : `${array[name]}[${place}]`),
+        i,
+        first,
+      ),
+      ...(codec?.more ? [loaded(`${name}${i}_more`, (place) => `${own[`${name}_more`]}(${place})`, i, first)] : []),
     ]);
   const store = loads.map((i) => {
     const more = codec?.more ? `${name}${i}_more` : 'vec4<u32>()';
     const halves = codec
-      ? `${name}_halves(${name}${i}_next, ${more}, ${name}${i}_at + depth ${step})`
+      ? `${own[`${name}_halves`]}(${name}${i}_next, ${more}, ${name}${i}_at + depth ${step})`
       : `${name}${i}_next`;
-    const text = `tiles[${base}${at(i)} / ${across}u * ${pitch}u + ${at(i)} % ${across}u] = ${halves};`;
+    const text = `${shared.tiles}[${base}${at(i)} / ${across}u * ${pitch}u + ${at(i)} % ${across}u] = ${halves};`;
     return (i + 1) * threads > count ? `if (${at(i)} < ${count}u) { ${text} }` : text;
   });
   const fragment = (into: string, line: string, step: number, { M, N, K }: Fragment) => {
     const type = name === 'a' ? `subgroup_matrix_left<f16, ${K}, ${M}>` : `subgroup_matrix_right<f16, ${N}, ${K}>`;
     const place = depthIsInner ? `(${line}) * ${pitch}u + ${step / 8}u` : `${step * pitch}u + (${line}) / 8u`;
     const major = (name === 'a') === depthIsInner ? 'row_major' : 'col_major';
-    return `let ${into} = subgroupMatrixLoad<${type}, ${major}>(&tiles, ${base}${place}, ${pitch}u);`;
+    return `let ${into} = subgroupMatrixLoad<${type}, ${major}>(&${shared.tiles}, ${base}${place}, ${pitch}u);`;
   };
-  return { elements: pitch * outerSize, starts, load, store, fragment };
+  return { starts, load, store, fragment };
 }

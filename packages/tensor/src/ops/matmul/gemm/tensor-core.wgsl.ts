@@ -3,9 +3,9 @@ import { spreadWorkgroups } from '../../../executors/webgpu/workgroups.ts';
 import type { KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { sizeOf, type TensorType } from '../../../shape.ts';
 import { matrixIndex } from '../batch.ts';
-import type { MatmulOperand, MatmulSpec } from '../spec.ts';
+import { type MatmulOperand, type MatmulSpec, productFlops } from '../spec.ts';
 import { eightsOf } from './dequant-f16x8.ts';
-import { isWhole, stage } from './load-tile.wgsl.ts';
+import { isWhole, loadTile, type OperandTile, tileElements } from './load-tile.wgsl.ts';
 
 /** What the adapter multiplies at once: f16 by f16 into f32. */
 export interface Fragment {
@@ -103,16 +103,15 @@ function sumOfParts({ batch, m, n }: MatmulSpec, type: TensorType, parts: number
     ],
     parameters: { count, parts },
     ignoresExtraWorkgroups: true,
-    body: `
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let fours = params.count / 4u;
+    threads: 64,
+    write: ({ at4, set4, size }) => ({
+      main: `  let fours = ${size.count} / 4u;
   let i = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
   if (i >= fours) { return; }
-  var sum = x_at4(i);
-  for (var part = 1u; part < params.parts; part++) { sum += x_at4(part * fours + i); }
-  y_set4(i, sum);
-}`,
+  var sum = ${at4.x}(i);
+  for (var part = 1u; part < ${size.parts}; part++) { sum += ${at4.x}(part * fours + i); }
+  ${set4.y}(i, sum);`,
+    }),
     workgroups: (size) => spreadWorkgroups(Math.ceil(size(count) / 256)),
   };
 }
@@ -130,7 +129,7 @@ function fragmentKernel(
   const { m, k, n, a, b } = spec;
   const batch = sizeOf(spec.batch);
   const parameters: Record<string, Dim> = { m, k, n, batch, ...(split && { depth: split.depth, parts: split.parts }) };
-  const matrix = (own: MatmulOperand) => matrixIndex('matrix', spec.batch, own.batch, parameters);
+  const [ofA, ofB] = [matrixIndex(spec.batch, a.batch, parameters), matrixIndex(spec.batch, b.batch, parameters)];
   const subgroups = tile.down * tile.across;
   const threads = subgroups * fragment.lanes;
   const [rows, columns] = [tile.m / tile.down, tile.n / tile.across];
@@ -138,43 +137,30 @@ function fragmentKernel(
   const single = batch === 1;
   const whole = isWhole(k, tile.k);
   const codec = eightsOf(b.type.dtype);
-  const left = stage('a', a, { of: m, name: 'm' }, tile.m, tile.k, threads, whole);
-  const right = stage('b', b, { of: n, name: 'n' }, tile.n, tile.k, threads, whole, codec);
+  const elements = tileElements(a, tile.m, tile.k);
+  const shape = { depth: tile.k, threads, whole };
+  const left: OperandTile = { ...shape, name: 'a', operand: a, lines: { of: m, name: 'm' }, size: tile.m, offset: 0 };
+  const right: OperandTile = {
+    ...shape,
+    name: 'b',
+    operand: b,
+    lines: { of: n, name: 'n' },
+    size: tile.n,
+    codec,
+    offset: elements,
+  };
   const result = `subgroup_matrix_result<f32, ${fragment.N}, ${fragment.M}>`;
   const sums = range(down).flatMap((i) => range(across).map((j) => ({ i, j })));
   const lines = (list: readonly string[], indent: number) =>
     list.map((line) => `${' '.repeat(indent)}${line}`).join('\n');
   // a strip: one line of fragments of a subgroup, f32, on its way out
   const stripFours = columns / 4;
-  const strip = Math.max(left.elements + right.elements, subgroups * fragment.M * stripFours);
-  const steps = range(tile.k / fragment.K).flatMap((step) => [
-    '{',
-    ...range(down).map((i) => left.fragment(`a${i}`, `row_of + ${i * fragment.M}u`, step * fragment.K, fragment)),
-    ...range(across).map((j) => right.fragment(`b${j}`, `column_of + ${j * fragment.N}u`, step * fragment.K, fragment)),
-    ...sums.map(({ i, j }) => `s${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, s${i}_${j});`),
-    '}',
-  ]);
-  const checks = [isWhole(m, tile.m) ? '' : 'row < params.m', isWhole(n, tile.n) ? '' : 'column < params.n'].filter(
-    Boolean,
-  );
-  const within = checks.length > 0 ? `if (${checks.join(' && ')}) { ` : '';
-  const out = range(down).flatMap((i) => [
-    'workgroupBarrier();',
-    ...range(across).map(
-      (j) => `subgroupMatrixStore<row_major>(&tiles, own + ${(j * fragment.N) / 4}u, s${i}_${j}, ${stripFours}u);`,
-    ),
-    'workgroupBarrier();',
-    `for (var x = lane; x < ${fragment.M * stripFours}u; x += ${fragment.lanes}u) {`,
-    `  let row = a_line + row_of + ${i * fragment.M}u + x / ${stripFours}u;`,
-    `  let column = b_line + column_of + x % ${stripFours}u * 4u;`,
-    `  ${within}y_set4((y0 + row * params.n + column) / 4u, bitcast<vec4<f32>>(tiles[own + x]));${within && ' }'}`,
-    '}',
-  ]);
+  const strip = Math.max(elements + tileElements(b, tile.n, tile.k), subgroups * fragment.M * stripFours);
   return {
     label: `matmul.fragments ${codec ? `${b.type.dtype} ` : ''}${tile.m}x${tile.n}`,
     buffers: [
-      { name: 'a', input: 0, vector: 8 },
-      { name: 'b', input: 1, vector: 8 },
+      { name: 'a', ...a.source, vector: 8 },
+      { name: 'b', ...b.source, vector: 8 },
       split
         ? { name: 'y', scratch: 'parts', type: split.type, access: 'write', vector: 4 }
         : { name: 'y', output: 0, epilogue: true, vector: 4 },
@@ -182,25 +168,63 @@ function fragmentKernel(
     parameters,
     ignoresExtraWorkgroups: true,
     requires: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
-    body: `
-${codec?.functions ?? ''}
-// the tile of a, behind it that of b
-var<workgroup> tiles: array<vec4<u32>, ${strip}>;
-const b_tile = ${left.elements}u;
-@compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
-  let group = (w.z * n.y + w.y) * n.x + w.x;
-  let across = (params.n + ${tile.n - 1}u) / ${tile.n}u;
-  let down = (params.m + ${tile.m - 1}u) / ${tile.m}u;
-  if (group >= ${[...(single ? [] : ['params.batch']), ...(split ? ['params.parts'] : []), 'across', 'down'].join(' * ')}) { return; }
-  let matrix = ${single ? '0u' : `group / (across * down)${split ? ' % params.batch' : ''}`};
-  let part = ${split ? `group / (across * down${single ? '' : ' * params.batch'})` : '0u'};
-  let first = ${split ? 'part * params.depth' : '0u'};
-  let end = ${split ? 'min(first + params.depth, params.k)' : 'params.k'};
+    flops: productFlops(spec),
+    threads,
+    builtins: {
+      w: 'workgroup_id',
+      n: 'num_workgroups',
+      l: 'local_invocation_index',
+      subgroup: 'subgroup_id',
+      lane: 'subgroup_invocation_id',
+    },
+    // the tile of a, behind it that of b
+    workgroup: { tiles: { type: 'vec4<u32>', length: strip } },
+    write: (names) => {
+      const {
+        set4,
+        size,
+        shared: { tiles },
+      } = names;
+      const [loadA, loadB] = [loadTile(left, names), loadTile(right, names)];
+      const steps = range(tile.k / fragment.K).flatMap((step) => [
+        '{',
+        ...range(down).map((i) => loadA.fragment(`a${i}`, `row_of + ${i * fragment.M}u`, step * fragment.K, fragment)),
+        ...range(across).map((j) =>
+          loadB.fragment(`b${j}`, `column_of + ${j * fragment.N}u`, step * fragment.K, fragment),
+        ),
+        ...sums.map(({ i, j }) => `s${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, s${i}_${j});`),
+        '}',
+      ]);
+      const checks = [
+        isWhole(m, tile.m) ? '' : `row < ${size.m}`,
+        isWhole(n, tile.n) ? '' : `column < ${size.n}`,
+      ].filter(Boolean);
+      const within = checks.length > 0 ? `if (${checks.join(' && ')}) { ` : '';
+      const out = range(down).flatMap((i) => [
+        'workgroupBarrier();',
+        ...range(across).map(
+          (j) =>
+            `subgroupMatrixStore<row_major>(&${tiles}, own + ${(j * fragment.N) / 4}u, s${i}_${j}, ${stripFours}u);`,
+        ),
+        'workgroupBarrier();',
+        `for (var x = lane; x < ${fragment.M * stripFours}u; x += ${fragment.lanes}u) {`,
+        `  let row = a_line + row_of + ${i * fragment.M}u + x / ${stripFours}u;`,
+        `  let column = b_line + column_of + x % ${stripFours}u * 4u;`,
+        `  ${within}${set4.y}((y0 + row * ${size.n} + column) / 4u, bitcast<vec4<f32>>(${tiles}[own + x]));${within && ' }'}`,
+        '}',
+      ]);
+      const main = `  let group = (w.z * n.y + w.y) * n.x + w.x;
+  let across = (${size.n} + ${tile.n - 1}u) / ${tile.n}u;
+  let down = (${size.m} + ${tile.m - 1}u) / ${tile.m}u;
+  if (group >= ${[...(single ? [] : [`${size.batch}`]), ...(split ? [`${size.parts}`] : []), 'across', 'down'].join(' * ')}) { return; }
+  let matrix = ${single ? '0u' : `group / (across * down)${split ? ` % ${size.batch}` : ''}`};
+  let part = ${split ? `group / (across * down${single ? '' : ` * ${size.batch}`})` : '0u'};
+  let first = ${split ? `part * ${size.depth}` : '0u'};
+  let end = ${split ? `min(first + ${size.depth}, ${size.k})` : `${size.k}`};
   let a_line = group / across % down * ${tile.m}u;
   let b_line = group % across * ${tile.n}u;
-  let a_start = ${matrix(a)} * params.m * params.k;
-  let b_start = ${matrix(b)} * params.n * params.k;
+  let a_start = ${ofA('matrix', names)} * ${size.m} * ${size.k};
+  let b_start = ${ofB('matrix', names)} * ${size.n} * ${size.k};
   let row_of = subgroup / ${tile.across}u * ${rows}u;
   let column_of = subgroup % ${tile.across}u * ${columns}u;
 ${lines(
@@ -208,23 +232,24 @@ ${lines(
   2,
 )}
 ${lines(
-  [...left.starts, ...right.starts, ...[...left.load('first'), ...right.load('first')].map((line) => `var ${line}`)],
+  [...loadA.starts, ...loadB.starts, ...[...loadA.load('first'), ...loadB.load('first')].map((line) => `var ${line}`)],
   2,
 )}
   for (var depth = first; depth < end; depth += ${tile.k}u) {
     workgroupBarrier();
-${lines([...left.store, ...right.store], 4)}
+${lines([...loadA.store, ...loadB.store], 4)}
     workgroupBarrier();
     let ahead = depth + ${tile.k}u;
     if (ahead < end) {
-${lines([...left.load('ahead'), ...right.load('ahead')], 6)}
+${lines([...loadA.load('ahead'), ...loadB.load('ahead')], 6)}
     }
 ${lines(steps, 4)}
   }
-  let y0 = ${split ? '(part * params.batch + matrix)' : 'matrix'} * params.m * params.n;
+  let y0 = ${split ? `(part * ${size.batch} + matrix)` : 'matrix'} * ${size.m} * ${size.n};
   let own = subgroup * ${fragment.M * stripFours}u;
-${lines(out, 2)}
-}`,
+${lines(out, 2)}`;
+      return { ...(codec && { functions: codec.functions(names) }), main };
+    },
     workgroups: (size) =>
       spreadWorkgroups(Math.ceil(size(n) / tile.n) * Math.ceil(size(m) / tile.m) * size(batch) * (split?.parts ?? 1)),
   };

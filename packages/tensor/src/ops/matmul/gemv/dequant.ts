@@ -1,4 +1,5 @@
 import type { DType } from '../../../dtype.ts';
+import type { KernelNames } from '../../../graph/webgpu-lowering.ts';
 
 /**
  * How kernels of few rows take stored weights out of a buffer of `vec4<u32>`: an invocation takes one piece of each of
@@ -11,9 +12,11 @@ export interface WeightCodec {
   readonly first: string;
   readonly stride: number;
   /** WGSL functions that the rest calls. */
-  readonly functions: string;
-  /** Statements that load piece `p` of column `c`, whose values begin at `row` in the buffer `b`. */
-  load(c: number, row: string, b: string): readonly string[];
+  functions(names: KernelNames): string;
+  /** Whether they compute in f16. */
+  readonly half: boolean;
+  /** Statements that load piece `p` of column `c`, whose values begin at `row` in the array `b`. */
+  load(c: number, row: string, b: string, names: KernelNames): readonly string[];
   /** Slots that share a scale: a value is `scale * raw + shift`; without a scale it is raw. */
   readonly groups: readonly {
     readonly slots: readonly number[];
@@ -21,7 +24,7 @@ export interface WeightCodec {
     readonly shift?: (c: number) => string;
   }[];
   /** The raw values of a slot of column `c`, a `vec4<f32>`. */
-  raw(c: number, slot: number): string;
+  raw(c: number, slot: number, names: KernelNames): string;
 }
 
 /** The codec of a dtype; undefined where weights are not read by pieces. `half`: whether the adapter has shader-f16. */
@@ -53,7 +56,8 @@ function halves(unpack: string): WeightCodec {
     values: 8,
     first: '2u * p',
     stride: 4,
-    functions: '',
+    functions: () => '',
+    half: false,
     load: (c, row, b) => [`let w${c} = ${b}[${row} / 8u + p];`],
     groups: [{ slots: [0, 1] }],
     raw: (c, slot) => `vec4<f32>(${two(c, 2 * slot)}, ${two(c, 2 * slot + 1)})`,
@@ -64,8 +68,8 @@ function halves(unpack: string): WeightCodec {
  * The four low nibbles, or bytes, of a word as floats, made by putting their bits into the fraction of a float, which takes
  * half as long as converting integers. With f16 two at once, less `zero`; without, as 1 + n / 16 or 1 + n / 256.
  */
-function fractions(half: boolean, bits: 4 | 8, zero: number): string {
-  const name = bits === 4 ? 'nibbles' : 'octets';
+function fractions(half: boolean, bits: 4 | 8, zero: number, { own }: KernelNames): string {
+  const name = bits === 4 ? own.nibbles : own.octets;
   if (half) {
     const mask = bits === 4 ? '0x000f000fu' : '0x00ff00ffu';
     const two = (q: string) =>
@@ -104,7 +108,8 @@ function q4_0(half: boolean): WeightCodec {
     values: 32,
     first: '8u * p',
     stride: 4,
-    functions: fractions(half, 4, 8),
+    functions: (names) => fractions(half, 4, 8, names),
+    half,
     load: (c, row, b) => [
       `let block${c} = ${row} / 32u + p;`,
       `let group${c} = (block${c} >> 3u) * 9u;`,
@@ -112,7 +117,8 @@ function q4_0(half: boolean): WeightCodec {
       scaleOf(c, `group${c} + 8u`, b),
     ],
     groups: [{ slots: [...fours, 4, 5, 6, 7], ...factors(half, 16, 8)((c) => `d${c}`) }],
-    raw: (c, slot) => (slot < 4 ? `nibbles(w${c}.${lanes[slot]})` : `nibbles(w${c}.${lanes[slot - 4]} >> 4u)`),
+    raw: (c, slot, { own }) =>
+      slot < 4 ? `${own.nibbles}(w${c}.${lanes[slot]})` : `${own.nibbles}(w${c}.${lanes[slot - 4]} >> 4u)`,
   };
 }
 
@@ -121,7 +127,8 @@ function q8_0(half: boolean): WeightCodec {
     values: 16,
     first: '4u * p',
     stride: 4,
-    functions: fractions(half, 8, 128),
+    functions: (names) => fractions(half, 8, 128, names),
+    half,
     load: (c, row, b) => [
       `let block${c} = ${row} / 32u + (p >> 1u);`,
       `let group${c} = (block${c} >> 3u) * 17u;`,
@@ -129,12 +136,14 @@ function q8_0(half: boolean): WeightCodec {
       scaleOf(c, `group${c} + 16u`, b),
     ],
     groups: [{ slots: fours, ...factors(half, 256, 128)((c) => `d${c}`) }],
-    raw: (c, slot) => `octets(w${c}.${lanes[slot]})`,
+    raw: (c, slot, { own }) => `${own.octets}(w${c}.${lanes[slot]})`,
   };
 }
 
 /** Scales and minima of two neighbouring smaller blocks of q4_k. */
-export const twoFactors: string = `fn two_factors(h: vec4<u32>, pair: u32) -> vec4<f32> {
+export const twoFactors = ({
+  own,
+}: KernelNames): string => `fn ${own.two_factors}(h: vec4<u32>, pair: u32) -> vec4<f32> {
   let s = h.yzw >> vec3<u32>(16u * (pair & 1u));
   let upper = vec2<u32>(s.z & 0x0f0fu, (s.z >> 4u) & 0x0f0fu) | ((s.xy >> vec2<u32>(2u)) & vec2<u32>(0x3030u));
   let six = select(s.xy & vec2<u32>(0x3f3fu), upper, pair >= 2u);
@@ -152,19 +161,22 @@ function q4_k(half: boolean): WeightCodec {
     values: 32,
     first: '(p >> 3u) * 64u + ((p & 7u) >> 1u) * 16u + 4u * (p & 1u)',
     stride: 8,
-    functions: `${fractions(half, 4, 0)}\n${twoFactors}`,
-    load: (c, row, b) => [
+    functions: (names) => `${fractions(half, 4, 0, names)}\n${twoFactors(names)}`,
+    half,
+    load: (c, row, b, { own }) => [
       `let block${c} = (${row} / 256u + (p >> 3u)) * 9u;`,
       `let w${c} = ${b}[block${c} + 1u + (p & 7u)];`,
-      `let f${c} = two_factors(${b}[block${c}], (p & 7u) >> 1u);`,
+      `let f${c} = ${own.two_factors}(${b}[block${c}], (p & 7u) >> 1u);`,
     ],
     groups: [group(fours, 'x', 'y'), group([4, 5, 6, 7], 'z', 'w')],
-    raw: (c, slot) => (slot < 4 ? `nibbles(w${c}.${lanes[slot]})` : `nibbles(w${c}.${lanes[slot - 4]} >> 4u)`),
+    raw: (c, slot, { own }) =>
+      slot < 4 ? `${own.nibbles}(w${c}.${lanes[slot]})` : `${own.nibbles}(w${c}.${lanes[slot - 4]} >> 4u)`,
   };
 }
 
-export const signedByte: string =
-  'fn signed_byte(word: u32, byte: u32) -> f32 { return f32(i32(word << (24u - 8u * byte)) >> 24u); }';
+/** A byte of a word as a signed number. */
+export const signedByte = ({ own }: KernelNames): string =>
+  `fn ${own.signed_byte}(word: u32, byte: u32) -> f32 { return f32(i32(word << (24u - 8u * byte)) >> 24u); }`;
 
 function q6_k(half: boolean): WeightCodec {
   const of = factors(half, 256, 32);
@@ -172,9 +184,9 @@ function q6_k(half: boolean): WeightCodec {
     values: 32,
     first: '(p >> 3u) * 64u + ((p & 7u) >> 2u) * 32u + 4u * (p & 3u)',
     stride: 16,
-    functions: `${fractions(half, 8, 32)}
-${signedByte}`,
-    load: (c, row, b) => [
+    functions: (names) => `${fractions(half, 8, 32, names)}\n${signedByte(names)}`,
+    half,
+    load: (c, row, b, { own }) => [
       `let block${c} = ${row} / 256u + (p >> 3u);`,
       `let group${c} = (block${c} >> 3u) * 105u;`,
       `let at${c} = group${c} + (block${c} & 7u) * 13u;`,
@@ -182,18 +194,18 @@ ${signedByte}`,
       `let h${c} = ${b}[at${c} + 8u + ((p & 4u) >> 1u) + (p & 1u)] >> vec4<u32>(p & 2u);`,
       `let scales${c} = ${b}[at${c} + 12u];`,
       scaleOf(c, `group${c} + 104u`, b),
-      `let low${c} = d${c} * signed_byte(select(scales${c}.x, scales${c}.z, (p & 4u) != 0u), p & 3u);`,
-      `let high${c} = d${c} * signed_byte(select(scales${c}.y, scales${c}.w, (p & 4u) != 0u), p & 3u);`,
+      `let low${c} = d${c} * ${own.signed_byte}(select(scales${c}.x, scales${c}.z, (p & 4u) != 0u), p & 3u);`,
+      `let high${c} = d${c} * ${own.signed_byte}(select(scales${c}.y, scales${c}.w, (p & 4u) != 0u), p & 3u);`,
     ],
     groups: [
       { slots: fours, ...of((c) => `low${c}`) },
       { slots: [4, 5, 6, 7], ...of((c) => `high${c}`) },
     ],
-    raw(c, slot) {
+    raw(c, slot, { own }) {
       const lane = lanes[slot & 3];
       return slot < 4
-        ? `octets((w${c}.${lane} & 0x0f0f0f0fu) | ((h${c}.${lane} & 0x03030303u) << 4u))`
-        : `octets(((w${c}.${lane} >> 4u) & 0x0f0f0f0fu) | (h${c}.${lane} & 0x30303030u))`;
+        ? `${own.octets}((w${c}.${lane} & 0x0f0f0f0fu) | ((h${c}.${lane} & 0x03030303u) << 4u))`
+        : `${own.octets}(((w${c}.${lane} >> 4u) & 0x0f0f0f0fu) | (h${c}.${lane} & 0x30303030u))`;
     },
   };
 }

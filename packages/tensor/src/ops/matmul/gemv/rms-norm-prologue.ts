@@ -1,10 +1,10 @@
 import { floatLiteral } from '../../../executors/webgpu/codegen/float-literal.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
-import type { KernelBuffer, KernelContext } from '../../../graph/webgpu-lowering.ts';
+import type { KernelBuffer, KernelContext, KernelNames } from '../../../graph/webgpu-lowering.ts';
 import { castOp } from '../../elementwise/cast.ts';
 import { rmsNormOp } from '../../rows/rms-norm.ts';
 import type { MatmulAttributes } from '../attributes.ts';
-import type { MatmulSpec } from '../spec.ts';
+import type { MatmulOperand, MatmulSpec } from '../spec.ts';
 
 /** An RMS norm whose result is the left operand of a product. */
 export interface NormInFront {
@@ -33,8 +33,12 @@ export function normInFront(
 }
 
 /** What a kernel of one row reads as `a`, by fours: the operand, or row and gain of a norm in front of it. */
-export function leftBuffers(norm: NormInFront | undefined, vector: 1 | 4 = 4): KernelBuffer[] {
-  if (!norm) return [{ name: 'a', input: 0, vector }];
+export function leftBuffers(
+  { source }: MatmulOperand,
+  norm: NormInFront | undefined,
+  vector: 1 | 4 = 4,
+): KernelBuffer[] {
+  if (!norm) return [{ name: 'a', ...source, vector }];
   return [
     { name: 'a', of: norm.x, vector: 4 },
     { name: 'gain', of: norm.gain, vector: 4 },
@@ -42,5 +46,5 @@ export function leftBuffers(norm: NormInFront | undefined, vector: 1 | 4 = 4): K
 }
 
 /** WGSL of what a sum of products has to be multiplied by, from the sum of the row's squares. */
-export const normFactor = ({ epsilon }: NormInFront, squares: string): string =>
-  `inverseSqrt(${squares} / f32(params.k) + ${floatLiteral(epsilon)})`;
+export const normFactor = ({ epsilon }: NormInFront, squares: string, { size }: KernelNames): string =>
+  `inverseSqrt(${squares} / f32(${size.k}) + ${floatLiteral(epsilon)})`;

@@ -1,9 +1,15 @@
-import type { Dim } from '../../../dim.ts';
+import { type Dim, multiplyDims } from '../../../dim.ts';
 import { spreadWorkgroups } from '../../../executors/webgpu/workgroups.ts';
-import type { KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
+import type {
+  KernelBuiltin,
+  KernelCall,
+  KernelNames,
+  WebGpuCapabilities,
+  WorkgroupArray,
+} from '../../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../../shape.ts';
 import { matrixIndex } from '../batch.ts';
-import { type MatmulSpec, storeFunction } from '../spec.ts';
+import { type MatmulSpec, productFlops, storeFunction } from '../spec.ts';
 import { labelOfRow, type OneRow } from './fusions.ts';
 import { twinBuffers } from './gated-pair.ts';
 import { leftBuffers, normFactor } from './rms-norm-prologue.ts';
@@ -29,67 +35,69 @@ export function matmulRows(
   const lanes = lanesFor(depth / width, twin !== undefined, capabilities);
   const each = (count: number, line: (i: number) => string) =>
     Array.from({ length: count }, (_, i) => line(i)).join('\n');
-  const matrix = (own: MatmulSpec['a']) => matrixIndex('matrix', spec.batch, own.batch, parameters);
-  const aAt = (r: number) => {
-    if (width === 4) return `a_at4((a0 + min(${r}u, last_row) * params.k) / 4u + p)`;
-    return a.depthIsInner
-      ? `a_at(a0 + min(${r}u, last_row) * params.k + p)`
-      : `a_at(a0 + p * params.m + min(${r}u, last_row))`;
-  };
-  const bAt = (c: number, name = 'b') =>
-    width === 4
-      ? `${name}_at4((b0 + min(column + ${c}u, params.n - 1u) * params.k) / 4u + p)`
-      : `${name}_at(b0 + min(column + ${c}u, params.n - 1u) * params.k + p)`;
-  const product = (r: number, c: number) => (width === 4 ? `dot(x${r}, w${c})` : `x${r} * w${c}`);
+  const [ofA, ofB] = [matrixIndex(spec.batch, a.batch, parameters), matrixIndex(spec.batch, b.batch, parameters)];
   // sums of the product, of its twin, and of the squares of the row
   const sums = rows * columns + (twin ? columns : 0) + (norm ? 1 : 0);
-  const { declarations, builtins, combine } = teamSum(lanes, sums, capabilities);
-  const load = (r: number) =>
-    norm
-      ? `let row = ${aAt(r)}; sums[${sums - 1}] += dot(row, row); let x${r} = row * gain_at4(p);`
-      : `let x${r} = ${aAt(r)};`;
-  const fourOf = (first: string, plus = 0) =>
-    `vec4<f32>(${[0, 1, 2, 3].map((i) => `total(${first} + ${plus + i}u)`).join(', ')})`;
+  const team = teamSum(lanes, sums, capabilities);
   return {
     label: labelOfRow('matmul.rows', { norm, twin }),
     ...(twin && { also: twin.result }),
+    flops: twin ? multiplyDims(productFlops(spec), 2) : productFlops(spec),
     buffers: [
-      ...leftBuffers(norm, width),
-      { name: 'b', input: 1, vector: width },
+      ...leftBuffers(a, norm, width),
+      { name: 'b', ...b.source, vector: width },
       ...twinBuffers(twin, 4),
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
     parameters,
     ignoresExtraWorkgroups: true,
     ...(capabilities.subgroupId ? { requires: ['subgroups'] } : {}),
-    body: `
-${declarations}
-${storeFunction(spec)}
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32${builtins}) {
-  let group = (w.z * n.y + w.y) * n.x + w.x;
-  let blocks = (params.n + ${columns - 1}u) / ${columns}u;
-  if (group >= blocks * params.batch) { return; }
+    threads: lanes,
+    builtins: team.builtins,
+    workgroup: team.workgroup,
+    write: (names) => {
+      const { at, at4, size, own } = names;
+      const aAt = (r: number) => {
+        if (width === 4) return `${at4.a}((a0 + min(${r}u, last_row) * ${size.k}) / 4u + p)`;
+        return a.depthIsInner
+          ? `${at.a}(a0 + min(${r}u, last_row) * ${size.k} + p)`
+          : `${at.a}(a0 + p * ${size.m} + min(${r}u, last_row))`;
+      };
+      const bAt = (c: number, name = 'b') =>
+        width === 4
+          ? `${at4[name]}((b0 + min(column + ${c}u, ${size.n} - 1u) * ${size.k}) / 4u + p)`
+          : `${at[name]}(b0 + min(column + ${c}u, ${size.n} - 1u) * ${size.k} + p)`;
+      const product = (r: number, c: number) => (width === 4 ? `dot(x${r}, w${c})` : `x${r} * w${c}`);
+      const load = (r: number) =>
+        norm
+          ? `let row = ${aAt(r)}; sums[${sums - 1}] += dot(row, row); let x${r} = row * ${at4.gain}(p);`
+          : `let x${r} = ${aAt(r)};`;
+      const fourOf = (first: string, plus = 0) =>
+        `vec4<f32>(${[0, 1, 2, 3].map((i) => `${own.total}(${first} + ${plus + i}u)`).join(', ')})`;
+      const functions = [team.functions(names), storeFunction(spec, names, twin !== undefined)].join('\n');
+      const main = `  let group = (w.z * n.y + w.y) * n.x + w.x;
+  let blocks = (${size.n} + ${columns - 1}u) / ${columns}u;
+  if (group >= blocks * ${size.batch}) { return; }
   let matrix = group / blocks;
   let column = group % blocks * ${columns}u;
-  let last_row = params.m - 1u;
-  let a0 = ${matrix(a)} * params.m * params.k;
-  let b0 = ${matrix(b)} * params.n * params.k;
+  let last_row = ${size.m} - 1u;
+  let a0 = ${ofA('matrix', names)} * ${size.m} * ${size.k};
+  let b0 = ${ofB('matrix', names)} * ${size.n} * ${size.k};
   var sums: array<f32, ${sums}>;
-  for (var p = l; p < params.k${width === 4 ? ' / 4u' : ''}; p += ${lanes}u) {
+  for (var p = l; p < ${size.k}${width === 4 ? ' / 4u' : ''}; p += ${lanes}u) {
 ${each(columns, (c) => `    let w${c} = ${bAt(c)};`)}
 ${twin ? each(columns, (c) => `    let t${c} = ${bAt(c, 'other')};`) : ''}
 ${each(rows, (r) => `    ${load(r)}\n${each(columns, (c) => `    sums[${r * columns + c}] += ${product(r, c)};`)}`)}
 ${twin ? each(columns, (c) => `    sums[${columns + c}] += dot(x0, t${c});`) : ''}
   }
-${combine}
-  if (l < min(params.m, ${rows}u)) {
+${team.combine(names)}
+  if (l < min(${size.m}, ${rows}u)) {
     let first = l * ${columns}u;
-    let factor = ${norm ? normFactor(norm, `total(${sums - 1}u)`) : '1.0'};
-    ${twin ? `also = factor * ${fourOf('first', columns)};` : ''}
-    store((matrix * params.m + l) * params.n + column, column, factor * ${fourOf('first')});
-  }
-}`,
+    let factor = ${norm ? normFactor(norm, `${own.total}(${sums - 1}u)`, names) : '1.0'};
+    ${own.store}((matrix * ${size.m} + l) * ${size.n} + column, column, factor * ${fourOf('first')}${twin ? `, factor * ${fourOf('first', columns)}` : ''});
+  }`;
+      return { functions, main };
+    },
     workgroups: (size) => spreadWorkgroups(Math.ceil(size(n) / columns) * size(batch)),
   };
 }
@@ -104,39 +112,46 @@ function lanesFor(steps: number, isTwin: boolean, { maxInvocations }: WebGpuCapa
   return 32;
 }
 
-/** How a workgroup adds up `count` sums of its invocations: `total(i)` is one of them after `combine`. */
-export function teamSum(
-  lanes: number,
-  count: number,
-  { subgroupId }: WebGpuCapabilities,
-): { readonly declarations: string; readonly builtins: string; readonly combine: string } {
+/** How a workgroup adds up sums of its invocations: the function `total(i)` is one of them after `combine`. */
+export interface TeamSum {
+  readonly builtins: Readonly<Record<string, KernelBuiltin>>;
+  readonly workgroup: Readonly<Record<string, WorkgroupArray>>;
+  functions(names: KernelNames): string;
+  combine(names: KernelNames): string;
+}
+
+export function teamSum(lanes: number, count: number, { subgroupId }: WebGpuCapabilities): TeamSum {
+  const workgroup = { parts: { type: 'f32', length: lanes * count } } as const;
+  const builtins = { w: 'workgroup_id', n: 'num_workgroups', l: 'local_invocation_index' } as const;
   if (subgroupId)
     return {
-      declarations: `var<workgroup> parts: array<f32, ${lanes * count}>;
-var<private> teams: u32;
-fn total(i: u32) -> f32 {
+      builtins: { ...builtins, team: 'subgroup_id', team_count: 'num_subgroups' },
+      workgroup,
+      functions: ({ own, shared: { parts } }) => `var<private> ${own.teams}: u32;
+fn ${own.total}(i: u32) -> f32 {
   var sum = 0.0;
-  for (var team = 0u; team < teams; team++) { sum += parts[team * ${count}u + i]; }
+  for (var team = 0u; team < ${own.teams}; team++) { sum += ${parts}[team * ${count}u + i]; }
   return sum;
 }`,
-      builtins: ', @builtin(subgroup_id) team: u32, @builtin(num_subgroups) team_count: u32',
-      combine: `  teams = team_count;
+      combine: ({ own, shared: { parts } }) => `  ${own.teams} = team_count;
   for (var i = 0u; i < ${count}u; i++) {
     let sum = subgroupAdd(sums[i]);
-    if (subgroupElect()) { parts[team * ${count}u + i] = sum; }
+    if (subgroupElect()) { ${parts}[team * ${count}u + i] = sum; }
   }
   workgroupBarrier();`,
     };
   const halves = Array.from({ length: Math.log2(lanes) }, (_, i) => lanes >> (i + 1));
   return {
-    declarations: `var<workgroup> parts: array<f32, ${lanes * count}>;
-fn total(i: u32) -> f32 { return parts[i]; }`,
-    builtins: '',
-    combine: `  for (var i = 0u; i < ${count}u; i++) { parts[l * ${count}u + i] = sums[i]; }
+    builtins,
+    workgroup,
+    functions: ({ own, shared: { parts } }) => `fn ${own.total}(i: u32) -> f32 { return ${parts}[i]; }`,
+    combine: ({
+      shared: { parts },
+    }) => `  for (var i = 0u; i < ${count}u; i++) { ${parts}[l * ${count}u + i] = sums[i]; }
 ${halves
   .map(
     (half) => `  workgroupBarrier();
-  if (l < ${half}u) { for (var i = 0u; i < ${count}u; i++) { parts[l * ${count}u + i] += parts[(l + ${half}u) * ${count}u + i]; } }`,
+  if (l < ${half}u) { for (var i = 0u; i < ${count}u; i++) { ${parts}[l * ${count}u + i] += ${parts}[(l + ${half}u) * ${count}u + i]; } }`,
   )
   .join('\n')}
   workgroupBarrier();`,
