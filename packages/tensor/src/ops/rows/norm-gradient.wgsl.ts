@@ -87,11 +87,12 @@ function rowsText(
   const each = (text: (four: RowFour) => string) => fours.map(text).join('\n');
   const mean = (i: number) => `dot(s${i}, vec4<f32>(1.0))`;
   const along = (i: number) => `dot(s${i}, u${i})`;
-  const shares = centred
-    ? reduce('row_sum2', `vec2<f32>(${sumOfFours(fours, mean)}, ${sumOfFours(fours, along)})`)
-    : `vec2<f32>(0.0, ${reduce('row_sum', sumOfFours(fours, along))})`;
-  const byRows = `${each(({ index: i }) => `  let s${i} = g${i}${weighted ? ` * weight${i}` : ''};`)}
-  let shares = ${shares} / f32(${size.width});
+  const shares = () =>
+    centred
+      ? reduce('row_sum2', `vec2<f32>(${sumOfFours(fours, mean)}, ${sumOfFours(fours, along)})`)
+      : `vec2<f32>(0.0, ${reduce('row_sum', sumOfFours(fours, along))})`;
+  const byRows = () => `${each(({ index: i }) => `  let s${i} = g${i}${weighted ? ` * weight${i}` : ''};`)}
+  let shares = ${shares()} / f32(${size.width});
 ${each(({ index: i }) => `  let y${i} = (s${i} - shares.x - u${i} * shares.y) * inverse;`)}
 ${each((four) => storeFour('y', four, names))}`;
   const sums = { weight: (i: number) => `g${i} * u${i}`, bias: (i: number) => `g${i}` };
@@ -110,7 +111,7 @@ ${
       )} / f32(${size.width}) + ${floatLiteral(epsilon)});`
 }
 ${each(({ index: i }) => `  let u${i} = c${i} * inverse;`)}
-${has('x') ? byRows : ''}
+${has('x') ? byRows() : ''}
 ${kept.map((name) => each(({ index: i }) => `  ${name}_sum${i} += ${sums[name](i)};`)).join('\n')}
   }
 ${kept
