@@ -1,39 +1,14 @@
-import type { Device, DType, Tensor } from '@heddle/tensor';
+import type { DType } from '@heddle/tensor';
+import type { OperationCase as AnyCase, AppliedCase, OperandValues } from '@heddle/tensor/testing';
 
-/** Values of one operand of a case, before they are brought to their dtype. */
-export interface Operand {
-  readonly shape: readonly number[];
-  readonly dtype: DType;
-  readonly values: readonly number[];
-}
-
+export type Operand = OperandValues;
 /**
  * One application of an operation (or a few), as a row of a table that every back end is tested with. The name begins with
  * the name of the operation as it is exported.
  */
-export interface OperationCase {
-  readonly name: string;
-  readonly inputs: readonly Operand[];
-  /** Records the operation. */
-  readonly f: (...inputs: Tensor[]) => Tensor;
-  /** Whether gradients by the f32 operands are checked; by default if the result is f32 too. */
-  readonly gradient?: boolean;
-  /** Relative to the values' magnitude; by default 1e-5 for f32 and 2e-3 for f16. */
-  readonly tolerance?: number;
-  /** What is right, worked out without this project: the values, or a rule over the operands' values in float64. */
-  readonly expected?: Expected;
-}
-
-/** The right values of a result, row-major. */
-export type Expected = readonly number[] | ((...inputs: readonly (readonly number[])[]) => readonly number[]);
-
-/** A case without operands: what is recorded on the device itself. */
-interface CreationCase {
-  readonly name: string;
-  readonly create: (device: Device) => Tensor;
-  readonly expected?: Expected;
-}
-export type Case = OperationCase | CreationCase;
+export type OperationCase = AppliedCase;
+export type Case = AnyCase;
+export type Expected = ExpectedValues;
 
 /** Numbers in [0, 1), the same for the same seed. */
 function* uniform(seed: number): Generator<number, never> {

@@ -1,5 +1,5 @@
 import { type DType, isFloat } from '../dtype.ts';
-import { f16ToF32 } from '../float16.ts';
+import { bf16ToF32, f16ToF32 } from '../float16.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { type NestedNumbers, parseData } from '../host-data.ts';
 import { formatShape } from '../shape.ts';
@@ -10,7 +10,7 @@ export type Comparable = Tensor | ArrayLike<number> | NestedNumbers;
 
 /** How much values may differ: by `absolute + relative * |expected|`. */
 export interface Tolerance {
-  /** Times the magnitude of the expected value; by default 1e-5, 2e-3 where a tensor is f16, and 0 for integers and bool. */
+  /** Times the magnitude of the expected value; by default 1e-5, 2e-3 where a tensor is f16, 8e-3 where it is bf16, and 0 for integers and bool. */
   readonly relative?: number;
   /** By default the same times the mean magnitude of the expected values: values near 0 are not held to digits of their own. */
   readonly absolute?: number;
@@ -32,7 +32,8 @@ interface Numbers {
 async function numbersOf(value: Comparable): Promise<Numbers> {
   if (value instanceof Tensor) {
     const data = await value.data();
-    const values = value.dtype === 'f16' ? f16ToF32(data as Uint16Array) : data;
+    const decode = { f16: f16ToF32, bf16: bf16ToF32 }[value.dtype as string];
+    const values = decode ? decode(data as Uint16Array) : data;
     return { values, shape: value.shape as readonly number[], dtype: value.dtype };
   }
   if (ArrayBuffer.isView(value))
@@ -62,7 +63,13 @@ export async function allClose(
 function compare(got: Numbers, want: Numbers, shape: readonly number[], tolerance: Tolerance): Closeness {
   const { length } = want.values;
   const dtypes = [got.dtype, want.dtype].filter((dtype) => dtype !== undefined);
-  const byType = dtypes.includes('f16') ? 2e-3 : dtypes.length > 0 && !dtypes.some(isFloat) ? 0 : 1e-5;
+  const byType = dtypes.includes('bf16')
+    ? 8e-3
+    : dtypes.includes('f16')
+      ? 2e-3
+      : dtypes.length > 0 && !dtypes.some(isFloat)
+        ? 0
+        : 1e-5;
   const { relative = byType } = tolerance;
   let [sum, finite] = [0, 0];
   for (let i = 0; i < length; i++)

@@ -12,6 +12,8 @@ import { ContractError } from './contract-error.ts';
 export interface GradCheckOptions extends Tolerance {
   /** Step of the differences, times the magnitude of the value where that is over 1; by default 1e-5. */
   readonly step?: number;
+  /** Which inputs; by default each one of floats. */
+  readonly argnums?: readonly number[];
 }
 
 /**
@@ -26,7 +28,7 @@ export async function gradCheck(
   options: GradCheckOptions = {},
 ): Promise<void> {
   const { step = 1e-5, relative = 1e-4, ...tolerance } = options;
-  const argnums = inputs.flatMap(({ dtype }, i) => (isFloat(dtype) ? [i] : []));
+  const { argnums = inputs.flatMap(({ dtype }, i) => (isFloat(dtype) ? [i] : [])) } = options;
   if (argnums.length === 0) throw new ContractError('gradCheck: takes at least one input of floats');
   const loss = (...operands: Tensor[]) => weightedSum(f(...operands));
   const { value, grads } = valueAndGrad(loss, { argnums })(...inputs);
@@ -48,9 +50,8 @@ export async function gradCheck(
 
 /** A scalar of all values; no two count the same, so that what belongs elsewhere shows. */
 function weightedSum(y: Tensor): Tensor {
-  const size = sizeOf(y.shape as readonly number[]);
-  const weights = Float32Array.from({ length: size }, (_, i) => Math.cos(i + 1) + 1.5);
-  return y.mul(y.device.tensor(weights, { shape: y.shape as readonly number[] })).sum();
+  const weights = y.device.arange(sizeOf(y.shape), 'f32').add(1).cos().add(1.5);
+  return y.mul(weights.reshape(y.shape)).sum();
 }
 
 async function copyTo(reference: Device, input: Tensor): Promise<Tensor> {
