@@ -83,16 +83,22 @@ export class Device implements AsyncDisposable {
     return new Variable(this, name, type, this.executor.create(type, owner, data), frozen);
   }
 
+  /**
+   * A tensor of one value everywhere; recorded, not allocated.
+   * @throws ShapeError; DTypeError for a value that the dtype cannot hold
+   */
   full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
     return this.operations.full(this, shape, value, dtype);
   }
+  /** A tensor of zeros; recorded, not allocated. @throws ShapeError */
   zeros(shape: Shape, dtype: DType = 'f32'): Tensor {
     return this.operations.full(this, shape, 0, dtype);
   }
+  /** A tensor of ones; recorded, not allocated. @throws ShapeError */
   ones(shape: Shape, dtype: DType = 'f32'): Tensor {
     return this.operations.full(this, shape, 1, dtype);
   }
-  /** 0, 1, ... length - 1. */
+  /** The whole numbers 0, 1, ... length - 1, as `[length]`. @throws ShapeError, DTypeError */
   arange(length: Dim, dtype: DType = 'i32'): Tensor {
     return this.operations.arange(this, length, dtype);
   }
@@ -136,6 +142,7 @@ export class Device implements AsyncDisposable {
     }
   }
 
+  /** The single value of a tensor of one element. @throws ShapeError @internal */
   async readNumber(tensor: Tensor): Promise<number> {
     if (tensor.shape.some((dim) => dim !== 1))
       throw new ShapeError(`item: takes a tensor of one value, got ${formatShape(tensor.shape)}`);
@@ -144,20 +151,21 @@ export class Device implements AsyncDisposable {
     return tensor.dtype === 'f16' ? f16ToF32(data as Uint16Array)[0]! : data[0]!;
   }
 
+  /** A tensor of its own with the values of another. @internal */
   clone(tensor: Tensor): Tensor {
     return tensor.storage
       ? this.adopt(this.executor.copy(tensor.storage, 'tensors'))
       : this.operations.identity(tensor);
   }
 
-  /** A tensor that holds `storage`: its own, or one that it borrows. */
+  /** A tensor that holds `storage`: its own, or one that it borrows. @internal */
   adopt(storage: Storage, borrowed = false): Tensor {
     const tensor = recordOn(this, dataOp, [], storage.type)[0]!;
     tensor.hold(storage, borrowed);
     return tensor;
   }
 
-  /** Runs tasks one after the other in the order of the calls; at once where none is waiting. */
+  /** Runs tasks one after the other in the order of the calls; at once where none is waiting. @internal */
   enqueue<T>(task: () => T | Promise<T>): Promise<T> {
     const before = this.#pending === 0 ? undefined : this.#tail;
     this.#pending++;
@@ -179,13 +187,13 @@ export class Device implements AsyncDisposable {
     }
   }
 
-  /** Does what waits for nothing: at once where no call is under way, otherwise behind those that are. */
+  /** Does what waits for nothing: at once where no call is under way, otherwise behind those that are. @internal */
   afterCalls(task: () => void): void {
     if (this.#pending === 0) task();
     else void this.enqueue(task);
   }
 
-  /** A number that stays with an object: which variable, which constant a program is for. */
+  /** A number that stays with an object: which variable, which constant a program is for. @internal */
   identify(value: object): number {
     let identity = this.#identities.get(value);
     if (identity === undefined) {

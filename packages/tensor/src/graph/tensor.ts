@@ -1,13 +1,10 @@
-import type { Dim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
 import { DisposedError, HeddleError } from '../errors.ts';
 import type { Shape, TensorType } from '../shape.ts';
 import type { Device } from './device.ts';
 import type { Storage } from './executor.ts';
 import { dataOp, type Node } from './op.ts';
-import type { MatmulOptions, Operand, TensorOperations } from './tensor-operations.ts';
-
-type Axes = number | readonly number[];
+import { TensorMethods } from './tensor-methods.ts';
 
 /**
  * An immutable handle on a value of the lazy graph.
@@ -16,7 +13,7 @@ type Axes = number | readonly number[];
  * `realize()` computes and keeps them on the device, owned by this handle until `dispose()`. Inputs of an operation are
  * never consumed. Operations that are methods too are the functions of their names, which say what they take.
  */
-export class Tensor implements TensorType, Disposable {
+export class Tensor extends TensorMethods implements TensorType, Disposable {
   readonly device: Device;
   readonly shape: Shape;
   readonly dtype: DType;
@@ -30,6 +27,7 @@ export class Tensor implements TensorType, Disposable {
 
   /** Tensors are made by devices and operations. */
   constructor(device: Device, node: Node, outputIndex: number, type: TensorType) {
+    super();
     this.device = device;
     this.#node = node;
     this.outputIndex = outputIndex;
@@ -86,6 +84,7 @@ export class Tensor implements TensorType, Disposable {
   /**
    * Makes this handle a leaf that holds `storage`; a borrowed one belongs to somebody else. Where it was computed or disposed
    * of in the meantime, its own storage is freed. For devices.
+   * @internal
    */
   hold(storage: Storage, borrowed = false): void {
     if (this.#storage || this.#unusable) {
@@ -104,7 +103,7 @@ export class Tensor implements TensorType, Disposable {
       } as Node;
     }
   }
-  /** Lets go of storage that somebody else owns and overwrites now. For compiled functions. */
+  /** Lets go of storage that somebody else owns and overwrites now. For compiled functions. @internal */
   expire(): void {
     if (this.#unusable === undefined) this.#unusable = 'stale';
     this.#storage = undefined;
@@ -118,166 +117,5 @@ export class Tensor implements TensorType, Disposable {
         `${operation}: a later run of its compiled function overwrote this tensor; clone() keeps one`,
       );
     this.device.assertOpen(operation);
-  }
-
-  get #operations(): TensorOperations {
-    return this.device.operations;
-  }
-
-  add(other: Operand): Tensor {
-    return this.#operations.add(this, other);
-  }
-  sub(other: Operand): Tensor {
-    return this.#operations.sub(this, other);
-  }
-  mul(other: Operand): Tensor {
-    return this.#operations.mul(this, other);
-  }
-  div(other: Operand): Tensor {
-    return this.#operations.div(this, other);
-  }
-  pow(other: Operand): Tensor {
-    return this.#operations.pow(this, other);
-  }
-  maximum(other: Operand): Tensor {
-    return this.#operations.maximum(this, other);
-  }
-  minimum(other: Operand): Tensor {
-    return this.#operations.minimum(this, other);
-  }
-  equal(other: Operand): Tensor {
-    return this.#operations.equal(this, other);
-  }
-  less(other: Operand): Tensor {
-    return this.#operations.less(this, other);
-  }
-  lessEqual(other: Operand): Tensor {
-    return this.#operations.lessEqual(this, other);
-  }
-  greater(other: Operand): Tensor {
-    return this.#operations.greater(this, other);
-  }
-  greaterEqual(other: Operand): Tensor {
-    return this.#operations.greaterEqual(this, other);
-  }
-  and(other: Operand): Tensor {
-    return this.#operations.and(this, other);
-  }
-  or(other: Operand): Tensor {
-    return this.#operations.or(this, other);
-  }
-  not(): Tensor {
-    return this.#operations.not(this);
-  }
-  neg(): Tensor {
-    return this.#operations.neg(this);
-  }
-  abs(): Tensor {
-    return this.#operations.abs(this);
-  }
-  exp(): Tensor {
-    return this.#operations.exp(this);
-  }
-  log(): Tensor {
-    return this.#operations.log(this);
-  }
-  sqrt(): Tensor {
-    return this.#operations.sqrt(this);
-  }
-  rsqrt(): Tensor {
-    return this.#operations.rsqrt(this);
-  }
-  sin(): Tensor {
-    return this.#operations.sin(this);
-  }
-  cos(): Tensor {
-    return this.#operations.cos(this);
-  }
-  tanh(): Tensor {
-    return this.#operations.tanh(this);
-  }
-  sigmoid(): Tensor {
-    return this.#operations.sigmoid(this);
-  }
-  floor(): Tensor {
-    return this.#operations.floor(this);
-  }
-  round(): Tensor {
-    return this.#operations.round(this);
-  }
-  clip(low?: number, high?: number): Tensor {
-    return this.#operations.clip(this, low, high);
-  }
-  relu(): Tensor {
-    return this.#operations.relu(this);
-  }
-  gelu(options?: { readonly approximate?: 'none' | 'tanh' }): Tensor {
-    return this.#operations.gelu(this, options);
-  }
-  cast(dtype: DType): Tensor {
-    return this.#operations.cast(this, dtype);
-  }
-  sum(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
-    return this.#operations.sum(this, axes, options);
-  }
-  mean(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
-    return this.#operations.mean(this, axes, options);
-  }
-  max(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
-    return this.#operations.max(this, axes, options);
-  }
-  min(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
-    return this.#operations.min(this, axes, options);
-  }
-  prod(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
-    return this.#operations.prod(this, axes, options);
-  }
-  variance(axes?: Axes, options?: { readonly keepDims?: boolean; readonly correction?: number }): Tensor {
-    return this.#operations.variance(this, axes, options);
-  }
-  argmax(axis: number): Tensor {
-    return this.#operations.argmax(this, axis);
-  }
-  argmin(axis: number): Tensor {
-    return this.#operations.argmin(this, axis);
-  }
-  cumsum(axis: number): Tensor {
-    return this.#operations.cumsum(this, axis);
-  }
-  softmax(axis = -1): Tensor {
-    return this.#operations.softmax(this, axis);
-  }
-  matmul(other: Tensor, options?: MatmulOptions): Tensor {
-    return this.#operations.matmul(this, other, options);
-  }
-  reshape(shape: readonly Dim[]): Tensor {
-    return this.#operations.reshape(this, shape);
-  }
-  flatten(): Tensor {
-    return this.#operations.flatten(this);
-  }
-  permute(axes: readonly number[]): Tensor {
-    return this.#operations.permute(this, axes);
-  }
-  transpose(axisA = -2, axisB = -1): Tensor {
-    return this.#operations.transpose(this, axisA, axisB);
-  }
-  expand(shape: Shape): Tensor {
-    return this.#operations.expand(this, shape);
-  }
-  squeeze(axes?: Axes): Tensor {
-    return this.#operations.squeeze(this, axes);
-  }
-  unsqueeze(axis: number): Tensor {
-    return this.#operations.unsqueeze(this, axis);
-  }
-  flip(axes?: Axes): Tensor {
-    return this.#operations.flip(this, axes);
-  }
-  take(indices: Tensor, axis = 0): Tensor {
-    return this.#operations.take(this, indices, axis);
-  }
-  slice(axis: number, start: Dim, end?: Dim, step?: number): Tensor {
-    return this.#operations.slice(this, axis, start, end, step);
   }
 }
