@@ -8,7 +8,6 @@ export type Operand = OperandValues;
  */
 export type OperationCase = AppliedCase;
 export type Case = AnyCase;
-export type Expected = ExpectedValues;
 
 /** Numbers in [0, 1), the same for the same seed. */
 function* uniform(seed: number): Generator<number, never> {

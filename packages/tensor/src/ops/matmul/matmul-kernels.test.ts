@@ -9,7 +9,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import type { WebGpuCapabilities, WrittenKernel } from '../../graph/webgpu-lowering.ts';
 import { quantize } from '../../quantized.ts';
 import { recordingGpu } from '../../testing/recording-gpu.ts';
-import { silu } from '../nn.ts';
+import { silu } from '../elementwise/activation.ts';
 import { rmsNorm } from '../rows/rms-norm.ts';
 import { matmul } from './matmul.ts';
 

@@ -74,18 +74,23 @@ describe('fusion', () => {
       fn is_nan(x: f32) -> bool {
         return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
       }
+      fn safe_max(a: f32, b: f32) -> f32 {
+        return select(select(max(a, b), b, is_nan(b)), a, is_nan(a));
+      }
       fn safe_exp(x: f32) -> f32 {
         return select(exp(x), x, is_nan(x));
       }
       fn element(base: u32, lane: u32, v_b1: f32, v_b2: f32) -> f32 {
         let i = base + lane;
         let t0 = (v_b1 + v_b2);
-        let t1 = (1.0 / (1.0 + safe_exp(-t0)));
-        let t2 = (t0 * t1);
-        let t3 = f32(2.0);
+        let t1 = f32(-1000.0);
+        let t2 = safe_max(t0, t1);
+        let t3 = (1.0 / (1.0 + safe_exp(-t2)));
         let t4 = (t2 * t3);
-        let t5 = (t4 - v_b2);
-        return t5;
+        let t5 = f32(2.0);
+        let t6 = (t4 * t5);
+        let t7 = (t6 - v_b2);
+        return t7;
       }
       @compute @workgroup_size(64)
       fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
