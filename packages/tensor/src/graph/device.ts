@@ -193,7 +193,7 @@ export class Device implements AsyncDisposable {
     else void this.enqueue(task);
   }
 
-  /** A number that stays with an object: which variable, which constant a program is for. @internal */
+  /** A number that stays with an object: which variable, which constant a program is for. */
   identify(value: object): number {
     let identity = this.#identities.get(value);
     if (identity === undefined) {
