@@ -16,6 +16,7 @@ import { StorePools } from '../storage/store-pools.ts';
 import { BlockHoldings } from './block-holdings.ts';
 import { BlockList } from './block-list.ts';
 import { assertCount, BlockSequence, type SequenceOwner } from './block-sequence.ts';
+import { BlockTables } from './block-tables.ts';
 import type { Group } from './group.ts';
 import { layOut, type SequenceRows, slotsName, tableName } from './step-layout.ts';
 
@@ -41,9 +42,9 @@ export class BlockCache implements KvCache, SequenceOwner {
   readonly maxSequences: number;
   readonly inputs: Readonly<Record<string, InputSpec>>;
   readonly symbols: SymbolValues;
-  readonly #maxBlocks: number;
   readonly #maxBatchTokens: number | undefined;
   readonly #groups: readonly Group[];
+  readonly #tables: readonly BlockTables[];
   readonly #pools: StorePools;
   readonly #prefixes: PrefixSharing;
   readonly #holdings: BlockHoldings;
@@ -59,15 +60,16 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.maxSequences = maxSequences;
     this.#maxBatchTokens = parts.maxBatchTokens;
     this.#groups = groups;
-    this.#maxBlocks = Math.ceil(maxSequenceTokens / blockSize);
+    const maxBlocks = Math.ceil(maxSequenceTokens / blockSize);
+    this.#tables = groups.map((_, group) => new BlockTables(group, maxBlocks));
     const i32 = (...sizes: (number | string)[]): InputSpec => ({ shape: sizes, dtype: 'i32' });
     const inputs: Record<string, InputSpec> = { lengths: i32('B') };
     for (const group of groups.keys()) {
-      inputs[tableName(group)] = i32('B', this.#maxBlocks === 1 ? 1 : 'N');
+      inputs[tableName(group)] = i32('B', maxBlocks === 1 ? 1 : 'N');
       inputs[slotsName(group)] = i32('T');
     }
     this.inputs = inputs;
-    this.symbols = { B: maxSequences, ...(this.#maxBlocks > 1 && { N: this.#maxBlocks }) };
+    this.symbols = { B: maxSequences, ...(maxBlocks > 1 && { N: maxBlocks }) };
     const slots = groups.map(({ pool }) => pool.blocks * blockSize);
     this.#pools = new StorePools(device, shape, parts.groupOf, slots, blockSize);
     this.#prefixes = new PrefixSharing(groups, blockSize, parts.eviction);
@@ -95,7 +97,7 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.#assertOpen('batch');
     const own = this.#ownRows(rows);
     for (const { sequence, tokens } of own) this.#holdings.prepareWindows(sequence, tokens);
-    const { inputs, maxLength, positions, segments } = layOut(own, this.#groups, this.blockSize, this.#maxBlocks);
+    const { inputs, maxLength, positions, segments } = layOut(own, this.#tables, this.blockSize);
     const lengths = inputs['lengths'] as Int32Array;
     return {
       inputs,
@@ -114,6 +116,7 @@ export class BlockCache implements KvCache, SequenceOwner {
         }
         for (const { sequence, tokens } of own) {
           sequence.length += tokens;
+          sequence.used ||= tokens > 0;
           this.#holdings.slide(sequence);
         }
       },
@@ -207,6 +210,7 @@ export class BlockCache implements KvCache, SequenceOwner {
       this.#holdings.cut(list, group, Math.ceil(length / this.blockSize));
     sequence.length = length;
     sequence.reserved = length;
+    sequence.version++;
   }
   fork(source: BlockSequence, id: string, asked: number): KvSequence | 'full' {
     this.#assertFree('fork', id);

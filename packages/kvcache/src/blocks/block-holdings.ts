@@ -81,6 +81,7 @@ export class BlockHoldings {
     sequence.follow(this.copy(group, table[column]!, block, sequence.length % this.#blockSize));
     this.#tree.release(group, table[column]!);
     sequence.lists[group]!.table[column] = block;
+    sequence.version++;
   }
 
   /** Copies the first `tokens` rows of a block to another one, after everything that was submitted before. */

@@ -40,6 +40,13 @@ export class BlockSequence implements KvSequence {
   /** Ids of the tokens from the last of those blocks to `known`. */
   readonly tail: number[] = [];
   announcement: Announcement | undefined;
+  /** Tokens of its prompt that were found, and that were not. */
+  foundTokens = 0;
+  missedTokens = 0;
+  /** Whether a step has computed something of it. */
+  used = false;
+  /** Changes whenever one of its written tokens is in another block. */
+  version = 0;
   /** The step in which it was named last. */
   step = 0;
   /** Copies of blocks that it waits for, and why the last one failed. */

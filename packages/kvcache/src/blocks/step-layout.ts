@@ -1,6 +1,6 @@
 import type { Fed } from '@heddle/tensor';
 import type { BlockSequence } from './block-sequence.ts';
-import type { Group } from './group.ts';
+import type { BlockTables } from './block-tables.ts';
 
 /** Rows of one sequence in a step. */
 export interface SequenceRows {
@@ -21,12 +21,7 @@ export const tableName = (group: number): string => (group === 0 ? 'blockTable' 
 export const slotsName = (group: number): string => (group === 0 ? 'slots' : `slots${group}`);
 
 /** Where every row of a step reads and writes. */
-export function layOut(
-  rows: readonly SequenceRows[],
-  groups: readonly Group[],
-  blockSize: number,
-  maxBlocks: number,
-): StepLayout {
+export function layOut(rows: readonly SequenceRows[], tables: readonly BlockTables[], blockSize: number): StepLayout {
   const B = rows.length;
   const lengths = new Int32Array(B);
   let [T, maxLength] = [0, 1];
@@ -46,29 +41,13 @@ export function layOut(
       segments[row] = b;
     }
   }
-  const N = maxBlocks === 1 ? 1 : Math.max(1, Math.ceil(maxLength / blockSize));
+  const columns = Math.ceil(maxLength / blockSize);
   const inputs: Record<string, Fed> = { lengths };
-  for (let group = 0; group < groups.length; group++) {
-    inputs[tableName(group)] = { data: tablesOf(rows, group, lengths, N, blockSize), shape: [B, N] };
+  for (let group = 0; group < tables.length; group++) {
+    inputs[tableName(group)] = tables[group]!.of(rows, blockSize, columns);
     inputs[slotsName(group)] = slotsOf(rows, group, positions, segments, blockSize);
   }
   return { inputs, maxLength, positions, segments };
-}
-
-function tablesOf(
-  rows: readonly SequenceRows[],
-  group: number,
-  lengths: Int32Array,
-  N: number,
-  blockSize: number,
-): Int32Array {
-  const data = new Int32Array(rows.length * N);
-  for (let b = 0; b < rows.length; b++) {
-    const { table } = rows[b]!.sequence.lists[group]!;
-    const columns = Math.ceil(lengths[b]! / blockSize);
-    for (let column = 0, at = b * N; column < columns; column++) data[at++] = table[column]!;
-  }
-  return data;
 }
 
 function slotsOf(

@@ -65,6 +65,8 @@ export class PrefixSharing {
     sequence.length = found;
     sequence.reserved = found;
     sequence.known = found;
+    sequence.foundTokens = found;
+    sequence.missedTokens = tokens.length - found;
     this.hitTokens += found;
     this.missTokens += tokens.length - found;
     this.tree.hit(path, priority);
@@ -109,6 +111,11 @@ export class PrefixSharing {
   }
 
   end(sequence: BlockSequence): void {
+    // a sequence of which nothing was computed has not used what it found: whoever found no room asks again
+    if (!sequence.used) {
+      this.hitTokens -= sequence.foundTokens;
+      this.missTokens -= sequence.missedTokens;
+    }
     this.#withdraw(sequence);
     this.tree.tick();
   }
@@ -135,6 +142,7 @@ export class PrefixSharing {
       this.tree.retain(group, listed);
       this.tree.release(group, own);
       table[column] = listed;
+      sequence.version++;
     }
     if (sequence.announcement) this.#announce(sequence);
   }

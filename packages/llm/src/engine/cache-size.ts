@@ -4,6 +4,9 @@ import type { Device } from '@heddle/tensor';
 /** What a cache takes where nothing is said and the device has no budget. */
 const usualBytes = 2 ** 31;
 
+/** Tokens are counted in blocks of the usual size. */
+const block = 16;
+
 /** What a user asks of the cache's size. */
 export interface CacheWishes {
   readonly maxSequences: number;
@@ -28,10 +31,20 @@ export function cacheSize(device: Device, shape: KvShape, maxPositions: number, 
   const { maxSequences, maxBatchTokens } = wishes;
   const { budget, live } = device.memory();
   const bytes = wishes.cacheBytes ?? (budget === undefined ? usualBytes : Math.max(0, budget - live) / 2);
-  const fit = Math.floor(tokensWithin(bytes, shape, maxSequences, maxBatchTokens));
+  const within = tokensWithin(bytes / wideness(device), shape, maxSequences, maxBatchTokens);
+  const fit = within < block ? Math.floor(within) : Math.floor(within / block) * block;
   const maxSequenceTokens = Math.min(wishes.maxSequenceTokens ?? Math.max(fit, 1), maxPositions);
-  const tokens = Math.max(maxSequenceTokens, Math.min(fit, maxSequences * maxSequenceTokens));
+  const all = maxSequences * Math.ceil(maxSequenceTokens / block) * block;
+  const tokens = Math.max(maxSequenceTokens, Math.min(fit, all));
   return { maxSequences, maxSequenceTokens, maxBatchTokens, tokens };
+}
+
+/** How many bytes the device takes for one of a value: 2 where it keeps f32 in f64. */
+function wideness(device: Device): number {
+  const probe = device.zeroVariable([64], { name: 'probe' });
+  const { byteLength } = probe.storage!;
+  probe.dispose();
+  return byteLength / 256;
 }
 
 /** Tokens of the layers without a window that fit beside the others' windows. */

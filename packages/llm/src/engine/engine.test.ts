@@ -97,3 +97,43 @@ test('no engine opens over a model that was disposed of, and none of its cache i
   expect(() => openEngine(gone)).toThrow(/createEngine: the model: .* disposed of/);
   expect(device.memory().live).toBe(before);
 });
+
+test('the cache takes what fits the memory, says how much that is, and what to lower where nothing does', async () => {
+  const small = await openReference({ memoryBudget: 4 * 2 ** 20 });
+  const long = await loadModel(tinyLlama(undefined, { max_position_embeddings: 8192 }), { device: small });
+  const left = small.memory().budget! - small.memory().live;
+  // 2 layers of keys and values of 4, which the reference keeps in 8 bytes each
+  const usual = openEngine(long);
+  const { maxSequences, maxSequenceTokens, cacheTokens, cacheBytes } = usual.size;
+  expect([maxSequences, maxSequenceTokens]).toEqual([8, 8192]);
+  expect(cacheTokens).toBeLessThanOrEqual(left / 2 / 128);
+  expect(cacheTokens).toBeGreaterThan(left / 2 / 128 - 32);
+  expect(usual.explain()).toMatch(
+    new RegExp(
+      `cache: 8 sequences of at most 8,192 tokens, ${cacheTokens.toLocaleString('en')} tokens in all, .* bytes`,
+    ),
+  );
+  expect(small.memory().owners.find(({ owner }) => owner === 'kv cache')!.bytes).toBe(cacheBytes);
+  await usual.dispose();
+  const asked = openEngine(long, { cacheBytes: 128 * 100, maxSequences: 2 });
+  expect(asked.size).toMatchObject({ maxSequences: 2, maxSequenceTokens: 96, cacheTokens: 96 });
+  expect(await collect(asked.generate(request))).toHaveLength(8);
+  expect(() => asked.generate({ tokens: [1, 2], maxTokens: 100 })).toThrow(/96/);
+  await asked.dispose();
+  // bounds that are asked for are kept where they are small
+  const bound = openEngine(long, { maxSequences: 2, maxSequenceTokens: 40 });
+  expect(bound.size).toMatchObject({ maxSequences: 2, maxSequenceTokens: 40, cacheTokens: 96 });
+  await bound.dispose();
+  const rest = small.tensor(new Float32Array(400_000));
+  await rest.data();
+  const before = small.memory().live;
+  expect(() => openEngine(long, { maxSequenceTokens: 8192 })).toThrow(
+    /openEngine: no memory for a cache of 8192 tokens \(maxSequences 8, maxSequenceTokens 8192; lower them, or cacheBytes\)/,
+  );
+  expect(small.memory().live).toBe(before);
+  for (const junk of [{ maxSequences: 0 }, { cacheBytes: -1 }, { maxSequencs: 3 }, { maxSequenceTokens: 1.5 }])
+    expect(() => openEngine(long, junk as never)).toThrow(/openEngine: /);
+  rest.dispose();
+  await long.dispose();
+  await small.dispose();
+});
