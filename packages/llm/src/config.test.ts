@@ -25,6 +25,7 @@ const silent = {
   repetitionPenalty: undefined,
   noRepeatNgramSize: undefined,
   maxNewTokens: undefined,
+  maxLength: undefined,
 };
 
 const file = (label: string, fields: Fields) => ({ label, text: JSON.stringify(fields) });
@@ -157,6 +158,36 @@ describe('special tokens and generation defaults', () => {
     expect(config).toMatchObject(expected);
     expect(notes.deviations).toEqual([`generation_config.json: ${message}`]);
     expect(notes.all).toEqual(notes.deviations);
+  });
+
+  test('lengths; what transformers would take in place of silence', () => {
+    expect(parse(small, { max_length: 4096 }).generation).toEqual({ ...silent, sample: false, maxLength: 4096 });
+    const { notes } = described({ ...small, bos_token_id: 1, eos_token_id: 2 }, { do_sample: true, top_p: 0.9 });
+    expect(notes.all).toEqual([
+      expect.stringMatching(/without top_k all tokens are drawn from; transformers takes the 50/),
+    ]);
+    expect(notes.deviations).toEqual([]);
+  });
+
+  test('fields that are not known are said; those without effect are not worth a word', () => {
+    const fields = {
+      torch_dtype: 'bfloat16',
+      use_cache: true,
+      _name_or_path: 'x',
+      attention_dropout: 0.1,
+      sliding_window: null,
+    };
+    const { notes } = described({
+      ...small,
+      ...fields,
+      bos_token_id: 1,
+      eos_token_id: 2,
+      sliding_window_size: 7,
+      qk_norm: true,
+    });
+    expect(notes.all).toEqual([
+      'config.json: fields that a llama does not have are not used: sliding_window_size, qk_norm',
+    ]);
   });
 
   test('a list with one padding token is that token; values that change nothing are not worth a word', () => {

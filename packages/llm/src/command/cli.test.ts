@@ -154,6 +154,48 @@ describe('the heddle command on a real model', () => {
   );
 
   test(
+    'follows what the files say of generating, and says what it does not apply',
+    async () => {
+      const settings = { max_new_tokens: 4, typical_p: 0.5, top_k: -1 };
+      const told = damaged('told', (copy) => {
+        rmSync(join(copy, 'generation_config.json'));
+        writeFileSync(join(copy, 'generation_config.json'), JSON.stringify(settings));
+      });
+      const line = ['generate', '--model', told, '--prompt', 'Once', '--device', 'reference', '--seed', '1', '--json'];
+      const { out, err } = await heddle(line);
+      expect((JSON.parse(out) as { tokens: number[] }).tokens).toHaveLength(4);
+      expect(err.trimEnd().split('\n')).toEqual([
+        expect.stringMatching(/^heddle: .*typical_p 0\.5 is not applied$/),
+        expect.stringMatching(/^heddle: .*top_k is left out: .* got -1$/),
+        expect.stringMatching(/^heddle: --seed has no effect/),
+      ]);
+    },
+    seconds,
+  );
+
+  test(
+    'reads a GGUF file',
+    async () => {
+      const gguf = join(model, 'stories260K-q8_0.gguf');
+      const { out, err } = await heddle([
+        'generate',
+        '--model',
+        gguf,
+        '--prompt',
+        'Once upon a time',
+        '--max-tokens',
+        '4',
+        '--device',
+        'reference',
+        '--json',
+      ]);
+      expect(err).toBe('');
+      expect(JSON.parse(out)).toMatchObject({ prompt_tokens: [1, 403, 407, 261, 378], tokens: [432, 383, 286, 261] });
+    },
+    seconds,
+  );
+
+  test(
     'figures that nobody reads are no failure',
     async () => {
       const line = ['generate', '--model', model, '--prompt', 'Once', '--max-tokens', '3', '--device', 'reference'];

@@ -44,7 +44,9 @@ async function run(
     throw new ArgumentError(
       `generate: the prompt has ${prompt.length} tokens, and with the next one it must fit the model's context of ${model.config.maxPositions}`,
     );
-  const maxTokens = Math.min(command.maxTokens ?? model.config.generation.maxNewTokens ?? 128, room);
+  const { maxNewTokens, maxLength } = model.config.generation;
+  const suggested = maxNewTokens ?? (maxLength === undefined ? 128 : Math.max(1, maxLength - prompt.length));
+  const maxTokens = Math.min(command.maxTokens ?? suggested, room);
   const engine = openEngine(model, {
     maxSequences: 1,
     maxSequenceTokens: prompt.length + maxTokens,

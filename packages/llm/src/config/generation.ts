@@ -15,6 +15,8 @@ export interface GenerationDefaults {
   readonly noRepeatNgramSize: number | undefined;
   /** Most tokens to generate. */
   readonly maxNewTokens: number | undefined;
+  /** Most tokens in all, with the prompt; where `maxNewTokens` is there it does not count. */
+  readonly maxLength: number | undefined;
 }
 
 /** Values with which a setting that is not applied changes nothing. Settings: transformers' GenerationConfig. */
@@ -32,7 +34,6 @@ const neutral: Readonly<Record<string, readonly unknown[]>> = {
   encoder_no_repeat_ngram_size: [0],
   min_length: [0],
   min_new_tokens: [0],
-  max_length: [],
   max_time: [],
   bad_words_ids: [],
   force_words_ids: [],
@@ -83,6 +84,7 @@ export function parseGenerationDefaults(generation: JsonFields | undefined, note
     ),
     noRepeatNgramSize: unless(0, count('no_repeat_ngram_size', 0)),
     maxNewTokens: count('max_new_tokens', 1),
+    maxLength: count('max_length', 1),
   };
 }
 
@@ -101,4 +103,6 @@ function noteUnused(generation: JsonFields, notes: Notes): void {
     if (value === undefined || !Object.hasOwn(neutral, name) || neutral[name]!.includes(value)) continue;
     notes.deviate(`${generation.file}: ${name} ${generation.show(name)} is not applied`);
   }
+  if (generation.value('do_sample') === true && !generation.has('top_k'))
+    notes.add(`${generation.file}: without top_k all tokens are drawn from; transformers takes the 50 most likely`);
 }

@@ -4,10 +4,33 @@ import { type GenerationDefaults, parseGenerationDefaults } from './generation.t
 import type { JsonFields } from './json-fields.ts';
 import { type ParsedRotary, parseRotary } from './rotary.ts';
 import { parseSpecialTokens, type SpecialTokens } from './special-tokens.ts';
+import { noteUnusedFields } from './unused-fields.ts';
 
 /** More than any model has: a damaged file must not make tables without end. */
 const maxMaxPositions = 2 ** 24;
 const maxLayers = 10_000;
+
+/** Fields that are read here; `pretraining_tp` is how a sum was split, and does not change it. */
+const fieldNames = [
+  'hidden_size',
+  'intermediate_size',
+  'num_hidden_layers',
+  'num_attention_heads',
+  'num_key_value_heads',
+  'head_dim',
+  'max_position_embeddings',
+  'original_max_position_embeddings',
+  'rms_norm_eps',
+  'hidden_act',
+  'rope_theta',
+  'rope_scaling',
+  'rope_parameters',
+  'partial_rotary_factor',
+  'attention_bias',
+  'mlp_bias',
+  'pretraining_tp',
+  'quantization_config',
+];
 
 /** What transformers' LlamaConfig has where the file has nothing. */
 const family = { bosTokenId: 1, eosTokenId: 2 };
@@ -49,6 +72,7 @@ export interface LlamaConfig extends SpecialTokens {
  */
 export function parseLlamaConfig(config: JsonFields, context: ConfigContext): LlamaConfig {
   const { generation, notes } = context;
+  noteUnusedFields(config, 'llama', fieldNames, notes);
   if (config.has('quantization_config')) config.fail('quantization_config', 'none: such weights cannot be read');
   const hiddenSize = config.integer('hidden_size', { min: 1 });
   const heads = config.integer('num_attention_heads', { min: 1 });

@@ -135,6 +135,7 @@ test('what lies is refused, with what is wrong', async () => {
       'ERR_UNKNOWN_ARCHITECTURE',
       /expected one of llama, got mamba/,
     ],
+    [tinyGguf({ 'split.count': ['u32', 3] }), 'ERR_WEIGHTS', /is one of 3 parts, which are not read/],
     [tinyGguf({ 'llama.block_count': ['u32', 2] }), 'ERR_WEIGHTS', /model\.layers\.1\.\S+ \[8\] is missing|is missing/],
     [
       tinyGguf({ 'llama.block_count': ['string', 'one'] }),

@@ -26,6 +26,14 @@ export async function openGgufModel(input: FileInput, label: string): Promise<Op
         `${label}: unknown architecture: expected one of ${Object.keys(models).join(', ')}, got ${String(architecture)}`,
         { code: 'ERR_UNKNOWN_ARCHITECTURE' },
       );
+    const parts = file.metadata.get('split.count');
+    if (typeof parts === 'number' && parts > 1)
+      throw new FileFormatError(
+        `gguf: ${label}: is one of ${parts} parts, which are not read: join them (llama-gguf-split)`,
+        {
+          code: 'ERR_WEIGHTS',
+        },
+      );
     const notes = new Notes();
     const tokenizer = ggufTokenizer(file);
     const { config, names } = await models[architecture as keyof typeof models](file);
