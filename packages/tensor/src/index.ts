@@ -79,6 +79,20 @@ export {
   conv1d,
   conv2d,
 } from './ops/convolution/convolution.ts';
+export {
+  type AvgPoolOptions,
+  avgPool1d,
+  avgPool2d,
+  maxPool1d,
+  maxPool2d,
+  type PoolOptions,
+} from './ops/convolution/pooling.ts';
+export {
+  type ConvTranspose1dOptions,
+  type ConvTranspose2dOptions,
+  convTranspose1d,
+  convTranspose2d,
+} from './ops/convolution/transposed.ts';
 export { eye, linspace, oneHot, tril, triu } from './ops/create/construction.ts';
 export { arange, full, sizeScalar } from './ops/create/creation.ts';
 export { dropout } from './ops/create/dropout.ts';
@@ -98,6 +112,7 @@ export {
   less,
   lessEqual,
   not,
+  notEqual,
   or,
 } from './ops/elementwise/comparison.ts';
 export {
@@ -118,28 +133,44 @@ export {
   sign,
   sin,
   sqrt,
+  square,
   sub,
   tanh,
   where,
 } from './ops/elementwise/elementwise.ts';
 export { erf } from './ops/elementwise/erf.ts';
-export { expm1, log1p } from './ops/elementwise/exponential.ts';
-export { clip, round } from './ops/elementwise/rounding.ts';
+export { expm1, log1p, log2, log10 } from './ops/elementwise/exponential.ts';
+export { elu, leakyRelu, mish, relu6 } from './ops/elementwise/rectifiers.ts';
+export { remainder } from './ops/elementwise/remainder.ts';
+export { ceil, clip, round } from './ops/elementwise/rounding.ts';
+export { atan2, tan } from './ops/elementwise/trigonometry.ts';
 export { embedding, scatterAdd, take } from './ops/indexing/gather.ts';
 export { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './ops/indexing/indexing.ts';
-export { type Sorted, sort, topK } from './ops/indexing/sort.ts';
+export { argsort, type Sorted, sort, topK } from './ops/indexing/sort.ts';
+export {
+  binaryCrossEntropyWithLogits,
+  huberLoss,
+  klDiv,
+  type LossOptions,
+  l1Loss,
+  mseLoss,
+} from './ops/losses.ts';
 export { matmul } from './ops/matmul/matmul.ts';
-export { flip, repeat, roll, split, squeeze, stack, tile, unsqueeze } from './ops/movement/arrange.ts';
+export { repeat, roll, split, squeeze, stack, tile, unsqueeze } from './ops/movement/arrange.ts';
 export { concat } from './ops/movement/concat.ts';
+export { diag, outer } from './ops/movement/diagonal.ts';
+export { flip } from './ops/movement/flip.ts';
 export { identity, stopGradient } from './ops/movement/identity.ts';
 export { expand, flatten, permute, reshape, transpose } from './ops/movement/movement.ts';
 export { pad, slice } from './ops/movement/slice.ts';
 export { type CrossEntropyOptions, crossEntropy, linear } from './ops/nn.ts';
 export { cumsum } from './ops/reduce/cumsum.ts';
 export { argmax, argmin, max, min } from './ops/reduce/extremum.ts';
+export { norm, std } from './ops/reduce/norm.ts';
 export { prod } from './ops/reduce/prod.ts';
 export { mean, sum } from './ops/reduce/reduce.ts';
 export { all, any, logSumExp, variance } from './ops/reduce/statistics.ts';
+export { type BatchNormOptions, batchNorm } from './ops/rows/batch-norm.ts';
 export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/rows/loss.ts';
 export { groupNorm, layerNorm } from './ops/rows/normalization.ts';
 export { rmsNorm } from './ops/rows/rms-norm.ts';

@@ -38,6 +38,14 @@ export abstract class TensorMethods {
   pow(other: Operand): Tensor {
     return this.device.operations.pow(this.#self, other);
   }
+  /** What is left of `this` divided by `other`, with the sign of `other`, as in Python. @throws ShapeError, DTypeError */
+  remainder(other: Operand): Tensor {
+    return this.device.operations.remainder(this.#self, other);
+  }
+  /** The angle, in radians, of the point with the coordinates `x` and `this`, with broadcasting. @throws ShapeError, DTypeError */
+  atan2(x: Operand): Tensor {
+    return this.device.operations.atan2(this.#self, x);
+  }
   /** The larger of two values, with broadcasting; NaN if either is. @throws ShapeError, DTypeError */
   maximum(other: Operand): Tensor {
     return this.device.operations.maximum(this.#self, other);
@@ -49,6 +57,10 @@ export abstract class TensorMethods {
   /** Whether values are equal, as bool, with broadcasting. @throws ShapeError, DTypeError */
   equal(other: Operand): Tensor {
     return this.device.operations.equal(this.#self, other);
+  }
+  /** Whether values differ, as bool, with broadcasting; NaN differs from everything. @throws ShapeError, DTypeError */
+  notEqual(other: Operand): Tensor {
+    return this.device.operations.notEqual(this.#self, other);
   }
   /** Whether `this < other`, as bool, with broadcasting. @throws ShapeError, DTypeError */
   less(other: Operand): Tensor {
@@ -90,16 +102,25 @@ export abstract class TensorMethods {
   exp(): Tensor {
     return this.device.operations.exp(this.#self);
   }
-  /**
-   * The natural logarithm of each value; -Infinity at 0, NaN below.
-   * @throws DTypeError for dtypes that are no floats
-   */
+  /** The natural logarithm of each value; -Infinity at 0, NaN below. @throws DTypeError for dtypes that are no floats */
   log(): Tensor {
     return this.device.operations.log(this.#self);
+  }
+  /** Logarithm to the base 2. @throws DTypeError for others than f32 and f16 */
+  log2(): Tensor {
+    return this.device.operations.log2(this.#self);
+  }
+  /** Logarithm to the base 10. @throws DTypeError for others than f32 and f16 */
+  log10(): Tensor {
+    return this.device.operations.log10(this.#self);
   }
   /** The square root of each value; NaN below 0. @throws DTypeError for dtypes that are no floats */
   sqrt(): Tensor {
     return this.device.operations.sqrt(this.#self);
+  }
+  /** The values times themselves. @throws DTypeError for bool */
+  square(): Tensor {
+    return this.device.operations.square(this.#self);
   }
   /** 1 / sqrt of each value. @throws DTypeError for dtypes that are no floats */
   rsqrt(): Tensor {
@@ -113,6 +134,10 @@ export abstract class TensorMethods {
   cos(): Tensor {
     return this.device.operations.cos(this.#self);
   }
+  /** Tangent of radians. @throws DTypeError for others than f32 and f16 */
+  tan(): Tensor {
+    return this.device.operations.tan(this.#self);
+  }
   /** The hyperbolic tangent of each value. @throws DTypeError for dtypes that are no floats */
   tanh(): Tensor {
     return this.device.operations.tanh(this.#self);
@@ -124,6 +149,10 @@ export abstract class TensorMethods {
   /** The largest whole number that is not above each value. @throws DTypeError for dtypes that are no floats */
   floor(): Tensor {
     return this.device.operations.floor(this.#self);
+  }
+  /** The smallest whole number that is not below. @throws DTypeError for others than f32 and f16 */
+  ceil(): Tensor {
+    return this.device.operations.ceil(this.#self);
   }
   /** The nearest whole number, ties to even. @throws DTypeError for dtypes that are no floats */
   round(): Tensor {
@@ -187,6 +216,14 @@ export abstract class TensorMethods {
   variance(axes?: Axes, options?: { readonly keepDims?: boolean; readonly correction?: number }): Tensor {
     return this.device.operations.variance(this.#self, axes, options);
   }
+  /** Standard deviation over `axes`, all by default, with `correction` 0 by default. @throws DTypeError, ShapeError, ArgumentError */
+  std(axes?: Axes, options?: { readonly keepDims?: boolean; readonly correction?: number }): Tensor {
+    return this.device.operations.std(this.#self, axes, options);
+  }
+  /** Vector norm over `axes`, all by default, of order 2 or `ord`. @throws DTypeError, ShapeError, ArgumentError */
+  norm(axes?: Axes, options?: { readonly keepDims?: boolean; readonly ord?: number }): Tensor {
+    return this.device.operations.norm(this.#self, axes, options);
+  }
   /** The index (i32) of the first largest value along `axis`. @throws ShapeError, DTypeError */
   argmax(axis: number): Tensor {
     return this.device.operations.argmax(this.#self, axis);
@@ -213,10 +250,11 @@ export abstract class TensorMethods {
   matmul(other: Tensor, options?: MatmulOptions): Tensor {
     return this.device.operations.matmul(this.#self, other, options);
   }
-  /**
-   * The same values, row-major, in another shape; one size may be -1 and follows from the others.
-   * @throws ShapeError
-   */
+  /** All products of a value of `this` `[N]` with one of `other` `[M]`: `[N, M]`. @throws ShapeError, DTypeError */
+  outer(other: Tensor): Tensor {
+    return this.device.operations.outer(this.#self, other);
+  }
+  /** The same values, row-major, in another shape; one size may be -1 and follows from the others. @throws ShapeError */
   reshape(shape: readonly Dim[]): Tensor {
     return this.device.operations.reshape(this.#self, shape);
   }
@@ -247,6 +285,10 @@ export abstract class TensorMethods {
   /** Values in reverse order along `axes`, all by default. @throws ShapeError */
   flip(axes?: Axes): Tensor {
     return this.device.operations.flip(this.#self, axes);
+  }
+  /** A matrix with the values `[N]` on a diagonal, or the diagonal of a matrix. @throws ShapeError, ArgumentError */
+  diag(diagonal?: number): Tensor {
+    return this.device.operations.diag(this.#self, diagonal);
   }
   /**
    * Slices along `axis` by index (i32, any shape): `[..., ...indices, ...]`. Indices are clamped, and checked in debug mode.

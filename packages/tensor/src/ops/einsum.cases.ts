@@ -1,4 +1,4 @@
-import { type Case, floats, halves } from '../../../../test-support/cases.ts';
+import { type Case, exactly, floats, halves } from '../../../../test-support/cases.ts';
 import { einsum } from './einsum.ts';
 
 const [a, b] = [floats([3, 4]), floats([4, 2])];
@@ -59,5 +59,18 @@ export const einsumCases: readonly Case[] = [
     inputs: [halves([3, 4]), halves([4, 2])],
     f: (x, y) => einsum('ij,jk->ik', x, y),
     tolerance: 4e-3,
+  },
+  {
+    name: 'einsum that puts values on a diagonal',
+    inputs: [exactly('f32', [2], [3, 5])],
+    f: (x) => einsum('i->ii', x),
+    expected: [3, 0, 0, 5],
+  },
+  { name: 'einsum with a diagonal of three axes', inputs: [floats([2, 3])], f: (x) => einsum('bi->ibi', x) },
+  {
+    name: 'einsum whose letters broadcast',
+    inputs: [exactly('f32', [2, 1], [2, 3]), exactly('f32', [3, 2], [1, 2, 3, 4, 5, 6])],
+    f: (a, b) => einsum('ij,jk->ik', a, b),
+    expected: [18, 24, 27, 36],
   },
 ];

@@ -2,11 +2,11 @@ import { type Dim, dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { formatShape, sizeOf } from '../shape.ts';
+import { formatShape, shapesEqual, sizeOf } from '../shape.ts';
 import { arange } from './create/creation.ts';
 import { where } from './elementwise/elementwise.ts';
 import { matmul } from './matmul/matmul.ts';
-import { permute, reshape } from './movement/movement.ts';
+import { expand, permute, reshape } from './movement/movement.ts';
 import { sum } from './reduce/reduce.ts';
 
 /** A tensor whose axes have names, each once. */
@@ -22,7 +22,8 @@ interface Equation {
 
 /**
  * Sums of products in Einstein's notation: `einsum('bij,bjk->bik', a, b)`. Letters name axes; those that the result does not
- * name are summed, a letter twice in one operand is its diagonal, `...` stands for further axes in front, which broadcast.
+ * name are summed, a letter twice in one operand is its diagonal, twice in the
+ * result puts it on one; an axis of size 1 broadcasts to what its letter is elsewhere; `...` stands for further axes in front, which broadcast.
  * Without `->` the result has the letters that occur once, in the alphabet's order. Operands are joined from left to right, by
  * matrix products where axes are summed over two of them. f32 or f16.
  * @throws ArgumentError for an equation that cannot be read; ShapeError where sizes of a letter differ; DTypeError
@@ -30,17 +31,22 @@ interface Equation {
 export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor {
   const parsed = parse(equation, operands);
   const sizes = new Map<string, Dim>();
-  const named = operands.map((tensor, i) => {
+  operands.forEach((tensor, i) => {
     if (!isFloat(tensor.dtype)) throw new DTypeError(`einsum: takes f32 or f16, got ${tensor.dtype}`);
-    return diagonals({ tensor, names: noteSizes(equation, parsed.operands[i]!, tensor, sizes) });
+    noteSizes(equation, parsed.operands[i]!, tensor, sizes);
   });
+  const named = operands.map((tensor, i) => diagonals(spreadOut({ tensor, names: parsed.operands[i]! }, sizes)));
   let joined = named[0]!;
   for (let i = 1; i < named.length; i++) {
     const later = new Set([...parsed.result, ...named.slice(i + 1).flatMap(({ names }) => names)]);
     joined = join(joined, named[i]!, (name) => later.has(name));
   }
-  const kept = sumOut(joined, (name) => parsed.result.includes(name));
-  return arrange(kept, parsed.result);
+  const once = [...new Set(parsed.result)];
+  const kept = arrange(
+    sumOut(joined, (name) => once.includes(name)),
+    once,
+  );
+  return onDiagonals(kept, once, parsed.result);
 }
 
 function parse(equation: string, tensors: readonly Tensor[]): Equation {
@@ -70,7 +76,6 @@ function parse(equation: string, tensors: readonly Tensor[]): Equation {
   if (sides[1] !== undefined) {
     const result = expandEllipsis(sides[1], most);
     const given = new Set(operands.flat());
-    if (new Set(result).size !== result.length) throw fail('the result names an axis twice');
     const unknown = result.find((name) => !given.has(name));
     if (unknown !== undefined) throw fail(`no operand has the axis '${unknown}' of the result`);
     if (most > 0 && !sides[1].includes('...')) throw fail("the result must name the axes of '...'");
@@ -81,21 +86,36 @@ function parse(equation: string, tensors: readonly Tensor[]): Equation {
   return { operands, result: [...expandEllipsis('...', most), ...once] };
 }
 
-/** Notes the size of each axis; those of an ellipsis may be 1 in some operands, and then count for nothing there. */
-function noteSizes(
-  equation: string,
-  names: readonly string[],
-  { shape }: Tensor,
-  sizes: Map<string, Dim>,
-): readonly string[] {
-  return names.map((name, axis) => {
+/** Notes the size of each axis, which may be 1 in some operands: they broadcast. */
+function noteSizes(equation: string, names: readonly string[], { shape }: Tensor, sizes: Map<string, Dim>): void {
+  names.forEach((name, axis) => {
     const [size, known] = [shape[axis]!, sizes.get(name)];
-    const broadcasts = name.startsWith('.');
-    if (known === undefined || (broadcasts && known === 1)) sizes.set(name, size);
-    else if (!dimsEqual(known, size) && !(broadcasts && size === 1))
+    if (known === undefined || known === 1) sizes.set(name, size);
+    else if (!dimsEqual(known, size) && size !== 1)
       throw new ShapeError(`einsum: '${equation}': axis ${name} has sizes ${known} and ${size}`);
-    return name;
   });
+}
+
+/** Brings axes of size 1 that letters name to the size that these have elsewhere; those of an ellipsis broadcast by themselves. */
+function spreadOut({ tensor, names }: Named, sizes: ReadonlyMap<string, Dim>): Named {
+  const shape = names.map((name, axis) => (name.startsWith('.') ? tensor.shape[axis]! : sizes.get(name)!));
+  return { tensor: shapesEqual(shape, tensor.shape) ? tensor : expand(tensor, shape), names };
+}
+
+/** Puts the values of an axis that the result names twice on a diagonal, and zeros around it. */
+function onDiagonals(tensor: Tensor, names: readonly string[], result: readonly string[]): Tensor {
+  const at = result.findIndex((name, i) => name !== names[i]);
+  if (at < 0) return tensor;
+  const first = names.indexOf(result[at]!);
+  const size = tensor.shape[first]!;
+  const wide = [...tensor.shape.slice(0, at), 1, ...tensor.shape.slice(at)];
+  const along = (axis: number) =>
+    reshape(
+      arange(tensor.device, size),
+      wide.map((_, i) => (i === axis ? size : 1)),
+    );
+  const placed = where(along(first).equal(along(at)), reshape(tensor, wide), 0);
+  return onDiagonals(placed, [...names.slice(0, at), result[at]!, ...names.slice(at)], result);
 }
 
 /** Leaves of axes with one name their diagonal. */

@@ -2,7 +2,7 @@ import type { TensorOperations } from '../graph/tensor-operations.ts';
 import { arange, full } from './create/creation.ts';
 import { gelu, relu } from './elementwise/activation.ts';
 import { cast } from './elementwise/cast.ts';
-import { and, equal, greater, greaterEqual, less, lessEqual, not, or } from './elementwise/comparison.ts';
+import { and, equal, greater, greaterEqual, less, lessEqual, not, notEqual, or } from './elementwise/comparison.ts';
 import {
   abs,
   add,
@@ -20,20 +20,27 @@ import {
   sigmoid,
   sin,
   sqrt,
+  square,
   sub,
   tanh,
   where,
 } from './elementwise/elementwise.ts';
-import { clip, round } from './elementwise/rounding.ts';
+import { log2, log10 } from './elementwise/exponential.ts';
+import { remainder } from './elementwise/remainder.ts';
+import { ceil, clip, round } from './elementwise/rounding.ts';
+import { atan2, tan } from './elementwise/trigonometry.ts';
 import { take } from './indexing/gather.ts';
 import { matmul } from './matmul/matmul.ts';
-import { flip, squeeze, unsqueeze } from './movement/arrange.ts';
+import { squeeze, unsqueeze } from './movement/arrange.ts';
 import { concat } from './movement/concat.ts';
+import { diag, outer } from './movement/diagonal.ts';
+import { flip } from './movement/flip.ts';
 import { identity } from './movement/identity.ts';
 import { expand, flatten, permute, reshape, transpose } from './movement/movement.ts';
 import { slice } from './movement/slice.ts';
 import { cumsum } from './reduce/cumsum.ts';
 import { argmax, argmin, max, min } from './reduce/extremum.ts';
+import { norm, std } from './reduce/norm.ts';
 import { prod } from './reduce/prod.ts';
 import { mean, sum } from './reduce/reduce.ts';
 import { variance } from './reduce/statistics.ts';
@@ -41,6 +48,18 @@ import { softmax } from './rows/softmax.ts';
 
 /** The functions behind the methods of tensors and devices. */
 export const tensorOperations: TensorOperations = {
+  atan2,
+  ceil,
+  diag,
+  log10,
+  log2,
+  norm,
+  notEqual,
+  outer,
+  remainder,
+  square,
+  std,
+  tan,
   abs,
   add,
   and,

@@ -7,7 +7,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape, type Shape, sizeOf, type TensorType } from '../../shape.ts';
 import { cast } from '../elementwise/cast.ts';
 import { matmul } from '../matmul/matmul.ts';
-import { flip } from '../movement/arrange.ts';
+import { flip } from '../movement/flip.ts';
 import { permute, reshape } from '../movement/movement.ts';
 import { sum } from '../reduce/reduce.ts';
 import { convolutionReference } from './convolution.reference.ts';
@@ -91,7 +91,7 @@ function gradients(
 }
 
 /** A convolution of the gradient, its values as far apart as the window moved, with the window turned around. */
-function inputGradient(
+export function inputGradient(
   axes: 1 | 2,
   shape: Shape,
   weight: Tensor,

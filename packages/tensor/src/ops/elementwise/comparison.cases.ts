@@ -14,6 +14,13 @@ const comparison = (name: string, f: Binary): Case[] => [
 export const comparisonCases: readonly Case[] = [
   ...comparison('equal', ops.equal),
   { name: 'equal bool', inputs: [booleans([6]), booleans([6], 1)], f: ops.equal },
+  ...comparison('notEqual', ops.notEqual),
+  {
+    name: 'notEqual of NaN',
+    inputs: [exactly('f32', [3], [Number.NaN, 1, 2])],
+    f: (x) => ops.notEqual(x, x.mul(1)),
+    expected: [1, 0, 0],
+  },
   ...comparison('less', ops.less),
   ...comparison('lessEqual', ops.lessEqual),
   ...comparison('greater', ops.greater),

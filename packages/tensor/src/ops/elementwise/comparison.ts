@@ -21,6 +21,8 @@ export const equal: (a: Operand, b: Operand) => Tensor = binary({
   onnx: 'Equal',
   webgpu: comparison('=='),
 });
+/** Whether values differ, otherwise as `equal`: NaN differs from everything. */
+export const notEqual = (a: Operand, b: Operand): Tensor => not(equal(a, b));
 /**
  * Whether `a < b`, as bool; operands broadcast and meet in one dtype as those of `add` do. False where one is NaN.
  * @throws ShapeError where the shapes do not broadcast; DTypeError for bool, and for a number that the dtype beside it cannot hold

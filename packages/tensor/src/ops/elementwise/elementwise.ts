@@ -281,3 +281,8 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
       : together('where', [a, b]);
   return recordOne(whereOp, [condition, x!, y!], none);
 }
+
+/** The values times themselves. f32, f16, i32 or u32, which wrap around. @throws DTypeError for bool */
+export function square(x: Tensor): Tensor {
+  return mul(x, x);
+}

@@ -3,6 +3,7 @@ import { DTypeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import { cast } from './cast.ts';
 import { type None, none } from './define-elementwise.ts';
 import { where } from './elementwise.ts';
 import { polynomial } from './polynomial.ts';
@@ -64,3 +65,19 @@ const log1pOp: Op<None> = defineUnary(
 export function log1p(x: Tensor): Tensor {
   return recordOne(log1pOp, [x], none);
 }
+
+/** Of x the logarithm to another base: the natural one times a factor, which f16 need not hold. */
+function logarithm(name: string, apply: (x: number) => number, factor: number): (x: Tensor) => Tensor {
+  const op = defineUnary(
+    name,
+    apply,
+    (x, _, g) => g.mul(factor).div(x),
+    (x) => cast(cast(x, 'f32').log().mul(factor), x.dtype),
+  );
+  return (x) => recordOne(op, [x], none);
+}
+
+/** Logarithm to the base 2: -Infinity at 0, NaN below. f32 or f16. @throws DTypeError for others */
+export const log2: (x: Tensor) => Tensor = logarithm('log2', Math.log2, Math.LOG2E);
+/** Logarithm to the base 10: -Infinity at 0, NaN below. f32 or f16. @throws DTypeError for others */
+export const log10: (x: Tensor) => Tensor = logarithm('log10', Math.log10, Math.LOG10E);

@@ -1,5 +1,5 @@
 import { type Case, exactly, floats, halves, integers } from '../../../../../test-support/cases.ts';
-import { clip, round } from './rounding.ts';
+import { ceil, clip, round } from './rounding.ts';
 
 const ties = [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.49, 7.51];
 
@@ -7,6 +7,14 @@ export const roundingCases: readonly Case[] = [
   { name: 'round to even', inputs: [exactly('f32', [8], ties)], f: round, gradient: false },
   { name: 'round f32', inputs: [floats([4, 4], -9, 9)], f: round, gradient: false },
   { name: 'round f16', inputs: [exactly('f16', [6], ties.slice(0, 6))], f: round },
+  {
+    name: 'ceil',
+    inputs: [exactly('f32', [5], [-1.5, -0.2, 0, 0.2, 7])],
+    f: ceil,
+    expected: [-1, -0, 0, 1, 7],
+    gradient: false,
+  },
+  { name: 'ceil f16', inputs: [halves([7], -9, 9)], f: ceil },
   { name: 'clip f32', inputs: [floats([4, 5])], f: (x) => clip(x, -0.5, 1) },
   { name: 'clip from below', inputs: [floats([9])], f: (x) => clip(x, 0.25) },
   { name: 'clip from above', inputs: [floats([9])], f: (x) => clip(x, undefined, 0.25) },

@@ -23,6 +23,15 @@ export const round: (x: Tensor) => Tensor = unary({
   webgpu: ([x]) => `round(${x})`,
 });
 
+/** The smallest whole number that is not below; its gradient is 0. f32 or f16. @throws DTypeError for others */
+export const ceil: (x: Tensor) => Tensor = unary({
+  name: 'ceil',
+  takes: 'float',
+  reference: (x) => Math.ceil(x!),
+  onnx: 'Ceil',
+  webgpu: ([x]) => `ceil(${x})`,
+});
+
 interface Limits {
   readonly low?: number;
   readonly high?: number;

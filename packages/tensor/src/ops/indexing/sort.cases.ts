@@ -1,9 +1,16 @@
 import { type Case, exactly, floats, halves, integers } from '../../../../../test-support/cases.ts';
-import { sort, topK } from './sort.ts';
+import { argsort, sort, topK } from './sort.ts';
 
 const ties = exactly('f32', [2, 6], [3, 1, 3, 2, 1, 3, 0, 0, 0, -1, 5, 5]);
 
 export const sortCases: readonly Case[] = [
+  { name: 'argsort', inputs: [exactly('f32', [4], [3, 1, 2, 1])], f: (x) => argsort(x), expected: [1, 3, 2, 0] },
+  {
+    name: 'argsort descending',
+    inputs: [exactly('i32', [2, 3], [1, 3, 2, 9, 7, 8])],
+    f: (x) => argsort(x, 1, { descending: true }),
+    expected: [1, 2, 0, 0, 2, 1],
+  },
   { name: 'sort', inputs: [floats([3, 5])], f: (x) => sort(x).values },
   { name: 'sort descending', inputs: [floats([3, 5])], f: (x) => sort(x, 1, { descending: true }).values },
   { name: 'sort along the first axis', inputs: [floats([4, 3])], f: (x) => sort(x, 0).values },

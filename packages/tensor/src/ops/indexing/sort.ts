@@ -114,6 +114,11 @@ export function sort(x: Tensor, axis = -1, options: { readonly descending?: bool
   return ordered('sort', x, { axis: at, count: x.shape[at]!, largest: options.descending ?? false });
 }
 
+/** The places (i32) from which `sort` takes the values along `axis`. @throws DTypeError for bool */
+export function argsort(x: Tensor, axis = -1, options: { readonly descending?: boolean } = {}): Tensor {
+  return sort(x, axis, options).indices;
+}
+
 /** f16 is sorted as f32, which it is exactly. */
 function ordered(name: string, x: Tensor, attributes: TopKAttributes): Sorted {
   if (x.dtype === 'bool') throw new DTypeError(`${name}: takes numbers, got bool; cast it`);

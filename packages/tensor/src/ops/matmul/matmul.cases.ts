@@ -2,6 +2,12 @@ import { type Case, floats, halves } from '../../../../../test-support/cases.ts'
 import { matmul } from './matmul.ts';
 
 export const matmulCases: readonly Case[] = [
+  {
+    name: 'matmul in batches whose rows are no multiple of a tile',
+    inputs: [floats([40, 70, 36]), floats([40, 36, 132])],
+    f: (a, b) => matmul(a, b),
+    gradient: false,
+  },
   { name: 'matmul', inputs: [floats([3, 4]), floats([4, 2])], f: (a, b) => matmul(a, b) },
   {
     name: 'matmul with a transposed',

@@ -1,5 +1,5 @@
 import { booleans, type Case, floats, halves, integers } from '../../../../../test-support/cases.ts';
-import { flip, repeat, roll, split, squeeze, stack, tile, unsqueeze } from './arrange.ts';
+import { repeat, roll, split, squeeze, stack, tile, unsqueeze } from './arrange.ts';
 
 export const arrangeCases: readonly Case[] = [
   { name: 'unsqueeze', inputs: [floats([2, 3])], f: (x) => unsqueeze(x, 1) },
@@ -11,13 +11,6 @@ export const arrangeCases: readonly Case[] = [
   { name: 'split', inputs: [floats([6, 2])], f: (x) => split(x, 3)[1]! },
   { name: 'split into parts of their own', inputs: [floats([2, 6])], f: (x) => split(x, [1, 3, 2], -1)[1]! },
   { name: 'split bool', inputs: [booleans([4])], f: (x) => split(x, 2)[1]! },
-  { name: 'flip', inputs: [floats([3, 4])], f: (x) => flip(x) },
-  { name: 'flip of one axis', inputs: [floats([2, 3, 2])], f: (x) => flip(x, 1) },
-  { name: 'flip of nothing', inputs: [floats([0, 3])], f: (x) => flip(x, 0), gradient: false },
-  { name: 'flip i32', inputs: [integers([5], 0, 9)], f: (x) => flip(x, 0) },
-  { name: 'flip u32', inputs: [integers([5], 0, 9, 'u32')], f: (x) => flip(x, 0) },
-  { name: 'flip bool', inputs: [booleans([5])], f: (x) => flip(x, 0) },
-  { name: 'flip f16', inputs: [halves([4])], f: (x) => flip(x, 0) },
   { name: 'tile', inputs: [floats([2, 3])], f: (x) => tile(x, [2, 2]) },
   { name: 'tile with an axis in front', inputs: [floats([3])], f: (x) => tile(x, [2, 3]) },
   { name: 'tile of the last axis', inputs: [halves([2, 2])], f: (x) => tile(x, [3]) },

@@ -1,9 +1,8 @@
 import { addDims, type Dim, multiplyDims, subtractDims } from '../../dim.ts';
 import { ArgumentError, ShapeError } from '../../errors.ts';
-import { defineOp, type Op } from '../../graph/op.ts';
-import { recordOne } from '../../graph/record.ts';
+
 import type { Tensor } from '../../graph/tensor.ts';
-import { checkSizes, formatShape, normalizeAxes, normalizeAxis, shapesEqual, sizeOf } from '../../shape.ts';
+import { checkSizes, formatShape, normalizeAxes, normalizeAxis, shapesEqual } from '../../shape.ts';
 import { concat } from './concat.ts';
 import { expand, reshape } from './movement.ts';
 import { slice } from './slice.ts';
@@ -65,50 +64,6 @@ function equalParts(x: Tensor, parts: number, axis: number): readonly number[] {
   if (typeof size !== 'number' || !Number.isInteger(parts) || parts < 1 || size % parts !== 0)
     throw new ShapeError(`split: axis ${axis} of ${formatShape(x.shape)} does not divide into ${parts} equal parts`);
   return new Array<number>(parts).fill(size / parts);
-}
-
-const flipOp: Op<{ readonly axes: readonly number[] }> = defineOp({
-  name: 'flip',
-  shape: ([x]) => [{ shape: x!.shape, dtype: x!.dtype }],
-  gradient: ({ outputGradients: [g], attributes: { axes } }) => [flip(g!, axes)],
-  lower: {
-    reference: {
-      run({ inputs: [x], attributes: { axes } }) {
-        let { data } = x!;
-        for (const axis of axes) {
-          const [size, inner] = [x!.shape[axis]!, sizeOf(x!.shape.slice(axis + 1))];
-          const from = data;
-          data = from.map((_, i) => {
-            const place = Math.floor(i / inner) % size;
-            return from[i + (size - 1 - 2 * place) * inner]!;
-          });
-        }
-        return [data];
-      },
-    },
-    onnx: {
-      emit(builder, [x], { attributes: { axes } }) {
-        const each = (value: number) =>
-          builder.constant('i64', [axes.length], new Array<number>(axes.length).fill(value));
-        // with steps of -1 any end far below the start stands for the whole axis
-        const ends = each(-(2 ** 31));
-        return builder.op('Slice', [x!, each(-1), ends, builder.constant('i64', [axes.length], axes), each(-1)]);
-      },
-    },
-    webgpu: {
-      at: ({ inputs: [x], attributes: { axes }, dim, read }, coordinates) =>
-        read(
-          0,
-          coordinates.map((c, axis) => (axes.includes(axis) ? `(${dim(x!.shape[axis]!)} - 1u - ${c})` : c)),
-        ),
-    },
-  },
-});
-
-/** Reverses the order along axes (all where none are named). */
-export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
-  const list = normalizeAxes('flip', axes, x.rank);
-  return list.length === 0 ? x : recordOne(flipOp, [x], { axes: list });
 }
 
 /**

@@ -1,4 +1,4 @@
-import { booleans, type Case, floats, halves, integers } from '../../../../../test-support/cases.ts';
+import { booleans, type Case, exactly, floats, halves, integers } from '../../../../../test-support/cases.ts';
 import { pad, slice } from './slice.ts';
 
 export const sliceCases: readonly Case[] = [
@@ -11,6 +11,20 @@ export const sliceCases: readonly Case[] = [
   { name: 'slice u32', inputs: [integers([6], 0, 9, 'u32')], f: (x) => slice(x, 0, 2) },
   { name: 'slice bool', inputs: [booleans([6])], f: (x) => slice(x, 0, 2, 6, 2) },
   { name: 'slice f16', inputs: [halves([3, 4])], f: (x) => slice(x, 1, 1, 3) },
+  {
+    name: 'slice backwards',
+    inputs: [exactly('f32', [5], [1, 2, 3, 4, 5])],
+    f: (x) => slice(x, 0, -1, undefined, -1),
+    expected: [5, 4, 3, 2, 1],
+  },
+  {
+    name: 'slice backwards in steps',
+    inputs: [exactly('i32', [6], [1, 2, 3, 4, 5, 6])],
+    f: (x) => slice(x, 0, 4, 0, -2),
+    expected: [5, 3],
+  },
+  { name: 'slice backwards of one axis', inputs: [floats([3, 4])], f: (x) => slice(x, 1, -1, 0, -2) },
+  { name: 'slice backwards of nothing', inputs: [floats([3])], f: (x) => slice(x, 0, 1, 1, -1) },
   { name: 'pad', inputs: [floats([2, 3])], f: (x) => pad(x, [1, 0], [0, 2]) },
   { name: 'pad i32', inputs: [integers([3], -9, 9)], f: (x) => pad(x, [2], [1]) },
   { name: 'pad u32', inputs: [integers([3], 1, 9, 'u32')], f: (x) => pad(x, [1], [1]) },

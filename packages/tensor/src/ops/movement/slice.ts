@@ -4,6 +4,7 @@ import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { checkSizes, formatShape, normalizeAxis, type Shape, shapesEqual, sizeOf, stridesOf } from '../../shape.ts';
+import { flip } from './flip.ts';
 import { reshape } from './movement.ts';
 import { gatherStrided } from './strided.reference.ts';
 
@@ -133,8 +134,9 @@ function place(x: Tensor, shape: Shape, start: readonly Dim[]): Tensor {
 
 /**
  * The values at `start`, `start + step`, ... before `end` along an axis. Numbers below 0 count from the end of an axis
- * whose size is a number. The step is 1 or more: `flip` turns an axis around.
- * @throws ShapeError where the range does not lie inside the axis, and for a step below 1
+ * whose size is a number. With a step below 0 the values go from `start` down to, but not including, `end`, by default to the
+ * first one: `slice(x, 0, -1, undefined, -1)` turns the axis around.
+ * @throws ShapeError where the range does not lie inside the axis, and for a step of 0
  */
 export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1): Tensor {
   const at = normalizeAxis('slice', axis, x.rank);
@@ -142,11 +144,12 @@ export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1):
     if (typeof place === 'number' && !Number.isInteger(place))
       throw new ShapeError(`slice: start and end must be whole numbers, got ${start} and ${end}`);
   const size = x.shape[at]!;
+  if (step < 0) return backwards(x, at, start, end, step);
   const fromEnd = (dim: Dim) => (typeof dim === 'number' && dim < 0 ? addDims(size, dim) : dim);
   const [from, to] = [fromEnd(start), fromEnd(end ?? size)];
   const length = subtractDims(to, from);
   if (!Number.isInteger(step) || step < 1)
-    throw new ShapeError(`slice: the step must be a positive integer, got ${step}`);
+    throw new ShapeError(`slice: the step must be an integer other than 0, got ${step}`);
   if (typeof length !== 'number' && step !== 1)
     throw new ShapeError(`slice: a range of ${length} takes step 1, got ${step}`);
   const outside =
@@ -160,6 +163,22 @@ export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1):
   const along = <T>(other: T, here: T) => x.shape.map((_, i) => (i === at ? here : other));
   const shape = x.shape.map((dim, i) => (i === at ? count : dim));
   return recordOne(sliceOp, [x], { shape, start: along<Dim>(0, from), step: along(1, count === 1 ? 1 : step) });
+}
+
+/** The same values from the other end, turned around. */
+function backwards(x: Tensor, axis: number, start: Dim, end: Dim | undefined, step: number): Tensor {
+  const size = x.shape[axis]!;
+  if (typeof size !== 'number' || typeof start !== 'number' || (end !== undefined && typeof end !== 'number'))
+    throw new ShapeError(`slice: a step of ${step} takes numbers, got [${start}, ${end}) of ${size}`);
+  const from = start < 0 ? start + size : start;
+  const to = end === undefined ? -1 : end < 0 ? end + size : end;
+  if (!Number.isInteger(step) || from >= size || to < -1 || to > from)
+    throw new ShapeError(
+      `slice: from ${start} down to ${end ?? 'the first'} by ${step} does not lie inside axis ${axis} of ${formatShape(x.shape)}`,
+    );
+  const count = Math.ceil((from - to) / -step);
+  if (count === 0) return slice(x, axis, 0, 0);
+  return flip(slice(x, axis, from + (count - 1) * step, from + 1, -step), axis);
 }
 
 /**

@@ -97,6 +97,12 @@ const functions: Readonly<Record<string, string>> = {
   if (floor(y) != y) { return select(nan_value(), magnitude, x == -infinity_value()); }
   return select(magnitude, -magnitude, floor(y * 0.5) * 2.0 != y);
 }`,
+  // with the sign of the divisor; an infinite one leaves what is on its side
+  safe_remainder: `fn safe_remainder(a: f32, b: f32) -> f32 {
+  if (is_nan(a) || is_nan(b) || b == 0.0 || abs(a) == infinity_value()) { return nan_value(); }
+  let rest = select(a - b * trunc(a / b), a, abs(b) == infinity_value());
+  return select(rest, rest + b, rest != 0.0 && (rest < 0.0) != (b < 0.0));
+}`,
   unpack2xbf16: `fn unpack2xbf16(word: u32) -> vec2<f32> {
   return bitcast<vec2<f32>>(vec2<u32>(word << 16u, word & 0xffff0000u));
 }`,

@@ -1,0 +1,4 @@
+import { operations } from '../../../../../test-support/operations.ts';
+import { poolingCases } from './pooling.cases.ts';
+
+operations('pooling', poolingCases);

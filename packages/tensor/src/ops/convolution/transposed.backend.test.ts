@@ -1,0 +1,4 @@
+import { operations } from '../../../../../test-support/operations.ts';
+import { transposedCases } from './transposed.cases.ts';
+
+operations('transposed', transposedCases);

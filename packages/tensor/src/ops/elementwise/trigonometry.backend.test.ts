@@ -1,0 +1,4 @@
+import { operations } from '../../../../../test-support/operations.ts';
+import { trigonometryCases } from './trigonometry.cases.ts';
+
+operations('trigonometry', trigonometryCases);

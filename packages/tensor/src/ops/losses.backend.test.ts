@@ -1,0 +1,4 @@
+import { operations } from '../../../../test-support/operations.ts';
+import { lossesCases } from './losses.cases.ts';
+
+operations('losses', lossesCases);

@@ -1,0 +1,50 @@
+import { isFloat } from '../../dtype.ts';
+import { ArgumentError, DTypeError } from '../../errors.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import { normalizeAxes } from '../../shape.ts';
+import { cast } from '../elementwise/cast.ts';
+import { where } from '../elementwise/elementwise.ts';
+import { stopGradient } from '../movement/identity.ts';
+import { reshape } from '../movement/movement.ts';
+import { max, min } from './extremum.ts';
+import { type Axes, type ReduceOptions, reducedShape, sum } from './reduce.ts';
+import { variance } from './statistics.ts';
+
+/**
+ * Standard deviation over `axes` (all where none are named): the square root of `variance`, whose `correction` is 0 by default,
+ * as NumPy's is; PyTorch's is 1. f32 or f16.
+ * @throws DTypeError for others; ArgumentError where the correction is no number
+ */
+export function std(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly correction?: number } = {}): Tensor {
+  if (!isFloat(x.dtype)) throw new DTypeError(`std: takes f32 or f16, got ${x.dtype}`);
+  return cast(variance(cast(x, 'f32'), axes, options).sqrt(), x.dtype);
+}
+
+/**
+ * The vector norm of the values over `axes` (all where none are named): of order 2, the root of the sum of squares, or of the
+ * order `ord`, Infinity for the largest size, -Infinity for the least, 0 for the number of values that are not 0. Without
+ * overflow, computed in f32; gradients are 0 where all values are. f32 or f16.
+ * @throws DTypeError for others; ArgumentError for an order that is NaN
+ */
+export function norm(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly ord?: number } = {}): Tensor {
+  const { ord = 2, keepDims = false } = options;
+  if (!isFloat(x.dtype)) throw new DTypeError(`norm: takes f32 or f16, got ${x.dtype}`);
+  if (typeof ord !== 'number' || Number.isNaN(ord)) throw new ArgumentError(`norm: ord must be a number, got ${ord}`);
+  const list = normalizeAxes('norm', axes, x.rank);
+  const size = cast(x, 'f32').abs();
+  const kept = { keepDims: true };
+  if (ord === 0) return cast(sum(cast(size.equal(0).not(), 'f32'), list, { keepDims }), x.dtype);
+  if (ord === 1) return cast(sum(size, list, { keepDims }), x.dtype);
+  if (ord === Number.POSITIVE_INFINITY) return cast(max(size, list, { keepDims }), x.dtype);
+  if (ord === Number.NEGATIVE_INFINITY) return cast(min(size, list, { keepDims }), x.dtype);
+  const most = stopGradient(max(size, list, kept));
+  const isScaled = most.greater(0).and(most.less(Number.POSITIVE_INFINITY));
+  const scale = where(isScaled, most, 1);
+  const share = size.div(scale);
+  const total = sum(ord === 2 ? share.mul(share) : share.pow(ord), list, kept);
+  // the root has no slope at 0
+  const isNone = total.equal(0);
+  const some = where(isNone, 1, total);
+  const root = where(isNone, 0, ord === 2 ? some.sqrt() : some.pow(1 / ord)).mul(scale);
+  return cast(keepDims ? root : reshape(root, reducedShape(x.shape, { axes: list, keepDims })), x.dtype);
+}
