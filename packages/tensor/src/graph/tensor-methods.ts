@@ -15,10 +15,7 @@ export abstract class TensorMethods {
     return this as unknown as Tensor;
   }
 
-  /**
-   * `this + other`, value by value; shapes broadcast by NumPy's rule, dtypes are promoted.
-   * @throws ShapeError, DTypeError
-   */
+  /** `this + other`, value by value; shapes broadcast as in NumPy, dtypes are promoted. @throws ShapeError, DTypeError */
   add(other: Operand): Tensor {
     return this.device.operations.add(this.#self, other);
   }
@@ -158,10 +155,7 @@ export abstract class TensorMethods {
   round(): Tensor {
     return this.device.operations.round(this.#self);
   }
-  /**
-   * Values below `low` become `low`, those above `high` become `high`; a limit that is left out does not hold.
-   * @throws ArgumentError, DTypeError
-   */
+  /** The nearest value in `[low, high]`; a limit that is left out does not hold. @throws ArgumentError, DTypeError */
   clip(low?: number, high?: number): Tensor {
     return this.device.operations.clip(this.#self, low, high);
   }
@@ -183,17 +177,11 @@ export abstract class TensorMethods {
   cast(dtype: DType): Tensor {
     return this.device.operations.cast(this.#self, dtype);
   }
-  /**
-   * The sum over `axes`, all by default; an empty reduction gives 0. f16 is summed in f32.
-   * @throws ShapeError for axes that are not there
-   */
+  /** The sum over `axes`, all by default, 0 over none; f16 is summed in f32, of bool it counts in i32. @throws ShapeError */
   sum(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
     return this.device.operations.sum(this.#self, axes, options);
   }
-  /**
-   * The arithmetic mean over `axes`, all by default, computed in f32; NaN over none.
-   * @throws ShapeError; DTypeError for dtypes that are no floats
-   */
+  /** The arithmetic mean over `axes`, all by default, computed in f32; NaN over none, f32 of integers. @throws ShapeError */
   mean(axes?: Axes, options?: { readonly keepDims?: boolean }): Tensor {
     return this.device.operations.mean(this.#self, axes, options);
   }
@@ -298,7 +286,7 @@ export abstract class TensorMethods {
     return this.device.operations.take(this.#self, indices, axis);
   }
   /**
-   * Values from `start` up to, but not including, `end` along `axis`, each `step`-th one.
+   * Values from `start` up to, but not including, `end` along `axis`, each `step`-th one; backwards with a step below 0.
    * @throws ShapeError, ArgumentError
    */
   slice(axis: number, start: Dim, end?: Dim, step?: number): Tensor {
