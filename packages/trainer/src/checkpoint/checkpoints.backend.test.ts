@@ -95,5 +95,5 @@ conformance('a run that goes on from a checkpoint', (device) => {
     }
     second.dispose();
     await remove();
-  });
+  }, 180_000);
 });

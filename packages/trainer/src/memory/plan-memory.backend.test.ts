@@ -1,6 +1,7 @@
 import type { Device, Tensor } from '@heddle/tensor';
 import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
+import type { Checkpointing } from '../model/checkpointing.ts';
 import { adamw } from '../optimizers/adam.ts';
 import { createTrainStep } from '../step/train-step.ts';
 import { largestBatch, planMemory } from './plan-memory.ts';
@@ -29,17 +30,17 @@ function network(device: Device) {
   const dispose = () => {
     for (const weight of weights) weight.dispose();
   };
-  return { options: { model, loss, optimizer: adamw({ learningRate: 1e-3 }) }, dispose };
+  return { options: { model, loss, optimizer: adamw({ learningRate: 1e-3 }) }, dispose, weights };
 }
 const batch = (rows: number) => ({ x: { data: new Float32Array(rows * E), shape: [rows, E] } });
 
 conformance('memory of a step before it runs', (device) => {
-  test('is what the step then holds; the largest batch is the last that fits', async (context) => {
+  test('is what the step then holds; the largest batch is the last that fits', async () => {
     const { options, dispose } = network(device());
     if (!backendName.startsWith('webgpu')) {
       await expect(planMemory(options, batch(4))).rejects.toMatchObject({ code: 'ERR_DEVICE' });
       dispose();
-      return context.skip('only WebGPU knows what a plan takes');
+      return; // only WebGPU knows what a plan takes
     }
     const live = device().memory().live;
     const plain = await planMemory(options, batch(64));
@@ -62,5 +63,31 @@ conformance('memory of a step before it runs', (device) => {
     );
     await expect(largestBatch(options, { maxBytes: 0, batch })).rejects.toThrow(/maxBytes must be positive/);
     dispose();
+  }, 120_000);
+
+  test('less of it with blocks that are computed again changes no value', async () => {
+    const run = async (checkpointing: Checkpointing) => {
+      const { options, dispose, weights } = network(device());
+      const step = createTrainStep({ ...options, checkpointing });
+      const x = { data: Float32Array.from({ length: 8 * E }, (_, i) => Math.cos(i)), shape: [8, E] };
+      const losses = [await step({ x }), await step({ x })].map(({ loss }) => loss);
+      const values = [...(await weights[0]!.data())];
+      const peak = step.plannedBytes()?.peak;
+      const explained = step.explain();
+      step.dispose();
+      dispose();
+      return { losses, values, peak, explained };
+    };
+    const [none, segments] = [await run('none'), await run({ segment: 2 })];
+    expect(segments.explained).toContain('of 4 blocks these are computed again in the backward pass: 0-1, 2-3');
+    for (const [i, loss] of segments.losses.entries()) expect(Math.abs(loss / none.losses[i]! - 1)).toBeLessThan(1e-6);
+    if (!backendName.startsWith('onnx')) expect(segments.values).toEqual(none.values);
+    if (!backendName.startsWith('webgpu')) return; // only WebGPU knows what a plan takes
+    expect(segments.peak).toBeLessThan(none.peak!);
+    const chosen = await run({ maxBytes: none.peak! - 1 });
+    expect(chosen.peak).toBeLessThan(none.peak!);
+    expect(chosen.values).toEqual(none.values);
+    expect((await run({ maxBytes: none.peak! })).explained).toContain('none of 4 blocks');
+    await expect(run({ maxBytes: 100 })).rejects.toThrow(/no checkpointing fits 100 bytes/);
   }, 120_000);
 });

@@ -25,8 +25,12 @@ export async function planMemory<M extends TracedBatch<M>, Output, L extends Tra
 ): Promise<PlannedMemory> {
   const { device } = trainedParameters(options.model.parameters)[0]!.value;
   const planned = async (setting: TrainStepOptions<M, Output, L>) => {
-    using step = createTrainStep(setting);
-    return { held: device.memory().live, activations: await step.plan(batch) };
+    const step = createTrainStep(setting);
+    try {
+      return { held: device.memory().live, activations: await step.plan(batch) };
+    } finally {
+      step.dispose();
+    }
   };
   const { held, activations } = await planned(options);
   const isPlain = options.checkpointing === undefined || options.checkpointing === 'none';

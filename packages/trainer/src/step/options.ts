@@ -1,4 +1,4 @@
-import { ArgumentError, type Tensor } from '@heddle/tensor';
+import { ArgumentError, type Device, type Tensor } from '@heddle/tensor';
 import type { Checkpointing } from '../model/checkpointing.ts';
 import type { SummedLoss, TrainableModel } from '../model/model.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
@@ -21,6 +21,12 @@ export interface TrainStepSettings {
   readonly precision?: Precision;
   /** What is computed again in the backward pass, of models that run their blocks through the context; 'none' where not named. */
   readonly checkpointing?: Checkpointing;
+  /**
+   * Keeps master weights and the optimizer's state on another device, which makes the updates: in host memory with a device that
+   * computes on the CPU (`openOnnx()`), for models whose state does not fit beside them. Gradients are copied there in each step, and
+   * weights back. That device belongs to the caller.
+   */
+  readonly offload?: { readonly device: Device };
   /** Keeps exponential moving averages of the parameters, of which each step keeps `decay`. */
   readonly average?: { readonly decay: number };
 }
@@ -32,4 +38,14 @@ export function checkAverage(average: { readonly decay: number } | undefined): n
   if (!(decay >= 0 && decay < 1))
     throw new ArgumentError(`train: the decay of averages must be in [0, 1), got ${String(decay)}`);
   return decay;
+}
+
+/** @throws ArgumentError */
+export function checkOffload({ offload, average }: TrainStepSettings, own: Device): Device | undefined {
+  if (offload === undefined) return undefined;
+  if (!offload.device?.executor) throw new ArgumentError('train: offload takes { device }');
+  if (offload.device === own)
+    throw new ArgumentError("train: offload takes another device than the model's, with memory of its own");
+  if (average) throw new ArgumentError('train: moving averages are not kept with offload; leave out one of them');
+  return offload.device;
 }

@@ -15,13 +15,21 @@ import {
   describeCheckpointing,
   policiesFor,
 } from '../model/checkpointing.ts';
-import { type Accumulators, recordPart, recordStep, type StepParts, scalarRows, type Traced } from './record-step.ts';
+import {
+  type Accumulators,
+  recordGradients,
+  recordPart,
+  recordStep,
+  type StepParts,
+  scalarRows,
+  type Traced,
+} from './record-step.ts';
 
 /** A batch that is a whole step, the last of several, or one before that. */
 export type PlanKind = 'whole' | 'last' | 'part';
 
 /** The second argument: `[scalarRows, N]` numbers of the optimizer, or `[1]` whether a part is the first of its step. */
-type StepFunction = CompiledFunction<[Traced, Tensor], { metrics?: Tensor; updates: Update[] }>;
+type StepFunction = CompiledFunction<[Traced, Tensor], { metrics?: Tensor; gradients?: Tensor[]; updates: Update[] }>;
 
 export interface StepPlan {
   readonly run: StepFunction;
@@ -77,10 +85,14 @@ export class StepPlans {
 
   #newPlan(spec: BatchSpec, kind: PlanKind, policy: CheckpointingPlan): StepPlan {
     const found: BlockCount = { blocks: 0, segments: [] };
-    const record = (batch: Traced, second: Tensor) =>
-      kind === 'part'
-        ? { updates: recordPart(this.#parts, policy, found, this.#accumulators!, batch, second) }
-        : recordStep(this.#parts, policy, found, kind === 'last' ? this.#accumulators : undefined, batch, second);
+    const record = (batch: Traced, second: Tensor) => {
+      if (kind === 'part')
+        return { updates: recordPart(this.#parts, policy, found, this.#accumulators!, batch, second) };
+      const accumulators = kind === 'last' ? this.#accumulators : undefined;
+      return this.#parts.offloaded
+        ? recordGradients(this.#parts, policy, found, accumulators, batch)
+        : recordStep(this.#parts, policy, found, accumulators, batch, second);
+    };
     const columns = Math.max(1, this.#parts.optimizer.scalars(0).length);
     const inputs = [spec.inputs, { shape: kind === 'part' ? [1] : [scalarRows, columns] }] as const;
     const name = kind === 'part' ? 'train step, a part' : 'train step';

@@ -18,6 +18,8 @@ export interface StepParts {
   readonly optimizer: Optimizer;
   readonly precision: PrecisionPlan;
   readonly averageDecay: number | undefined;
+  /** Whether updates are made on another device. */
+  readonly offloaded: boolean;
   readonly parameters: readonly TrainedParameter[];
   readonly state: TrainState;
 }
@@ -72,6 +74,47 @@ export function recordPart(
   ];
 }
 
+/** What a step found of its batches before anything changes. */
+interface Found extends Omit<BatchGradients, 'lossScale'> {
+  readonly applied: Tensor;
+  /** f32, by `metricNames`. */
+  readonly metrics: Tensor;
+  /** Of the loss scale, and the count of the steps that were applied. */
+  readonly updates: readonly Update[];
+}
+
+function recordFound(
+  parts: StepParts,
+  policy: CheckpointingPlan,
+  found: BlockCount,
+  accumulators: Accumulators | undefined,
+  batch: Traced,
+): Found {
+  const { precision, state } = parts;
+  const own = recordBatch(parts, policy, found, batch);
+  const { mean, count, gradients } = accumulators ? together(own, accumulators) : own;
+  const norm = globalNorm(gradients);
+  const applied = whetherFinite(mean).and(whetherFinite(norm)).and(count.greater(0));
+  const metrics = [mean, norm, applied, state.applied, count, own.lossScale ?? mean.device.ones([])];
+  const scaleUpdates = precision.lossScale
+    ? pairState(state.lossScale, precision.lossScale.update(state.lossScale, applied))
+    : [];
+  return {
+    mean,
+    count,
+    gradients,
+    applied,
+    metrics: concat(
+      metrics.map((value) => value.cast('f32').reshape([1])),
+      0,
+    ),
+    updates: [
+      ...scaleUpdates.map(([variable, value]) => variable.assign(value)),
+      state.applied.assign(where(applied, state.applied.add(1), state.applied)),
+    ],
+  };
+}
+
 /**
  * Records a step, or the end of one that has several batches: what it reports, and the updates that it makes.
  * @param scalars f32 `[scalarRows, N]`: the optimizer's numbers for step s in row s modulo `scalarRows`
@@ -84,36 +127,47 @@ export function recordStep(
   batch: Traced,
   scalars: Tensor,
 ): { metrics: Tensor; updates: Update[] } {
-  const { optimizer, parameters, state } = parts;
-  const own = recordBatch(parts, policy, found, batch);
-  const { mean, count, gradients } = accumulators ? together(own, accumulators) : own;
-  const norm = globalNorm(gradients);
+  const { parameters, state } = parts;
+  const { gradients, applied, metrics, updates } = recordFound(parts, policy, found, accumulators, batch);
   const row = take(scalars, bitAnd(state.applied, scalarRows - 1));
-  const numbers = optimizer.scalars(0).map((_, i) => row.slice(1, i, i + 1).reshape([]));
-  const next = optimizer.update(gradients, state.optimizer, state.masters, { scalars: numbers });
-  if (next.parameters.length !== parameters.length)
-    throw new TrainingError(
-      'ERR_OPTIMIZER',
-      `train: the optimizer must give ${parameters.length} parameters, got ${next.parameters.length}`,
-    );
-  const applied = whetherFinite(mean).and(whetherFinite(norm)).and(count.greater(0));
+  const next = recordUpdate(parts, gradients, row);
   const assign = (variable: Variable, value: Tensor) => variable.assign(where(applied, value, variable));
-  const metrics = [mean, norm, applied, state.applied, count, own.lossScale ?? mean.device.ones([])];
-  const scaleUpdates = parts.precision.lossScale
-    ? pairState(state.lossScale, parts.precision.lossScale.update(state.lossScale, applied))
-    : [];
   return {
-    metrics: concat(
-      metrics.map((value) => value.cast('f32').reshape([1])),
-      0,
-    ),
+    metrics,
     updates: [
       ...parameters.flatMap(({ value }, i) => parameterUpdates(parts, value, i, next.parameters[i]!, assign)),
       ...pairState(state.optimizer, next.state).map(([variable, value]) => assign(variable, value)),
-      ...scaleUpdates.map(([variable, value]) => variable.assign(value)),
-      assign(state.applied, state.applied.add(1)),
+      ...updates,
     ],
   };
+}
+
+/** Records the part of a step before its update, which is made elsewhere: what it reports, and f32 gradients. */
+export function recordGradients(
+  parts: StepParts,
+  policy: CheckpointingPlan,
+  found: BlockCount,
+  accumulators: Accumulators | undefined,
+  batch: Traced,
+): { metrics: Tensor; gradients: Tensor[]; updates: Update[] } {
+  const { gradients, metrics, updates } = recordFound(parts, policy, found, accumulators, batch);
+  return { metrics, gradients: gradients.map((gradient) => gradient.cast('f32')), updates: [...updates] };
+}
+
+/** Records the next parameters and state. `row` is f32 `[1, N]`: the optimizer's numbers. */
+export function recordUpdate(
+  { optimizer, state }: Pick<StepParts, 'optimizer' | 'state'>,
+  gradients: readonly Tensor[],
+  row: Tensor,
+): { readonly parameters: readonly Tensor[]; readonly state: unknown } {
+  const numbers = optimizer.scalars(0).map((_, i) => row.slice(1, i, i + 1).reshape([]));
+  const next = optimizer.update(gradients, state.optimizer, state.masters, { scalars: numbers });
+  if (next.parameters.length !== state.masters.length)
+    throw new TrainingError(
+      'ERR_OPTIMIZER',
+      `train: the optimizer must give ${state.masters.length} parameters, got ${next.parameters.length}`,
+    );
+  return next;
 }
 
 function parameterUpdates(

@@ -36,6 +36,13 @@ export class StepScalars {
     return rows;
   }
 
+  /** The numbers of a step for which so many were applied before, from the rows of `forStep`. */
+  row(rows: Float32Array, applied: number): Float32Array {
+    const columns = rows.length / scalarRows;
+    const at = (applied % scalarRows) * columns;
+    return rows.slice(at, at + columns);
+  }
+
   submitted(result: Promise<StepResult>): void {
     const done = result.then(
       ({ applied }) => this.#finish(applied),

@@ -1,9 +1,10 @@
-import { type Device, Tensor, Variable } from '@heddle/tensor';
+import { type Device, type DType, f16ToF32, type HostArray, Tensor, type Update, Variable } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import type { TrainedParameter } from '../model/parameters.ts';
 import type { AllocateState, Optimizer } from '../optimizers/optimizer.ts';
 import type { AllocateScalar } from '../precision/loss-scale.ts';
 import type { PrecisionPlan } from '../precision/precision.ts';
+import { writeVariable } from './variables.ts';
 
 /** All that a run keeps on the device beside the model. */
 export interface TrainState {
@@ -20,6 +21,8 @@ export interface TrainState {
 }
 
 interface StateParts {
+  /** Where masters and the optimizer's state are, if that is not the model's device. */
+  readonly host: Device | undefined;
   readonly optimizer: Optimizer;
   readonly precision: PrecisionPlan;
   readonly averages: boolean;
@@ -29,7 +32,7 @@ interface StateParts {
 export function allocateState(
   device: Device,
   parameters: readonly TrainedParameter[],
-  { optimizer, precision, averages }: StateParts,
+  { host, optimizer, precision, averages }: StateParts,
 ): TrainState {
   const variables = new Map<string, Variable>();
   const keep = (name: string, variable: Variable) => {
@@ -38,25 +41,27 @@ export function allocateState(
     variables.set(unique, variable);
     return variable;
   };
-  const zeros = (name: string, shape: readonly number[], dtype: Tensor['dtype'] = 'f32', owner = 'optimizer') =>
-    keep(name, device.zeroVariable(shape, { name, owner, dtype }));
-  const allocate: AllocateState = (name, shape, dtype) => zeros(`optimizer.${name}`, shape as readonly number[], dtype);
+  const zeros = (on: Device, name: string, shape: readonly number[], owner: string, dtype: DType = 'f32') =>
+    keep(name, on.zeroVariable(shape, { name, owner, dtype }));
+  const allocate: AllocateState = (name, shape, dtype) =>
+    zeros(host ?? device, `optimizer.${name}`, shape as readonly number[], 'optimizer', dtype);
   const scalar: AllocateScalar = (name, value, dtype = 'f32') =>
     keep(`lossScale.${name}`, device.variable(value, { name, dtype, owner: 'training' }));
   try {
     const masters = parameters.map((parameter): TrainedParameter => {
       const { name, value } = parameter;
-      if (!precision.masters || value.dtype !== 'f16') return parameter;
-      return { name, value: zeros(`master.${name}`, value.shape as readonly number[], 'f32', 'master weights') };
+      if (!host && !(precision.masters && value.dtype === 'f16')) return parameter;
+      const shape = value.shape as readonly number[];
+      return { name, value: zeros(host ?? device, `master.${name}`, shape, 'master weights') };
     });
     return {
       masters,
       optimizer: optimizer.init(masters, allocate),
       lossScale: precision.lossScale?.init(scalar),
-      applied: zeros('applied', [1], 'i32', 'training'),
+      applied: zeros(device, 'applied', [1], 'training', 'i32'),
       averages: averages
         ? parameters.map(({ name, value }) =>
-            zeros(`average.${name}`, value.shape as readonly number[], 'f32', 'averages'),
+            zeros(device, `average.${name}`, value.shape as readonly number[], 'averages'),
           )
         : [],
       variables,
@@ -73,12 +78,17 @@ export async function fillState(
   parameters: readonly TrainedParameter[],
   { masters, averages }: TrainState,
 ): Promise<void> {
-  const updates = parameters.flatMap(({ value }, i) => [
-    ...(masters[i]!.value === value ? [] : [masters[i]!.value.assign(value.cast('f32'))]),
-    ...(averages[i] ? [averages[i].assign(value.cast('f32'))] : []),
-  ]);
+  const updates: Update[] = [];
+  for (const [i, { value }] of parameters.entries()) {
+    const master = masters[i]!.value;
+    if (master.device !== device) await writeVariable(master, f32Of(value.dtype, await value.data()));
+    else if (master !== value) updates.push(master.assign(value.cast('f32')));
+    if (averages[i]) updates.push(averages[i].assign(value.cast('f32')));
+  }
   if (updates.length > 0) await device.realize([], updates);
 }
+
+const f32Of = (dtype: DType, data: HostArray): HostArray => (dtype === 'f16' ? f16ToF32(data as Uint16Array) : data);
 
 /** Each variable of a state with its next value, by their place in the tree. @throws TrainingError `ERR_OPTIMIZER` */
 export function pairState(state: unknown, next: unknown, path = ''): [Variable, Tensor][] {

@@ -3,7 +3,8 @@ import { type Batch, type BatchFor, specOf, type TracedBatch } from '../model/ba
 import { checkCheckpointing } from '../model/checkpointing.ts';
 import { type TrainedParameter, trainedParameters } from '../model/parameters.ts';
 import { precisionPlan } from '../precision/precision.ts';
-import { checkAverage, type TrainStepOptions } from './options.ts';
+import { OffloadedUpdate } from './offload.ts';
+import { checkAverage, checkOffload, type TrainStepOptions } from './options.ts';
 import { StepPlans } from './plans.ts';
 import type { StepParts } from './record-step.ts';
 import { StepScalars } from './scalars.ts';
@@ -106,13 +107,14 @@ export function createTrainStep<M extends TracedBatch<M>, Output, L extends Trac
   checkCheckpointing(checkpointing);
   const parameters = trainedParameters(options.model.parameters);
   const { device } = parameters[0]!.value;
-  const state = allocateState(device, parameters, { optimizer, precision, averages: averageDecay !== undefined });
+  const host = checkOffload(options, device);
+  const averages = averageDecay !== undefined;
+  const state = allocateState(device, parameters, { host, optimizer, precision, averages });
   const { model, loss } = options as unknown as Pick<StepParts, 'model' | 'loss'>;
-  const plans = new StepPlans(
-    device,
-    { model, loss, optimizer, precision, averageDecay, parameters, state },
-    checkpointing,
-  );
+  const offloaded = host !== undefined;
+  const parts: StepParts = { model, loss, optimizer, precision, averageDecay, offloaded, parameters, state };
+  const plans = new StepPlans(device, parts, checkpointing);
+  const update = host && new OffloadedUpdate(host, parts);
   const scalars = new StepScalars(optimizer);
   let filled: Promise<void> | undefined;
   let steps = 0;
@@ -144,10 +146,12 @@ export function createTrainStep<M extends TracedBatch<M>, Output, L extends Trac
       await part.run(batches[i]!, Float32Array.of(i === 0 ? 1 : 0));
     }
     const plan = await plans.planFor(specs[last]!, last > 0 ? 'last' : 'whole');
-    const { metrics } = await plan.run(batches[last]!, numbers);
+    const { metrics, gradients } = await plan.run(batches[last]!, numbers);
     const step = steps++;
-    const result = (metrics as Tensor).data().then((values) => {
+    const result = (metrics as Tensor).data().then(async (values) => {
       const [foundLoss, gradientNorm, applied, appliedBefore, count, lossScale] = values as Float32Array;
+      if (update && applied === 1)
+        await update.apply(gradients as readonly Tensor[], scalars.row(numbers, appliedBefore!));
       return {
         step,
         loss: foundLoss!,
@@ -159,6 +163,7 @@ export function createTrainStep<M extends TracedBatch<M>, Output, L extends Trac
       };
     });
     scalars.submitted(result);
+    if (update) await result; // the next step reads the weights that this one makes
     return { step, result };
   };
   const submit = (batch: Batch | readonly Batch[]): Promise<SubmittedStep> => inTurn(() => submitNow(batch));
@@ -193,6 +198,7 @@ export function createTrainStep<M extends TracedBatch<M>, Output, L extends Trac
   const dispose = () => {
     disposed = true;
     plans.dispose();
+    update?.dispose();
     for (const variable of state.variables.values()) variable.dispose();
   };
 
@@ -208,7 +214,7 @@ export function createTrainStep<M extends TracedBatch<M>, Output, L extends Trac
       }),
     resume,
     swapAverages,
-    explain: () => plans.explain(),
+    explain: () => [plans.explain(), ...(update ? [update.explain()] : [])].join('\n\n'),
     plannedBytes: () => plans.last?.run.plannedBytes(),
     plan: (batch: Batch) =>
       inTurn(async () => {
