@@ -1,6 +1,7 @@
 import type { Device } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { boundNow } from './bound-now.ts';
 import {
   contiguousCache,
   type KeyValueSizes,
@@ -9,7 +10,6 @@ import {
   keyValueShape,
   openSequence,
 } from './index.ts';
-import { boundNow } from './testing/bound-now.ts';
 
 let device: Device;
 beforeAll(async () => {

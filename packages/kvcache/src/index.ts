@@ -1,3 +1,4 @@
+export { append } from './append.ts';
 export { type ContiguousCacheOptions, contiguousCache } from './contiguous-cache.ts';
 export { CacheFullError, CacheIntegrityError } from './errors.ts';
 export type {
@@ -21,3 +22,4 @@ export {
   leastRecentlyUsed,
   lowestPriority,
 } from './prefix/eviction-policies.ts';
+export { restoreSnapshot, takeSnapshot } from './snapshot/snapshots.ts';

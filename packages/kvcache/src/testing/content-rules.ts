@@ -1,5 +1,5 @@
 import type { Device } from '@heddle/tensor';
-import { boundNow } from './bound-now.ts';
+import { boundNow } from '../bound-now.ts';
 import { CacheDriver } from './cache-driver.ts';
 import { applyOperations, drawOperations } from './cache-operations.ts';
 import { holds, type KvCacheContractCase, same } from './contract.ts';

@@ -1,5 +1,5 @@
 import type { Device, Tensor } from '@heddle/tensor';
-import type { KvBatch, KvCache, KvStep } from '../kv-cache.ts';
+import type { KvBatch, KvCache, KvStep } from './kv-cache.ts';
 
 /** The cache for one step that is not compiled: its inputs as tensors of the device, which `dispose` frees. */
 export function boundNow(
