@@ -177,8 +177,8 @@ const wgsl = faultsOf(
     {
       breaks: 'a running sum reads before the last step was written',
       file: 'cumsum.wgsl.ts',
-      find: '        if (l >= reach) { left = part[l - reach]; }\n        workgroupBarrier();\n',
-      put: '        if (l >= reach) { left = part[l - reach]; }\n',
+      find: '        workgroupBarrier();\n        ${part}[l] += left;',
+      put: '        ${part}[l] += left;',
       tests: ['cumsum.backend.test.ts'],
     },
     {
@@ -219,8 +219,8 @@ const wgsl = faultsOf(
     {
       breaks: 'a product stores rows beyond its last',
       file: 'gemm/simt.wgsl.ts',
-      find: '`if (${rowOf(i)} < params.m) {',
-      put: '`if (${rowOf(i)} <= params.m) {',
+      find: '`if (${rowOf(i)} < ${size.m}) {',
+      put: '`if (${rowOf(i)} <= ${size.m}) {',
       tests: ['matmul/matmul.backend.test.ts', 'matmul-kernels.backend.test.ts'],
     },
     {
