@@ -38,9 +38,6 @@ test('the check of imports names each circle that is not allowed, and each modul
   const node = ['--import', 'tsx', '--experimental-vm-modules', '--no-warnings', script, folder];
   const child = spawn(process.execPath, node, { cwd: root });
   let out = '';
-  child.stderr.on('data', (chunk) => {
-    out += chunk;
-  });
   child.stdout.on('data', (chunk) => {
     out += chunk;
   });

@@ -11,7 +11,7 @@ const exceptions: readonly { readonly folder: string; readonly kind: Circle['kin
   {
     folder: 'packages/attention/src',
     kind: 'types',
-    reason: 'the definition of packed attention and its kernels refer to each other’s types',
+    reason: 'score functions take the sizes of dense attention, whose spec has score functions',
   },
 ];
 
@@ -36,6 +36,6 @@ const libraries = [...graph.keys()].filter((file) => !programs.includes(file));
 for (const { file, error } of await loadEachAlone(root, graph, libraries))
   faults.push(`${file} cannot be the first module that loads: ${error}`);
 
-for (const fault of faults) console.error(fault);
+for (const fault of faults) console.log(fault);
 console.log(`${graph.size} modules, ${faults.length} faults in their imports, ${known.length} known`);
 process.exitCode = faults.length > 0 ? 1 : 0;

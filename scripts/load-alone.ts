@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { SourceTextModule, SyntheticModule, type Module as VmModule } from 'node:vm';
-import { transformWithOxc } from 'vite';
+import { transformWithEsbuild } from 'vite';
 import type { ImportGraph } from './import-graph.ts';
 
 /** A module that cannot be the first of the packages that a program loads. */
@@ -22,9 +22,11 @@ export async function loadEachAlone(
 ): Promise<LoadFailure[]> {
   const texts = new Map<string, string>();
   for (const file of graph.keys()) {
-    const { code } = await transformWithOxc(readFileSync(join(root, file), 'utf8'), join(root, file), {
+    // each helper of the syntax that Node lacks stands in the module that needs it
+    const { code } = await transformWithEsbuild(readFileSync(join(root, file), 'utf8'), join(root, file), {
+      target: 'es2022',
       sourcemap: false,
-      typescript: { onlyRemoveTypeImports: true },
+      tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
     });
     texts.set(file, code);
   }

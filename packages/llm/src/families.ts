@@ -1,9 +1,10 @@
 import { type Device, FileFormatError } from '@heddle/tensor';
+import type { ConfigContext } from './config/context.ts';
 import { JsonFields } from './config/json-fields.ts';
 import { parseLlamaConfig } from './config/llama.ts';
 import { Notes } from './config/notes.ts';
 import type { TokenizerTokens } from './config/special-tokens.ts';
-import type { ConfigContext, ConfigFile, ModelConfig } from './config.ts';
+import type { ConfigFile, ModelConfig } from './config.ts';
 import type { CausalLm, ModelParts } from './models/causal-lm.ts';
 import { Llama, llamaDeniesBias, llamaWeightShapes } from './models/llama.ts';
 import type { WeightNeeds } from './models/weight-names.ts';

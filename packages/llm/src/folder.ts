@@ -7,7 +7,8 @@ import { openGgufModel } from './gguf/gguf-model.ts';
 import { fileLabel, type ModelFiles, modelFiles, openModelFile, readTextFile } from './model-files.ts';
 import { safetensorsWeights } from './models/safetensors-weights.ts';
 import type { WeightFile } from './models/weight-file.ts';
-import { loadTokenizer, type TokenizerResult } from './tokenizer.ts';
+import type { OpenModelFolder } from './open-folder.ts';
+import { loadTokenizer } from './tokenizer.ts';
 
 const configFile = 'config.json';
 const generationFile = 'generation_config.json';
@@ -15,21 +16,6 @@ const weightsFile = 'model.safetensors';
 const indexFile = 'model.safetensors.index.json';
 /** What files that are no folder call a model in one GGUF file. */
 const ggufFile = 'model.gguf';
-
-/** What a Hugging Face folder holds, ready to build a model from. */
-export interface OpenModelFolder {
-  /** The folder's path, or what the files call themselves. */
-  readonly label: string;
-  readonly model: ModelDescription;
-  /** The tokenizer, or why there is none. */
-  readonly tokenizer: TokenizerResult;
-  /** Open; closed by `close`. Header checked, no data read. */
-  readonly weights: WeightFile;
-  /** What there is to say of the files. */
-  readonly notes: Notes;
-  /** Closes the weights; idempotent. */
-  close(): Promise<void>;
-}
 
 /**
  * Opens a Hugging Face folder: `config.json`, `generation_config.json`, the tokenizer, and the safetensors in one file

@@ -1,5 +1,5 @@
 import type { RotarySpec } from '@heddle/attention';
-import type { ConfigContext } from '../config.ts';
+import type { ConfigContext } from './context.ts';
 import { type GenerationDefaults, parseGenerationDefaults } from './generation.ts';
 import type { JsonFields } from './json-fields.ts';
 import { type ParsedRotary, parseRotary } from './rotary.ts';

@@ -2,7 +2,7 @@ import { FileFormatError } from '@heddle/tensor';
 import type { FileInput } from '@heddle/tensor/safetensors';
 import { Notes } from '../config/notes.ts';
 import { describeModel } from '../families.ts';
-import type { OpenModelFolder } from '../folder.ts';
+import type { OpenModelFolder } from '../open-folder.ts';
 import { openGguf } from './gguf-file.ts';
 import { ggufLlama } from './gguf-llama.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';

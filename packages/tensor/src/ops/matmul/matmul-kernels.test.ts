@@ -51,8 +51,8 @@ function productOf(m: number, format: 'q4_0' | 'f16') {
 
 describe('the work of a product is counted at the kernel that multiplies', () => {
   test.each([
-    [1, 'q4_0', ['matmul.pieces'], 0],
-    [8, 'f16', ['matmul.pieces'], 0],
+    [1, 'q4_0', ['matmul.quantized'], 0],
+    [8, 'f16', ['matmul.quantized'], 0],
     [16, 'q4_0', ['matmul.fragments q4_0'], 0],
     [300, 'q4_0', ['matmul.unpack q4_0', 'matmul.fragments'], 1],
   ] as const)('%i rows by %s', async (m, format, names, at) => {
@@ -72,7 +72,7 @@ describe('the work of a product is counted at the kernel that multiplies', () =>
     });
     expect(kernels).toHaveLength(1);
     const [name, counted] = kernels[0]!;
-    expect(name).toBe('rmsNorm+matmul.pieces.twin+mul');
+    expect(name).toBe('rmsNorm+matmul.quantized.gated+mul');
     expect(counted! - 2 * flops).toBeGreaterThan(0);
     expect(counted! - 2 * flops).toBeLessThan(10 * 256);
   });

@@ -2,11 +2,11 @@ import type { KernelCall, WebGpuLowering } from '../../graph/webgpu-lowering.ts'
 import { sizeOf } from '../../shape.ts';
 import type { MatmulAttributes } from './attributes.ts';
 import { fragmentChoice } from './gemm/choice.ts';
-import { matmulPairs } from './gemm/packed-f16.wgsl.ts';
-import { type MatmulTile, matmulTiles } from './gemm/simt.wgsl.ts';
-import { matmulFragment, matmulFragments } from './gemm/tensor-core.wgsl.ts';
+import { matmulPackedF16 } from './gemm/packed-f16.wgsl.ts';
+import { type MatmulTile, matmulSimt } from './gemm/simt.wgsl.ts';
+import { matmulFragment, matmulTensorCore } from './gemm/tensor-core.wgsl.ts';
 import { matmulColumns } from './gemv/columns.wgsl.ts';
-import { oneRow } from './gemv/fusions.ts';
+import { gemvFusions } from './gemv/fusions.ts';
 import { matmulRows } from './gemv/rows.wgsl.ts';
 import { type MatmulSpec, matmulSpec } from './spec.ts';
 import { storedRows, unpackedProduct } from './stored.ts';
@@ -33,11 +33,11 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
   kernels(context): readonly KernelCall[] {
     const spec = matmulSpec(context);
     const { bound, capabilities, outputs } = context;
-    if (outputs[0]!.dtype === 'f16' && !capabilities.shaderF16 && spec.store === 1) return [matmulPairs(spec)];
+    if (outputs[0]!.dtype === 'f16' && !capabilities.shaderF16 && spec.store === 1) return [matmulPackedF16(spec)];
     const [m, n] = [bound(spec.m), bound(spec.n)];
     if (m <= fewRows) {
       const rows = 2 ** Math.ceil(Math.log2(Math.max(1, m)));
-      const beside = rows === 1 ? oneRow(context, spec) : undefined;
+      const beside = rows === 1 ? gemvFusions(context, spec) : undefined;
       const stored = storedRows(spec, rows, context, beside);
       if (stored) return [stored];
       if (!spec.b.depthIsInner) return [matmulColumns(spec, rows)];
@@ -46,7 +46,7 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
     const byFragments = (of: MatmulSpec) => {
       const fragment = matmulFragment(of, capabilities);
       const sizes = { batch: bound(sizeOf(of.batch)), m, n, k: typeof of.k === 'number' ? of.k : undefined };
-      return fragment && matmulFragments(of, fragment, fragmentChoice(fragment, sizes, context.choose));
+      return fragment && matmulTensorCore(of, fragment, fragmentChoice(fragment, sizes, context.choose));
     };
     const unpacked = m > fusedRows ? unpackedProduct(spec, context, byFragments) : undefined;
     const fragments = unpacked ?? byFragments(spec);
@@ -56,6 +56,6 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
     const nameOf = (tile: MatmulTile) => `tiles ${tile.m}x${tile.n}x${tile.k}`;
     const preferred = tiles.find((tile) => groups(tile) >= wantedWorkgroups) ?? tiles.at(-1)!;
     const name = context.choose(tiles.map(nameOf), nameOf(preferred));
-    return [matmulTiles(spec, tiles.find((tile) => nameOf(tile) === name)!)];
+    return [matmulSimt(spec, tiles.find((tile) => nameOf(tile) === name)!)];
   },
 };

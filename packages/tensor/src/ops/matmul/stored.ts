@@ -4,8 +4,8 @@ import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
 import type { KernelCall, KernelContext, WebGpuCapabilities } from '../../graph/webgpu-lowering.ts';
 import type { MatmulAttributes } from './attributes.ts';
 import { codecOf, type WeightCodec } from './gemv/dequant.ts';
-import type { OneRow } from './gemv/fusions.ts';
-import { matmulPieces, type PiecesShape, subgroupSize } from './gemv/quantized.wgsl.ts';
+import type { GemvFusions } from './gemv/fusions.ts';
+import { type QuantizedGemvShape, quantizedGemv, subgroupSize } from './gemv/quantized.wgsl.ts';
 import type { MatmulSpec } from './spec.ts';
 
 /** Bytes of f16 weights that are unpacked for one product: what a buffer binding may have everywhere. */
@@ -16,20 +16,20 @@ export function storedRows(
   spec: MatmulSpec,
   rows: number,
   { capabilities, bound }: KernelContext<MatmulAttributes>,
-  beside?: OneRow,
+  beside?: GemvFusions,
 ): KernelCall | undefined {
   const { a, b, k } = spec;
   if (b.type.dtype === 'f16' && rows === 1) return undefined;
   const codec = codecOf(b.type.dtype, capabilities.shaderF16);
   const isPlain = a.depthIsInner && b.depthIsInner && a.fours && spec.batch.length === 0 && b.batch.length === 0;
   if (!codec || !isPlain || typeof k !== 'number' || k === 0 || k % codec.values !== 0) return undefined;
-  return matmulPieces(spec, codec, rows, shapeFor(codec, k, bound(spec.n), capabilities), capabilities, beside);
+  return quantizedGemv(spec, codec, rows, shapeFor(codec, k, bound(spec.n), capabilities), capabilities, beside);
 }
 
 /** Columns from which on a workgroup is several teams: there are enough workgroups then, and starting them takes time too. */
 const manyColumns = 8192;
 
-function shapeFor(codec: WeightCodec, k: number, n: number, capabilities: WebGpuCapabilities): PiecesShape {
+function shapeFor(codec: WeightCodec, k: number, n: number, capabilities: WebGpuCapabilities): QuantizedGemvShape {
   const columns = 4;
   const lanes = capabilities.subgroupId ? subgroupSize(capabilities) : undefined;
   if (lanes) return { columns, lanes, teams: Math.max(1, (n < manyColumns ? 32 : 64) / lanes) };

@@ -6,7 +6,7 @@ import { signedByte, twoFactors } from '../gemv/dequant.ts';
  * How kernels that multiply f16 fragments take stored weights out of a buffer `b` of `vec4<u32>`, eight neighbours of a row at
  * once. Loads and conversions are apart: what is loaded ahead is converted when it is used, and nothing waits for it.
  */
-export interface EightsCodec {
+export interface F16x8Codec {
   /**
    * WGSL functions of eight `e` of the matrix: `b_raw(e) -> vec4<u32>` and, with `more`, `b_more(e) -> vec4<u32>` load it, and
    * `b_halves(raw, more, e) -> vec4<u32>` are its values as f16. Of words that are all zero the values are zero.
@@ -16,7 +16,7 @@ export interface EightsCodec {
 }
 
 /** The codec of a dtype; undefined where it has none. */
-export function eightsOf(dtype: DType): EightsCodec | undefined {
+export function f16x8CodecOf(dtype: DType): F16x8Codec | undefined {
   switch (dtype) {
     case 'q4_0':
       return q4_0;
@@ -51,7 +51,7 @@ fn ${own.four}(q: u32, scale: vec2<f16>) -> vec2<u32> {
 
 const scaleOfBlock = 'vec2<f16>(bitcast<vec2<f16>>(raw.z)[(e >> 2u) & 1u])';
 
-const q4_0: EightsCodec = {
+const q4_0: F16x8Codec = {
   more: false,
   functions: (names) => `${scaled(4, 8, names)}
 fn ${names.own.b_raw}(e: u32) -> vec4<u32> {
@@ -66,7 +66,7 @@ fn ${names.own.b_halves}(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
 }`,
 };
 
-const q8_0: EightsCodec = {
+const q8_0: F16x8Codec = {
   more: false,
   functions: (names) => `${scaled(8, 128, names)}
 fn ${names.own.b_raw}(e: u32) -> vec4<u32> {
@@ -87,7 +87,7 @@ const bytes = ({
 }: KernelNames) => `fn ${own.bytes_of}(q: u32) -> vec4<f32> { return vec4<f32>((vec4<u32>(q) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u)); }
 fn ${own.halves_of}(v: vec4<f32>) -> vec2<u32> { return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw)); }`;
 
-const q4_k: EightsCodec = {
+const q4_k: F16x8Codec = {
   more: true,
   functions: (names) => `${bytes(names)}
 ${twoFactors(names)}
@@ -104,7 +104,7 @@ fn ${names.own.b_halves}(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
 }`,
 };
 
-const q6_k: EightsCodec = {
+const q6_k: F16x8Codec = {
   more: true,
   functions: (names) => `${bytes(names)}
 ${signedByte(names)}

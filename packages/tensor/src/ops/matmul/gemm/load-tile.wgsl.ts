@@ -1,7 +1,7 @@
 import type { Dim } from '../../../dim.ts';
 import type { KernelNames } from '../../../graph/webgpu-lowering.ts';
 import type { MatmulOperand } from '../spec.ts';
-import type { EightsCodec } from './dequant-f16x8.ts';
+import type { F16x8Codec } from './dequant-f16x8.ts';
 import type { Fragment } from './tensor-core.wgsl.ts';
 
 /** Halves behind each line of a tile, so that lines begin in different banks. */
@@ -42,7 +42,7 @@ export interface OperandTile {
   readonly threads: number;
   /** Whether the depth is a whole number of tiles. */
   readonly whole: boolean;
-  readonly codec?: EightsCodec | undefined;
+  readonly codec?: F16x8Codec | undefined;
   /** Where it lies in workgroup memory. */
   readonly offset: number;
 }

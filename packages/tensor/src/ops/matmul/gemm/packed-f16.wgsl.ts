@@ -6,13 +6,13 @@ import { matrixIndex } from '../batch.ts';
 import { type MatmulSpec, productFlops } from '../spec.ts';
 
 /** Two neighbouring values an invocation, wherever rows end: for results whose values share words and whose rows are odd. */
-export function matmulPairs(spec: MatmulSpec): KernelCall {
+export function matmulPackedF16(spec: MatmulSpec): KernelCall {
   const { m, k, n, a, b } = spec;
   const count = sizeOf([...spec.batch, m, n]);
   const parameters: Record<string, Dim> = { m, k, n, count };
   const [ofA, ofB] = [matrixIndex(spec.batch, a.batch, parameters), matrixIndex(spec.batch, b.batch, parameters)];
   return {
-    label: 'matmul.pairs',
+    label: 'matmul.packed',
     buffers: [
       { name: 'a', ...a.source },
       { name: 'b', ...b.source },

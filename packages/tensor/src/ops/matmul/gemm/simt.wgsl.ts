@@ -20,7 +20,7 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i);
  * A product by tiles in workgroup memory, both with the depth outermost, and blocks of values in registers. The next tiles
  * are loaded into registers while the present ones are used.
  */
-export function matmulTiles(spec: MatmulSpec, tile: MatmulTile): KernelCall {
+export function matmulSimt(spec: MatmulSpec, tile: MatmulTile): KernelCall {
   const { m, k, n, a, b } = spec;
   const batch = sizeOf(spec.batch);
   const parameters: Record<string, Dim> = { m, k, n, batch };

@@ -4,7 +4,7 @@ import type { KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lower
 import { sizeOf, type TensorType } from '../../../shape.ts';
 import { matrixIndex } from '../batch.ts';
 import { type MatmulOperand, type MatmulSpec, productFlops } from '../spec.ts';
-import { eightsOf } from './dequant-f16x8.ts';
+import { f16x8CodecOf } from './dequant-f16x8.ts';
 import { isWhole, loadTile, type OperandTile, tileElements } from './load-tile.wgsl.ts';
 
 /** What the adapter multiplies at once: f16 by f16 into f32. */
@@ -27,22 +27,15 @@ export interface FragmentTile {
   readonly time: number;
 }
 
-/**
- * Tiles for fragments of 16 rows. Measured on an H100 at 4096 on normal values: 298 to 305 TFLOP/s with the first (b transposed
- * 268 to 275). What the compiler may move decides most: reading ahead without a branch
- * around it, from a place held within the matrix, 234; the branch between the two steps of a tile 261, around each operand
- * alone 279, another around the steps 273; two tiles in turns with one barrier each 149 to 176; two arrays in workgroup memory
- * in place of one about half. Other tiles: 128 x 256 276 (b transposed 275), 256 x 128 262, 96 x 128 224, 128 x 128 with 16 of
- * the depth 213 and with 64 226, 128 x 64 by 2 subgroups 199, b straight from its buffer 132. The order of products, and of
- * workgroups in bands, makes no difference. Of 64 x 128, 32 x 128 (both with 32 of the depth) and 64 x 64 with 32 none was the
- * fastest for any product of 16 to 1,024 rows; 16 x 128 with 64 was for some of 16 rows, by 4%, and 35% slower for another.
- */
+/** Tiles for fragments of 16 rows, as measured on an H100: `bench/ladders/matmul-f16.ts` has what was tried. */
 export const largeTiles: readonly FragmentTile[] = [
   { m: 128, n: 128, k: 32, down: 2, across: 2, time: 35 },
   { m: 64, n: 64, k: 64, down: 2, across: 2, time: 12.5 },
   { m: 32, n: 64, k: 64, down: 1, across: 4, time: 11 },
 ];
+/** Tiles for smaller fragments. */
 export const smallTiles: readonly FragmentTile[] = [{ m: 32, n: 32, k: 16, down: 2, across: 2, time: 10 }];
+
 /** A depth in parts, each summed up by workgroups of its own: for results too small to keep a GPU busy. */
 interface Split {
   readonly parts: number;
@@ -62,7 +55,7 @@ const eights = ({ type }: MatmulOperand) => {
 export function matmulFragment(spec: MatmulSpec, capabilities: WebGpuCapabilities): Fragment | undefined {
   const { shaderF16, subgroupId, subgroupMinSize: lanes, subgroupMaxSize, subgroupMatrices } = capabilities;
   const halves = (operand: MatmulOperand) => operand.type.dtype === 'f16' && eights(operand);
-  const blocks = eightsOf(spec.b.type.dtype) !== undefined && spec.b.depthIsInner;
+  const blocks = f16x8CodecOf(spec.b.type.dtype) !== undefined && spec.b.depthIsInner;
   if (
     !halves(spec.a) ||
     !(blocks || halves(spec.b)) ||
@@ -80,7 +73,7 @@ export function matmulFragment(spec: MatmulSpec, capabilities: WebGpuCapabilitie
 }
 
 /** A product by one tile or another, its depth in one part or, where it is known whatever the run, in several. */
-export function matmulFragments(
+export function matmulTensorCore(
   spec: MatmulSpec,
   fragment: Fragment,
   { tile, parts }: { readonly tile: FragmentTile; readonly parts: number },
@@ -136,7 +129,7 @@ function fragmentKernel(
   const [down, across] = [rows / fragment.M, columns / fragment.N];
   const single = batch === 1;
   const whole = isWhole(k, tile.k);
-  const codec = eightsOf(b.type.dtype);
+  const codec = f16x8CodecOf(b.type.dtype);
   const elements = tileElements(a, tile.m, tile.k);
   const shape = { depth: tile.k, threads, whole };
   const left: OperandTile = { ...shape, name: 'a', operand: a, lines: { of: m, name: 'm' }, size: tile.m, offset: 0 };

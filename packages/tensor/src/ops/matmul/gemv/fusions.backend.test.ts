@@ -69,7 +69,9 @@ onWebGpu('what products of one row compute beside themselves', (device) => {
         );
       }
       const { kernels } = await own!.report({ T: 1 });
-      expect(kernels.map(({ kernel }) => kernel)).toEqual([expect.stringMatching(/^rmsNorm\+matmul\.\w+\.twin\+mul$/)]);
+      expect(kernels.map(({ kernel }) => kernel)).toEqual([
+        expect.stringMatching(/^rmsNorm\+matmul\.\w+\.gated\+mul$/),
+      ]);
       own!.dispose();
       await reference.dispose();
     });

@@ -5,20 +5,20 @@ import type { MatmulAttributes } from '../attributes.ts';
 import type { MatmulSpec } from '../spec.ts';
 
 /** Another product of the same left operand, whose result goes into the same epilogue: a gate and what it gates. */
-export interface TwinProduct {
+export interface GatedProduct {
   readonly result: Tensor;
   /** Of the shape and dtype of the product's own right operand. */
   readonly right: Tensor;
 }
 
 /**
- * The twin of a product, which a kernel of one row may compute with it: each invocation goes along both right operands, and what
+ * The other product of a gated pair, which a GEMV may compute too: each invocation goes along both right operands, and what
  * the two are made into is stored at once.
  */
-export function twinOf(
+export function gatedProduct(
   { node, companions, readable }: KernelContext<MatmulAttributes>,
   { store, batch }: MatmulSpec,
-): TwinProduct | undefined {
+): GatedProduct | undefined {
   if (store !== 4 || batch.length > 0) return undefined;
   const [left, right] = node.inputs as readonly [Tensor, Tensor];
   const own = node.attributes;
@@ -38,6 +38,6 @@ export function twinOf(
   return undefined;
 }
 
-/** The twin's right operand as a buffer, `other`. */
-export const twinBuffers = (twin: TwinProduct | undefined, vector: 4 | 8): KernelBuffer[] =>
-  twin ? [{ name: 'other', of: twin.right, vector }] : [];
+/** The right operand of the other product as a buffer, `other`. */
+export const gatedBuffers = (gated: GatedProduct | undefined, vector: 4 | 8): KernelBuffer[] =>
+  gated ? [{ name: 'other', of: gated.right, vector }] : [];

@@ -3,16 +3,16 @@ import { spreadWorkgroups } from '../../../executors/webgpu/workgroups.ts';
 import type { KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { type MatmulSpec, productFlops, storeFunction } from '../spec.ts';
 import type { WeightCodec } from './dequant.ts';
-import { labelOfRow, type OneRow } from './fusions.ts';
-import { twinBuffers } from './gated-pair.ts';
+import { type GemvFusions, gemvLabel } from './fusions.ts';
+import { gatedBuffers } from './gated-pair.ts';
 import { leftBuffers, normFactor } from './rms-norm-prologue.ts';
 import { teamSum } from './rows.wgsl.ts';
 
 /** How the work of a product of few rows is shared out. */
-export interface PiecesShape {
+export interface QuantizedGemvShape {
   /** Columns of the result that a team computes: `x` is loaded once for all of them. */
   readonly columns: 4 | 8;
-  /** Invocations of a team, which share the pieces of its columns. */
+  /** Invocations of a team, which share the chunks of its columns. */
   readonly lanes: number;
   /** Teams of a workgroup; several only where a team is a subgroup. */
   readonly teams: number;
@@ -21,30 +21,22 @@ export interface PiecesShape {
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 /**
- * Measured on an H100: 2,048 columns of q4_0 take 1.3 us less with one team of 32 lanes a workgroup than with two, 32,000 columns
- * 6 us more. At [1, 4096] x [4096, 14336], f16 activations, 9 products of distinct weights in a row, as a share of
- * the 3.06 TB/s that a kernel reads that does nothing else. Four columns a team of 32 lanes: f16 0.83, q8_0 0.72, q4_0 0.59, q4_k
- * 0.48, q6_k 0.53. Eight columns: 0.78, 0.66, 0.49, 0.46, 0.54. A team of 128 lanes: 0.85, 0.70, 0.51, 0.45, 0.56. `a` through
- * workgroup memory: 0.78, 0.67, 0.49, 0.43, 0.53. Without shader-f16 (f32 activations) q4_0 has 0.48, with it 0.47: what takes
- * time is neither the conversions nor where `a` is; a line through the times of f16, q8_0 and q4_0 has 3.0 TB/s and 7 us a
- * kernel. Eight rows of f16 have 0.56 here, 0.29 by `matmulRows`; of q4_0 0.12, where loading `a` takes the time. Loading two or four pieces before
- * computing: q4_0 0.56 and 0.54, q8_0 0.71 and 0.70, q4_k 0.39 and 0.37, q6_k 0.58 and 0.48.
- *
- * A few rows of `a` times the transpose of stored weights `[n, k]`, read as they lie, each word once. `rows` is how many rows
- * of `a` there may be; one where it computes more than the product.
+ * A few rows of `a` times the transpose of storage-only weights `[n, k]`, without dequantising first: each word is read once.
+ * `rows` is how many rows of `a` there may be; one where it computes more than the product.
+ * What was tried and measured is in `bench/ladders/gemv.ts`.
  */
-export function matmulPieces(
+export function quantizedGemv(
   spec: MatmulSpec,
   codec: WeightCodec,
   rows: number,
-  shape: PiecesShape,
+  shape: QuantizedGemvShape,
   capabilities: WebGpuCapabilities,
-  { norm, twin }: Partial<OneRow> = {},
+  { norm, gated }: Partial<GemvFusions> = {},
 ): KernelCall {
   const { m, k, n } = spec;
   const { columns, lanes, teams } = shape;
-  // columns that a team goes along: those of a twin come behind the product's own
-  const width = twin ? 2 * columns : columns;
+  // columns that a team goes along: those of a gated come behind the product's own
+  const width = gated ? 2 * columns : columns;
   const parameters: Record<string, Dim> = { m, k, n };
   const threads = lanes * teams;
   const isSubgroup = capabilities.subgroupId && lanes === subgroupSize(capabilities);
@@ -61,13 +53,13 @@ export function matmulPieces(
     lane: 'subgroup_invocation_id',
   };
   return {
-    label: labelOfRow('matmul.pieces', { norm, twin }),
-    ...(twin && { also: twin.result }),
-    flops: twin ? multiplyDims(productFlops(spec), 2) : productFlops(spec),
+    label: gemvLabel('matmul.quantized', { norm, gated }),
+    ...(gated && { also: gated.result }),
+    flops: gated ? multiplyDims(productFlops(spec), 2) : productFlops(spec),
     buffers: [
       ...leftBuffers(spec.a, norm),
       { name: 'b', ...spec.b.source, vector: 8 },
-      ...twinBuffers(twin, 8),
+      ...gatedBuffers(gated, 8),
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
     parameters,
@@ -130,7 +122,7 @@ export function matmulPieces(
             ...all.map(({ at }) => `let y${at} = subgroupAdd(sum${at})${norm ? ' * factor' : ''};`),
             ...quads.map(({ r, q }, i) => {
               const four = (first: number) => `vec4<f32>(${range(4).map((j) => `y${first + 4 * q + j}`)})`;
-              const also = twin ? `, ${four(columns)}` : '';
+              const also = gated ? `, ${four(columns)}` : '';
               // small subgroups have fewer lanes than there are fours
               return `if (lane == ${i % lanes}u && ${r}u < ${size.m} && column < ${size.n}) { ${own.store}(${r}u * ${size.n} + column + ${4 * q}u, column + ${4 * q}u, ${four(r * width)}${also}); }`;
             }),
@@ -144,14 +136,14 @@ export function matmulPieces(
             `  let at = column + l % ${columns / 4}u * 4u;`,
             `  let f = r * ${width}u + l % ${columns / 4}u * 4u;`,
             `  if (r < ${size.m} && at < ${size.n}) {`,
-            `    ${own.store}(r * ${size.n} + at, at, factor * ${totals(0)}${twin ? `, factor * ${totals(columns)}` : ''});`,
+            `    ${own.store}(r * ${size.n} + at, at, factor * ${totals(0)}${gated ? `, factor * ${totals(columns)}` : ''});`,
             '  }',
             '}',
           ];
       const functions = [
         ...(team ? [team.functions(names)] : []),
         codec.functions(names),
-        storeFunction(spec, names, twin !== undefined),
+        storeFunction(spec, names, gated !== undefined),
       ].join('\n');
       const main = `  let group = (w.z * n.y + w.y) * n.x + w.x;
   if (group * ${columns * teams}u >= ${size.n}) { return; }

@@ -7,7 +7,7 @@ import type { MatmulAttributes } from '../attributes.ts';
 import type { MatmulOperand, MatmulSpec } from '../spec.ts';
 
 /** An RMS norm whose result is the left operand of a product. */
-export interface NormInFront {
+export interface RmsNormPrologue {
   /** `[1, k]`, before the norm. */
   readonly x: Tensor;
   /** `[k]` */
@@ -16,14 +16,14 @@ export interface NormInFront {
 }
 
 /**
- * The norm in front of a product, where a kernel of one row may compute it on the way: every workgroup reads the whole row, and
+ * The RMSNorm prologue of a product, where a GEMV may compute it on the way: every workgroup reads the whole row, and
  * has the sum of its squares when it has the product of row and gain. The norm's own kernel is then left out, which takes about
  * as long as such a product, if nothing else needs its result.
  */
-export function normInFront(
+export function rmsNormPrologue(
   { node, readable }: KernelContext<MatmulAttributes>,
   { k }: MatmulSpec,
-): NormInFront | undefined {
+): RmsNormPrologue | undefined {
   const [left] = node.inputs;
   const normed = left!.node.op === castOp ? left!.node.inputs[0]! : left!;
   const { op, inputs, attributes } = normed.node;
@@ -32,10 +32,10 @@ export function normInFront(
   return { x: x!, gain: gain!, epsilon: (attributes as { readonly epsilon: number }).epsilon };
 }
 
-/** What a kernel of one row reads as `a`, by fours: the operand, or row and gain of a norm in front of it. */
+/** What a GEMV reads as `a`, by vec4: the operand, or row and gain of an RMSNorm prologue. */
 export function leftBuffers(
   { source }: MatmulOperand,
-  norm: NormInFront | undefined,
+  norm: RmsNormPrologue | undefined,
   vector: 1 | 4 = 4,
 ): KernelBuffer[] {
   if (!norm) return [{ name: 'a', ...source, vector }];
@@ -46,5 +46,5 @@ export function leftBuffers(
 }
 
 /** WGSL of what a sum of products has to be multiplied by, from the sum of the row's squares. */
-export const normFactor = ({ epsilon }: NormInFront, squares: string, { size }: KernelNames): string =>
+export const normFactor = ({ epsilon }: RmsNormPrologue, squares: string, { size }: KernelNames): string =>
   `inverseSqrt(${squares} / f32(${size.k}) + ${floatLiteral(epsilon)})`;

@@ -10,8 +10,8 @@ import type {
 import { sizeOf } from '../../../shape.ts';
 import { matrixIndex } from '../batch.ts';
 import { type MatmulSpec, productFlops, storeFunction } from '../spec.ts';
-import { labelOfRow, type OneRow } from './fusions.ts';
-import { twinBuffers } from './gated-pair.ts';
+import { type GemvFusions, gemvLabel } from './fusions.ts';
+import { gatedBuffers } from './gated-pair.ts';
 import { leftBuffers, normFactor } from './rms-norm-prologue.ts';
 
 /** Columns of the result that a workgroup computes: the rows of `a` are loaded once for all of them. */
@@ -26,27 +26,27 @@ export function matmulRows(
   rows: number,
   depth: number,
   capabilities: WebGpuCapabilities,
-  { norm, twin }: Partial<OneRow> = {},
+  { norm, gated }: Partial<GemvFusions> = {},
 ): KernelCall {
   const { a, b, m, k, n } = spec;
   const batch = sizeOf(spec.batch);
   const parameters: Record<string, Dim> = { m, k, n, batch };
   const width = a.fours && b.fours && a.depthIsInner ? 4 : 1;
-  const lanes = lanesFor(depth / width, twin !== undefined, capabilities);
+  const lanes = lanesFor(depth / width, gated !== undefined, capabilities);
   const each = (count: number, line: (i: number) => string) =>
     Array.from({ length: count }, (_, i) => line(i)).join('\n');
   const [ofA, ofB] = [matrixIndex(spec.batch, a.batch, parameters), matrixIndex(spec.batch, b.batch, parameters)];
-  // sums of the product, of its twin, and of the squares of the row
-  const sums = rows * columns + (twin ? columns : 0) + (norm ? 1 : 0);
+  // sums of the product, of its gated, and of the squares of the row
+  const sums = rows * columns + (gated ? columns : 0) + (norm ? 1 : 0);
   const team = teamSum(lanes, sums, capabilities);
   return {
-    label: labelOfRow('matmul.rows', { norm, twin }),
-    ...(twin && { also: twin.result }),
-    flops: twin ? multiplyDims(productFlops(spec), 2) : productFlops(spec),
+    label: gemvLabel('matmul.rows', { norm, gated }),
+    ...(gated && { also: gated.result }),
+    flops: gated ? multiplyDims(productFlops(spec), 2) : productFlops(spec),
     buffers: [
       ...leftBuffers(a, norm, width),
       { name: 'b', ...b.source, vector: width },
-      ...twinBuffers(twin, 4),
+      ...gatedBuffers(gated, 4),
       { name: 'y', output: 0, epilogue: true, vector: spec.store === 4 ? 4 : 1 },
     ],
     parameters,
@@ -74,7 +74,7 @@ export function matmulRows(
           : `let x${r} = ${aAt(r)};`;
       const fourOf = (first: string, plus = 0) =>
         `vec4<f32>(${[0, 1, 2, 3].map((i) => `${own.total}(${first} + ${plus + i}u)`).join(', ')})`;
-      const functions = [team.functions(names), storeFunction(spec, names, twin !== undefined)].join('\n');
+      const functions = [team.functions(names), storeFunction(spec, names, gated !== undefined)].join('\n');
       const main = `  let group = (w.z * n.y + w.y) * n.x + w.x;
   let blocks = (${size.n} + ${columns - 1}u) / ${columns}u;
   if (group >= blocks * ${size.batch}) { return; }
@@ -86,15 +86,15 @@ export function matmulRows(
   var sums: array<f32, ${sums}>;
   for (var p = l; p < ${size.k}${width === 4 ? ' / 4u' : ''}; p += ${lanes}u) {
 ${each(columns, (c) => `    let w${c} = ${bAt(c)};`)}
-${twin ? each(columns, (c) => `    let t${c} = ${bAt(c, 'other')};`) : ''}
+${gated ? each(columns, (c) => `    let t${c} = ${bAt(c, 'other')};`) : ''}
 ${each(rows, (r) => `    ${load(r)}\n${each(columns, (c) => `    sums[${r * columns + c}] += ${product(r, c)};`)}`)}
-${twin ? each(columns, (c) => `    sums[${columns + c}] += dot(x0, t${c});`) : ''}
+${gated ? each(columns, (c) => `    sums[${columns + c}] += dot(x0, t${c});`) : ''}
   }
 ${team.combine(names)}
   if (l < min(${size.m}, ${rows}u)) {
     let first = l * ${columns}u;
     let factor = ${norm ? normFactor(norm, `${own.total}(${sums - 1}u)`, names) : '1.0'};
-    ${own.store}((matrix * ${size.m} + l) * ${size.n} + column, column, factor * ${fourOf('first')}${twin ? `, factor * ${fourOf('first', columns)}` : ''});
+    ${own.store}((matrix * ${size.m} + l) * ${size.n} + column, column, factor * ${fourOf('first')}${gated ? `, factor * ${fourOf('first', columns)}` : ''});
   }`;
       return { functions, main };
     },
@@ -106,8 +106,8 @@ ${team.combine(names)}
  * Enough lanes to keep memory busy, few enough that each has several values to read. On an H100, f16: [1, 8192] by [8192, 2048]
  * takes 1.5 us less with 256 lanes than with 128, two products of [1, 2048] by [2048, 8192] beside each other 2 us less with 64.
  */
-function lanesFor(steps: number, isTwin: boolean, { maxInvocations }: WebGpuCapabilities): number {
-  for (const lanes of isTwin ? [64] : steps >= 2048 ? [256, 128, 64] : [128, 64])
+function lanesFor(steps: number, isGated: boolean, { maxInvocations }: WebGpuCapabilities): number {
+  for (const lanes of isGated ? [64] : steps >= 2048 ? [256, 128, 64] : [128, 64])
     if (steps >= 2 * lanes && lanes <= maxInvocations) return lanes;
   return 32;
 }
