@@ -45,6 +45,37 @@ conformance('rules of attention', (device: () => Device) => {
     expect(out.slice(2 * 2 * D).every((x) => x !== 0)).toBe(true);
   });
 
+  test('a row hidden by a bias or a score of minus infinity gives 0, with gradient 0; finite scores count', async () => {
+    const [q, k, v] = inputs();
+    const at = (value: number) =>
+      device().tensor(
+        Float32Array.from({ length: L * S }, (_, i) => (Math.floor(i / S) === 2 ? value : 0)),
+        { shape: [L, S] },
+      );
+    const row = (list: readonly number[], b: number) => list.slice((b * L + 2) * H * D, (b * L + 3) * H * D);
+    const plain = await values(attention(q, k, v));
+    const specs = [{ bias: at(-Infinity) }, { scoreMod: (x: Tensor) => x.add(at(-Infinity)) }];
+    for (const spec of compilesSlowly(device()) ? specs.slice(0, 1) : specs) {
+      const out = attention(q, k, v, spec);
+      const got = await values(out);
+      const found = await Promise.all(gradients(out.mul(out).sum(), [q, k, v]).map(values));
+      expect(found.flat().every(Number.isFinite)).toBe(true);
+      for (const b of [0, 1]) expect([...row(got, b), ...row(found[0]!, b)].every((x) => x === 0)).toBe(true);
+      expect(relativeError(got.slice(0, 2 * H * D), plain.slice(0, 2 * H * D))).toBeLessThan(1e-6);
+    }
+    const means = await values(
+      v
+        .mean(1)
+        .reshape([B, 1, K, 1, D])
+        .expand([B, 1, K, H / K, D]),
+    );
+    for (const low of [-3.4028235e38, -1e30]) {
+      const got = await values(attention(q, k, v, { bias: at(low) }));
+      for (const b of [0, 1])
+        expect(relativeError(row(got, b), means.slice(b * H * D, (b + 1) * H * D))).toBeLessThan(1e-5);
+    }
+  });
+
   test('first keys that a window keeps', async () => {
     const [q, k, v] = inputs();
     const keep = attention(q, k, v, { causal: true, window: 3, keepFirst: 2 });

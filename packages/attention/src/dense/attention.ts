@@ -1,12 +1,13 @@
-import { defineOp, type Op, record, recordOne, type Tensor } from '@heddle/tensor';
+import { defineOp, full, type Op, record, recordOne, type Tensor } from '@heddle/tensor';
 import { maskBlocks } from '../flex/block-mask.ts';
 import { differentiated } from '../flex/derivatives.ts';
 import { type TracedFunctions, traceFunctions } from '../flex/trace.ts';
-import { checkDense, type DenseAttributes, denseArguments } from './arguments.ts';
+import { checkDense, type DenseAttributes, denseArguments, extrasOf, sizesOf } from './arguments.ts';
 import type { AttentionSpec } from './attention-spec.ts';
 import { denseGradients, gradientOps } from './backward.ts';
 import { decomposeDense } from './decomposition.ts';
 import { keyMassOp } from './heavy-hitter-score.ts';
+import { lowestScore } from './mask-value.ts';
 import { attentionOnnx } from './onnx/attention.onnx.ts';
 import { attentionWebGpu } from './wgsl/forward.wgsl.ts';
 
@@ -79,7 +80,22 @@ function argumentsOf(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec): Argu
   };
 }
 
-function recordWithLse({ inputs, attributes, functions }: Arguments): { readonly out: Tensor; readonly lse: Tensor } {
+/** What attention over nothing gives, where a size is known to be 0; undefined otherwise. */
+function attentionOverNothing({ inputs, attributes }: Arguments): { out: Tensor; lse: Tensor } | undefined {
+  const { B, L, S, H } = sizesOf(inputs);
+  if (![B, L, S].includes(0)) return undefined;
+  checkDense(inputs, attributes);
+  const { device, shape, dtype } = inputs[0]!;
+  const { sinks } = extrasOf(inputs, attributes);
+  const logits = sinks?.reshape([1, H, 1]).expand([B, H, L]);
+  return { out: full(device, shape, 0, dtype), lse: logits ?? full(device, [B, H, L], lowestScore, 'f32') };
+}
+
+function recordWithLse(call: Arguments): { readonly out: Tensor; readonly lse: Tensor } {
+  return attentionOverNothing(call) ?? recordBoth(call);
+}
+
+function recordBoth({ inputs, attributes, functions }: Arguments): { readonly out: Tensor; readonly lse: Tensor } {
   const [out, lse] = functions
     ? record(withFunctions(functions), inputs, attributes as FunctionAttributes)
     : record(attentionWithLseOp, inputs, attributes);
@@ -101,6 +117,8 @@ function recordWithLse({ inputs, attributes, functions }: Arguments): { readonly
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec = {}): Tensor {
   const arguments_ = argumentsOf(q, k, v, spec);
+  const nothing = attentionOverNothing(arguments_);
+  if (nothing) return nothing.out;
   if (arguments_.functions) return recordWithLse(arguments_).out;
   return recordOne(attentionOp, arguments_.inputs, arguments_.attributes);
 }
@@ -131,5 +149,7 @@ export function attentionWithMass(
 ): { readonly out: Tensor; readonly lse: Tensor; readonly mass: Tensor } {
   const own = argumentsOf(q, k, v, spec);
   const { out, lse } = recordWithLse(own);
+  const { B, S, K } = sizesOf(own.inputs);
+  if (attentionOverNothing(own)) return { out, lse, mass: full(q.device, [B, S, K], 0, 'f32') };
   return { out, lse, mass: recordOne(keyMassOp(own.functions), [...own.inputs, lse], own.attributes) };
 }

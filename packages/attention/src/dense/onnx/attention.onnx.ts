@@ -7,6 +7,7 @@ import {
   type TensorType,
 } from '@heddle/tensor';
 import { type DenseAttributes, type DenseSizes, extrasOf, type OptionalInput, sizesOf } from '../arguments.ts';
+import { lowestSeenScore } from '../mask-value.ts';
 import { either, finiteRows, isPositive, spoiled } from './finite-rows.onnx.ts';
 import { fitsGroupedQuery, groupedQuery, meetsInGroupedQuery } from './grouped-query.onnx.ts';
 
@@ -106,7 +107,11 @@ function addedScores(
     const distance = builder.cast(op('Neg', [op('Abs', [back])]), 'f32');
     terms.push(op('Mul', [distance, op('Reshape', [slopes, builder.constant('i64', [4], [1, H, 1, 1])])]));
   }
-  if (bias) terms.push(extrasOf(types, attributes).bias!.dtype === 'f32' ? bias : builder.cast(bias, 'f32'));
+  if (bias) {
+    const f32 = extrasOf(types, attributes).bias!.dtype === 'f32' ? bias : builder.cast(bias, 'f32');
+    // the operator takes the lowest f32 for a mask, but finite scores count
+    terms.push(op('Max', [f32, builder.constant('f32', [], [lowestSeenScore])]));
+  }
   const sum = terms.length === 0 ? undefined : terms.reduce((a, b) => op('Add', [a, b]));
   if (!seen && !sum) return undefined;
   const plain = sum ?? builder.constant('f32', [], [0]);

@@ -36,7 +36,8 @@ onnxOnly('on ONNX Runtime', (open) => {
     return operators(device, (q, k, v) => attention(q!, k!, v!, spec(device)), [rows(L, 8), rows(S, 2), rows(S, 2)]);
   };
   const isFused = (found: ReadonlyMap<string, number>, type: string) =>
-    expect([found.get(type), found.get('Softmax'), found.get('MatMul')]).toEqual([1, undefined, undefined]);
+    // small products say which keys hold what is not finite, and who meets one
+    expect([found.get(type), found.get('Softmax'), found.get('FusedMatMul')]).toEqual([1, undefined, undefined]);
 
   test('RMS norm is one operator', async () => {
     const { device } = await open();
@@ -60,7 +61,7 @@ onnxOnly('on ONNX Runtime', (open) => {
     for (const spec of [{}, { window: 100 }, { softcap: 30 }, { window: 9, softcap: 30, scale: 1 }]) {
       const found = await attend('T', 'T', () => ({ causal: true, ...spec }));
       isFused(found, 'GroupQueryAttention');
-      expect([found.get('Where'), found.get('Range')]).toEqual([undefined, undefined]);
+      expect(found.get('Range')).toBeUndefined();
     }
     isFused(await attend(512, 512, () => ({ causal: true })), 'GroupQueryAttention');
     isFused(await attend(16, 16, (device) => ({ causal: true, sinks: device.zeros([8]) })), 'GroupQueryAttention');
