@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { runs } from '../../../../test-support/properties.ts';
-import { conformance, test } from '../../../../test-support/suite.ts';
+import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { tinyLlama } from '../../../../test-support/tiny-llama.ts';
 import { type Engine, filteredSampler, type GenerationRequest, loadModel, openEngine, temperature } from '../index.ts';
 
@@ -45,34 +45,33 @@ const request = fc.record({
 });
 
 conformance('NaN and infinities in some requests', (device) => {
-  test('change no token of another', async () => {
+  test('change no token of another', async (context) => {
+    leaveToNode(context);
     const model = await loadModel(files(), { device: device() });
-    const alone = openEngine(model, { maxSequences: 1, maxSequenceTokens: 24 });
+    const sizes = { maxSequenceTokens: 24, maxBatchTokens: 4 };
+    const alone = openEngine(model, { ...sizes, maxSequences: 1 });
+    // one engine for all runs, with fewer places than requests: blocks and rows are used again after bad sequences
+    const together = openEngine(model, { ...sizes, maxSequences: 3 });
     await fc.assert(
-      fc.asyncProperty(
-        fc.array(request, { minLength: 2, maxLength: 6 }),
-        fc.integer({ min: 2, max: 8 }),
-        async (some, maxBatchTokens) => {
-          // fewer places than requests: slots, and rows of padded steps, are used again after a bad sequence
-          const together = openEngine(model, { maxSequences: 3, maxSequenceTokens: 24, maxBatchTokens });
-          const requests = some.map(({ prompt, poison, maxTokens, seed }) => {
-            const tokens = [...prompt];
-            if (poison) tokens.splice(poison.at, 0, poison.token);
-            return { tokens, maxTokens, ...(seed !== null && { sampler: drawing(seed) }) };
-          });
-          const results = await Promise.all(requests.map((one) => outcome(together, one)));
-          await together.dispose();
-          for (const [i, one] of requests.entries()) {
-            expect(results[i]!.endsWith('ERR_LOGITS')).toBe(
-              one.tokens.some((token) => bad.get(token) !== undefined && bad.get(token) !== 3e38),
-            );
-            expect(results[i]).toBe(await outcome(alone, one));
-          }
-        },
-      ),
-      runs(12, 5),
+      fc.asyncProperty(fc.array(request, { minLength: 2, maxLength: 6 }), async (some) => {
+        const requests = some.map(({ prompt, poison, maxTokens, seed }) => {
+          const tokens = [...prompt];
+          if (poison) tokens.splice(poison.at, 0, poison.token);
+          return { tokens, maxTokens, ...(seed !== null && { sampler: drawing(seed) }) };
+        });
+        const results = await Promise.all(requests.map((one) => outcome(together, one)));
+        for (const [i, one] of requests.entries()) {
+          expect(results[i]!.endsWith('ERR_LOGITS')).toBe(
+            one.tokens.some((token) => bad.get(token) !== undefined && bad.get(token) !== 3e38),
+          );
+          expect(results[i]).toBe(await outcome(alone, one));
+        }
+      }),
+      // where a software GPU compiles a plan for each size, fewer
+      runs(backendName.startsWith('webgpu') ? 4 : 12, 5),
     );
+    await together.dispose();
     await alone.dispose();
     await model.dispose();
-  }, 120_000);
+  }, 240_000);
 });
