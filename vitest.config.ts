@@ -20,7 +20,7 @@ const backend = (name: string, test: object = {}, module: string = name) => ({
   extends: true as const,
   plugins: [serveTestData()],
   optimizeDeps: {
-    include: ['fast-check', '@huggingface/tokenizers'],
+    include: ['fast-check', '@huggingface/jinja', '@huggingface/tokenizers'],
     // the last finds its WebAssembly beside its own file
     exclude: ['webgpu', 'onnxruntime-node', 'onnxruntime-web'],
   },

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { needShared, needSharedJson } from '../../../../test-support/shared.ts';
-import { conformance, test } from '../../../../test-support/suite.ts';
+import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { loadModel, openEngine } from '../index.ts';
 
 const path = 'models/stories260K';
@@ -10,8 +10,12 @@ conformance('a GGUF file', (device) => {
     ['f32', 100],
     ['f16', 100],
     ['q8_0', 100],
+    // four bits agree with f32 for 23 tokens
     ['q4_0', 20],
-  ] as const)('stories260K in %s: the tokens that transformers gives', async ([type, count], context) => {
+  ] as const)('stories260K in %s: the tokens that transformers gives', async ([type, most], context) => {
+    if (type !== 'q8_0') leaveToNode(context);
+    // a software GPU computes the same step many times slower
+    const count = backendName.startsWith('webgpu') ? 20 : most;
     const bytes = await needShared(context, `${path}/stories260K-${type}.gguf`);
     const golden = (await needSharedJson(context, `${path}/golden-greedy.json`)) as Record<
       string,
