@@ -9,7 +9,7 @@ import {
   isHostArrayOf,
 } from './dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts';
-import { f32ToF16, numberToBf16Bits } from './float16.ts';
+import { bf16BitsToNumber, f16BitsToNumber, f32ToF16, numberToBf16Bits } from './float16.ts';
 import { checkDType, checkSizes, formatShape, sizeOf } from './shape.ts';
 
 /** Numbers or booleans, nested to any depth. */
@@ -33,6 +33,30 @@ export interface ParsedData {
   readonly data: HostArray;
   readonly shape: readonly number[];
   readonly dtype: DType;
+}
+
+/** Values of the host as numbers (f16 and bf16 from their bits), bool as booleans. @throws DTypeError for a block format */
+function plainValues(operation: string, dtype: DType, data: HostArray): readonly (number | boolean)[] {
+  if (isBlockFormat(dtype)) throw new DTypeError(`${operation}: ${dtype} is only stored; dequantize it`);
+  if (dtype === 'bool') return Array.from(data, (value) => value !== 0);
+  if (dtype === 'f16') return Array.from(data, f16BitsToNumber);
+  return dtype === 'bf16' ? Array.from(data, bf16BitsToNumber) : Array.from(data);
+}
+
+/** Values of the host as nested arrays of a shape, a scalar as itself. @throws DTypeError for a block format */
+export function nestedValues(dtype: DType, data: HostArray, shape: readonly number[]): NestedNumbers {
+  const values = plainValues('toArray', dtype, data);
+  let next = 0;
+  const nest = (axis: number): NestedNumbers =>
+    axis === shape.length ? values[next++]! : Array.from({ length: shape[axis]! }, () => nest(axis + 1));
+  return nest(0);
+}
+
+/** Values in a few digits, for people. */
+export function formatNumbers(dtype: DType, data: HostArray): readonly string[] {
+  return plainValues('print', dtype, data).map((value) =>
+    typeof value === 'number' ? String(Number(value.toPrecision(6))) : String(value),
+  );
 }
 
 function nesting(data: NestedNumbers): number[] {

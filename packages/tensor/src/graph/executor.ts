@@ -35,6 +35,8 @@ export interface Executor {
   copy(storage: Storage, owner: string): Storage;
   /** The values as they are at the time of the call. */
   read(storage: Storage): Promise<HostArray>;
+  /** The first `count` values where they are on the host, without waiting: for printing. Undefined where they are not. */
+  peek?(storage: Storage, count: number): HostArray | undefined;
   /** Prepares a lowered graph. */
   compile(graph: Graph, target: CompileTarget): Promise<Program>;
   memory(): MemoryReport;

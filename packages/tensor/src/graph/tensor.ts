@@ -1,9 +1,11 @@
 import type { DType, HostArray } from '../dtype.ts';
 import { DisposedError, HeddleError } from '../errors.ts';
+import { type NestedNumbers, nestedValues } from '../host-data.ts';
 import type { Shape, TensorType } from '../shape.ts';
 import type { Device } from './device.ts';
 import type { Storage } from './executor.ts';
 import { dataOp, type Node } from './op.ts';
+import { printTensor } from './print-tensor.ts';
 import { TensorMethods } from './tensor-methods.ts';
 
 /**
@@ -59,6 +61,26 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
   /** The single value of a tensor of one element, as a number. */
   async item(): Promise<number> {
     return this.device.readNumber(this);
+  }
+  /**
+   * Computes the values and gives them as nested arrays of numbers or booleans; a scalar as itself.
+   * @throws DTypeError for a block format
+   */
+  async toArray(): Promise<NestedNumbers> {
+    const data = await this.data();
+    return nestedValues(this.dtype, data, this.shape as readonly number[]);
+  }
+  /** A line for people: dtype, shape, device, and the first values where they are on the host. Computes nothing. */
+  override toString(): string {
+    return printTensor(this, this.#node.op.name === 'variable' ? 'Variable' : 'Tensor', this.#unusable);
+  }
+  static {
+    // what console.log of Node asks for
+    Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+      value(this: Tensor): string {
+        return this.toString();
+      },
+    });
   }
   /** Computes the values and keeps them on the device; the handle owns them, and is a constant to gradients from then on. */
   async realize(): Promise<this> {

@@ -1,5 +1,5 @@
 import { symbolsOf } from '../../dim.ts';
-import { byteSize, type HostArray, hostArray } from '../../dtype.ts';
+import { byteSize, type HostArray, hostArray, isBlockFormat } from '../../dtype.ts';
 import { DeviceError, DisposedError } from '../../errors.ts';
 import type { Executor, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
@@ -85,6 +85,10 @@ export class OnnxExecutor implements Executor, OnnxServices {
   }
   async read(storage: Storage): Promise<HostArray> {
     return (storage as OnnxStorage).data.slice();
+  }
+  peek(storage: Storage, count: number): HostArray | undefined {
+    const { type, data } = storage as OnnxStorage;
+    return isBlockFormat(type.dtype) ? undefined : data.slice(0, count);
   }
 
   async compile(

@@ -79,6 +79,12 @@ export class ReferenceExecutor implements Executor {
     if (blocks) return blocks.slice();
     return type.dtype === 'f32' ? Float32Array.from(data) : toHostArray(type.dtype, data);
   }
+  peek(storage: Storage, count: number): HostArray | undefined {
+    const { type, data } = storage as ReferenceStorage;
+    if (isBlockFormat(type.dtype)) return undefined;
+    const values = data.slice(0, count);
+    return type.dtype === 'f32' ? Float32Array.from(values) : toHostArray(type.dtype, values);
+  }
   async compile(graph: Graph, options: { readonly owner: string; readonly ownOutputs: boolean }): Promise<Program> {
     return new ReferenceProgram(this, graph, options.ownOutputs ? undefined : options.owner);
   }
