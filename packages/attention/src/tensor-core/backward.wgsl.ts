@@ -157,25 +157,25 @@ fn lse_of(place: u32, exists: bool) -> f32 {
   const placed = (text: string, which: number) =>
     named(text, which).replaceAll(`other${which}_tile[`, `other_tile[to * ${2 * size}u + ${which * size}u + `);
   const markOdd = (x: string) => `mark_odd(${x}, count + 1u);`;
+  const statisticsPlace = `to * ${others / 4}u + local`;
   const put = (buffer: string) => `{
       let to = ${buffer};
-      // a weight of 0 takes nothing of a row, also where 0 times it is NaN; where all is seen there is no such weight
-      if (${hooks.nextAllFree}) {
       ${twice((which) => placed(loads.put, which))}
-      } else {
-      ${twice((which) => placed(loads.putFinite(markOdd), which))}
+      ${byQuery ? '' : `if (local < ${others / 4}u) { other_lse[${statisticsPlace}] = lse_next; other_delta[${statisticsPlace}] = delta_next; }`}
+      // a weight of 0 takes nothing of a row, also where 0 times it is NaN; where all is seen there is no such weight
+      if (!(${hooks.nextAllFree})) {
+      ${twice((which) => placed(loads.clean(markOdd), which))}
       ${
         byQuery
           ? ''
           : `if (local < ${others / 4}u) {
-        let beyond = is_not_finite4(lse_next) | is_not_finite4(delta_next);
-        lse_next = select(lse_next, vec4<f32>(), beyond);
-        delta_next = select(delta_next, vec4<f32>(), beyond);
+        let beyond = is_not_finite4(other_lse[${statisticsPlace}]) | is_not_finite4(other_delta[${statisticsPlace}]);
+        other_lse[${statisticsPlace}] = select(other_lse[${statisticsPlace}], vec4<f32>(), beyond);
+        other_delta[${statisticsPlace}] = select(other_delta[${statisticsPlace}], vec4<f32>(), beyond);
         for (var j = 0u; j < 4u; j++) { if (beyond[j]) { ${markOdd('(4u * local + j)')} } }
       }`
       }
       }
-      ${byQuery ? '' : `if (local < ${others / 4}u) { other_lse[to * ${others / 4}u + local] = lse_next; other_delta[to * ${others / 4}u + local] = delta_next; }`}
     }`;
   const present = buffers === 2 ? '(count & 1u)' : '0u';
   const lseAt = (i: string) => (byQuery ? 'my_lse' : `other_lse[at * ${others / 4}u + part * ${fours}u + ${i}]`);
@@ -193,6 +193,16 @@ fn lse_of(place: u32, exists: bool) -> f32 {
         ${sloped ? `let delta = ${deltaAt('i')};\n        ${by} = bitcast<vec4<u32>>((bitcast<vec4<f32>>(${by}) - delta) * ${all('.y')} + delta);` : ''}
       }`;
   };
+  /** Makes weights of rows with values that are not finite NaN, unless they are 0. */
+  const spoilWeights = `for (var i = 0u; i < ${fours}u; i++) {
+      let p = exp2(fma(bitcast<vec4<f32>>(s_tile[mine + i]), unit, -${lseAt('i')}));
+      for (var e = 0u; e < 4u; e++) {
+        if ((p[e] == 0.0) | !is_odd(4u * (part * ${fours}u + i) + e, count)) { continue; }
+        let half = 0x7e00u << (e % 2u * 16u);
+        p_tile[my_weights + i / 2u][i % 2u * 2u + e / 2u] |= half;
+        ${byQuery ? '' : `p_tile[my_weights + ${own * weightPitch}u + i / 2u][i % 2u * 2u + e / 2u] |= half;`}
+      }
+    }`;
   const loop = `
   if (more) { ${fetch} }
   ${put('0u')}
@@ -220,20 +230,13 @@ fn lse_of(place: u32, exists: bool) -> f32 {
     if (more) { ${fetch} }
     let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
     if (!free) { ${rescored(hooks.adjust)} }${change ? `\n    else { ${rescored(change)} }` : ''}
-    let has_odd = atomicLoad(&odd_tiles[count % 2u]) == count;
     let unit = vec4<f32>(${change ? f32(Math.LOG2E) : `select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free)`});
     ${each(fours / 2, (i) => {
       const at = (j: number) => 2 * i + j;
       return `{
       ${range(2)
         .map(
-          (j) => `var p${j} = exp2(fma(bitcast<vec4<f32>>(s_tile[mine + ${at(j)}u]), unit, -${lseAt(`${at(j)}u`)}));
-      if (has_odd) { ${range(4)
-        .map(
-          (e) =>
-            `p${j}[${e}] = select(p${j}[${e}], nan_value(), (p${j}[${e}] != 0.0) & is_odd(4u * (part * ${fours}u + ${at(j)}u) + ${e}u, count));`,
-        )
-        .join(' ')} }
+          (j) => `let p${j} = exp2(fma(bitcast<vec4<f32>>(s_tile[mine + ${at(j)}u]), unit, -${lseAt(`${at(j)}u`)}));
       let d${j} = p${j} * (bitcast<vec4<f32>>(s_tile[mine + ${own * scorePitch + at(j)}u]) - ${deltaAt(`${at(j)}u`)});`,
         )
         .join('\n      ')}
@@ -241,6 +244,7 @@ fn lse_of(place: u32, exists: bool) -> f32 {
       ${byQuery ? '' : `p_tile[my_weights + ${own * weightPitch + i}u] = vec4<u32>(pack2x16float(p0.xy), pack2x16float(p0.zw), pack2x16float(p1.xy), pack2x16float(p1.zw));`}
     }`;
     })}
+    if (atomicLoad(&odd_tiles[count % 2u]) == count) { ${spoilWeights} }
     ${buffers === 2 ? put('(count & 1u)') : ''}
     workgroupBarrier();
     {

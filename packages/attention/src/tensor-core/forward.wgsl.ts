@@ -165,12 +165,11 @@ var<workgroup> odd_keys: array<atomic<u32>, ${keys}>;`;
   const reads = `${fetchValues}
     if (more) { ${fetchKeys} }`;
   // a weight of 0 takes nothing of a value, also where 0 times it is NaN; where all is seen there is no such weight
-  const puts = `if (all_free) {
-    ${v.put}
-    } else {
-    ${v.putFinite((x) => `atomicStore(&odd_keys[${x}], count); atomicStore(&grown, count);`)}
-    }
-    ${k.put}`;
+  const puts = `${v.put}
+    ${k.put}
+    if (!(${hooks.allFree})) {
+      ${v.clean((x) => `atomicStore(&odd_keys[${x}], count); atomicStore(&grown, count);`)}
+    }`;
   /** Makes weights of keys with values that are not finite NaN, unless they are 0. */
   const spoilWeights = `for (var i = 0u; i < ${fours / 2}u; i++) {
       var eight = p_tile[my_weights + i];
@@ -227,7 +226,6 @@ var<workgroup> odd_keys: array<atomic<u32>, ${keys}>;`;
     ${each(down, (r) => each(columns, (c) => `subgroupMatrixStore<row_major>(&s_tile, ${row(r)} + role * ${keys / across / 4}u + ${(c * N) / 4}u, s${r}_${c}, ${scorePitch}u);`))}
     }
     workgroupBarrier();
-    let all_free = ${hooks.allFree};
     ${early ? puts : reads}
     let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
     if (!free) {

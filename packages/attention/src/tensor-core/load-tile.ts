@@ -50,8 +50,11 @@ interface TileLoads {
   /** `head` gives the place of a row's head in `buffer`, for row `x` of the tile. */
   fetch(buffer: string, head: (x: string) => string): string;
   readonly put: string;
-  /** Likewise, with 0 in place of eights with values that are not finite; `found` says what is done for their row `x` of the tile. */
-  putFinite(found: (x: string) => string): string;
+  /**
+   * Puts 0 in place of eights with values that are not finite, after `put` and by the invocations that put them; `found` says
+   * what is done for their row `x` of the tile. A loop of its own: it takes no registers of the tiles that need no look.
+   */
+  clean(found: (x: string) => string): string;
 }
 
 /** WGSL of whether one of eight halves is not finite: the exponent has all its bits, and one more runs over. */
@@ -76,11 +79,13 @@ export function tileLoads(name: string, rows: number, D: number, threads: number
           `${guard(i)}{ ${name}_next_${i} = ${buffer}[(${head(`${at(i)} / ${D / 8}u`)}) * ${D / 8}u + ${at(i)} % ${D / 8}u]; }`,
       ),
     put: each(loads, (i) => `${guard(i)}{ ${store(i)} }`),
-    putFinite: (found) =>
-      each(
-        loads,
-        (i) =>
-          `${guard(i)}{ if (${isNotFinite8(`${name}_next_${i}`)}) { ${name}_next_${i} = vec4<u32>(); ${found(`${at(i)} / ${D / 8}u`)} } ${store(i)} }`,
-      ),
+    clean: (found) => `for (var i = local; i < ${count}u; i += ${threads}u) {
+      let spot = i / ${D / 8}u * ${headPitch(D)}u + i % ${D / 8}u;
+      let eight = ${name}_tile[spot];
+      if (${isNotFinite8('eight')}) {
+        ${name}_tile[spot] = vec4<u32>();
+        ${found(`(i / ${D / 8}u)`)}
+      }
+    }`,
   };
 }
