@@ -69,7 +69,7 @@ conformance('memory of a step before it runs', (device) => {
     const run = async (checkpointing: Checkpointing) => {
       const { options, dispose, weights } = network(device());
       const step = createTrainStep({ ...options, checkpointing });
-      const x = { data: Float32Array.from({ length: 8 * E }, (_, i) => Math.cos(i)), shape: [8, E] };
+      const x = { data: Float32Array.from({ length: 128 * E }, (_, i) => Math.cos(i)), shape: [128, E] };
       const losses = [await step({ x }), await step({ x })].map(({ loss }) => loss);
       const values = [...(await weights[0]!.data())];
       const peak = step.plannedBytes()?.peak;

@@ -64,7 +64,7 @@ conformance('an update on another device', (device) => {
     away.dispose();
     expect(host.memory().live).toBe(0);
     await host.dispose();
-  });
+  }, 120_000);
 
   test('refuses a device that is none, or the own one, and averages', async () => {
     const setting = (more: object) => {
