@@ -39,32 +39,36 @@ function network(device: Device, host: Device | undefined, dtype: 'f32' | 'f16')
 }
 
 conformance('an update on another device', (device) => {
-  test.each(['f32', 'f16'] as const)('is the update of the own one, and leaves no state there: %s', async (dtype) => {
-    const host = await openReference();
-    const [away, own] = [network(device(), host, dtype), network(device(), undefined, dtype)];
-    const owners = () =>
-      device()
-        .memory()
-        .owners.map(({ owner }) => owner);
-    for (let i = 0; i < 6; i++) {
-      const batches = i === 1 ? [away.batch(10), away.batch(11)] : away.batch(i);
-      const [actual, expected] = [await away.step(batches), await own.step(batches)];
-      expect(actual.applied).toBe(i !== 3);
-      expect(actual.learningRate).toBe(expected.learningRate);
-      if (i !== 3) expect(Math.abs(actual.loss / expected.loss - 1)).toBeLessThan(dtype === 'f32' ? 1e-5 : 2e-3);
-    }
-    const [a, b] = [await away.out.data(), await own.out.data()];
-    for (const [i, value] of b.entries()) expect(Math.abs(a[i]! - value)).toBeLessThan(dtype === 'f32' ? 1e-5 : 1e-3);
-    own.dispose();
-    expect(owners()).not.toContain('optimizer');
-    expect(owners()).not.toContain('master weights');
-    expect(host.memory().owners.map(({ owner }) => owner)).toEqual(
-      expect.arrayContaining(['optimizer', 'master weights']),
-    );
-    away.dispose();
-    expect(host.memory().live).toBe(0);
-    await host.dispose();
-  }, 120_000);
+  test.each(['f32', 'f16'] as const)(
+    'is the update of the own one, and leaves no state there: %s',
+    async (dtype) => {
+      const host = await openReference();
+      const [away, own] = [network(device(), host, dtype), network(device(), undefined, dtype)];
+      const owners = () =>
+        device()
+          .memory()
+          .owners.map(({ owner }) => owner);
+      for (let i = 0; i < 6; i++) {
+        const batches = i === 1 ? [away.batch(10), away.batch(11)] : away.batch(i);
+        const [actual, expected] = [await away.step(batches), await own.step(batches)];
+        expect(actual.applied).toBe(i !== 3);
+        expect(actual.learningRate).toBe(expected.learningRate);
+        if (i !== 3) expect(Math.abs(actual.loss / expected.loss - 1)).toBeLessThan(dtype === 'f32' ? 1e-5 : 2e-3);
+      }
+      const [a, b] = [await away.out.data(), await own.out.data()];
+      for (const [i, value] of b.entries()) expect(Math.abs(a[i]! - value)).toBeLessThan(dtype === 'f32' ? 1e-5 : 1e-3);
+      own.dispose();
+      expect(owners()).not.toContain('optimizer');
+      expect(owners()).not.toContain('master weights');
+      expect(host.memory().owners.map(({ owner }) => owner)).toEqual(
+        expect.arrayContaining(['optimizer', 'master weights']),
+      );
+      away.dispose();
+      expect(host.memory().live).toBe(0);
+      await host.dispose();
+    },
+    120_000,
+  );
 
   test('refuses a device that is none, or the own one, and averages', async () => {
     const setting = (more: object) => {
