@@ -7,7 +7,7 @@ import type { Parts } from './parts.ts';
 import { preludeFor } from './prelude.ts';
 
 /** A storage buffer as a kernel's text sees it. */
-export interface SourceBuffer {
+interface SourceBuffer {
   readonly name: string;
   readonly dtype: DType;
   readonly access: 'read' | 'write';
