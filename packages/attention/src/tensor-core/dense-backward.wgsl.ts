@@ -12,6 +12,7 @@ import {
 import { type BlocksInKernel, blocksInKernel } from '../flex/block-mask.wgsl.ts';
 import { extraBuffers, type FunctionsInKernel } from '../flex/emit.wgsl.ts';
 import { f32 } from '../tiles/flash-tile.wgsl.ts';
+import { gridBuiltins, gridOf, gridPlace } from '../tiles/grid.wgsl.ts';
 import { type GradientHooks, type GradientTile, gradientSizes, gradientText } from './backward.wgsl.ts';
 import { advancing, type KernelParts } from './load-tile.ts';
 import type { Fragment } from './mma-shape.ts';
@@ -67,6 +68,7 @@ function kernelText(
   blocks: BlocksInKernel | undefined,
   text: KernelParts,
   threads: number,
+  place: string,
   places: string,
 ): string {
   const { H, K } = sizesOf(inputs);
@@ -82,7 +84,8 @@ ${denseScores(inputs, attributes, functions)}
 ${statisticsText}
 ${blocks?.text ?? ''}
 @compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+  ${place}
   batch = w.z;
   ${places}
   ${text.begin}
@@ -149,10 +152,11 @@ export function queryGradientMatrix(
       blocks,
       text,
       threads,
+      gridPlace(`(params.L + ${own - 1}u) / ${own}u`, H, 'params.B'),
       `
   kv_head = w.y / G;
   // the queries with most keys come first
-  let own_first = (n.x - 1u - w.x) * ${own}u;
+  let own_first = (tiles - 1u - w.x) * ${own}u;
   let first_position = i32(own_first + subgroup / 2u * ${rows}u) + ${offset};
   ${keyRange(attributes, `min(own_first + ${own - 1}u, params.L - 1u)`, 'own_first', threads)}
   var tile = Tile(key_begin, 0u, 1);
@@ -162,7 +166,7 @@ export function queryGradientMatrix(
   let my_row = min(own_first + subgroup / 2u * ${rows}u + (subgroup % 2u * ${fragment.lanes}u + lane) % ${rows}u, params.L - 1u);
   let query = query_of(my_row * G + w.y % G);`,
     ),
-    workgroups: (size) => [Math.ceil(size(L) / own), H, size(B)],
+    workgroups: (size) => gridOf(Math.ceil(size(L) / own), H, size(B)),
   };
 }
 
@@ -232,6 +236,7 @@ export function keyGradientMatrix(
       blocks,
       text,
       threads,
+      gridPlace(`(params.S + ${own - 1}u) / ${own}u`, K, 'params.B'),
       `
   kv_head = w.y;
   let own_first = w.x * ${own}u;
@@ -242,6 +247,6 @@ export function keyGradientMatrix(
   var more = row_begin < row_end;
   ${first}`,
     ),
-    workgroups: (size) => [Math.ceil(size(S) / own), K, size(B)],
+    workgroups: (size) => gridOf(Math.ceil(size(S) / own), K, size(B)),
   };
 }

@@ -4,6 +4,7 @@ import { denseScores, isRescored, keyRange, seenByPlace } from '../dense/wgsl/sc
 import { blocksInKernel } from '../flex/block-mask.wgsl.ts';
 import { extraBuffers, type FunctionsInKernel } from '../flex/emit.wgsl.ts';
 import { f32, lowest, scoreText } from '../tiles/flash-tile.wgsl.ts';
+import { gridBuiltins, gridOf, gridPlace } from '../tiles/grid.wgsl.ts';
 import { type ForwardTile, forwardSizes, forwardText } from './forward.wgsl.ts';
 import { advancing } from './load-tile.ts';
 import type { Fragment } from './mma-shape.ts';
@@ -85,11 +86,12 @@ ${denseScores(inputs, attributes, functions)}
 ${blocks?.text ?? ''}
 
 @compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+  ${gridPlace(`(params.L + ${queries - 1}u) / ${queries}u`, H, 'params.B')}
   batch = w.z;
   kv_head = w.y;
   // the queries with most keys come first
-  let query_first = (n.x - 1u - w.x) * ${queries}u;
+  let query_first = (tiles - 1u - w.x) * ${queries}u;
   let first_position = i32(query_first + subgroup / ${across}u * ${rows}u) + i32(params.S) - i32(params.L);
   ${keyRange(attributes, `min(query_first + ${queries - 1}u, params.L - 1u)`, 'query_first', threads)}
   ${begin}
@@ -102,6 +104,6 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   ${loop}
   ${finish}
 }`,
-    workgroups: (size) => [Math.ceil(size(L) / queries), H, size(B)],
+    workgroups: (size) => gridOf(Math.ceil(size(L) / queries), H, size(B)),
   };
 }

@@ -4,6 +4,7 @@ import { packedBuffers } from '../paged/wgsl/buffers.wgsl.ts';
 import { slotText } from '../paged/wgsl/page-table.wgsl.ts';
 import { packedScoreText, placedElsewhere } from '../paged/wgsl/scores.wgsl.ts';
 import { f32, lowest, scoreText, seenScore } from '../tiles/flash-tile.wgsl.ts';
+import { gridBuiltins, gridOf, gridPlace } from '../tiles/grid.wgsl.ts';
 import { type ForwardTile, forwardSizes, forwardText } from './forward.wgsl.ts';
 import { type Fragment, fragmentOf } from './mma-shape.ts';
 import { forwardTileFor } from './tiles.ts';
@@ -90,7 +91,8 @@ fn met_before(row: u32, row_first: u32) -> bool {
 }
 
 @compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
+  ${gridPlace(`(params.T * G + ${queries - 1}u) / ${queries}u`, K, '1u')}
   kv_head = w.y;
   let query_count = params.T * G;
   let query_first = w.x * ${queries}u;
@@ -124,7 +126,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   ${loop}
   ${finish}
 }`,
-    workgroups: (size) => [Math.ceil(size(multiplyDims(T, G)) / queries), K, 1],
+    workgroups: (size) => gridOf(Math.ceil(size(multiplyDims(T, G)) / queries), K, 1),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   tileSum,
   tileSums,
 } from '../../tiles/flash-tile.wgsl.ts';
+import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
 import { type DenseAttributes, sizesOf } from '../arguments.ts';
 import { denseScores, hasSlope, keyRange, probabilityText, rowRange, statisticsText } from './scores.wgsl.ts';
@@ -56,12 +57,13 @@ export const queryGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering
         body: `
 ${gradientText(context, own, blocks)}
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
+  ${gridPlace(`(params.L * G + ${forwardQueries - 1}u) / ${forwardQueries}u`, K, 'params.B')}
   batch = w.z;
   kv_head = w.y;
   let query_count = params.L * G;
   // the queries with most keys come first
-  let query_first = (n.x - 1u - w.x) * ${forwardQueries}u;
+  let query_first = (tiles - 1u - w.x) * ${forwardQueries}u;
   ${keyRange(attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
   ${tilePlaces(D)}
   ${[0, 1].map((r) => `let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let lse_${r} = lse_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n')}
@@ -76,7 +78,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   }
   ${tileResults('o', D, (row, c, value) => `if (query_first + ${row} < query_count) { let query = query_first + ${row}; ${storeHead4('dq', queryHead, c, `(${value} * ${f32(scale)})`, D)} }`)}
 }`,
-        workgroups: (size) => [Math.ceil((size(L) * G) / forwardQueries), K, size(B)],
+        workgroups: (size) => gridOf(Math.ceil((size(L) * G) / forwardQueries), K, size(B)),
       },
     ];
   },
@@ -109,7 +111,8 @@ export const keyGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<D
         body: `
 ${gradientText(context, own, blocks)}
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
+  ${gridPlace(`(params.S + ${forwardQueries - 1}u) / ${forwardQueries}u`, K, 'params.B')}
   batch = w.z;
   kv_head = w.y;
   let key_first = w.x * ${forwardQueries}u;
@@ -146,7 +149,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   }
   ${(['k', 'v'] as const).map((name) => tileResults(name, D, (row, c, value) => `if (key_first + ${row} < params.S) { ${storeHead4(`d${name}`, `(batch * params.S + key_first + ${row}) * K + kv_head`, c, name === 'k' ? `(${value} * ${f32(scale)})` : value, D)} }`)).join('\n')}
 }`,
-        workgroups: (size) => [Math.ceil(size(S) / forwardQueries), K, size(B)],
+        workgroups: (size) => gridOf(Math.ceil(size(S) / forwardQueries), K, size(B)),
       },
     ];
   },

@@ -4,6 +4,7 @@ import { extraBuffers, type FunctionsInKernel, functionsInKernel } from '../../f
 import type { TracedFunctions } from '../../flex/trace.ts';
 import { denseForwardByMatrix } from '../../tensor-core/choice.ts';
 import { forwardKeys, forwardQueries, forwardTile, lowest } from '../../tiles/flash-tile.wgsl.ts';
+import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
 import { type DenseAttributes, sizesOf } from '../arguments.ts';
 import { denseScores, keyRange } from './scores.wgsl.ts';
@@ -66,12 +67,13 @@ fn store4(query: u32, c: u32, value: vec4<f32>) { ${storeHead4('out', `(batch * 
 fn store_lse(query: u32, value: f32) { lse_set((batch * H + ${head}) * params.L + query / G, value); }
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
+  ${gridPlace(`(params.L * G + ${forwardQueries - 1}u) / ${forwardQueries}u`, K, 'params.B')}
   batch = w.z;
   kv_head = w.y;
   let query_count = params.L * G;
   // the queries with most keys come first
-  let query_first = (n.x - 1u - w.x) * ${forwardQueries}u;
+  let query_first = (tiles - 1u - w.x) * ${forwardQueries}u;
   ${keyRange(attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
   ${tile.begin}
   for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
@@ -80,6 +82,6 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   }
   ${tile.finish}
 }`,
-    workgroups: (size) => [Math.ceil((size(L) * G) / forwardQueries), K, size(B)],
+    workgroups: (size) => gridOf(Math.ceil((size(L) * G) / forwardQueries), K, size(B)),
   };
 }

@@ -1,5 +1,6 @@
 import type { KernelBuffer, KernelCall, KernelContext, WebGpuCapabilities } from '@heddle/tensor';
 import { f32, lowest } from '../../tiles/flash-tile.wgsl.ts';
+import { gridBuiltins, gridOf } from '../../tiles/grid.wgsl.ts';
 import { loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
 import { named, type PackedAttributes } from '../attributes.ts';
 import { valueBuffers } from './buffers.wgsl.ts';
@@ -126,8 +127,8 @@ ${slotText(cache.blockSize)}
 ${pageText(inputs, attributes)}
 ${packedScoreText({ ...attributes, inputs: names.filter((name) => name !== 'sinks') })}
 @compute @workgroup_size(${W})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  ${decodePlaces(splits, rounds, heads)}
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
+  ${decodePlaces(splits, K, rounds, heads)}
   let lane = local % ${lanes}u;
   let group = local / ${lanes}u;
   ${each((g) => fours.map((f) => `var q${g}_${f} = vec4<f32>();${guard(f) ? `\n  if (true${guard(f)}) {` : ''} q${g}_${f} = ${loadHead4('q', `row * H + min(head_first + ${g}u, head_end - 1u)`, column(f), D)} * ${unit};${guard(f) ? ' }' : ''}`).join('\n'))}
@@ -184,6 +185,6 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
     }
   }
 }`,
-    workgroups: (size) => [size(T), K * rounds, partsOf(size(keys), splits)],
+    workgroups: (size) => gridOf(size(T), K * rounds, partsOf(size(keys), splits)),
   };
 }

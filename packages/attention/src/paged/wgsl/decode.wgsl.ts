@@ -1,5 +1,6 @@
 import { addDims, type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
 import { isSeenScore, lowest, scoreText, seenScore } from '../../tiles/flash-tile.wgsl.ts';
+import { gridBuiltins, gridOf } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
 import { named, type PackedAttributes, packedSizes, placeOf } from '../attributes.ts';
 import { valueBuffers } from './buffers.wgsl.ts';
@@ -112,8 +113,8 @@ fn joint_sum(g: u32) -> f32 {
 }
 
 @compute @workgroup_size(${W})
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  ${decodePlaces(splits, rounds, heads)}
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
+  ${decodePlaces(splits, K, rounds, heads)}
   cached = before;
   for (var i = local; i < ${heads * D4}u; i += ${W}u) {
     let head = min(head_first + i / ${D4}u, head_end - 1u);
@@ -192,7 +193,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   }`,
   )}
 }`,
-    workgroups: (size) => [size(T), K * rounds, partsOf(size(keys), splits)],
+    workgroups: (size) => gridOf(size(T), K * rounds, partsOf(size(keys), splits)),
   };
 }
 

@@ -1,5 +1,6 @@
 import { type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
 import { forwardKeys, forwardQueries, forwardTile, seenScore } from '../../tiles/flash-tile.wgsl.ts';
+import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
 import { named, type PackedAttributes, packedSizes } from '../attributes.ts';
 import { packedBuffers, valueBuffers } from './buffers.wgsl.ts';
@@ -65,7 +66,8 @@ fn met_before(row: u32, row_first: u32) -> bool {
 }
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
+  ${gridPlace(`(params.T * G + ${forwardQueries - 1}u) / ${forwardQueries}u`, K, '1u')}
   kv_head = w.y;
   let query_count = params.T * G;
   let query_first = w.x * ${forwardQueries}u;
@@ -109,7 +111,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
   }
   ${tile.finish}
 }`,
-    workgroups: (size) => [Math.ceil(size(multiplyDims(T, G)) / forwardQueries), K, 1],
+    workgroups: (size) => gridOf(Math.ceil(size(multiplyDims(T, G)) / forwardQueries), K, 1),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Dim, KernelBuffer, TensorType } from '@heddle/tensor';
+import { gridPlace } from '../../tiles/grid.wgsl.ts';
 import type { PackedAttributes, PackedInput, PackedSizes } from '../attributes.ts';
 import { packedBuffers } from './buffers.wgsl.ts';
 
@@ -47,7 +48,15 @@ export function partsOf(keys: number, splits: number): number {
  * WGSL of what a workgroup takes: `row`, `kv_head`, heads from `head_first` to below `head_end`, the sequence and how many keys
  * of it were cached `before`, and the part of its keys from `first` to below `end`. Heads of a group are taken `heads` at a time.
  */
-export const decodePlaces = (splits: number, rounds: number, heads: number): string => `let row = w.x;
+export const decodePlaces = (
+  splits: number,
+  K: number,
+  rounds: number,
+  heads: number,
+): string => `// parts are equally long for every row, so that the second kernel knows how many there are
+  let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
+  ${gridPlace('params.T', K * rounds, '((params.longest + share - 1u) / share)')}
+  let row = w.x;
   kv_head = w.y / ${rounds}u;
   let head_first = kv_head * G + w.y % ${rounds}u * ${heads}u;
   let head_end = (kv_head + 1u) * G;
@@ -56,7 +65,5 @@ export const decodePlaces = (splits: number, rounds: number, heads: number): str
   sequence = segment;
   var before = 0u;
   if (segment >= 0) { before = cached_of(segment); }
-  // parts are equally long for every row, so that the second kernel knows how many there are
-  let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
   let first = w.z * share;
   let end = min(first + share, select(0u, before + params.T, segment >= 0));`;
