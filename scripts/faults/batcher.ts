@@ -154,7 +154,7 @@ export const batcherFaults: readonly Fault[] = faultsOf(
       file: 'scheduling/step-planner.ts',
       find: 'if (!this.#crowded) this.#admit();',
       put: 'this.#admit();',
-      tests: ['continuous-scheduler.test.ts', 'scheduling/promises.test.ts', model],
+      tests: ['second-chances.test.ts'],
     },
     {
       breaks: 'drafts take all that is left although prompts wait',

@@ -26,7 +26,7 @@ const operations = faultsOf(
       file: 'elementwise/elementwise.ts',
       find: 'where(a.equal(b), g.mul(0.5),',
       put: 'where(a.equal(b), g,',
-      tests: [elementwise, 'special-values.backend.test.ts'],
+      tests: ['ops/right-gradients.backend.test.ts'],
     },
     {
       breaks: 'the smaller of two values passes its gradient to the larger',

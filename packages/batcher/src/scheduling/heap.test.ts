@@ -32,3 +32,11 @@ it('a heap gives the smallest of what is in it, after any pushes and removals', 
     runs(100),
   );
 });
+
+it('keeps its order when what fills a gap belongs further up', () => {
+  const heap = new Heap<number>((a, b) => a - b);
+  // pushed in the order in which the heap holds them: 4 fills the place of 11, below 10
+  for (const item of [1, 10, 2, 11, 12, 3, 4]) heap.push(item);
+  expect(heap.remove(11)).toBe(true);
+  expect(Array.from({ length: heap.size }, () => heap.pop())).toEqual([1, 2, 3, 4, 10, 12]);
+});

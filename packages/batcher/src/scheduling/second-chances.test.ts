@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { byPriority, firstCome } from '../policies/policies.ts';
+import type { Policy } from '../policies/policy.ts';
 import { auditedScheduler } from '../testing/audited-scheduler.ts';
 import { blockCapacity } from './block-capacity.ts';
 import { continuousScheduler } from './continuous-scheduler.ts';
@@ -10,13 +12,14 @@ const byPosition = ({ end, drafts, yields }: Entry): SequenceResult | undefined 
   yields ? { tokens: [end - drafts] } : undefined;
 
 /** A scheduler over single tokens of room, with a clock that is moved by hand. */
-function make(blocks: number) {
+function make(blocks: number, policy: Policy = firstCome()) {
   let now = 0;
   const limits = { maxBatchTokens: 16, maxSequences: 4 };
   const scheduler = auditedScheduler(
     continuousScheduler({
       ...limits,
       capacity: blockCapacity({ blocks, blockSize: 1 }),
+      policy,
       admission: { name: 'bare', tokens: () => 0 },
       clock: () => now,
     }),
@@ -82,5 +85,20 @@ describe('a sequence that lost its place', () => {
     const child = plans.findIndex((plan) => plan.some((entry) => entry.startsWith('child[')));
     expect(again).toBeGreaterThanOrEqual(0);
     expect(child).toBe(again + 1);
+  });
+});
+
+describe('a step in which a sequence had to give up its place', () => {
+  it('admits nobody, though there is room for some', () => {
+    const { scheduler, turn } = make(10, byPriority({ ageingMs: Number.POSITIVE_INFINITY }));
+    scheduler.add({ id: 'a', promptTokens: 5, maxTokens: 5, priority: 2 });
+    scheduler.add({ id: 'b', promptTokens: 4, maxTokens: 5, priority: 0 });
+    expect(turn().plan).toEqual(['a[0,5)', 'b[0,4)']);
+    scheduler.add({ id: 'small', promptTokens: 2, maxTokens: 1, priority: 1 });
+    // One token is left: `a` takes it, `b` finds none and gives up its four.
+    const { plan, events } = turn();
+    expect(types(events)).toContain('b preempted');
+    expect(plan).toEqual(['a[5,6)']);
+    expect(turn().plan).toEqual(['a[6,7)', 'small[0,2)']);
   });
 });
