@@ -133,7 +133,9 @@ function runTests(
     if (signal) return { failedIn: projects, failedFiles: tests };
     const report = readReport(counts);
     if (!report) throw new Error(`vitest ended without a report (exit ${status}):\n${stdout}\n${stderr}`);
-    return report.unhandled > 0 ? { failedIn: projects, failedFiles: tests } : report;
+    // a run that ends at its first failure may leave its file without a verdict
+    const isSeen = report.unhandled > 0 || (status !== 0 && report.failedIn.length === 0);
+    return isSeen ? { failedIn: projects, failedFiles: tests } : report;
   } finally {
     rmSync(folder, { recursive: true });
   }
