@@ -406,7 +406,7 @@ export const batcherFaults: readonly Fault[] = faultsOf(
       file: 'scheduling/trace.ts',
       find: 'Object.entries({ priority, tenant, deadlineMs, expectedTokens, parent, serial })',
       put: 'Object.entries({ priority, tenant, expectedTokens, parent, serial })',
-      tests: ['scheduling/trace.test.ts'],
+      tests: ['scheduling/trace-requests.test.ts'],
     },
     {
       breaks: 'an option that is not known is ignored',
