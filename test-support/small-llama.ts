@@ -5,7 +5,7 @@ import type { TestContext } from 'vitest';
 import { needShared } from './shared.ts';
 
 /** What a language model is fed: i32 `[B, L]`; positions and segments where rows are packed. */
-export interface LlamaInputs {
+interface LlamaInputs {
   readonly tokens: Tensor;
   readonly positions?: Tensor;
   readonly segments?: Tensor;

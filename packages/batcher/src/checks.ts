@@ -61,11 +61,6 @@ export function checkArgument(operation: string, name: string, value: unknown, r
   throw new BatcherError('ERR_ARGUMENT', `${operation}: ${name} must be ${rule.what}, got ${describe(value)}`);
 }
 
-/** @throws BatcherError ERR_ARGUMENT unless `value` is an integer of at least `least` */
-export function checkCount(operation: string, name: string, value: unknown, least: number): void {
-  checkArgument(operation, name, value, count(least));
-}
-
 /**
  * Checks every option of a call; `rules` has one for each that there is.
  *

@@ -2,7 +2,7 @@ import { f16ToF32, f32ToF16 } from '@heddle/tensor';
 import { normal } from './numbers.ts';
 
 /** Numbers of a spec. */
-export interface PackedSpec {
+interface PackedSpec {
   readonly scale?: number;
   readonly window?: number;
   readonly keepFirst?: number;

@@ -25,7 +25,7 @@ export function retentionsOf(shape: KvShape): Retention[] {
   );
 }
 
-export const retentionOf = ({ window, keepFirst = 0 }: KvStore): Retention => ({
+const retentionOf = ({ window, keepFirst = 0 }: KvStore): Retention => ({
   window,
   keepFirst: window === undefined ? 0 : keepFirst,
 });

@@ -95,7 +95,7 @@ export async function opened(files: FileSystem, path: string): Promise<OpenFile>
 }
 
 /** @throws TrainingError `ERR_DATA` naming the token and its place */
-export function checkTokens(name: string, tokens: Int32Array, start: number, vocabularySize: number = 2 ** 31): void {
+function checkTokens(name: string, tokens: Int32Array, start: number, vocabularySize: number = 2 ** 31): void {
   const wrong = tokens.findIndex((token) => token < 0 || token >= vocabularySize);
   if (wrong >= 0)
     throw new TrainingError(

@@ -20,7 +20,7 @@ export function iteratorOf<B>(data: Iterable<B> | AsyncIterable<B>): Iterator<B>
 }
 
 /** The value of `promise`, or the reason of `signal` where that aborts first. */
-export async function unlessAborted<T>(promise: T | PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
+async function unlessAborted<T>(promise: T | PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
   signal?.throwIfAborted();
   if (!signal) return promise;
   let stop: (() => void) | undefined;

@@ -35,9 +35,6 @@ export interface Accumulators {
 /** How many steps ahead the host says what their numbers are; a power of two. */
 export const scalarRows = 8;
 
-/** What a step reports, in the order of `metrics`. */
-export const metricNames = ['loss', 'gradientNorm', 'applied', 'appliedBefore', 'count', 'lossScale'] as const;
-
 interface BatchGradients {
   readonly mean: Tensor;
   readonly count: Tensor;
@@ -77,7 +74,7 @@ export function recordPart(
 /** What a step found of its batches before anything changes. */
 interface Found extends Omit<BatchGradients, 'lossScale'> {
   readonly applied: Tensor;
-  /** f32, by `metricNames`. */
+  /** f32: loss, gradient norm, applied, applied before, count, loss scale. */
   readonly metrics: Tensor;
   /** Of the loss scale, and the count of the steps that were applied. */
   readonly updates: readonly Update[];

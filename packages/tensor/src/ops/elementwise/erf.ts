@@ -50,7 +50,7 @@ function approximateErf(x: Tensor): Tensor {
 }
 
 /** In float64: the series, or the continued fraction of erfc. */
-export function erfOf(x: number): number {
+function erfOf(x: number): number {
   if (Number.isNaN(x)) return x;
   const size = Math.abs(x);
   if (size > 6) return Math.sign(x);
