@@ -31,7 +31,8 @@ export function norm(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly
   if (!isFloat(x.dtype)) throw new DTypeError(`norm: takes f32 or f16, got ${x.dtype}`);
   if (typeof ord !== 'number' || Number.isNaN(ord)) throw new ArgumentError(`norm: ord must be a number, got ${ord}`);
   const list = normalizeAxes('norm', axes, x.rank);
-  const size = cast(x, 'f32').abs();
+  const values = cast(x, 'f32');
+  const size = values.abs();
   const kept = { keepDims: true };
   if (ord === 0) return cast(sum(cast(size.equal(0).not(), 'f32'), list, { keepDims }), x.dtype);
   if (ord === 1) return cast(sum(size, list, { keepDims }), x.dtype);
@@ -40,7 +41,8 @@ export function norm(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly
   const most = stopGradient(max(size, list, kept));
   const isScaled = most.greater(0).and(most.less(Number.POSITIVE_INFINITY));
   const scale = where(isScaled, most, 1);
-  const share = size.div(scale);
+  // squares are of the values themselves: sizes have no second derivative at 0
+  const share = (ord === 2 ? values : size).div(scale);
   const total = sum(ord === 2 ? share.mul(share) : share.pow(ord), list, kept);
   // the root has no slope at 0
   const isNone = total.equal(0);
