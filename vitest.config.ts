@@ -28,8 +28,8 @@ const backend = (name: string, test: object = {}, module: string = name) => ({
   test: {
     name,
     include: [`${folders}/**/*.backend.test.ts`],
-    testTimeout: 60_000 * times,
-    hookTimeout: 60_000,
+    testTimeout: 240_000 * times, // a software GPU compiles for seconds, beside other files
+    hookTimeout: 120_000,
     provide: { ...properties, backend: name, required: required.includes(name), unavailable: '' },
     ...test,
   },
@@ -119,7 +119,7 @@ export default defineConfig({
           name: 'unit',
           include: [`${folders}/**/*.test.ts`],
           exclude: ['**/*.backend.test.ts', '**/node_modules/**', '**/dist/**'],
-          testTimeout: 30_000 * times,
+          testTimeout: 120_000 * times,
           provide: properties,
         },
       },

@@ -22,4 +22,4 @@ test('a signal to npm start stops the generation: it ends when what there is has
   expect({ code, out }).toEqual({ code: 130, out: expect.stringMatching(/^It was a cold evening, and/) });
   expect(out.length).toBeLessThan(400);
   expect(err).toMatch(/loaded in/);
-}, 60_000);
+}, 180_000);

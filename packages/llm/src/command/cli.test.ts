@@ -9,7 +9,7 @@ import { sharedMissing } from '../../../../test-support/shared.ts';
 const bin = fileURLToPath(new URL('../../bin/heddle.js', import.meta.url));
 const path = 'models/stories260K';
 const model = fileURLToPath(new URL(`../../../../../shared/${path}`, import.meta.url));
-const seconds = 60_000;
+const seconds = 180_000;
 
 interface Ended {
   readonly code: number | null;

@@ -71,7 +71,7 @@ conformance('the engine on a real model', (device) => {
     expect(await stream.ended).toMatchObject({ reason: 'stop' });
     await engine.dispose();
     await model.dispose();
-  }, 60_000);
+  }, 240_000);
 
   test('an aborted or abandoned request gives its room back, and the others go on', async (context) => {
     const model = await load(device(), context);
@@ -87,7 +87,7 @@ conformance('the engine on a real model', (device) => {
     expect(await collect(engine.generate(request))).toHaveLength(20);
     await engine.dispose();
     await model.dispose();
-  }, 60_000);
+  }, 240_000);
 
   test('a request that can never run is refused at once', async (context) => {
     const model = await load(device(), context);
