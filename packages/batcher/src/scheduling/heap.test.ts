@@ -34,9 +34,19 @@ it('a heap gives the smallest of what is in it, after any pushes and removals', 
 });
 
 it('keeps its order when what fills a gap belongs further up', () => {
-  const heap = new Heap<number>((a, b) => a - b);
-  // pushed in the order in which the heap holds them: 4 fills the place of 11, below 10
-  for (const item of [1, 10, 2, 11, 12, 3, 4]) heap.push(item);
-  expect(heap.remove(11)).toBe(true);
-  expect(Array.from({ length: heap.size }, () => heap.pop())).toEqual([1, 2, 3, 4, 10, 12]);
+  let state = 1;
+  const draw = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state;
+  };
+  for (let round = 0; round < 100; round++) {
+    const heap = new Heap<number>((a, b) => a - b);
+    const keys = new Set(Array.from({ length: 60 }, draw));
+    for (const key of keys) heap.push(key);
+    for (const key of [...keys].filter(() => draw() % 3 === 0)) {
+      keys.delete(key);
+      expect(heap.remove(key)).toBe(true);
+    }
+    expect(Array.from({ length: heap.size }, () => heap.pop())).toEqual([...keys].sort((a, b) => a - b));
+  }
 });
