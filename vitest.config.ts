@@ -13,7 +13,10 @@ const seed = Number(process.env['TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 
 const seedIsNamed = process.env['TEST_SEED'] !== undefined;
 const firstFailureOnly = process.env['TEST_FIRST_FAILURE_ONLY'] !== undefined;
 const properties = { times, seed, seedIsNamed, firstFailureOnly };
-const required = process.env['REQUIRE_BACKENDS']?.split(',').map((name) => name.trim()) ?? [];
+const named = (variable: string) => process.env[variable]?.split(',').map((name) => name.trim()) ?? [];
+const required = named('REQUIRE_BACKENDS');
+/** Back ends that another run tests. */
+const leftOut = named('WITHOUT_BACKENDS');
 
 /** Every `*.backend.test.ts`, run on the back end `name`; `module` stands in for its own file in test-support/backends. */
 const backend = (name: string, test: object = {}, module: string = name) => ({
@@ -104,6 +107,20 @@ async function bundledDriver(): Promise<TestProjectConfiguration[]> {
   return [node, inBrowser('webgpu-browser'), onnxBrowser];
 }
 
+/** Every back end but those that are left out. */
+async function backends(): Promise<TestProjectConfiguration[]> {
+  const all = [
+    backend('reference'),
+    backend('onnx'),
+    ...(process.env['VK_DRIVER_FILES'] ? ownDriver() : await bundledDriver()),
+  ];
+  const names = all.map((project) => (project as { readonly test: { readonly name: string } }).test.name);
+  for (const name of leftOut)
+    if (!names.includes(name)) throw new Error(`WITHOUT_BACKENDS: '${name}' is none of ${names.join(', ')}`);
+  if (leftOut.length > 0) console.log(`NOT RUN: ${leftOut.join(', ')} (WITHOUT_BACKENDS)`);
+  return all.filter((_, index) => !leftOut.includes(names[index]!));
+}
+
 export default defineConfig({
   resolve: { conditions: [source, ...defaultClientConditions] },
   ssr: { resolve: { conditions: [source, ...defaultServerConditions] } },
@@ -123,9 +140,7 @@ export default defineConfig({
           provide: properties,
         },
       },
-      backend('reference'),
-      backend('onnx'),
-      ...(process.env['VK_DRIVER_FILES'] ? ownDriver() : await bundledDriver()),
+      ...(await backends()),
     ],
   },
 });
