@@ -9,7 +9,10 @@ export interface ForwardInputs {
   readonly tokens: Tensor;
   /** i32, of the shape of `tokens`: positions in the sequences. By default 0, 1, ... along the last axis. */
   readonly positions?: Tensor;
-  /** i32 `[T]`, for packed rows: which sequence each belongs to, negative for none. By default all are of one. */
+  /**
+   * i32, of the shape of `tokens`: which sequence each belongs to, negative for none. Rows of a batch see their own sequences only,
+   * which lie in order. By default all packed rows are of one, and each row of a batch is one.
+   */
   readonly segments?: Tensor;
   /**
    * i32, of the shape of `tokens`: how long the sequence of each row is, where the model has `lengthScaling`. By default one
@@ -31,6 +34,11 @@ export interface ForwardInputs {
    * the final norm, as transformers numbers `hidden_states`.
    */
   readonly hidden?: readonly number[];
+  /**
+   * Runs the layers, one after the other, as the checkpointing of a trainer does: layers that it passes over are computed again in
+   * the backward pass. Not with `kv`, and `hidden` gives what the last layer leaves only.
+   */
+  readonly blocks?: (x: Tensor, layers: readonly ((x: Tensor) => Tensor)[]) => Tensor;
 }
 
 /** Adds to the results of linear layers, as low-rank adapters do. */
@@ -78,6 +86,8 @@ export interface CausalLm {
   readonly kvShape: KvShape;
   /** What products and attention read. */
   readonly activations: 'f32' | 'f16';
+  /** `[V, E]`, where logits are the last hidden states times it, and nothing else: for losses that never hold all logits. */
+  readonly headWeight?: Variable;
   /**
    * Present where what is computed of a row depends on how long its sequence is: rotary scaling of the kinds longrope and
    * dynamic. Once a sequence is longer than `recomputeBeyond` tokens, what was cached of it before is computed anew.

@@ -92,4 +92,30 @@ conformance('a forward pass', (device) => {
     await changed.dispose();
     await model.dispose();
   });
+
+  test('rows of a batch see their own sequence only; layers run through blocks, which a trainer may compute again', async () => {
+    const model = await loadModel(tinyLlama(), { device: device() });
+    const batch = (data: number[]) => device().tensor(Int32Array.from(data), { shape: [1, data.length] });
+    const alone = (await model.forward({ tokens: batch([4, 5, 6]) }).logits.data()) as Float32Array;
+    const packed = {
+      tokens: batch([1, 2, 3, 4, 5, 6, 0]),
+      positions: batch([0, 1, 2, 0, 1, 2, 0]),
+      segments: batch([0, 0, 0, 1, 1, 1, -1]),
+    };
+    const together = (await model.forward(packed).logits.data()) as Float32Array;
+    const V = model.config.vocabularySize;
+    for (const [i, value] of alone.entries()) expect(together[3 * V + i]).toBeCloseTo(value, 4);
+
+    const ran: number[] = [];
+    const blocks = (x: Tensor, layers: readonly ((x: Tensor) => Tensor)[]) => {
+      ran.push(layers.length);
+      return layers.reduce((state, layer) => layer(state), x);
+    };
+    const through = model.forward({ ...packed, blocks, hidden: [2] });
+    expect(await through.logits.data()).toEqual(together);
+    expect(ran).toEqual([2]);
+    expect(model.headWeight!.shape).toEqual([V, model.config.hiddenSize]);
+    expect(() => model.forward({ ...packed, blocks, hidden: [1] })).toThrow(/with blocks hidden takes 2, .* got 1/);
+    await model.dispose();
+  });
 });

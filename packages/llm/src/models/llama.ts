@@ -20,6 +20,7 @@ import type { CausalLm, ForwardAdapters, ForwardInputs, ForwardResult, ModelPart
 import { type ModelRotary, modelRotary, type RowRotation } from './length-rotary.ts';
 import { Projections } from './projections.ts';
 import { RowLogits } from './row-logits.ts';
+import { runLayers } from './run-layers.ts';
 import { WantedStates } from './wanted-states.ts';
 import type { Weights } from './weights.ts';
 
@@ -64,6 +65,7 @@ export class Llama implements CausalLm {
   readonly parameters: readonly Variable[];
   readonly kvShape: KvShape;
   readonly activations: 'f32' | 'f16';
+  readonly headWeight: Variable;
   readonly lengthScaling?: { readonly recomputeBeyond?: number };
   readonly #weights: Weights;
   readonly #projections: Projections;
@@ -83,6 +85,7 @@ export class Llama implements CausalLm {
       headDim: config.headDim,
       dtype: activations,
     });
+    this.headWeight = weights.get(`${config.tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head'}.weight`);
     this.#weights = weights;
     this.#projections = new Projections(weights, activations);
     this.#rotary = modelRotary(device, config.rotary, config.maxPositions);
@@ -95,16 +98,18 @@ export class Llama implements CausalLm {
     const { tokens, rows, segments, sequenceLengths, hooks, adapters } = inputs;
     const { layers } = this.config;
     const positions = inputs.positions ?? arange(this.device, tokens.shape.at(-1)!).expand(tokens.shape);
-    const rotation = this.#rotary.rows({ positions, segments, sequenceLengths });
+    const packed = tokens.rank === 1;
+    const rotation = this.#rotary.rows({ positions, segments: packed ? segments : undefined, sequenceLengths });
     const updates: Update[] = [];
-    const attend = tokens.rank === 1 ? this.#packed(inputs, positions, updates) : this.#dense(inputs);
+    const attend = packed ? this.#packed(inputs, positions, updates) : this.#dense(inputs);
     const wanted = new WantedStates(layers, inputs.hidden);
     let x = cast(embedding(this.#weights.get('model.embed_tokens.weight'), tokens), 'f32');
-    for (let i = 0; i < layers; i++) {
-      x = hooks ? hooks.at(i, x) : x;
-      wanted.offer(i, () => (rows ? take(x, rows) : x));
-      x = this.#block(i, x, rotation, attend, adapters);
-    }
+    const run = (i: number, input: Tensor) => {
+      const changed = hooks ? hooks.at(i, input) : input;
+      wanted.offer(i, () => (rows ? take(changed, rows) : changed));
+      return this.#block(i, changed, rotation, attend, adapters);
+    };
+    x = runLayers(inputs, layers, x, run);
     if (hooks) x = hooks.at(layers, x);
     if (rows) x = take(x, rows);
     x = this.#norm('model.norm', x);
@@ -162,10 +167,13 @@ export class Llama implements CausalLm {
     };
   }
 
-  #dense({ kv, rows, segments }: ForwardInputs): Attend {
-    if (kv || rows || segments)
-      throw new ArgumentError('forward: kv, rows and segments take packed rows [T], got a batch [B, L] of tokens');
-    return (_, q, k, v) => denseAttention(q, k, v, { causal: true });
+  #dense({ kv, rows, segments, sequenceLengths }: ForwardInputs): Attend {
+    if (kv || rows) throw new ArgumentError('forward: kv and rows take packed rows [T], got a batch [B, L] of tokens');
+    if (segments && this.lengthScaling && !sequenceLengths)
+      throw new ArgumentError(
+        'forward: segments of a batch need sequenceLengths, which the rotary embedding depends on',
+      );
+    return (_, q, k, v) => denseAttention(q, k, v, { causal: true, ...(segments && { segments }) });
   }
 
   #norm(name: string, x: Tensor): Tensor {
