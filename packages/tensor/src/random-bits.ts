@@ -34,3 +34,15 @@ export function threefry2x32(key0: number, key1: number, counter0: number, count
 export function uniformFromBits([high, low]: readonly [number, number]): number {
   return ((high >>> 5) * 2 ** 26 + (low >>> 6)) * 2 ** -53;
 }
+
+/**
+ * A value of the standard Gumbel distribution, -log(-log(1 - v)), from the two words of `threefry2x32`: v is the middle of one
+ * of 2^23 cells between 0 and 1, below 1/8 of one of 2^46, for the rare large values are those that decide.
+ */
+export function gumbelFromBits([high, low]: readonly [number, number]): number {
+  const cell = high >>> 9;
+  const coarse = (2 * cell + 1) * 2 ** -24;
+  if (cell >= 2 ** 20) return -Math.log(-Math.log1p(-coarse));
+  const fraction = ((high & 0x1ff) << 14) | (low >>> 18);
+  return -Math.log(-Math.log1p(-(cell * 2 ** -23 + (2 * fraction + 1) * 2 ** -47)));
+}

@@ -62,6 +62,14 @@ const functions: Readonly<Record<string, string>> = {
   if (bits >= 0x7f800000u) { return select(x, nan_value(), bits > 0x7f800000u); }
   return log(x);
 }`,
+  // see gumbelFromBits: the logarithm that drivers have is coarse near 1, so a series stands in for it there
+  gumbel_of_bits: `fn gumbel_of_bits(high: u32, low: u32) -> f32 {
+  let cell = high >> 9u;
+  let coarse = (2.0 * f32(cell) + 1.0) * 5.9604644775390625e-8;
+  let v = f32(cell) * 1.1920928955078125e-7 + (2.0 * f32(((high & 0x1ffu) << 14u) | (low >> 18u)) + 1.0) * 7.105427357601002e-15;
+  let series = v * (1.0 + v * (0.5 + v * (0.33333333 + v * (0.25 + v * (0.2 + v * (0.16666667 + v * (0.14285714 + v * 0.125)))))));
+  return -log(select(-log(1.0 - coarse), series, cell < 1048576u));
+}`,
   // WGSL promises three digits of sine and cosine; these have seven, by the reduction and polynomials of Cephes
   safe_sin: `fn safe_sin(x: f32) -> f32 {
   return turned(x, 0);
