@@ -1,6 +1,6 @@
 /**
  * `@heddle/trainer/lora`: low-rank adapters of linear layers, in PEFT's format. Needs `@heddle/tensor` only.
  */
-export { createLora, type Lora, type LoraDropout, type LoraFactors } from './lora/lora.ts';
+export { createLora, type Lora, type LoraDropout, type LoraFactors, type WeightsByName } from './lora/lora.ts';
 export type { LoraOptions } from './lora/options.ts';
 export { type AdapterFiles, adapterFiles, readAdapter } from './lora/peft-files.ts';

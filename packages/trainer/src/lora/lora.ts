@@ -26,6 +26,12 @@ export interface LoraFactors {
   readonly scale: number;
 }
 
+/** Weights of a model by name, or variables by their own names. */
+export type WeightsByName<T extends Tensor> =
+  | ReadonlyMap<string, T>
+  | Readonly<Record<string, T>>
+  | readonly Variable[];
+
 /** How much of an adapter's inputs is left out, and which. */
 export interface LoraDropout {
   /** Changes from step to step: a u32 `[2]` tensor, such as `foldKey(key, step)`, or a number. */
@@ -51,7 +57,7 @@ export interface Lora extends Disposable {
    * Writes the merged weights in place of those of the model. To take them out again, keep the first ones.
    * @throws ArgumentError for weights that are frozen, or stored in blocks
    */
-  mergeInto(weights: ReadonlyMap<string, Variable> | Readonly<Record<string, Variable>>): Promise<void>;
+  mergeInto(weights: WeightsByName<Variable>): Promise<void>;
   /** Frees the factors. Idempotent. */
   dispose(): void;
 }
@@ -80,11 +86,7 @@ export interface FactorValues {
  * @returns owned by the caller
  * @throws ArgumentError for options that make no sense, or targets that no weight matches; ShapeError for one that is no matrix
  */
-export async function createLora(
-  device: Device,
-  weights: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
-  options: LoraOptions,
-): Promise<Lora> {
+export async function createLora(device: Device, weights: WeightsByName<Tensor>, options: LoraOptions): Promise<Lora> {
   checkLoraOptions(options);
   const { rank, alpha = rank, rankStabilized = false, seed = 0, targets } = options;
   const scale = alpha / (rankStabilized ? Math.sqrt(rank) : rank);
@@ -170,7 +172,7 @@ class Adapter implements Lora {
     return weight.cast('f32').add(matmul(own.b, own.a).mul(own.scale)).cast(weight.dtype);
   }
 
-  async mergeInto(weights: ReadonlyMap<string, Variable> | Readonly<Record<string, Variable>>): Promise<void> {
+  async mergeInto(weights: WeightsByName<Variable>): Promise<void> {
     const all = entriesOf(weights).filter(([name]) => this.factors.has(moduleOf(name)));
     const missing = [...this.factors.keys()].find((module) => !all.some(([name]) => moduleOf(name) === module));
     if (missing !== undefined) throw new ArgumentError(`lora: the weights have no '${missing}'`);
@@ -189,6 +191,7 @@ class Adapter implements Lora {
   }
 }
 
-function entriesOf<T>(weights: ReadonlyMap<string, T> | Readonly<Record<string, T>>): (readonly [string, T])[] {
-  return weights instanceof Map ? [...weights] : Object.entries(weights);
+function entriesOf<T extends Tensor>(weights: WeightsByName<T>): (readonly [string, T])[] {
+  if (Array.isArray(weights)) return weights.map((weight: T & Variable) => [weight.name, weight] as const);
+  return weights instanceof Map ? [...weights] : Object.entries(weights as Readonly<Record<string, T>>);
 }

@@ -1,0 +1,98 @@
+import {
+  ArgumentError,
+  bf16ToF32,
+  f16ToF32,
+  f32ToBf16,
+  f32ToF16,
+  type HostArray,
+  isFloat,
+  type Variable,
+} from '@heddle/tensor';
+import { type SafetensorsSource, safetensorsChunks } from '@heddle/tensor/safetensors';
+import type { Lora } from '@heddle/trainer/lora';
+import { type ModelFiles, modelFiles, readTextFile } from '../model-files.ts';
+import type { CausalLm } from '../models/causal-lm.ts';
+import { checkAdapter } from './adapted-model.ts';
+import { openWriter } from './written-folder.ts';
+
+export interface SaveModelOptions {
+  /** The folder that the model was loaded from, or its files: configuration and tokenizer are those of it. */
+  readonly from: string | ModelFiles;
+  /** What weights are stored in; 'f32' where not named. */
+  readonly dtype?: 'f32' | 'f16' | 'bf16';
+  /** Written into the weights: the saved model gives what this one gives with the adapter. */
+  readonly adapter?: Lora;
+}
+
+/** What is copied of a model's folder where it is there. */
+const copied = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+];
+const named = { f32: ['F32', 'float32'], f16: ['F16', 'float16'], bf16: ['BF16', 'bfloat16'] } as const;
+
+/**
+ * Writes a model as a Hugging Face folder, which `loadModel` and transformers load: weights one at a time, each file as a whole
+ * or not at all. Weights in blocks cannot be saved: load the model in f32 or f16 to merge an adapter into it.
+ * @throws ArgumentError for weights in blocks and another dtype; ShapeError for an adapter of another model; FileFormatError
+ *   where files cannot be read or written; then the model that was there before stays
+ */
+export async function saveModel(
+  folder: string,
+  model: Pick<CausalLm, 'parameters'>,
+  { from, dtype = 'f32', adapter }: SaveModelOptions,
+): Promise<void> {
+  if (!Object.hasOwn(named, dtype))
+    throw new ArgumentError(`saveModel: dtype takes f32, f16, bf16, got ${String(dtype)}`);
+  const blocks = model.parameters.find((weight) => !isFloat(weight.dtype));
+  if (blocks)
+    throw new ArgumentError(
+      `saveModel: '${blocks.name}' is ${blocks.dtype}, which folders do not hold: load the model in f32 or f16`,
+    );
+  if (adapter) checkAdapter(model, adapter);
+  const files = await modelFiles('saveModel', from);
+  const config = await readTextFile(files, 'config.json');
+  if (config === undefined) throw new ArgumentError(`saveModel: ${files.label} has no config.json to write`);
+  const texts = new Map([['config.json', withDType(config, named[dtype][1], model)]]);
+  for (const name of copied) {
+    const text = await readTextFile(files, name);
+    if (text !== undefined) texts.set(name, text);
+  }
+  const writer = await openWriter('saveModel', folder);
+  const sources = model.parameters.map((weight) => [weight.name, sourceOf(weight, dtype, adapter)] as const);
+  await writer.write('model.safetensors', safetensorsChunks(sources, { format: 'pt' }));
+  for (const [name, text] of texts) await writer.write(name, [new TextEncoder().encode(text)]);
+}
+
+function sourceOf(weight: Variable, dtype: 'f32' | 'f16' | 'bf16', adapter: Lora | undefined): SafetensorsSource {
+  return {
+    dtype: named[dtype][0],
+    shape: weight.shape as readonly number[],
+    async read() {
+      const merged = adapter ? adapter.merged(weight.name, weight) : weight;
+      try {
+        const values = floatsOf(merged.dtype, await merged.data());
+        if (dtype === 'f32') return values;
+        return dtype === 'f16' ? f32ToF16(values) : f32ToBf16(values);
+      } finally {
+        if (merged !== weight) merged.dispose();
+      }
+    },
+  };
+}
+
+function floatsOf(dtype: string, data: HostArray): Float32Array {
+  if (dtype === 'f32') return data as Float32Array;
+  return dtype === 'f16' ? f16ToF32(data as Uint16Array) : bf16ToF32(data as Uint16Array);
+}
+
+/** The configuration with what the weights are now: their dtype, and whether the head is the embedding. */
+function withDType(text: string, dtype: string, { parameters }: Pick<CausalLm, 'parameters'>): string {
+  const config = JSON.parse(text) as Record<string, unknown>;
+  const key = 'dtype' in config ? 'dtype' : 'torch_dtype';
+  const hasHead = parameters.some(({ name }) => name === 'lm_head.weight');
+  return `${JSON.stringify({ ...config, [key]: dtype, ...(hasHead && { tie_word_embeddings: false }) }, null, 2)}\n`;
+}
