@@ -24,12 +24,15 @@ export {
   greedy,
   type SampleContext,
   type Sampler,
-  type SamplerOptions,
   type SeededSampler,
   sampler,
 } from './sampler.ts';
+export { allowedTokens, badWords, logitBias } from './sampling/biases.ts';
+export { epsilonCutoff, etaCutoff, typical } from './sampling/cutoffs.ts';
+export { type Draw, drawToken } from './sampling/draw.ts';
 export { type LogitFilter, minP, temperature, topK, topP } from './sampling/filters.ts';
-export { noRepeatNgram, repetitionPenalty } from './sampling/repetition.ts';
+export type { SamplerOptions, SamplingSettings } from './sampling/options.ts';
+export { noRepeatNgram, occurrencePenalty, repetitionPenalty } from './sampling/repetition.ts';
 export type { TemplateLimits } from './tokenizer/bounded-template.ts';
 export type { ChatMessage, ChatTemplateOptions } from './tokenizer/chat-template.ts';
 export type { IncrementalDecoder } from './tokenizer/incremental-decoder.ts';

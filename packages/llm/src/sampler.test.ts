@@ -12,6 +12,7 @@ test('greedy takes the first maximum', () => {
 test('a temperature of 0 is greedy', () => {
   const cold = sampler({ temperature: 0, topK: 3, seed: 5 });
   expect([cold.name, cold.seed]).toEqual(['greedy', 5]);
+  expect(cold.takesMostLikely).toBe(true);
   expect(cold.sample(Float32Array.of(1, 2, 3, 2.9), at(0))).toBe(2);
 });
 
@@ -98,6 +99,20 @@ describe('draws are distributed as they should be (99.9 % quantiles of chi-squar
   });
 });
 
+test('an option that changes nothing is left out', () => {
+  const nothing = { temperature: 1, topK: 0, topP: 1, minP: 0, typicalP: 1, epsilonCutoff: 0, etaCutoff: 0 };
+  const penalties = {
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    noRepeatNgramSize: 0,
+    badWords: [],
+  };
+  const plain = sampler({ ...nothing, ...penalties, seed: 4 });
+  expect(plain.name).toBe('draw');
+  expect(plain.settings).toEqual({ parameters: {}, bias: new Map(), words: [], allowed: undefined, seed: 4 });
+});
+
 test('logits are left as they are, and tokens at -Infinity are never drawn', () => {
   const logits = Float32Array.of(none, 1, none, 2, none);
   const drawing = sampler({ temperature: 1.7, topK: 4, topP: 0.99, seed: 6 });
@@ -116,6 +131,27 @@ test('bad logits and parameters are errors', () => {
     [() => filteredSampler([ban], 1).sample(Float32Array.of(1), at(0)), 'must be finite, got none'],
     [() => sampler({ temperature: -1 }), 'temperature must be a positive number, got -1'],
     [() => sampler({ temperature: 0, topK: -1 }), 'top-k must be a positive integer, got -1'],
+    [() => sampler({ typicalP: 0 }), 'typical must be above 0, at most 1, got 0'],
+    [() => sampler({ epsilonCutoff: 1 }), 'the epsilon cut-off must be from 0 to below 1, got 1'],
+    [() => sampler({ etaCutoff: -1 }), 'the eta cut-off must be from 0 to below 1, got -1'],
+    [
+      () => sampler({ logitBias: { 3: Number.NaN } }),
+      'the bias of a token must be a number or -Infinity, got NaN for token 3',
+    ],
+    [() => sampler({ logitBias: { x: 1 } as never }), 'logitBias takes token ids, got NaN'],
+    [() => sampler({ badWords: [[]] }), 'lists of token ids, each of one at least'],
+    [
+      () => sampler({ badWords: [new Array(9).fill(1)] }),
+      '64 of at most 8 tokens, beside single tokens, got 1 of at most 9',
+    ],
+    [() => sampler({ badWords: [[1, -2]] }), 'badWords takes token ids, got -2'],
+    [() => sampler({ allowedTokens: [1] as never }), 'allowedTokens must be a Uint32Array of bits, got object'],
+    [() => sampler({ parameters: { topK: 3 } }), 'topK is an option of its own'],
+    [() => sampler({ parameters: { mine: Number.NaN } }), 'parameter mine must be a number, got NaN'],
+    [
+      () => sampler({ parameters: { mine: 1 } }).sample(Float32Array.of(1), at(0)),
+      "mine are parameters of stages of one's own",
+    ],
     [() => sampler({ topP: 2 }), 'top-p must be from 0 to 1, got 2'],
     [() => sampler({ seed: -1 }), 'seed must be an integer from 0 to 2^53 - 1, got -1'],
     [() => sampler({ seed: 0.5 }), 'got 0.5'],

@@ -1,7 +1,7 @@
-import { ArgumentError, threefry2x32, uniformFromBits } from '@heddle/tensor';
-import { checkOptions } from './check-options.ts';
-import { type LogitFilter, minP, softmaxWeights, temperature, topK, topP } from './sampling/filters.ts';
-import { noRepeatNgram, repetitionPenalty } from './sampling/repetition.ts';
+import { ArgumentError } from '@heddle/tensor';
+import { drawToken } from './sampling/draw.ts';
+import type { LogitFilter } from './sampling/filters.ts';
+import { filtersOf, type SamplerOptions, type SamplingSettings, settingsOf } from './sampling/options.ts';
 
 /** Where in which sequence a token is chosen. */
 export interface SampleContext {
@@ -23,6 +23,8 @@ export interface Sampler {
    * for before. Otherwise requests that share the sampler draw different numbers.
    */
   readonly repeats?: boolean;
+  /** What it does, for a device: an engine then chooses there, and `sample` is not called. Those of `sampler()` have it. */
+  readonly settings?: SamplingSettings;
   /**
    * @param logits [V], left as they are.
    * @returns A token id, from 0 to V - 1.
@@ -36,116 +38,93 @@ export interface SeededSampler extends Sampler {
   readonly seed: number;
 }
 
-/** How to draw; what is absent does not restrict. */
-export interface SamplerOptions {
-  /** 0 is greedy; 1 if absent. */
-  readonly temperature?: number;
-  /** Keep so many most likely tokens, after the temperature. */
-  readonly topK?: number;
-  /** Keep the most likely tokens that make up this probability, after top-k. */
-  readonly topP?: number;
-  /** Keep the tokens at least so likely as this share of the most likely one, after top-p. */
-  readonly minP?: number;
-  /** Makes tokens that have occurred less likely, before anything else; 1 changes nothing. */
-  readonly repetitionPenalty?: number;
-  /** Let no sequence of so many tokens occur twice. */
-  readonly noRepeatNgramSize?: number;
-  /** An integer from 0 to 2^53 - 1; drawn from the system's randomness if absent. */
-  readonly seed?: number;
-}
-
 /** Always the most likely token; among equals that of the lowest id. */
 export function greedy(): Sampler {
   return { name: 'greedy', takesMostLikely: true, sample: firstMaximum };
 }
 
-const optionNames = ['temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'noRepeatNgramSize', 'seed'] as const;
-
 /**
- * The usual sampler: penalties of repetition, then temperature, top-k, top-p, min-p, then a draw.
+ * The usual sampler: biases, penalties and masks, then temperature, top-k, top-p, min-p, typical and the cut-offs, then a draw.
+ * An engine computes it on the device, for each request with its own values; `sample` is the same on the host.
  *
  * @returns Where the temperature is 0 a sampler (which keeps the seed) that takes the most likely token, after the penalties.
  * @throws ArgumentError if an option is out of range or is none.
  */
 export function sampler(options: SamplerOptions = {}): SeededSampler {
-  checkOptions('sampler', options, optionNames);
-  const penalties: LogitFilter[] = [];
-  if (options.repetitionPenalty !== undefined && options.repetitionPenalty !== 1)
-    penalties.push(repetitionPenalty(options.repetitionPenalty));
-  if (options.noRepeatNgramSize !== undefined) penalties.push(noRepeatNgram(options.noRepeatNgramSize));
-  const filters = [...penalties];
-  if (options.temperature !== undefined && options.temperature !== 0 && options.temperature !== 1) {
-    filters.push(temperature(options.temperature));
+  const settings = settingsOf(options, seedOf(options?.seed));
+  const { seed } = settings;
+  const { always, drawing } = filtersOf(options, settings);
+  const own = Object.keys(options.parameters ?? {});
+  if (options.temperature === 0) {
+    if (always.length === 0 && own.length === 0) return { ...greedy(), seed, settings };
+    return {
+      name: ['greedy', ...always.map(({ name }) => name), ...own].join(', '),
+      seed,
+      settings,
+      sample: (logits, context) => firstMaximum(filtered(logits, refuseOwn(own, always), context)),
+    };
   }
-  if (options.topK !== undefined) filters.push(topK(options.topK));
-  if (options.topP !== undefined) filters.push(topP(options.topP));
-  if (options.minP !== undefined) filters.push(minP(options.minP));
-  const drawing = filteredSampler(filters, options.seed);
-  if (options.temperature !== 0) return drawing;
-  const { seed } = drawing;
-  if (penalties.length === 0) return { ...greedy(), seed };
+  const draw = filteredSampler([...always, ...drawing], options.seed ?? seed);
   return {
-    name: ['greedy', ...penalties.map(({ name }) => name)].join(', '),
-    seed,
-    sample: (logits, { tokens }) => firstMaximum(filtered(logits, penalties, tokens)),
+    ...draw,
+    name: [draw.name, ...own].join(', '),
+    repeats: options.seed !== undefined,
+    settings,
+    sample: (logits, context) => {
+      refuseOwn(own, always);
+      return draw.sample(logits, context);
+    },
   };
+}
+
+/** @throws ArgumentError: what a stage of one's own does is known to the device alone */
+function refuseOwn<T>(own: readonly string[], filters: T): T {
+  if (own.length === 0) return filters;
+  throw new ArgumentError(
+    `sample: ${own.join(', ')} are parameters of stages of one's own, which run on the device alone`,
+  );
 }
 
 /** What filters leave of logits, which are checked before and stay as they are. */
 function filtered(
   logits: Float32Array,
   filters: readonly LogitFilter[],
-  tokens: readonly number[] | undefined,
+  { tokens, step }: SampleContext,
 ): Float32Array {
   firstMaximum(logits);
   const left = logits.slice();
-  for (const filter of filters) filter.apply(left, tokens);
+  for (const filter of filters) filter.apply(left, tokens, step);
   return left;
 }
 
 /**
  * Draws a token by the softmax of the logits that the filters leave, applied in order.
  *
- * The draw depends on the seed, the sequence and the step alone (a counter-based generator), not on what was drawn
+ * The draw is `drawToken`'s: it depends on the seed, the sequence, the step and the token ids alone, not on what was drawn
  * before or beside it.
  *
  * @param named the seed, an integer from 0 to 2^53 - 1; drawn from the system's randomness if absent
  * @throws ArgumentError if the seed is out of range.
  */
 export function filteredSampler(filters: readonly LogitFilter[], named?: number): SeededSampler {
-  const seed = named ?? randomSeed();
-  if (!(Number.isSafeInteger(seed) && seed >= 0)) {
-    throw new ArgumentError(`sampler: seed must be an integer from 0 to 2^53 - 1, got ${String(seed)}`);
-  }
+  const seed = seedOf(named);
   return {
     name: ['draw', ...filters.map((filter) => filter.name)].join(', '),
     seed,
     repeats: named !== undefined,
-    sample(logits, { step, sequence, tokens }) {
-      const left = filtered(logits, filters, tokens);
+    sample(logits, context) {
+      const left = filtered(logits, filters, context);
       // for its checks, of what the filters made of the logits
       firstMaximum(left);
-      const uniform = uniformFromBits(threefry2x32(seed % 2 ** 32, Math.floor(seed / 2 ** 32), step, sequence));
-      return drawToken(left, uniform);
+      return drawToken(left, { seed, sequence: context.sequence, step: context.step });
     },
   };
 }
 
-/** The token at which the running sum of the softmax passes `uniform`. */
-function drawToken(logits: Float32Array, uniform: number): number {
-  const { weights, total } = softmaxWeights(logits);
-  const target = uniform * total;
-  let sum = 0;
-  let last = -1;
-  for (let id = 0; id < weights.length; id++) {
-    const weight = weights[id]!;
-    if (weight === 0) continue;
-    sum += weight;
-    last = id;
-    if (sum > target) return id;
-  }
-  // Rounding can leave the target at the whole sum: the last token that has a weight.
-  return last;
+function seedOf(named: number | undefined): number {
+  const seed = named ?? randomSeed();
+  if (Number.isSafeInteger(seed) && seed >= 0) return seed;
+  throw new ArgumentError(`sampler: seed must be an integer from 0 to 2^53 - 1, got ${String(seed)}`);
 }
 
 function firstMaximum(logits: Float32Array): number {

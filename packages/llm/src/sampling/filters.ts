@@ -9,8 +9,9 @@ export interface LogitFilter {
   /**
    * Changes `logits` [V] in place.
    * @param tokens the sequence so far, prompt and generated; filters that look at it need it
+   * @param generated how many of the tokens were generated
    */
-  apply(logits: Float32Array, tokens?: readonly number[]): void;
+  apply(logits: Float32Array, tokens?: readonly number[], generated?: number): void;
 }
 
 /**
@@ -32,7 +33,7 @@ export function temperature(value: number): LogitFilter {
 }
 
 /**
- * Keeps the k most likely tokens; among equals those of lower id.
+ * Keeps the k most likely tokens, and those as likely as the last of them.
  *
  * @param k Positive integer; at or above the vocabulary size nothing is taken out.
  * @throws ArgumentError
@@ -42,18 +43,14 @@ export function topK(k: number): LogitFilter {
   return {
     name: `top-k ${k}`,
     apply(logits) {
-      if (k >= logits.length) return;
-      const least = nthLargest(logits.slice(), k - 1);
-      let above = 0;
-      for (let i = 0; i < logits.length; i++) if (logits[i]! > least) above++;
-      keep(logits, logits, least, k - above);
+      if (k < logits.length) keepFrom(logits, logits, nthLargest(logits.slice(), k - 1));
     },
   };
 }
 
 /**
- * Keeps the fewest most likely tokens whose probabilities sum to at least p, at least one (nucleus sampling,
- * https://arxiv.org/abs/1904.09751); among equals those of lower id.
+ * Keeps the fewest most likely tokens whose probabilities sum to at least p, at least one, and those as likely as the last of
+ * them (nucleus sampling, https://arxiv.org/abs/1904.09751).
  *
  * @param p From 0 (the most likely token alone) to 1 (all).
  * @throws ArgumentError
@@ -65,21 +62,10 @@ export function topP(p: number): LogitFilter {
     apply(logits) {
       if (p === 1) return;
       const { weights, total } = softmaxWeights(logits);
-      // Tokens below this weight cannot matter: all of them together miss the mass that may be left out.
+      // tokens below this weight cannot matter: all of them together miss the mass that may be left out
       const negligible = ((1 - p) * total) / logits.length;
-      const candidates = new Float64Array(weights.length);
-      let count = 0;
-      for (let i = 0; i < weights.length; i++) if (weights[i]! >= negligible) candidates[count++] = weights[i]!;
-      const sorted = candidates.subarray(0, count).sort();
-      let mass = 0;
-      let equals = 0;
-      let least = Number.POSITIVE_INFINITY;
-      for (let i = count - 1; i >= 0 && (equals === 0 || mass < p * total); i--) {
-        equals = sorted[i] === least ? equals + 1 : 1;
-        least = sorted[i]!;
-        mass += least;
-      }
-      keep(logits, weights, least, equals);
+      const candidates = weights.filter((weight) => weight >= negligible);
+      keepFrom(logits, weights, thresholdOf(candidates, candidates, p * total));
     },
   };
 }
@@ -102,14 +88,20 @@ export function minP(p: number): LogitFilter {
   };
 }
 
-/** Takes out every token whose value is below `least`, and of those equal to it all but the first `equals`. */
-function keep(logits: Float32Array, values: Float32Array | Float64Array, least: number, equals: number): void {
-  let room = equals;
-  for (let id = 0; id < logits.length; id++) {
-    const value = values[id]!;
-    if (value > least || (value === least && room-- > 0)) continue;
-    logits[id] = Number.NEGATIVE_INFINITY;
+/** Takes out every token whose value is below `least`. */
+export function keepFrom(logits: Float32Array, values: Float32Array | Float64Array, least: number): void {
+  for (let id = 0; id < logits.length; id++) if (values[id]! < least) logits[id] = Number.NEGATIVE_INFINITY;
+}
+
+/** The largest of `values` such that those not below it weigh at least `mass`; the least one where all together weigh less. */
+export function thresholdOf(values: Float64Array, weights: Float64Array, mass: number): number {
+  const order = Uint32Array.from(values.keys()).sort((a, b) => values[b]! - values[a]!);
+  let sum = 0;
+  for (const id of order) {
+    sum += weights[id]!;
+    if (sum >= mass) return values[id]!;
   }
+  return values[order.at(-1)!]!;
 }
 
 /** exp(logit - maximum) of each token in float64, and their sum: the quotients are the softmax. */

@@ -1,32 +1,8 @@
-import { openSafetensors } from '@heddle/tensor/safetensors';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { runs } from '../../../../test-support/properties.ts';
-import { needShared } from '../../../../test-support/shared.ts';
 import { sampler } from '../sampler.ts';
-import { type LogitFilter, minP } from './filters.ts';
-import { noRepeatNgram, repetitionPenalty } from './repetition.ts';
-
-test('repetition penalty, n-grams and min-p are those of transformers', async (context) => {
-  const file = await openSafetensors(await needShared(context, 'fixtures/sampling/processors.safetensors'));
-  const floats = async (name: string) => new Float32Array((await file.read(name)).buffer);
-  const [rows, V] = file.info('logits').shape as [number, number];
-  const logits = await floats('logits');
-  const previous = new Int32Array((await file.read('previous')).buffer);
-  const cases: [string, LogitFilter][] = [
-    ['repetition_1.3', repetitionPenalty(1.3)],
-    ['no_repeat_ngram_3', noRepeatNgram(3)],
-    ['min_p_0.05', minP(0.05)],
-  ];
-  for (const [name, filter] of cases) {
-    const right = await floats(name);
-    for (let row = 0; row < rows; row++) {
-      const got = logits.slice(row * V, (row + 1) * V);
-      filter.apply(got, [...previous.subarray(row * 20, (row + 1) * 20)]);
-      expect([...got]).toEqual([...right.subarray(row * V, (row + 1) * V)].map((value) => expect.closeTo(value, 5)));
-    }
-  }
-});
+import { noRepeatNgram, occurrencePenalty } from './repetition.ts';
 
 test('no n-gram occurs twice, but a token is always left', () => {
   fc.assert(
@@ -63,12 +39,20 @@ test('the sampler applies penalties first, with the most likely token too', () =
   expect(() => greedy.sample(logits, { step: 0, sequence: 0 })).toThrow(/repetition penalty 1.5 needs the tokens/);
 });
 
+test('presence counts once, frequency each time, and the prompt not at all', () => {
+  const logits = Float32Array.of(1, 2, 3, 4);
+  occurrencePenalty(0.5, 0.25).apply(logits, [0, 0, 3, 1, 1, 1], 4);
+  expect([...logits]).toEqual([1, 2 - 0.5 - 0.75, 3, 4 - 0.5 - 0.25]);
+});
+
 test('settings out of range are refused by name', () => {
   for (const [options, message] of [
     [{ repetitionPenalty: 0 }, /repetition penalty must be a positive number, got 0/],
     [{ noRepeatNgramSize: 1.5 }, /size of n-grams must be a positive integer, got 1.5/],
+    [{ presencePenalty: Number.NaN }, /presence penalty must be a number, got NaN/],
+    [{ noRepeatNgramSize: 17 }, /noRepeatNgramSize must be at most 16, got 17/],
     [{ minP: 2 }, /min-p must be from 0 to 1, got 2/],
-    [{ top_p: 0.9 }, /^sampler: has no option top_p; its options are temperature, topK, topP/],
+    [{ top_p: 0.9 }, /^sampler: has no option top_p; its options are logitBias, repetitionPenalty/],
     [null, /^sampler: takes options .* got null/],
   ] as const)
     expect(() => sampler(options as object)).toThrow(

@@ -51,7 +51,33 @@ export function noRepeatNgram(size: number): LogitFilter {
   };
 }
 
-function needed(name: string, tokens: readonly number[] | undefined): readonly number[] {
+/**
+ * Lowers the logits of tokens that were generated: once by `presence`, and by `frequency` for each time. Those of the prompt
+ * do not count.
+ *
+ * @param presence Finite; negative ones make repetition likelier.
+ * @param frequency The same.
+ * @throws ArgumentError
+ */
+export function occurrencePenalty(presence: number, frequency: number): LogitFilter {
+  for (const [name, value] of Object.entries({ presence, frequency }))
+    if (!Number.isFinite(value))
+      throw new ArgumentError(`sampler: the ${name} penalty must be a number, got ${String(value)}`);
+  const name = `presence penalty ${presence}, frequency penalty ${frequency}`;
+  return {
+    name,
+    apply(logits, given, generated = given?.length ?? 0) {
+      const tokens = needed(name, given);
+      const counts = new Map<number, number>();
+      for (let i = tokens.length - generated; i < tokens.length; i++)
+        counts.set(tokens[i]!, (counts.get(tokens[i]!) ?? 0) + 1);
+      for (const [id, count] of counts) if (id < logits.length) logits[id]! -= presence + frequency * count;
+    },
+  };
+}
+
+/** @throws ArgumentError where a filter has not the tokens that it looks at */
+export function needed(name: string, tokens: readonly number[] | undefined): readonly number[] {
   if (tokens) return tokens;
   throw new ArgumentError(`sampler: ${name} needs the tokens of the sequence so far in the context, got none`);
 }
