@@ -49,6 +49,18 @@ test('dynamic-batching fills batches, and gives the tokens that each prompt gets
   for (const [, , meanWait] of cells.slice(0, 2)) expect(Number(meanWait)).toBeGreaterThanOrEqual(9);
 }, 180_000);
 
+test('architecture-analysis counts three models in two ways', async () => {
+  const rows = (await run('architecture-analysis')).split('\n').filter((line) => /^(?:blocks-|gpt2|llama)/.test(line));
+  expect(rows.map((row) => row.trim().split(/ {2,}/))).toEqual([
+    ['blocks-gpt2-small-mha', '0.125', 'mha', '2048', '12.58', '16.1', '37.6%'],
+    ['blocks-llama-7b-mqa', '4.134', 'mqa', '2048', '2.10', '176.1', '0.8%'],
+    ['blocks-llama-65b-gqa-8', '41.222', 'gqa-8', '2048', '16.78', '687.2', '1.6%'],
+    ['gpt2-small', '0.124', 'mha', '1024', '6.29', '6.4', '23.3%'],
+    ['llama-7b', '6.738', 'mha', '2048', '67.11', '309.3', '13.7%'],
+    ['llama-65b', '65.286', 'mha', '2048', '134.22', '1168.3', '7.6%'],
+  ]);
+}, 180_000);
+
 test('attention-variants measures each of them', async () => {
   const rows = (await run('attention-variants', '64', '4', '64', 'onnx')).trimEnd().split('\n').slice(-6);
   const cells = rows.map((row) => row.trim().split(/ {2,}/));

@@ -8,6 +8,11 @@ export { type EngineOptions, openEngine } from './engine/default-engine.ts';
 export { createEngine, type Engine, type EngineParts, type EngineSize } from './engine/engine.ts';
 export { LogitsError } from './engine/logits-error.ts';
 export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
+export type { Advice, AttentionChoice, DecodingLimits, StorageChoice } from './inspect/advice.ts';
+export type { LayerFlops, ModelFlops } from './inspect/count-flops.ts';
+export { inspectModel } from './inspect/inspect-model.ts';
+export type { InspectOptions, LayerReport, ModelReport } from './inspect/report.ts';
+export type { PartTotals, WeightPart } from './inspect/weight-parts.ts';
 export { type LoadedModel, type LoadModelOptions, loadModel } from './load-model.ts';
 export { type ModelFiles, modelFolder } from './model-files.ts';
 export type {

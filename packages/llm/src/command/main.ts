@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isHeddleError } from '@heddle/tensor';
 import { devices } from './devices.ts';
 import { generate } from './generate.ts';
+import { inspect, parseInspect } from './inspect.ts';
 import { parseDevices, parseGenerate } from './options.ts';
 import { help, UsageError } from './usage.ts';
 
@@ -26,6 +27,8 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
   switch (name) {
     case 'generate':
       return generate(parseGenerate(args), signal);
+    case 'inspect':
+      return inspect(parseInspect(args));
     case 'devices':
       return devices(parseDevices(args));
     case 'help':
@@ -35,7 +38,7 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
     case '--version':
       return print(`${await version()}\n`);
     case undefined:
-      throw new UsageError('a command is needed: generate or devices');
+      throw new UsageError('a command is needed: generate, inspect or devices');
     default:
       throw new UsageError(`there is no command '${name}'`);
   }

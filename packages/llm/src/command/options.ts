@@ -20,8 +20,8 @@ export interface GenerateCommand {
   readonly verbose: boolean;
 }
 
-const text = { type: 'string' } as const;
-const flag = { type: 'boolean' } as const;
+export const text = { type: 'string' } as const;
+export const flag = { type: 'boolean' } as const;
 
 /** @throws UsageError naming the option, what it takes and what came */
 export function parseGenerate(args: readonly string[]): GenerateCommand {
@@ -69,7 +69,7 @@ export function parseDevices(args: readonly string[]): { readonly json: boolean 
 type Kinds = Readonly<Record<string, typeof text | typeof flag>>;
 type Values<K extends Kinds> = { readonly [N in keyof K]?: K[N] extends typeof text ? string : boolean };
 
-function parse<K extends Kinds>(args: readonly string[], options: K): Values<K> {
+export function parse<K extends Kinds>(args: readonly string[], options: K): Values<K> {
   const { values, tokens } = parsed(args, options);
   const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
   const twice = names.find((name, i) => names.indexOf(name) < i);
@@ -110,7 +110,7 @@ function number(
   return parsed;
 }
 
-function wholeNumber(name: string, value: string | undefined, min: number): number | undefined {
+export function wholeNumber(name: string, value: string | undefined, min: number): number | undefined {
   if (value === undefined) return undefined;
   const parsed = Number(value);
   if (value.trim() === '' || !Number.isSafeInteger(parsed) || parsed < min)
@@ -118,7 +118,7 @@ function wholeNumber(name: string, value: string | undefined, min: number): numb
   return parsed;
 }
 
-function oneOf<T extends string>(name: string, value: string | undefined, among: readonly T[]): T | undefined {
+export function oneOf<T extends string>(name: string, value: string | undefined, among: readonly T[]): T | undefined {
   if (value === undefined) return undefined;
   const found = among.find((candidate) => candidate === value);
   if (!found) throw new UsageError(`${name} takes ${among.join(', ')}, got '${value}'`);

@@ -4,6 +4,7 @@ export class UsageError extends Error {}
 export const help = `heddle: language models in TypeScript, on WebGPU and on the CPU
 
   heddle generate --model PATH [options]    continues a prompt
+  heddle inspect --model MODEL [options]    what a model costs: parameters, memory, operations
   heddle devices  [--json]                  what devices there are
   heddle help | --help                      this text
   heddle --version
@@ -23,6 +24,15 @@ generate
                           of a .gguf file as it has them)
   --json                  one JSON object instead of the text
   --verbose               all there is to say of the model's files, not only what changes results
+
+inspect (nothing is loaded)
+  --model MODEL           a folder, a .gguf file, or a preset: gpt2-small, llama-7b, llama-65b, blocks-gpt2-small-mha,
+                          blocks-llama-7b-mqa, blocks-llama-65b-gqa-8
+  --context N, --batch N  tokens of each sequence (default 2048 or the model's context), sequences at once (default 1)
+  --dtype NAME            how matrices are stored (default f16)
+  --cache-dtype NAME      f32 or f16 (default f16)
+  --memory SIZE           what fits it, such as 24GiB: dtypes, sequences, kinds of attention
+  --json                  one JSON object instead of the text
 
 Ctrl-C stops a generation and prints what there is.
 Environment: VULKAN_LOADER (path of libvulkan.so.1), DAWN_TOGGLES (switches of Dawn, separated by commas).

@@ -1,0 +1,70 @@
+import { ArgumentError } from '@heddle/tensor';
+import { checkOptions } from '../check-options.ts';
+import { describeModel } from '../families.ts';
+import { openModelFolder } from '../folder.ts';
+import type { ModelFiles } from '../model-files.ts';
+import { weightDTypes } from '../models/weight-file.ts';
+import { planWeights } from '../models/weight-names.ts';
+import { sizesOfDescription } from './describe-sizes.ts';
+import type { ModelSizes } from './model-sizes.ts';
+import { presetNames, presetSizes } from './presets.ts';
+import { type InspectOptions, type ModelReport, reportOf } from './report.ts';
+
+const known = ['dtype', 'cacheDtype', 'length', 'batch', 'memory'];
+
+/**
+ * What a model costs, from its files' headers or its configuration alone: parameters by part, memory by dtype, bytes of keys and
+ * values, operations of prefill and decoding, layer by layer; with `memory` also what fits it. Nothing is allocated for it.
+ *
+ * @param source What `loadModel` takes (a folder, a GGUF file, a hub id, files), the fields of a config.json, or the name of a
+ *   preset: gpt2-small, llama-7b, llama-65b, and with the attention of a comparison blocks-gpt2-small-mha, blocks-llama-7b-mqa,
+ *   blocks-llama-65b-gqa-8.
+ * @throws ArgumentError for options that do not fit; FileFormatError as `loadModel`
+ */
+export async function inspectModel(
+  source: string | ModelFiles | Readonly<Record<string, unknown>>,
+  options: InspectOptions = {},
+): Promise<ModelReport> {
+  checkOptions('inspectModel', options, known);
+  checkNumbers(options);
+  const sizes = await sizesOf(source);
+  const { dtype = 'f16', cacheDtype = 'f16', batch = 1, memory } = options;
+  const length = options.length ?? Math.min(2048, sizes.maxPositions);
+  if (length > sizes.maxPositions)
+    throw new ArgumentError(
+      `inspectModel: length must fit the model's context of ${sizes.maxPositions}, got ${length}`,
+    );
+  return reportOf(sizes, { dtype, cacheDtype, length, batch, ...(memory !== undefined && { memory }) });
+}
+
+function checkNumbers({ dtype, cacheDtype, length, batch, memory }: InspectOptions): void {
+  if (dtype !== undefined && !weightDTypes.includes(dtype))
+    throw new ArgumentError(`inspectModel: dtype takes ${weightDTypes.join(', ')}, got ${String(dtype)}`);
+  if (cacheDtype !== undefined && cacheDtype !== 'f32' && cacheDtype !== 'f16')
+    throw new ArgumentError(`inspectModel: cacheDtype takes f32, f16, got ${String(cacheDtype)}`);
+  for (const [name, value] of Object.entries({ length, batch, memory }))
+    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0))
+      throw new ArgumentError(`inspectModel: ${name} must be a positive integer, got ${String(value)}`);
+}
+
+async function sizesOf(source: string | ModelFiles | Readonly<Record<string, unknown>>): Promise<ModelSizes> {
+  if (typeof source === 'string' && presetNames.includes(source)) return presetSizes(source);
+  if (typeof source === 'string' || isModelFiles(source)) return sizesOfFiles(source);
+  if (typeof source !== 'object' || source === null || Array.isArray(source))
+    throw new ArgumentError('inspectModel: takes a path, a preset, files or the fields of a config.json');
+  return sizesOfDescription('config', describeModel({ label: 'config', text: JSON.stringify(source) }));
+}
+
+const isModelFiles = (source: object): source is ModelFiles =>
+  typeof (source as Partial<ModelFiles> | null)?.open === 'function';
+
+/** With what the files settle: biases that the configuration leaves open, a head of its own. */
+async function sizesOfFiles(source: string | ModelFiles): Promise<ModelSizes> {
+  const { label, model, weights, notes, close } = await openModelFolder(source);
+  try {
+    const shapes = new Map((await planWeights(model, weights, notes)).map(({ name, shape }) => [name, shape]));
+    return sizesOfDescription(label, { ...model, shapes, tied: !shapes.has('lm_head.weight') });
+  } finally {
+    await close();
+  }
+}
