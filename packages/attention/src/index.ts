@@ -44,6 +44,7 @@ export type {
   LinearRotary,
   Llama3Rotary,
   LongRopeRotary,
+  ProportionalRotary,
   RotaryScaling,
   RotarySpec,
   YarnRotary,

@@ -30,10 +30,31 @@ const silent = {
 
 const file = (label: string, fields: Fields) => ({ label, text: JSON.stringify(fields) });
 
-function parse(config: Fields, generation?: Fields): ModelConfig {
-  return describeModel(file('config.json', config), {
-    generation: generation && file('generation_config.json', generation),
-  }).config;
+/** A configuration with the sizes of its first layer beside the others. */
+function parse(config: Fields, generation?: Fields) {
+  return flat(
+    describeModel(file('config.json', config), {
+      generation: generation && file('generation_config.json', generation),
+    }).config,
+  );
+}
+
+function flat({ layout, ...config }: ModelConfig) {
+  const { mixer, feedForward } = layout.layers[0]!;
+  const { heads, keyValueHeads, headDim, rotary, output } = mixer.part;
+  const { activation, down } = feedForward.part;
+  return {
+    ...config,
+    heads,
+    keyValueHeads,
+    headDim,
+    rotary: rotary!,
+    intermediateSize: down.inSize,
+    normEpsilon: layout.finalNorm.epsilon,
+    activation,
+    attentionBias: output.bias,
+    mlpBias: down.bias,
+  };
 }
 
 /** The same configuration with the rotary fields that transformers wrote before version 5. */
@@ -65,8 +86,8 @@ test('what a small configuration leaves out has the defaults of transformers', (
     activation: 'silu',
     rotary: { theta: 10000, dim: 16, scaling: { kind: 'default' } },
     tieWordEmbeddings: false,
-    attentionBias: false,
-    mlpBias: false,
+    attentionBias: 'open',
+    mlpBias: 'open',
     bosTokenId: 1,
     eosTokenIds: [2],
     padTokenId: undefined,
@@ -332,7 +353,7 @@ describe('what does not fit is refused with file, field, what was expected and w
     [{ head_dim: 15 }, 'head_dim: expected an even integer, for it is rotated in pairs, got 15'],
     [{ max_position_embeddings: 1e300 }, 'max_position_embeddings: expected an integer from 1 to 16777216, got 1e+300'],
     [{ rms_norm_eps: 'tiny' }, 'rms_norm_eps: expected a number of at least 0, got "tiny"'],
-    [{ hidden_act: 'gelu' }, 'hidden_act: expected silu, got "gelu"'],
+    [{ hidden_act: 'quick_gelu' }, 'hidden_act: expected one of silu, swish, gelu,'],
     [{ tie_word_embeddings: 1 }, 'tie_word_embeddings: expected true or false, got 1'],
     [{ attention_bias: 'no' }, 'attention_bias: expected true or false, got "no"'],
     [{ mlp_bias: {} }, 'mlp_bias: expected true or false, got an object'],
@@ -341,7 +362,7 @@ describe('what does not fit is refused with file, field, what was expected and w
     [rope([]), 'rope_scaling: expected an object, got a list of 0'],
     [
       rope({ type: 'spiral' }),
-      'rope_scaling.type: expected one of default, linear, dynamic, llama3, yarn, longrope, got "spiral"',
+      'rope_scaling.type: expected one of default, linear, dynamic, llama3, yarn, longrope, proportional, got "spiral"',
     ],
     [rope({ rope_type: 'toString' }), 'rope_scaling.rope_type: expected one of'],
     [rope({ type: 'linear' }), 'rope_scaling.factor: expected a number above 0, got nothing'],
@@ -357,7 +378,7 @@ describe('what does not fit is refused with file, field, what was expected and w
     ],
     [
       { rope_parameters: { partial_rotary_factor: 0.5 } },
-      'partial_rotary_factor: expected 1: a Llama model rotates whole heads, got 0.5',
+      'partial_rotary_factor: expected 1: models of this family rotate whole heads, got 0.5',
     ],
     [{ rope_parameters: { partial_rotary_factor: 2 } }, 'rope_parameters.partial_rotary_factor: expected a share'],
     [{ rope_parameters: { full_attention: {}, rope_type: 3 } }, 'rope_parameters.rope_type: expected a string, got 3'],
@@ -396,7 +417,7 @@ describe('what does not fit is refused with file, field, what was expected and w
       expect(() => parse(config)).toThrow(expect.objectContaining({ code: 'ERR_UNKNOWN_ARCHITECTURE' }));
     }
     expect(() => parse(unknown[0]!)).toThrow(
-      'config.json: unknown architecture: expected one of LlamaForCausalLM, got NovelForCausalLM',
+      'config.json: unknown architecture: expected one of LlamaForCausalLM, MistralForCausalLM, ',
     );
     expect(() => parse({})).toThrow('got neither architectures nor model_type');
   });

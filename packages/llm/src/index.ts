@@ -1,5 +1,4 @@
 export type { GenerationDefaults } from './config/generation.ts';
-export type { LlamaConfig } from './config/llama.ts';
 export type { SpecialTokens } from './config/special-tokens.ts';
 export type { ModelConfig } from './config.ts';
 export { cacheCapacity } from './engine/cache-capacity.ts';
@@ -22,6 +21,19 @@ export type {
   ForwardInputs,
   ForwardResult,
 } from './models/causal-lm.ts';
+export type {
+  ActivationName,
+  AttentionLayout,
+  BranchLayout,
+  DecoderLayout,
+  FeedForwardLayout,
+  GatedLayout,
+  LayerLayout,
+  LinearLayout,
+  MixerLayout,
+  NormLayout,
+  PlainLayout,
+} from './models/decoder/layout.ts';
 export type { WeightDType } from './models/weight-file.ts';
 export { type DeviceName, type OpenDeviceOptions, openDevice } from './open-device.ts';
 export {

@@ -20,6 +20,11 @@ test('linear: divided by the factor', () => {
   expectFrequencies(rotaryFrequencies(spec(8, { kind: 'linear', factor: 4 })), [0.25, 0.025, 0.0025, 0.00025]);
 });
 
+test('proportional: the first pairs as in the whole head, the others stand still', () => {
+  const { inverseFrequencies } = rotaryFrequencies(spec(8, { kind: 'proportional', share: 0.5, factor: 2 }));
+  expect([...inverseFrequencies].map((value) => Number(value.toFixed(12)))).toEqual([0.5, 0.05, 0, 0]);
+});
+
 test('dynamic: unchanged up to the maximum, then a larger base', () => {
   const scaled = spec(8, { kind: 'dynamic', factor: 4, maxPositions: 64 });
   for (const length of [undefined, 1, 64]) expectFrequencies(rotaryFrequencies(scaled, length), [1, 0.1, 0.01, 0.001]);
@@ -113,6 +118,7 @@ test('refuses a spec out of range', () => {
     [spec(8, { kind: 'default' }, 0), /theta must be a positive number, got 0/],
     [spec(7, { kind: 'default' }), /dim must be a positive even integer, got 7/],
     [spec(0, { kind: 'default' }), /dim/],
+    [spec(8, { kind: 'proportional', share: 0, factor: 1 }), /share must be in \(0, 1\], got 0/],
     [spec(8, { kind: 'linear', factor: Number.NaN }), /linear\): factor must be a positive number, got NaN/],
     [spec(2, { kind: 'dynamic', factor: 2, maxPositions: 64 }), /dim must be at least 4, got 2/],
     [spec(8, { ...llama3, lowFrequencyFactor: 4, highFrequencyFactor: 4 }), /highFrequencyFactor must be greater/],

@@ -37,6 +37,10 @@ export function rotaryFrequencies(spec: RotarySpec, sequenceLength?: number): Ro
       return yarn(theta, dim, scaling);
     case 'longrope':
       return longRope(theta, dim, scaling, sequenceLength);
+    case 'proportional': {
+      const turning = Math.floor((scaling.share * dim) / 2);
+      return plain(baseFrequencies(theta, dim).map((frequency, i) => (i < turning ? frequency / scaling.factor : 0)));
+    }
   }
 }
 
@@ -103,6 +107,10 @@ function checkSpec({ theta, dim, scaling }: RotarySpec): void {
   if (scaling.kind === 'default') return;
   positive('factor', scaling.factor);
   if (scaling.kind === 'linear') return;
+  if (scaling.kind === 'proportional') {
+    if (!(scaling.share > 0 && scaling.share <= 1)) fail('share must be in (0, 1]', scaling.share);
+    return;
+  }
   if (scaling.kind === 'dynamic') {
     positive('maxPositions', scaling.maxPositions);
     if (dim < 4) fail('dim must be at least 4', dim);

@@ -11,7 +11,14 @@ export interface RotarySpec {
 }
 
 /** How frequencies are changed so that a model reaches past the context of its pretraining. */
-export type RotaryScaling = DefaultRotary | LinearRotary | DynamicRotary | Llama3Rotary | YarnRotary | LongRopeRotary;
+export type RotaryScaling =
+  | DefaultRotary
+  | LinearRotary
+  | DynamicRotary
+  | Llama3Rotary
+  | YarnRotary
+  | LongRopeRotary
+  | ProportionalRotary;
 
 /** Frequencies as they are. */
 export interface DefaultRotary {
@@ -73,4 +80,13 @@ export interface LongRopeRotary {
   readonly originalMaxPositions: number;
   /** Scale of cosine and sine; where absent it follows from `factor`. */
   readonly attentionFactor?: number;
+}
+
+/** Gemma 4: the highest frequencies of a whole head turn, the pairs of the others stand still. */
+export interface ProportionalRotary {
+  readonly kind: 'proportional';
+  /** Share of the pairs that turn, in (0, 1]. */
+  readonly share: number;
+  /** Divides every frequency. */
+  readonly factor: number;
 }

@@ -22,6 +22,8 @@ export class JsonFields {
   readonly #fields: Readonly<Record<string, unknown>>;
   /** Where the object stands in its file: empty, or the outer field's name with a dot. */
   readonly #prefix: string;
+  readonly #read: Set<string> = new Set();
+  readonly #inner: Map<string, JsonFields> = new Map();
 
   constructor(file: string, fields: Readonly<Record<string, unknown>>, prefix = '') {
     this.file = file;
@@ -45,7 +47,7 @@ export class JsonFields {
   }
 
   has(name: string): boolean {
-    return this.#get(name) !== undefined;
+    return Object.hasOwn(this.#fields, name) && this.#fields[name] !== null;
   }
 
   /** Whether the file says `null`. */
@@ -56,6 +58,16 @@ export class JsonFields {
   /** Names of the fields, those that are `null` too. */
   names(): readonly string[] {
     return Object.keys(this.#fields);
+  }
+
+  /** Fields that hold something and that nobody has asked for, those of inner objects with the outer name and a dot. */
+  unread(): readonly string[] {
+    return this.names().flatMap((name) => {
+      if (this.isNull(name)) return [];
+      const inner = this.#inner.get(name);
+      if (inner) return inner.unread().map((field) => `${name}.${field}`);
+      return this.#read.has(name) ? [] : [name];
+    });
   }
 
   /** A field's value unchecked, undefined where it is absent or `null`. */
@@ -106,6 +118,26 @@ export class JsonFields {
     return fits ? (value as number[]) : this.fail(name, 'a list of positive numbers', value);
   }
 
+  /** A list of so many values, each of which is one of those that are named; undefined where absent. */
+  optionalChoices<T extends string | number | boolean>(
+    name: string,
+    choices: readonly T[],
+    count: number,
+  ): readonly T[] | undefined {
+    const value = this.#get(name);
+    if (value === undefined) return undefined;
+    const fits = Array.isArray(value) && value.length >= count && value.every((item) => choices.includes(item as T));
+    return fits
+      ? (value as T[]).slice(0, count)
+      : this.fail(name, `a list of ${count}, each ${choices.join(' or ')}`, value);
+  }
+
+  /** Passes where the field is absent or has one of these values, for settings of which nothing else is computed. */
+  only(name: string, values: readonly unknown[], why: string): void {
+    const value = this.#get(name);
+    if (value !== undefined && !values.includes(value)) this.fail(name, `${values.join(' or ')}: ${why}`, value);
+  }
+
   /** A list of strings, undefined where absent. */
   optionalStrings(name: string): readonly string[] | undefined {
     const value = this.#get(name);
@@ -119,7 +151,9 @@ export class JsonFields {
     const value = this.#get(name);
     if (value === undefined) return undefined;
     if (!isObject(value)) return this.fail(name, 'an object', value);
-    return new JsonFields(this.file, value, `${this.#prefix}${name}.`);
+    const inner = this.#inner.get(name) ?? new JsonFields(this.file, value, `${this.#prefix}${name}.`);
+    this.#inner.set(name, inner);
+    return inner;
   }
 
   /** Throws the error for a field whose value does not fit; `value` is read from the field unless given. */
@@ -129,6 +163,7 @@ export class JsonFields {
   }
 
   #get(name: string): unknown {
+    this.#read.add(name);
     return Object.hasOwn(this.#fields, name) ? (this.#fields[name] ?? undefined) : undefined;
   }
 }

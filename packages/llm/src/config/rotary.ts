@@ -23,7 +23,26 @@ const parsers: Readonly<Record<RotaryScaling['kind'], Parser>> = {
   llama3: parseLlama3,
   yarn: parseYarn,
   longrope: parseLongRope,
+  proportional: parseProportional,
 };
+
+/** The heads that a rotary embedding turns, and what their family has where the configuration is silent. */
+export interface RotatedHead {
+  readonly headDim: number;
+  readonly maxPositions: number;
+  /** The base of the family. Default 10000. */
+  readonly theta?: number;
+  /** Where the older generation of fields has the base of these layers. Default `rope_theta`. */
+  readonly thetaField?: string;
+  /** The kind of layers, where `rope_parameters` has an object for each. */
+  readonly layerType?: string;
+  /** Whether the older generation scales these layers. Default true. */
+  readonly scaled?: boolean;
+  /** Whether heads are always rotated as a whole. */
+  readonly whole?: boolean;
+  /** Older names of longrope. */
+  readonly longRopeNames?: readonly string[];
+}
 
 /** A rotary embedding, and how many positions it reaches. */
 export interface ParsedRotary {
@@ -38,37 +57,57 @@ export interface ParsedRotary {
  *
  * @throws FileFormatError `ERR_CONFIG`.
  */
-export function parseRotary(config: JsonFields, headDim: number, maxPositions: number): ParsedRotary {
-  const fields = config.optionalObject('rope_scaling') ?? config.optionalObject('rope_parameters');
-  const theta = fields?.optionalNumber('rope_theta', { above: 0 }) ?? config.optionalNumber('rope_theta', { above: 0 });
+export function parseRotary(config: JsonFields, head: RotatedHead): ParsedRotary {
+  const { headDim, maxPositions } = head;
+  const fields = rotaryFields(config, head);
+  const theta =
+    fields?.optionalNumber('rope_theta', { above: 0 }) ??
+    config.optionalNumber(head.thetaField ?? 'rope_theta', { above: 0 }) ??
+    head.theta;
   const share =
     fields?.optionalNumber('partial_rotary_factor', { above: 0 }) ??
     config.optionalNumber('partial_rotary_factor', { above: 0 }) ??
     1;
-  const dim = Math.trunc(headDim * share);
+  const whole = fields?.value('rope_type') === 'proportional';
+  const dim = whole ? headDim : Math.trunc(headDim * share);
   if (dim < 2 || dim > headDim || dim % 2 !== 0) {
     const where = fields?.has('partial_rotary_factor') ? fields : config;
     where.fail('partial_rotary_factor', `a share that rotates an even part of a head of ${headDim}`, share);
   }
-  const scaling = parseScaling(config, fields, dim, maxPositions);
+  if (share !== 1 && head.whole)
+    config.fail('partial_rotary_factor', '1: models of this family rotate whole heads', share);
+  const scaling = parseScaling(config, fields, dim, head);
   const reach = scaling.kind === 'dynamic' ? Math.floor(maxPositions * Math.max(1, scaling.factor)) : maxPositions;
   return { spec: { theta: theta ?? defaultTheta, dim, scaling }, maxPositions: reach };
+}
+
+function rotaryFields(config: JsonFields, { layerType, scaled = true }: RotatedHead): JsonFields | undefined {
+  const scaling = config.optionalObject('rope_scaling');
+  if (scaling && scaled) return scaling;
+  const parameters = config.optionalObject('rope_parameters');
+  if (layerType !== undefined && parameters?.has(layerType)) return parameters.optionalObject(layerType);
+  return parameters;
 }
 
 function parseScaling(
   config: JsonFields,
   fields: JsonFields | undefined,
   dim: number,
-  maxPositions: number,
+  { maxPositions, longRopeNames = [] }: RotatedHead,
 ): RotaryScaling {
-  if (!fields) return { kind: 'default' };
-  const field = fields.has('rope_type') ? 'rope_type' : 'type';
-  const kind = fields.optionalString(field) ?? 'default';
+  if (!fields) {
+    config.value('original_max_position_embeddings'); // without scaling it changes nothing
+    return { kind: 'default' };
+  }
+  const older = fields.optionalString('type');
+  const [field, stated] = fields.has('rope_type')
+    ? ['rope_type', fields.optionalString('rope_type')!]
+    : ['type', older ?? 'default'];
+  const kind = longRopeNames.includes(stated) ? 'longrope' : stated;
   if (!Object.hasOwn(parsers, kind)) fields.fail(field, `one of ${Object.keys(parsers).join(', ')}`);
-  const originalMaxPositions =
-    config.optionalInteger('original_max_position_embeddings', { min: 1 }) ??
-    fields.optionalInteger('original_max_position_embeddings', { min: 1 }) ??
-    maxPositions;
+  const original = (of: JsonFields) => of.optionalInteger('original_max_position_embeddings', { min: 1 });
+  const [inner, outer] = [original(fields), original(config)];
+  const originalMaxPositions = outer ?? inner ?? maxPositions;
   const scaling = parsers[kind as RotaryScaling['kind']](fields, { maxPositions, originalMaxPositions });
   if (scaling.kind === 'dynamic' && dim < 4) fields.fail(field, `a kind that can rotate ${dim} components`);
   if (scaling.kind === 'longrope') {
@@ -115,6 +154,14 @@ function parseLongRope(fields: JsonFields, context: Context): RotaryScaling {
     longFactors: fields.positiveNumbers('long_factor'),
     originalMaxPositions: context.originalMaxPositions,
     ...present('attentionFactor', fields.optionalNumber('attention_factor', { above: 0 })),
+  };
+}
+
+function parseProportional(fields: JsonFields): RotaryScaling {
+  return {
+    kind: 'proportional',
+    share: fields.optionalNumber('partial_rotary_factor', { above: 0, max: 1 }) ?? 1,
+    factor: fields.optionalNumber('factor', { above: 0 }) ?? 1,
   };
 }
 

@@ -49,6 +49,7 @@ export function ggufWeights(file: GgufFile, names: ReadonlyMap<string, GgufName>
   };
   return {
     label: file.label,
+    transposes: false,
     names: () => inOrder,
     has: (name) => present.has(name),
     info: (name) => tensorOf(name),

@@ -22,7 +22,7 @@ import {
 } from '@heddle/tensor';
 
 /** Which rows a forward pass has. */
-interface RowPlaces {
+export interface RowPlaces {
   /** i32, `[T]` or `[B, L]`. */
   readonly positions: Tensor;
   /** i32 `[T]`, for packed rows. */

@@ -7,12 +7,15 @@ import type { StoredTensor, WeightDType, WeightFile } from './weight-file.ts';
 export function safetensorsWeights(file: SafetensorsFile, label: string): WeightFile {
   return {
     label,
+    transposes: true,
     names: () => file.names(),
     has: (name) => file.has(name),
     info: (name) => file.info(name),
-    async read(name, wanted) {
+    async read(name, wanted, transposed = false) {
       const { dtype, shape } = file.info(name);
-      return convert(`${label}: ${name}`, dtype, await file.read(name), storedAs(shape, wanted ?? 'f32'));
+      const bytes = await file.read(name);
+      const [own, data] = transposed ? [[...shape].reverse(), transpose(bytes, shape)] : [shape, bytes];
+      return convert(`${label}: ${name}`, dtype, data, storedAs(own, wanted ?? 'f32'));
     },
     async equal(a, b) {
       const [left, right] = [file.info(a), file.info(b)];
@@ -59,6 +62,16 @@ function converted(label: string, dtype: SafetensorsDType, bytes: Uint8Array<Arr
   const floats = safetensorsToF32(dtype, bytes);
   if (to === 'f32') return floats;
   return to === 'f16' ? toF16(label, floats) : quantize(floats, to);
+}
+
+/** The bytes of a matrix `[R, C]` as those of `[C, R]`. */
+function transpose(bytes: Uint8Array<ArrayBuffer>, [rows, columns]: readonly number[]): Uint8Array<ArrayBuffer> {
+  const width = bytes.byteLength / (rows! * columns!);
+  const Words = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[width]!;
+  const [from, to] = [new Words(bytes.buffer), new Words(rows! * columns!)];
+  for (let row = 0; row < rows!; row++)
+    for (let column = 0; column < columns!; column++) to[column * rows! + row] = from[row * columns! + column]!;
+  return new Uint8Array(to.buffer);
 }
 
 function equalBytes(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>): boolean {

@@ -16,6 +16,8 @@ export interface StoredTensor {
 export interface WeightFile {
   /** Names the file in messages. */
   readonly label: string;
+  /** Whether it has weights as Hugging Face writes them, some of which are transposed. */
+  readonly transposes: boolean;
   /** In the order of their data. */
   names(): readonly string[];
   has(name: string): boolean;
@@ -23,9 +25,10 @@ export interface WeightFile {
   /**
    * One tensor as a device takes it.
    * @param dtype for matrices; vectors are f32. Without it as the file has it, as near as devices have it.
+   * @param transposed whether the transpose of a matrix is wanted
    * @throws FileFormatError
    */
-  read(name: string, dtype: WeightDType | undefined): Promise<StoredTensor>;
+  read(name: string, dtype: WeightDType | undefined, transposed?: boolean): Promise<StoredTensor>;
   /** Whether two tensors hold the same. */
   equal(a: string, b: string): Promise<boolean>;
   close(): Promise<void>;

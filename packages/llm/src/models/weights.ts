@@ -37,8 +37,8 @@ export class Weights {
     const loaded = new Map<string, Variable>();
     let loadedBytes = 0;
     try {
-      for (const { name, stored, shape } of plan) {
-        const { dtype, data, note } = await file.read(stored, options.dtype);
+      for (const { name, stored, shape, transposed } of plan) {
+        const { dtype, data, note } = await file.read(stored, options.dtype, transposed);
         if (note !== undefined) options.onConverted?.(stored, note);
         loaded.set(name, device.variable(data, { name, shape, dtype, frozen: options.frozen, owner: 'weights' }));
         loadedBytes += file.info(stored).byteLength;

@@ -1,0 +1,203 @@
+import { flash } from '@heddle/attention';
+import { openSequence, pagedCache } from '@heddle/kvcache';
+import { crossEntropy, type Device, gradients } from '@heddle/tensor';
+import { openReference } from '@heddle/tensor/reference';
+import { openSafetensors } from '@heddle/tensor/safetensors';
+import { expect, type TestContext } from 'vitest';
+import { sharedModel } from '../../../../test-support/model-files.ts';
+import { needShared, sharedMissing } from '../../../../test-support/shared.ts';
+import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
+import { ModelStep } from '../engine/model-step.ts';
+import { type LoadedModel, type LoadModelOptions, loadModel, openEngine } from '../index.ts';
+
+/** Checkpoints with what transformers computes for them. */
+const fixtures = [
+  'llama-mha',
+  'llama-mqa',
+  'llama3-rope-scaled',
+  'llama-yarn',
+  'mistral-sliding',
+  'ministral',
+  'qwen2',
+  'qwen3',
+  'phi3',
+  'phi3-longrope',
+  'gemma2',
+  'gemma3',
+  'smollm3',
+  'olmo2',
+  'olmo3',
+  'granite',
+  'gpt2',
+] as const;
+type Fixture = (typeof fixtures)[number];
+
+/**
+ * A software GPU compiles the kernels of each family for seconds: there, those run whose layers differ from a Llama's in what
+ * kernels compute. The others differ in names, sizes and tables.
+ */
+const onWebGpu: Readonly<Record<'plain' | 'cached' | 'trained', readonly Fixture[]>> = {
+  plain: ['llama-mqa', 'ministral', 'phi3-longrope', 'gemma2', 'gemma3', 'olmo3', 'gpt2'],
+  cached: ['llama-mqa', 'phi3-longrope', 'gemma2', 'olmo3'],
+  trained: ['gpt2'],
+};
+
+type Context = Pick<TestContext, 'skip'>;
+const softwareGpu = backendName.startsWith('webgpu');
+
+function leaveOut(context: Context, name: Fixture, listed: readonly Fixture[]): void {
+  leaveToNode(context);
+  if (softwareGpu && !listed.includes(name)) context.skip('its kernels are those of another family, which runs here');
+}
+
+async function load(
+  device: Device,
+  context: Context,
+  name: Fixture,
+  options: Omit<LoadModelOptions, 'device'> = {},
+): Promise<LoadedModel> {
+  const path = `fixtures/models/${name}`;
+  const files = (await sharedModel(path)) ?? context.skip(sharedMissing(path));
+  return await loadModel(files, { device, ...options });
+}
+
+async function expected(context: Context, name: Fixture) {
+  const file = await openSafetensors(await needShared(context, `fixtures/models/${name}/expected.safetensors`));
+  const floats = async (tensor: string) => new Float32Array((await file.read(tensor)).buffer);
+  const integers = async (tensor: string) => new Int32Array((await file.read(tensor)).buffer);
+  const [B, L] = file.info('input_ids').shape as [number, number];
+  const rows = (values: Int32Array) => Array.from({ length: B }, (_, i) => [...values.subarray(i * L, (i + 1) * L)]);
+  return {
+    ids: rows(await integers('input_ids')),
+    mask: rows(await integers('attention_mask')),
+    logits: await floats('logits'),
+    padded: await floats('logits_left_padded'),
+    hidden: (layer: number) => floats(`hidden_${layer}`),
+    prompt: [...(await integers('greedy_prompt'))],
+    greedy: [...(await integers('greedy_tokens'))],
+  };
+}
+
+/** The largest difference, over the rows of V values that count. */
+function furthest(a: ArrayLike<number>, b: ArrayLike<number>, V = 1, counts: readonly number[] = []): number {
+  expect(a.length).toBe(b.length);
+  let most = 0;
+  for (let i = 0; i < a.length; i++)
+    if (counts[Math.floor(i / V)] !== 0) most = Math.max(most, Math.abs(a[i]! - b[i]!));
+  return most;
+}
+
+conformance('families against transformers', (device) => {
+  test.for(fixtures)('%s: logits, plain and left-padded, and hidden states', async (name, context) => {
+    leaveOut(context, name, onWebGpu.plain);
+    const { ids, mask, logits, padded, hidden } = await expected(context, name);
+    const model = await load(device(), context, name);
+    expect(model.deviations).toEqual([]);
+    expect(model.notes).toEqual([]);
+    const { vocabularySize: V, layers, hiddenSize } = model.config;
+    const plain = await model.logits(ids);
+    expect(plain.shape).toEqual([ids.length, ids[0]!.length, V]);
+    expect(furthest((await plain.data()) as Float32Array, logits)).toBeLessThan(1e-4);
+    const masked = await model.logits(ids, { attentionMask: mask });
+    expect(furthest((await masked.data()) as Float32Array, padded, V, mask.flat())).toBeLessThan(1e-4);
+    const tokens = device().tensor(Int32Array.from(ids.flat()), { shape: [ids.length, ids[0]!.length] });
+    const wanted = Array.from({ length: layers + 1 }, (_, layer) => layer);
+    const batch = model.forward({ tokens, hidden: wanted });
+    await device().realize([...batch.hidden, batch.logits]);
+    for (const [layer, states] of batch.hidden.entries()) {
+      expect(states.shape).toEqual([ids.length, ids[0]!.length, hiddenSize]);
+      expect(furthest((await states.data()) as Float32Array, await hidden(layer)), `layer ${layer}`).toBeLessThan(1e-4);
+    }
+    expect(furthest((await batch.logits.data()) as Float32Array, logits)).toBeLessThan(1e-4);
+    for (const tensor of [plain, masked, tokens, ...batch.hidden, batch.logits]) tensor.dispose();
+    await model.dispose();
+  });
+
+  test.for(fixtures)('%s: greedy tokens, chunks of 1, 3, 7 and 16 against one pass', async (name, context) => {
+    leaveOut(context, name, onWebGpu.cached);
+    const { prompt, greedy } = await expected(context, name);
+    const model = await load(device(), context, name);
+    const engine = openEngine(model, { maxSequences: 1, maxSequenceTokens: 64 });
+    const tokens: number[] = [];
+    for await (const token of engine.generate({ tokens: prompt, maxTokens: greedy.length })) tokens.push(token);
+    expect(tokens).toEqual(greedy);
+    await engine.dispose();
+
+    const sequence = [...prompt, ...greedy].slice(0, 40);
+    const whole = await model.logits([sequence]);
+    const V = model.config.vocabularySize;
+    const full = (await whole.data()) as Float32Array;
+    // blocks of 4, so that windows give back what is out of them
+    const cache = pagedCache(device(), {
+      shape: model.kvShape,
+      maxSequences: 1,
+      maxSequenceTokens: 64,
+      maxBatchTokens: 16,
+      blockSize: 4,
+    });
+    const step = new ModelStep(model, flash(), cache, 16);
+    for (const size of [1, 3, 7, 16]) {
+      const kv = openSequence(cache, `chunks of ${size}`);
+      while (kv.length < sequence.length) {
+        const count = Math.min(size, sequence.length - kv.length);
+        expect(kv.reserve(count)).toBe(true);
+        const batch = cache.batch([{ sequence: kv, tokens: count }]);
+        const chunk = Int32Array.from(sequence.slice(kv.length, kv.length + count));
+        const rows = {
+          tokens: chunk,
+          rows: Int32Array.of(count - 1),
+          sequenceLengths: chunk.map(() => sequence.length),
+        };
+        const { logits } = await step.run(rows, batch);
+        batch.advance();
+        const row = full.subarray((kv.length - 1) * V, kv.length * V);
+        expect(furthest((await logits.data()) as Float32Array, row), `${size} to ${kv.length}`).toBeLessThan(1e-5);
+      }
+      kv.dispose();
+    }
+    step.dispose();
+    cache.dispose();
+    whole.dispose();
+    await model.dispose();
+  });
+
+  test.for(fixtures)('%s: gradients of the first training step against the reference', async (name, context) => {
+    if (backendName === 'reference') context.skip('it is what others are compared with');
+    leaveOut(context, name, onWebGpu.trained);
+    const { ids } = await expected(context, name);
+    await using reference = await openReference();
+    const [got, wanted] = await Promise.all(
+      [device(), reference].map(async (on) => {
+        const model = await load(on, context, name, { trainable: true });
+        const found = await firstGradients(model, ids);
+        await model.dispose();
+        return found;
+      }),
+    );
+    expect([...got!.keys()]).toEqual([...wanted!.keys()]);
+    for (const [parameter, values] of wanted!) {
+      const size = Math.hypot(...values);
+      const away = Math.hypot(...got!.get(parameter)!.map((value, i) => value - values[i]!));
+      expect(away, parameter).toBeLessThanOrEqual(1e-4 * size);
+    }
+  });
+});
+
+/** Gradients of the loss of the next tokens by every parameter. */
+async function firstGradients(
+  model: LoadedModel,
+  ids: readonly (readonly number[])[],
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const { device, parameters } = model;
+  const cut = (from: number, to?: number) => {
+    const data = Int32Array.from(ids.flatMap((row) => row.slice(from, to)));
+    return device.tensor(data, { shape: [ids.length, data.length / ids.length] });
+  };
+  const [tokens, targets] = [cut(0, -1), cut(1)];
+  const found = gradients(crossEntropy(model.forward({ tokens }).logits, targets), parameters);
+  await device.realize(found);
+  const byName = new Map<string, Float32Array>();
+  for (const [i, { name }] of parameters.entries()) byName.set(name, (await found[i]!.data()) as Float32Array);
+  for (const tensor of [...found, tokens, targets]) tensor.dispose();
+  return byName;
+}

@@ -1,0 +1,45 @@
+import { type AttendSpec, type AttentionKernel, attention as denseAttention } from '@heddle/attention';
+import { ArgumentError, type Device, full, type Tensor, type Update } from '@heddle/tensor';
+import type { ForwardInputs } from '../causal-lm.ts';
+
+/** What a layer says of its scores. */
+export type LayerScores = Pick<AttendSpec, 'scale' | 'window' | 'softcap' | 'sinks'>;
+
+/** Which keys and values a layer reads, and whether it is the one that keeps them. */
+export interface KeysAndValues {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+  /** The layer that keeps them. */
+  readonly layer: number;
+  /** Whether this call is the one that writes them. */
+  readonly own: boolean;
+}
+
+/** How the rows of one forward pass attend: q `[..., H, D]` to the same shape. */
+export type Attend = (q: Tensor, kv: KeysAndValues, scores: LayerScores) => Tensor;
+
+/** Packed rows `[T]`, over what was cached before. Writes of the cache are added to `updates`. */
+export function packedAttend(
+  device: Device,
+  { tokens, segments, kv, attention }: ForwardInputs,
+  positions: Tensor,
+  usual: AttentionKernel,
+  updates: Update[],
+): Attend {
+  const kernel = attention ?? usual;
+  const places = { positions, segments: segments ?? full(device, tokens.shape, 0, 'i32') };
+  return (q, { keys, values, layer, own }, scores) => {
+    const spec = { ...places, ...scores };
+    const reason = kernel.supports(spec);
+    if (reason !== undefined) throw new ArgumentError(`forward: attention ${kernel.name} cannot be used: ${reason}`);
+    if (kv && own) updates.push(...kv.write(layer, { keys, values }));
+    return kernel.attend(q, keys, values, kv?.layer(layer), spec);
+  };
+}
+
+/** A batch `[B, L]` of equally long rows. */
+export function denseAttend({ kv, rows, segments }: ForwardInputs): Attend {
+  if (kv || rows) throw new ArgumentError('forward: kv and rows take packed rows [T], got a batch [B, L] of tokens');
+  return (q, { keys, values }, scores) =>
+    denseAttention(q, keys, values, { causal: true, ...scores, ...(segments && { segments }) });
+}

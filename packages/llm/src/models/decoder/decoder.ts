@@ -1,0 +1,145 @@
+import type { AttentionKernel } from '@heddle/attention';
+import { type KvShape, type KvStore, keyValueShape } from '@heddle/kvcache';
+import {
+  ArgumentError,
+  arange,
+  cast,
+  type Device,
+  embedding,
+  type Tensor,
+  take,
+  tanh,
+  type Update,
+  type Variable,
+} from '@heddle/tensor';
+import type { ModelConfig } from '../../config.ts';
+import type { CausalLm, ForwardInputs, ForwardResult, ModelParts } from '../causal-lm.ts';
+import { Projections } from '../projections.ts';
+import { RowLogits } from '../row-logits.ts';
+import { runLayers } from '../run-layers.ts';
+import { WantedStates } from '../wanted-states.ts';
+import type { Weights } from '../weights.ts';
+import { denseAttend, packedAttend } from './attend.ts';
+import { attentionLayer, type SharedKeysAndValues } from './attention-layer.ts';
+import { feedForward } from './feed-forward.ts';
+import type { BranchLayout, DecoderLayout, LayerLayout } from './layout.ts';
+import { Pass } from './pass.ts';
+import { Rotations } from './rotations.ts';
+
+/** A decoder of any layout: embeddings, layers that add to a residual stream, a norm and a head. */
+export class Decoder implements CausalLm {
+  readonly device: Device;
+  readonly config: ModelConfig;
+  readonly parameters: readonly Variable[];
+  readonly kvShape: KvShape;
+  readonly activations: 'f32' | 'f16';
+  readonly headWeight?: Variable;
+  readonly lengthScaling?: { readonly recomputeBeyond?: number };
+  readonly #weights: Weights;
+  readonly #projections: Projections;
+  readonly #rotations: Rotations;
+  readonly #attention: AttentionKernel;
+  readonly #rowLogits: RowLogits;
+
+  /** @param weights owned by the model from here on */
+  constructor(device: Device, config: ModelConfig, weights: Weights, { attention, activations }: ModelParts) {
+    this.device = device;
+    this.config = config;
+    this.parameters = weights.all();
+    this.activations = activations;
+    this.kvShape = { layers: config.layout.layers.map((layer) => storesOf(layer, activations)) };
+    const { embedding: tokens, head } = config.layout;
+    const plain = head.softcap === undefined && (head.divisor ?? 1) === 1 && !head.bias;
+    if (plain) this.headWeight = weights.get(`${(config.tieWordEmbeddings ? tokens : head).site}.weight`);
+    this.#weights = weights;
+    this.#projections = new Projections(weights, activations);
+    this.#rotations = new Rotations(device, config.layout, config.maxPositions);
+    const { lengthScaling } = this.#rotations;
+    if (lengthScaling) this.lengthScaling = lengthScaling;
+    this.#attention = attention;
+    this.#rowLogits = new RowLogits(this);
+  }
+
+  forward(inputs: ForwardInputs): ForwardResult {
+    const { tokens, rows, segments, sequenceLengths, hooks, adapters } = inputs;
+    const { layers, finalNorm } = this.config.layout;
+    const packed = tokens.rank === 1;
+    if (!packed && segments && this.lengthScaling && !sequenceLengths)
+      throw new ArgumentError(
+        'forward: segments of a batch need sequenceLengths, which the rotary embedding depends on',
+      );
+    const positions = inputs.positions ?? arange(this.device, tokens.shape.at(-1)!).expand(tokens.shape);
+    const updates: Update[] = [];
+    const pass = new Pass({
+      weights: this.#weights,
+      projections: this.#projections,
+      adapters,
+      rotations: this.#rotations.rows({ positions, segments: packed ? segments : undefined, sequenceLengths }),
+      attend: packed ? packedAttend(this.device, inputs, positions, this.#attention, updates) : denseAttend(inputs),
+      activations: this.activations,
+      positions,
+    });
+    const shared: SharedKeysAndValues = new Map();
+    const wanted = new WantedStates(layers.length, inputs.hidden);
+    const run = (i: number, input: Tensor) => {
+      const x = hooks ? hooks.at(i, input) : input;
+      wanted.offer(i, () => (rows ? take(x, rows) : x));
+      const { mixer, feedForward: fed } = layers[i]!;
+      const mixed = branch(pass, mixer, x, (part, state) => attentionLayer(pass, i, part, state, shared));
+      return branch(pass, fed, mixed, (part, state) => feedForward(pass, part, state));
+    };
+    let x = runLayers(inputs, layers.length, this.#embed(tokens, positions), run);
+    if (hooks) x = hooks.at(layers.length, x);
+    if (rows) x = take(x, rows);
+    x = pass.norm(finalNorm, x);
+    wanted.offer(layers.length, () => x);
+    return { logits: this.#logits(pass, x), hidden: wanted.states, updates };
+  }
+
+  logits(
+    rows: readonly (readonly number[])[],
+    options: { readonly attentionMask?: readonly (readonly number[])[] } = {},
+  ): Promise<Tensor> {
+    return this.#rowLogits.compute(rows, options.attentionMask);
+  }
+
+  async dispose(): Promise<void> {
+    this.#rowLogits.dispose();
+    this.#rotations.dispose();
+    for (const parameter of this.parameters) parameter.dispose();
+  }
+
+  #embed(tokens: Tensor, positions: Tensor): Tensor {
+    const { site, multiplier, positions: learned } = this.config.layout.embedding;
+    const look = (table: string, ids: Tensor) => cast(embedding(this.#weights.get(`${table}.weight`), ids), 'f32');
+    const x = scaled(look(site, tokens), multiplier);
+    return learned ? x.add(look(learned.site, positions)) : x;
+  }
+
+  #logits(pass: Pass, x: Tensor): Tensor {
+    const { embedding: tokens, head }: DecoderLayout = this.config.layout;
+    const logits = pass.linear(this.config.tieWordEmbeddings ? tokens : head, x);
+    const { divisor = 1, softcap } = head;
+    const divided = divisor === 1 ? logits : logits.div(divisor);
+    return softcap === undefined ? divided : tanh(divided.div(softcap)).mul(softcap);
+  }
+}
+
+/** x + multiplier * after(part(before(x))). */
+function branch<P>(
+  pass: Pass,
+  { part, before, after, multiplier }: BranchLayout<P>,
+  x: Tensor,
+  run: (part: P, x: Tensor) => Tensor,
+): Tensor {
+  return x.add(scaled(pass.norm(after, run(part, pass.norm(before, x))), multiplier));
+}
+
+const scaled = (x: Tensor, factor = 1): Tensor => (factor === 1 ? x : x.mul(factor));
+
+/** What a layer keeps of each token; nothing where it reads what another one keeps. */
+function storesOf({ mixer: { part } }: LayerLayout, dtype: 'f32' | 'f16'): Readonly<Record<string, KvStore>> {
+  if (part.sharedWith !== undefined) return {};
+  const { keyValueHeads: heads, headDim, window } = part;
+  return keyValueShape({ layers: 1, heads, headDim, dtype, ...(window !== undefined && { window }) }).layers[0]!;
+}

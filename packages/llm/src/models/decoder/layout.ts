@@ -1,0 +1,129 @@
+import type { RotarySpec } from '@heddle/attention';
+
+/** A linear layer. */
+export interface LinearLayout {
+  /** Its name in the file, without `.weight`. */
+  readonly site: string;
+  readonly inSize: number;
+  readonly outSize: number;
+  /** Whether it has a bias: `'open'` where its configuration says nothing, and the file settles it. */
+  readonly bias: boolean | 'open';
+  /** Whether Hugging Face's files have the weight as `[in, out]`, as GPT-2's Conv1D writes it. */
+  readonly transposed?: boolean;
+}
+
+/** A normalisation over the last axis. */
+export interface NormLayout {
+  readonly kind: 'rms' | 'layer';
+  /** Its name in the file, without `.weight`; a norm without one has no weight. */
+  readonly site?: string;
+  readonly size: number;
+  readonly epsilon: number;
+  /** Whether the file has the weight less 1, as Gemma's do. */
+  readonly lessOne?: boolean;
+  /** Whether a layer norm has a bias. */
+  readonly bias?: boolean;
+}
+
+export type ActivationName = 'silu' | 'gelu' | 'gelu-tanh' | 'relu';
+
+/** Attention of queries to the keys and values of their own and earlier positions. */
+export interface AttentionLayout {
+  readonly kind: 'attention';
+  /** H, a multiple of K. */
+  readonly heads: number;
+  /** K */
+  readonly keyValueHeads: number;
+  /** D; H x D need not be the size of the model. */
+  readonly headDim: number;
+  /**
+   * What gives queries, keys and values: layers of their own, or one for all three, in this order. Without `value` values are what
+   * `key` gives; without `key` the layer reads what `sharedWith` has written.
+   */
+  readonly projections:
+    | { readonly query: LinearLayout; readonly key?: LinearLayout; readonly value?: LinearLayout }
+    | { readonly queryKeyValue: LinearLayout };
+  readonly output: LinearLayout;
+  /** Norms of queries, keys and values before they are rotated: of each head, or of all heads at once. */
+  readonly headNorms?: {
+    readonly over: 'head' | 'all';
+    readonly query?: NormLayout;
+    readonly key?: NormLayout;
+    readonly value?: NormLayout;
+  };
+  /** How queries and keys are rotated; not at all without it. */
+  readonly rotary?: RotarySpec;
+  /** Factor on the scores; by default 1 / sqrt(D). */
+  readonly scale?: number;
+  /** Only keys less than `window` positions back are seen. */
+  readonly window?: number;
+  /** Scores become softcap * tanh(score / softcap). */
+  readonly softcap?: number;
+  /** Name of a logit per head `[H]` that takes part in the softmax and has no value. */
+  readonly sinks?: string;
+  /** Queries grow with the position: by 1 + beta * log(1 + floor(position / positions)). */
+  readonly queryGrowth?: { readonly beta: number; readonly positions: number };
+  /** The layer whose keys and values are read in place of ones of its own. */
+  readonly sharedWith?: number;
+}
+
+/** down(activation(gate(x)) * up(x)); gate and up may be one layer, in this order. */
+export interface GatedLayout {
+  readonly kind: 'gated';
+  readonly activation: ActivationName;
+  readonly projections: { readonly gate: LinearLayout; readonly up: LinearLayout } | { readonly gateUp: LinearLayout };
+  readonly down: LinearLayout;
+}
+
+/** down(activation(up(x))). */
+export interface PlainLayout {
+  readonly kind: 'plain';
+  readonly activation: ActivationName;
+  readonly up: LinearLayout;
+  readonly down: LinearLayout;
+}
+
+/** A branch of the residual stream: x + multiplier * after(part(before(x))). */
+export interface BranchLayout<P> {
+  readonly part: P;
+  readonly before?: NormLayout;
+  readonly after?: NormLayout;
+  /** Default 1. */
+  readonly multiplier?: number;
+}
+
+export type MixerLayout = AttentionLayout;
+export type FeedForwardLayout = GatedLayout | PlainLayout;
+
+/** One layer of a decoder: first what mixes positions, then what each position does by itself. */
+export interface LayerLayout {
+  readonly mixer: BranchLayout<MixerLayout>;
+  readonly feedForward: BranchLayout<FeedForwardLayout>;
+}
+
+/** What a decoder is made of, and what its weights are called: everything that its forward pass looks at. */
+export interface DecoderLayout {
+  /** V */
+  readonly vocabularySize: number;
+  /** E */
+  readonly hiddenSize: number;
+  readonly embedding: {
+    /** Its name in the file, without `.weight`: `[V, E]`. */
+    readonly site: string;
+    /** Factor on the embeddings. Default 1. */
+    readonly multiplier?: number;
+    /** Learned embeddings of the positions that are added, `[size, E]`. */
+    readonly positions?: { readonly site: string; readonly size: number };
+  };
+  readonly layers: readonly LayerLayout[];
+  readonly finalNorm: NormLayout;
+  readonly head: {
+    /** Its name in the file, without `.weight`: `[V, E]`. A tied head is the embedding. */
+    readonly site: string;
+    readonly bias?: boolean;
+    /** Logits are divided by it. Default 1. */
+    readonly divisor?: number;
+    /** Logits become softcap * tanh(logit / softcap). */
+    readonly softcap?: number;
+  };
+}

@@ -1,0 +1,65 @@
+import { gelu, layerNorm, relu, rmsNorm, rsqrt, silu, square, type Tensor } from '@heddle/tensor';
+import type { ForwardAdapters } from '../causal-lm.ts';
+import type { Projections } from '../projections.ts';
+import type { Weights } from '../weights.ts';
+import type { Attend } from './attend.ts';
+import type { ActivationName, LinearLayout, NormLayout } from './layout.ts';
+import type { RowRotations } from './rotations.ts';
+
+/** What the layers of one forward pass are computed with. */
+export interface PassParts {
+  readonly weights: Weights;
+  readonly projections: Projections;
+  readonly adapters: ForwardAdapters | undefined;
+  readonly rotations: RowRotations;
+  readonly attend: Attend;
+  /** What products and attention read. */
+  readonly activations: 'f32' | 'f16';
+  /** i32, of the shape of the tokens. */
+  readonly positions: Tensor;
+}
+
+/** One forward pass over the weights of a decoder: the parts that its layers are made of. */
+export class Pass {
+  readonly weights: Weights;
+  readonly rotations: RowRotations;
+  readonly attend: Attend;
+  readonly activations: 'f32' | 'f16';
+  readonly positions: Tensor;
+  readonly #projections: Projections;
+  readonly #adapters: ForwardAdapters | undefined;
+
+  constructor({ weights, projections, adapters, rotations, attend, activations, positions }: PassParts) {
+    this.weights = weights;
+    this.rotations = rotations;
+    this.attend = attend;
+    this.activations = activations;
+    this.positions = positions;
+    this.#projections = projections;
+    this.#adapters = adapters;
+  }
+
+  /** f32 `[..., out]`, with the bias that there is and what adapters add. */
+  linear({ site }: Pick<LinearLayout, 'site'>, x: Tensor): Tensor {
+    return this.#projections.apply(site, x, this.#adapters);
+  }
+
+  /** x itself where there is no norm. */
+  norm(layout: NormLayout | undefined, x: Tensor): Tensor {
+    if (!layout) return x;
+    const { kind, site, epsilon, lessOne, bias } = layout;
+    const stored = site === undefined ? undefined : this.weights.get(`${site}.weight`);
+    const weight = stored && lessOne ? stored.add(1) : stored;
+    if (kind === 'layer') return layerNorm(x, weight, bias ? this.weights.get(`${site}.bias`) : undefined, epsilon);
+    if (weight) return rmsNorm(x, weight, epsilon);
+    return x.mul(rsqrt(square(x).mean(-1, { keepDims: true }).add(epsilon)));
+  }
+}
+
+/** The function of that name. */
+export const activations: Readonly<Record<ActivationName, (x: Tensor) => Tensor>> = {
+  silu,
+  relu,
+  gelu: (x) => gelu(x),
+  'gelu-tanh': (x) => gelu(x, { approximate: 'tanh' }),
+};

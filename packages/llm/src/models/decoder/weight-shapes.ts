@@ -1,0 +1,73 @@
+import type { AttentionLayout, DecoderLayout, FeedForwardLayout, LinearLayout, NormLayout } from './layout.ts';
+
+/** Weights by the names that Hugging Face has for them. */
+export interface WeightTable {
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** Names of the biases that the configuration says are not there. */
+  readonly denied: ReadonlySet<string>;
+  /** Those of which Hugging Face's files have the transpose. */
+  readonly transposed: ReadonlySet<string>;
+}
+
+/**
+ * Name and shape of every weight of a decoder, in the order of the forward pass.
+ * @param tied whether the head is the embedding
+ */
+export function weightTable(layout: DecoderLayout, tied: boolean): WeightTable {
+  const { vocabularySize: V, hiddenSize: E, embedding, head } = layout;
+  const table = new TableBuilder();
+  table.add(`${embedding.site}.weight`, [V, E]);
+  if (embedding.positions) table.add(`${embedding.positions.site}.weight`, [embedding.positions.size, E]);
+  for (const { mixer, feedForward } of layout.layers) {
+    table.norm(mixer.before);
+    table.attention(mixer.part);
+    table.norm(mixer.after);
+    table.norm(feedForward.before);
+    table.feedForward(feedForward.part);
+    table.norm(feedForward.after);
+  }
+  table.norm(layout.finalNorm);
+  if (!tied) table.add(`${head.site}.weight`, [V, E]);
+  if (head.bias) table.add(`${head.site}.bias`, [V]);
+  return table;
+}
+
+class TableBuilder implements WeightTable {
+  readonly shapes: Map<string, readonly number[]> = new Map();
+  readonly denied: Set<string> = new Set();
+  readonly transposed: Set<string> = new Set();
+
+  add(name: string, shape: readonly number[]): void {
+    this.shapes.set(name, shape);
+  }
+
+  linear(layout: LinearLayout | undefined): void {
+    if (!layout) return;
+    const { site, inSize, outSize, bias, transposed } = layout;
+    this.add(`${site}.weight`, [outSize, inSize]);
+    if (transposed) this.transposed.add(`${site}.weight`);
+    if (bias === true) this.add(`${site}.bias`, [outSize]);
+    if (bias === false) this.denied.add(`${site}.bias`);
+  }
+
+  norm(layout: NormLayout | undefined): void {
+    if (layout?.site === undefined) return;
+    this.add(`${layout.site}.weight`, [layout.size]);
+    if (layout.bias) this.add(`${layout.site}.bias`, [layout.size]);
+  }
+
+  attention({ projections, output, headNorms, sinks, heads }: AttentionLayout): void {
+    if ('queryKeyValue' in projections) this.linear(projections.queryKeyValue);
+    else for (const layout of [projections.query, projections.key, projections.value]) this.linear(layout);
+    for (const layout of [headNorms?.query, headNorms?.key, headNorms?.value]) this.norm(layout);
+    if (sinks !== undefined) this.add(sinks, [heads]);
+    this.linear(output);
+  }
+
+  feedForward(layout: FeedForwardLayout): void {
+    if (layout.kind === 'plain') this.linear(layout.up);
+    else if ('gateUp' in layout.projections) this.linear(layout.projections.gateUp);
+    else for (const each of [layout.projections.gate, layout.projections.up]) this.linear(each);
+    this.linear(layout.down);
+  }
+}
