@@ -16,19 +16,19 @@ const config = {
 /**
  * The files of a small Llama without a tokenizer, its weights the same in every call: for tests that need no real text.
  * @param change what to do to a weight before it is written
- * @param fields of its config.json that differ
+ * @param fields of its config.json that differ; with `architectures` it is of another family
  */
 export function tinyLlama(
   change: (name: string, data: Float32Array) => void = () => {},
   fields: object = {},
 ): ModelFiles {
   const text = JSON.stringify({ ...config, ...fields });
-  const { shapes } = describeModel({ label: 'config.json', text });
+  const { shapes, transposed } = describeModel({ label: 'config.json', text });
   const tensors = [...shapes].map(([name, shape], index) => {
     const size = shape.reduce((a, b) => a * b, 1);
     const data = Float32Array.from({ length: size }, (_, i) => Math.sin(1 + index * 31 + i * 7.13));
     change(name, data);
-    return [name, { dtype: 'F32', shape, data }] as const;
+    return [name, { dtype: 'F32', shape: transposed.has(name) ? [...shape].reverse() : shape, data }] as const;
   });
   const files: Readonly<Record<string, Uint8Array<ArrayBuffer>>> = {
     'config.json': new TextEncoder().encode(text),

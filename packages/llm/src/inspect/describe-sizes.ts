@@ -1,13 +1,13 @@
 import type { ModelDescription } from '../families.ts';
-import type { ModelSizes } from './model-sizes.ts';
+import type { LayerLayout } from '../models/decoder/layout.ts';
+import type { LayerSizes, ModelSizes } from './model-sizes.ts';
 
 /** The sizes of a model whose configuration was read. */
 export function sizesOfDescription(
   name: string,
   { config, shapes, tied }: Pick<ModelDescription, 'config' | 'shapes' | 'tied'>,
 ): ModelSizes {
-  const { heads, keyValueHeads, headDim, vocabularySize, hiddenSize, maxPositions } = config;
-  const attention = { heads, keyValueHeads, keyDim: headDim, valueDim: headDim };
+  const { vocabularySize, hiddenSize, maxPositions } = config;
   return {
     name,
     architecture: config.architecture,
@@ -16,6 +16,20 @@ export function sizesOfDescription(
     maxPositions,
     shapes,
     tied,
-    layers: Array.from({ length: config.layers }, () => ({ attention })),
+    layers: config.layout.layers.map(layerSizes),
+  };
+}
+
+function layerSizes({ mixer: { part } }: LayerLayout): LayerSizes {
+  const { heads, keyValueHeads, headDim, window, sharedWith } = part;
+  return {
+    attention: {
+      heads,
+      keyValueHeads,
+      keyDim: headDim,
+      valueDim: headDim,
+      ...(window !== undefined && { window }),
+      ...(sharedWith !== undefined && { sharesKeysAndValues: true }),
+    },
   };
 }

@@ -1,6 +1,7 @@
 import { blockSizes, FileFormatError, f32ToF16, type HostArray } from '@heddle/tensor';
 import { quantize } from '@heddle/tensor/quantized';
 import { type SafetensorsDType, type SafetensorsFile, safetensorsToF32 } from '@heddle/tensor/safetensors';
+import { transposedBytes } from './transposed-bytes.ts';
 import type { StoredTensor, WeightDType, WeightFile } from './weight-file.ts';
 
 /** A safetensors file, or several as one, as the weights of a model. The file is closed with it. */
@@ -14,7 +15,7 @@ export function safetensorsWeights(file: SafetensorsFile, label: string): Weight
     async read(name, wanted, transposed = false) {
       const { dtype, shape } = file.info(name);
       const bytes = await file.read(name);
-      const [own, data] = transposed ? [[...shape].reverse(), transpose(bytes, shape)] : [shape, bytes];
+      const [own, data] = transposed ? [[...shape].reverse(), transposedBytes(bytes, shape)] : [shape, bytes];
       return convert(`${label}: ${name}`, dtype, data, storedAs(own, wanted ?? 'f32'));
     },
     async equal(a, b) {
@@ -62,16 +63,6 @@ function converted(label: string, dtype: SafetensorsDType, bytes: Uint8Array<Arr
   const floats = safetensorsToF32(dtype, bytes);
   if (to === 'f32') return floats;
   return to === 'f16' ? toF16(label, floats) : quantize(floats, to);
-}
-
-/** The bytes of a matrix `[R, C]` as those of `[C, R]`. */
-function transpose(bytes: Uint8Array<ArrayBuffer>, [rows, columns]: readonly number[]): Uint8Array<ArrayBuffer> {
-  const width = bytes.byteLength / (rows! * columns!);
-  const Words = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[width]!;
-  const [from, to] = [new Words(bytes.buffer), new Words(rows! * columns!)];
-  for (let row = 0; row < rows!; row++)
-    for (let column = 0; column < columns!; column++) to[column * rows! + row] = from[row * columns! + column]!;
-  return new Uint8Array(to.buffer);
 }
 
 function equalBytes(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>): boolean {

@@ -10,8 +10,10 @@ import {
 } from '@heddle/tensor';
 import { type SafetensorsSource, safetensorsChunks } from '@heddle/tensor/safetensors';
 import type { Lora } from '@heddle/trainer/lora';
+import { describeModel } from '../families.ts';
 import { type ModelFiles, modelFiles, readTextFile } from '../model-files.ts';
 import type { CausalLm } from '../models/causal-lm.ts';
+import { transposedBytes } from '../models/transposed-bytes.ts';
 import { checkAdapter } from './adapted-model.ts';
 import { openWriter } from './written-folder.ts';
 
@@ -56,25 +58,36 @@ export async function saveModel(
   const files = await modelFiles('saveModel', from);
   const config = await readTextFile(files, 'config.json');
   if (config === undefined) throw new ArgumentError(`saveModel: ${files.label} has no config.json to write`);
+  const { transposed } = describeModel({ label: files.label, text: config });
   const texts = new Map([['config.json', withDType(config, named[dtype][1], model)]]);
   for (const name of copied) {
     const text = await readTextFile(files, name);
     if (text !== undefined) texts.set(name, text);
   }
   const writer = await openWriter('saveModel', folder);
-  const sources = model.parameters.map((weight) => [weight.name, sourceOf(weight, dtype, adapter)] as const);
+  const sources = model.parameters.map(
+    (weight) => [weight.name, sourceOf(weight, dtype, adapter, transposed)] as const,
+  );
   await writer.write('model.safetensors', safetensorsChunks(sources, { format: 'pt' }));
   for (const [name, text] of texts) await writer.write(name, [new TextEncoder().encode(text)]);
 }
 
-function sourceOf(weight: Variable, dtype: 'f32' | 'f16' | 'bf16', adapter: Lora | undefined): SafetensorsSource {
+function sourceOf(
+  weight: Variable,
+  dtype: 'f32' | 'f16' | 'bf16',
+  adapter: Lora | undefined,
+  transposed: ReadonlySet<string>,
+): SafetensorsSource {
+  const shape = weight.shape as readonly number[];
+  const turned = transposed.has(weight.name);
   return {
     dtype: named[dtype][0],
-    shape: weight.shape as readonly number[],
+    shape: turned ? [...shape].reverse() : shape,
     async read() {
       const merged = adapter ? adapter.merged(weight.name, weight) : weight;
       try {
-        const values = floatsOf(merged.dtype, await merged.data());
+        const own = floatsOf(merged.dtype, await merged.data());
+        const values = turned ? new Float32Array(transposedBytes(bytesOf(own), shape).buffer) : own;
         if (dtype === 'f32') return values;
         return dtype === 'f16' ? f32ToF16(values) : f32ToBf16(values);
       } finally {
@@ -83,6 +96,8 @@ function sourceOf(weight: Variable, dtype: 'f32' | 'f16' | 'bf16', adapter: Lora
     },
   };
 }
+
+const bytesOf = (values: Float32Array): Uint8Array<ArrayBuffer> => new Uint8Array(values.slice().buffer);
 
 function floatsOf(dtype: string, data: HostArray): Float32Array {
   if (dtype === 'f32') return data as Float32Array;

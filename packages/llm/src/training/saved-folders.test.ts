@@ -103,6 +103,24 @@ test('a model is saved with its adapter in the weights, in three dtypes, and loa
   lora.dispose();
 });
 
+test('weights that files have as their transpose are saved so', async () => {
+  const config = { architectures: ['GPT2LMHeadModel'], n_embd: 8, n_layer: 1, n_head: 2, n_positions: 16 };
+  const from = tinyLlama(undefined, config);
+  const model = await loadModel(from, { device });
+  const path = join(folder, 'gpt2');
+  await saveModel(path, model, { from });
+  const [saved, first] = [
+    await openSafetensors(join(path, 'model.safetensors')),
+    await openSafetensors((await from.open('model.safetensors')) as Uint8Array),
+  ];
+  for (const name of first.names()) {
+    expect(saved.info(name).shape).toEqual(first.info(name).shape);
+    expect(await saved.read(name), name).toEqual(await first.read(name));
+  }
+  await saved.close();
+  await model.dispose();
+});
+
 test('weights in blocks are not saved, and what stands in the folder stays', async () => {
   const files = tinyLlama(undefined, { hidden_size: 32, intermediate_size: 32 });
   const path = join(folder, 'blocks');
