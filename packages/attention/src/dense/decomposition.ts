@@ -17,7 +17,7 @@ export function decomposeDense(
   const { scores, seen } = scoresOf(inputs, attributes, functions);
   const visible = seen ? where(seen, scores, lowestScore) : scores;
   // the softmax does not depend on what is subtracted
-  const top = visible.max(-1, { keepDims: true });
+  const top = visible.max(-1, { keepDims: true }).maximum(lowestScore); // of no keys it is minus infinity
   const highest = stopGradient(sinks ? top.maximum(sinks) : top);
   const weights = seenExp(scores.sub(highest), seen);
   const total = weights.sum(-1, { keepDims: true });

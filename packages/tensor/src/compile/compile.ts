@@ -29,8 +29,8 @@ export interface CompileOptions<A extends readonly unknown[]> {
   /** Where it runs; by default the device of the first tensor among the arguments. */
   readonly device?: Device;
   /**
-   * What the arguments will be. With it the function is traced once, sizes may be names, and host values may be given;
-   * without it, once for each combination of shapes and dtypes that comes.
+   * What the arguments will be. With it the function is traced once, sizes may be names, and host values may be given (ONNX
+   * Runtime: once more where a named size is 0); without it, once for each combination of shapes and dtypes that comes.
    */
   readonly inputs?: Specs<A>;
   /** The largest size of each named dimension. */
@@ -151,14 +151,26 @@ export function compile<A extends readonly unknown[], R>(
     });
   };
 
+  const traceSpecs = (device: Device, empty: readonly string[] = []): Trace =>
+    newTrace(device, options.inputs as readonly unknown[], isInputSpec, (leaf) =>
+      typeOfSpec(leaf as InputSpec, bounds, empty),
+    );
   /** The one trace of a function whose inputs are described. */
-  const described = (args?: readonly unknown[]): Trace => {
+  const described = (args: readonly unknown[] = []): Trace => {
     if (last) return last;
-    const specs = options.inputs as readonly unknown[];
-    const device = options.device ?? deviceOf(args ?? [], name);
-    last = newTrace(device, specs as readonly unknown[], isInputSpec, (leaf) => typeOfSpec(leaf as InputSpec, bounds));
+    last = traceSpecs(options.device ?? deviceOf(args, name));
     traces.set('', last);
     return last;
+  };
+  /** That trace, or the one of its own for the dimensions that are 0, where the executor wants one. */
+  const describedFor = (fed: readonly Fed[], symbols: SymbolValues, args?: readonly unknown[]): Trace => {
+    const trace = described(args);
+    const empty = trace.emptyIn(fed, symbols);
+    if (empty.length === 0) return trace;
+    const key = empty.map((dimension) => `${dimension} = 0`).join(', ');
+    const apart = traces.get(key) ?? traceSpecs(trace.device, empty);
+    traces.set(key, apart);
+    return apart;
   };
   const bySignature = (args: readonly unknown[]): Trace => {
     const device = options.device ?? deviceOf(args, name);
@@ -172,13 +184,17 @@ export function compile<A extends readonly unknown[], R>(
   };
 
   /** The trace for these arguments, and what it is fed. */
-  const bind = (args: readonly unknown[]): { readonly trace: Trace; readonly fed: readonly Fed[] } => {
+  const bind = (
+    args: readonly unknown[],
+    symbols: SymbolValues,
+  ): { readonly trace: Trace; readonly fed: readonly Fed[] } => {
     if (disposed) throw new DisposedError(`${name}: the compiled function was disposed of`);
     if (!options.inputs) return { trace: bySignature(args), fed: leavesOf(args).filter(isTensorLeaf) as Tensor[] };
-    return { trace: described(args), fed: fedBySpec(name, options.inputs as readonly unknown[], args) };
+    const fed = fedBySpec(name, options.inputs as readonly unknown[], args);
+    return { trace: describedFor(fed, symbols, args), fed };
   };
   const run = async (args: readonly unknown[], symbols: SymbolValues) => {
-    const { trace, fed } = bind(args);
+    const { trace, fed } = bind(args, symbols);
     return (await trace.run(fed, symbols)) as Results<R>;
   };
 
@@ -186,12 +202,12 @@ export function compile<A extends readonly unknown[], R>(
     run: (args: FedArguments<A>, { symbols }: { readonly symbols: SymbolValues }) =>
       run(args as readonly unknown[], symbols),
     profile: async (args: FedArguments<A>, { symbols = {} }: { readonly symbols?: SymbolValues } = {}) => {
-      const { trace, fed } = bind(args as readonly unknown[]);
+      const { trace, fed } = bind(args as readonly unknown[], symbols);
       return trace.profile(fed, symbols);
     },
     prepare: async (symbols: SymbolValues = {}) => {
       if (!options.inputs) throw new ArgumentError(`${name}: prepare needs options.inputs`);
-      await described().prepare(symbols);
+      await describedFor([], symbols).prepare(symbols);
     },
     warm: async ({ buckets, onProgress }: WarmOptions = {}) => {
       if (!options.inputs) throw new ArgumentError(`${name}: warm needs options.inputs`);

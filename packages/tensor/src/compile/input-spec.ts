@@ -31,8 +31,12 @@ export function isInputSpec(value: unknown): value is InputSpec {
   );
 }
 
-/** The tensor type of a spec. @throws ArgumentError for a name without a bound; ShapeError for a size that is none */
-export function typeOfSpec({ shape, dtype = 'f32' }: InputSpec, bounds: SymbolValues): TensorType {
+/** The tensor type of a spec; the dimensions named in `empty` are 0. @throws ArgumentError for a name without a bound; ShapeError for a size that is none */
+export function typeOfSpec(
+  { shape, dtype = 'f32' }: InputSpec,
+  bounds: SymbolValues,
+  empty: readonly string[] = [],
+): TensorType {
   const dims = shape.map((size): Dim => {
     if (typeof size === 'number') {
       checkSizes('compile', [size]);
@@ -40,7 +44,7 @@ export function typeOfSpec({ shape, dtype = 'f32' }: InputSpec, bounds: SymbolVa
     }
     const bound = bounds[size];
     if (bound === undefined) throw new ArgumentError(`compile: dimension ${size} needs a bound in options.symbols`);
-    return symbolicDim(size, bound);
+    return empty.includes(size) ? 0 : symbolicDim(size, bound);
   });
   return { shape: dims, dtype };
 }

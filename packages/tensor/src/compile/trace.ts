@@ -76,6 +76,14 @@ export class Trace {
     this.#bounds = new Map(this.#graph.symbols.map(({ name, bound }) => [name, bound]));
   }
 
+  /** The named dimensions that are 0 in a run, where the executor wants a trace of its own for them. */
+  emptyIn(fed: readonly Fed[], symbols: SymbolValues): readonly string[] {
+    if (!this.#device.executor.tracesEmptyApart || this.#bounds.size === 0) return [];
+    const sizes: Record<string, number> = { ...symbols };
+    for (const [i, port] of this.#ports.entries()) if (fed.length > 0) port.accept(fed[i]!, sizes);
+    return [...this.#bounds.keys()].filter((name) => sizes[name] === 0);
+  }
+
   run(fed: readonly Fed[], symbols: SymbolValues): Promise<unknown> {
     const sizes: Record<string, number> = { ...symbols };
     const inputs = this.#ports.map((port, i) => this.#own(port, port.accept(fed[i]!, sizes)));
@@ -146,6 +154,10 @@ export class Trace {
     if (!program.report)
       throw new DeviceError(`${this.#owner}: the ${this.#device.name} device does not say what a run takes`);
     return program.report(sizes);
+  }
+
+  get device(): Device {
+    return this.#device;
   }
 
   get program(): Program | undefined {

@@ -25,6 +25,11 @@ export interface Executor {
   readonly description: string;
   /** Whether runs are checked: indices out of range reject with `IndexError`. */
   readonly debug?: boolean;
+  /**
+   * Whether a function is traced once more for runs in which named dimensions are 0, with 0 in their places: for runtimes that
+   * refuse empty values, or are wrong about them.
+   */
+  readonly tracesEmptyApart?: boolean;
   /** Whether this executor has an implementation of its own for an application of an operation; if not, it is decomposed. */
   lowers(node: Node): boolean;
   /** Storage for `type` with a copy of `data`, or zeros. @throws OutOfMemoryError before anything is allocated */

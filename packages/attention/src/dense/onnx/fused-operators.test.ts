@@ -102,7 +102,7 @@ onnxOnly('on ONNX Runtime', (open) => {
           const numbers = async (on: Device) => {
             const step = make(on);
             const data = await (await step(...fed)).data();
-            if (on === device) expect(step.explain()).toContain('GroupQueryAttention(');
+            if (on === device && run.T > 0) expect(step.explain()).toContain('GroupQueryAttention(');
             step.dispose();
             return dtype === 'f16' ? f16ToF32(data as Uint16Array) : (data as Float32Array);
           };

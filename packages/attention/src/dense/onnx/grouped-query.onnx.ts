@@ -30,21 +30,17 @@ export function groupedQuery(
 ): string {
   const { B, L, H, K } = sizesOf(types);
   const { scale, window, softcap } = attributes;
-  const one = builder.constant('i32', [1], [1]);
+  // a run without rows has a program of its own
   const rows = builder.cast(builder.sizes([L]), 'i32');
-  const open = typeof L !== 'number';
-  const length = open ? builder.op('Max', [rows, one]) : rows;
-  const last = builder.op('Sub', [length, one]);
+  const last = builder.op('Sub', [rows, builder.constant('i32', [1], [1])]);
   const { sinks } = extrasOf(inputs, attributes);
-  // the operator refuses a run without rows, which gets one
-  const atLeastOne = (x: string) => (open ? padRows(builder, x, builder.op('Sub', [length, rows])) : x);
   const [out] = builder.opWithOutputs(
     'GroupQueryAttention',
     [
-      ...[q, k, v].map(atLeastOne),
+      ...[q, k, v],
       ...['', ''],
       builder.op('Expand', [last, builder.sizes([B])]),
-      builder.op('Squeeze', [length]),
+      builder.op('Squeeze', [rows]),
       ...(sinks ? ['', '', '', '', sinks] : []),
     ],
     3, // without names for the present keys and values it computes NaN
@@ -59,9 +55,7 @@ export function groupedQuery(
       },
     },
   );
-  if (!open) return out!;
-  const int = (value: number) => builder.constant('i64', [1], [value]);
-  return builder.op('Slice', [out!, int(0), builder.sizes([L]), int(1)]);
+  return out!;
 }
 
 /** bool `[B, H, L, 1]`: whether a query sees one of the keys that are 1 in `odd`, f32 `[B, H, S, 1]`. */
@@ -75,13 +69,4 @@ export function meetsInGroupedQuery(
   const [pads, axis] = [builder.constant('i64', [2], [window, -window]), builder.constant('i64', [1], [2])];
   const left = builder.op('Pad', [before, pads, builder.constant('f32', [], [0]), axis]);
   return isPositive(builder, builder.op('Sub', [before, left]));
-}
-
-/** `count` (i32 `[1]`) rows of zeros behind `[B, L, ...]`. */
-function padRows(builder: OnnxBuilder, x: string, count: string): string {
-  const axis = builder.constant('i64', [1], [1]);
-  const pads = builder.op('Concat', [builder.constant('i64', [1], [0]), builder.cast(count, 'i64')], {
-    attributes: { axis: 0 },
-  });
-  return builder.op('Pad', [x, pads, builder.constant('f32', [], [0]), axis]);
 }

@@ -32,7 +32,7 @@ onnxOnly('sessions', (open) => {
     expect(await numbers(await step(Float32Array.of(1, 0, 0, 1, 1, 1)))).toEqual([3, 7, 10]);
     expect(await numbers(await step(new Float32Array(0)))).toEqual([]);
     expect(await numbers(await step(Float32Array.of(2, 2)))).toEqual([20]);
-    expect(executor.sessionCount).toBe(1);
+    expect(executor.sessionCount).toBe(2); // one for 0
   });
 
   test('equal single realizations share one', async () => {
@@ -196,7 +196,7 @@ onnxOnly('updates', (open) => {
     await write(Int32Array.of(4), Float32Array.of(9, 9));
     expect(await numbers(table)).toEqual([0, 0, 50, 60, 70, 80, 10, 20, 90, 90]);
     await write(new Int32Array(0), new Float32Array(0));
-    expect(executor.sessionCount).toBe(1);
+    expect(executor.sessionCount).toBe(2); // one for 0
   });
 
   test('scatter from the variable itself reads what was there before', async () => {

@@ -29,6 +29,8 @@ export class OnnxExecutor implements Executor, OnnxServices {
   readonly name = 'onnx';
   readonly description: string;
   readonly debug: boolean;
+  /** Of empty values FusedMatMul leaves its result as it found it, Where and Attention fail (1.30). */
+  readonly tracesEmptyApart = true;
   readonly runtime: OnnxRuntime;
   readonly #account: MemoryAccount;
   readonly #threads: number;

@@ -1,4 +1,5 @@
 import { type Case, floats, halves } from '../../../../../test-support/cases.ts';
+import type { Tensor } from '../../graph/tensor.ts';
 import { matmul } from './matmul.ts';
 
 export const matmulCases: readonly Case[] = [
@@ -56,6 +57,13 @@ export const matmulCases: readonly Case[] = [
     f: (a, b) => matmul(a, b),
     gradient: false,
   },
+  ...[{}, { transposeA: true }, { transposeB: true }].map(({ transposeA = false, transposeB = false }) => ({
+    name: `matmul of sums over nothing${transposeA ? ' with a transposed' : transposeB ? ' with b transposed' : ''}`,
+    inputs: [floats(transposeA ? [2, 0, 300] : [2, 300, 0]), floats(transposeB ? [2, 40, 0] : [2, 0, 40])],
+    f: (a: Tensor, b: Tensor) => matmul(a, b, { transposeA, transposeB }),
+    gradient: false,
+    expected: Array<number>(2 * 300 * 40).fill(0),
+  })),
   {
     name: 'matmul of one row and a matrix',
     inputs: [floats([1, 96], -1, 1), floats([80, 96], -1, 1)],

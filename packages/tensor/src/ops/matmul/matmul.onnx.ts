@@ -6,6 +6,9 @@ import type { MatmulAttributes } from './attributes.ts';
 /** FusedMatMul takes transposed operands as they lie; blocks that are part of the model go to MatMulNBits. */
 export const matmulOnnx: OnnxLowering<MatmulAttributes> = {
   emit(builder, [a, given], { inputs, outputs, attributes: { transposeA, transposeB } }) {
+    // FusedMatMul leaves sums of nothing as it found them
+    if (inputs[0]!.shape.at(transposeA ? -2 : -1) === 0)
+      return builder.op('Expand', [builder.constant(outputs[0]!.dtype, [], [0]), builder.sizes(outputs[0]!.shape)]);
     const isStored = isStorageDType(inputs[1]!.dtype);
     const blocks = transposeB && !transposeA && inputs[1]!.shape.length === 2 ? builder.blocks(given!) : undefined;
     if (blocks) {

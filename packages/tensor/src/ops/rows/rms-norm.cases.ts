@@ -18,6 +18,12 @@ export const rmsNormCases: readonly Case[] = [
     gradient: false,
   },
   { name: 'rmsNorm without rows', inputs: [floats([0, 4]), floats([4])], f: (x, w) => rmsNorm(x, w), gradient: false },
+  {
+    name: 'rmsNorm without columns',
+    inputs: [floats([2, 0]), floats([0])],
+    f: (x, w) => rmsNorm(x, w),
+    gradient: false,
+  },
   { name: 'rmsNorm f16', inputs: [halves([3, 8]), halves([8])], f: (x, w) => rmsNorm(x, w) },
   { name: 'rmsNorm f16 with an f32 weight', inputs: [halves([3, 8]), floats([8])], f: (x, w) => rmsNorm(x, w) },
 ];

@@ -27,7 +27,7 @@ export const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
   lower: {
     webgpu: rmsNormWebGpu,
     onnx: {
-      supports: ({ inputs: [x, weight] }) => x!.dtype === 'f32' && weight!.dtype === 'f32',
+      supports: ({ inputs: [x, weight] }) => x!.dtype === 'f32' && weight!.dtype === 'f32' && weight!.shape[0] !== 0,
       emit: (builder, [x, weight], { attributes: { epsilon } }) =>
         builder.op('SimplifiedLayerNormalization', [x!, weight!], {
           attributes: { axis: -1, epsilon: { float: epsilon }, stash_type: 1 },
