@@ -105,6 +105,27 @@ const llm = faultsOf(
       tests: ['engine/cache-capacity.test.ts', 'engine/engine.test.ts'],
     },
     {
+      breaks: 'a step reads the token that another lane has chosen',
+      file: 'engine/step-rows.ts',
+      find: ': -1 - lane;',
+      put: ': -1;',
+      tests: ['engine/steps-in-flight.test.ts'],
+    },
+    {
+      breaks: 'results that a later step could not give take those of an earlier one with them',
+      file: 'engine/step-runner.ts',
+      find: 'if (request.ended) continue;',
+      put: 'if (request.ended || request.stranded) continue;',
+      tests: ['engine/steps-in-flight.test.ts'],
+    },
+    {
+      breaks: 'a step takes sequences along that an earlier one has lost',
+      file: 'engine/step-runner.ts',
+      find: 'request.ended || request.stranded;',
+      put: 'false && request.ended;',
+      tests: ['engine/steps-in-flight.test.ts'],
+    },
+    {
       breaks: 'top-k keeps one token too many',
       file: 'sampling/filters.ts',
       find: 'nthLargest(logits.slice(), k - 1)',

@@ -25,6 +25,9 @@ const request = (id: string, promptTokens: number, maxTokens: number): Scheduled
   sampler: greedy(),
   sequence: 0,
   kv: undefined,
+  lane: -1,
+  stranded: false,
+  ended: false,
 });
 
 describe('the capacity of a cache', () => {

@@ -23,6 +23,11 @@ export interface EngineOptions {
    * more than `maxSequences` x `maxSequenceTokens` tokens take, nor less than one sequence.
    */
   readonly cacheBytes?: number;
+  /**
+   * Steps that are submitted before the tokens of the first of them were read. With 2 the device computes a step while the host
+   * prepares the next; more only delay new requests. Requests whose sampler chooses on the host wait for each token. Default 2.
+   */
+  readonly stepsInFlight?: number;
   /** For requests that name none. Default `greedy()`. */
   readonly sampler?: Sampler;
   /** Default `flash()`. */
@@ -32,7 +37,7 @@ export interface EngineOptions {
   /** Makes the scheduler. Default `continuousScheduler`, first come first served. */
   readonly scheduler?: (
     capacity: Capacity<ScheduledGeneration>,
-    limits: { readonly maxBatchTokens: number; readonly maxSequences: number },
+    limits: { readonly maxBatchTokens: number; readonly maxSequences: number; readonly maxPlansInFlight: number },
   ) => Scheduler<ScheduledGeneration>;
 }
 
@@ -41,6 +46,7 @@ const known = new Set([
   'maxSequenceTokens',
   'maxBatchTokens',
   'cacheBytes',
+  'stepsInFlight',
   'sampler',
   'attention',
   'cache',
@@ -59,13 +65,15 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
     if (!known.has(name)) throw new ArgumentError(`openEngine: takes ${[...known].join(', ')}, got ${name}`);
   const { device, config, kvShape: shape } = model;
   const { maxSequences = 8, maxSequenceTokens, maxBatchTokens = 512, cacheBytes, sampler = greedy() } = options;
-  for (const [name, count] of Object.entries({ maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes }))
+  const { stepsInFlight = 2 } = options;
+  const counts = { maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes, stepsInFlight };
+  for (const [name, count] of Object.entries(counts))
     if (count !== undefined && !(Number.isSafeInteger(count) && count > 0))
       throw new ArgumentError(`openEngine: ${name} must be a positive integer, got ${count}`);
   const wishes = { maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes };
   const size = cacheSize(device, shape, config.maxPositions, wishes);
   const cache = open(device, { ...size, shape }, options.cache ?? pagedCache);
-  const limits = { maxBatchTokens, maxSequences };
+  const limits = { maxBatchTokens, maxSequences, maxPlansInFlight: stepsInFlight };
   try {
     return createEngine({
       device,
@@ -75,6 +83,7 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
       scheduler: (capacity) => options.scheduler?.(capacity, limits) ?? continuousScheduler({ ...limits, capacity }),
       sampler,
       maxBatchTokens,
+      stepsInFlight,
     });
   } catch (error) {
     cache.dispose();

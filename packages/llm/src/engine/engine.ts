@@ -4,20 +4,19 @@ import {
   type ContinuousBatcher,
   continuousBatcher,
   type GenerateOptions,
-  type ScheduledSequence,
   type Scheduler,
-  type SequenceResult,
-  type StepPlan,
   type TokenStream,
 } from '@heddle/batcher';
-import { CacheIntegrityError, type KvCache, type KvSequence } from '@heddle/kvcache';
+import type { KvCache } from '@heddle/kvcache';
 import { ArgumentError, type Device, DisposedError } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import type { Sampler } from '../sampler.ts';
+import { type DeviceSampling, greedySampling } from '../sampling/sample-plan.ts';
 import { cacheCapacity } from './cache-capacity.ts';
-import { chooseTokens } from './choose-tokens.ts';
-import { ModelStep, type StepRows } from './model-step.ts';
+import { withLanes } from './lanes.ts';
+import { shareUpTo } from './longer-sequences.ts';
 import { type GenerationRequest, type ScheduledGeneration, scheduledGeneration } from './request.ts';
+import { StepRunner } from './step-runner.ts';
 
 /** The parts of an engine; each is a value that can be one's own. */
 export interface EngineParts {
@@ -28,9 +27,20 @@ export interface EngineParts {
   readonly cache: KvCache;
   /** Makes the scheduler over the cache's capacity. */
   readonly scheduler: (capacity: Capacity<ScheduledGeneration>) => Scheduler<ScheduledGeneration>;
+  /** For requests that name none. */
   readonly sampler: Sampler;
+  /**
+   * What the device chooses tokens by; samplers that it has no plan for choose on the host. Belongs to the engine from then on.
+   * Default: the most likely token on the device, all else on the host.
+   */
+  readonly sampling?: DeviceSampling;
   /** The most token rows that the scheduler plans for one step. */
   readonly maxBatchTokens: number;
+  /**
+   * Steps that are submitted before the tokens of the first of them were read, at most the scheduler's `maxPlansInFlight`: with
+   * 2, the device computes a step while the host lays out the next. Default 1.
+   */
+  readonly stepsInFlight?: number;
 }
 
 /** What an engine has room for. */
@@ -95,23 +105,33 @@ function checkStores(cache: KvCache, model: CausalLm): void {
 
 class StepEngine implements Engine {
   readonly #parts: EngineParts;
-  readonly #step: ModelStep;
+  readonly #runner: StepRunner;
+  readonly #sampling: DeviceSampling;
   readonly #batcher: ContinuousBatcher<ScheduledGeneration>;
   #requests = 0;
   #disposal: Promise<void> | undefined;
 
   constructor(parts: EngineParts) {
+    const { cache, model, sampling = greedySampling(), stepsInFlight = 1 } = parts;
     this.#parts = parts;
-    const scheduler = parts.scheduler(cacheCapacity(parts.cache, { shareUpTo: shareUpTo(parts.model) }));
-    this.#batcher = continuousBatcher({ scheduler, run: (plan) => this.#run(plan) });
-    this.#step = new ModelStep(parts.model, parts.attention, parts.cache, parts.maxBatchTokens);
+    this.#sampling = sampling;
+    const capacity = cacheCapacity(cache, { shareUpTo: shareUpTo(model) });
+    const scheduler = parts.scheduler(withLanes(capacity, cache.maxSequences, sampling));
+    this.#batcher = continuousBatcher({
+      scheduler,
+      run: (plan) => this.#runner.run(plan),
+      plansInFlight: stepsInFlight,
+    });
+    this.#runner = new StepRunner({ ...parts, sampling, stepsInFlight });
   }
 
   generate(request: GenerationRequest, options: GenerateOptions<ScheduledGeneration> = {}): TokenStream {
     this.#assertOpen('generate');
     const { sampler, model } = this.#parts;
     const { vocabularySize } = model.config;
-    const scheduled = scheduledGeneration(request, { number: this.#requests, sampler, vocabularySize });
+    const number = this.#requests;
+    const sampling = this.#sampling;
+    const scheduled = scheduledGeneration(request, { number, sampler, vocabularySize, sampling });
     const stream = this.#batcher.generate(scheduled, options);
     this.#requests++;
     return stream;
@@ -119,8 +139,8 @@ class StepEngine implements Engine {
 
   async prepare(promptTokens: number): Promise<void> {
     this.#assertOpen('prepare');
-    await this.#step.prepare(Math.min(promptTokens, this.#parts.maxBatchTokens));
-    await this.#step.prepare(1);
+    await this.#runner.prepare(Math.min(promptTokens, this.#parts.maxBatchTokens));
+    await this.#runner.prepare(1);
   }
 
   explain(): string {
@@ -128,7 +148,7 @@ class StepEngine implements Engine {
     const { maxSequences, maxSequenceTokens, cacheTokens, cacheBytes } = this.size;
     const count = new Intl.NumberFormat('en').format;
     const cache = `cache: ${count(maxSequences)} sequences of at most ${count(maxSequenceTokens)} tokens, ${count(cacheTokens)} tokens in all, ${count(cacheBytes)} bytes (maxSequences, maxSequenceTokens, cacheBytes)`;
-    return `${cache}\n${this.#step.explain()}`;
+    return `${cache}\n${this.#runner.explain()}`;
   }
 
   get size(): EngineSize {
@@ -141,7 +161,7 @@ class StepEngine implements Engine {
   dispose(): Promise<void> {
     const reason = new DisposedError('generate: the engine was disposed of before the request had ended');
     this.#disposal ??= this.#batcher.close({ abort: true, reason }).then(() => {
-      this.#step.dispose();
+      this.#runner.dispose();
       this.#parts.cache.dispose();
     });
     return this.#disposal;
@@ -152,77 +172,4 @@ class StepEngine implements Engine {
   #assertOpen(operation: string): void {
     if (this.#disposal) throw new DisposedError(`${operation}: the engine was disposed of`);
   }
-
-  /** One step: lay out the planned rows, run the model over them, choose the next tokens. */
-  async #run({ sequences, tokens }: StepPlan<ScheduledGeneration>): Promise<(SequenceResult | undefined)[]> {
-    const { cache, model } = this.#parts;
-    for (const sequence of sequences) await this.#recomputeWhereLonger(sequence);
-    const rows = sequences.map(({ request, start, end }) => ({ sequence: at(request, start), tokens: end - start }));
-    const batch = cache.batch(rows);
-    const outputs = await this.#step.run(layOut(sequences, tokens, this.#recomputeBeyond), batch);
-    batch.advance();
-    const results = await chooseTokens(sequences, outputs, model.activations);
-    // only now: what a failed step has left is never shared
-    for (const [i, { request, end }] of sequences.entries())
-      if (results[i]?.finish !== 'error' && Math.max(request.promptTokens, end) <= this.#shareUpTo)
-        request.kv!.know(request.stream.slice(request.kv!.known, end));
-    return results;
-  }
-
-  /** The longest sequence whose tokens are the same, however long it grows. */
-  get #shareUpTo(): number {
-    return shareUpTo(this.#parts.model);
-  }
-  get #recomputeBeyond(): number {
-    return this.#parts.model.lengthScaling?.recomputeBeyond ?? Number.POSITIVE_INFINITY;
-  }
-
-  /** What was cached of a sequence before it grew beyond the length at which the model computes it in another way. */
-  async #recomputeWhereLonger({ request, start, end }: ScheduledSequence<ScheduledGeneration>): Promise<void> {
-    const beyond = this.#recomputeBeyond;
-    if (start === 0 || end <= beyond || Math.max(start, request.promptTokens) > beyond) return;
-    const kv = request.kv!;
-    kv.truncate(0);
-    if (!kv.reserve(end)) throw new ArgumentError(`generate: the cache has no room for ${end} tokens of ${request.id}`);
-    const { maxBatchTokens, cache } = this.#parts;
-    for (let from = 0; from < start; from += maxBatchTokens) {
-      const to = Math.min(start, from + maxBatchTokens);
-      const batch = cache.batch([{ sequence: kv, tokens: to - from }]);
-      const rows = layOut([{ request, start: from, end: to, yields: false }], to - from, beyond);
-      await this.#step.run({ ...rows, sequenceLengths: rows.sequenceLengths.fill(end) }, batch);
-      batch.advance();
-    }
-  }
-}
-
-/** Where what is computed of a token depends on how long its sequence is, only sequences that are all short share tokens. */
-function shareUpTo({ lengthScaling }: CausalLm): number {
-  return lengthScaling ? (lengthScaling.recomputeBeyond ?? 0) : Number.POSITIVE_INFINITY;
-}
-
-/** The cache of a request, of which the tokens from `start` on are computed next. */
-function at({ kv, id }: ScheduledGeneration, start: number): KvSequence {
-  const length = kv!.length > start ? kv!.truncate(start) : kv!.length;
-  if (length === start) return kv!;
-  throw new CacheIntegrityError(`cache: ${id} has ${length} tokens where the step goes on at ${start}`);
-}
-
-type Chunk = Pick<ScheduledSequence<ScheduledGeneration>, 'request' | 'start' | 'end' | 'yields'>;
-
-/**
- * Tokens of the rows of a step, and the last row of each sequence that yields. A row counts a prompt as whole, and beyond the
- * given length its whole step: what it is must not depend on chunks.
- */
-function layOut(sequences: readonly Chunk[], count: number, beyond: number): Required<StepRows> {
-  const [tokens, sequenceLengths] = [new Int32Array(count), new Int32Array(count)];
-  const rows: number[] = [];
-  let row = 0;
-  for (const { request, start, end, yields } of sequences) {
-    for (let position = start; position < end; position++, row++) {
-      tokens[row] = request.stream[position]!;
-      sequenceLengths[row] = Math.max(request.promptTokens, end > beyond ? end : position + 1);
-    }
-    if (yields) rows.push(row - 1);
-  }
-  return { tokens, sequenceLengths, rows: Int32Array.from(rows) };
 }

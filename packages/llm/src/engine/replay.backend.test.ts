@@ -8,7 +8,7 @@ import { loadModel, openEngine } from '../index.ts';
 const path = 'models/stories260K';
 
 conformance('replayed steps', (device) => {
-  test('prefill and decoding are one session of ONNX Runtime', async (context) => {
+  test('prefill and decoding are one session of ONNX Runtime, and sampling is another', async (context) => {
     if (backendName !== 'onnx') context.skip('only ONNX Runtime has sessions');
     const files = (await sharedModel(path)) ?? context.skip(sharedMissing(path));
     const { executor } = device();
@@ -22,7 +22,7 @@ conformance('replayed steps', (device) => {
         for await (const _ of engine.generate({ tokens, maxTokens: 10 }));
       }),
     );
-    expect(executor.sessionCount).toBe(before + 1);
+    expect(executor.sessionCount).toBe(before + 2);
     await engine.dispose();
     await model.dispose();
   });

@@ -3,6 +3,7 @@ import type { KvSequence } from '@heddle/kvcache';
 import { ArgumentError } from '@heddle/tensor';
 import { checkTokens } from '../models/row-logits.ts';
 import type { Sampler } from '../sampler.ts';
+import type { DeviceSampling } from '../sampling/sample-plan.ts';
 
 /** What a user asks an engine to generate. */
 export interface GenerationRequest {
@@ -32,19 +33,30 @@ export interface GenerationRequest {
 
 /** A request on its way through the scheduler, with what the engine keeps of it. */
 export interface ScheduledGeneration extends SequenceRequest {
-  /** Prompt and generated tokens. */
+  /** Prompt and generated tokens, those whose steps have come back. */
   readonly stream: number[];
   readonly stopTokens: ReadonlySet<number>;
   readonly sampler: Sampler;
   readonly sequence: number;
   /** Its cache while it is admitted. */
   kv: KvSequence | undefined;
+  /** Its place in what the device keeps of every request while it is admitted; otherwise -1. */
+  lane: number;
+  /** Whether a step of it could not be submitted: later ones leave it out. */
+  stranded: boolean;
+  /** Whether its last token has come back, or an error: what later steps give for it is nobody's. */
+  ended: boolean;
 }
 
 /** The request with what it leaves to the engine. @throws ArgumentError */
 export function scheduledGeneration(
   { tokens, stopTokens = [], ...request }: GenerationRequest,
-  engine: { readonly number: number; readonly sampler: Sampler; readonly vocabularySize: number },
+  engine: {
+    readonly number: number;
+    readonly sampler: Sampler;
+    readonly vocabularySize: number;
+    readonly sampling: Pick<DeviceSampling, 'planOf'>;
+  },
 ): ScheduledGeneration {
   const { id = `request ${engine.number}`, sampler = engine.sampler } = request;
   const { sequence = sampler.repeats ? 0 : engine.number } = request;
@@ -60,6 +72,11 @@ export function scheduledGeneration(
     promptTokens: tokens.length,
     stream: [...tokens],
     stopTokens: new Set(stopTokens),
+    // a token that is chosen on the host is not on the device when the next step could be submitted
+    serial: engine.sampling.planOf(sampler) === undefined,
     kv: undefined,
+    lane: -1,
+    stranded: false,
+    ended: false,
   };
 }

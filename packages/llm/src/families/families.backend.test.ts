@@ -7,7 +7,7 @@ import { expect, type TestContext } from 'vitest';
 import { sharedModel } from '../../../../test-support/model-files.ts';
 import { needShared, sharedMissing } from '../../../../test-support/shared.ts';
 import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
-import { ModelStep } from '../engine/model-step.ts';
+import { ForwardStep } from '../engine/forward-step.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel, openEngine } from '../index.ts';
 
 /** Checkpoints with what transformers computes for them. */
@@ -135,7 +135,8 @@ conformance('families against transformers', (device) => {
       maxBatchTokens: 16,
       blockSize: 4,
     });
-    const step = new ModelStep(model, flash(), cache, 16);
+    const chosen = device().variable(Int32Array.of(0), { dtype: 'i32' });
+    const step = new ForwardStep(model, flash(), cache, chosen, 16);
     for (const size of [1, 3, 7, 16]) {
       const kv = openSequence(cache, `chunks of ${size}`);
       while (kv.length < sequence.length) {
@@ -148,7 +149,7 @@ conformance('families against transformers', (device) => {
           rows: Int32Array.of(count - 1),
           sequenceLengths: chunk.map(() => sequence.length),
         };
-        const { logits } = await step.run(rows, batch);
+        const logits = await step.run(rows, batch);
         batch.advance();
         const row = full.subarray((kv.length - 1) * V, kv.length * V);
         expect(furthest((await logits.data()) as Float32Array, row), `${size} to ${kv.length}`).toBeLessThan(1e-5);
@@ -156,6 +157,7 @@ conformance('families against transformers', (device) => {
       kv.dispose();
     }
     step.dispose();
+    chosen.dispose();
     cache.dispose();
     whole.dispose();
     await model.dispose();

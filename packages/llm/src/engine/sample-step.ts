@@ -1,0 +1,158 @@
+import { type CompiledFunction, compile, type Device, type Tensor, type Update, type Variable } from '@heddle/tensor';
+import type { DeviceSampling, SampleColumn, SampledRow, SamplePlan } from '../sampling/sample-plan.ts';
+import { HostColumn } from './host-column.ts';
+
+interface Inputs {
+  readonly logits: Tensor;
+  readonly lanes: Tensor;
+  readonly columns: Readonly<Record<string, Tensor>>;
+}
+interface Outputs {
+  readonly tokens: Tensor;
+  readonly updates: readonly Update[];
+}
+type Plan = CompiledFunction<[Inputs], Outputs>;
+
+/** A request of which a token is chosen. */
+export interface ChoosingRequest {
+  readonly lane: number;
+  readonly sampler: SampledRow['sampler'];
+  readonly sequence: number;
+}
+
+/** What was asked of the device for one step: copies to the host that are under way. */
+export interface Sampled {
+  /** By row: the chosen token, or what is wrong with its logits; undefined where nothing is chosen. */
+  readonly tokens: Promise<Int32Array>;
+  /** `[R, V]`, where a sampler of the host chooses. */
+  readonly logits: Promise<Float32Array> | undefined;
+}
+
+const constructors = { f32: Float32Array, i32: Int32Array, u32: Uint32Array };
+
+/** Chooses the tokens of a step on the device, from the logits that its forward pass has left there. */
+export class SampleStep {
+  readonly #device: Device;
+  readonly #sampling: DeviceSampling;
+  readonly #chosen: Variable;
+  readonly #maxRows: number;
+  readonly #vocabularySize: number;
+  readonly #plans: (Plan | undefined)[] = [];
+  readonly #columns: readonly Readonly<Record<string, HostColumn<SampleColumn>>>[];
+  readonly #lanes: HostColumn<Int32Array>;
+  /** The columns of a step, used again. */
+  readonly #fed: readonly Record<string, SampleColumn>[];
+
+  /** @param chosen i32, by lane: where the tokens are left for the next step */
+  constructor(
+    device: Device,
+    sampling: DeviceSampling,
+    chosen: Variable,
+    sizes: { readonly maxRows: number; readonly vocabularySize: number },
+  ) {
+    this.#device = device;
+    this.#sampling = sampling;
+    this.#chosen = chosen;
+    this.#maxRows = sizes.maxRows;
+    this.#vocabularySize = sizes.vocabularySize;
+    this.#lanes = new HostColumn(new Int32Array(sizes.maxRows));
+    this.#columns = sampling.plans.map(({ columns }) =>
+      Object.fromEntries(
+        Object.entries(columns).map(([name, dtype]) => [name, new HostColumn(new constructors[dtype](sizes.maxRows))]),
+      ),
+    );
+    this.#fed = sampling.plans.map(() => ({}));
+  }
+
+  /** Whether a sampler chooses on the host. */
+  choosesOnHost({ sampler }: Pick<ChoosingRequest, 'sampler'>): boolean {
+    return this.#sampling.planOf(sampler) === undefined;
+  }
+
+  /**
+   * Chooses for all rows. Resolves when everything is on its way to the device, copies to the host too: then the next step may
+   * be submitted.
+   * @param indices by row: how many tokens its request has generated
+   */
+  async run(logits: Tensor, requests: readonly ChoosingRequest[], indices: readonly number[]): Promise<Sampled> {
+    const which = this.#planFor(requests);
+    const R = requests.length;
+    const plan = this.#sampling.plans[which]!;
+    const lanes = this.#lanes.of(R);
+    const columns = this.#fed[which]!;
+    for (const [name, column] of Object.entries(this.#columns[which]!)) columns[name] = column.of(R);
+    for (let row = 0; row < R; row++) {
+      const { lane, sampler, sequence } = requests[row]!;
+      lanes[row] = lane;
+      plan.fill(columns, row, { sampler, sequence, index: indices[row]! });
+    }
+    const onHost = requests.some((request) => this.choosesOnHost(request));
+    // asked for first, so that it is copied before the next forward pass overwrites it
+    const values = onHost ? (logits.data() as Promise<Float32Array>) : undefined;
+    values?.catch(() => {}); // who waits for it sees that; until then it is nobody's
+    const { tokens } = await this.#plan(which).run([{ logits, lanes, columns }], { symbols: {} });
+    return { tokens: read(tokens), logits: values };
+  }
+
+  /** For steps that choose nothing: resolves when the device has done all that was submitted. */
+  none(): Sampled {
+    return { tokens: read(this.#chosen), logits: undefined };
+  }
+
+  /** Compiles and allocates for steps of so many rows. */
+  async prepare(rows: number): Promise<void> {
+    for (const which of this.#sampling.plans.keys()) await this.#plan(which).prepare({ R: rows });
+  }
+
+  explain(): string {
+    return this.#plans.flatMap((plan) => plan?.explain() ?? []).join('\n');
+  }
+
+  dispose(): void {
+    for (const plan of this.#plans) plan?.dispose();
+    this.#sampling[Symbol.dispose]();
+  }
+
+  /** The cheapest plan that does what all of these want; samplers of the host want to know whether logits are usable. */
+  #planFor(requests: readonly ChoosingRequest[]): number {
+    let which = 0;
+    for (const { sampler } of requests) which = Math.max(which, this.#sampling.planOf(sampler) ?? 0);
+    return which;
+  }
+
+  #plan(which: number): Plan {
+    this.#plans[which] ??= this.#compile(this.#sampling.plans[which]!);
+    return this.#plans[which];
+  }
+
+  #compile(plan: SamplePlan): Plan {
+    const chosen = this.#chosen;
+    return compile(
+      (inputs: Inputs): Outputs => {
+        const { tokens, updates } = plan.record(inputs);
+        return { tokens, updates: [...updates, chosen.scatter(inputs.lanes, tokens)] };
+      },
+      {
+        device: this.#device,
+        name: `sampling (${plan.name})`,
+        inputs: [
+          {
+            logits: { shape: ['R', this.#vocabularySize], dtype: 'f32' },
+            lanes: { shape: ['R'], dtype: 'i32' },
+            columns: Object.fromEntries(
+              Object.entries(plan.columns).map(([column, dtype]) => [column, { shape: ['R'], dtype }]),
+            ),
+          },
+        ],
+        symbols: { R: this.#maxRows },
+      },
+    );
+  }
+}
+
+/** The values as they are now, on their way to the host. */
+function read(tensor: Tensor): Promise<Int32Array> {
+  const values = tensor.data() as Promise<Int32Array>;
+  values.catch(() => {}); // a step before it may be waited for first
+  return values;
+}

@@ -1,0 +1,32 @@
+import type { SequenceResult } from '@heddle/batcher';
+import { checkTokens } from '../models/row-logits.ts';
+import { logitsError } from './logits-error.ts';
+import type { ScheduledGeneration } from './request.ts';
+
+/**
+ * What a step gave for a request of which a token is chosen, which grows its stream. A sampler of the host that fails, or logits
+ * that are no numbers, end their own request only.
+ * @param activations what the model computes in, for the error of such logits
+ */
+export function resultOf(
+  request: ScheduledGeneration,
+  token: number,
+  logits: Float32Array | undefined,
+  activations: 'f32' | 'f16',
+): SequenceResult {
+  try {
+    if (token < 0) throw logitsError(request.id, token, activations);
+    const chosen = logits ? chosenOnHost(request, logits) : token;
+    request.stream.push(chosen);
+    return request.stopTokens.has(chosen) ? { tokens: [chosen], finish: 'stop' } : { tokens: [chosen] };
+  } catch (error) {
+    return { tokens: [], finish: 'error', error };
+  }
+}
+
+/** The choice of a request's sampler. @throws what it throws, and ArgumentError for what is no token */
+function chosenOnHost({ sampler, sequence, stream, promptTokens }: ScheduledGeneration, logits: Float32Array): number {
+  const token = sampler.sample(logits, { step: stream.length - promptTokens, sequence, tokens: stream });
+  checkTokens(`sampler '${sampler.name}'`, [token], logits.length);
+  return token;
+}

@@ -1,0 +1,55 @@
+import type { ScheduledSequence } from '@heddle/batcher';
+import type { StepRows } from './forward-step.ts';
+import { HostColumn } from './host-column.ts';
+import type { ScheduledGeneration } from './request.ts';
+
+/** A part of a sequence that is computed. */
+export type Chunk = Pick<ScheduledSequence<ScheduledGeneration>, 'request' | 'start' | 'end' | 'yields'>;
+
+/** Whether a step chooses the next token after a chunk. */
+export const chooses = ({ request, yields }: Chunk): boolean => yields && request.maxTokens > 0;
+
+/** Lays the rows of steps out, each step in the memory of the one before. */
+export class StepLayout {
+  readonly #tokens: HostColumn<Int32Array>;
+  readonly #lengths: HostColumn<Int32Array>;
+  readonly #rows: HostColumn<Int32Array>;
+  readonly #recomputeBeyond: number;
+
+  /** @param recomputeBeyond the length beyond which a row's whole step counts for the length of its sequence */
+  constructor(maxBatchTokens: number, maxSequences: number, recomputeBeyond: number) {
+    this.#tokens = new HostColumn(new Int32Array(maxBatchTokens));
+    this.#lengths = new HostColumn(new Int32Array(maxBatchTokens));
+    this.#rows = new HostColumn(new Int32Array(maxSequences));
+    this.#recomputeBeyond = recomputeBeyond;
+  }
+
+  /**
+   * Tokens of all rows, and the last row of each sequence of which a token is chosen. A row counts a prompt as whole, and beyond
+   * the given length its whole step: what it is must not depend on chunks. A token that the host does not know yet is the one
+   * that the device has chosen last.
+   */
+  of(chunks: readonly Chunk[]): StepRows {
+    let [count, choosing] = [0, 0];
+    for (let i = 0; i < chunks.length; i++) {
+      const chunk = chunks[i]!;
+      count += chunk.end - chunk.start;
+      if (chooses(chunk)) choosing++;
+    }
+    const tokens = this.#tokens.of(count);
+    const sequenceLengths = this.#lengths.of(count);
+    const rows = this.#rows.of(choosing);
+    let [row, place] = [0, 0];
+    for (let i = 0; i < chunks.length; i++) {
+      const chunk = chunks[i]!;
+      const { start, end } = chunk;
+      const { stream, promptTokens, lane } = chunk.request;
+      for (let position = start; position < end; position++, row++) {
+        tokens[row] = position < stream.length ? stream[position]! : -1 - lane;
+        sequenceLengths[row] = Math.max(promptTokens, end > this.#recomputeBeyond ? end : position + 1);
+      }
+      if (chooses(chunk)) rows[place++] = row - 1;
+    }
+    return { tokens, rows, sequenceLengths };
+  }
+}
