@@ -6,6 +6,7 @@ export type { CacheSize } from './engine/cache-size.ts';
 export { type EngineOptions, openEngine } from './engine/default-engine.ts';
 export { createEngine, type Engine, type EngineParts, type EngineSize } from './engine/engine.ts';
 export { LogitsError } from './engine/logits-error.ts';
+export type { PrepareOptions } from './engine/prepare-sizes.ts';
 export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
 export type { Advice, AttentionChoice, DecodingLimits, StorageChoice } from './inspect/advice.ts';
 export type { LayerFlops, ModelFlops } from './inspect/count-flops.ts';

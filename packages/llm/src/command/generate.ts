@@ -53,7 +53,7 @@ async function run(
     sampler: samplerOf(command, model),
   });
   try {
-    await engine.prepare(prompt.length);
+    await engine.prepare({ promptTokens: prompt.length, sequenceTokens: prompt.length + maxTokens });
     const output = new Output(command, model, prompt, performance.now() - started);
     const stream = engine.generate(
       { tokens: prompt, maxTokens, stopTokens: command.ignoreEos ? [] : model.config.eosTokenIds },

@@ -15,6 +15,7 @@ import { type DeviceSampling, greedySampling } from '../sampling/sample-plan.ts'
 import { cacheCapacity } from './cache-capacity.ts';
 import { withLanes } from './lanes.ts';
 import { shareUpTo } from './longer-sequences.ts';
+import { type PrepareOptions, sizesOf } from './prepare-sizes.ts';
 import { type GenerationRequest, type ScheduledGeneration, scheduledGeneration } from './request.ts';
 import { StepRunner } from './step-runner.ts';
 
@@ -62,8 +63,12 @@ export interface Engine extends AsyncDisposable {
    * @throws ArgumentError, or RejectedError where the request can never run or the queue is full
    */
   generate(request: GenerationRequest, options?: GenerateOptions<ScheduledGeneration>): TokenStream;
-  /** Does what the first steps of a prompt of so many tokens would have to wait for. */
-  prepare(promptTokens: number): Promise<void>;
+  /**
+   * Compiles and allocates for the steps of prompts of so many tokens, or for what the options say, so that no step has to wait
+   * for it: prompts, and sequences that decode together while they grow.
+   * @throws ArgumentError for counts that are no positive integers; OutOfMemoryError
+   */
+  prepare(sizes: number | PrepareOptions): Promise<void>;
   /** How large its cache is. */
   readonly size: EngineSize;
   /** Its cache, and kernels and memory of its step, for people. */
@@ -137,10 +142,12 @@ class StepEngine implements Engine {
     return stream;
   }
 
-  async prepare(promptTokens: number): Promise<void> {
+  async prepare(sizes: number | PrepareOptions): Promise<void> {
     this.#assertOpen('prepare');
-    await this.#runner.prepare(Math.min(promptTokens, this.#parts.maxBatchTokens));
-    await this.#runner.prepare(1);
+    const { cache, maxBatchTokens } = this.#parts;
+    const { symbols, maxSequences, maxSequenceTokens } = cache;
+    const options = typeof sizes === 'number' ? { promptTokens: sizes } : sizes;
+    await this.#runner.prepare(sizesOf(options, { maxBatchTokens, maxSequences, maxSequenceTokens, symbols }));
   }
 
   explain(): string {

@@ -90,8 +90,8 @@ export class ForwardStep {
   }
 
   /** Compiles and allocates for steps of these sizes. */
-  prepare(sizes: SymbolValues): Promise<void> {
-    return this.#plan.prepare(sizes);
+  prepare(sizes: readonly SymbolValues[]): Promise<void> {
+    return this.#plan.warm({ buckets: sizes });
   }
 
   explain(): string {

@@ -1,4 +1,12 @@
-import { type CompiledFunction, compile, type Device, type Tensor, type Update, type Variable } from '@heddle/tensor';
+import {
+  type CompiledFunction,
+  compile,
+  type Device,
+  type SymbolValues,
+  type Tensor,
+  type Update,
+  type Variable,
+} from '@heddle/tensor';
 import type { DeviceSampling, SampleColumn, SampledRow, SamplePlan } from '../sampling/sample-plan.ts';
 import { HostColumn } from './host-column.ts';
 
@@ -99,9 +107,10 @@ export class SampleStep {
     return { tokens: read(this.#chosen), logits: undefined };
   }
 
-  /** Compiles and allocates for steps of so many rows. */
-  async prepare(rows: number): Promise<void> {
-    for (const which of this.#sampling.plans.keys()) await this.#plan(which).prepare({ R: rows });
+  /** Compiles and allocates for steps of these sizes. */
+  async prepare(sizes: readonly SymbolValues[]): Promise<void> {
+    const buckets = [...new Set(sizes.map((each) => each['R']!))].map((R) => ({ R }));
+    for (const which of this.#sampling.plans.keys()) await this.#plan(which).warm({ buckets });
   }
 
   explain(): string {

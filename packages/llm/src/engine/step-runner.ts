@@ -1,6 +1,6 @@
 import type { ScheduledSequence, SequenceResult, StepPlan } from '@heddle/batcher';
 import { CacheIntegrityError, type KvBatch, type KvCache, type KvSequence } from '@heddle/kvcache';
-import type { Tensor, Variable } from '@heddle/tensor';
+import type { SymbolValues, Tensor, Variable } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import type { EngineParts } from './engine.ts';
 import { ForwardStep, type StepRows } from './forward-step.ts';
@@ -64,9 +64,9 @@ export class StepRunner {
     return this.#completions.run(() => this.#complete(sequences, flight));
   }
 
-  async prepare(rows: number): Promise<void> {
-    await this.#forward.prepare({ T: rows, B: 1, N: 1, R: 1, S: 1 });
-    await this.#sampling.prepare(1);
+  async prepare(sizes: readonly SymbolValues[]): Promise<void> {
+    await this.#forward.prepare(sizes);
+    await this.#sampling.prepare(sizes);
   }
 
   explain(): string {
