@@ -77,7 +77,13 @@ test('sizes that are no positive integers, shapes that cannot be held, and a cac
   );
   const store = { kind: 'rows', shape: [1, 2], dtype: 'f32' };
   refused({ shape: { layers: [{ keys: { ...store, dtype: 'i32' } }] } }).toThrow(/dtype must be f32 or f16, got i32/);
-  refused({ shape: { layers: [{ keys: { ...store, kind: 'state' } }] } }).toThrow(/kind must be 'rows', got state/);
+  refused({ shape: { layers: [{ keys: { ...store, kind: 'page' } }] } }).toThrow(/must be 'rows' or 'state', got page/);
+  refused({ shape: { layers: [{ keys: { ...store, kind: 'state', window: 2 } }] } }).toThrow(/a state has no window/);
+  refused({ shape: { layers: [{ keys: { ...store, kind: 'state', shape: [] } }] } }).toThrow(
+    /must be positive integers/,
+  );
+  refused({ checkpoints: -1 }).toThrow(/checkpoints must be a whole number from 0, got -1/);
+  refused({ checkpointEvery: 0 }).toThrow(/checkpointEvery must be a positive integer, got 0/);
   refused({ shape: { layers: [{ keys: { ...store, window: 0 } }] } }).toThrow(/window must be a positive integer/);
   refused({ shape: { layers: [{ keys: { ...store, keepFirst: 2 } }] } }).toThrow(/keepFirst .* beside a window, got 2/);
   refused({ ...sizes({ layers: 40 }), maxSequenceTokens: 10_000 }).toThrow(/kv cache asked for/);
@@ -91,7 +97,7 @@ test('a step names what a layer does not have', async () => {
   const { step, dispose } = boundNow(device, cache, cache.batch([{ sequence: a, tokens: 1 }]));
   const rows = device.zeros([1, 1, 2]);
   expect(() => step.rows(0, 'latent')).toThrow(/layer 0 of 1 has keys, values, there is no latent/);
-  expect(() => step.layer(1)).toThrow(/layer 1 of 1 has nothing, there is no keys/);
+  expect(() => step.layer(1)).toThrow(/layer 1 of 1 has no rows, there is no keys/);
   expect(() => step.write(0, { keys: rows })).toThrow(/write: layer 0 must write values/);
   expect(() => step.write(0, { keys: rows, values: rows, latent: rows })).toThrow(/there is no latent/);
   rows.dispose();

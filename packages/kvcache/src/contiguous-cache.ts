@@ -1,10 +1,11 @@
 import { ArgumentError, type Device } from '@heddle/tensor';
 import { BlockCache } from './blocks/block-cache.ts';
 import { BlockPool } from './blocks/block-pool.ts';
+import { type CheckpointOptions, checkpointSlots } from './checkpoint-options.ts';
 import type { KvCache } from './kv-cache.ts';
-import { checkShape, type KvShape } from './kv-shape.ts';
+import { checkShape, isState, type KvShape } from './kv-shape.ts';
 
-export interface ContiguousCacheOptions {
+export interface ContiguousCacheOptions extends CheckpointOptions {
   /** What the layers keep; a model's `kvShape`, or `keyValueShape` of its sizes. */
   readonly shape: KvShape;
   /** Sequences that can be open at once. */
@@ -23,14 +24,20 @@ export function contiguousCache(device: Device, options: ContiguousCacheOptions)
   const { shape, maxSequences, maxSequenceTokens } = options;
   checkShape('contiguousCache', shape);
   checkCounts('contiguousCache', { maxSequences, maxSequenceTokens });
+  const { rule, group } = checkpointSlots('contiguousCache', options, 1);
+  const rows = Object.values(shape.layers).some((layer) => Object.values(layer).some((store) => !isState(store)));
   return new BlockCache(device, {
     shape,
     blockSize: maxSequenceTokens,
     maxSequences,
     maxSequenceTokens,
     maxBatchTokens: undefined,
-    groups: [{ windowed: false, window: undefined, keepFirst: 0, pool: new BlockPool(maxSequences) }],
-    groupOf: () => 0,
+    groups: [
+      ...(rows ? [{ kind: 'all' as const, window: undefined, keepFirst: 0, pool: new BlockPool(maxSequences) }] : []),
+      ...group,
+    ],
+    groupOf: (store) => (rows && isState(store) ? 1 : 0),
+    checkpoints: rule,
     eviction: undefined,
   });
 }

@@ -4,14 +4,25 @@ export { CacheFullError, CacheIntegrityError } from './errors.ts';
 export type {
   HostKv,
   KvBatch,
+  KvBatchRows,
   KvCache,
   KvPrompt,
   KvSequence,
   KvStats,
   KvStep,
   RowsView,
+  StateView,
 } from './kv-cache.ts';
-export { bytesPerToken, type KeyValueSizes, type KvShape, type KvStore, keyValueShape } from './kv-shape.ts';
+export {
+  bytesPerState,
+  bytesPerToken,
+  type KeyValueSizes,
+  type KvShape,
+  type KvStore,
+  keyValueShape,
+  type RowsStore,
+  type StateStore,
+} from './kv-shape.ts';
 export { openSequence } from './open-sequence.ts';
 export { type PagedCacheOptions, pagedCache, pagedCacheBytes } from './paged-cache.ts';
 export {

@@ -14,7 +14,7 @@ export interface KvPrompt {
   readonly priority?: number;
 }
 
-/** What stores held for a range of positions, copied to the host: `[tokens, heads, width]` by layer and name, f16 as bits. */
+/** What stores of rows held for a range of positions, on the host: `[tokens, heads, width]` by layer and name, f16 as bits. */
 export type HostKv = readonly Readonly<Record<string, Float32Array | Uint16Array>>[];
 
 /** The cached tokens of one sequence. Owned by whoever opened it; `dispose` gives its memory back and is idempotent. */
@@ -37,14 +37,27 @@ export interface KvSequence extends Disposable {
   know(tokens: ArrayLike<number>): void;
   /**
    * Another sequence with the first `length` tokens, all by default; what they share is copied when one of them writes to it.
-   * 'full' where no more sequences can be open. Where the cache no longer has all of them it has fewer: look at its `length`.
+   * 'full' where no more sequences can be open. Where the cache no longer has all of them, or no state there, it has fewer: look
+   * at its `length`, and compute the rest.
    */
   fork(id: string, length?: number): KvSequence | 'full';
   /** Forgets everything from position `length` on, or from an earlier one that can be restored. @returns the length it has now */
   truncate(length: number): number;
-  /** Copies positions [start, end) to the host, as they are after the steps that were submitted before the call. */
+  /** Copies the rows of positions [start, end) to the host, as they are after the steps that were submitted before the call. */
   range(start: number, end: number): Promise<HostKv>;
   dispose(): void;
+}
+
+/** What a sequence takes part with in a step. */
+export interface KvBatchRows {
+  readonly sequence: KvSequence;
+  /** Rows of the step. */
+  readonly tokens: number;
+  /**
+   * Lengths of the sequence, of those that it has in the step, that `fork` and `truncate` shall be able to go back to: their
+   * states are kept as long as there is memory for checkpoints. 'end': no state is saved but that after the last row.
+   */
+  readonly keep?: readonly number[] | 'end';
 }
 
 /** A step as a cache lays it out, in host values. */
@@ -57,6 +70,8 @@ export interface KvBatch {
   readonly positions: Int32Array;
   /** i32 `[T]`: which of the step's sequences each row belongs to. */
   readonly segments: Int32Array;
+  /** i32 `[W]`: rows after which states are saved, ascending; empty where no layer has states. */
+  readonly saves: Int32Array;
   /**
    * Counts the step's rows as written, once: call it when the step is submitted, in the same turn.
    * @throws ArgumentError where a sequence has changed since; nothing is counted
@@ -75,17 +90,38 @@ export interface RowsView {
   readonly blockSize: number;
 }
 
+/** States of a store by slot, for recurrent layers. */
+export interface StateView {
+  /** `[slots, ...shape]`; slot 0 is zeros: the state before a first token. */
+  readonly pool: Tensor;
+  /** i32 `[B]`: the slot of each sequence's state before the step. */
+  readonly from: Tensor;
+  /**
+   * i32 `[W]`: rows of the step after which the state is wanted, ascending: the last of every sequence that has rows, and others
+   * anywhere before it.
+   */
+  readonly at: Tensor;
+}
+
 /** A cache as a model's forward pass sees it in one step. */
 export interface KvStep {
   /** What the stores `keys` and `values` of layer `index` held before the step. @throws ArgumentError where it has none */
   layer(index: number): KvView;
   /** What any one store of a layer held before the step. @throws ArgumentError where there is no such store */
   rows(index: number, store: string): RowsView;
+  /** What a store of states of a layer held before the step. @throws ArgumentError where there is no such store */
+  state(index: number, store: string): StateView;
   /**
-   * Writes the step's rows `[T, heads, width]` of all stores of a layer: effects, to be returned by the step.
+   * Writes the step's rows `[T, heads, width]` of all stores of rows of a layer: effects, to be returned by the step.
    * @throws ArgumentError for a store that is missing or that the layer does not have
    */
   write(index: number, rows: Readonly<Record<string, Tensor>>): readonly Update[];
+  /**
+   * Saves the states `[W, ...shape]` of all stores of states of a layer, after the rows that `StateView.at` names: effects, to
+   * be returned by the step. What is read in the step is not overwritten by it.
+   * @throws ArgumentError for a store that is missing or that the layer does not have
+   */
+  save(index: number, states: Readonly<Record<string, Tensor>>): readonly Update[];
 }
 
 export interface KvStats {
@@ -133,9 +169,10 @@ export interface KvCache extends Disposable {
   match(prompt: KvPrompt): number;
   /**
    * Lays out a step: `tokens` rows of each sequence, which must be reserved, one sequence after the other.
-   * @throws ArgumentError for rows that are not reserved, a sequence that is named twice, is closed or of another cache
+   * @throws ArgumentError for rows that are not reserved, a sequence that is named twice, is closed or of another cache; for
+   *   `keep` outside the step
    */
-  batch(rows: readonly { readonly sequence: KvSequence; readonly tokens: number }[]): KvBatch;
+  batch(rows: readonly KvBatchRows[]): KvBatch;
   /**
    * The cache for a step with these inputs: placeholders of a compiled step, or device tensors, then with the batch's `sizes`.
    */

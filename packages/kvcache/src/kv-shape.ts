@@ -1,7 +1,7 @@
 import { ArgumentError } from '@heddle/tensor';
 
-/** What a layer keeps of each token under one name: one row `[heads, width]`. */
-export interface KvStore {
+/** One row `[heads, width]` of each token: keys, values, or what else a layer reads again. */
+export interface RowsStore {
   readonly kind: 'rows';
   readonly shape: readonly [heads: number, width: number];
   readonly dtype: 'f32' | 'f16';
@@ -10,6 +10,18 @@ export interface KvStore {
   /** Rows in front that are read in spite of the window. Default 0. */
   readonly keepFirst?: number;
 }
+
+/** One value of a whole sequence, which each token replaces: the state of a recurrence. It is zeros before the first token. */
+export interface StateStore {
+  readonly kind: 'state';
+  readonly shape: readonly number[];
+  readonly dtype: 'f32' | 'f16';
+  readonly window?: undefined;
+  readonly keepFirst?: undefined;
+}
+
+/** What a layer keeps under one name. */
+export type KvStore = RowsStore | StateStore;
 
 /**
  * What the layers of a model keep, by layer and by name: `keys` and `values` for attention, other names for what else a layer
@@ -36,7 +48,7 @@ export interface KeyValueSizes {
 /** The shape of a model whose layers all keep keys `[K, D]` and values of one size. */
 export function keyValueShape(sizes: KeyValueSizes): KvShape {
   const { layers, heads, headDim, valueDim = headDim, dtype, window, keepFirst } = sizes;
-  const store = (width: number): KvStore => ({
+  const store = (width: number): RowsStore => ({
     kind: 'rows',
     shape: [heads, width],
     dtype,
@@ -46,15 +58,28 @@ export function keyValueShape(sizes: KeyValueSizes): KvShape {
   return { layers: Array.from({ length: layers }, () => ({ keys: store(headDim), values: store(valueDim) })) };
 }
 
-/** Device memory of one token, in bytes, over all layers and stores. */
+/** Device memory of one token, in bytes, over all layers and stores of rows. */
 export function bytesPerToken(shape: KvShape): number {
+  return sumOver(shape, (store) => (isRows(store) ? storeBytes(store) : 0));
+}
+
+/** Device memory of the states of one sequence at one length, in bytes, over all layers. */
+export function bytesPerState(shape: KvShape): number {
+  return sumOver(shape, (store) => (isRows(store) ? 0 : storeBytes(store)));
+}
+
+function sumOver(shape: KvShape, bytesOf: (store: KvStore) => number): number {
   let bytes = 0;
-  for (const layer of shape.layers) for (const store of Object.values(layer)) bytes += rowBytes(store);
+  for (const layer of shape.layers) for (const store of Object.values(layer)) bytes += bytesOf(store);
   return bytes;
 }
 
-export const rowBytes = ({ shape: [heads, width], dtype }: KvStore): number =>
-  heads * width * (dtype === 'f16' ? 2 : 4);
+export const isRows = (store: KvStore): store is RowsStore => store.kind === 'rows';
+export const isState = (store: KvStore): store is StateStore => store.kind === 'state';
+
+/** Bytes of a row, or of a state. */
+export const storeBytes = ({ shape, dtype }: KvStore): number =>
+  (shape as readonly number[]).reduce((product, size) => product * size, 1) * (dtype === 'f16' ? 2 : 4);
 
 /** @throws ArgumentError for a shape that no cache can hold, naming layer and store */
 export function checkShape(operation: string, shape: KvShape): void {
@@ -70,12 +95,18 @@ export function checkShape(operation: string, shape: KvShape): void {
   if (stores === 0) throw new ArgumentError(`${operation}: shape must have at least one store, got none`);
 }
 
-function checkStore(where: string, { kind, shape, dtype, window, keepFirst }: KvStore): void {
-  if (kind !== 'rows') throw new ArgumentError(`${where}: kind must be 'rows', got ${String(kind)}`);
-  if (!Array.isArray(shape) || shape.length !== 2 || !shape.every(isCount))
+function checkStore(where: string, store: KvStore): void {
+  const { kind, shape, dtype, window, keepFirst } = store as KvStore & { window?: number; keepFirst?: number };
+  if (kind !== 'rows' && kind !== 'state')
+    throw new ArgumentError(`${where}: kind must be 'rows' or 'state', got ${String(kind)}`);
+  const sizes = Array.isArray(shape) && shape.length > 0 && shape.every(isCount);
+  if (kind === 'rows' && !(sizes && shape.length === 2))
     throw new ArgumentError(`${where}: shape must be [heads, width], both positive integers, got [${String(shape)}]`);
+  if (!sizes) throw new ArgumentError(`${where}: shape must be positive integers, got [${String(shape)}]`);
   if (dtype !== 'f32' && dtype !== 'f16')
     throw new ArgumentError(`${where}: dtype must be f32 or f16, got ${String(dtype)}`);
+  if (kind === 'state' && (window !== undefined || keepFirst !== undefined))
+    throw new ArgumentError(`${where}: a state has no window, got ${window ?? keepFirst}`);
   if (window !== undefined && !isCount(window))
     throw new ArgumentError(`${where}: window must be a positive integer, got ${window}`);
   if (keepFirst !== undefined && !(window !== undefined && Number.isSafeInteger(keepFirst) && keepFirst >= 0))

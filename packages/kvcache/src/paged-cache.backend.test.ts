@@ -3,7 +3,7 @@ import { firstInFirstOut, pagedCache } from './index.ts';
 import { kvCacheContract, type OpenKvCache } from './testing.ts';
 
 const layouts: Record<string, OpenKvCache> = {
-  'blocks of 4': (device, sizes) => pagedCache(device, { ...sizes, blockSize: 4 }),
+  'blocks of 4': (device, sizes) => pagedCache(device, { ...sizes, blockSize: 4, checkpointEvery: 8 }),
   'blocks of 3, first in, first out': (device, sizes) =>
     pagedCache(device, { ...sizes, blockSize: 3, share: firstInFirstOut() }),
 };

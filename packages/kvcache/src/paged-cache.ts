@@ -1,14 +1,16 @@
 import { ArgumentError, type Device } from '@heddle/tensor';
 import { BlockCache } from './blocks/block-cache.ts';
 import { BlockPool } from './blocks/block-pool.ts';
-import { type Group, type Retention, retentionKey, retentionsOf } from './blocks/group.ts';
+import { type Group, keyOfRetention, type Retention, retentionKey, retentionsOf } from './blocks/group.ts';
+import type { CheckpointRule } from './blocks/state-slots.ts';
+import { type CheckpointOptions, checkpointSlots } from './checkpoint-options.ts';
 import { checkCounts } from './contiguous-cache.ts';
 import type { KvCache } from './kv-cache.ts';
-import { checkShape, type KvShape, type KvStore } from './kv-shape.ts';
+import { bytesPerState, checkShape, type KvShape, type KvStore } from './kv-shape.ts';
 import { type EvictionPolicy, leastRecentlyUsed } from './prefix/eviction-policies.ts';
 import { blockBytes } from './storage/store-pools.ts';
 
-export interface PagedCacheOptions {
+export interface PagedCacheOptions extends CheckpointOptions {
   /** What the layers keep; a model's `kvShape`, or `keyValueShape` of its sizes. */
   readonly shape: KvShape;
   /** Sequences that can be open at once. */
@@ -50,12 +52,9 @@ export function pagedCache(device: Device, options: PagedCacheOptions): KvCache 
     maxSequenceTokens,
     maxBatchTokens: plan.retentions.some(({ window }) => window !== undefined) ? plan.maxBatchTokens : undefined,
     groups: plan.retentions.map(
-      (retention, group): Group => ({
-        ...retention,
-        windowed: retention.window !== undefined,
-        pool: new BlockPool(plan.blocks[group]!),
-      }),
+      (retention, group): Group => ({ ...retention, pool: new BlockPool(plan.blocks[group]!) }),
     ),
+    checkpoints: plan.rule,
     groupOf: plan.groupOf,
     eviction: share || undefined,
   });
@@ -64,7 +63,8 @@ export function pagedCache(device: Device, options: PagedCacheOptions): KvCache 
 /** The device memory that `pagedCache` takes with these options, in bytes. @throws ArgumentError as it does */
 export function pagedCacheBytes(options: PagedCacheOptions): number {
   const { blocks, groupOf, blockSize } = pagesOf(options);
-  return blockBytes(options.shape, groupOf, blockSize).reduce((sum, bytes, group) => sum + bytes * blocks[group]!, 0);
+  const pools = blockBytes(options.shape, groupOf, blockSize).reduce((sum, bytes, g) => sum + bytes * blocks[g]!, 0);
+  return pools + bytesPerState(options.shape); // zeros are a state too
 }
 
 /** Groups of a paged cache, and blocks of each. */
@@ -74,6 +74,7 @@ interface Pages {
   readonly retentions: readonly Retention[];
   readonly blocks: readonly number[];
   readonly groupOf: (store: KvStore) => number;
+  readonly rule: CheckpointRule;
 }
 
 function pagesOf(options: PagedCacheOptions): Pages {
@@ -87,15 +88,18 @@ function pagesOf(options: PagedCacheOptions): Pages {
       `pagedCache: tokens must be a whole number from maxSequenceTokens ${maxSequenceTokens}, got ${tokens}`,
     );
   const retentions = retentionsOf(shape);
-  const byKey = new Map(
-    retentions.map((retention, group) => [`${retention.window ?? 'all'} ${retention.keepFirst}`, group]),
-  );
+  const byKey = new Map(retentions.map((retention, group) => [keyOfRetention(retention), group]));
+  const { rule, group: stateGroup } = checkpointSlots('pagedCache', options, blockSize);
   const most = maxSequences * perSequence;
-  const blocks = retentions.map(({ window, keepFirst }) => {
+  const blocks = retentions.map(({ kind, window, keepFirst }) => {
+    if (kind === 'state') return stateGroup[0]!.pool.blocks;
     if (window === undefined) return Math.min(most, Math.ceil(tokens / blockSize));
     const held = Math.ceil((window - 1 + blockSize) / blockSize) + 1 + Math.ceil(keepFirst / blockSize);
     // beside what windows hold: the rows of a step, and a copy for each sequence
-    return Math.min(most + maxSequences, maxSequences * (held + 1) + Math.ceil(maxBatchTokens / blockSize));
+    const needed = maxSequences * (held + 1) + Math.ceil(maxBatchTokens / blockSize);
+    // a checkpoint is of use together with the rows in the window before it
+    const checkpointed = stateGroup.length > 0 ? rule.slots * (Math.ceil((window - 1) / blockSize) + 1) : 0;
+    return Math.min(most + maxSequences, needed) + checkpointed;
   });
-  return { blockSize, maxBatchTokens, retentions, blocks, groupOf: (store) => byKey.get(retentionKey(store))! };
+  return { blockSize, maxBatchTokens, retentions, blocks, rule, groupOf: (store) => byKey.get(retentionKey(store))! };
 }

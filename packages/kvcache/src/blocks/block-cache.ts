@@ -7,18 +7,23 @@ import {
   symbolicDim,
   type Tensor,
 } from '@heddle/tensor';
-import { CacheIntegrityError } from '../errors.ts';
-import type { HostKv, KvBatch, KvCache, KvPrompt, KvSequence, KvStats, KvStep } from '../kv-cache.ts';
+import type { HostKv, KvBatch, KvBatchRows, KvCache, KvPrompt, KvSequence, KvStats, KvStep } from '../kv-cache.ts';
 import type { KvShape, KvStore } from '../kv-shape.ts';
 import type { EvictionPolicy } from '../prefix/eviction-policies.ts';
 import { PrefixSharing } from '../prefix/prefix-sharing.ts';
+import { StatePools } from '../storage/state-pools.ts';
 import { StorePools } from '../storage/store-pools.ts';
 import { BlockHoldings } from './block-holdings.ts';
 import { BlockList } from './block-list.ts';
 import { assertCount, BlockSequence, type SequenceOwner } from './block-sequence.ts';
+import { BlockSupply } from './block-supply.ts';
 import { BlockTables } from './block-tables.ts';
+import { auditCache } from './cache-audit.ts';
 import type { Group } from './group.ts';
-import { layOut, type SequenceRows, slotsName, tableName } from './step-layout.ts';
+import { type CheckpointRule, StateSlots } from './state-slots.ts';
+import { boundInputs, type StepInputSizes, stateNames, stepInputs } from './step-inputs.ts';
+import { layOut, type SequenceRows } from './step-layout.ts';
+import { Windows } from './windows.ts';
 
 /** What a cache in blocks is made of. */
 export interface BlockCacheParts {
@@ -30,6 +35,8 @@ export interface BlockCacheParts {
   readonly maxBatchTokens: number | undefined;
   readonly groups: readonly Group[];
   readonly groupOf: (store: KvStore) => number;
+  /** Which states are kept, where layers have states. */
+  readonly checkpoints: CheckpointRule;
   /** What is forgotten first of tokens that no sequence holds; undefined where nothing is shared. */
   readonly eviction: EvictionPolicy | undefined;
 }
@@ -42,12 +49,19 @@ export class BlockCache implements KvCache, SequenceOwner {
   readonly maxSequences: number;
   readonly inputs: Readonly<Record<string, InputSpec>>;
   readonly symbols: SymbolValues;
+  readonly #inputSizes: StepInputSizes;
   readonly #maxBatchTokens: number | undefined;
+  /** Groups of rows, and then that of states, where there is one. */
   readonly #groups: readonly Group[];
+  readonly #rowGroups: readonly Group[];
   readonly #tables: readonly BlockTables[];
   readonly #pools: StorePools;
+  readonly #statePools: StatePools;
   readonly #prefixes: PrefixSharing;
+  readonly #supply: BlockSupply;
   readonly #holdings: BlockHoldings;
+  readonly #windows: Windows;
+  readonly #states: StateSlots | undefined;
   readonly #sequences: Map<string, BlockSequence> = new Map();
   #steps = 0;
   #disposed = false;
@@ -60,21 +74,28 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.maxSequences = maxSequences;
     this.#maxBatchTokens = parts.maxBatchTokens;
     this.#groups = groups;
+    this.#rowGroups = groups.filter(({ kind }) => kind !== 'state');
+    const stateGroup = groups.findIndex(({ kind }) => kind === 'state');
     const maxBlocks = Math.ceil(maxSequenceTokens / blockSize);
-    this.#tables = groups.map((_, group) => new BlockTables(group, maxBlocks));
-    const i32 = (...sizes: (number | string)[]): InputSpec => ({ shape: sizes, dtype: 'i32' });
-    const inputs: Record<string, InputSpec> = { lengths: i32('B') };
-    for (const group of groups.keys()) {
-      inputs[tableName(group)] = i32('B', maxBlocks === 1 ? 1 : 'N');
-      inputs[slotsName(group)] = i32('T');
-    }
-    this.inputs = inputs;
-    this.symbols = { B: maxSequences, ...(maxBlocks > 1 && { N: maxBlocks }) };
-    const slots = groups.map(({ pool }) => pool.blocks * blockSize);
+    this.#tables = this.#rowGroups.map((_, group) => new BlockTables(group, maxBlocks));
+    const maxSaves = stateGroup < 0 ? 0 : maxSequences + parts.checkpoints.slots;
+    this.#inputSizes = { rowGroups: this.#rowGroups.length, maxSequences, maxBlocks, maxSaves };
+    ({ inputs: this.inputs, symbols: this.symbols } = stepInputs(this.#inputSizes));
+    const slots = this.#rowGroups.map(({ pool }) => pool.blocks * blockSize);
     this.#pools = new StorePools(device, shape, parts.groupOf, slots, blockSize);
+    try {
+      this.#statePools = new StatePools(device, shape, groups[stateGroup]?.pool.blocks ?? 0);
+    } catch (error) {
+      this.#pools.dispose();
+      throw error;
+    }
     this.#prefixes = new PrefixSharing(groups, blockSize, parts.eviction);
-    const open = () => this.#sequences.values();
-    this.#holdings = new BlockHoldings(groups, blockSize, this.#prefixes.tree, this.#pools, open);
+    const { tree } = this.#prefixes;
+    this.#supply = new BlockSupply(groups, tree, (group) => this.#reclaim(group));
+    this.#holdings = new BlockHoldings(groups, blockSize, tree, this.#pools, this.#supply);
+    this.#windows = new Windows(groups, blockSize, tree, this.#supply, this.#holdings);
+    if (stateGroup >= 0)
+      this.#states = new StateSlots(stateGroup, blockSize, parts.checkpoints, tree, this.#supply, this.#windows);
   }
 
   sequence(id: string, prompt?: KvPrompt): BlockSequence | 'full' | 'pending' {
@@ -85,6 +106,11 @@ export class BlockCache implements KvCache, SequenceOwner {
     if (found === 'pending') return found;
     const sequence = this.#open(id);
     this.#prefixes.begin(sequence, found, prompt);
+    const last = found.nodes.at(-1);
+    if (this.#states) {
+      if (last) this.#states.begin(sequence, last.blocks[this.#states.group]!, sequence.length);
+      if (found.listedTokens > sequence.length) sequence.states.branch = found.listedTokens;
+    }
     return sequence;
   }
 
@@ -93,17 +119,21 @@ export class BlockCache implements KvCache, SequenceOwner {
     return this.#prefixes.match(prompt);
   }
 
-  batch(rows: readonly { readonly sequence: KvSequence; readonly tokens: number }[]): KvBatch {
+  batch(rows: readonly KvBatchRows[]): KvBatch {
     this.#assertOpen('batch');
     const own = this.#ownRows(rows);
-    for (const { sequence, tokens } of own) this.#holdings.prepareWindows(sequence, tokens);
-    const { inputs, maxLength, positions, segments } = layOut(own, this.#tables, this.blockSize);
-    const lengths = inputs['lengths'] as Int32Array;
+    for (const { sequence, tokens } of own) this.#windows.prepare(sequence, tokens);
+    const states = this.#states?.layOut(own);
+    const { inputs: rowInputs, maxLength, positions, segments } = layOut(own, this.#tables, this.blockSize);
+    const lengths = rowInputs['lengths'] as Int32Array;
+    const saving = own.map(({ sequence }) => sequence.states.pending);
+    const { from, at, to } = stateNames;
     return {
-      inputs,
+      inputs: states ? { ...rowInputs, [from]: states.from, [at]: states.at, [to]: states.to } : rowInputs,
       sizes: { S: maxLength },
       positions,
       segments,
+      saves: states?.at ?? new Int32Array(0),
       advance: () => {
         // all or nothing, and once: a sequence that has changed since is of another step
         for (let b = 0; b < own.length; b++) {
@@ -112,12 +142,15 @@ export class BlockCache implements KvCache, SequenceOwner {
             throw new ArgumentError(
               `advance: the batch was laid out when ${sequence.id} had ${lengths[b]} tokens and room for ${tokens} more, now it has ${sequence.length} and room for ${sequence.reserved - sequence.length}`,
             );
+          if (tokens > 0 && sequence.states.pending !== saving[b])
+            throw new ArgumentError(`advance: ${sequence.id} was laid out again since`);
           sequence.assertUsable('advance');
         }
         for (const { sequence, tokens } of own) {
           sequence.length += tokens;
           sequence.used ||= tokens > 0;
-          this.#holdings.slide(sequence);
+          if (tokens > 0) this.#states?.advance(sequence);
+          this.#windows.slide(sequence);
         }
       },
     };
@@ -125,17 +158,9 @@ export class BlockCache implements KvCache, SequenceOwner {
 
   bind(inputs: Readonly<Record<string, Tensor>>, sizes: SymbolValues = {}): KvStep {
     this.#assertOpen('bind');
-    const input = (name: string): Tensor => {
-      const tensor = inputs[name];
-      if (!tensor) throw new ArgumentError(`bind: takes ${Object.keys(this.inputs).join(', ')}, ${name} is missing`);
-      return tensor;
-    };
-    return this.#pools.bind({
-      lengths: input('lengths'),
-      blockTables: this.#groups.map((_, group) => input(tableName(group))),
-      slots: this.#groups.map((_, group) => input(slotsName(group))),
-      maxLength: sizes['S'] ?? symbolicDim('S', this.maxSequenceTokens),
-    });
+    const maxLength = sizes['S'] ?? symbolicDim('S', this.maxSequenceTokens);
+    const { rows, states } = boundInputs(inputs, this.#inputSizes, maxLength, Object.keys(this.inputs));
+    return { ...this.#pools.bind(rows), ...this.#statePools.bind(states) };
   }
 
   stats(): KvStats {
@@ -146,7 +171,7 @@ export class BlockCache implements KvCache, SequenceOwner {
       free += pool.freeCount;
       cached += this.#prefixes.tree.cached(group);
     }
-    const full = this.#groups.find(({ windowed }) => !windowed);
+    const full = this.#groups.find(({ kind }) => kind === 'all');
     const { hitTokens, missTokens, tree } = this.#prefixes;
     return {
       sequences: this.#sequences.size,
@@ -155,7 +180,7 @@ export class BlockCache implements KvCache, SequenceOwner {
       blocks,
       blocksUsed: blocks - free - cached,
       blocksCached: cached,
-      bytes: this.#disposed ? 0 : this.#pools.byteLength,
+      bytes: this.#disposed ? 0 : this.#pools.byteLength + this.#statePools.byteLength,
       hitTokens,
       missTokens,
       evictions: tree.evictions,
@@ -163,23 +188,14 @@ export class BlockCache implements KvCache, SequenceOwner {
   }
 
   checkIntegrity(): void {
-    const holders = this.#groups.map(({ pool }) => new Int32Array(pool.blocks));
-    for (const sequence of this.#sequences.values()) {
-      const { id, length, reserved, known, path, lists } = sequence;
-      if (!(path.length * this.blockSize <= known && known <= length && length <= reserved))
-        throw new CacheIntegrityError(
-          `cache: ${id} has ${path.length} listed blocks, ${known} known, ${length} written and ${reserved} reserved tokens`,
-        );
-      if (reserved > this.maxSequenceTokens)
-        throw new CacheIntegrityError(`cache: ${id} has ${reserved} tokens of ${this.maxSequenceTokens} reserved`);
-      for (const [group, list] of lists.entries()) {
-        if (!this.#groups[group]!.windowed && list.end < Math.ceil(reserved / this.blockSize))
-          throw new CacheIntegrityError(`cache: ${id} has ${list.end} blocks for ${reserved} tokens`);
-        for (const column of list.held()) holders[group]![list.table[column]!]!++;
-      }
-    }
-    this.#prefixes.tree.check(holders);
-    for (const [group, { pool }] of this.#groups.entries()) pool.check(group, holders[group]!);
+    auditCache(
+      this.#sequences.values(),
+      this.#groups,
+      this.#prefixes.tree,
+      this.#windows,
+      this.blockSize,
+      this.maxSequenceTokens,
+    );
   }
 
   dispose(): void {
@@ -188,6 +204,7 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.#disposed = true;
     this.#prefixes.tree.clear();
     this.#pools.dispose();
+    this.#statePools.dispose();
   }
   [Symbol.dispose](): void {
     this.dispose();
@@ -201,13 +218,15 @@ export class BlockCache implements KvCache, SequenceOwner {
   }
   know(sequence: BlockSequence, tokens: ArrayLike<number>): void {
     this.#prefixes.know(sequence, tokens);
-    this.#holdings.slide(sequence);
+    this.#windows.slide(sequence);
   }
   truncate(sequence: BlockSequence, asked: number): void {
-    const length = this.#holdings.restorable(sequence, asked);
+    const length = this.#restorable(sequence, asked);
     this.#prefixes.cut(sequence, length);
+    this.#states?.truncate(sequence, length);
     for (const [group, list] of sequence.lists.entries())
       this.#holdings.cut(list, group, Math.ceil(length / this.blockSize));
+    if (this.#states) this.#windows.goBack(sequence, length);
     sequence.length = length;
     sequence.reserved = length;
     sequence.version++;
@@ -215,21 +234,21 @@ export class BlockCache implements KvCache, SequenceOwner {
   fork(source: BlockSequence, id: string, asked: number): KvSequence | 'full' {
     this.#assertFree('fork', id);
     if (this.#sequences.size >= this.maxSequences) return 'full';
-    const length = this.#holdings.restorable(source, asked);
+    const length = this.#restorable(source, asked);
     const last = Math.floor(length / this.blockSize);
     const open = length % this.blockSize;
     // the open block is copied at once, so that neither has to find room for a copy when it writes
-    const spare = this.#groups.map((_, group) =>
-      open > 0 && source.lists[group]!.holds(last) ? this.#holdings.takeSpare(group) : -1,
-    );
-    if (spare.includes(undefined)) return 'full'; // only the one group that keeps everything, the first, can say so
+    const copies = this.#rowGroups.map((_, group) => open > 0 && source.lists[group]!.holds(last));
+    const full = this.#rowGroups.findIndex(({ kind }) => kind === 'all');
+    if (copies[full] && this.#supply.available(full) === 0) return 'full';
+    const spare = copies.map((copies, group) => (copies ? this.#supply.take(group) : -1));
     const copy = this.#open(id);
     copy.inherit(source);
     for (const [group, list] of copy.lists.entries()) {
       const from = source.lists[group]!;
       for (let column = 0; column < last; column++) {
         if (from.holds(column)) this.#prefixes.tree.retain(group, from.table[column]!);
-        list.push(from.holds(column) ? from.table[column]! : 0);
+        list.push(from.holds(column) ? from.table[column]! : -1);
       }
       list.gone = Math.max(list.kept, Math.min(from.gone, list.end));
       if (spare[group]! < 0) continue;
@@ -238,6 +257,8 @@ export class BlockCache implements KvCache, SequenceOwner {
     }
     copy.length = length;
     copy.reserved = length;
+    this.#states?.fork(copy, source, length);
+    if (this.#states) this.#windows.goBack(copy, length);
     this.#prefixes.inherit(copy, source);
     return copy;
   }
@@ -260,21 +281,38 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.#sequences.delete(sequence.id);
     this.#prefixes.end(sequence);
     for (const [group, list] of sequence.lists.entries()) this.#holdings.cut(list, group, 0);
+    this.#states?.close(sequence);
+    this.#prefixes.clean(sequence);
+  }
+
+  /** The largest length up to `length` that a sequence can go back to. */
+  #restorable(sequence: BlockSequence, length: number): number {
+    return (this.#states ?? this.#windows).restorable(sequence, length);
+  }
+  /** Makes open sequences give back what they can do without. */
+  #reclaim(group: number): boolean {
+    const { kind } = this.#groups[group]!;
+    if (kind === 'all') return false;
+    if (kind === 'window') {
+      for (const sequence of this.#sequences.values()) this.#windows.slide(sequence, true);
+      if (this.#supply.available(group) > 0) return true;
+    }
+    return this.#states?.thinOut(this.#sequences.values()) ?? false;
   }
 
   #open(id: string): BlockSequence {
-    const lists = this.#groups.map(({ keepFirst }) => new BlockList(Math.ceil(keepFirst / this.blockSize)));
+    const lists = this.#rowGroups.map(({ keepFirst }) => new BlockList(Math.ceil(keepFirst / this.blockSize)));
     const sequence = new BlockSequence(this, id, lists);
     this.#sequences.set(id, sequence);
     return sequence;
   }
 
-  #ownRows(rows: readonly { readonly sequence: KvSequence; readonly tokens: number }[]): readonly SequenceRows[] {
+  #ownRows(rows: readonly KvBatchRows[]): readonly SequenceRows[] {
     const step = ++this.#steps;
     const own: SequenceRows[] = [];
     let total = 0;
     for (let b = 0; b < rows.length; b++) {
-      const { sequence, tokens } = rows[b]!;
+      const { sequence, tokens, keep = [] } = rows[b]!;
       if (!(sequence instanceof BlockSequence) || sequence.cache !== this || sequence.disposed)
         throw new ArgumentError(`batch: ${sequence.id} is no open sequence of this cache`);
       sequence.assertUsable('batch');
@@ -286,7 +324,8 @@ export class BlockCache implements KvCache, SequenceOwner {
       if (sequence.step === step) throw new ArgumentError('batch: a sequence must be named once, with all its rows');
       sequence.step = step;
       total += tokens;
-      own.push({ sequence, tokens });
+      if (keep === 'end') own.push({ sequence, tokens, keep: [], only: keep });
+      else own.push({ sequence, tokens, keep: checkedKeep(sequence, tokens, keep) });
     }
     if (this.#maxBatchTokens !== undefined && total > this.#maxBatchTokens)
       throw new ArgumentError(`batch: takes at most ${this.#maxBatchTokens} rows (maxBatchTokens), got ${total}`);
@@ -298,4 +337,13 @@ export class BlockCache implements KvCache, SequenceOwner {
   #assertOpen(operation: string): void {
     if (this.#disposed) throw new DisposedError(`${operation}: the cache was disposed of`);
   }
+}
+
+function checkedKeep({ id, length }: BlockSequence, tokens: number, keep: readonly number[]): readonly number[] {
+  for (const position of keep)
+    if (!(Number.isSafeInteger(position) && length <= position && position <= length + tokens))
+      throw new ArgumentError(
+        `batch: keep must name lengths of ${id} from ${length} to ${length + tokens}, got ${String(position)}`,
+      );
+  return keep;
 }

@@ -1,9 +1,9 @@
-/** The blocks of one sequence in one group, by column: column c has tokens from c × blockSize on. */
+/** The blocks of one sequence in one group of rows, by column: column c has tokens from c × blockSize on. */
 export class BlockList {
-  /** Block of each column below `end`; 0 in those that were given back. */
+  /** Block of each column below `end`; -1 in those that were given back. */
   table: Int32Array = new Int32Array(8);
   end = 0;
-  /** Columns [kept, gone) were given back: they are out of the window. */
+  /** Columns [kept, gone) are out of the window: they were given back, but for those that a checkpoint needs. */
   gone: number;
   /** Columns in front that are kept in spite of the window. */
   readonly kept: number;
@@ -14,7 +14,7 @@ export class BlockList {
   }
 
   holds(column: number): boolean {
-    return column < this.end && (column < this.kept || column >= this.gone);
+    return column < this.end && this.table[column]! >= 0;
   }
   push(block: number): void {
     if (this.end === this.table.length) {
@@ -26,7 +26,7 @@ export class BlockList {
   }
   /** A column that is out of the window already. */
   skip(): void {
-    this.push(0);
+    this.push(-1);
   }
   /** The columns from `from` on whose blocks are held. */
   *held(from: number = 0): Iterable<number> {

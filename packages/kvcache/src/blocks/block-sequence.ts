@@ -3,6 +3,7 @@ import type { HostKv, KvSequence } from '../kv-cache.ts';
 import type { Announcement } from '../prefix/announcements.ts';
 import type { BlockNode } from '../prefix/block-node.ts';
 import type { BlockList } from './block-list.ts';
+import { StateList } from './state-list.ts';
 
 /** The cache as its sequences see it. */
 export interface SequenceOwner {
@@ -27,7 +28,9 @@ export interface Origin {
 export class BlockSequence implements KvSequence {
   readonly id: string;
   readonly cache: SequenceOwner;
+  /** By group of rows, which come before that of states. */
   readonly lists: readonly BlockList[];
+  readonly states: StateList = new StateList();
   origin: Origin = { namespace: '', priority: 0, tokens: [] };
   /** Whether its full blocks are listed for others. */
   listed = false;

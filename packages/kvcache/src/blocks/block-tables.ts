@@ -27,7 +27,8 @@ export class BlockTables {
       const { length, lists } = rows[b]!.sequence;
       const { table } = lists[this.#group]!;
       const end = Math.ceil(length / blockSize);
-      for (let column = this.#written[b]!; column < end; column++) this.#data[b * width + column] = table[column]!;
+      for (let column = this.#written[b]!; column < end; column++)
+        this.#data[b * width + column] = Math.max(0, table[column]!);
       this.#written[b] = end;
     }
     return { data: this.#data, shape: [rows.length, width] };

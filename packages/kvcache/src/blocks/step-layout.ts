@@ -1,11 +1,16 @@
 import type { Fed } from '@heddle/tensor';
 import type { BlockSequence } from './block-sequence.ts';
 import type { BlockTables } from './block-tables.ts';
+import { slotsName, tableName } from './step-inputs.ts';
 
 /** Rows of one sequence in a step. */
 export interface SequenceRows {
   readonly sequence: BlockSequence;
   readonly tokens: number;
+  /** Lengths whose states are to be kept. */
+  readonly keep: readonly number[];
+  /** Whether no state but the last is saved. */
+  readonly only?: 'end';
 }
 
 /** Host values of a step, by name. */
@@ -15,10 +20,6 @@ export interface StepLayout {
   readonly positions: Int32Array;
   readonly segments: Int32Array;
 }
-
-/** Names of the inputs of a group. */
-export const tableName = (group: number): string => (group === 0 ? 'blockTable' : `blockTable${group}`);
-export const slotsName = (group: number): string => (group === 0 ? 'slots' : `slots${group}`);
 
 /** Where every row of a step reads and writes. */
 export function layOut(rows: readonly SequenceRows[], tables: readonly BlockTables[], blockSize: number): StepLayout {

@@ -6,7 +6,8 @@ import { EvictionQueue } from './eviction-queue.ts';
 
 /**
  * Full blocks of tokens that were computed, by what stood before them: a tree for each namespace. It holds every block that it
- * lists once. Groups that keep everything lose blocks from the ends of prompts only; others lose any that no sequence holds.
+ * lists once. Groups that keep everything lose blocks from the ends of prompts only; windows and states lose any that no
+ * sequence holds.
  */
 export class BlockTree {
   readonly #groups: readonly Group[];
@@ -109,15 +110,18 @@ export class BlockTree {
 
   /** Forgets one cached block of a group, the policy's first. @returns whether there was one */
   evict(group: number): boolean {
-    const { pool, windowed } = this.#groups[group]!;
+    const { pool, kind } = this.#groups[group]!;
     const node = this.#queues[group]!.take(
       ({ attached, blocks, childCount }) =>
-        attached && blocks[group]! >= 0 && pool.references(blocks[group]!) === 1 && (windowed || childCount === 0),
+        attached &&
+        blocks[group]! >= 0 &&
+        pool.references(blocks[group]!) === 1 &&
+        (kind !== 'all' || childCount === 0),
     );
     if (!node) return false;
     this.evictions++;
-    if (windowed) this.#drop(node, group);
-    else this.#remove(node);
+    if (kind === 'all') this.#remove(node);
+    else this.#drop(node, group);
     this.#prune(node);
     return true;
   }
@@ -130,6 +134,17 @@ export class BlockTree {
     for (const one of subtree) subtree.push(...one.children());
     for (const one of subtree.reverse()) this.#remove(one);
     this.#prune(node);
+  }
+
+  /** Forgets what is listed of a block that nobody but the tree holds, and that no prompt has found. */
+  forget(group: number, block: number): void {
+    const node = this.#nodes[group]![block];
+    if (node && node.hits === 0 && this.#groups[group]!.pool.references(block) === 1) this.#drop(node, group);
+  }
+
+  /** Drops the end of a path of which nothing is there any more. */
+  prune(node: BlockNode): void {
+    if (node.attached && node.childCount === 0) this.#prune(node);
   }
 
   /** Gives up all blocks. */
@@ -152,9 +167,9 @@ export class BlockTree {
         nodes.push(...children);
         if (!node.attached || children.length !== node.childCount || node.tokens.length !== this.#blockSize)
           throw new CacheIntegrityError(`cache: a node of namespace '${namespace}' at depth ${node.depth} is damaged`);
-        for (const [group, { windowed, pool }] of this.#groups.entries()) {
+        for (const [group, { kind, pool }] of this.#groups.entries()) {
           const block = node.blocks[group]!;
-          if (block < 0 && !windowed)
+          if (block < 0 && kind === 'all')
             throw new CacheIntegrityError(`cache: a node at depth ${node.depth} has no block in group ${group}`);
           if (block < 0) continue;
           if (this.#nodes[group]![block] !== node)
@@ -174,7 +189,7 @@ export class BlockTree {
   #offer(node: BlockNode, group: number): void {
     node.stamps[group]!++;
     const queue = this.#queues[group]!;
-    if (this.#groups[group]!.windowed || node.childCount === 0) queue.offer(node);
+    if (this.#groups[group]!.kind !== 'all' || node.childCount === 0) queue.offer(node);
     queue.trim(this.#groups[group]!.pool.blocks);
   }
 
@@ -212,7 +227,7 @@ export class BlockTree {
         }
       return;
     }
-    for (const [group, { windowed, pool }] of this.#groups.entries())
-      if (!windowed && at.blocks[group]! >= 0 && pool.references(at.blocks[group]!) === 1) this.#offer(at, group);
+    for (const [group, { kind, pool }] of this.#groups.entries())
+      if (kind === 'all' && at.blocks[group]! >= 0 && pool.references(at.blocks[group]!) === 1) this.#offer(at, group);
   }
 }

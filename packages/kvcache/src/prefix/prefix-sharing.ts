@@ -7,6 +7,15 @@ import type { BlockNode } from './block-node.ts';
 import { BlockTree } from './block-tree.ts';
 import { type EvictionPolicy, leastRecentlyUsed } from './eviction-policies.ts';
 
+/** What a sequence may begin with. */
+export interface FoundPrefix {
+  readonly nodes: readonly BlockNode[];
+  /** Tokens that are listed, of which a state or a window is missing further on. */
+  readonly listedTokens: number;
+}
+
+const nothing: FoundPrefix = { nodes: [], listedTokens: 0 };
+
 /** Lets sequences begin with blocks that others have computed, and lists what they compute themselves. */
 export class PrefixSharing {
   readonly tree: BlockTree;
@@ -32,19 +41,19 @@ export class PrefixSharing {
   }
 
   /** The nodes that a sequence of this prompt may begin with; 'pending' where somebody computes the next one. */
-  find(prompt: KvPrompt | undefined): readonly BlockNode[] | 'pending' {
-    if (!prompt) return [];
+  find(prompt: KvPrompt | undefined): FoundPrefix | 'pending' {
+    if (!prompt) return nothing;
     const { namespace, tokens } = checkedPrompt('sequence', prompt);
-    if (!this.#shares) return [];
+    if (!this.#shares) return nothing;
     const path = this.#path(namespace, tokens);
     const start = path.length * this.#blockSize;
     const more = start + this.#blockSize < tokens.length;
     if (more && this.#announcements.awaits(path.at(-1) ?? namespace, tokens, start)) return 'pending';
-    return path.slice(0, this.#usable(path));
+    return { nodes: path.slice(0, this.#usable(path)), listedTokens: start };
   }
 
-  /** Gives a new sequence the blocks of these nodes, and announces what it will compute. */
-  begin(sequence: BlockSequence, path: readonly BlockNode[], prompt: KvPrompt | undefined): void {
+  /** Gives a new sequence the rows of what was found, and announces what it will compute. */
+  begin(sequence: BlockSequence, { nodes: path }: FoundPrefix, prompt: KvPrompt | undefined): void {
     sequence.listed = this.#shares;
     if (!prompt) return;
     const { namespace = '', priority = 0, tokens } = prompt;
@@ -52,7 +61,7 @@ export class PrefixSharing {
     for (const [group, list] of sequence.lists.entries()) {
       const gone = Math.max(list.kept, this.#firstSeen(group, path.length));
       for (const [column, node] of path.entries()) {
-        if (column >= list.kept && column < gone) list.push(0);
+        if (column >= list.kept && column < gone) list.skip();
         else {
           this.tree.retain(group, node.blocks[group]!);
           list.push(node.blocks[group]!);
@@ -120,6 +129,12 @@ export class PrefixSharing {
     this.tree.tick();
   }
 
+  /** After a sequence has given everything back. */
+  clean({ path }: BlockSequence): void {
+    const last = path.at(-1);
+    if (last) this.tree.prune(last);
+  }
+
   #publish(sequence: BlockSequence): void {
     const { path, tail, lists, origin } = sequence;
     const column = path.length;
@@ -131,18 +146,26 @@ export class PrefixSharing {
       this.#withdraw(sequence);
       return;
     }
-    const blockOf = (group: number) => (lists[group]!.holds(column) ? lists[group]!.table[column]! : -1);
+    const state = sequence.states.at((column + 1) * this.#blockSize);
+    const blockOf = (group: number) => {
+      const list = lists[group];
+      if (!list) return state?.slot ?? -1;
+      return list.holds(column) ? list.table[column]! : -1;
+    };
     const node = this.tree.publish(parent, Int32Array.from(tail), blockOf, origin.priority);
     tail.length = 0;
     path.push(node);
-    for (const [group, { table }] of lists.entries()) {
+    for (const group of this.#groups.keys()) {
       const [own, listed] = [blockOf(group), node.blocks[group]!];
       if (own < 0 || own === listed) continue;
       // somebody else was first: one block is enough for both
       this.tree.retain(group, listed);
       this.tree.release(group, own);
-      table[column] = listed;
-      sequence.version++;
+      const list = lists[group];
+      if (list) {
+        list.table[column] = listed;
+        sequence.version++;
+      } else state!.slot = listed;
     }
     if (sequence.announcement) this.#announce(sequence);
   }
@@ -172,8 +195,9 @@ export class PrefixSharing {
     while (depth > 0 && !this.#groups.every((group, index) => this.#complete(path, depth, group, index))) depth--;
     return depth;
   }
-  #complete(path: readonly BlockNode[], depth: number, { keepFirst, windowed }: Group, group: number): boolean {
-    if (!windowed) return true;
+  #complete(path: readonly BlockNode[], depth: number, { keepFirst, kind }: Group, group: number): boolean {
+    if (kind === 'all') return true;
+    if (kind === 'state') return path[depth - 1]!.blocks[group]! >= 0;
     const kept = Math.ceil(keepFirst / this.#blockSize);
     for (let column = depth - 1; column >= this.#firstSeen(group, depth); column--)
       if (path[column]!.blocks[group]! < 0) return false;

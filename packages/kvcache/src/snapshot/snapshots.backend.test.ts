@@ -88,7 +88,7 @@ conformance('rows that are appended, and snapshots', (device) => {
     const { keys, values } = made[0]!;
     expect(() => append(device(), cache, a, [{ keys: keys! }, {}, made[2]!])).toThrow(/values of layer 0 must be/);
     expect(() => append(device(), cache, a, [{ keys: keys!, values: values! }, { keys: keys! }, made[2]!])).toThrow(
-      /layer 1 has , got keys/,
+      /layer 1 has rows of nothing, got keys/,
     );
     const fewer = rows(2, 0);
     expect(() => append(device(), cache, a, [made[0]!, {}, fewer[2]!])).toThrow(

@@ -2,7 +2,7 @@ import { ArgumentError, type Device, type Tensor } from '@heddle/tensor';
 import { append } from '../append.ts';
 import { CacheFullError } from '../errors.ts';
 import type { KvCache, KvSequence } from '../kv-cache.ts';
-import type { KvShape } from '../kv-shape.ts';
+import { isState, type KvShape } from '../kv-shape.ts';
 import { readSnapshot, refuse, writeSnapshot } from './snapshot-file.ts';
 
 /** Most tokens that are written at once. */
@@ -13,7 +13,8 @@ const chunk = 256;
  * @param options.model what tells the model, and whatever else decides keys and values (adapter, activations), from others: a
  *   snapshot is only restored for the same
  * @param options.tokens ids of its first tokens; they are known again when it is restored
- * @throws ArgumentError for a sequence of which a window has given rows back, and for more tokens than it has
+ * @throws ArgumentError for a sequence of which a window has given rows back, for layers with states, and for more tokens than
+ *   it has
  */
 export async function takeSnapshot(
   cache: KvCache,
@@ -22,6 +23,7 @@ export async function takeSnapshot(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { length } = sequence;
   if (typeof model !== 'string') throw new ArgumentError(`snapshot: model must be a string, got ${String(model)}`);
+  checkRows('snapshot', cache.shape);
   if (tokens.length > length)
     throw new ArgumentError(`snapshot: ${sequence.id} has ${length} tokens, got ${tokens.length} ids`);
   const ids = Array.from(tokens);
@@ -41,6 +43,7 @@ export async function restoreSnapshot(
   bytes: Uint8Array,
   { model, namespace }: { readonly model: string; readonly namespace?: string },
 ): Promise<KvSequence> {
+  checkRows('restore', cache.shape);
   const content = await readSnapshot(bytes);
   if (content.model !== model) refuse(`it is of model '${content.model}', and '${model}' was asked for`);
   const [held, kept] = [describe(content.shape), describe(cache.shape)];
@@ -74,6 +77,13 @@ export async function restoreSnapshot(
     sequence.dispose();
     throw error;
   }
+}
+
+/** @throws ArgumentError where layers have states */
+function checkRows(operation: string, { layers }: KvShape): void {
+  for (const [index, layer] of layers.entries())
+    for (const [name, store] of Object.entries(layer))
+      if (isState(store)) throw new ArgumentError(`${operation}: takes rows, and ${name} of layer ${index} is a state`);
 }
 
 /** What layers keep, for people and for comparison; windows are no part of it. */

@@ -1,7 +1,7 @@
 import type { KvView } from '@heddle/attention';
 import { ArgumentError, type Device, type Dim, type Tensor, take, type Update, type Variable } from '@heddle/tensor';
 import type { HostKv, KvStep, RowsView } from '../kv-cache.ts';
-import { type KvShape, type KvStore, rowBytes } from '../kv-shape.ts';
+import { isRows, type KvShape, type KvStore, storeBytes } from '../kv-shape.ts';
 
 /** One store's device memory: rows of all slots of its group. */
 interface Pool {
@@ -19,7 +19,7 @@ export interface StepTensors {
   readonly maxLength: Dim;
 }
 
-/** The device memory of a cache: for each store of each layer, a variable of all slots. Knows nothing of sequences. */
+/** The device memory of rows: for each store of each layer, a variable of all slots. Knows nothing of sequences. */
 export class StorePools {
   readonly #device: Device;
   readonly #pools: readonly Pool[];
@@ -45,6 +45,7 @@ export class StorePools {
       this.#layers = shape.layers.map((stores, layer) => {
         const byName = new Map<string, Pool>();
         for (const [name, store] of Object.entries(stores)) {
+          if (!isRows(store)) continue;
           const group = groupOf(store);
           const options = { dtype: store.dtype, name: `${name} of layer ${layer}`, owner: 'kv cache' };
           const variable = device.zeroVariable([slots[group]!, ...store.shape], options);
@@ -62,13 +63,13 @@ export class StorePools {
     this.byteLength = pools.reduce((sum, { variable }) => sum + variable.storage!.byteLength, 0);
   }
 
-  bind({ lengths, blockTables, slots, maxLength }: StepTensors): KvStep {
+  bind({ lengths, blockTables, slots, maxLength }: StepTensors): Pick<KvStep, 'layer' | 'rows' | 'write'> {
     const pool = (index: number, name: string): Pool => {
       const found = this.#layers[index]?.get(name);
       if (found) return found;
       const has = [...(this.#layers[index]?.keys() ?? [])].join(', ');
       throw new ArgumentError(
-        `cache: layer ${index} of ${this.#layers.length} has ${has || 'nothing'}, there is no ${name}`,
+        `cache: layer ${index} of ${this.#layers.length} has ${has || 'no rows'}, there is no ${name}`,
       );
     };
     const rows = (index: number, name: string): RowsView => {
@@ -129,13 +130,13 @@ export class StorePools {
   }
 }
 
-/** Bytes of a block of each group. */
+/** Bytes of a block, or a state, of each group. */
 export function blockBytes(shape: KvShape, groupOf: (store: KvStore) => number, blockSize: number): number[] {
   const bytes: number[] = [];
   for (const layer of shape.layers)
     for (const store of Object.values(layer)) {
       const group = groupOf(store);
-      bytes[group] = (bytes[group] ?? 0) + rowBytes(store) * blockSize;
+      bytes[group] = (bytes[group] ?? 0) + storeBytes(store) * (isRows(store) ? blockSize : 1);
     }
   return bytes;
 }

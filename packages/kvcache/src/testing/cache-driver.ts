@@ -8,8 +8,10 @@ import {
   takeAlongAxis,
   type Update,
 } from '@heddle/tensor';
-import type { KvBatch, KvCache, KvPrompt, KvSequence } from '../kv-cache.ts';
+import type { KvBatch, KvCache, KvPrompt, KvSequence, KvStep } from '../kv-cache.ts';
+import { isRows, isState, type KvStore, type RowsStore, type StateStore } from '../kv-shape.ts';
 import { holds, same } from './contract.ts';
+import { changeBy, type DeviceChanges, type StateChange, stateOf, statesOf, unchanged } from './state-content.ts';
 import { contentAfter, contentOf, rowOf, rowsOf, type StorePlace } from './token-content.ts';
 
 /** A sequence with what it must hold: ids of its tokens, and what stands for their keys and values. */
@@ -24,6 +26,8 @@ type CacheInputs = Readonly<Record<string, Tensor>>;
 interface WriteInputs {
   readonly cache: CacheInputs;
   readonly contents: Tensor;
+  /** Where layers have states. */
+  readonly changes?: DeviceChanges;
 }
 interface ReadInputs {
   readonly cache: CacheInputs;
@@ -38,23 +42,32 @@ const maxReads = 256;
 export class CacheDriver {
   readonly device: Device;
   readonly cache: KvCache;
-  readonly stores: readonly StorePlace[];
+  /** Stores of rows. */
+  readonly stores: readonly StorePlace<RowsStore>[];
+  readonly states: readonly StorePlace<StateStore>[];
   readonly maxBatchTokens: number;
   readonly #write: CompiledFunction<[WriteInputs], { sum: Tensor; updates: Update[] }>;
-  readonly #read: CompiledFunction<[ReadInputs], { lengths: Tensor; found: readonly Tensor[] }>;
+  readonly #read: CompiledFunction<
+    [ReadInputs],
+    { lengths: Tensor; found: readonly Tensor[]; states: readonly Tensor[] }
+  >;
 
   constructor(device: Device, cache: KvCache, maxBatchTokens: number) {
     this.device = device;
     this.cache = cache;
     this.maxBatchTokens = maxBatchTokens;
     const { layers } = cache.shape;
-    this.stores = layers
+    const places: readonly StorePlace<KvStore>[] = layers
       .flatMap((layer, at) => Object.entries(layer).map(([name, store]) => ({ layer: at, name, store })))
       .map((place, index) => ({ ...place, index }));
+    this.stores = places.filter((place): place is StorePlace<RowsStore> => isRows(place.store));
+    this.states = places.filter((place): place is StorePlace<StateStore> => isState(place.store));
+    const change = { shape: ['W'] };
+    const changes = { of: { shape: ['W'], dtype: 'i32' as const }, factor: change, sum: change, count: change };
     const i32 = { dtype: 'i32' as const };
     const symbols = { ...cache.symbols, T: maxBatchTokens, R: maxReads };
     this.#write = compile(
-      ({ cache: inputs, contents }: WriteInputs) => {
+      ({ cache: inputs, contents, changes }: WriteInputs) => {
         const kv = cache.bind(inputs);
         const updates = layers.flatMap((_, layer) => {
           const places = this.stores.filter((place) => place.layer === layer);
@@ -62,11 +75,16 @@ export class CacheDriver {
             const [heads, width] = place.store.shape;
             return [place.name, rowsOf(contents, device.arange(heads * width), place)] as const;
           });
-          return kv.write(layer, Object.fromEntries(rows));
+          return [...kv.write(layer, Object.fromEntries(rows)), ...this.#saves(kv, layer, changes)];
         });
         return { sum: contents.sum(), updates };
       },
-      { device, name: 'cache write', inputs: [{ cache: cache.inputs, contents: { shape: ['T'] } }], symbols },
+      {
+        device,
+        name: 'cache write',
+        inputs: [{ cache: cache.inputs, contents: { shape: ['T'] }, ...(this.states.length > 0 && { changes }) }],
+        symbols,
+      },
     );
     this.#read = compile(
       ({ cache: inputs, segments, positions }: ReadInputs) => {
@@ -78,7 +96,11 @@ export class CacheDriver {
           const block = takeAlongAxis(take(blockTable, segments), column.reshape([R!, 1]), 1).reshape([R!]);
           return take(rows, block.mul(blockSize).add(positions.sub(column.mul(blockSize)))).cast('f32');
         });
-        return { lengths: views[0]!.lengths.add(0), found };
+        const states = this.states.map(({ layer, name }) => {
+          const { pool, from } = kv.state(layer, name);
+          return take(pool, from).cast('f32');
+        });
+        return { lengths: inputs['lengths']!.add(0), found, states };
       },
       {
         device,
@@ -112,10 +134,16 @@ export class CacheDriver {
    * Reserves, writes these tokens and advances; they are known when the step is done. Resolves then; the lengths have grown
    * when the call returns.
    */
-  write(rows: readonly { readonly to: Tracked; readonly tokens: readonly number[] }[], know = true): Promise<void> {
+  write(
+    rows: readonly { readonly to: Tracked; readonly tokens: readonly number[]; readonly keep?: readonly number[] }[],
+    know = true,
+  ): Promise<void> {
     for (const { to, tokens } of rows)
       holds(to.kv.reserve(tokens.length), `there is room for ${tokens.length} more tokens of ${to.kv.id}`);
-    const batch = this.cache.batch(rows.map(({ to, tokens }) => ({ sequence: to.kv, tokens: tokens.length })));
+    const batch = this.cache.batch(
+      rows.map(({ to, tokens, keep = [] }) => ({ sequence: to.kv, tokens: tokens.length, keep })),
+    );
+    const changes = rows.flatMap(({ to, tokens }, of) => changesOf(to, tokens).map((change) => ({ of, ...change })));
     for (const { to, tokens } of rows)
       for (const token of tokens) {
         to.contents.push(contentAfter(to.contents.at(-1) ?? contentOf(to.namespace), token));
@@ -124,6 +152,7 @@ export class CacheDriver {
     const step = this.run(
       batch,
       rows.flatMap(({ to, tokens }) => to.contents.slice(to.contents.length - tokens.length)),
+      changes,
     );
     batch.advance();
     step.catch(() => {}); // it counts where somebody awaits it, also after another rule was found broken
@@ -132,9 +161,27 @@ export class CacheDriver {
     return step;
   }
 
-  /** Writes rows of these contents where a batch says. */
-  async run({ inputs, sizes }: KvBatch, contents: readonly number[]): Promise<void> {
-    await this.#write.run([{ cache: inputs, contents: Float32Array.from(contents) }], { symbols: sizes });
+  /** Writes rows of these contents where a batch says, and the states after what each row changes. */
+  async run(
+    { inputs, sizes, saves }: KvBatch,
+    contents: readonly number[],
+    changes: readonly (StateChange & { readonly of: number })[],
+  ): Promise<void> {
+    const saved = Array.from(saves, (row) => changes[row]!);
+    const column = (name: keyof StateChange) => Float32Array.from(saved, (change) => change[name]);
+    const fed = {
+      cache: inputs,
+      contents: Float32Array.from(contents),
+      ...(this.states.length > 0 && {
+        changes: {
+          of: Int32Array.from(saved, ({ of }) => of),
+          factor: column('factor'),
+          sum: column('sum'),
+          count: column('count'),
+        },
+      }),
+    };
+    await this.#write.run([fed], { symbols: sizes });
   }
 
   /** Checks that reading as layers do gives what each sequence must hold, in every store, as far as its window goes. */
@@ -147,16 +194,28 @@ export class CacheDriver {
         positions.push(position);
       }
     });
-    if (segments.length === 0) return;
+    if (segments.length === 0) return; // nothing has a state but zeros
     holds(segments.length <= maxReads, `the contract reads at most ${maxReads} tokens, got ${segments.length}`);
     const places = { segments: Int32Array.from(segments), positions: Int32Array.from(positions) };
     // No row is written; the size of these inputs must not be 0, and nobody reads them.
-    const { lengths, found } = await this.#read.run([{ cache: withOneRow(inputs), ...places }], { symbols: sizes });
+    const { lengths, found, states } = await this.#read.run([{ cache: withOneRow(inputs), ...places }], {
+      symbols: sizes,
+    });
     same(
       await lengths.data(),
       sequences.map(({ tokens }) => tokens.length),
       'lengths of a step',
     );
+    for (const [i, place] of this.states.entries()) {
+      const values = (await states[i]!.data()) as Float32Array;
+      const size = values.length / sequences.length;
+      for (const [b, one] of sequences.entries())
+        same(
+          values.subarray(b * size, (b + 1) * size),
+          stateOf(changesOf(one, one.tokens).at(-1) ?? unchanged, place),
+          `${place.name} of layer ${place.layer} after ${one.tokens.length} tokens of ${one.kv.id}`,
+        );
+    }
     for (const [i, place] of this.stores.entries()) {
       const rows = (await found[i]!.data()) as Float32Array;
       const [heads, width] = place.store.shape;
@@ -189,14 +248,28 @@ export class CacheDriver {
     }
   }
 
-  /** Whether every store keeps all tokens. */
-  get keepsAll(): boolean {
+  /** Whether every store of rows keeps all tokens. */
+  get keepsRows(): boolean {
     return this.stores.every(({ store }) => store.window === undefined);
+  }
+  /** Whether a sequence can go back to any length. */
+  get keepsAll(): boolean {
+    return this.keepsRows && this.states.length === 0;
   }
 
   dispose(): void {
     this.#write.dispose();
     this.#read.dispose();
+  }
+
+  #saves(kv: KvStep, layer: number, changes: DeviceChanges | undefined): readonly Update[] {
+    const places = this.states.filter((place) => place.layer === layer);
+    const states = places.map((place) => {
+      const { pool, from } = kv.state(layer, place.name);
+      const size = place.store.shape.reduce((product, length) => product * length, 1);
+      return [place.name, statesOf(take(pool, from), changes!, this.device.arange(size).cast('f32'), place)] as const;
+    });
+    return kv.save(layer, Object.fromEntries(states));
   }
 
   #tracked(kv: KvSequence, namespace: string, tokens: number[]): Tracked {
@@ -208,11 +281,18 @@ export class CacheDriver {
 
 /** Whether the next token of a sequence of `length` tokens may read this one. */
 function seen(
-  { store: { window = Number.POSITIVE_INFINITY, keepFirst = 0 } }: StorePlace,
+  { store: { window = Number.POSITIVE_INFINITY, keepFirst = 0 } }: StorePlace<RowsStore>,
   position: number,
   length: number,
 ) {
   return length - position < window || position < keepFirst;
+}
+
+/** What tokens of a sequence make of the state before them, up to each. */
+function changesOf({ namespace }: Tracked, tokens: readonly number[]): StateChange[] {
+  const changes: StateChange[] = [];
+  for (const token of tokens) changes.push(changeBy(changes.at(-1) ?? unchanged, token, contentOf(namespace)));
+  return changes;
 }
 
 /** A batch without rows, with one that nobody writes in place of none. */

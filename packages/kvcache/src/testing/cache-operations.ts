@@ -17,6 +17,7 @@ export const kinds = [
   'write',
   'write unknown',
   'write all',
+  'lay out',
   'reserve',
   'truncate',
   'fork',
@@ -59,7 +60,7 @@ export async function applyOperations(
     }
     await Promise.all(steps);
     await driver.check(open);
-    if (driver.keepsAll) for (const one of open) await driver.checkRange(one);
+    if (driver.keepsRows) for (const one of open) await driver.checkRange(one);
     for (const { kv } of open.splice(0)) kv.dispose();
     checkBooks(driver, open);
   } catch (error) {
@@ -100,9 +101,16 @@ function apply(
     const rows = (kind === 'write all' ? open : [one]).map((to) => {
       const length = Math.min(count, room(to), left);
       left -= length;
-      return { to, tokens: ids(length) };
+      // a length whose state is to be kept
+      const keep = bits % 2 === 0 ? [to.tokens.length + (bits % (length + 1))] : [];
+      return { to, tokens: ids(length), keep };
     });
     if (rows.some(({ tokens }) => tokens.length > 0)) steps.push(driver.write(rows, kind !== 'write unknown'));
+  } else if (kind === 'lay out') {
+    // a step that is never run
+    const tokens = Math.min(count, room(one), driver.maxBatchTokens);
+    holds(one.kv.reserve(tokens), `there is room for ${tokens} more tokens of ${one.kv.id}`);
+    cache.batch([{ sequence: one.kv, tokens, keep: [one.kv.length + (bits % (tokens + 1))] }]);
   } else if (kind === 'reserve') {
     const fits = count <= room(one);
     holds(one.kv.reserve(count) === fits, `${count} more tokens of ${one.kv.id} ${fits ? '' : 'do not '}fit`);

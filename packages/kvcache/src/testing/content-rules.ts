@@ -5,6 +5,7 @@ import { applyOperations, drawOperations } from './cache-operations.ts';
 import { holds, type KvCacheContractCase, same } from './contract.ts';
 import { drawShape } from './random-shape.ts';
 import type { KvCacheSizes, OpenKvCache } from './sizes.ts';
+import { stateRules } from './state-rules.ts';
 
 export type ContentRule = (driver: CacheDriver) => Promise<void>;
 
@@ -38,8 +39,8 @@ export function contentRules(
   sizes: KvCacheSizes,
   seeds: readonly number[],
 ): KvCacheContractCase[] {
-  const rule = (name: string, check: ContentRule, shape = sizes.shape) =>
-    contentCase(open, device, { ...sizes, shape }, name, check);
+  const rule = (name: string, check: ContentRule, shape = sizes.shape, more: Partial<KvCacheSizes> = {}) =>
+    contentCase(open, device, { ...sizes, shape, ...more }, name, check);
   return [
     rule('keeps the tokens of sequences that are written together', keepRule),
     rule('a step that reads and writes sees what was there before', beforeRule),
@@ -59,6 +60,7 @@ export function contentRules(
         drawShape(seed),
       ),
     ),
+    ...stateRules(rule),
     rule('allocates nothing while tokens flow', steadyRule),
     {
       name: 'leaves nothing on the device after dispose',

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { runs } from '../../../../test-support/properties.ts';
 import { BlockHoldings } from '../blocks/block-holdings.ts';
 import { BlockPool } from '../blocks/block-pool.ts';
+import { StateSlots } from '../blocks/state-slots.ts';
+import { Windows } from '../blocks/windows.ts';
 import { contiguousCache, type KvBatch, type KvCache, type KvSequence, keyValueShape, pagedCache } from '../index.ts';
 import { BlockNode } from '../prefix/block-node.ts';
 import { BlockTree } from '../prefix/block-tree.ts';
@@ -42,11 +44,17 @@ test('a contiguous cache is whole after any operations', async () => {
 });
 
 test('a paged cache of any shape is whole after any operations', async () => {
-  const layout = fc.record({ shape: fc.nat(200), blockSize: fc.integer({ min: 1, max: 5 }), operations });
+  const layout = fc.record({
+    shape: fc.nat(200),
+    blockSize: fc.integer({ min: 1, max: 5 }),
+    checkpoints: fc.nat(4),
+    checkpointEvery: fc.integer({ min: 1, max: 8 }),
+    operations,
+  });
   await fc.assert(
-    fc.asyncProperty(layout, async ({ shape, blockSize, operations: some }) => {
+    fc.asyncProperty(layout, async ({ shape, operations: some, ...options }) => {
       // room for all sequences at their largest, so that whether something fits depends on its length alone
-      const sizes = { maxSequences: 3, maxSequenceTokens: 9, maxBatchTokens: 16, blockSize };
+      const sizes = { maxSequences: 3, maxSequenceTokens: 9, maxBatchTokens: 16, ...options };
       const cache = pagedCache(device, { ...sizes, shape: drawShape(shape) });
       const driver = new CacheDriver(device, cache, 16);
       try {
@@ -60,7 +68,7 @@ test('a paged cache of any shape is whole after any operations', async () => {
   );
 });
 
-const paged: OpenKvCache = (on, sizes) => pagedCache(on, { ...sizes, blockSize: 4 });
+const paged: OpenKvCache = (on, sizes) => pagedCache(on, { ...sizes, blockSize: 4, checkpointEvery: 4 });
 
 /** A paged cache of whose sequences, and batches, `change` makes others. */
 function changed(change: {
@@ -256,8 +264,9 @@ describe('the contract', () => {
 
   const { child } = BlockNode.prototype;
   const { root, path, publish } = BlockTree.prototype;
-  const { slide } = BlockHoldings.prototype;
+  const { slide } = Windows.prototype;
   const { release } = BlockPool.prototype;
+  const { layOut, advance } = StateSlots.prototype;
   /** Faults inside the paged cache: each replaces one function, by one that is wrong. */
   const faults: Record<string, () => { mockRestore(): void }> = {
     'prefixes that are found by the hash of their tokens alone': () =>
@@ -315,13 +324,60 @@ describe('the contract', () => {
     'known tokens that a truncation leaves': () =>
       vi.spyOn(PrefixSharing.prototype, 'cut').mockImplementation(() => {}),
     'windows that are cut short': () =>
-      vi.spyOn(BlockHoldings.prototype, 'slide').mockImplementation(function (this: BlockHoldings, sequence) {
+      vi.spyOn(Windows.prototype, 'slide').mockImplementation(function (this: Windows, sequence) {
         sequence.length += 8;
         slide.call(this, sequence, true);
         sequence.length -= 8;
       }),
+    'states that are those of the first sequence': () =>
+      vi.spyOn(StateSlots.prototype, 'layOut').mockImplementation(function (this: StateSlots, rows) {
+        const layout = layOut.call(this, rows);
+        return { ...layout, from: layout.from.map(() => layout.from[0]!) };
+      }),
+    'states of one row before': () =>
+      vi.spyOn(StateSlots.prototype, 'layOut').mockImplementation(function (this: StateSlots, rows) {
+        const layout = layOut.call(this, rows);
+        return { ...layout, at: layout.at.map((row) => Math.max(0, row - 1)) };
+      }),
+    'checkpoints that are saved in the wrong order': () =>
+      vi.spyOn(StateSlots.prototype, 'layOut').mockImplementation(function (this: StateSlots, rows) {
+        const layout = layOut.call(this, rows);
+        return { ...layout, to: layout.to.slice().reverse() };
+      }),
+    'a step that is counted with the state of a checkpoint': () =>
+      vi.spyOn(StateSlots.prototype, 'advance').mockImplementation(function (this: StateSlots, sequence) {
+        advance.call(this, sequence);
+        const { current, checkpoints } = sequence.states;
+        const last = checkpoints.at(-1);
+        if (last) [current.slot, last.slot] = [last.slot, current.slot];
+      }),
+    'a truncation that keeps the state of what is gone': () =>
+      vi.spyOn(StateSlots.prototype, 'truncate').mockImplementation((sequence, position) => {
+        sequence.states.current = { ...sequence.states.current, position };
+      }),
+    'a fork with the last state in place of that of its length': () => {
+      const { fork } = StateSlots.prototype;
+      return vi.spyOn(StateSlots.prototype, 'fork').mockImplementation(function (this: StateSlots, copy, source, at) {
+        fork.call(this, copy, source, source.length);
+        copy.states.current = { ...copy.states.current, position: at };
+      });
+    },
+    'states that nothing is kept of': () =>
+      vi
+        .spyOn(StateSlots.prototype, 'restorable')
+        .mockImplementation((sequence, length) => (length === sequence.length ? length : 0)),
+    'checkpoints without the rows in the window before them': () =>
+      vi.spyOn(Windows.prototype, 'slide').mockImplementation(function (this: Windows, sequence, all) {
+        const checkpoints = sequence.states.checkpoints.splice(0);
+        slide.call(this, sequence, all);
+        sequence.states.checkpoints.push(...checkpoints);
+      }),
+    'a window that stays behind when a sequence goes back': () =>
+      vi.spyOn(Windows.prototype, 'goBack').mockImplementation(() => {}),
+    'rows around a checkpoint that stay when it is gone': () =>
+      vi.spyOn(Windows.prototype, 'forgetAround').mockImplementation(() => {}),
     'a truncation into what a window has given back': () =>
-      vi.spyOn(BlockHoldings.prototype, 'restorable').mockImplementation((_, length) => length),
+      vi.spyOn(Windows.prototype, 'restorable').mockImplementation((_, length) => length),
   };
   for (const [name, plant] of Object.entries(faults))
     test(`catches ${name}`, async () => {

@@ -1,5 +1,5 @@
 import type { Device } from '@heddle/tensor';
-import type { KvStore } from '../kv-shape.ts';
+import type { RowsStore } from '../kv-shape.ts';
 import { contentRules } from './content-rules.ts';
 import type { KvCacheContractCase } from './contract.ts';
 import { prefixRules } from './prefix-rules.ts';
@@ -24,7 +24,7 @@ const sizes: KvCacheSizes = {
   maxBatchTokens: 32,
 };
 
-function row(heads: number, width: number, dtype: 'f32' | 'f16'): KvStore {
+function row(heads: number, width: number, dtype: 'f32' | 'f16'): RowsStore {
   return { kind: 'rows', shape: [heads, width], dtype };
 }
 
