@@ -36,6 +36,12 @@ export { dequantizeRows, type PageBits, type QuantizedRows, quantizeRows } from 
 export { createLearnedPositions, type LearnedPositionsOptions } from './positions/learned-positions.ts';
 export type { PositionModule } from './positions/position-module.ts';
 export { createSinusoidalPositions, type SinusoidalPositionsOptions } from './positions/sinusoidal-positions.ts';
+export type { CachedRows } from './recurrent/cached-rows.ts';
+export { type DeltaRuleGates, gatedDeltaRule, packedGatedDeltaRule } from './recurrent/gated-delta-rule.ts';
+export { type Mamba2Parameters, mamba2Scan, packedMamba2Scan } from './recurrent/mamba2-scan.ts';
+export { type PackedConvolutionRows, packedShortConvolution } from './recurrent/packed-short-convolution.ts';
+export { type ShortConvolution, shortConvolution } from './recurrent/short-convolution.ts';
+export type { StateView } from './recurrent/state-view.ts';
 export { rotary } from './rotary/rotary.ts';
 export { type RotaryFrequencies, rotaryFrequencies } from './rotary/rotary-frequencies.ts';
 export type {

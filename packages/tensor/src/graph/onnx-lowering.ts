@@ -25,6 +25,20 @@ export interface OnnxOptions {
   readonly domain?: string;
 }
 
+/** A value with its element type. */
+export interface OnnxTyped {
+  readonly value: string;
+  readonly type: OnnxType;
+}
+
+/** What one turn of a loop gives. */
+export interface OnnxTurn {
+  /** The carried values for the next turn, of the types and in the order of those that it took. */
+  readonly carried: readonly string[];
+  /** Values of which the loop joins those of all turns along a new axis in front. */
+  readonly collected: readonly OnnxTyped[];
+}
+
 /** Adds nodes to the ONNX graph that is being built; values are named by strings. */
 export interface OnnxBuilder {
   /** Adds a node with one output and gives its name. An empty input name leaves an optional input out. */
@@ -42,6 +56,16 @@ export interface OnnxBuilder {
   /** An int64 vector of sizes, computed from the run's named dimensions where they are symbolic. */
   sizes(dims: readonly Dim[]): string;
   cast(value: string, to: OnnxType): string;
+  /**
+   * A loop of `count` (int64 scalar) turns. `body` adds the nodes of one turn; it may use values from outside of the loop, and
+   * what it adds stays inside.
+   * @returns what is carried after the last turn, then what was collected, by turns
+   */
+  loop(
+    count: string,
+    carried: readonly OnnxTyped[],
+    body: (turn: string, carried: readonly string[]) => OnnxTurn,
+  ): readonly string[];
   /** The same values, row-major, in another shape (one size may be -1 and follows); of a reshape of a reshape one is left. */
   reshape(value: string, shape: Shape): string;
 }

@@ -1,7 +1,7 @@
 import type { Dim, DimSymbol, SymbolicDim } from '../../dim.ts';
 import { type DType, type HostArray, hostArray, isBlockFormat, isStorageDType } from '../../dtype.ts';
 import { f32ToF16 } from '../../float16.ts';
-import type { OnnxBlocks, OnnxBuilder, OnnxOptions, OnnxType } from '../../graph/onnx-lowering.ts';
+import type { OnnxBlocks, OnnxBuilder, OnnxOptions, OnnxTurn, OnnxType, OnnxTyped } from '../../graph/onnx-lowering.ts';
 import { decodeFormat } from '../../quantized/decode.ts';
 import type { ConcreteType, Shape } from '../../shape.ts';
 import { elementTypes, type OnnxInitializer, type OnnxNode } from './model.ts';
@@ -13,13 +13,13 @@ export class GraphBuilder implements OnnxBuilder {
   /** Named dimensions that are computed with, by the name of the int64 `[1]` input that gives the size. */
   readonly sizeInputs: Map<string, string> = new Map();
   readonly #constants = new Map<string, string>();
-  readonly #casts = new Map<string, string>();
-  readonly #sizes = new Map<string, string>();
+  #casts = new Map<string, string>();
+  #sizes = new Map<string, string>();
   /** Values of dtypes that are only stored: operations take of them what they need. */
   readonly #stored = new Map<string, { readonly type: ConcreteType; readonly data: HostArray }>();
   readonly #floats = new Map<string, string>();
   /** What a reshaped value was before, however many times it was reshaped. */
-  readonly #unshaped = new Map<string, string>();
+  #unshaped = new Map<string, string>();
   #values = 0;
   #scope = 'graph';
 
@@ -105,12 +105,58 @@ export class GraphBuilder implements OnnxBuilder {
     return reshaped;
   }
 
+  loop(
+    count: string,
+    carried: readonly OnnxTyped[],
+    body: (turn: string, carried: readonly string[]) => OnnxTurn,
+  ): readonly string[] {
+    const around = { nodes: this.nodes, casts: this.#casts, sizes: this.#sizes, unshaped: this.#unshaped };
+    // what is computed inside is not there outside
+    this.nodes = [];
+    this.#casts = new Map(around.casts);
+    this.#sizes = new Map(around.sizes);
+    this.#unshaped = new Map(around.unshaped);
+    const [turn, goesOn] = [this.#name(), this.#name()];
+    const inputs = carried.map(({ type }): OnnxTyped => ({ value: this.#name(), type }));
+    const inner = body(
+      turn,
+      inputs.map(({ value }) => value),
+    );
+    // a value may not be both carried in and out, nor be from outside
+    const own = (value: string) => this.op('Identity', [value]);
+    const outputs = [
+      { value: own(goesOn), type: 'bool' as const },
+      ...inner.carried.map((value, i): OnnxTyped => ({ value: own(value), type: carried[i]!.type })),
+      ...inner.collected.map(({ value, type }): OnnxTyped => ({ value: own(value), type })),
+    ];
+    const nodes = this.nodes;
+    this.nodes = around.nodes;
+    this.#casts = around.casts;
+    this.#sizes = around.sizes;
+    this.#unshaped = around.unshaped;
+    const results = outputs.slice(1).map(() => this.#name());
+    this.nodes.push({
+      name: `${this.#scope}.Loop.${results[0]}`,
+      type: 'Loop',
+      domain: '',
+      inputs: [count, '', ...carried.map(({ value }) => value)],
+      outputs: results,
+      attributes: {},
+      body: { inputs: [{ value: turn, type: 'i64' }, { value: goesOn, type: 'bool' }, ...inputs], outputs, nodes },
+    });
+    return results;
+  }
+
   /** Drops the nodes that none of `outputs` depends on. */
   prune(outputs: readonly string[]): void {
     const needed = new Set(outputs);
+    const read = (node: OnnxNode) => {
+      for (const input of node.inputs) needed.add(input);
+      for (const inner of node.body?.nodes ?? []) read(inner);
+    };
     const kept = this.nodes.reverse().filter((node) => {
       if (!node.outputs.some((output) => needed.has(output))) return false;
-      for (const input of node.inputs) needed.add(input);
+      read(node);
       return true;
     });
     this.nodes = kept.reverse();

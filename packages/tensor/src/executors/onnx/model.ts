@@ -1,4 +1,4 @@
-import type { OnnxAttribute, OnnxType } from '../../graph/onnx-lowering.ts';
+import type { OnnxAttribute, OnnxType, OnnxTyped } from '../../graph/onnx-lowering.ts';
 import { Message } from './protobuf.ts';
 
 /** Element types by their number in onnx.proto. */
@@ -38,6 +38,14 @@ export interface OnnxNode {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
+  /** Of a loop: what it does in each turn. */
+  readonly body?: OnnxBody;
+}
+/** The graph within a node. It may use values of the graph around it. */
+export interface OnnxBody {
+  readonly inputs: readonly OnnxTyped[];
+  readonly outputs: readonly OnnxTyped[];
+  readonly nodes: readonly OnnxNode[];
 }
 export interface OnnxModel {
   readonly inputs: readonly OnnxValue[];
@@ -110,13 +118,29 @@ export function encodeModel(model: OnnxModel, options: EncodingOptions = {}): En
   return { bytes: out.finish(), externalData };
 }
 
-function nodeMessage({ name, type, domain, inputs, outputs, attributes }: OnnxNode): Message {
+function nodeMessage({ name, type, domain, inputs, outputs, attributes, body }: OnnxNode): Message {
   const out = new Message();
   for (const input of inputs) out.string(1, input);
   for (const output of outputs) out.string(2, output);
   out.string(3, name).string(4, type);
   for (const [key, value] of Object.entries(attributes)) out.message(5, attributeMessage(key, value));
+  if (body) out.message(5, new Message().string(1, 'body').message(6, bodyMessage(body, name)).int(20, 5));
   return out.string(7, domain);
+}
+
+function bodyMessage({ inputs, outputs, nodes }: OnnxBody, name: string): Message {
+  const out = new Message();
+  for (const node of nodes) out.message(1, nodeMessage(node));
+  out.string(2, name);
+  const typed = ({ value, type }: OnnxTyped, isScalar: boolean) => {
+    const tensor = new Message().int(1, elementTypes[type]);
+    if (isScalar) tensor.message(2, new Message());
+    return new Message().string(1, value).message(2, new Message().message(1, tensor));
+  };
+  // the number of the turn and whether there is a next one; all others may have any shape
+  for (const [i, input] of inputs.entries()) out.message(11, typed(input, i < 2));
+  for (const [i, output] of outputs.entries()) out.message(12, typed(output, i < 1));
+  return out;
 }
 
 function attributeMessage(name: string, value: OnnxAttribute): Message {

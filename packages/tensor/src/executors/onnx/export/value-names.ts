@@ -1,5 +1,5 @@
 import { ArgumentError } from '../../../errors.ts';
-import type { OnnxModel } from '../model.ts';
+import type { OnnxModel, OnnxNode } from '../model.ts';
 
 /**
  * Names for leaves of a tree: `batch.tokens` for the path of a field, `input0` for what has a place only. Where two fields of
@@ -64,10 +64,22 @@ export function renameValues(
     inputs: model.inputs.map(renamed),
     outputs: model.outputs.map(renamed),
     initializers: model.initializers.map(renamed),
-    nodes: model.nodes.map((node) => ({
-      ...node,
-      inputs: node.inputs.map(nameOf),
-      outputs: node.outputs.map(nameOf),
-    })),
+    nodes: model.nodes.map((node) => renamedNode(node, nameOf)),
+  };
+}
+
+function renamedNode(node: OnnxNode, nameOf: (value: string) => string): OnnxNode {
+  const typed = <T extends { readonly value: string }>(entry: T): T => ({ ...entry, value: nameOf(entry.value) });
+  return {
+    ...node,
+    inputs: node.inputs.map(nameOf),
+    outputs: node.outputs.map(nameOf),
+    ...(node.body && {
+      body: {
+        inputs: node.body.inputs.map(typed),
+        outputs: node.body.outputs.map(typed),
+        nodes: node.body.nodes.map((inner) => renamedNode(inner, nameOf)),
+      },
+    }),
   };
 }
