@@ -5,6 +5,7 @@ import { Notes } from './config/notes.ts';
 import type { TokenizerTokens } from './config/special-tokens.ts';
 import type { ModelConfig } from './config.ts';
 import { describeModel } from './families.ts';
+import type { AttentionLayout } from './models/decoder/layout.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -41,7 +42,7 @@ function parse(config: Fields, generation?: Fields) {
 
 function flat({ layout, ...config }: ModelConfig) {
   const { mixer, feedForward } = layout.layers[0]!;
-  const { heads, keyValueHeads, headDim, rotary, output } = mixer.part;
+  const { heads, keyValueHeads, headDim, rotary, output } = mixer.part as AttentionLayout;
   const { activation, down } = feedForward.part;
   return {
     ...config,

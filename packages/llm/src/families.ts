@@ -10,11 +10,14 @@ import type { Family } from './families/family.ts';
 import { gemma2, gemma3 } from './families/gemma.ts';
 import { gpt2 } from './families/gpt2.ts';
 import { granite } from './families/granite.ts';
+import { granite4 } from './families/granite4.ts';
+import { lfm2 } from './families/lfm2.ts';
 import { llama } from './families/llama.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
 import { phi3 } from './families/phi3.ts';
 import { qwen2, qwen3 } from './families/qwen.ts';
+import { qwen35 } from './families/qwen-hybrid.ts';
 import { smollm3 } from './families/smollm3.ts';
 import type { CausalLm, ModelParts } from './models/causal-lm.ts';
 import { Decoder } from './models/decoder/decoder.ts';
@@ -37,7 +40,10 @@ export const families: readonly Family[] = [
   olmo2,
   olmo3,
   granite,
+  granite4,
   gpt2,
+  lfm2,
+  qwen35,
 ];
 
 /** A model of which the configuration is read, and nothing else yet. */

@@ -32,6 +32,8 @@ export interface RotatedHead {
   readonly maxPositions: number;
   /** The base of the family. Default 10000. */
   readonly theta?: number;
+  /** How much of a head is rotated. Default 1. */
+  readonly share?: number;
   /** Where the older generation of fields has the base of these layers. Default `rope_theta`. */
   readonly thetaField?: string;
   /** The kind of layers, where `rope_parameters` has an object for each. */
@@ -67,6 +69,7 @@ export function parseRotary(config: JsonFields, head: RotatedHead): ParsedRotary
   const share =
     fields?.optionalNumber('partial_rotary_factor', { above: 0 }) ??
     config.optionalNumber('partial_rotary_factor', { above: 0 }) ??
+    head.share ??
     1;
   const whole = fields?.value('rope_type') === 'proportional';
   const dim = whole ? headDim : Math.trunc(headDim * share);

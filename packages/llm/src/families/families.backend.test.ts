@@ -28,7 +28,10 @@ const fixtures = [
   'olmo2',
   'olmo3',
   'granite',
+  'granite4',
   'gpt2',
+  'lfm2',
+  'qwen3_5',
 ] as const;
 type Fixture = (typeof fixtures)[number];
 

@@ -25,7 +25,7 @@ function described(architecture: string, fields: Fields): { layout: DecoderLayou
 }
 
 const attentions = (architecture: string, fields: Fields = {}): AttentionLayout[] =>
-  described(architecture, fields).layout.layers.map(({ mixer }) => mixer.part);
+  described(architecture, fields).layout.layers.map(({ mixer }) => mixer.part as AttentionLayout);
 const windows = (architecture: string, fields: Fields = {}) =>
   attentions(architecture, fields).map(({ window }) => window ?? 0);
 

@@ -20,7 +20,10 @@ export function sizesOfDescription(
   };
 }
 
-function layerSizes({ mixer: { part } }: LayerLayout): LayerSizes {
+function layerSizes({ mixer }: LayerLayout): LayerSizes {
+  const { part } = mixer;
+  // what a recurrent layer keeps does not grow with the sequence
+  if (part.kind !== 'attention') return {};
   const { heads, keyValueHeads, headDim, window, sharedWith } = part;
   return {
     attention: {

@@ -1,7 +1,7 @@
 import { rotary } from '@heddle/attention';
-import { cast, floor, log, type Tensor } from '@heddle/tensor';
+import { cast, floor, log, sigmoid, type Tensor } from '@heddle/tensor';
 import type { KeysAndValues } from './attend.ts';
-import type { AttentionLayout } from './layout.ts';
+import type { AttentionLayout, LinearLayout } from './layout.ts';
 import type { Pass } from './pass.ts';
 
 /** Keys and values of the layers before, for those that share them. */
@@ -17,7 +17,7 @@ export function attentionLayer(
 ): Tensor {
   const { heads, headDim, output, scale, window, softcap, sinks } = layout;
   const lead = x.shape.slice(0, -1);
-  const { query, key, value } = project(pass, layout, x);
+  const { query, key, value, gate } = project(pass, layout, x);
   const q = cast(grown(pass, layout, rotated(pass, layout, query)), pass.activations);
   const kv: KeysAndValues =
     key && value
@@ -35,13 +35,16 @@ export function attentionLayer(
     ...(softcap !== undefined && { softcap }),
     ...(sinks !== undefined && { sinks: pass.weights.get(sinks) }),
   });
-  return pass.linear(output, mixed.reshape([...lead, heads * headDim]));
+  const all = mixed.reshape([...lead, heads * headDim]);
+  return pass.linear(output, gate ? cast(all, 'f32').mul(sigmoid(gate)) : all);
 }
 
 interface Projected {
   readonly query: Tensor;
   readonly key?: Tensor;
   readonly value?: Tensor;
+  /** `[..., H D]` */
+  readonly gate?: Tensor;
 }
 
 /** Queries, keys and values `[..., heads, D]`, with their norms. */
@@ -60,11 +63,27 @@ function project(pass: Pass, layout: AttentionLayout, x: Tensor): Projected {
       value: norm('value', all.slice(-1, second), keyValueHeads),
     };
   }
-  const query = norm('query', pass.linear(projections.query, x), heads);
-  if (!projections.key) return { query };
+  const { gate, ...asked } = queries(pass, layout, projections.query, x);
+  const query = norm('query', asked.query, heads);
+  if (!projections.key) return { query, ...gate };
   const keys = pass.linear(projections.key, x);
   const values = projections.value ? pass.linear(projections.value, x) : keys;
-  return { query, key: norm('key', keys, keyValueHeads), value: norm('value', values, keyValueHeads) };
+  return { query, ...gate, key: norm('key', keys, keyValueHeads), value: norm('value', values, keyValueHeads) };
+}
+
+/** `[..., H D]` of queries, and of gates where each head has one after its query. */
+function queries(
+  pass: Pass,
+  { heads, headDim, gated }: AttentionLayout,
+  layer: LinearLayout,
+  x: Tensor,
+): { readonly query: Tensor; readonly gate?: { readonly gate: Tensor } } {
+  const all = pass.linear(layer, x);
+  if (!gated) return { query: all };
+  const lead = x.shape.slice(0, -1);
+  const both = all.reshape([...lead, heads, 2 * headDim]);
+  const half = (start: number) => both.slice(-1, start, start + headDim).reshape([...lead, heads * headDim]);
+  return { query: half(0), gate: { gate: half(headDim) } };
 }
 
 function rotated(pass: Pass, { rotary: spec }: AttentionLayout, x: Tensor): Tensor {

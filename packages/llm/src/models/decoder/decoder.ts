@@ -1,5 +1,5 @@
 import type { AttentionKernel } from '@heddle/attention';
-import { type KvShape, type KvStore, keyValueShape } from '@heddle/kvcache';
+import type { KvShape } from '@heddle/kvcache';
 import {
   ArgumentError,
   arange,
@@ -22,9 +22,12 @@ import type { Weights } from '../weights.ts';
 import { denseAttend, packedAttend } from './attend.ts';
 import { attentionLayer, type SharedKeysAndValues } from './attention-layer.ts';
 import { feedForward } from './feed-forward.ts';
-import type { BranchLayout, DecoderLayout, LayerLayout } from './layout.ts';
+import type { BranchLayout, DecoderLayout } from './layout.ts';
 import { Pass } from './pass.ts';
+import { recurrentLayer } from './recurrent-layer.ts';
+import { denseRows, packedRows } from './recurrent-rows.ts';
 import { Rotations } from './rotations.ts';
+import { storesOf } from './stores.ts';
 
 /** A decoder of any layout: embeddings, layers that add to a residual stream, a norm and a head. */
 export class Decoder implements CausalLm {
@@ -70,13 +73,14 @@ export class Decoder implements CausalLm {
       );
     const positions = inputs.positions ?? arange(this.device, tokens.shape.at(-1)!).expand(tokens.shape);
     const updates: Update[] = [];
+    const parts = { weights: this.#weights, activations: this.activations };
     const pass = new Pass({
-      weights: this.#weights,
+      ...parts,
       projections: this.#projections,
       adapters,
       rotations: this.#rotations.rows({ positions, segments: packed ? segments : undefined, sequenceLengths }),
       attend: packed ? packedAttend(this.device, inputs, positions, this.#attention, updates) : denseAttend(inputs),
-      activations: this.activations,
+      recurrent: packed ? packedRows(this.device, inputs, positions, updates, parts) : denseRows(inputs, parts),
       positions,
     });
     const shared: SharedKeysAndValues = new Map();
@@ -85,7 +89,9 @@ export class Decoder implements CausalLm {
       const x = hooks ? hooks.at(i, input) : input;
       wanted.offer(i, () => (rows ? take(x, rows) : x));
       const { mixer, feedForward: fed } = layers[i]!;
-      const mixed = branch(pass, mixer, x, (part, state) => attentionLayer(pass, i, part, state, shared));
+      const mixed = branch(pass, mixer, x, (part, state) =>
+        part.kind === 'attention' ? attentionLayer(pass, i, part, state, shared) : recurrentLayer(pass, i, part, state),
+      );
       return branch(pass, fed, mixed, (part, state) => feedForward(pass, part, state));
     };
     let x = runLayers(inputs, layers.length, this.#embed(tokens, positions), run);
@@ -136,10 +142,3 @@ function branch<P>(
 }
 
 const scaled = (x: Tensor, factor = 1): Tensor => (factor === 1 ? x : x.mul(factor));
-
-/** What a layer keeps of each token; nothing where it reads what another one keeps. */
-function storesOf({ mixer: { part } }: LayerLayout, dtype: 'f32' | 'f16'): Readonly<Record<string, KvStore>> {
-  if (part.sharedWith !== undefined) return {};
-  const { keyValueHeads: heads, headDim, window } = part;
-  return keyValueShape({ layers: 1, heads, headDim, dtype, ...(window !== undefined && { window }) }).layers[0]!;
-}

@@ -1,4 +1,5 @@
 import type { RotarySpec } from '@heddle/attention';
+import type { RecurrentLayout } from './recurrent-layouts.ts';
 
 /** A linear layer. */
 export interface LinearLayout {
@@ -63,6 +64,8 @@ export interface AttentionLayout {
   readonly sinks?: string;
   /** Queries grow with the position: by 1 + beta * log(1 + floor(position / positions)). */
   readonly queryGrowth?: { readonly beta: number; readonly positions: number };
+  /** Whether `query` gives a gate after the query of each head; sigmoid(gate) is a factor on what is attended to. */
+  readonly gated?: boolean;
   /** The layer whose keys and values are read in place of ones of its own. */
   readonly sharedWith?: number;
 }
@@ -92,7 +95,7 @@ export interface BranchLayout<P> {
   readonly multiplier?: number;
 }
 
-export type MixerLayout = AttentionLayout;
+export type MixerLayout = AttentionLayout | RecurrentLayout;
 export type FeedForwardLayout = GatedLayout | PlainLayout;
 
 /** One layer of a decoder: first what mixes positions, then what each position does by itself. */

@@ -4,6 +4,7 @@ import type { Projections } from '../projections.ts';
 import type { Weights } from '../weights.ts';
 import type { Attend } from './attend.ts';
 import type { ActivationName, LinearLayout, NormLayout } from './layout.ts';
+import type { RecurrentRows } from './recurrent-rows.ts';
 import type { RowRotations } from './rotations.ts';
 
 /** What the layers of one forward pass are computed with. */
@@ -13,6 +14,7 @@ export interface PassParts {
   readonly adapters: ForwardAdapters | undefined;
   readonly rotations: RowRotations;
   readonly attend: Attend;
+  readonly recurrent: RecurrentRows;
   /** What products and attention read. */
   readonly activations: 'f32' | 'f16';
   /** i32, of the shape of the tokens. */
@@ -24,15 +26,17 @@ export class Pass {
   readonly weights: Weights;
   readonly rotations: RowRotations;
   readonly attend: Attend;
+  readonly recurrent: RecurrentRows;
   readonly activations: 'f32' | 'f16';
   readonly positions: Tensor;
   readonly #projections: Projections;
   readonly #adapters: ForwardAdapters | undefined;
 
-  constructor({ weights, projections, adapters, rotations, attend, activations, positions }: PassParts) {
+  constructor({ weights, projections, adapters, rotations, attend, recurrent, activations, positions }: PassParts) {
     this.weights = weights;
     this.rotations = rotations;
     this.attend = attend;
+    this.recurrent = recurrent;
     this.activations = activations;
     this.positions = positions;
     this.#projections = projections;

@@ -1,4 +1,12 @@
-import type { AttentionLayout, DecoderLayout, FeedForwardLayout, LinearLayout, NormLayout } from './layout.ts';
+import type {
+  AttentionLayout,
+  DecoderLayout,
+  FeedForwardLayout,
+  LinearLayout,
+  MixerLayout,
+  NormLayout,
+} from './layout.ts';
+import type { ConvolutionLayout } from './recurrent-layouts.ts';
 
 /** Weights by the names that Hugging Face has for them. */
 export interface WeightTable {
@@ -20,7 +28,7 @@ export function weightTable(layout: DecoderLayout, tied: boolean): WeightTable {
   if (embedding.positions) table.add(`${embedding.positions.site}.weight`, [embedding.positions.size, E]);
   for (const { mixer, feedForward } of layout.layers) {
     table.norm(mixer.before);
-    table.attention(mixer.part);
+    table.mixer(mixer.part);
     table.norm(mixer.after);
     table.norm(feedForward.before);
     table.feedForward(feedForward.part);
@@ -62,6 +70,31 @@ class TableBuilder implements WeightTable {
     for (const layout of [headNorms?.query, headNorms?.key, headNorms?.value]) this.norm(layout);
     if (sinks !== undefined) this.add(sinks, [heads]);
     this.linear(output);
+  }
+
+  mixer(layout: MixerLayout): void {
+    if (layout.kind === 'attention') {
+      this.attention(layout);
+      return;
+    }
+    const inputs =
+      layout.kind === 'delta-net'
+        ? Object.values(layout.projections)
+        : [layout.kind === 'mamba2' ? layout.input : layout.inputs];
+    for (const input of inputs) this.linear(input);
+    this.convolution(layout.convolution);
+    if (layout.kind !== 'short-convolution') {
+      const heads = layout.kind === 'delta-net' ? layout.valueHeads : layout.heads;
+      for (const name of [layout.logRates, layout.biases]) this.add(name, [heads]);
+      if (layout.kind === 'mamba2') this.add(layout.skip, [heads]);
+      this.norm(layout.norm);
+    }
+    this.linear(layout.output);
+  }
+
+  convolution({ site, channels, width, bias }: ConvolutionLayout): void {
+    this.add(`${site}.weight`, [channels, 1, width]);
+    if (bias) this.add(`${site}.bias`, [channels]);
   }
 
   feedForward(layout: FeedForwardLayout): void {

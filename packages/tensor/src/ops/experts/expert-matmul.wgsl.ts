@@ -59,10 +59,10 @@ export const expertMatmulWebGpu: WebGpuLowering<ExpertMatmulAttributes> = {
   let row = group / ${blocks}u;
   let column = group % ${blocks}u * ${columns}u;
   let expert = u32(clamp(${at.experts}(row), 0, ${N - 1}));
-  let from = ${shared ? `row / ${S}u` : 'row'} * ${steps}u;
+  let first = ${shared ? `row / ${S}u` : 'row'} * ${steps}u;
   var sums: array<f32, ${columns}>;
   for (var p = l; p < ${steps}u; p += ${lanes}u) {
-    let value = ${isFours ? at4.x : at.x}(from + p);
+    let value = ${isFours ? at4.x : at.x}(first + p);
 ${each((c) => `    sums[${c}] += ${isFours ? `dot(value, ${weight(c)})` : `value * ${weight(c)}`};`)}
   }
 ${team.combine(names)}

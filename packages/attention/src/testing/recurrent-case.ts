@@ -1,4 +1,4 @@
-import { normal } from '../testing/numbers.ts';
+import { normal } from './numbers.ts';
 
 /** Rows of one sequence with the sizes of their heads, and numbers for them. */
 export interface RecurrentCase {
