@@ -41,9 +41,9 @@ export const families: readonly Family[] = [
   olmo3,
   granite,
   granite4,
-  gpt2,
   lfm2,
   qwen35,
+  gpt2,
 ];
 
 /** A model of which the configuration is read, and nothing else yet. */

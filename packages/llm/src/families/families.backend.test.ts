@@ -40,8 +40,8 @@ type Fixture = (typeof fixtures)[number];
  * kernels compute. The others differ in names, sizes and tables.
  */
 const onWebGpu: Readonly<Record<'plain' | 'cached' | 'trained', readonly Fixture[]>> = {
-  plain: ['llama-mqa', 'ministral', 'phi3-longrope', 'gemma2', 'gemma3', 'olmo3', 'gpt2'],
-  cached: ['llama-mqa', 'phi3-longrope', 'gemma2', 'olmo3'],
+  plain: ['llama-mqa', 'ministral', 'phi3-longrope', 'gemma2', 'gemma3', 'olmo3', 'gpt2', 'qwen3_5'],
+  cached: ['llama-mqa', 'phi3-longrope', 'gemma2', 'olmo3', 'granite4', 'qwen3_5'],
   trained: ['gpt2'],
 };
 
