@@ -40,8 +40,8 @@ export interface WebGpuExecutorOptions {
 }
 
 /**
- * Runs graphs on a GPU through WebGPU: compiles them into WGSL kernels, plans their memory, and replays the plans as one
- * compute pass each.
+ * Runs graphs on a GPU through WebGPU: compiles them into WGSL kernels, plans their memory, and replays the plans, each as a
+ * compute pass or, where it is long, as several that are submitted one after the other.
  */
 export class WebGpuExecutor implements Executor {
   readonly name = 'webgpu';

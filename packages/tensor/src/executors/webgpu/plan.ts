@@ -15,6 +15,9 @@ import type { DeviceServices } from './services.ts';
 import type { ChoiceMade } from './tuning/choices.ts';
 import type { Step } from './values.ts';
 
+/** Dispatches that are submitted together: the host records them in the time in which a device does a few. */
+const partLength = 32;
+
 /** What a plan has once it is compiled and allocated. */
 interface Ready {
   readonly pipelines: readonly Pipeline[];
@@ -115,16 +118,34 @@ export class Plan {
     }
   }
 
-  /** Records the run: first copies, then one pass. The sizes are in this plan's bucket. */
-  encode(encoder: GPUCommandEncoder, buffers: RunBuffers, symbols: SymbolValues): void {
+  /**
+   * Records the run: first copies, then one pass. The sizes are in this plan's bucket. A long run goes out in parts, so that the
+   * device begins while the host still records.
+   * @param next submits what an encoder has recorded, and gives another one
+   * @returns the encoder with what was not submitted
+   */
+  encode(
+    encoder: GPUCommandEncoder,
+    buffers: RunBuffers,
+    symbols: SymbolValues,
+    next: (encoder: GPUCommandEncoder) => GPUCommandEncoder,
+  ): GPUCommandEncoder {
     const { pipelines, groups, parameters } = this.#ready!;
     if (this.#sizes.update(symbols)) this.#services.device.queue.writeBuffer(parameters, 0, this.#sizes.words);
     const bound = groups.forRun(buffers);
     const counts = this.#sizes.workgroups;
-    const pass = encoder.beginComputePass();
+    let current = encoder;
+    let pass = current.beginComputePass();
     let last: Pipeline | undefined;
     let group: GPUBindGroup | undefined;
     for (let i = 0; i < bound.length; i++) {
+      if (i > 0 && i % partLength === 0 && bound.length - i >= partLength / 2) {
+        pass.end();
+        current = next(current);
+        pass = current.beginComputePass();
+        last = undefined;
+        group = undefined;
+      }
       const x = counts[3 * i]!;
       const y = counts[3 * i + 1]!;
       const z = counts[3 * i + 2]!;
@@ -137,6 +158,7 @@ export class Plan {
       pass.dispatchWorkgroups(x, y, z);
     }
     pass.end();
+    return current;
   }
 
   /** The same with a pass for each kernel, between two timestamps of `queries`: for measuring, not for speed. */

@@ -101,10 +101,16 @@ export class WebGpuProgram implements Program {
     health.assertWorks();
     const encoder = device.createCommandEncoder();
     const { buffers, outputs } = this.#buffers.bind(plan, inputs, symbols, encoder);
-    plan.encode(encoder, buffers, symbols);
-    health.submit(encoder);
+    health.submit(plan.encode(encoder, buffers, symbols, this.#next));
     return outputs;
   }
+
+  /** Submits what is recorded so far. */
+  readonly #next = (recorded: GPUCommandEncoder): GPUCommandEncoder => {
+    const { device, health } = this.#services;
+    health.submit(recorded);
+    return device.createCommandEncoder();
+  };
 
   async profile(inputs: RunInputs, symbols: SymbolValues): Promise<readonly KernelTime[]> {
     const { device, health } = this.#services;

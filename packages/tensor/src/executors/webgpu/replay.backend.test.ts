@@ -122,6 +122,31 @@ onWebGpu('replaying a plan', () => {
     await close();
   });
 
+  test('goes out in parts where it is long, so that the device begins early', async () => {
+    const { opened, take, close, passes } = await openNoting();
+    // each product moves every value one place on; 80 of them are 5 rounds of 16
+    const shift = Float32Array.from({ length: 256 }, (_, i) => (i % 16 === (Math.floor(i / 16) + 1) % 16 ? 1 : 0));
+    const weight = opened.variable(shift, { shape: [16, 16], name: 'shift' });
+    const long = compile(
+      (x: Tensor) => {
+        let y = x;
+        for (let i = 0; i < 83; i++) y = matmul(y, weight);
+        return y;
+      },
+      { device: opened, inputs: [{ shape: ['T', 16] }], symbols: { T: 8 }, name: 'long' },
+    );
+    await long(input(32));
+    take();
+    passes.length = 0;
+    const y = await long(input(16));
+    expect(take().filter((name) => name === 'submit')).toHaveLength(3);
+    const dispatches = passes.map((pass) => pass.filter((call) => call === 'dispatchWorkgroups').length);
+    expect(dispatches).toEqual([32, 32, 19]);
+    const expected = input(16).map((_, i, all) => all[(i + 16 - 3) % 16]!);
+    expect(await y.data()).toEqual(expected);
+    await close();
+  });
+
   test('does not wait for what was read before: many steps are in flight, each with its own values', async () => {
     const { opened, take, close } = await openNoting();
     const { step, state } = stepOn(opened);
