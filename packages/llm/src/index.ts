@@ -8,6 +8,17 @@ export { createEngine, type Engine, type EngineParts, type EngineSize } from './
 export { LogitsError } from './engine/logits-error.ts';
 export type { PrepareOptions } from './engine/prepare-sizes.ts';
 export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
+export { GrammarError } from './grammar/errors.ts';
+export {
+  GrammarPool,
+  type GrammarPoolOptions,
+  type GrammarSequence,
+  type GrammarStep,
+} from './grammar/grammar-pool.ts';
+export type { JsonSchemaOptions } from './grammar/json-schema/json-schema.ts';
+export { choices, ebnf, json, jsonSchema, type OutputFormat, regex, structuralTags } from './grammar/output-format.ts';
+export type { StructuralTag, StructuralTags } from './grammar/structural-tags.ts';
+export type { Next } from './grammar/worker-messages.ts';
 export type { Advice, AttentionChoice, DecodingLimits, StorageChoice } from './inspect/advice.ts';
 export type { LayerFlops, ModelFlops } from './inspect/count-flops.ts';
 export { inspectModel } from './inspect/inspect-model.ts';

@@ -11,6 +11,7 @@ import {
 } from './tokenizer/chat-template.ts';
 import { correctFiles, correctTokenizer } from './tokenizer/corrections.ts';
 import { type IncrementalDecoder, incrementalDecoder } from './tokenizer/incremental-decoder.ts';
+import { tokenBytes } from './tokenizer/token-bytes.ts';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -29,6 +30,11 @@ export interface Tokenizer {
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** Decodes token by token: the pieces joined are what `decode` gives, and none holds half a character. */
   stream(options?: StreamOptions): IncrementalDecoder;
+  /**
+   * What each token adds to a text, in bytes of UTF-8, by id: parts of characters, too. `undefined` where it is no text, as
+   * tokens that begin and end one.
+   */
+  tokenBytes(): readonly (Uint8Array | undefined)[];
   /** Names of its chat templates; `default` is the usual one. Empty where it has none. */
   readonly chatTemplateNames: readonly string[];
   /**
@@ -129,10 +135,12 @@ export function createTokenizer(
   const decodeText = (ids: readonly number[]) =>
     ids.length === 0 ? '' : inner.decode([...ids], { clean_up_tokenization_spaces: false });
 
+  let bytes: readonly (Uint8Array | undefined)[] | undefined;
   const chat = chatTemplates({ label, settings, ...templates });
   return {
     chatTemplateNames: chat.names,
     applyChatTemplate: (messages, options) => chat.render(messages, options),
+    tokenBytes: () => (bytes ??= tokenBytes(definition, inner.get_vocab(), inner.get_added_tokens_decoder())),
     vocabularySize: highest + 1,
     bosTokenId: specialTokenId(inner, settings, 'bos_token'),
     eosTokenId: specialTokenId(inner, settings, 'eos_token'),

@@ -1,0 +1,147 @@
+import { GrammarError, grammarLimit } from './errors.ts';
+import type { WorkerAnswer, WorkerRequest } from './worker-messages.ts';
+
+/** Limits of one worker. */
+export interface ThreadLimits {
+  /** The longest that one request may take. */
+  readonly milliseconds: number;
+  /** Memory of its heap, in MiB; kept in Node. */
+  readonly heapMiB: number;
+  /** Its module; by default that of this package. */
+  readonly worker?: URL;
+}
+
+const STARTING = 60_000;
+
+/** What it takes of a worker, in Node and in browsers. */
+interface Channel {
+  post(message: WorkerRequest): void;
+  end(): void;
+}
+interface Listener {
+  answer(message: WorkerAnswer): void;
+  failed(error: unknown): void;
+}
+
+interface Waiting {
+  readonly request: WorkerRequest;
+  resolve(answer: WorkerAnswer): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * A worker that does one request after the other, each within a time. One that takes longer, or more memory, ends it: that
+ * request and those that wait are refused, and the worker must be replaced.
+ */
+export class GrammarThread {
+  readonly #limits: ThreadLimits;
+  readonly #channel: Promise<Channel>;
+  readonly #waiting: Waiting[] = [];
+  #running: Waiting | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #ended: unknown;
+
+  constructor(limits: ThreadLimits) {
+    this.#limits = limits;
+    this.#channel = openChannel(limits, {
+      answer: (answer) => this.#finish((waiting) => waiting.resolve(answer)),
+      failed: (error) => this.#fail(memoryError(error, limits)),
+    });
+    this.#channel.catch((error) => this.#fail(error));
+  }
+
+  /** Why it takes no more requests; undefined while it does. */
+  get ended(): unknown {
+    return this.#ended;
+  }
+
+  /** @throws GrammarError `ERR_GRAMMAR_LIMIT` for the request that took too long or too much, and what ended it for others */
+  ask(request: WorkerRequest): Promise<WorkerAnswer> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) return reject(this.#ended);
+      this.#waiting.push({ request, resolve, reject });
+      void this.#next();
+    });
+  }
+
+  end(reason: unknown): void {
+    this.#fail(reason);
+  }
+
+  async #next(): Promise<void> {
+    if (this.#running || this.#waiting.length === 0) return;
+    this.#running = this.#waiting.shift()!;
+    const channel = await this.#channel.catch(() => undefined);
+    if (!channel || this.#ended !== undefined || !this.#running) return;
+    // the first request waits for the worker to start
+    const milliseconds = Math.max(
+      this.#limits.milliseconds,
+      this.#running.request.kind === 'vocabulary' ? STARTING : 0,
+    );
+    channel.post(this.#running.request);
+    this.#timer = setTimeout(() => {
+      const guilty = this.#running;
+      this.#running = undefined;
+      guilty?.reject(grammarLimit(`grammar: takes at most ${milliseconds} ms, got more`));
+      this.#fail(new ThreadEnded());
+    }, milliseconds);
+  }
+
+  #finish(settle: (waiting: Waiting) => void): void {
+    clearTimeout(this.#timer);
+    const running = this.#running;
+    this.#running = undefined;
+    if (running) settle(running);
+    void this.#next();
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = reason;
+    clearTimeout(this.#timer);
+    const guilty = this.#running;
+    this.#running = undefined;
+    guilty?.reject(reason);
+    for (const { reject } of this.#waiting.splice(0))
+      reject(reason instanceof ThreadEnded ? reason : new ThreadEnded());
+    void this.#channel.then((channel) => channel.end()).catch(() => {});
+  }
+}
+
+/** The worker ended through no fault of this request: it may be asked again, of another worker. */
+export class ThreadEnded extends Error {}
+
+function memoryError(error: unknown, { heapMiB }: ThreadLimits): unknown {
+  const code = (error as { readonly code?: unknown } | undefined)?.code;
+  if (code === 'ERR_WORKER_OUT_OF_MEMORY') return grammarLimit(`grammar: takes at most ${heapMiB} MiB, got more`);
+  return new GrammarError(`grammar: its worker failed: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  });
+}
+
+/** Starts a worker. */
+async function openChannel(
+  { heapMiB, worker: url = workerModule() }: ThreadLimits,
+  listener: Listener,
+): Promise<Channel> {
+  if (typeof process === 'object' && process.versions?.node !== undefined) {
+    const { Worker } = await import('node:worker_threads');
+    const worker = new Worker(url, {
+      resourceLimits: { maxOldGenerationSizeMb: heapMiB },
+    });
+    worker.on('message', (message) => listener.answer(message as WorkerAnswer));
+    worker.on('error', (error) => listener.failed(error));
+    worker.unref();
+    return { post: (message) => worker.postMessage(message), end: () => void worker.terminate() };
+  }
+  const worker = new Worker(url, { type: 'module' });
+  worker.addEventListener('message', ({ data }) => listener.answer(data as WorkerAnswer));
+  worker.addEventListener('error', (event) => listener.failed(event.error ?? new Error(event.message)));
+  return { post: (message) => worker.postMessage(message), end: () => worker.terminate() };
+}
+
+/** Node takes no TypeScript: where this file is a source, the worker is what was built of it. */
+function workerModule(): URL {
+  if (import.meta.url.endsWith('.ts')) return new URL('../../dist/grammar/grammar-worker.js', import.meta.url);
+  return new URL('./grammar-worker.js', import.meta.url);
+}
