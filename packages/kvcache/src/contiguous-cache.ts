@@ -3,7 +3,7 @@ import { BlockCache } from './blocks/block-cache.ts';
 import { BlockPool } from './blocks/block-pool.ts';
 import { type CheckpointOptions, checkpointSlots } from './checkpoint-options.ts';
 import type { KvCache } from './kv-cache.ts';
-import { checkShape, isState, type KvShape } from './kv-shape.ts';
+import { checkedFormat, checkShape, type FormatOf, isState, type KvShape, type QuantizedFormat } from './kv-shape.ts';
 
 export interface ContiguousCacheOptions extends CheckpointOptions {
   /** What the layers keep; a model's `kvShape`, or `keyValueShape` of its sizes. */
@@ -12,6 +12,8 @@ export interface ContiguousCacheOptions extends CheckpointOptions {
   readonly maxSequences: number;
   /** Tokens of each; its memory is set aside whether used or not. */
   readonly maxSequenceTokens: number;
+  /** In what format rows are kept, all or by store, other than their own dtype. */
+  readonly format?: QuantizedFormat | FormatOf;
 }
 
 /**
@@ -37,6 +39,7 @@ export function contiguousCache(device: Device, options: ContiguousCacheOptions)
       ...group,
     ],
     groupOf: (store) => (rows && isState(store) ? 1 : 0),
+    formatOf: checkedFormat('contiguousCache', shape, options.format),
     checkpoints: rule,
     eviction: undefined,
   });

@@ -16,10 +16,12 @@ export type {
 export {
   bytesPerState,
   bytesPerToken,
+  type FormatOf,
   type KeyValueSizes,
   type KvShape,
   type KvStore,
   keyValueShape,
+  type QuantizedFormat,
   type RowsStore,
   type StateStore,
 } from './kv-shape.ts';

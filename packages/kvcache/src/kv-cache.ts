@@ -12,6 +12,8 @@ export interface KvPrompt {
   readonly namespace?: string;
   /** For eviction policies that look at it: higher is kept longer. Default 0. */
   readonly priority?: number;
+  /** Whether only tokens are of use whose rows are as they were computed: where they are kept rounded, nothing is found. */
+  readonly exact?: boolean;
 }
 
 /** What stores of rows held for a range of positions, on the host: `[tokens, heads, width]` by layer and name, f16 as bits. */
@@ -105,7 +107,10 @@ export interface StateView {
 
 /** A cache as a model's forward pass sees it in one step. */
 export interface KvStep {
-  /** What the stores `keys` and `values` of layer `index` held before the step. @throws ArgumentError where it has none */
+  /**
+   * What the stores `keys` and `values`, or `latent`, of layer `index` held before the step.
+   * @throws ArgumentError where it has none
+   */
   layer(index: number): KvView;
   /** What any one store of a layer held before the step. @throws ArgumentError where there is no such store */
   rows(index: number, store: string): RowsView;
@@ -150,6 +155,8 @@ export interface KvStats {
  */
 export interface KvCache extends Disposable {
   readonly shape: KvShape;
+  /** Whether what is read is what was written; otherwise rows are rounded. */
+  readonly exact: boolean;
   /** The most tokens of one sequence. */
   readonly maxSequenceTokens: number;
   /** Sequences that can be open at once at most: the bound of the symbol B. */

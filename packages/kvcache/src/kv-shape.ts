@@ -9,7 +9,25 @@ export interface RowsStore {
   readonly window?: number;
   /** Rows in front that are read in spite of the window. Default 0. */
   readonly keepFirst?: number;
+  /**
+   * Where a layer has `keys` or `latent` and no `values`: each value is the leading part of its key, so many of it. Default all.
+   * Multi-head latent attention keeps one row `[1, compressed + rotary]` of each token, of which `compressed` are the value.
+   */
+  readonly valueDim?: number;
 }
+
+/**
+ * Rows that are kept as integers of 8 bits, symmetric around 0, with an f32 factor for each head and token: what is read is off
+ * by half a factor at most, the largest magnitude over 254.
+ */
+export interface QuantizedFormat {
+  readonly bits: 8;
+  /** Into how many parts with a factor each the width of a head is cut; parts are multiples of 8. Default 1. */
+  readonly groups?: number;
+}
+
+/** In what format a store of rows is kept; undefined for its own dtype. */
+export type FormatOf = (store: RowsStore, name: string, layer: number) => QuantizedFormat | undefined;
 
 /** One value of a whole sequence, which each token replaces: the state of a recurrence. It is zeros before the first token. */
 export interface StateStore {
@@ -81,6 +99,34 @@ export const isState = (store: KvStore): store is StateStore => store.kind === '
 export const storeBytes = ({ shape, dtype }: KvStore): number =>
   (shape as readonly number[]).reduce((product, size) => product * size, 1) * (dtype === 'f16' ? 2 : 4);
 
+/** Bytes of a row in a format. */
+export function rowBytes(store: RowsStore, format: QuantizedFormat | undefined): number {
+  const [heads, width] = store.shape;
+  return format ? heads * (width + 4 * (format.groups ?? 1)) : storeBytes(store);
+}
+
+/** One format for all stores, as a function. @throws ArgumentError where a store cannot be kept in its format */
+export function checkedFormat(
+  operation: string,
+  { layers }: KvShape,
+  format: QuantizedFormat | FormatOf | undefined,
+): FormatOf {
+  const formatOf: FormatOf = typeof format === 'function' ? format : () => format;
+  for (const [index, layer] of layers.entries())
+    for (const [name, store] of Object.entries(layer)) {
+      const chosen = isRows(store) ? formatOf(store, name, index) : undefined;
+      if (!chosen) continue;
+      const { bits, groups = 1 } = chosen;
+      const where = `${operation}: the format of ${name} of layer ${index}`;
+      if (bits !== 8) throw new ArgumentError(`${where} must have 8 bits, got ${String(bits)}`);
+      if (!isCount(groups) || store.shape[1]! % (8 * groups) !== 0)
+        throw new ArgumentError(
+          `${where} must cut a width of ${store.shape[1]} into groups of a multiple of 8 values, got ${groups}`,
+        );
+    }
+  return formatOf;
+}
+
 /** @throws ArgumentError for a shape that no cache can hold, naming layer and store */
 export function checkShape(operation: string, shape: KvShape): void {
   if (!Array.isArray(shape?.layers) || shape.layers.length === 0)
@@ -96,7 +142,9 @@ export function checkShape(operation: string, shape: KvShape): void {
 }
 
 function checkStore(where: string, store: KvStore): void {
-  const { kind, shape, dtype, window, keepFirst } = store as KvStore & { window?: number; keepFirst?: number };
+  const { kind, shape, dtype, window, keepFirst, valueDim } = store as
+    | RowsStore
+    | (StateStore & { valueDim?: undefined });
   if (kind !== 'rows' && kind !== 'state')
     throw new ArgumentError(`${where}: kind must be 'rows' or 'state', got ${String(kind)}`);
   const sizes = Array.isArray(shape) && shape.length > 0 && shape.every(isCount);
@@ -105,6 +153,8 @@ function checkStore(where: string, store: KvStore): void {
   if (!sizes) throw new ArgumentError(`${where}: shape must be positive integers, got [${String(shape)}]`);
   if (dtype !== 'f32' && dtype !== 'f16')
     throw new ArgumentError(`${where}: dtype must be f32 or f16, got ${String(dtype)}`);
+  if (valueDim !== undefined && !(isCount(valueDim) && valueDim <= shape[1]!))
+    throw new ArgumentError(`${where}: valueDim must be from 1 to the width ${shape[1]}, got ${valueDim}`);
   if (kind === 'state' && (window !== undefined || keepFirst !== undefined))
     throw new ArgumentError(`${where}: a state has no window, got ${window ?? keepFirst}`);
   if (window !== undefined && !isCount(window))

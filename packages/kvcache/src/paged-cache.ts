@@ -6,7 +6,15 @@ import type { CheckpointRule } from './blocks/state-slots.ts';
 import { type CheckpointOptions, checkpointSlots } from './checkpoint-options.ts';
 import { checkCounts } from './contiguous-cache.ts';
 import type { KvCache } from './kv-cache.ts';
-import { bytesPerState, checkShape, type KvShape, type KvStore } from './kv-shape.ts';
+import {
+  bytesPerState,
+  checkedFormat,
+  checkShape,
+  type FormatOf,
+  type KvShape,
+  type KvStore,
+  type QuantizedFormat,
+} from './kv-shape.ts';
 import { type EvictionPolicy, leastRecentlyUsed } from './prefix/eviction-policies.ts';
 import { blockBytes } from './storage/store-pools.ts';
 
@@ -31,6 +39,8 @@ export interface PagedCacheOptions extends CheckpointOptions {
    * keeps and shares nothing. Default `leastRecentlyUsed()`.
    */
   readonly share?: EvictionPolicy | false;
+  /** In what format rows are kept, all or by store, other than their own dtype. */
+  readonly format?: QuantizedFormat | FormatOf;
 }
 
 /**
@@ -54,6 +64,7 @@ export function pagedCache(device: Device, options: PagedCacheOptions): KvCache 
     groups: plan.retentions.map(
       (retention, group): Group => ({ ...retention, pool: new BlockPool(plan.blocks[group]!) }),
     ),
+    formatOf: plan.formatOf,
     checkpoints: plan.rule,
     groupOf: plan.groupOf,
     eviction: share || undefined,
@@ -62,8 +73,11 @@ export function pagedCache(device: Device, options: PagedCacheOptions): KvCache 
 
 /** The device memory that `pagedCache` takes with these options, in bytes. @throws ArgumentError as it does */
 export function pagedCacheBytes(options: PagedCacheOptions): number {
-  const { blocks, groupOf, blockSize } = pagesOf(options);
-  const pools = blockBytes(options.shape, groupOf, blockSize).reduce((sum, bytes, g) => sum + bytes * blocks[g]!, 0);
+  const { blocks, groupOf, blockSize, formatOf } = pagesOf(options);
+  const pools = blockBytes(options.shape, groupOf, blockSize, formatOf).reduce(
+    (sum, bytes, g) => sum + bytes * blocks[g]!,
+    0,
+  );
   return pools + bytesPerState(options.shape); // zeros are a state too
 }
 
@@ -74,6 +88,7 @@ interface Pages {
   readonly retentions: readonly Retention[];
   readonly blocks: readonly number[];
   readonly groupOf: (store: KvStore) => number;
+  readonly formatOf: FormatOf;
   readonly rule: CheckpointRule;
 }
 
@@ -81,6 +96,7 @@ function pagesOf(options: PagedCacheOptions): Pages {
   const { shape, maxSequences, maxSequenceTokens, blockSize = 16, maxBatchTokens = 512 } = options;
   checkShape('pagedCache', shape);
   checkCounts('pagedCache', { maxSequences, maxSequenceTokens, blockSize, maxBatchTokens });
+  const formatOf = checkedFormat('pagedCache', shape, options.format);
   const perSequence = Math.ceil(maxSequenceTokens / blockSize);
   const { tokens = maxSequences * perSequence * blockSize } = options;
   if (!Number.isSafeInteger(tokens) || tokens < maxSequenceTokens)
@@ -101,5 +117,13 @@ function pagesOf(options: PagedCacheOptions): Pages {
     const checkpointed = stateGroup.length > 0 ? rule.slots * (Math.ceil((window - 1) / blockSize) + 1) : 0;
     return Math.min(most + maxSequences, needed) + checkpointed;
   });
-  return { blockSize, maxBatchTokens, retentions, blocks, rule, groupOf: (store) => byKey.get(retentionKey(store))! };
+  return {
+    blockSize,
+    maxBatchTokens,
+    retentions,
+    blocks,
+    rule,
+    formatOf,
+    groupOf: (store) => byKey.get(retentionKey(store))!,
+  };
 }

@@ -8,7 +8,7 @@ import {
   type Tensor,
 } from '@heddle/tensor';
 import type { HostKv, KvBatch, KvBatchRows, KvCache, KvPrompt, KvSequence, KvStats, KvStep } from '../kv-cache.ts';
-import type { KvShape, KvStore } from '../kv-shape.ts';
+import { type FormatOf, isRows, type KvShape, type KvStore } from '../kv-shape.ts';
 import type { EvictionPolicy } from '../prefix/eviction-policies.ts';
 import { PrefixSharing } from '../prefix/prefix-sharing.ts';
 import { StatePools } from '../storage/state-pools.ts';
@@ -35,6 +35,8 @@ export interface BlockCacheParts {
   readonly maxBatchTokens: number | undefined;
   readonly groups: readonly Group[];
   readonly groupOf: (store: KvStore) => number;
+  /** In what format stores are kept other than their own. */
+  readonly formatOf: FormatOf;
   /** Which states are kept, where layers have states. */
   readonly checkpoints: CheckpointRule;
   /** What is forgotten first of tokens that no sequence holds; undefined where nothing is shared. */
@@ -44,6 +46,7 @@ export interface BlockCacheParts {
 /** A cache whose memory is handed out in blocks of tokens: the policy over `StorePools`. */
 export class BlockCache implements KvCache, SequenceOwner {
   readonly shape: KvShape;
+  readonly exact: boolean;
   readonly blockSize: number;
   readonly maxSequenceTokens: number;
   readonly maxSequences: number;
@@ -69,6 +72,9 @@ export class BlockCache implements KvCache, SequenceOwner {
   constructor(device: Device, parts: BlockCacheParts) {
     const { shape, blockSize, maxSequences, maxSequenceTokens, groups } = parts;
     this.shape = shape;
+    this.exact = shape.layers.every((layer, index) =>
+      Object.entries(layer).every(([name, store]) => !isRows(store) || !parts.formatOf(store, name, index)),
+    );
     this.blockSize = blockSize;
     this.maxSequenceTokens = maxSequenceTokens;
     this.maxSequences = maxSequences;
@@ -82,14 +88,14 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.#inputSizes = { rowGroups: this.#rowGroups.length, maxSequences, maxBlocks, maxSaves };
     ({ inputs: this.inputs, symbols: this.symbols } = stepInputs(this.#inputSizes));
     const slots = this.#rowGroups.map(({ pool }) => pool.blocks * blockSize);
-    this.#pools = new StorePools(device, shape, parts.groupOf, slots, blockSize);
+    this.#pools = new StorePools(device, shape, parts.groupOf, slots, blockSize, parts.formatOf);
     try {
       this.#statePools = new StatePools(device, shape, groups[stateGroup]?.pool.blocks ?? 0);
     } catch (error) {
       this.#pools.dispose();
       throw error;
     }
-    this.#prefixes = new PrefixSharing(groups, blockSize, parts.eviction);
+    this.#prefixes = new PrefixSharing(groups, blockSize, parts.eviction, this.exact);
     const { tree } = this.#prefixes;
     this.#supply = new BlockSupply(groups, tree, (group) => this.#reclaim(group));
     this.#holdings = new BlockHoldings(groups, blockSize, tree, this.#pools, this.#supply);

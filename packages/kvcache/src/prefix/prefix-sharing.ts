@@ -22,12 +22,17 @@ export class PrefixSharing {
   readonly #groups: readonly Group[];
   readonly #blockSize: number;
   readonly #shares: boolean;
+  readonly #exact: boolean;
   readonly #announcements: Announcements;
   hitTokens = 0;
   missTokens = 0;
 
-  /** @param eviction undefined where nothing is shared */
-  constructor(groups: readonly Group[], blockSize: number, eviction: EvictionPolicy | undefined) {
+  /**
+   * @param eviction undefined where nothing is shared
+   * @param exact whether rows are kept as they were computed
+   */
+  constructor(groups: readonly Group[], blockSize: number, eviction: EvictionPolicy | undefined, exact: boolean) {
+    this.#exact = exact;
     this.#groups = groups;
     this.#blockSize = blockSize;
     this.#shares = eviction !== undefined;
@@ -37,14 +42,14 @@ export class PrefixSharing {
 
   match(prompt: KvPrompt): number {
     const { namespace, tokens } = checkedPrompt('match', prompt);
-    return this.#shares ? this.#usable(this.#path(namespace, tokens)) * this.#blockSize : 0;
+    return this.#serves(prompt) ? this.#usable(this.#path(namespace, tokens)) * this.#blockSize : 0;
   }
 
   /** The nodes that a sequence of this prompt may begin with; 'pending' where somebody computes the next one. */
   find(prompt: KvPrompt | undefined): FoundPrefix | 'pending' {
     if (!prompt) return nothing;
     const { namespace, tokens } = checkedPrompt('sequence', prompt);
-    if (!this.#shares) return nothing;
+    if (!this.#serves(prompt)) return nothing;
     const path = this.#path(namespace, tokens);
     const start = path.length * this.#blockSize;
     const more = start + this.#blockSize < tokens.length;
@@ -182,6 +187,10 @@ export class PrefixSharing {
     const announcement: Announcement | undefined = sequence.announcement;
     if (announcement) this.#announcements.withdraw(announcement);
     sequence.announcement = undefined;
+  }
+
+  #serves({ exact = false }: KvPrompt): boolean {
+    return this.#shares && (this.#exact || !exact);
   }
 
   #path(namespace: string, tokens: ArrayLike<number>): BlockNode[] {

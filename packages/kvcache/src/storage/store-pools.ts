@@ -1,15 +1,8 @@
 import type { KvView } from '@heddle/attention';
-import { ArgumentError, type Device, type Dim, type Tensor, take, type Update, type Variable } from '@heddle/tensor';
+import { ArgumentError, type Device, type Dim, type Tensor, type Update } from '@heddle/tensor';
 import type { HostKv, KvStep, RowsView } from '../kv-cache.ts';
-import { isRows, type KvShape, type KvStore, storeBytes } from '../kv-shape.ts';
-
-/** One store's device memory: rows of all slots of its group. */
-interface Pool {
-  readonly layer: number;
-  readonly name: string;
-  readonly group: number;
-  readonly variable: Variable;
-}
+import { type FormatOf, isRows, type KvShape, type KvStore, rowBytes, storeBytes } from '../kv-shape.ts';
+import { openStorePool, type StorePool } from './store-pool.ts';
 
 /** Tensors of a step, by group where they differ. */
 export interface StepTensors {
@@ -22,14 +15,15 @@ export interface StepTensors {
 /** The device memory of rows: for each store of each layer, a variable of all slots. Knows nothing of sequences. */
 export class StorePools {
   readonly #device: Device;
-  readonly #pools: readonly Pool[];
-  readonly #layers: readonly ReadonlyMap<string, Pool>[];
+  readonly #pools: readonly StorePool[];
+  readonly #layers: readonly ReadonlyMap<string, StorePool>[];
   readonly #blockSize: number;
   readonly byteLength: number;
 
   /**
    * @param groupOf which group a store belongs to
    * @param slots of each group
+   * @param formatOf in what format a store is kept other than its own
    */
   constructor(
     device: Device,
@@ -37,34 +31,38 @@ export class StorePools {
     groupOf: (store: KvStore) => number,
     slots: readonly number[],
     blockSize: number,
+    formatOf: FormatOf = () => undefined,
   ) {
     this.#device = device;
     this.#blockSize = blockSize;
-    const pools: Pool[] = [];
+    const pools: StorePool[] = [];
     try {
       this.#layers = shape.layers.map((stores, layer) => {
-        const byName = new Map<string, Pool>();
+        const byName = new Map<string, StorePool>();
         for (const [name, store] of Object.entries(stores)) {
           if (!isRows(store)) continue;
           const group = groupOf(store);
-          const options = { dtype: store.dtype, name: `${name} of layer ${layer}`, owner: 'kv cache' };
-          const variable = device.zeroVariable([slots[group]!, ...store.shape], options);
-          const pool = { layer, name, group, variable };
+          const pool = openStorePool(
+            device,
+            { layer, name, store, group },
+            slots[group]!,
+            formatOf(store, name, layer),
+          );
           pools.push(pool);
           byName.set(name, pool);
         }
         return byName;
       });
     } catch (error) {
-      for (const { variable } of pools) variable.dispose();
+      for (const pool of pools) pool.dispose();
       throw error;
     }
     this.#pools = pools;
-    this.byteLength = pools.reduce((sum, { variable }) => sum + variable.storage!.byteLength, 0);
+    this.byteLength = pools.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   bind({ lengths, blockTables, slots, maxLength }: StepTensors): Pick<KvStep, 'layer' | 'rows' | 'write'> {
-    const pool = (index: number, name: string): Pool => {
+    const pool = (index: number, name: string): StorePool => {
       const found = this.#layers[index]?.get(name);
       if (found) return found;
       const has = [...(this.#layers[index]?.keys() ?? [])].join(', ');
@@ -72,23 +70,30 @@ export class StorePools {
         `cache: layer ${index} of ${this.#layers.length} has ${has || 'no rows'}, there is no ${name}`,
       );
     };
-    const rows = (index: number, name: string): RowsView => {
-      const { variable, group } = pool(index, name);
-      return { rows: variable, blockTable: blockTables[group]!, lengths, blockSize: this.#blockSize };
-    };
+    const at = (group: number) => ({ blockTable: blockTables[group]!, lengths, blockSize: this.#blockSize });
     return {
-      rows,
+      rows: (index, name): RowsView => {
+        const found = pool(index, name);
+        return { rows: found.rows(), ...at(found.group) };
+      },
       layer: (index): KvView => {
-        const { rows: keys, ...view } = rows(index, 'keys');
-        return { keys, values: pool(index, 'values').variable, ...view, maxLength };
+        const stores = this.#layers[index];
+        const keys = pool(index, stores?.has('latent') ? 'latent' : 'keys');
+        const values = stores?.get('values');
+        const view = { ...at(keys.group), maxLength };
+        const { valueDim } = keys.store;
+        if (!values) return { keys: keys.rows(), ...(valueDim !== undefined && { valueDim }), ...view };
+        if (!keys.quantized || !values.quantized) return { keys: keys.rows(), values: values.rows(), ...view };
+        const quantized = { bits: 8, keyScales: keys.quantized.scales, valueScales: values.quantized.scales } as const;
+        return { keys: keys.quantized.words, values: values.quantized.words, quantized, ...view };
       },
       write: (index, written): readonly Update[] => {
-        const stores = this.#layers[index] ?? new Map<string, Pool>();
+        const stores = this.#layers[index] ?? new Map<string, StorePool>();
         for (const name of stores.keys())
           if (!written[name]) throw new ArgumentError(`write: layer ${index} must write ${name}, and it is missing`);
-        return Object.entries(written).map(([name, value]) => {
-          const { variable, group } = pool(index, name);
-          return variable.scatter(slots[group]!, value.cast(variable.dtype));
+        return Object.entries(written).flatMap(([name, value]) => {
+          const found = pool(index, name);
+          return found.write(slots[found.group]!, value);
         });
       },
     };
@@ -97,9 +102,7 @@ export class StorePools {
   /** Copies slots of a group to other slots in every store, after the work that was submitted before the call. */
   copy(group: number, from: Int32Array, to: Int32Array): Promise<void> {
     const [source, target] = [this.#device.tensor(padded(from)), this.#device.tensor(padded(to))];
-    const updates = this.#pools
-      .filter((pool) => pool.group === group)
-      .map(({ variable }) => variable.scatter(target, take(variable, source)));
+    const updates = this.#pools.filter((pool) => pool.group === group).flatMap((pool) => pool.copy(source, target));
     return this.#device.realize([], updates).finally(() => {
       source.dispose();
       target.dispose();
@@ -109,14 +112,14 @@ export class StorePools {
   /** Rows of slots (of each group), in their order, as the work that was submitted before the call leaves them. */
   async read(slots: readonly Int32Array[]): Promise<HostKv> {
     const rows = slots.map((group) => this.#device.tensor(padded(group)));
-    const found = this.#pools.map(({ variable, group }) => take(variable, rows[group]!));
+    const found = this.#pools.map((pool) => pool.take(rows[pool.group]!));
     try {
       // all in one run: no step in between can change what later ones give
       await this.#device.realize(found);
       const parts = await Promise.all(found.map((tensor) => tensor.data() as Promise<Float32Array | Uint16Array>));
       const layers: Record<string, Float32Array | Uint16Array>[] = this.#layers.map(() => ({}));
-      for (const [i, { layer, name, group, variable }] of this.#pools.entries()) {
-        const [, heads, width] = variable.shape as [number, number, number];
+      for (const [i, { layer, name, group, store }] of this.#pools.entries()) {
+        const [heads, width] = store.shape;
         layers[layer]![name] = parts[i]!.slice(0, slots[group]!.length * heads * width);
       }
       return layers;
@@ -126,17 +129,23 @@ export class StorePools {
   }
 
   dispose(): void {
-    for (const { variable } of this.#pools) variable.dispose();
+    for (const pool of this.#pools) pool.dispose();
   }
 }
 
 /** Bytes of a block, or a state, of each group. */
-export function blockBytes(shape: KvShape, groupOf: (store: KvStore) => number, blockSize: number): number[] {
+export function blockBytes(
+  shape: KvShape,
+  groupOf: (store: KvStore) => number,
+  blockSize: number,
+  formatOf: FormatOf = () => undefined,
+): number[] {
   const bytes: number[] = [];
-  for (const layer of shape.layers)
-    for (const store of Object.values(layer)) {
+  for (const [index, layer] of shape.layers.entries())
+    for (const [name, store] of Object.entries(layer)) {
       const group = groupOf(store);
-      bytes[group] = (bytes[group] ?? 0) + storeBytes(store) * (isRows(store) ? blockSize : 1);
+      const each = isRows(store) ? rowBytes(store, formatOf(store, name, index)) * blockSize : storeBytes(store);
+      bytes[group] = (bytes[group] ?? 0) + each;
     }
   return bytes;
 }
