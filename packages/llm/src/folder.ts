@@ -4,7 +4,9 @@ import { Notes } from './config/notes.ts';
 import type { TokenizerTokens } from './config/special-tokens.ts';
 import { describeModel, type ModelDescription } from './families.ts';
 import { openGgufModel } from './gguf/gguf-model.ts';
-import { fileLabel, type ModelFiles, modelFiles, openModelFile, readTextFile } from './model-files.ts';
+import type { HubOptions } from './hub/hub-options.ts';
+import { locateModel } from './hub/locate-model.ts';
+import { fileLabel, type ModelFiles, modelFiles, modelFolder, openModelFile, readTextFile } from './model-files.ts';
 import { safetensorsWeights } from './models/safetensors-weights.ts';
 import type { WeightFile } from './models/weight-file.ts';
 import type { OpenModelFolder } from './open-folder.ts';
@@ -21,15 +23,23 @@ const ggufFile = 'model.gguf';
  * Opens a Hugging Face folder: `config.json`, `generation_config.json`, the tokenizer, and the safetensors in one file
  * or in shards; or a GGUF file. No weight is read yet.
  *
- * @param source The path of a folder or of a `.gguf` file (where there is `node:fs`), or the files of a model, which may be a
- *   `model.gguf` alone.
+ * @param source The path of a folder or of a `.gguf` file (where there is `node:fs`), a model of a hub, or the files of a model,
+ *   which may be a `model.gguf` alone.
+ * @param hub How a model of a hub is fetched.
  * @returns The open folder; the caller closes it.
  * @throws FileFormatError `ERR_FILE_NOT_FOUND` for a missing folder, configuration, weights or shard,
- *   `ERR_UNKNOWN_ARCHITECTURE`, `ERR_CONFIG`, `ERR_TOKENIZER`, and the `ERR_SAFETENSORS_...` of damaged weights.
+ *   `ERR_UNKNOWN_ARCHITECTURE`, HubError, `ERR_CONFIG`, `ERR_TOKENIZER`, and the `ERR_SAFETENSORS_...` of damaged weights.
  */
-export async function openModelFolder(source: string | ModelFiles): Promise<OpenModelFolder> {
-  if (typeof source === 'string' && /\.gguf$/i.test(source)) return openGgufModel(source, source);
-  const files = await modelFiles('open model', source);
+export async function openModelFolder(
+  source: string | ModelFiles,
+  hub: HubOptions | undefined = {},
+): Promise<OpenModelFolder> {
+  if (typeof source !== 'string') return openFiles(await modelFiles('open model', source));
+  const { path, label } = await locateModel('open model', source, 'model', hub);
+  return /\.gguf$/i.test(path) ? openGgufModel(path, label) : openFiles(await modelFolder(path, label));
+}
+
+async function openFiles(files: ModelFiles): Promise<OpenModelFolder> {
   if ((await readTextFile(files, configFile)) === undefined) {
     const gguf = await openModelFile(files, ggufFile);
     if (gguf !== undefined) return openGgufModel(gguf, fileLabel(files, ggufFile));

@@ -3,6 +3,7 @@ import { ArgumentError, type Device, FileFormatError } from '@heddle/tensor';
 import { checkOptions, describe } from './check-options.ts';
 import type { Notes } from './config/notes.ts';
 import { openModelFolder } from './folder.ts';
+import type { HubOptions } from './hub/hub-options.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { CausalLm } from './models/causal-lm.ts';
 import { type WeightDType, weightDTypes } from './models/weight-file.ts';
@@ -27,6 +28,8 @@ export interface LoadModelOptions {
   readonly trainable?: boolean;
   /** Default `flash()`. */
   readonly attention?: AttentionKernel;
+  /** How a model of a hub is fetched: endpoint, token, cache folder, progress. By default as the environment says. */
+  readonly hub?: HubOptions;
   /** Called after each tensor. */
   readonly onProgress?: (progress: { readonly loadedBytes: number; readonly totalBytes: number }) => void;
 }
@@ -44,13 +47,14 @@ export interface LoadedModel extends CausalLm, AsyncDisposable {
 }
 
 /**
- * Loads a language model from a Hugging Face folder, from a GGUF file, or from the files of one: weights go to the device one
- * tensor at a time. Owned by the caller.
+ * Loads a language model from a Hugging Face folder, from a GGUF file, from a hub (`owner/name`, `owner/name@revision`, or
+ * `owner/name:file.gguf`, fetched into the cache by `pullModel`), or from the files of one: weights go to the device one tensor at
+ * a time. A folder on disk goes before a model of a hub. Owned by the caller.
  * @throws FileFormatError for files that are missing, damaged or of an unknown architecture, OutOfMemoryError, ArgumentError for
- *   another dtype, and for weights in blocks that are to be trained; then nothing is left on the device
+ *   another dtype, HubError, and for weights in blocks that are to be trained; then nothing is left on the device
  */
 export async function loadModel(source: string | ModelFiles, options: LoadModelOptions): Promise<LoadedModel> {
-  checkOptions('loadModel', options, ['device', 'dtype', 'activations', 'trainable', 'attention', 'onProgress']);
+  checkOptions('loadModel', options, ['device', 'dtype', 'activations', 'trainable', 'attention', 'hub', 'onProgress']);
   if (typeof (options.device as Partial<Device> | undefined)?.variable !== 'function')
     throw new ArgumentError(`loadModel: needs a device, as openDevice() gives one, got ${describe(options.device)}`);
   const { device, dtype, trainable = false, attention = flash(), onProgress } = options;
@@ -61,7 +65,7 @@ export async function loadModel(source: string | ModelFiles, options: LoadModelO
     throw new ArgumentError(`loadModel: activations takes f32, f16, got ${String(activations)}`);
   if (trainable && dtype !== undefined && dtype !== 'f32' && dtype !== 'f16')
     throw new ArgumentError(`loadModel: weights that are trained are f32 or f16, got ${dtype}`);
-  const folder = await openModelFolder(source);
+  const folder = await openModelFolder(source, options.hub);
   try {
     const { model, notes, tokenizer } = folder;
     const plan = await planWeights(model, folder.weights, notes);

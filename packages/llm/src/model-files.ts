@@ -1,6 +1,9 @@
 import { ArgumentError, FileFormatError } from '@heddle/tensor';
 import type { FileInput } from '@heddle/tensor/safetensors';
 import { describe } from './check-options.ts';
+import type { HubOptions } from './hub/hub-options.ts';
+import { locateModel } from './hub/locate-model.ts';
+import type { HubPurpose } from './hub/needed-files.ts';
 
 /** The files of a model by name, wherever they are: a folder, files that a user picked, a cache. */
 export interface ModelFiles {
@@ -15,14 +18,14 @@ export interface ModelFiles {
  *
  * @throws FileFormatError `ERR_FILE_NOT_FOUND` if there is no folder at the path.
  */
-export async function modelFolder(path: string): Promise<ModelFiles> {
+export async function modelFolder(path: string, label: string = path): Promise<ModelFiles> {
   const { stat } = nodeFiles();
   const found = await stat(path).catch((cause: unknown) => {
     throw accessError(`no folder at ${path}`, cause);
   });
   if (!found.isDirectory()) throw accessError(`${path} is a file, not a folder`, { code: 'ENOTDIR' });
   return {
-    label: path,
+    label,
     async open(file) {
       const inside = `${path}/${file}`;
       try {
@@ -37,9 +40,26 @@ export async function modelFolder(path: string): Promise<ModelFiles> {
   };
 }
 
-/** The files of a folder, or those that were given. @throws ArgumentError for what is neither; as `modelFolder` */
-export async function modelFiles(operation: string, source: string | ModelFiles): Promise<ModelFiles> {
-  if (typeof source === 'string') return modelFolder(source);
+/** What a model of a hub would be fetched for, and how. */
+export interface FromHub {
+  readonly purpose: HubPurpose;
+  readonly hub?: HubOptions | undefined;
+}
+
+/**
+ * The files of a folder, those of a model of a hub where `fromHub` says for what, or those that were given.
+ * @throws ArgumentError for what is none of them; HubError; as `modelFolder`
+ */
+export async function modelFiles(
+  operation: string,
+  source: string | ModelFiles,
+  fromHub?: FromHub,
+): Promise<ModelFiles> {
+  if (typeof source === 'string') {
+    if (!fromHub) return modelFolder(source);
+    const { path, label } = await locateModel(operation, source, fromHub.purpose, fromHub.hub ?? {});
+    return modelFolder(path, label);
+  }
   if (typeof source === 'object' && source !== null && typeof source.open === 'function') return source;
   throw new ArgumentError(`${operation}: takes a path or { label, open(file) }, got ${describe(source)}`);
 }

@@ -2,6 +2,7 @@ import { ArgumentError, FileFormatError } from '@heddle/tensor';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { describe } from './check-options.ts';
 import { parsePythonJson } from './config/python-json.ts';
+import type { HubOptions } from './hub/hub-options.ts';
 import { fileLabel, type ModelFiles, modelFiles, readTextFile } from './model-files.ts';
 import {
   type ChatMessage,
@@ -68,12 +69,15 @@ type TemplateFiles = Pick<TemplateSources, 'file' | 'additional'>;
 /**
  * Loads the tokenizer of a model: its `tokenizer.json`, and `tokenizer_config.json` where there is one.
  *
- * @param source The path of a folder, or the files of a model.
+ * @param source The path of a folder, a model of a hub (of which nothing else is fetched), or the files of a model.
  * @returns The reason in place of a tokenizer if there is no `tokenizer.json`: a model can do without.
  * @throws FileFormatError `ERR_TOKENIZER` if a file cannot be understood; `ERR_FILE_NOT_FOUND`, `ERR_FILE_ACCESS`.
  */
-export async function loadTokenizer(source: string | ModelFiles): Promise<TokenizerResult> {
-  const files = await modelFiles('loadTokenizer', source);
+export async function loadTokenizer(
+  source: string | ModelFiles,
+  options: { readonly hub?: HubOptions } = {},
+): Promise<TokenizerResult> {
+  const files = await modelFiles('loadTokenizer', source, { purpose: 'tokenizer', hub: options.hub });
   const text = await readTextFile(files, 'tokenizer.json');
   if (text === undefined) return { tokenizer: undefined, reason: `${files.label} has no tokenizer.json` };
   const settings = await readTextFile(files, 'tokenizer_config.json');

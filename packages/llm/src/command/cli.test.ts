@@ -54,7 +54,7 @@ describe('the heddle command', () => {
     async () => {
       await fails([], 2, /a command is needed/);
       await fails(['frobnicate'], 2, /no command 'frobnicate'/);
-      await fails(['generate'], 2, /needs --model PATH/);
+      await fails(['generate'], 2, /needs --model MODEL/);
     },
     seconds,
   );

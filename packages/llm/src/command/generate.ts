@@ -7,6 +7,7 @@ import type { Tokenizer } from '../tokenizer.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
 import type { GenerateCommand } from './options.ts';
 import { Output } from './output.ts';
+import { progressBar } from './pull.ts';
 
 /** `heddle generate`: loads a model and streams what it writes. */
 export async function generate(command: GenerateCommand, signal: AbortSignal): Promise<number> {
@@ -15,11 +16,13 @@ export async function generate(command: GenerateCommand, signal: AbortSignal): P
   try {
     signal.throwIfAborted();
     const onProgress = () => signal.throwIfAborted();
+    const bar = progressBar();
     const model = await loadModel(command.model, {
       device,
       ...(command.dtype && { dtype: command.dtype }),
+      hub: { signal, onProgress: bar.show },
       onProgress,
-    });
+    }).finally(bar.end);
     try {
       signal.throwIfAborted();
       for (const note of command.verbose ? model.notes : model.deviations) process.stderr.write(`heddle: ${note}\n`);

@@ -4,6 +4,7 @@ import { devices } from './devices.ts';
 import { generate } from './generate.ts';
 import { inspect, parseInspect } from './inspect.ts';
 import { parseDevices, parseGenerate } from './options.ts';
+import { parsePull, pullCommand } from './pull.ts';
 import { help, UsageError } from './usage.ts';
 
 /** Runs the command and gives its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted. */
@@ -29,6 +30,8 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
       return generate(parseGenerate(args), signal);
     case 'inspect':
       return inspect(parseInspect(args));
+    case 'pull':
+      return pullCommand(parsePull(args), signal);
     case 'devices':
       return devices(parseDevices(args));
     case 'help':
@@ -38,7 +41,7 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
     case '--version':
       return print(`${await version()}\n`);
     case undefined:
-      throw new UsageError('a command is needed: generate, inspect or devices');
+      throw new UsageError('a command is needed: generate, inspect, pull or devices');
     default:
       throw new UsageError(`there is no command '${name}'`);
   }

@@ -42,7 +42,8 @@ export function parseGenerate(args: readonly string[]): GenerateCommand {
   });
   const { model, prompt } = values;
   const promptTokens = values['prompt-tokens'];
-  if (!model) throw new UsageError('generate needs --model PATH, a Hugging Face model folder or a GGUF file');
+  if (!model)
+    throw new UsageError('generate needs --model MODEL: a Hugging Face folder, a GGUF file, or owner/name of a hub');
   if (prompt !== undefined && promptTokens !== undefined)
     throw new UsageError('--prompt and --prompt-tokens exclude each other');
   return {

@@ -2,7 +2,9 @@ import { ArgumentError } from '@heddle/tensor';
 import { checkOptions } from '../check-options.ts';
 import { describeModel } from '../families.ts';
 import { openModelFolder } from '../folder.ts';
-import type { ModelFiles } from '../model-files.ts';
+import type { HubOptions } from '../hub/hub-options.ts';
+import { locateModel } from '../hub/locate-model.ts';
+import { fileLabel, type ModelFiles, modelFolder, readTextFile } from '../model-files.ts';
 import { weightDTypes } from '../models/weight-file.ts';
 import { planWeights } from '../models/weight-names.ts';
 import { sizesOfDescription } from './describe-sizes.ts';
@@ -10,7 +12,7 @@ import type { ModelSizes } from './model-sizes.ts';
 import { presetNames, presetSizes } from './presets.ts';
 import { type InspectOptions, type ModelReport, reportOf } from './report.ts';
 
-const known = ['dtype', 'cacheDtype', 'length', 'batch', 'memory'];
+const known = ['dtype', 'cacheDtype', 'length', 'batch', 'memory', 'hub'];
 
 /**
  * What a model costs, from its files' headers or its configuration alone: parameters by part, memory by dtype, bytes of keys and
@@ -27,7 +29,7 @@ export async function inspectModel(
 ): Promise<ModelReport> {
   checkOptions('inspectModel', options, known);
   checkNumbers(options);
-  const sizes = await sizesOf(source);
+  const sizes = await sizesOf(source, options.hub ?? {});
   const { dtype = 'f16', cacheDtype = 'f16', batch = 1, memory } = options;
   const length = options.length ?? Math.min(2048, sizes.maxPositions);
   if (length > sizes.maxPositions)
@@ -47,16 +49,29 @@ function checkNumbers({ dtype, cacheDtype, length, batch, memory }: InspectOptio
       throw new ArgumentError(`inspectModel: ${name} must be a positive integer, got ${String(value)}`);
 }
 
-async function sizesOf(source: string | ModelFiles | Readonly<Record<string, unknown>>): Promise<ModelSizes> {
-  if (typeof source === 'string' && presetNames.includes(source)) return presetSizes(source);
-  if (typeof source === 'string' || isModelFiles(source)) return sizesOfFiles(source);
+async function sizesOf(
+  source: string | ModelFiles | Readonly<Record<string, unknown>>,
+  hub: HubOptions,
+): Promise<ModelSizes> {
+  if (typeof source === 'string') return presetNames.includes(source) ? presetSizes(source) : sizesOfName(source, hub);
   if (typeof source !== 'object' || source === null || Array.isArray(source))
     throw new ArgumentError('inspectModel: takes a path, a preset, files or the fields of a config.json');
+  if (isModelFiles(source)) return sizesOfFiles(source);
   return sizesOfDescription('config', describeModel({ label: 'config', text: JSON.stringify(source) }));
 }
 
 const isModelFiles = (source: object): source is ModelFiles =>
-  typeof (source as Partial<ModelFiles> | null)?.open === 'function';
+  typeof (source as Partial<ModelFiles>).open === 'function';
+
+/** What is on disk, with what its weights settle; of a model of a hub only the configuration, unless it is a GGUF file. */
+async function sizesOfName(source: string, hub: HubOptions): Promise<ModelSizes> {
+  const { path, label } = await locateModel('inspectModel', source, 'config', hub);
+  if (path === source || /\.gguf$/i.test(path)) return sizesOfFiles(path);
+  const files = await modelFolder(path, label);
+  const text = await readTextFile(files, 'config.json');
+  if (text === undefined) return sizesOfFiles(files);
+  return sizesOfDescription(label, describeModel({ label: fileLabel(files, 'config.json'), text }));
+}
 
 /** With what the files settle: biases that the configuration leaves open, a head of its own. */
 async function sizesOfFiles(source: string | ModelFiles): Promise<ModelSizes> {

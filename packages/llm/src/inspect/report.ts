@@ -1,4 +1,5 @@
 import { bytesPerToken } from '@heddle/kvcache';
+import type { HubOptions } from '../hub/hub-options.ts';
 import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
 import { type Advice, advise } from './advice.ts';
 import { countFlops, type LayerFlops, type ModelFlops } from './count-flops.ts';
@@ -17,6 +18,8 @@ export interface InspectOptions {
   readonly batch?: number;
   /** Bytes of memory that there are: the report then says what fits it. */
   readonly memory?: number;
+  /** How the configuration of a model of a hub is fetched. */
+  readonly hub?: HubOptions;
 }
 
 /** What one layer costs. */
@@ -70,7 +73,7 @@ export interface ModelReport {
 /** Reports on a model from its sizes alone. */
 export function reportOf(
   sizes: ModelSizes,
-  options: Required<Omit<InspectOptions, 'memory'>> & Pick<InspectOptions, 'memory'>,
+  options: Required<Omit<InspectOptions, 'memory' | 'hub'>> & Pick<InspectOptions, 'memory'>,
 ): ModelReport {
   const { dtype, cacheDtype, length, batch, memory } = options;
   const prefill = countFlops(sizes, { batch, queries: length, length });
