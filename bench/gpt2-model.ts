@@ -84,17 +84,21 @@ export function gpt2(shape: Gpt2Shape, weights: Readonly<Record<string, Variable
 }
 
 /** Weights as GPT-2 begins with: normal of 0.02, less on the way back into the residual stream; made on the device. */
-export async function randomGpt2Weights(device: Device, shape: Gpt2Shape): Promise<Record<string, Variable>> {
+export async function randomGpt2Weights(
+  device: Device,
+  shape: Gpt2Shape,
+  dtype: 'f32' | 'f16' = 'f32',
+): Promise<Record<string, Variable>> {
   const weights: Record<string, Variable> = {};
   for (const [at, [name, size]] of Object.entries(gpt2Weights(shape)).entries()) {
-    const variable = device.zeroVariable(size, { name });
+    const variable = device.zeroVariable(size, { name, dtype });
     weights[name] = variable;
     if (name.endsWith('.bias')) continue;
     const deviation = name.includes('c_proj') ? 0.02 / Math.sqrt(2 * shape.N) : 0.02;
     const value = name.includes('ln_')
       ? device.ones(size)
       : randomNormal(device, size, foldKey(randomKey(device, 1), at)).mul(deviation);
-    await device.realize([], [variable.assign(value)]);
+    await device.realize([], [variable.assign(value.cast(dtype))]);
   }
   return weights;
 }
