@@ -12,8 +12,8 @@ export function chain(...parts: [...GradientTransform[], Optimizer]): Optimizer<
     init: (parameters, allocate) => parts.map((part) => part.init(parameters, allocate)),
     scalars: (step) => parts.flatMap((part) => part.scalars(step)),
     learningRate: (step) => optimizer.learningRate(step),
-    update(gradients, state, parameters, { scalars }) {
-      const contexts = splitScalars(parts, scalars);
+    update(gradients, state, parameters, context) {
+      const contexts = splitScalars(parts, context);
       const states: unknown[] = [];
       let current = gradients;
       for (const [i, transform] of transforms.entries()) {

@@ -1,11 +1,12 @@
-import { clip, div, type Tensor } from '@heddle/tensor';
+import { ArgumentError, clip, div, type Tensor } from '@heddle/tensor';
 import type { GradientTransform } from './optimizer.ts';
 import { aboveZero } from './options.ts';
 
 /** Euclidean norm over all values of all gradients, an f32 scalar. */
 export function globalNorm(gradients: readonly Tensor[]): Tensor {
   const squares = gradients.map((gradient) => {
-    const g = gradient.cast('f32');
+    // other than what an update makes of it, so that an f16 gradient is held as it is and not in f32 for both
+    const g = gradient.dtype === 'f16' ? gradient.abs().cast('f32') : gradient;
     return g.mul(g).sum();
   });
   return squares.reduce((a, b) => a.add(b)).sqrt();
@@ -14,15 +15,19 @@ export function globalNorm(gradients: readonly Tensor[]): Tensor {
 /**
  * Scales all gradients by one factor so that their global norm is at most `maxNorm`; smaller ones stay as they are. The
  * factor is min(1, maxNorm / (norm + 1e-6)), as in PyTorch's `clip_grad_norm_`.
- * @throws ArgumentError where `maxNorm` is not positive
+ * @throws ArgumentError where `maxNorm` is not positive; from `update` where updates are made in the backward pass
  */
 export function clipByGlobalNorm(maxNorm: number): GradientTransform<readonly []> {
   aboveZero('clipByGlobalNorm', 'the norm', maxNorm);
   return {
     init: () => [],
     scalars: () => [],
-    update(gradients, state) {
-      const norm = globalNorm(gradients);
+    update(gradients, state, _, { norm: known, inBackward }) {
+      if (inBackward)
+        throw new ArgumentError(
+          'clipByGlobalNorm: needs all gradients, and updates in the backward pass have one at a time: clip by value, or leave out updateInBackward',
+        );
+      const norm = known?.gradients === gradients ? known.value : globalNorm(gradients);
       const factor = div(maxNorm, norm.add(1e-6)).minimum(1);
       return { gradients: gradients.map((gradient) => gradient.mul(factor.cast(gradient.dtype))), state };
     },

@@ -13,6 +13,10 @@ export type AllocateState = (name: string, shape: Shape, dtype?: DType) => Tenso
 export interface UpdateContext {
   /** The numbers of `scalars(step)`, as f32 scalars. */
   readonly scalars: readonly Tensor[];
+  /** The global norm of these gradients, an f32 scalar, where it is known: those that the step found. */
+  readonly norm?: { readonly gradients: readonly Tensor[]; readonly value: Tensor };
+  /** Whether each parameter is to change as soon as its own gradient is there, so that none may wait for all gradients. */
+  readonly inBackward?: boolean;
 }
 
 interface Stateful<S> {

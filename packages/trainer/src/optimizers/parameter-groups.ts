@@ -41,11 +41,11 @@ export function parameterGroups(groups: readonly ParameterGroup[]): Optimizer<re
     },
     scalars: (step) => groups.flatMap(({ optimizer }) => optimizer.scalars(step)),
     learningRate: (step) => groups[0]!.optimizer.learningRate(step),
-    update(gradients, state, parameters, { scalars }) {
+    update(gradients, state, parameters, context) {
       const of = membership(parameters);
       const own = splitScalars(
         groups.map(({ optimizer }) => optimizer),
-        scalars,
+        context,
       );
       const results = groups.map(({ optimizer }, group) => {
         const taken = members(parameters, of, group);

@@ -27,6 +27,12 @@ export interface TrainStepSettings {
    * weights back. That device belongs to the caller.
    */
   readonly offload?: { readonly device: Device };
+  /**
+   * Changes each parameter as soon as its gradient is there, which is then freed: at no time are all gradients held. What needs
+   * all of them does not go with it (`clipByGlobalNorm`, a dynamic loss scale, `offload`). A NaN or infinite loss still changes
+   * nothing; a gradient that is not finite leaves its own parameter, and the step counts as not applied.
+   */
+  readonly updateInBackward?: boolean;
   /** Keeps exponential moving averages of the parameters, of which each step keeps `decay`. */
   readonly average?: { readonly decay: number };
 }
@@ -38,6 +44,20 @@ export function checkAverage(average: { readonly decay: number } | undefined): n
   if (!(decay >= 0 && decay < 1))
     throw new ArgumentError(`train: the decay of averages must be in [0, 1), got ${String(decay)}`);
   return decay;
+}
+
+/** @throws ArgumentError for what needs all gradients at once */
+export function checkUpdateInBackward({ updateInBackward = false, offload, precision }: TrainStepSettings): boolean {
+  if (typeof updateInBackward !== 'boolean')
+    throw new ArgumentError(`train: updateInBackward must be true or false, got ${String(updateInBackward)}`);
+  if (!updateInBackward) return false;
+  if (offload) throw new ArgumentError('train: updateInBackward does not go with offload');
+  const scales = typeof precision === 'object' ? typeof precision.lossScale !== 'number' : precision === 'f16';
+  if (scales)
+    throw new ArgumentError(
+      'train: updateInBackward does not go with a dynamic loss scale, which skips whole steps: name a number, { compute: "f16", lossScale: 1024 }',
+    );
+  return true;
 }
 
 /** @throws ArgumentError */

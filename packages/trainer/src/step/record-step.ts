@@ -6,7 +6,7 @@ import type { TrainedParameter } from '../model/parameters.ts';
 import { globalNorm } from '../optimizers/clip.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import type { PrecisionPlan } from '../precision/precision.ts';
-import { pairState, type TrainState } from './state.ts';
+import { pairState, stateName, type TrainState } from './state.ts';
 
 /** A batch whose names are not known to the types. */
 export type Traced = Readonly<Record<string, Tensor>>;
@@ -20,6 +20,10 @@ export interface StepParts {
   readonly averageDecay: number | undefined;
   /** Whether updates are made on another device. */
   readonly offloaded: boolean;
+  /** Whether each parameter changes as soon as its gradient is there. */
+  readonly inBackward: boolean;
+  /** f32 `[6]`, with updates in the backward pass: what a step reports, computed behind them. */
+  readonly metrics: Variable | undefined;
   readonly parameters: readonly TrainedParameter[];
   readonly state: TrainState;
 }
@@ -38,7 +42,7 @@ export const scalarRows = 8;
 interface BatchGradients {
   readonly mean: Tensor;
   readonly count: Tensor;
-  /** Of the mean, in the order of the parameters: in their dtype, or f32 where the loss was scaled. */
+  /** Of the mean times the loss scale, in the order and the dtypes of the parameters. */
   readonly gradients: readonly Tensor[];
   readonly lossScale: Tensor | undefined;
 }
@@ -49,8 +53,12 @@ function recordBatch(parts: StepParts, policy: CheckpointingPlan, found: BlockCo
   const values = parameters.map(({ value }) => value);
   const lossScale = precision.lossScale?.scale(state.lossScale, mean);
   if (!lossScale) return { mean, count, gradients: gradients(mean, values), lossScale };
-  const scaled = gradients(mean.mul(lossScale), values);
-  return { mean, count, gradients: scaled.map((gradient) => gradient.cast('f32').div(lossScale)), lossScale };
+  return { mean, count, gradients: gradients(mean.mul(lossScale), values), lossScale };
+}
+
+/** Gradients in f32 without the loss scale: recorded where they are used, so that what is held in between is their own dtype. */
+export function unscaled(gradients: readonly Tensor[], lossScale: Tensor | undefined): readonly Tensor[] {
+  return lossScale ? gradients.map((gradient) => gradient.cast('f32').div(lossScale)) : gradients;
 }
 
 /** Records a batch of a step that has more: its gradients are added up. `fresh` is f32 `[1]`: not 0 for the first of a step. */
@@ -62,7 +70,8 @@ export function recordPart(
   batch: Traced,
   fresh: Tensor,
 ): Update[] {
-  const { mean, count, gradients } = recordBatch(parts, policy, found, batch);
+  const { mean, count, lossScale, ...own } = recordBatch(parts, policy, found, batch);
+  const gradients = unscaled(own.gradients, lossScale);
   const isFresh = fresh.reshape([]).greater(0);
   const add = (sum: Variable, value: Tensor) => sum.assign(where(isFresh, value, sum.add(value)));
   return [
@@ -72,7 +81,9 @@ export function recordPart(
 }
 
 /** What a step found of its batches before anything changes. */
-interface Found extends Omit<BatchGradients, 'lossScale'> {
+interface Found extends BatchGradients {
+  /** Of the gradients without the loss scale. */
+  readonly norm: Tensor;
   readonly applied: Tensor;
   /** f32: loss, gradient norm, applied, applied before, count, loss scale. */
   readonly metrics: Tensor;
@@ -89,8 +100,9 @@ function recordFound(
 ): Found {
   const { precision, state } = parts;
   const own = recordBatch(parts, policy, found, batch);
-  const { mean, count, gradients } = accumulators ? together(own, accumulators) : own;
-  const norm = globalNorm(gradients);
+  const { mean, count, gradients, lossScale } = accumulators ? together(own, accumulators) : own;
+  const scaledNorm = globalNorm(gradients);
+  const norm = lossScale ? scaledNorm.div(lossScale) : scaledNorm;
   const applied = whetherFinite(mean).and(whetherFinite(norm)).and(count.greater(0));
   const metrics = [mean, norm, applied, state.applied, count, own.lossScale ?? mean.device.ones([])];
   const scaleUpdates = precision.lossScale
@@ -100,6 +112,8 @@ function recordFound(
     mean,
     count,
     gradients,
+    lossScale,
+    norm,
     applied,
     metrics: concat(
       metrics.map((value) => value.cast('f32').reshape([1])),
@@ -123,23 +137,64 @@ export function recordStep(
   accumulators: Accumulators | undefined,
   batch: Traced,
   scalars: Tensor,
-): { metrics: Tensor; updates: Update[] } {
+): { metrics?: Tensor; updates: Update[] } {
   const { parameters, state } = parts;
-  const { gradients, applied, metrics, updates } = recordFound(parts, policy, found, accumulators, batch);
+  const step = recordFound(parts, policy, found, accumulators, batch);
+  const { metrics, updates } = step;
   const row = take(scalars, bitAnd(state.applied, scalarRows - 1));
-  const next = recordUpdate(parts, gradients, row);
-  const assign = (variable: Variable, value: Tensor) => variable.assign(where(applied, value, variable));
-  return {
-    metrics,
-    updates: [
-      ...parameters.flatMap(({ value }, i) => parameterUpdates(parts, value, i, next.parameters[i]!, assign)),
-      ...pairState(state.optimizer, next.state).map(([variable, value]) => assign(variable, value)),
-      ...updates,
-    ],
-  };
+  const gradients = unscaled(step.gradients, step.lossScale);
+  const next = recordUpdate(parts, gradients, row, step.norm);
+  const changes = parts.inBackward ? changesAlone(parameters, step) : () => step.applied;
+  const assign = (owner: string | undefined) => (variable: Variable, value: Tensor) =>
+    variable.assign(where(changes(owner), value, variable));
+  const stateOf = byParameter(parts, pairState(state.optimizer, next.state));
+  // a parameter's together, so that what they are computed from need not be kept until all parameters are done
+  const own = parameters.map(({ value, name }, i) => [
+    ...parameterUpdates(parts, value, i, next.parameters[i]!, assign(name)),
+    ...(stateOf.get(name) ?? []).map((pair) => assign(name)(...pair)),
+  ]);
+  const others = [...(stateOf.get(undefined) ?? []).map((pair) => assign(undefined)(...pair)), ...updates];
+  if (!parts.metrics) return { metrics, updates: [...own.flat(), ...others] };
+  // graphs are computed in the order of what they give: the last layers' gradients come first
+  return { updates: [...own.reverse().flat(), ...others, parts.metrics.assign(metrics)] };
 }
 
-/** Records the part of a step before its update, which is made elsewhere: what it reports, and f32 gradients. */
+/**
+ * Whether a parameter changes, known once its own gradient is: where that and the loss are finite. State of no parameter waits for
+ * all of them.
+ */
+function changesAlone(parameters: readonly TrainedParameter[], { mean, count, gradients, applied }: Found) {
+  const isLossGood = whetherFinite(mean).and(count.greater(0));
+  const each = new Map(
+    parameters.map(({ name }, i) => [name, isLossGood.and(whetherFinite(globalNorm([gradients[i]!])))]),
+  );
+  return (owner: string | undefined) => (owner === undefined ? applied : each.get(owner)!);
+}
+
+type NextState = readonly [Variable, Tensor];
+
+/** State by the parameter that its variables are named after; that of none under undefined. */
+function byParameter(
+  { parameters }: StepParts,
+  pairs: readonly NextState[],
+): ReadonlyMap<string | undefined, readonly NextState[]> {
+  const names = new Set(parameters.map(({ name }) => name));
+  const found = new Map<string | undefined, NextState[]>();
+  for (const pair of pairs) {
+    // 'optimizer.layers.0.weight.firstMoment.codes' belongs to 'layers.0.weight'
+    let end = pair[0].name.length;
+    let owner: string | undefined;
+    while (owner === undefined && end > 0) {
+      end = pair[0].name.lastIndexOf('.', end - 1);
+      const candidate = pair[0].name.slice(stateName('').length, Math.max(0, end));
+      if (names.has(candidate)) owner = candidate;
+    }
+    found.set(owner, [...(found.get(owner) ?? []), pair]);
+  }
+  return found;
+}
+
+/** Records the part of a step before its update, which is made elsewhere: what it reports, and gradients as they were found. */
 export function recordGradients(
   parts: StepParts,
   policy: CheckpointingPlan,
@@ -148,17 +203,22 @@ export function recordGradients(
   batch: Traced,
 ): { metrics: Tensor; gradients: Tensor[]; updates: Update[] } {
   const { gradients, metrics, updates } = recordFound(parts, policy, found, accumulators, batch);
-  return { metrics, gradients: gradients.map((gradient) => gradient.cast('f32')), updates: [...updates] };
+  return { metrics, gradients: [...gradients], updates: [...updates] };
 }
 
 /** Records the next parameters and state. `row` is f32 `[1, N]`: the optimizer's numbers. */
 export function recordUpdate(
-  { optimizer, state }: Pick<StepParts, 'optimizer' | 'state'>,
+  { optimizer, state, inBackward }: Pick<StepParts, 'optimizer' | 'state' | 'inBackward'>,
   gradients: readonly Tensor[],
   row: Tensor,
+  norm?: Tensor,
 ): { readonly parameters: readonly Tensor[]; readonly state: unknown } {
   const numbers = optimizer.scalars(0).map((_, i) => row.slice(1, i, i + 1).reshape([]));
-  const next = optimizer.update(gradients, state.optimizer, state.masters, { scalars: numbers });
+  const next = optimizer.update(gradients, state.optimizer, state.masters, {
+    scalars: numbers,
+    ...(norm && { norm: { gradients, value: norm } }),
+    ...(inBackward && { inBackward }),
+  });
   if (next.parameters.length !== state.masters.length)
     throw new TrainingError(
       'ERR_OPTIMIZER',
@@ -196,10 +256,7 @@ function parameterUpdates(
 }
 
 /** The mean over the batches before and this one. */
-function together(
-  { mean, count, gradients }: BatchGradients,
-  accumulators: Accumulators,
-): Omit<BatchGradients, 'lossScale'> {
+function together({ mean, count, gradients, lossScale }: BatchGradients, accumulators: Accumulators): BatchGradients {
   const [lossBefore, countBefore] = [0, 1].map((i) => accumulators.loss.slice(0, i, i + 1).reshape([])) as [
     Tensor,
     Tensor,
@@ -209,7 +266,8 @@ function together(
   return {
     mean: lossBefore.add(mean.mul(count)).div(divisor),
     count: total,
-    gradients: gradients.map((gradient, i) =>
+    lossScale: undefined,
+    gradients: unscaled(gradients, lossScale).map((gradient, i) =>
       accumulators.gradients[i]!.add(gradient.cast('f32').mul(count)).div(divisor),
     ),
   };

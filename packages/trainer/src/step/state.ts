@@ -28,6 +28,9 @@ interface StateParts {
   readonly averages: boolean;
 }
 
+/** What a variable of the optimizer's state is called that an optimizer names after a parameter. */
+export const stateName = (name: string): string => `optimizer.${name}`;
+
 /** Makes the state; where a part does not fit, none is kept. @throws OutOfMemoryError */
 export function allocateState(
   device: Device,
@@ -44,7 +47,7 @@ export function allocateState(
   const zeros = (on: Device, name: string, shape: readonly number[], owner: string, dtype: DType = 'f32') =>
     keep(name, on.zeroVariable(shape, { name, owner, dtype }));
   const allocate: AllocateState = (name, shape, dtype) =>
-    zeros(host ?? device, `optimizer.${name}`, shape as readonly number[], 'optimizer', dtype);
+    zeros(host ?? device, stateName(name), shape as readonly number[], 'optimizer', dtype);
   const scalar: AllocateScalar = (name, value, dtype = 'f32') =>
     keep(`lossScale.${name}`, device.variable(value, { name, dtype, owner: 'training' }));
   try {

@@ -4,7 +4,7 @@ import { checkCheckpointing } from '../model/checkpointing.ts';
 import { type TrainedParameter, trainedParameters } from '../model/parameters.ts';
 import { precisionPlan } from '../precision/precision.ts';
 import { OffloadedUpdate } from './offload.ts';
-import { checkAverage, checkOffload, type TrainStepOptions } from './options.ts';
+import { checkAverage, checkOffload, checkUpdateInBackward, type TrainStepOptions } from './options.ts';
 import { StepPlans } from './plans.ts';
 import type { StepParts } from './record-step.ts';
 import { StepScalars } from './scalars.ts';
@@ -108,11 +108,24 @@ export function createTrainStep<M extends TracedBatch<M>, Output, L extends Trac
   const parameters = trainedParameters(options.model.parameters);
   const { device } = parameters[0]!.value;
   const host = checkOffload(options, device);
+  const inBackward = checkUpdateInBackward(options);
   const averages = averageDecay !== undefined;
   const state = allocateState(device, parameters, { host, optimizer, precision, averages });
   const { model, loss } = options as unknown as Pick<StepParts, 'model' | 'loss'>;
   const offloaded = host !== undefined;
-  const parts: StepParts = { model, loss, optimizer, precision, averageDecay, offloaded, parameters, state };
+  const metrics = inBackward ? device.zeroVariable([6], { name: 'metrics', owner: 'training' }) : undefined;
+  const parts: StepParts = {
+    model,
+    loss,
+    optimizer,
+    precision,
+    averageDecay,
+    offloaded,
+    inBackward,
+    metrics,
+    parameters,
+    state,
+  };
   const plans = new StepPlans(device, parts, checkpointing);
   const update = host && new OffloadedUpdate(host, parts);
   const scalars = new StepScalars(optimizer);
@@ -146,12 +159,14 @@ export function createTrainStep<M extends TracedBatch<M>, Output, L extends Trac
       await part.run(batches[i]!, Float32Array.of(i === 0 ? 1 : 0));
     }
     const plan = await plans.planFor(specs[last]!, last > 0 ? 'last' : 'whole');
-    const { metrics, gradients } = await plan.run(batches[last]!, numbers);
+    const { metrics: own, gradients } = await plan.run(batches[last]!, numbers);
     const step = steps++;
-    const result = (metrics as Tensor).data().then(async (values) => {
+    const result = ((own ?? metrics) as Tensor).data().then(async (values) => {
       const [foundLoss, gradientNorm, applied, appliedBefore, count, lossScale] = values as Float32Array;
-      if (update && applied === 1)
-        await update.apply(gradients as readonly Tensor[], scalars.row(numbers, appliedBefore!));
+      if (update && applied === 1) {
+        const scale = last > 0 ? 1 : lossScale!; // sums over several batches are without
+        await update.apply(gradients as readonly Tensor[], scalars.row(numbers, appliedBefore!), scale);
+      }
       return {
         step,
         loss: foundLoss!,
@@ -199,6 +214,7 @@ export function createTrainStep<M extends TracedBatch<M>, Output, L extends Trac
     disposed = true;
     plans.dispose();
     update?.dispose();
+    metrics?.dispose();
     for (const variable of state.variables.values()) variable.dispose();
   };
 
