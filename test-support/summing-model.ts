@@ -11,7 +11,12 @@ const values = (count: number, step: number) => Float32Array.from({ length: coun
 const vocabularySize = poison + 1;
 const tokenRows = values(vocabularySize * width, 7.13).fill(Number.NaN, poison * width);
 const placeRows = (maxPositions: number) => values(maxPositions * width, 3.71);
-const headColumns = values(width * vocabularySize, 5.17);
+/** The poison is never the most likely token: its logit is 0, and of two others one is the opposite of the other. */
+const headColumns = values(width * vocabularySize, 5.17).map((_, i, all) => {
+  const token = i % vocabularySize;
+  if (token === poison) return 0;
+  return token === poison - 1 ? -all[i - 1]! : all[i]!;
+});
 
 /**
  * The least model that an engine can run, for tests of many steps: one layer of attention over tokens and their positions, so that

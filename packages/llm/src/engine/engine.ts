@@ -60,7 +60,8 @@ export interface EngineSize {
 export interface Engine extends AsyncDisposable {
   /**
    * The tokens of a request, as they come. Leaving the loop early or aborting the signal frees what the request held.
-   * @throws ArgumentError, or RejectedError where the request can never run or the queue is full
+   * @throws ArgumentError, or RejectedError where the request can never run or the queue is full; DeviceLostError where a step
+   *   found that the device was lost: open another device, load the model there, and open another engine
    */
   generate(request: GenerationRequest, options?: GenerateOptions<ScheduledGeneration>): TokenStream;
   /**
@@ -132,6 +133,7 @@ class StepEngine implements Engine {
 
   generate(request: GenerationRequest, options: GenerateOptions<ScheduledGeneration> = {}): TokenStream {
     this.#assertOpen('generate');
+    if (this.#runner.loss) throw this.#runner.loss;
     const { sampler, model } = this.#parts;
     const { vocabularySize } = model.config;
     const number = this.#requests;

@@ -1,6 +1,6 @@
 import type { ScheduledSequence, SequenceResult, StepPlan } from '@heddle/batcher';
 import { CacheIntegrityError, type KvBatch, type KvCache, type KvSequence } from '@heddle/kvcache';
-import type { SymbolValues, Tensor, Variable } from '@heddle/tensor';
+import { isHeddleError, type SymbolValues, type Tensor, type Variable } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import type { EngineParts } from './engine.ts';
 import { ForwardStep, type StepRows } from './forward-step.ts';
@@ -41,6 +41,7 @@ export class StepRunner {
   /** Requests and counts of the rows that choose, by row: used again by each step. */
   readonly #choosing: ScheduledGeneration[] = [];
   readonly #indices: number[] = [];
+  #loss: Error | undefined;
 
   /** @throws OutOfMemoryError, then nothing is left on the device */
   constructor({ device, model, attention, cache, maxBatchTokens, sampling }: Required<EngineParts>) {
@@ -55,6 +56,11 @@ export class StepRunner {
     this.#sampling = new SampleStep(device, sampling, this.#chosen, { maxRows: lanes, vocabularySize });
     this.#beyond = recomputeBeyond(model);
     this.#layout = new StepLayout(maxBatchTokens, lanes, this.#beyond);
+  }
+
+  /** The loss of the device: no step runs any more. */
+  get loss(): Error | undefined {
+    return this.#loss;
   }
 
   /** Resolves with the step's results when those of the steps before have come. */
@@ -79,6 +85,10 @@ export class StepRunner {
     this.#chosen.dispose();
   }
 
+  #note(error: unknown): void {
+    if (isHeddleError(error, 'ERR_DEVICE_LOST')) this.#loss ??= error;
+  }
+
   /**
    * Brings a step on its way to the device. A request that has ended meanwhile is left out.
    * @param before when the results of the steps before have come
@@ -89,6 +99,7 @@ export class StepRunner {
       const sequences = all.some(isOver) ? all.filter((chunk) => !isOver(chunk)) : all;
       return { sequences, sampled: await this.#compute(sequences) };
     } catch (error) {
+      this.#note(error);
       for (const { request } of all) request.stranded = true;
       throw error;
     }
@@ -141,6 +152,7 @@ export class StepRunner {
       }
       return results;
     } catch (error) {
+      this.#note(error);
       for (const { request } of all) request.ended = true;
       throw error;
     }
