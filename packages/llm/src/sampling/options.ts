@@ -41,7 +41,7 @@ export interface SamplerOptions {
   readonly seed?: number;
 }
 
-const names = [
+export const samplerOptionNames = [
   'logitBias',
   'repetitionPenalty',
   'presencePenalty',
@@ -96,7 +96,7 @@ export interface SamplingSettings {
 
 /** @throws ArgumentError naming an option that is none, or out of range, what it takes and what came */
 export function settingsOf(options: SamplerOptions, seed: number): SamplingSettings {
-  checkOptions('sampler', options, names);
+  checkOptions('sampler', options, samplerOptionNames);
   const parameters: Record<string, number> = {};
   for (const [name, neutral] of Object.entries(numericOptions)) {
     const value = (options as Record<string, number | undefined>)[name];
@@ -119,7 +119,15 @@ export function settingsOf(options: SamplerOptions, seed: number): SamplingSetti
   const allowed = options.allowedTokens;
   if (allowed !== undefined && !(allowed instanceof Uint32Array))
     throw new ArgumentError(`sampler: allowedTokens must be a Uint32Array of bits, got ${typeof allowed}`);
-  return { parameters, bias, words: words.filter((word) => word.length > 1), allowed, seed };
+  const longer = words.filter((word) => word.length > 1);
+  // whether a request has these at all is a parameter of their stages, too
+  for (const [name, has] of [
+    ['biased', bias.size > 0],
+    ['worded', longer.length > 0],
+    ['masked', allowed !== undefined],
+  ] as const)
+    if (has) parameters[name] = 1;
+  return { parameters, bias, words: longer, allowed, seed };
 }
 
 function biasOf(given: SamplerOptions['logitBias']): Map<number, number> {

@@ -54,8 +54,9 @@ export interface DeviceSampling extends Disposable {
    * A request takes a lane: called in the turn before its first step is submitted, and again where it comes back after it lost
    * its place. What it enqueues on the device comes before that step.
    * @param tokens prompt and generated tokens so far
+   * @param promptTokens how many of them are the prompt; by default all
    */
-  begin?(lane: number, sampler: Sampler, tokens: readonly number[]): void;
+  begin?(lane: number, sampler: Sampler, tokens: readonly number[], promptTokens?: number): void;
 }
 
 /** The largest finite f32. */

@@ -1,0 +1,167 @@
+import {
+  ArgumentError,
+  cast,
+  concat,
+  type Device,
+  type Dim,
+  reshape,
+  shiftRight,
+  type Tensor,
+  type Update,
+  where,
+} from '@heddle/tensor';
+import { LaneTable } from './lane-table.ts';
+import { mostWords, mostWordTokens, type SamplingSettings } from './options.ts';
+import type { LaneStateName, SampleRows } from './stages/logit-stage.ts';
+
+/** What an engine has room for, as far as sampling goes. */
+export interface LaneSizes {
+  readonly maxSequences: number;
+  /** Tokens of one sequence, prompt and generated. */
+  readonly maxSequenceTokens: number;
+  readonly vocabularySize: number;
+}
+
+/** How many tokens of a lane are there stands behind the last. */
+const tablesOf = ({ vocabularySize: V, maxSequenceTokens }: LaneSizes) =>
+  ({
+    // twice the times that a token was generated, and one more where it stands in the prompt
+    counts: { width: V, dtype: 'i32', empty: 0 },
+    history: { width: maxSequenceTokens + 1, dtype: 'i32', empty: 0 },
+    bias: { width: V, dtype: 'f32', empty: 0 },
+    words: { width: mostWords * mostWordTokens, dtype: 'i32', empty: -1 },
+    allowed: { width: Math.ceil(V / 32), dtype: 'u32', empty: 0 },
+  }) as const;
+
+type RowState = Omit<SampleRows, 'parameters'>;
+
+/** What is kept of the requests of an engine by lane; each kind is allocated when the first stage or request needs it. */
+export class LaneStates {
+  readonly #device: Device;
+  readonly #sizes: LaneSizes;
+  readonly #tables = new Map<LaneStateName, LaneTable>();
+
+  constructor(device: Device, sizes: LaneSizes) {
+    this.#device = device;
+    this.#sizes = sizes;
+  }
+
+  /** What the tables have of the lanes (i32 `[R]`) of a step. Reading what is not among `needs` throws. */
+  rows(lanes: Tensor, needs: readonly LaneStateName[], stage: string): RowState {
+    const rowsOf = (name: LaneStateName) => {
+      if (needs.includes(name)) return this.#table(name).rows(lanes);
+      throw new ArgumentError(`sampling: stage '${stage}' looks at '${name}', which is not among its needs`);
+    };
+    const length = this.#sizes.maxSequenceTokens;
+    return {
+      get generated() {
+        return cast(shiftRight(cast(rowsOf('counts'), 'u32'), 1), 'i32');
+      },
+      get occurred() {
+        return rowsOf('counts').greater(0);
+      },
+      get history() {
+        return rowsOf('history').slice(1, 0, length);
+      },
+      get lengths() {
+        return rowsOf('history').slice(1, length, length + 1);
+      },
+      get bias() {
+        return rowsOf('bias');
+      },
+      get words() {
+        return reshape(rowsOf('words'), [lanes.shape[0] as Dim, mostWords, mostWordTokens]);
+      },
+      get allowed() {
+        return rowsOf('allowed');
+      },
+    };
+  }
+
+  /** The chosen tokens (i32 `[R]`) become known to what is kept; negative ones are none. */
+  record(lanes: Tensor, tokens: Tensor, needs: ReadonlySet<LaneStateName>): Update[] {
+    const updates: Update[] = [];
+    if (needs.has('counts')) {
+      const counts = this.#table('counts');
+      updates.push(counts.put(lanes, tokens, counts.at(lanes, tokens.maximum(0)).add(2)));
+    }
+    if (needs.has('history')) {
+      const history = this.#table('history');
+      const end = this.#sizes.maxSequenceTokens;
+      const ends = tokens.mul(0).add(end);
+      const length = history.at(lanes, ends);
+      const place = where(tokens.greaterEqual(0).and(length.less(end)), length, -1);
+      const both = (a: Tensor, b: Tensor) => concat([a, b], 0);
+      updates.push(
+        history.put(both(lanes, lanes), both(place, where(place.less(0), -1, ends)), both(tokens, length.add(1))),
+      );
+    }
+    return updates;
+  }
+
+  /**
+   * A lane begins anew.
+   * @param generated how many of the tokens were generated
+   */
+  async begin(
+    lane: number,
+    { bias, words, allowed }: SamplingSettings,
+    { tokens, generated, needs }: { tokens: readonly number[]; generated: number; needs: ReadonlySet<LaneStateName> },
+  ): Promise<void> {
+    const { maxSequenceTokens, vocabularySize } = this.#sizes;
+    const writes: Promise<void>[] = [];
+    const write = (name: LaneStateName, places: readonly number[], values: Int32Array | Float32Array | Uint32Array) =>
+      writes.push(this.#table(name).write(lane, places, values));
+    if (needs.has('counts')) {
+      const counts = new Map<number, number>();
+      for (const [i, token] of tokens.entries()) {
+        const before = counts.get(token) ?? 0;
+        counts.set(token, i < tokens.length - generated ? before | 1 : before + 2);
+      }
+      write('counts', [...counts.keys()], Int32Array.from(counts.values()));
+    }
+    if (needs.has('history'))
+      write('history', [...tokens.keys(), maxSequenceTokens], Int32Array.from([...tokens, tokens.length]));
+    if (needs.has('bias')) {
+      const known = [...bias].filter(([id]) => id < vocabularySize);
+      write(
+        'bias',
+        known.map(([id]) => id),
+        Float32Array.from(known, ([, value]) => value),
+      );
+    }
+    if (needs.has('words')) {
+      const places = words.flatMap((word, w) => word.map((_, i) => (w + 1) * mostWordTokens - word.length + i));
+      write('words', places, Int32Array.from(words.flat()));
+    }
+    if (needs.has('allowed')) this.#allow(lane, allowed!, writes);
+    await Promise.all(writes);
+  }
+
+  /** The tokens that a request may generate next. */
+  allow(lane: number, mask: Uint32Array): Promise<void> {
+    const writes: Promise<void>[] = [];
+    this.#allow(lane, mask, writes);
+    return writes[0]!;
+  }
+
+  #allow(lane: number, mask: Uint32Array, writes: Promise<void>[]): void {
+    const bits = mask.slice(0, Math.ceil(this.#sizes.vocabularySize / 32));
+    writes.push(this.#table('allowed').write(lane, [...bits.keys()], bits));
+  }
+
+  #table(name: LaneStateName): LaneTable {
+    let table = this.#tables.get(name);
+    if (!table) {
+      const lanes = this.#sizes.maxSequences;
+      table = new LaneTable(this.#device, { name, lanes, ...tablesOf(this.#sizes)[name] });
+      this.#tables.set(name, table);
+    }
+    return table;
+  }
+
+  dispose(): void {
+    for (const table of this.#tables.values()) table.dispose();
+    this.#tables.clear();
+  }
+}

@@ -1,0 +1,56 @@
+import { ArgumentError } from '@heddle/tensor';
+import { type TextOptions, textRequest } from './text-options.ts';
+import { startText, type TextResult, type TextStream } from './text-stream.ts';
+
+/** A text, and the others that were asked for with it. */
+export interface GeneratedText extends TextResult {
+  /** All `n` of them, of which the first is this one. */
+  readonly samples: readonly TextResult[];
+}
+
+/**
+ * Generates text from a prompt or a conversation, and waits for all of it.
+ *
+ * Without options the model's own defaults hold: its chat template, its end tokens and its `generation_config.json`. Requests
+ * that come at once are computed together; prompts that begin alike are computed once.
+ * @param options.n how many texts, each with draws of its own: default 1
+ * @throws ArgumentError, the signal's reason, BatcherError `ERR_DEADLINE`, LogitsError, or what the tokenizer throws
+ * @example
+ * const { text, usage } = await generateText({ model, messages: [{ role: 'user', content: 'Why is the sky blue?' }] });
+ */
+export async function generateText(options: TextOptions & { readonly n?: number }): Promise<GeneratedText> {
+  const started = textRequest('generateText', options, ['n']);
+  const { n = 1 } = options;
+  if (!(Number.isSafeInteger(n) && n > 0 && n <= 2 ** 16))
+    throw new ArgumentError(`generateText: n must be an integer from 1 to 65,536, got ${String(n)}`);
+  if (n === 1) {
+    const result = await startText(options.model, started).result;
+    return { ...result, samples: [result] };
+  }
+  // one that fails ends the others
+  const controller = new AbortController();
+  const signal = started.signal ? AbortSignal.any([started.signal, controller.signal]) : controller.signal;
+  const streams: TextStream[] = [];
+  try {
+    for (let sequence = 0; sequence < n; sequence++)
+      streams.push(startText(options.model, { ...started, signal, request: { ...started.request, sequence } }));
+    const samples = await Promise.all(streams.map((stream) => stream.result));
+    return { ...samples[0]!, samples };
+  } catch (error) {
+    controller.abort(error);
+    await Promise.allSettled(streams.map((stream) => stream.result));
+    throw error;
+  }
+}
+
+/**
+ * Generates text from a prompt or a conversation, and gives it as it comes. Otherwise as `generateText`; the generation begins
+ * at once.
+ * @throws ArgumentError, what the tokenizer throws, the signal's reason where it is aborted already; what goes wrong later is
+ *   thrown by the loops and promises of the stream
+ * @example
+ * for await (const piece of streamText({ model, prompt: 'Once upon a time' })) process.stdout.write(piece);
+ */
+export function streamText(options: TextOptions): TextStream {
+  return startText(options?.model, textRequest('streamText', options));
+}

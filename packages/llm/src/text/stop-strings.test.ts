@@ -1,0 +1,57 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
+import { StopStrings } from './stop-strings.ts';
+
+/** What comes through of pieces, and what ended them. */
+function through(stops: readonly string[], pieces: readonly string[]) {
+  const strings = new StopStrings(stops);
+  const given: string[] = [];
+  for (const piece of pieces) {
+    const { text, stop } = strings.push(piece);
+    given.push(text);
+    if (stop !== undefined) return { given, stop };
+  }
+  given.push(strings.finish());
+  return { given, stop: undefined };
+}
+
+test('text is held back while it may become a stop string', () => {
+  expect(through(['END'], ['a', 'E', 'N', 'x', 'EN', 'EN', 'D', 'more'])).toEqual({
+    given: ['a', '', '', 'ENx', '', 'EN', ''],
+    stop: 'END',
+  });
+  expect(through(['END'], ['aE', 'N'])).toEqual({ given: ['a', '', 'EN'], stop: undefined });
+  expect(through([], ['a', 'b'])).toEqual({ given: ['a', 'b', ''], stop: undefined });
+});
+
+test('the first stop string counts, and of those that begin together the longest', () => {
+  expect(through(['cd', 'bc'], ['abcd'])).toEqual({ given: ['a'], stop: 'bc' });
+  expect(through(['b', 'bc'], ['abcd'])).toEqual({ given: ['a'], stop: 'bc' });
+  expect(through(['aab'], ['aaaab'])).toEqual({ given: ['aa'], stop: 'aab' });
+});
+
+test('however a text is cut, what comes through is what stands before the first stop string, as early as it can', () => {
+  const letters = fc.stringMatching(/^[ab]{1,4}$/);
+  fc.assert(
+    fc.property(
+      fc.array(letters, { minLength: 1, maxLength: 3 }),
+      fc.array(letters, { maxLength: 12 }),
+      (stops, pieces) => {
+        const text = pieces.join('');
+        const at = Math.min(...stops.map((stop) => text.indexOf(stop)).filter((place) => place >= 0));
+        const { given, stop } = through(stops, pieces);
+        expect(given.join('')).toBe(text.slice(0, at));
+        expect(stop === undefined).toBe(at === Number.POSITIVE_INFINITY);
+        // what is held back is the beginning of a stop string
+        let seen = '';
+        for (const [i, piece] of pieces.entries()) {
+          seen += piece;
+          const held = seen.slice(given.slice(0, i + 1).join('').length);
+          if (i < given.length - 1) expect(held === '' || stops.some((each) => each.startsWith(held))).toBe(true);
+        }
+      },
+    ),
+    runs(200),
+  );
+});

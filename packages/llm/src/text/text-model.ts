@@ -1,0 +1,90 @@
+import type { Device } from '@heddle/tensor';
+import { describe } from '../check-options.ts';
+import type { ModelConfig } from '../config.ts';
+import { type EngineOptions, openEngine } from '../engine/default-engine.ts';
+import type { Engine } from '../engine/engine.ts';
+import { type LoadedModel, type LoadModelOptions, loadModel } from '../load-model.ts';
+import type { ModelFiles } from '../model-files.ts';
+import { type DeviceName, openDevice } from '../open-device.ts';
+import type { Tokenizer } from '../tokenizer.ts';
+
+/** What text is generated with: an engine, and what turns text into tokens and back. */
+export interface TextModel extends AsyncDisposable {
+  readonly engine: Pick<Engine, 'generate' | 'size'>;
+  /** Undefined where the model came without one: then prompts are token ids, and text is empty. */
+  readonly tokenizer: Tokenizer | undefined;
+  readonly config: Pick<ModelConfig, 'bosTokenId' | 'eosTokenIds' | 'generation'>;
+  /** The tokenizer. @throws FileFormatError `ERR_TOKENIZER` saying why there is none */
+  requireTokenizer(): Tokenizer;
+  /** Frees what was opened for it. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+/** How to open a model for text: on which device, how its weights are stored, and the parts and bounds of its engine. */
+export interface OpenTextModelOptions extends EngineOptions {
+  /** A device of one's own, which stays the caller's, or the name of one to open. Default 'auto'. */
+  readonly device?: DeviceName | Device;
+  readonly dtype?: LoadModelOptions['dtype'];
+  readonly activations?: LoadModelOptions['activations'];
+  readonly onProgress?: LoadModelOptions['onProgress'];
+}
+
+/**
+ * Opens a model for `generateText`, `streamText` and `chat`: a device, the weights, and an engine over them.
+ *
+ * Owned by the caller; `dispose` frees all that was opened here.
+ * @param source a Hugging Face folder, a GGUF file, or the files of a model
+ * @throws what `openDevice`, `loadModel` and `openEngine` throw; then nothing is left open
+ * @example
+ * const model = await openTextModel('node_modules/@heddle/prose4m');
+ * const { text } = await generateText({ model, prompt: 'It was a cold evening, and' });
+ * await model.dispose();
+ */
+export async function openTextModel(
+  source: string | ModelFiles,
+  options: OpenTextModelOptions = {},
+): Promise<TextModel & { readonly model: LoadedModel }> {
+  const { device: where = 'auto', dtype, activations, onProgress, ...engineOptions } = options;
+  const device = typeof where === 'string' ? await openDevice(where) : where;
+  const own = typeof where === 'string';
+  let model: LoadedModel | undefined;
+  try {
+    model = await loadModel(source, {
+      device,
+      ...(dtype && { dtype }),
+      ...(activations && { activations }),
+      ...(onProgress && { onProgress }),
+    });
+    return textModelOf(model, openEngine(model, engineOptions), own ? device : undefined);
+  } catch (error) {
+    await model?.dispose();
+    if (own) await device.dispose();
+    throw error;
+  }
+}
+
+/** A model for text of parts that are there. `dispose` frees them all. */
+function textModelOf(
+  model: LoadedModel,
+  engine: Engine,
+  device: Device | undefined,
+): TextModel & { readonly model: LoadedModel } {
+  let disposal: Promise<void> | undefined;
+  const dispose = () => {
+    disposal ??= (async () => {
+      await engine.dispose();
+      await model.dispose();
+      await device?.dispose();
+    })();
+    return disposal;
+  };
+  const { tokenizer, config } = model;
+  const requireTokenizer = () => model.requireTokenizer();
+  return { model, engine, tokenizer, config, requireTokenizer, dispose, [Symbol.asyncDispose]: dispose };
+}
+
+/** Whether a value has what text is generated with; otherwise what it is, for messages. */
+export function notTextModel(value: unknown): string | undefined {
+  const { engine, config } = (value ?? {}) as Partial<TextModel>;
+  return typeof engine?.generate === 'function' && config ? undefined : describe(value);
+}

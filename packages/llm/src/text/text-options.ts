@@ -1,0 +1,180 @@
+import { ArgumentError } from '@heddle/tensor';
+import { checkOptions, describe } from '../check-options.ts';
+import type { GenerationDefaults } from '../config/generation.ts';
+import type { GenerationRequest } from '../engine/request.ts';
+import { type Sampler, sampler } from '../sampler.ts';
+import { type SamplerOptions, samplerOptionNames } from '../sampling/options.ts';
+import type { ChatMessage, ChatTemplateOptions } from '../tokenizer/chat-template.ts';
+import { notTextModel, type TextModel } from './text-model.ts';
+
+/** Tokens to generate where neither the caller nor the model's authors say how many. */
+const usualMaxTokens = 512;
+
+/** What bounds and shapes a generation, beside its prompt. What is absent is as the model's `generation_config.json` has it. */
+export interface TextSettings extends SamplerOptions {
+  /** Most tokens to generate. Default what the model's authors suggest, otherwise 512; never more than fit. */
+  readonly maxTokens?: number;
+  /** Strings that end the text, in which they do not stand. */
+  readonly stop?: string | readonly string[];
+  /** Tokens that end the text. Default the model's end tokens; none with `[]`. */
+  readonly stopTokens?: readonly number[];
+  /** Chooses tokens, in place of the options that say how to draw. */
+  readonly sampler?: Sampler;
+  /** Ends the generation: what waits for it throws the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Tools, documents and variables that the chat template looks at. */
+  readonly template?: Omit<ChatTemplateOptions, 'addGenerationPrompt'>;
+  /** Higher goes first, where the engine's policy looks at it. */
+  readonly priority?: number;
+  /** Who shares with whom, where the policy is fair by tenant; tenants share no prompts in the cache. */
+  readonly tenant?: string;
+  /** Milliseconds from now after which the generation fails with `ERR_DEADLINE`. */
+  readonly deadlineMs?: number;
+}
+
+/** What to generate from. */
+export interface TextOptions extends TextSettings {
+  readonly model: TextModel;
+  /** A text to go on with, or its token ids. */
+  readonly prompt?: string | readonly number[];
+  /** A conversation to answer, by the model's chat template. */
+  readonly messages?: readonly ChatMessage[];
+  /** A first message that says how to answer; only with `messages`. */
+  readonly system?: string;
+}
+
+export const settingNames: readonly string[] = [
+  'maxTokens',
+  'stop',
+  'stopTokens',
+  'sampler',
+  'signal',
+  'template',
+  'priority',
+  'tenant',
+  'deadlineMs',
+  ...samplerOptionNames,
+];
+
+/** What a generation takes to begin. */
+export interface TextRequest {
+  readonly request: GenerationRequest;
+  readonly stops: readonly string[];
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Checks options, and makes of them what an engine takes. @throws ArgumentError, or what the tokenizer throws */
+export function textRequest(operation: string, options: TextOptions, more: readonly string[] = []): TextRequest {
+  checkOptions(operation, options, ['model', 'prompt', 'messages', 'system', ...settingNames, ...more]);
+  const wrong = notTextModel(options.model);
+  if (wrong) throw new ArgumentError(`${operation}: needs a model, as openTextModel() gives one, got ${wrong}`);
+  return requestOf(operation, options.model, promptTokens(operation, options), options);
+}
+
+/** The request of a prompt whose tokens are known. @throws ArgumentError */
+export function requestOf(
+  operation: string,
+  model: TextModel,
+  tokens: readonly number[],
+  settings: TextSettings,
+): TextRequest {
+  const { priority, tenant, deadlineMs, signal } = settings;
+  const request = {
+    tokens,
+    maxTokens: maxTokensOf(operation, model, tokens.length, settings.maxTokens),
+    stopTokens: settings.stopTokens ?? model.config.eosTokenIds,
+    sampler: samplerOf(operation, settings, model.config.generation),
+    ...(priority !== undefined && { priority }),
+    ...(tenant !== undefined && { tenant }),
+    ...(deadlineMs !== undefined && { deadlineMs }),
+  };
+  return { request, stops: stopsOf(operation, settings.stop), signal };
+}
+
+function promptTokens(
+  operation: string,
+  { model, prompt, messages, system, template }: TextOptions,
+): readonly number[] {
+  if ((prompt === undefined) === (messages === undefined))
+    throw new ArgumentError(
+      `${operation}: takes either a prompt or messages, got ${prompt === undefined ? 'neither' : 'both'}`,
+    );
+  if (system !== undefined && messages === undefined)
+    throw new ArgumentError(`${operation}: system stands before messages, got it with a prompt`);
+  if (messages !== undefined) {
+    if (!Array.isArray(messages))
+      throw new ArgumentError(`${operation}: messages must be a list, got ${describe(messages)}`);
+    const all = system === undefined ? messages : [{ role: 'system', content: system }, ...messages];
+    return chatTokens(model, all, template);
+  }
+  if (typeof prompt === 'string') {
+    const { bosTokenId } = model.config;
+    if (prompt === '' && bosTokenId !== undefined) return [bosTokenId];
+    const tokens = model.requireTokenizer().encode(prompt);
+    if (tokens.length === 0)
+      throw new ArgumentError(`${operation}: the prompt is empty, and the model has no first token`);
+    return tokens;
+  }
+  if (!Array.isArray(prompt))
+    throw new ArgumentError(`${operation}: the prompt must be a string or token ids, got ${describe(prompt)}`);
+  return prompt;
+}
+
+/** The tokens of a conversation, up to where the model answers. */
+export function chatTokens(
+  model: TextModel,
+  messages: readonly ChatMessage[],
+  template: TextSettings['template'] = {},
+): number[] {
+  const tokenizer = model.requireTokenizer();
+  const text = tokenizer.applyChatTemplate(messages, { ...template, addGenerationPrompt: true });
+  return tokenizer.encode(text, { addSpecialTokens: false });
+}
+
+function maxTokensOf(
+  operation: string,
+  { engine, config }: TextModel,
+  prompt: number,
+  asked: number | undefined,
+): number {
+  if (asked !== undefined && !(Number.isSafeInteger(asked) && asked > 0))
+    throw new ArgumentError(`${operation}: maxTokens must be a positive integer, got ${String(asked)}`);
+  const { maxSequenceTokens } = engine.size;
+  const room = maxSequenceTokens - prompt;
+  if (room < 1)
+    throw new ArgumentError(
+      `${operation}: the prompt has ${prompt} tokens, and with the next one it must fit into ${maxSequenceTokens}`,
+    );
+  const { maxNewTokens, maxLength } = config.generation;
+  const suggested = maxNewTokens ?? (maxLength === undefined ? usualMaxTokens : Math.max(1, maxLength - prompt));
+  return Math.min(asked ?? suggested, room);
+}
+
+function stopsOf(operation: string, stop: TextSettings['stop']): readonly string[] {
+  const stops = stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop;
+  if (Array.isArray(stops) && stops.every((each) => typeof each === 'string' && each !== '')) return stops;
+  throw new ArgumentError(`${operation}: stop takes strings that are not empty, got ${JSON.stringify(stop)}`);
+}
+
+/** Options that ask for a draw, whatever the model's authors suggest. */
+const drawing = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'epsilonCutoff', 'etaCutoff'] as const;
+
+function samplerOf(operation: string, settings: TextSettings, defaults: GenerationDefaults): Sampler {
+  const named = samplerOptionNames.find((name) => settings[name] !== undefined);
+  if (settings.sampler === undefined) return sampler(samplerOptions(settings, defaults));
+  if (named === undefined) return settings.sampler;
+  throw new ArgumentError(`${operation}: a sampler takes the place of ${named}; give one of them`);
+}
+
+/**
+ * How to draw: what is asked for, then what the model's authors suggest. Where neither asks for a draw the most likely token is
+ * taken; a seed alone does not ask for one.
+ */
+export function samplerOptions(asked: SamplerOptions, defaults: GenerationDefaults): SamplerOptions {
+  const draws = defaults.sample || drawing.some((name) => asked[name] !== undefined);
+  const { temperature, topK, topP, minP, repetitionPenalty, noRepeatNgramSize } = defaults;
+  const always = { repetitionPenalty, noRepeatNgramSize };
+  const suggested = draws ? { temperature, topK, topP, minP, ...always } : { temperature: 0, ...always };
+  const given = samplerOptionNames.map((name) => [name, asked[name]] as const);
+  return Object.fromEntries([...Object.entries(suggested), ...given].filter(([, value]) => value !== undefined));
+}
