@@ -35,6 +35,13 @@ test('generate-text writes prose', async () => {
   );
 }, 180_000);
 
+test('own-sampler writes three texts, the more alike the fewer tokens it keeps', async () => {
+  const output = await run('own-sampler', 'examples/models/prose4m', 'Once upon a time', 'onnx');
+  expect(output).toMatch(/^1 sigmas:.{40,}\n\n3 sigmas:.{40,}\n\n1e\+30 sigmas:.{40,}\n\n$/s);
+  const texts = output.split(/\n\n?[13][\de+]* sigmas:/);
+  expect(new Set(texts).size).toBe(texts.length);
+}, 180_000);
+
 test('dynamic-batching fills batches, and gives the tokens that each prompt gets alone', async () => {
   const rows = (await run('dynamic-batching')).trimEnd().split('\n').slice(-4);
   const cells = rows.map((row) => row.trim().split(/ {2,}/));

@@ -67,11 +67,25 @@ export { type LogitFilter, minP, temperature, topK, topP } from './sampling/filt
 export type { LaneSizes } from './sampling/lane-states.ts';
 export type { SamplerOptions, SamplingSettings } from './sampling/options.ts';
 export { noRepeatNgram, occurrencePenalty, repetitionPenalty } from './sampling/repetition.ts';
+export type {
+  DeviceSampling,
+  SampleColumn,
+  SampledRow,
+  SampleInputs,
+  SampleOutputs,
+  SamplePlan,
+} from './sampling/sample-plan.ts';
 export type { LaneStateName, LogitStage, SampleRows } from './sampling/stages/logit-stage.ts';
 export { stages, standardStages } from './sampling/stages/standard-stages.ts';
 export { type Chat, type ChatOptions, chat } from './text/chat.ts';
 export { type GeneratedText, generateText, streamText } from './text/generate-text.ts';
-export { type OpenTextModelOptions, openTextModel, type TextModel } from './text/text-model.ts';
+export {
+  type OpenedTextModel,
+  type OpenTextModelOptions,
+  openTextModel,
+  type TextModel,
+  textModel,
+} from './text/text-model.ts';
 export type { TextOptions, TextSettings } from './text/text-options.ts';
 export type { TextFinish, TextPart, TextResult, TextStream, TextUsage } from './text/text-stream.ts';
 export type { TemplateLimits } from './tokenizer/bounded-template.ts';

@@ -3,6 +3,9 @@ import { openEngine } from '../engine/default-engine.ts';
 import { type LoadedModel, loadModel } from '../load-model.ts';
 import { openDevice } from '../open-device.ts';
 import { type Sampler, sampler } from '../sampler.ts';
+import { streamText } from '../text/generate-text.ts';
+import { textModel } from '../text/text-model.ts';
+import { samplerOptions } from '../text/text-options.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
 import type { GenerateCommand } from './options.ts';
@@ -50,25 +53,30 @@ async function run(
   const { maxNewTokens, maxLength } = model.config.generation;
   const suggested = maxNewTokens ?? (maxLength === undefined ? 128 : Math.max(1, maxLength - prompt.length));
   const maxTokens = Math.min(command.maxTokens ?? suggested, room);
-  const engine = openEngine(model, {
-    maxSequences: 1,
-    maxSequenceTokens: prompt.length + maxTokens,
-    sampler: samplerOf(command, model),
-  });
+  const chosen = samplerOf(command, model);
+  const engine = openEngine(model, { maxSequences: 1, maxSequenceTokens: prompt.length + maxTokens });
   try {
-    await engine.prepare({ promptTokens: prompt.length, sequenceTokens: prompt.length + maxTokens });
+    await engine.prepare({
+      promptTokens: prompt.length,
+      sequenceTokens: prompt.length + maxTokens,
+      sampler: chosen,
+    });
     const output = new Output(command, model, prompt, performance.now() - started);
-    const stream = engine.generate(
-      { tokens: prompt, maxTokens, stopTokens: command.ignoreEos ? [] : model.config.eosTokenIds },
-      { signal },
-    );
     output.begin();
+    const stream = streamText({
+      model: textModel(model, engine),
+      prompt,
+      maxTokens,
+      sampler: chosen,
+      signal,
+      ...(command.ignoreEos && { stopTokens: [] }),
+    });
     try {
-      for await (const token of stream) output.token(token);
+      for await (const part of stream.fullStream) if (part.type === 'text') output.text(part.text, part.tokens);
     } catch (error) {
       if (!signal.aborted) throw error;
     }
-    output.end(signal.aborted ? 'aborted' : (await stream.ended).reason);
+    output.end(signal.aborted ? 'aborted' : await stream.finishReason);
     return signal.aborted ? 130 : 0;
   } finally {
     await engine.dispose();
@@ -101,18 +109,13 @@ function tokenizerOf(model: LoadedModel): Tokenizer {
 /** What the user asks for, then what the model's authors suggest. A seed alone does not ask for a draw. */
 function samplerOf({ temperature, topK, topP, seed }: GenerateCommand, { config }: LoadedModel): Sampler {
   const { generation } = config;
-  const asked = temperature !== undefined || topK !== undefined || topP !== undefined;
-  const draws = asked || generation.sample;
-  if (!draws && seed !== undefined)
+  const options = samplerOptions({ ...defined({ temperature, topK, topP, seed }) }, generation);
+  if (seed !== undefined && options.temperature === 0 && temperature === undefined)
     process.stderr.write('heddle: --seed has no effect: the most likely token is taken (draw with --temperature)\n');
-  const options = {
-    temperature: draws ? (temperature ?? generation.temperature) : 0,
-    topK: topK ?? generation.topK,
-    topP: topP ?? generation.topP,
-    minP: generation.minP,
-    repetitionPenalty: generation.repetitionPenalty,
-    noRepeatNgramSize: generation.noRepeatNgramSize,
-    seed,
-  };
-  return sampler(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)));
+  return sampler(options);
 }
+
+const defined = <T extends object>(options: T) =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };

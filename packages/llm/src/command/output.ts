@@ -1,5 +1,4 @@
 import type { LoadedModel } from '../load-model.ts';
-import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
 import type { GenerateCommand } from './options.ts';
 
 /** Prints a generation: text as it comes with the figures after it, or one JSON object at the end. */
@@ -10,7 +9,6 @@ export class Output {
   readonly #loadMs: number;
   readonly #tokens: number[] = [];
   #text = '';
-  readonly #decoder: IncrementalDecoder | undefined;
   #began = 0;
   #first = 0;
   #last = 0;
@@ -20,7 +18,6 @@ export class Output {
     this.#model = model;
     this.#prompt = prompt;
     this.#loadMs = loadMs;
-    this.#decoder = model.tokenizer?.stream({ after: prompt, skipSpecialTokens: true });
   }
 
   /** The request is on its way. */
@@ -29,16 +26,19 @@ export class Output {
     if (this.#command.prompt !== undefined) this.#write(this.#command.prompt);
   }
 
-  token(token: number): void {
-    this.#last = performance.now();
-    if (this.#tokens.length === 0) this.#first = this.#last;
-    this.#tokens.push(token);
-    if (this.#decoder) this.#extend(this.#decoder.push(token));
-    else this.#write(`${this.#tokens.length > 1 ? ',' : ''}${token}`);
+  /** Takes what comes next: the tokens, and the text that is certain with them. */
+  text(text: string, tokens: readonly number[]): void {
+    for (const token of tokens) {
+      this.#last = performance.now();
+      if (this.#tokens.length === 0) this.#first = this.#last;
+      this.#tokens.push(token);
+      if (!this.#model.tokenizer) this.#write(`${this.#tokens.length > 1 ? ',' : ''}${token}`);
+    }
+    this.#text += text;
+    this.#write(text);
   }
 
   end(reason: string): void {
-    if (this.#decoder) this.#extend(this.#decoder.finish());
     if (this.#command.json) {
       process.stdout.write(`${JSON.stringify(this.#report(reason))}\n`);
       return;
@@ -65,7 +65,7 @@ export class Output {
       device: `${device.name}: ${device.description}`,
       prompt_tokens: this.#prompt,
       tokens,
-      text: this.#decoder ? this.#text : null,
+      text: this.#model.tokenizer ? this.#text : null,
       finish_reason: reason,
       timings: {
         load_ms: this.#loadMs,
@@ -77,10 +77,6 @@ export class Output {
     };
   }
 
-  #extend(piece: string): void {
-    this.#text += piece;
-    this.#write(piece);
-  }
   #write(text: string): void {
     if (!this.#command.json) process.stdout.write(text);
   }

@@ -4,6 +4,8 @@ import { type KvCache, pagedCache } from '@heddle/kvcache';
 import { ArgumentError, type Device, OutOfMemoryError } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { greedy, type Sampler } from '../sampler.ts';
+import { stageSampling } from '../sampling/device-sampling.ts';
+import type { LogitStage } from '../sampling/stages/logit-stage.ts';
 import { type CacheSize, cacheSize } from './cache-size.ts';
 import { createEngine, type Engine } from './engine.ts';
 import type { ScheduledGeneration } from './request.ts';
@@ -30,6 +32,11 @@ export interface EngineOptions {
   readonly stepsInFlight?: number;
   /** For requests that name none. Default `greedy()`. */
   readonly sampler?: Sampler;
+  /**
+   * What the device can do to logits before a token is drawn, in order. Default `standardStages`: all that `sampler()` has options
+   * for. Samplers that are none of `sampler()`'s choose on the host.
+   */
+  readonly stages?: readonly LogitStage[];
   /** Default `flash()`. */
   readonly attention?: AttentionKernel;
   /** Makes the cache of the model's `kvShape`, with room for what the size says. Default `pagedCache`, which shares prefixes. */
@@ -48,6 +55,7 @@ const known = new Set([
   'cacheBytes',
   'stepsInFlight',
   'sampler',
+  'stages',
   'attention',
   'cache',
   'scheduler',
@@ -73,6 +81,8 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
   const wishes = { maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes };
   const size = cacheSize(device, shape, config.maxPositions, wishes);
   const cache = open(device, { ...size, shape }, options.cache ?? pagedCache);
+  const { maxSequences: lanes, maxSequenceTokens: longest } = cache;
+  const { vocabularySize } = config;
   const limits = { maxBatchTokens, maxSequences, maxPlansInFlight: stepsInFlight };
   try {
     return createEngine({
@@ -82,6 +92,11 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
       cache,
       scheduler: (capacity) => options.scheduler?.(capacity, limits) ?? continuousScheduler({ ...limits, capacity }),
       sampler,
+      sampling: stageSampling(
+        device,
+        { maxSequences: lanes, maxSequenceTokens: longest, vocabularySize },
+        options.stages,
+      ),
       maxBatchTokens,
       stepsInFlight,
     });

@@ -148,8 +148,9 @@ class StepEngine implements Engine {
     this.#assertOpen('prepare');
     const { cache, maxBatchTokens } = this.#parts;
     const { symbols, maxSequences, maxSequenceTokens } = cache;
-    const options = typeof sizes === 'number' ? { promptTokens: sizes } : sizes;
-    await this.#runner.prepare(sizesOf(options, { maxBatchTokens, maxSequences, maxSequenceTokens, symbols }));
+    const { sampler = this.#parts.sampler, ...options } = typeof sizes === 'number' ? { promptTokens: sizes } : sizes;
+    const bounds = { maxBatchTokens, maxSequences, maxSequenceTokens, symbols };
+    await this.#runner.prepare(sizesOf(options, bounds), sampler);
   }
 
   explain(): string {

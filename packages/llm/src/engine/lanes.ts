@@ -19,7 +19,7 @@ export function withLanes(
       const found = capacity.admit(request, tokens, length, parent);
       if (typeof found === 'string') return found;
       request.lane = free.pop()!;
-      sampling.begin?.(request.lane, request.sampler, request.stream);
+      sampling.begin?.(request.lane, request.sampler, request.stream, request.promptTokens);
       return found;
     },
     release(request, why) {

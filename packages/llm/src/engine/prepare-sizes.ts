@@ -1,4 +1,5 @@
 import { ArgumentError, type SymbolValues } from '@heddle/tensor';
+import type { Sampler } from '../sampler.ts';
 
 /** What an engine is to be prepared for. */
 export interface PrepareOptions {
@@ -8,6 +9,8 @@ export interface PrepareOptions {
   readonly sequences?: number;
   /** How long sequences become at most, prompt and generated. Default 256 tokens more than the longest prompt. */
   readonly sequenceTokens?: number;
+  /** How their tokens are chosen. Default the engine's sampler. */
+  readonly sampler?: Sampler;
 }
 
 /** What an engine has room for, and how its cache names sizes. */
@@ -24,7 +27,7 @@ export interface PrepareLimits {
  * of them and ever longer; and, where there are several, full steps of prompts beside sequences that decode.
  * @throws ArgumentError
  */
-export function sizesOf(options: PrepareOptions, limits: PrepareLimits): SymbolValues[] {
+export function sizesOf(options: Omit<PrepareOptions, 'sampler'>, limits: PrepareLimits): SymbolValues[] {
   const { maxBatchTokens, maxSequences, maxSequenceTokens, symbols } = limits;
   const asked = [options.promptTokens].flat();
   const longest = Math.max(...asked);

@@ -107,10 +107,10 @@ export class SampleStep {
     return { tokens: read(this.#chosen), logits: undefined };
   }
 
-  /** Compiles and allocates for steps of these sizes. */
-  async prepare(sizes: readonly SymbolValues[]): Promise<void> {
+  /** Compiles and allocates for steps of these sizes, all with this sampler. */
+  async prepare(sizes: readonly SymbolValues[], sampler: SampledRow['sampler']): Promise<void> {
     const buckets = [...new Set(sizes.map((each) => each['R']!))].map((R) => ({ R }));
-    for (const which of this.#sampling.plans.keys()) await this.#plan(which).warm({ buckets });
+    await this.#plan(this.#planFor([{ sampler }])).warm({ buckets });
   }
 
   explain(): string {
@@ -123,7 +123,7 @@ export class SampleStep {
   }
 
   /** The cheapest plan that does what all of these want; samplers of the host want to know whether logits are usable. */
-  #planFor(requests: readonly ChoosingRequest[]): number {
+  #planFor(requests: readonly Pick<ChoosingRequest, 'sampler'>[]): number {
     let which = 0;
     for (const { sampler } of requests) which = Math.max(which, this.#sampling.planOf(sampler) ?? 0);
     return which;

@@ -2,6 +2,7 @@ import type { ScheduledSequence, SequenceResult, StepPlan } from '@heddle/batche
 import { CacheIntegrityError, type KvBatch, type KvCache, type KvSequence } from '@heddle/kvcache';
 import { isHeddleError, type SymbolValues, type Tensor, type Variable } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
+import type { Sampler } from '../sampler.ts';
 import type { EngineParts } from './engine.ts';
 import { ForwardStep, type StepRows } from './forward-step.ts';
 import { outgrows, recompute, recomputeBeyond, shareUpTo } from './longer-sequences.ts';
@@ -70,9 +71,9 @@ export class StepRunner {
     return this.#completions.run(() => this.#complete(sequences, flight));
   }
 
-  async prepare(sizes: readonly SymbolValues[]): Promise<void> {
+  async prepare(sizes: readonly SymbolValues[], sampler: Sampler): Promise<void> {
     await this.#forward.prepare(sizes);
-    await this.#sampling.prepare(sizes);
+    await this.#sampling.prepare(sizes, sampler);
   }
 
   explain(): string {

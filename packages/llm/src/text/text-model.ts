@@ -29,6 +29,12 @@ export interface OpenTextModelOptions extends EngineOptions {
   readonly onProgress?: LoadModelOptions['onProgress'];
 }
 
+/** A model that was opened for text, with its parts. */
+export interface OpenedTextModel extends TextModel {
+  readonly model: LoadedModel;
+  readonly engine: Engine;
+}
+
 /**
  * Opens a model for `generateText`, `streamText` and `chat`: a device, the weights, and an engine over them.
  *
@@ -43,7 +49,7 @@ export interface OpenTextModelOptions extends EngineOptions {
 export async function openTextModel(
   source: string | ModelFiles,
   options: OpenTextModelOptions = {},
-): Promise<TextModel & { readonly model: LoadedModel }> {
+): Promise<OpenedTextModel> {
   const { device: where = 'auto', dtype, activations, onProgress, ...engineOptions } = options;
   const device = typeof where === 'string' ? await openDevice(where) : where;
   const own = typeof where === 'string';
@@ -55,7 +61,18 @@ export async function openTextModel(
       ...(activations && { activations }),
       ...(onProgress && { onProgress }),
     });
-    return textModelOf(model, openEngine(model, engineOptions), own ? device : undefined);
+    const loaded = model;
+    const engine = openEngine(loaded, engineOptions);
+    let disposal: Promise<void> | undefined;
+    const dispose = () => {
+      disposal ??= (async () => {
+        await engine.dispose();
+        await loaded.dispose();
+        if (own) await device.dispose();
+      })();
+      return disposal;
+    };
+    return { ...textModel(loaded, engine), engine, model: loaded, dispose, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await model?.dispose();
     if (own) await device.dispose();
@@ -63,24 +80,18 @@ export async function openTextModel(
   }
 }
 
-/** A model for text of parts that are there. `dispose` frees them all. */
-function textModelOf(
-  model: LoadedModel,
-  engine: Engine,
-  device: Device | undefined,
-): TextModel & { readonly model: LoadedModel } {
-  let disposal: Promise<void> | undefined;
-  const dispose = () => {
-    disposal ??= (async () => {
-      await engine.dispose();
-      await model.dispose();
-      await device?.dispose();
-    })();
-    return disposal;
-  };
+/**
+ * A model for `generateText`, `streamText` and `chat` of a model and an engine of one's own, of any parts; both stay the caller's.
+ * @example textModel(model, openEngine(model, { scheduler: mine }))
+ */
+export function textModel(
+  model: Pick<LoadedModel, 'tokenizer' | 'config' | 'requireTokenizer'>,
+  engine: Pick<Engine, 'generate' | 'size'>,
+): TextModel {
   const { tokenizer, config } = model;
+  const dispose = async () => {};
   const requireTokenizer = () => model.requireTokenizer();
-  return { model, engine, tokenizer, config, requireTokenizer, dispose, [Symbol.asyncDispose]: dispose };
+  return { engine, tokenizer, config, requireTokenizer, dispose, [Symbol.asyncDispose]: dispose };
 }
 
 /** Whether a value has what text is generated with; otherwise what it is, for messages. */

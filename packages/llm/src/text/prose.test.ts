@@ -1,0 +1,58 @@
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { generateText, type OpenedTextModel, openTextModel, streamText, textModel } from '../index.ts';
+
+const path = fileURLToPath(new URL('../../../../examples/models/prose4m', import.meta.url));
+const prompt = 'Once upon a time';
+
+let model: OpenedTextModel;
+beforeAll(async () => {
+  model = await openTextModel(path, { device: 'onnx', maxSequences: 4, maxSequenceTokens: 64 });
+}, 60_000);
+afterAll(() => model.dispose());
+
+test('the most likely text is that of the engine, and that of the command', async () => {
+  const { text, tokens, usage, finishReason } = await generateText({ model, prompt, temperature: 0, maxTokens: 12 });
+  expect(text).toBe(' of time,\nAnd, as I have');
+  const alone: number[] = [];
+  const request = { tokens: model.requireTokenizer().encode(prompt), maxTokens: 12 };
+  for await (const token of model.engine.generate(request)) alone.push(token);
+  expect(tokens).toEqual(alone);
+  expect([finishReason, usage]).toEqual(['length', { inputTokens: 6, outputTokens: 12, totalTokens: 18 }]);
+});
+
+test('a seed gives its text again, in pieces or at once, beside others and with parts of one’s own', async () => {
+  const options = { prompt, seed: 7, maxTokens: 16 };
+  const { text } = await generateText({ model, ...options });
+  const [again, pieces, other, { samples }] = await Promise.all([
+    generateText({ model: textModel(model.model, model.engine), ...options }),
+    (async () => {
+      const all: string[] = [];
+      for await (const piece of streamText({ model, ...options })) all.push(piece);
+      return all;
+    })(),
+    generateText({ model, ...options, seed: 8 }),
+    generateText({ model, ...options, n: 2 }),
+  ]);
+  expect([again.text, pieces.join(''), samples[0]!.text]).toEqual([text, text, text]);
+  expect(pieces.length).toBeGreaterThan(4);
+  expect(other.text).not.toBe(text);
+  expect(samples[1]!.text).not.toBe(text);
+});
+
+test('what was opened for a text is freed, also where opening fails', async () => {
+  await expect(openTextModel(path, { device: 'onnx', maxSequences: 0 })).rejects.toThrow(
+    /maxSequences must be a positive integer/,
+  );
+  await expect(openTextModel(path, { device: 'onnx', sequences: 3 } as never)).rejects.toThrow(
+    /openEngine: takes .*, got sequences/,
+  );
+  const { device } = model.model;
+  const before = device.memory().live;
+  const second = await openTextModel(path, { device, maxSequences: 1, maxSequenceTokens: 32 });
+  await generateText({ model: second, prompt, maxTokens: 2, repetitionPenalty: 1.2 });
+  await second.dispose();
+  await second.dispose();
+  expect(device.memory().live).toBe(before);
+  await expect(generateText({ model: second, prompt })).rejects.toThrow(/engine was disposed of/);
+});
