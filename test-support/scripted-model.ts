@@ -19,6 +19,7 @@ const tokenizer: Tokenizer = {
   encode: (text) => [...text].map((character) => character.codePointAt(0)!),
   decode: (ids, { skipSpecialTokens } = {}) => textOf(ids, skipSpecialTokens),
   stream: ({ skipSpecialTokens } = {}) => ({ push: (id) => textOf([id], skipSpecialTokens), finish: () => '' }),
+  tokenBytes: () => [],
   chatTemplateNames: ['default'],
   applyChatTemplate: (messages: readonly ChatMessage[], { addGenerationPrompt } = {}) =>
     messages.map(({ role, content }) => `<${role}>${content}~`).join('') + (addGenerationPrompt ? '<assistant>' : ''),
