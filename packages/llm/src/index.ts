@@ -65,6 +65,7 @@ export { type StageSampling, stageSampling } from './sampling/device-sampling.ts
 export { type Draw, drawToken } from './sampling/draw.ts';
 export { type LogitFilter, minP, temperature, topK, topP } from './sampling/filters.ts';
 export type { LaneSizes } from './sampling/lane-states.ts';
+export type { TokenLogprobs } from './sampling/logprobs.ts';
 export type { SamplerOptions, SamplingSettings } from './sampling/options.ts';
 export { noRepeatNgram, occurrencePenalty, repetitionPenalty } from './sampling/repetition.ts';
 export type {

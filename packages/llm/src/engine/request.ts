@@ -3,6 +3,7 @@ import type { KvSequence } from '@heddle/kvcache';
 import { ArgumentError } from '@heddle/tensor';
 import { checkTokens } from '../models/row-logits.ts';
 import type { Sampler } from '../sampler.ts';
+import { mostTopLogprobs, type TokenLogprobs } from '../sampling/logprobs.ts';
 import type { DeviceSampling } from '../sampling/sample-plan.ts';
 
 /** What a user asks an engine to generate. */
@@ -21,6 +22,13 @@ export interface GenerationRequest {
    * Name one for several different answers with one seed.
    */
   readonly sequence?: number;
+  /**
+   * Told of each token's log-probability by the model alone, before the token comes through the stream. What it throws ends the
+   * request.
+   */
+  readonly onLogprobs?: (logprobs: TokenLogprobs) => void;
+  /** How many of the most likely tokens it is told with each, from 0 to 20. Default 0. */
+  readonly topLogprobs?: number;
   /** Unique among those alive; by default a number. */
   readonly id?: string;
   /** Higher goes first, where the scheduler's policy looks at it. */
@@ -38,6 +46,9 @@ export interface ScheduledGeneration extends SequenceRequest {
   readonly stopTokens: ReadonlySet<number>;
   readonly sampler: Sampler;
   readonly sequence: number;
+  readonly onLogprobs?: ((logprobs: TokenLogprobs) => void) | undefined;
+  /** Undefined where nobody is told. */
+  readonly topLogprobs?: number | undefined;
   /** Its cache while it is admitted. */
   kv: KvSequence | undefined;
   /** Its place in what the device keeps of every request while it is admitted; otherwise -1. */
@@ -64,11 +75,15 @@ export function scheduledGeneration(
   checkTokens('generate', tokens, engine.vocabularySize);
   if (!Number.isInteger(sequence) || sequence < 0 || sequence >= 2 ** 32)
     throw new ArgumentError(`generate: sequence must be an integer from 0, below 2^32, got ${sequence}`);
+  const { onLogprobs, topLogprobs = 0 } = request;
+  if (!(Number.isInteger(topLogprobs) && topLogprobs >= 0 && topLogprobs <= mostTopLogprobs))
+    throw new ArgumentError(`generate: topLogprobs must be from 0 to ${mostTopLogprobs}, got ${topLogprobs}`);
   return {
     ...request,
     id,
     sequence,
     sampler,
+    topLogprobs: onLogprobs && topLogprobs,
     promptTokens: tokens.length,
     stream: [...tokens],
     stopTokens: new Set(stopTokens),

@@ -7,6 +7,7 @@ import {
   type Update,
   type Variable,
 } from '@heddle/tensor';
+import { type LogprobRows, logprobsOf } from '../sampling/logprobs.ts';
 import type { DeviceSampling, SampleColumn, SampledRow, SamplePlan } from '../sampling/sample-plan.ts';
 import { HostColumn } from './host-column.ts';
 
@@ -26,6 +27,8 @@ export interface ChoosingRequest {
   readonly lane: number;
   readonly sampler: SampledRow['sampler'];
   readonly sequence: number;
+  /** How many of the most likely tokens its log-probabilities are wanted with; undefined where none are wanted. */
+  readonly topLogprobs?: number | undefined;
 }
 
 /** What was asked of the device for one step: copies to the host that are under way. */
@@ -34,6 +37,8 @@ export interface Sampled {
   readonly tokens: Promise<Int32Array>;
   /** `[R, V]`, where a sampler of the host chooses. */
   readonly logits: Promise<Float32Array> | undefined;
+  /** Where a request of the step wants them. */
+  readonly logprobs: Promise<LogprobRows<ArrayLike<number>>> | undefined;
 }
 
 const constructors = { f32: Float32Array, i32: Int32Array, u32: Uint32Array };
@@ -46,6 +51,7 @@ export class SampleStep {
   readonly #maxRows: number;
   readonly #vocabularySize: number;
   readonly #plans: (Plan | undefined)[] = [];
+  #logprobs: CompiledFunction<[Tensor, Tensor], LogprobRows> | undefined;
   readonly #columns: readonly Readonly<Record<string, HostColumn<SampleColumn>>>[];
   readonly #lanes: HostColumn<Int32Array>;
   /** The columns of a step, used again. */
@@ -99,12 +105,21 @@ export class SampleStep {
     const values = onHost ? (logits.data() as Promise<Float32Array>) : undefined;
     values?.catch(() => {}); // who waits for it sees that; until then it is nobody's
     const { tokens } = await this.#plan(which).run([{ logits, lanes, columns }], { symbols: {} });
-    return { tokens: read(tokens), logits: values };
+    const chosen = read(tokens);
+    if (!requests.some(({ topLogprobs }) => topLogprobs !== undefined))
+      return { tokens: chosen, logits: values, logprobs: undefined };
+    this.#logprobs ??= this.#compileLogprobs();
+    const rows = await this.#logprobs(logits, tokens);
+    const copies = Promise.all([rows.chosen.data(), rows.topTokens.data(), rows.top.data()]);
+    copies.catch(() => {});
+    const logprobs = copies.then(([ofChosen, topTokens, top]) => ({ chosen: ofChosen, topTokens, top }));
+    logprobs.catch(() => {});
+    return { tokens: chosen, logits: values, logprobs };
   }
 
   /** For steps that choose nothing: resolves when the device has done all that was submitted. */
   none(): Sampled {
-    return { tokens: read(this.#chosen), logits: undefined };
+    return { tokens: read(this.#chosen), logits: undefined, logprobs: undefined };
   }
 
   /** Compiles and allocates for steps of these sizes, all with this sampler. */
@@ -119,6 +134,7 @@ export class SampleStep {
 
   dispose(): void {
     for (const plan of this.#plans) plan?.dispose();
+    this.#logprobs?.dispose();
     this.#sampling[Symbol.dispose]();
   }
 
@@ -132,6 +148,15 @@ export class SampleStep {
   #plan(which: number): Plan {
     this.#plans[which] ??= this.#compile(this.#sampling.plans[which]!);
     return this.#plans[which];
+  }
+
+  #compileLogprobs(): CompiledFunction<[Tensor, Tensor], LogprobRows> {
+    return compile(logprobsOf, {
+      device: this.#device,
+      name: 'log-probabilities',
+      inputs: [{ shape: ['R', this.#vocabularySize] }, { shape: ['R'], dtype: 'i32' }],
+      symbols: { R: this.#maxRows },
+    });
   }
 
   #compile(plan: SamplePlan): Plan {

@@ -130,6 +130,7 @@ export class StepRunner {
       const { sequences, sampled } = await flight;
       const tokens = await sampled.tokens;
       const logits = await sampled.logits;
+      const logprobs = await sampled.logprobs;
       const V = this.#model.config.vocabularySize;
       const results = new Array<SequenceResult | undefined>(all.length).fill(undefined);
       let row = 0;
@@ -145,7 +146,8 @@ export class StepRunner {
         else {
           const onHost = logits && this.#sampling.choosesOnHost(request);
           const values = onHost ? logits.subarray(place * V, (place + 1) * V) : undefined;
-          results[i] = resultOf(request, tokens[place]!, values, this.#model.activations);
+          const said = logprobs && { rows: logprobs, row: place };
+          results[i] = resultOf(request, tokens[place]!, values, this.#model.activations, said);
         }
         const finish = results[i]?.finish;
         if (finish !== 'error') this.#share(request, end);

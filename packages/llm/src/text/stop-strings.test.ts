@@ -25,9 +25,10 @@ test('text is held back while it may become a stop string', () => {
   expect(through([], ['a', 'b'])).toEqual({ given: ['a', 'b', ''], stop: undefined });
 });
 
-test('the first stop string counts, and of those that begin together the longest', () => {
+test('the stop string that is complete first counts, and of those that end together the longest', () => {
   expect(through(['cd', 'bc'], ['abcd'])).toEqual({ given: ['a'], stop: 'bc' });
-  expect(through(['b', 'bc'], ['abcd'])).toEqual({ given: ['a'], stop: 'bc' });
+  expect(through(['bc', 'b'], ['abcd'])).toEqual({ given: ['a'], stop: 'b' });
+  expect(through(['bc', 'abc'], ['abcd'])).toEqual({ given: [''], stop: 'abc' });
   expect(through(['aab'], ['aaaab'])).toEqual({ given: ['aa'], stop: 'aab' });
 });
 
@@ -39,7 +40,9 @@ test('however a text is cut, what comes through is what stands before the first 
       fc.array(letters, { maxLength: 12 }),
       (stops, pieces) => {
         const text = pieces.join('');
-        const at = Math.min(...stops.map((stop) => text.indexOf(stop)).filter((place) => place >= 0));
+        const found = stops.map((each) => [text.indexOf(each), each.length] as const).filter(([from]) => from >= 0);
+        const end = Math.min(...found.map(([from, length]) => from + length));
+        const at = Math.min(...found.filter(([from, length]) => from + length === end).map(([from]) => from));
         const { given, stop } = through(stops, pieces);
         expect(given.join('')).toBe(text.slice(0, at));
         expect(stop === undefined).toBe(at === Number.POSITIVE_INFINITY);

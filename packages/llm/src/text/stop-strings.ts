@@ -14,14 +14,19 @@ export class StopStrings {
     this.#stops = stops;
   }
 
-  /** Takes the next piece of text; the first stop string in it ends what comes through, and is left out itself. */
+  /**
+   * Takes the next piece of text. The first stop string that is complete ends what comes through, and is left out itself; of
+   * several that end together it is the longest.
+   */
   push(piece: string): Passed {
     const text = this.#held + piece;
     let first = -1;
     let stop: string | undefined;
     for (const each of this.#stops) {
       const at = text.indexOf(each);
-      if (at < 0 || (first >= 0 && (at > first || (at === first && each.length <= stop!.length)))) continue;
+      if (at < 0) continue;
+      const sooner = stop === undefined ? -1 : at + each.length - (first + stop.length);
+      if (sooner > 0 || (sooner === 0 && at >= first)) continue;
       first = at;
       stop = each;
     }

@@ -3,6 +3,7 @@ import { checkOptions, describe } from '../check-options.ts';
 import type { GenerationDefaults } from '../config/generation.ts';
 import type { GenerationRequest } from '../engine/request.ts';
 import { type Sampler, sampler } from '../sampler.ts';
+import { mostTopLogprobs } from '../sampling/logprobs.ts';
 import { type SamplerOptions, samplerOptionNames } from '../sampling/options.ts';
 import type { ChatMessage, ChatTemplateOptions } from '../tokenizer/chat-template.ts';
 import { notTextModel, type TextModel } from './text-model.ts';
@@ -20,6 +21,8 @@ export interface TextSettings extends SamplerOptions {
   readonly stopTokens?: readonly number[];
   /** Chooses tokens, in place of the options that say how to draw. */
   readonly sampler?: Sampler;
+  /** Give each token's log-probability by the model alone, with so many of the most likely tokens, from 0 to 20. */
+  readonly logprobs?: number;
   /** Ends the generation: what waits for it throws the signal's reason. */
   readonly signal?: AbortSignal;
   /** Tools, documents and variables that the chat template looks at. */
@@ -48,6 +51,7 @@ export const settingNames: readonly string[] = [
   'stop',
   'stopTokens',
   'sampler',
+  'logprobs',
   'signal',
   'template',
   'priority',
@@ -60,6 +64,7 @@ export const settingNames: readonly string[] = [
 export interface TextRequest {
   readonly request: GenerationRequest;
   readonly stops: readonly string[];
+  readonly logprobs: number | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -88,7 +93,10 @@ export function requestOf(
     ...(tenant !== undefined && { tenant }),
     ...(deadlineMs !== undefined && { deadlineMs }),
   };
-  return { request, stops: stopsOf(operation, settings.stop), signal };
+  const { logprobs } = settings;
+  if (logprobs !== undefined && !(Number.isInteger(logprobs) && logprobs >= 0 && logprobs <= mostTopLogprobs))
+    throw new ArgumentError(`${operation}: logprobs must be from 0 to ${mostTopLogprobs}, got ${String(logprobs)}`);
+  return { request, stops: stopsOf(operation, settings.stop), logprobs, signal };
 }
 
 function promptTokens(

@@ -1,4 +1,5 @@
 import type { TokenStream } from '@heddle/batcher';
+import type { TokenLogprobs } from '../sampling/logprobs.ts';
 import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
 import { StopStrings } from './stop-strings.ts';
 import type { TextModel } from './text-model.ts';
@@ -25,6 +26,8 @@ export interface TextResult {
   /** The stop string that ended it. */
   readonly stop: string | undefined;
   readonly usage: TextUsage;
+  /** Of each token, where they were asked for. */
+  readonly logprobs: readonly TokenLogprobs[] | undefined;
 }
 
 /** What comes of a generation, in order: `start`, any number of `text`, `finish`. */
@@ -37,7 +40,7 @@ export type TextPart =
       /** The tokens that came since the last part: one, or none at the end. */
       readonly tokens: readonly number[];
     }
-  | ({ readonly type: 'finish' } & Omit<TextResult, 'text' | 'tokens'>);
+  | ({ readonly type: 'finish' } & Omit<TextResult, 'text' | 'tokens' | 'logprobs'>);
 
 /**
  * A text as it comes. It is generated whether it is read or not; each loop over it begins at its beginning. Leaving a loop early
@@ -61,12 +64,14 @@ export interface TextStream extends AsyncIterable<string> {
  */
 export function startText(
   model: TextModel,
-  { request, stops, signal }: TextRequest,
+  { request, stops, logprobs, signal }: TextRequest,
   ended: (result: TextResult | undefined) => void = () => {},
 ): TextStream {
-  const tokens = model.engine.generate(request, signal ? { signal } : {});
+  const said: TokenLogprobs[] | undefined = logprobs === undefined ? undefined : [];
+  const telling = said && { topLogprobs: logprobs!, onLogprobs: (each: TokenLogprobs) => said.push(each) };
+  const tokens = model.engine.generate({ ...request, ...telling }, signal ? { signal } : {});
   const text = model.tokenizer?.stream({ after: request.tokens, skipSpecialTokens: true });
-  return new RunningText(tokens, request.tokens, text, new StopStrings(stops), ended);
+  return new RunningText(tokens, request.tokens, text, new StopStrings(stops), said, ended);
 }
 
 class RunningText implements TextStream {
@@ -88,11 +93,12 @@ class RunningText implements TextStream {
     prompt: readonly number[],
     decoder: IncrementalDecoder | undefined,
     stops: StopStrings,
+    logprobs: readonly TokenLogprobs[] | undefined,
     ended: (result: TextResult | undefined) => void,
   ) {
     this.#source = source;
     this.#renew();
-    this.result = this.#run(prompt, decoder, stops)
+    this.result = this.#run(prompt, decoder, stops, logprobs)
       .then(
         (result) => {
           ended(result);
@@ -131,6 +137,7 @@ class RunningText implements TextStream {
     prompt: readonly number[],
     decoder: IncrementalDecoder | undefined,
     stops: StopStrings,
+    logprobs: readonly TokenLogprobs[] | undefined,
   ): Promise<TextResult> {
     let text = '';
     let stop: string | undefined;
@@ -162,7 +169,7 @@ class RunningText implements TextStream {
       };
       const end = { finishReason, stop, usage } as const;
       this.#push({ type: 'finish', ...end });
-      return { text, tokens, ...end };
+      return { text, tokens, ...end, logprobs: logprobs?.slice(0, tokens.length) };
     } catch (reason) {
       this.#failure = { reason };
       throw reason;
