@@ -8,6 +8,7 @@ import { noteUnusedFields } from './config/unused-fields.ts';
 import type { ConfigFile, ModelConfig } from './config.ts';
 import type { Family } from './families/family.ts';
 import { gemma2, gemma3 } from './families/gemma.ts';
+import { gemma4 } from './families/gemma4.ts';
 import { gpt2 } from './families/gpt2.ts';
 import { granite } from './families/granite.ts';
 import { granite4 } from './families/granite4.ts';
@@ -36,6 +37,7 @@ export const families: readonly Family[] = [
   phi3,
   gemma2,
   gemma3,
+  gemma4,
   smollm3,
   olmo2,
   olmo3,

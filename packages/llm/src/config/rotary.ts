@@ -38,6 +38,8 @@ export interface RotatedHead {
   readonly thetaField?: string;
   /** The kind of layers, where `rope_parameters` has an object for each. */
   readonly layerType?: string;
+  /** The scaling where the configuration has no fields of it at all. Default none. */
+  readonly usual?: RotaryScaling;
   /** Whether the older generation scales these layers. Default true. */
   readonly scaled?: boolean;
   /** Whether heads are always rotated as a whole. */
@@ -77,7 +79,7 @@ export function parseRotary(config: JsonFields, head: RotatedHead): ParsedRotary
     const where = fields?.has('partial_rotary_factor') ? fields : config;
     where.fail('partial_rotary_factor', `a share that rotates an even part of a head of ${headDim}`, share);
   }
-  if (share !== 1 && head.whole)
+  if (share !== 1 && head.whole && !whole)
     config.fail('partial_rotary_factor', '1: models of this family rotate whole heads', share);
   const scaling = parseScaling(config, fields, dim, head);
   const reach = scaling.kind === 'dynamic' ? Math.floor(maxPositions * Math.max(1, scaling.factor)) : maxPositions;
@@ -96,11 +98,11 @@ function parseScaling(
   config: JsonFields,
   fields: JsonFields | undefined,
   dim: number,
-  { maxPositions, longRopeNames = [] }: RotatedHead,
+  { maxPositions, longRopeNames = [], usual = { kind: 'default' } }: RotatedHead,
 ): RotaryScaling {
   if (!fields) {
     config.value('original_max_position_embeddings'); // without scaling it changes nothing
-    return { kind: 'default' };
+    return usual;
   }
   const older = fields.optionalString('type');
   const [field, stated] = fields.has('rope_type')

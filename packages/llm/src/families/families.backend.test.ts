@@ -24,6 +24,8 @@ const fixtures = [
   'phi3-longrope',
   'gemma2',
   'gemma3',
+  'gemma4',
+  'gemma4-k-is-v',
   'smollm3',
   'olmo2',
   'olmo3',
@@ -40,10 +42,17 @@ type Fixture = (typeof fixtures)[number];
  * kernels compute. The others differ in names, sizes and tables.
  */
 const onWebGpu: Readonly<Record<'plain' | 'cached' | 'trained', readonly Fixture[]>> = {
-  plain: ['llama-mqa', 'ministral', 'phi3-longrope', 'gemma2', 'gemma3', 'olmo3', 'gpt2', 'qwen3_5'],
-  cached: ['llama-mqa', 'phi3-longrope', 'gemma2', 'olmo3', 'granite4', 'qwen3_5'],
+  plain: ['llama-mqa', 'ministral', 'phi3-longrope', 'gemma2', 'gemma3', 'gemma4', 'olmo3', 'gpt2', 'qwen3_5'],
+  cached: ['llama-mqa', 'phi3-longrope', 'gemma2', 'gemma4', 'olmo3', 'granite4', 'qwen3_5'],
   trained: ['gpt2'],
 };
+
+/**
+ * What is rounding of f32. Gemma 4 does not scale its scores and norms small additions: of the angles that transformers rounds
+ * to f32 more is left than in other families, beside an executor in float64 too.
+ */
+const tolerance = (name: Fixture): { readonly fixture: number; readonly chunks: number } =>
+  name === 'gemma4' ? { fixture: 3e-4, chunks: 5e-5 } : { fixture: 1e-4, chunks: 1e-5 };
 
 type Context = Pick<TestContext, 'skip'>;
 const softwareGpu = backendName.startsWith('webgpu');
@@ -100,18 +109,22 @@ conformance('families against transformers', (device) => {
     const { vocabularySize: V, layers, hiddenSize } = model.config;
     const plain = await model.logits(ids);
     expect(plain.shape).toEqual([ids.length, ids[0]!.length, V]);
-    expect(furthest((await plain.data()) as Float32Array, logits)).toBeLessThan(1e-4);
+    expect(furthest((await plain.data()) as Float32Array, logits)).toBeLessThan(tolerance(name).fixture);
     const masked = await model.logits(ids, { attentionMask: mask });
-    expect(furthest((await masked.data()) as Float32Array, padded, V, mask.flat())).toBeLessThan(1e-4);
+    expect(furthest((await masked.data()) as Float32Array, padded, V, mask.flat())).toBeLessThan(
+      tolerance(name).fixture,
+    );
     const tokens = device().tensor(Int32Array.from(ids.flat()), { shape: [ids.length, ids[0]!.length] });
     const wanted = Array.from({ length: layers + 1 }, (_, layer) => layer);
     const batch = model.forward({ tokens, hidden: wanted });
     await device().realize([...batch.hidden, batch.logits]);
     for (const [layer, states] of batch.hidden.entries()) {
       expect(states.shape).toEqual([ids.length, ids[0]!.length, hiddenSize]);
-      expect(furthest((await states.data()) as Float32Array, await hidden(layer)), `layer ${layer}`).toBeLessThan(1e-4);
+      expect(furthest((await states.data()) as Float32Array, await hidden(layer)), `layer ${layer}`).toBeLessThan(
+        tolerance(name).fixture,
+      );
     }
-    expect(furthest((await batch.logits.data()) as Float32Array, logits)).toBeLessThan(1e-4);
+    expect(furthest((await batch.logits.data()) as Float32Array, logits)).toBeLessThan(tolerance(name).fixture);
     for (const tensor of [plain, masked, tokens, ...batch.hidden, batch.logits]) tensor.dispose();
     await model.dispose();
   });
@@ -155,7 +168,9 @@ conformance('families against transformers', (device) => {
         const logits = await step.run(rows, batch);
         batch.advance();
         const row = full.subarray((kv.length - 1) * V, kv.length * V);
-        expect(furthest((await logits.data()) as Float32Array, row), `${size} to ${kv.length}`).toBeLessThan(1e-5);
+        expect(furthest((await logits.data()) as Float32Array, row), `${size} to ${kv.length}`).toBeLessThan(
+          tolerance(name).chunks,
+        );
       }
       kv.dispose();
     }

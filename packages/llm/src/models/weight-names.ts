@@ -15,6 +15,8 @@ export interface WeightNeeds {
   readonly denied: ReadonlySet<string>;
   /** Weights of which Hugging Face's files have the transpose. */
   readonly transposed: ReadonlySet<string>;
+  /** Names of tensors that files may have and that are not needed. */
+  readonly idle: ReadonlySet<string>;
 }
 
 /** A weight of a model, and the tensor of the file that it is. */
@@ -113,8 +115,8 @@ function noteUnused(
   storedName: (name: string) => string,
   notes: Notes,
 ): void {
-  const sameHead = needs.tied ? storedName(needs.head) : undefined;
-  const unused = file.names().filter((name) => !planned.has(name) && !computed.test(name) && name !== sameHead);
+  const idle = new Set([...needs.idle, ...(needs.tied ? [needs.head] : [])].map(storedName));
+  const unused = file.names().filter((name) => !planned.has(name) && !computed.test(name) && !idle.has(name));
   if (unused.length === 0) return;
   const parts = new Set([...needs.shapes.keys()].map((name) => storedName(name).split('.').slice(0, -2).join('.')));
   const own = unused.filter(

@@ -24,6 +24,7 @@ import { attentionLayer, type SharedKeysAndValues } from './attention-layer.ts';
 import { feedForward } from './feed-forward.ts';
 import type { BranchLayout, DecoderLayout } from './layout.ts';
 import { Pass } from './pass.ts';
+import { addPerLayer, perLayerInputs } from './per-layer.ts';
 import { recurrentLayer } from './recurrent-layer.ts';
 import { denseRows, packedRows } from './recurrent-rows.ts';
 import { Rotations } from './rotations.ts';
@@ -88,13 +89,17 @@ export class Decoder implements CausalLm {
     const run = (i: number, input: Tensor) => {
       const x = hooks ? hooks.at(i, input) : input;
       wanted.offer(i, () => (rows ? take(x, rows) : x));
-      const { mixer, feedForward: fed } = layers[i]!;
+      const { mixer, feedForward: fed, perLayer, scalar } = layers[i]!;
       const mixed = branch(pass, mixer, x, (part, state) =>
         part.kind === 'attention' ? attentionLayer(pass, i, part, state, shared) : recurrentLayer(pass, i, part, state),
       );
-      return branch(pass, fed, mixed, (part, state) => feedForward(pass, part, state));
+      const own = branch(pass, fed, mixed, (part, state) => feedForward(pass, part, state));
+      const left = perLayer && perLayerInput ? addPerLayer(pass, perLayer, own, perLayerInput(i)) : own;
+      return scalar === undefined ? left : left.mul(this.#weights.get(scalar));
     };
-    let x = runLayers(inputs, layers.length, this.#embed(tokens, positions), run);
+    const embedded = this.#embed(tokens, positions);
+    const perLayerInput = perLayerInputs(pass, this.config.layout, tokens, embedded);
+    let x = runLayers(inputs, layers.length, embedded, run);
     if (hooks) x = hooks.at(layers.length, x);
     if (rows) x = take(x, rows);
     x = pass.norm(finalNorm, x);

@@ -98,10 +98,41 @@ export interface BranchLayout<P> {
 export type MixerLayout = AttentionLayout | RecurrentLayout;
 export type FeedForwardLayout = GatedLayout | PlainLayout;
 
+/** What a layer adds of the embeddings that each token has for it: after(projection(activation(gate(x)) * embedding)). */
+export interface PerLayerLayout {
+  readonly gate: LinearLayout;
+  readonly activation: ActivationName;
+  readonly projection: LinearLayout;
+  readonly after: NormLayout;
+}
+
+/**
+ * Embeddings of each token for each layer: the mean, times a root of 2, of `[V, layers * size]` looked up and of the norm of what
+ * `projection` makes of the embedding of the model.
+ */
+export interface PerLayerEmbeddingLayout {
+  /** Name of the table in the file, without `.weight`. */
+  readonly site: string;
+  /** V of the table. */
+  readonly vocabularySize: number;
+  /** Values for each layer. */
+  readonly size: number;
+  /** Factor on what is looked up. */
+  readonly multiplier: number;
+  readonly projection: LinearLayout;
+  /** Factor on what is projected. */
+  readonly projectionMultiplier: number;
+  readonly norm: NormLayout;
+}
+
 /** One layer of a decoder: first what mixes positions, then what each position does by itself. */
 export interface LayerLayout {
   readonly mixer: BranchLayout<MixerLayout>;
   readonly feedForward: BranchLayout<FeedForwardLayout>;
+  /** Where the decoder has embeddings for each layer. */
+  readonly perLayer?: PerLayerLayout;
+  /** Name of a factor `[1]` on what the layer leaves. */
+  readonly scalar?: string;
 }
 
 /** What a decoder is made of, and what its weights are called: everything that its forward pass looks at. */
@@ -118,6 +149,7 @@ export interface DecoderLayout {
     /** Learned embeddings of the positions that are added, `[size, E]`. */
     readonly positions?: { readonly site: string; readonly size: number };
   };
+  readonly perLayerEmbedding?: PerLayerEmbeddingLayout;
   readonly layers: readonly LayerLayout[];
   readonly finalNorm: NormLayout;
   readonly head: {

@@ -15,6 +15,8 @@ export interface WeightTable {
   readonly denied: ReadonlySet<string>;
   /** Those of which Hugging Face's files have the transpose. */
   readonly transposed: ReadonlySet<string>;
+  /** Names of tensors that files may have and no layer reads. */
+  readonly idle: ReadonlySet<string>;
 }
 
 /**
@@ -26,13 +28,18 @@ export function weightTable(layout: DecoderLayout, tied: boolean): WeightTable {
   const table = new TableBuilder();
   table.add(`${embedding.site}.weight`, [V, E]);
   if (embedding.positions) table.add(`${embedding.positions.site}.weight`, [embedding.positions.size, E]);
-  for (const { mixer, feedForward } of layout.layers) {
+  table.perLayerEmbedding(layout);
+  for (const { mixer, feedForward, perLayer, scalar } of layout.layers) {
     table.norm(mixer.before);
     table.mixer(mixer.part);
     table.norm(mixer.after);
     table.norm(feedForward.before);
     table.feedForward(feedForward.part);
     table.norm(feedForward.after);
+    table.linear(perLayer?.gate);
+    table.linear(perLayer?.projection);
+    table.norm(perLayer?.after);
+    if (scalar !== undefined) table.add(scalar, [1]);
   }
   table.norm(layout.finalNorm);
   if (!tied) table.add(`${head.site}.weight`, [V, E]);
@@ -44,6 +51,7 @@ class TableBuilder implements WeightTable {
   readonly shapes: Map<string, readonly number[]> = new Map();
   readonly denied: Set<string> = new Set();
   readonly transposed: Set<string> = new Set();
+  readonly idle: Set<string> = new Set();
 
   add(name: string, shape: readonly number[]): void {
     this.shapes.set(name, shape);
@@ -64,12 +72,26 @@ class TableBuilder implements WeightTable {
     if (layout.bias) this.add(`${layout.site}.bias`, [layout.size]);
   }
 
-  attention({ projections, output, headNorms, sinks, heads }: AttentionLayout): void {
+  perLayerEmbedding({ perLayerEmbedding: own, layers }: DecoderLayout): void {
+    if (!own) return;
+    this.add(`${own.site}.weight`, [own.vocabularySize, layers.length * own.size]);
+    this.linear(own.projection);
+    this.norm(own.norm);
+  }
+
+  attention({ projections, output, headNorms, sinks, heads, sharedWith }: AttentionLayout): void {
     if ('queryKeyValue' in projections) this.linear(projections.queryKeyValue);
     else for (const layout of [projections.query, projections.key, projections.value]) this.linear(layout);
     for (const layout of [headNorms?.query, headNorms?.key, headNorms?.value]) this.norm(layout);
     if (sinks !== undefined) this.add(sinks, [heads]);
     this.linear(output);
+    if (sharedWith !== undefined) this.#unshared(output.site.replace(/[^.]+$/, ''));
+  }
+
+  /** What the layer would have if it did not share keys and values. */
+  #unshared(prefix: string): void {
+    for (const part of ['k_proj', 'v_proj', 'k_norm', 'v_norm'])
+      for (const kind of ['weight', 'bias']) this.idle.add(`${prefix}${part}.${kind}`);
   }
 
   mixer(layout: MixerLayout): void {
