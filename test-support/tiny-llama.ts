@@ -1,6 +1,7 @@
 import type { ModelFiles } from '@heddle/llm';
 import { writeSafetensors } from '@heddle/tensor/safetensors';
 import { describeModel } from '../packages/llm/src/families.ts';
+import { writtenTensors } from '../packages/llm/src/models/written-tensors.ts';
 
 const config = {
   architectures: ['LlamaForCausalLM'],
@@ -23,12 +24,12 @@ export function tinyLlama(
   fields: object = {},
 ): ModelFiles {
   const text = JSON.stringify({ ...config, ...fields });
-  const { shapes, transposed } = describeModel({ label: 'config.json', text });
-  const tensors = [...shapes].map(([name, shape], index) => {
+  const { shapes, sources } = describeModel({ label: 'config.json', text });
+  const tensors = writtenTensors(shapes, sources).map(({ name, shape }, index) => {
     const size = shape.reduce((a, b) => a * b, 1);
     const data = Float32Array.from({ length: size }, (_, i) => Math.sin(1 + index * 31 + i * 7.13));
     change(name, data);
-    return [name, { dtype: 'F32', shape: transposed.has(name) ? [...shape].reverse() : shape, data }] as const;
+    return [name, { dtype: 'F32', shape, data }] as const;
   });
   const files: Readonly<Record<string, Uint8Array<ArrayBuffer>>> = {
     'config.json': new TextEncoder().encode(text),

@@ -9,16 +9,19 @@ import type { ConfigFile, ModelConfig } from './config.ts';
 import type { Family } from './families/family.ts';
 import { gemma2, gemma3 } from './families/gemma.ts';
 import { gemma4 } from './families/gemma4.ts';
+import { gptOss } from './families/gpt-oss.ts';
 import { gpt2 } from './families/gpt2.ts';
 import { granite } from './families/granite.ts';
 import { granite4 } from './families/granite4.ts';
 import { lfm2 } from './families/lfm2.ts';
 import { llama } from './families/llama.ts';
 import { ministral, ministral3, mistral } from './families/mistral.ts';
+import { mixtral } from './families/mixtral.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
 import { phi3 } from './families/phi3.ts';
 import { qwen2, qwen3 } from './families/qwen.ts';
 import { qwen35 } from './families/qwen-hybrid.ts';
+import { qwen3Moe } from './families/qwen3-moe.ts';
 import { smollm3 } from './families/smollm3.ts';
 import type { CausalLm, ModelParts } from './models/causal-lm.ts';
 import { Decoder } from './models/decoder/decoder.ts';
@@ -46,6 +49,9 @@ export const families: readonly Family[] = [
   lfm2,
   qwen35,
   gpt2,
+  mixtral,
+  qwen3Moe,
+  gptOss,
 ];
 
 /** A model of which the configuration is read, and nothing else yet. */
@@ -70,7 +76,7 @@ interface Beside {
  */
 export function describeModel(config: ConfigFile, beside: Beside = {}): ModelDescription {
   const { generation, tokenizer, notes = new Notes() } = beside;
-  const fields = JsonFields.parse(config.label, config.text);
+  const fields = textFields(JsonFields.parse(config.label, config.text));
   return describe(familyOf(fields), fields, {
     generation: generation && JsonFields.parse(generation.label, generation.text),
     tokenizer,
@@ -107,6 +113,16 @@ function describe(
     create: (device, weights, options) =>
       new Decoder(device, { ...config, tieWordEmbeddings: !weights.optional(head) }, weights, options),
   };
+}
+
+/** The language model's own fields, where it is a part of one that also takes images or sound. */
+function textFields(fields: JsonFields): JsonFields {
+  const listed = fields.optionalStrings('architectures') ?? [];
+  if (!listed.some((name) => name.endsWith('ForConditionalGeneration'))) return fields;
+  const tokens = ['bos_token_id', 'eos_token_id', 'pad_token_id'];
+  const inner = fields.within('text_config', [...tokens, 'tie_word_embeddings', 'quantization_config']);
+  const known = families.some(({ modelType }) => modelType === inner?.value('model_type'));
+  return inner && known ? inner : fields;
 }
 
 function familyOf(fields: JsonFields): Family {

@@ -66,7 +66,9 @@ describe('opens a folder', () => {
     expect(folder.weights.names()).toEqual(['one', 'two']);
     await folder.close();
     await folder.close();
-    await expect(folder.weights.read('one', 'f32')).rejects.toMatchObject({ code: 'ERR_DISPOSED' });
+    await expect(folder.weights.read({ stored: ['one'], shape: [] }, 'f32')).rejects.toMatchObject({
+      code: 'ERR_DISPOSED',
+    });
   });
 
   test('with shards, and a generation configuration', async () => {
@@ -75,7 +77,7 @@ describe('opens a folder', () => {
     const more = { 'model.safetensors.index.json': index, 'generation_config.json': generation, ...shards };
     const folder = await openModelFolder(await folderOf({ ...rest, ...more }));
     expect(folder.model.config.eosTokenIds).toEqual([3, 4]);
-    expect((await folder.weights.read('two', 'f32')).data[0]).toBe(2);
+    expect((await folder.weights.read({ stored: ['two'], shape: [] }, 'f32')).data[0]).toBe(2);
     await folder.close();
   });
 
@@ -88,7 +90,7 @@ describe('opens a folder', () => {
       const folder = await openModelFolder(
         await folderOf({ ...single, 'model.safetensors.index.json': index, ...left }),
       );
-      expect((await folder.weights.read('two', 'f32')).data[0]).toBe(2);
+      expect((await folder.weights.read({ stored: ['two'], shape: [] }, 'f32')).data[0]).toBe(2);
       expect(folder.notes.all.join()).toMatch(/model\.safetensors\.index\.json is not used/);
       expect(folder.notes.deviations).toEqual([]);
       await folder.close();

@@ -41,15 +41,20 @@ export type {
   AttentionLayout,
   BranchLayout,
   DecoderLayout,
+  ExpertMatrixLayout,
+  ExpertsLayout,
   FeedForwardLayout,
   GatedLayout,
   LayerLayout,
   LinearLayout,
   MixerLayout,
   NormLayout,
+  PerLayerEmbeddingLayout,
+  PerLayerLayout,
   PlainLayout,
 } from './models/decoder/layout.ts';
 export type { WeightDType } from './models/weight-file.ts';
+export type { WeightSource } from './models/weight-source.ts';
 export { type DeviceName, type OpenDeviceOptions, openDevice } from './open-device.ts';
 export {
   filteredSampler,

@@ -118,6 +118,14 @@ export class JsonFields {
     return fits ? (value as number[]) : this.fail(name, 'a list of positive numbers', value);
   }
 
+  /** A list of whole numbers from 0, undefined where absent. */
+  optionalIntegers(name: string): readonly number[] | undefined {
+    const value = this.#get(name);
+    if (value === undefined) return undefined;
+    const fits = Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+    return fits ? (value as number[]) : this.fail(name, 'a list of whole numbers from 0', value);
+  }
+
   /** A list of so many values, each of which is one of those that are named; undefined where absent. */
   optionalChoices<T extends string | number | boolean>(
     name: string,
@@ -154,6 +162,15 @@ export class JsonFields {
     const inner = this.#inner.get(name) ?? new JsonFields(this.file, value, `${this.#prefix}${name}.`);
     this.#inner.set(name, inner);
     return inner;
+  }
+
+  /** The fields of an inner object, with those of the outer one that are named where the inner has none of them. */
+  within(name: string, inherited: readonly string[]): JsonFields | undefined {
+    const value = this.#get(name);
+    if (!isObject(value)) return undefined;
+    const outer = inherited.filter((field) => Object.hasOwn(this.#fields, field));
+    const fields = { ...Object.fromEntries(outer.map((field) => [field, this.#fields[field]])), ...value };
+    return new JsonFields(this.file, fields, `${this.#prefix}${name}.`);
   }
 
   /** Throws the error for a field whose value does not fit; `value` is read from the field unless given. */

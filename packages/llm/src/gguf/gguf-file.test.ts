@@ -51,8 +51,8 @@ test.for(Object.keys(numbers) as (keyof typeof numbers)[])(
     const file = await openGguf(writeGguf({}, { x: { type: numbers[type], shape, bytes } }));
     const weights = ggufWeights(file, new Map([['ours', { stored: 'x' }]]));
     expect(weights.info('ours').shape).toEqual(shape);
-    expect((await weights.read('ours', 'f32')).data).toEqual(values);
-    const kept = await weights.read('ours', undefined);
+    expect((await weights.read({ stored: ['ours'], shape: [] }, 'f32')).data).toEqual(values);
+    const kept = await weights.read({ stored: ['ours'], shape: [] }, undefined);
     const native = type === 'Q4_0' || type === 'Q8_0' || type === 'Q4_K' || type === 'Q6_K';
     expect(kept.dtype).toBe(nearest[type]);
     if (native) expect(kept.data).toEqual(bytes);
@@ -185,7 +185,7 @@ test('a scale that is not finite is found before anything is computed with it', 
   const nan = new Uint8Array(34);
   nan.set([0, 0x7e]);
   const file = await openGguf(writeGguf({}, { x: { type: 8, shape: [1, 32], bytes: nan } }), 'x.gguf');
-  await expect(ggufWeights(file, new Map()).read('x', undefined)).rejects.toThrow(
+  await expect(ggufWeights(file, new Map()).read({ stored: ['x'], shape: [] }, undefined)).rejects.toThrow(
     'weights: x.gguf: x: block 0 has a scale that is not finite',
   );
   await file.close();

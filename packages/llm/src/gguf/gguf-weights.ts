@@ -49,13 +49,13 @@ export function ggufWeights(file: GgufFile, names: ReadonlyMap<string, GgufName>
   };
   return {
     label: file.label,
-    transposes: false,
+    isHuggingFace: false,
     names: () => inOrder,
     has: (name) => present.has(name),
     info: (name) => tensorOf(name),
-    async read(name, wanted) {
-      const tensor = tensorOf(name);
-      return storedTensor(`${file.label}: ${tensor.name}`, tensor, await bytesOf(name), wanted);
+    async read({ stored: [name] }, wanted) {
+      const tensor = tensorOf(name!);
+      return storedTensor(`${file.label}: ${tensor.name}`, tensor, await bytesOf(name!), wanted);
     },
     async equal(a, b) {
       const [left, right] = [tensorOf(a), tensorOf(b)];

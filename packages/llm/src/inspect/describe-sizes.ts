@@ -20,10 +20,10 @@ export function sizesOfDescription(
   };
 }
 
-function layerSizes({ mixer }: LayerLayout): LayerSizes {
-  const { part } = mixer;
+function layerSizes({ mixer: { part }, feedForward: { part: fed } }: LayerLayout): LayerSizes {
+  const experts = fed.kind === 'experts' && { experts: { count: fed.count, perToken: fed.perToken } };
   // what a recurrent layer keeps does not grow with the sequence
-  if (part.kind !== 'attention') return {};
+  if (part.kind !== 'attention') return { ...experts };
   const { heads, keyValueHeads, headDim, window, sharedWith } = part;
   return {
     attention: {
@@ -34,5 +34,6 @@ function layerSizes({ mixer }: LayerLayout): LayerSizes {
       ...(window !== undefined && { window }),
       ...(sharedWith !== undefined && { sharesKeysAndValues: true }),
     },
+    ...experts,
   };
 }

@@ -1,22 +1,32 @@
 import { blockSizes, FileFormatError, f32ToF16, type HostArray } from '@heddle/tensor';
 import { quantize } from '@heddle/tensor/quantized';
 import { type SafetensorsDType, type SafetensorsFile, safetensorsToF32 } from '@heddle/tensor/safetensors';
-import { transposedBytes } from './transposed-bytes.ts';
 import type { StoredTensor, WeightDType, WeightFile } from './weight-file.ts';
+import { fromSource } from './weight-source.ts';
 
 /** A safetensors file, or several as one, as the weights of a model. The file is closed with it. */
 export function safetensorsWeights(file: SafetensorsFile, label: string): WeightFile {
   return {
     label,
-    transposes: true,
+    isHuggingFace: true,
     names: () => file.names(),
     has: (name) => file.has(name),
     info: (name) => file.info(name),
-    async read(name, wanted, transposed = false) {
-      const { dtype, shape } = file.info(name);
-      const bytes = await file.read(name);
-      const [own, data] = transposed ? [[...shape].reverse(), transposedBytes(bytes, shape)] : [shape, bytes];
-      return convert(`${label}: ${name}`, dtype, data, storedAs(own, wanted ?? 'f32'));
+    async read({ stored, shape, source }, wanted) {
+      const [first] = stored;
+      const { dtype } = file.info(first!);
+      const parts: Uint8Array<ArrayBuffer>[] = [];
+      for (const name of stored) {
+        if (file.info(name).dtype !== dtype)
+          throw new FileFormatError(
+            `weights: ${label}: ${name} must be ${dtype}, as the other parts of its weight, got ${file.info(name).dtype}`,
+            { code: 'ERR_WEIGHTS' },
+          );
+        parts.push(await file.read(name));
+      }
+      // experts are stored as each of them would be
+      const own = source?.kind === 'stacked' || source?.kind === 'columns' ? shape.slice(1) : shape;
+      return convert(`${label}: ${first}`, dtype, fromSource(parts, shape, source), storedAs(own, wanted ?? 'f32'));
     },
     async equal(a, b) {
       const [left, right] = [file.info(a), file.info(b)];

@@ -137,3 +137,26 @@ test('tensors that are not used are said, those of the model itself as what chan
   expect(await said('vision_tower.patch.weight')).toEqual([1, 0]);
   expect(await said('model.layers.0.self_attn.rotary_emb.inv_freq')).toEqual([0, 0]);
 });
+
+test('a language model that is a part of one that takes images loads alone, from both generations of its names', async () => {
+  const expected = await logitsOf(await changed({}));
+  const inner = { vocab_size: V, hidden_size: E, num_attention_heads: 2, num_hidden_layers: 2, model_type: 'llama' };
+  const outer = {
+    architectures: ['NovelForConditionalGeneration'],
+    model_type: 'novel',
+    text_config: { ...inner, num_key_value_heads: 1, intermediate_size: 16, max_position_embeddings: 32 },
+    eos_token_id: 3,
+  };
+  const vision = { 'vision_tower.encoder.layers.0.mlp.fc1.weight': other };
+  const generations = [
+    (name: string) => `language_model.${name}`,
+    (name: string) => name.replace('model.', 'model.language_model.'),
+  ];
+  for (const rename of generations)
+    await loaded(await changed(outer, (all) => ({ ...renamed(all, rename), ...vision })), (model, logits) => {
+      expect(logits).toEqual(expected);
+      expect(model.config).toMatchObject({ architecture: 'llama', eosTokenIds: [3] });
+      expect(model.deviations).toEqual([]);
+      expect(model.notes.join()).toMatch(/1 tensor of model.safetensors is not used: vision_tower/);
+    });
+});

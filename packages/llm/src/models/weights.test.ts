@@ -18,7 +18,7 @@ test('matrices of any float type become the blocks of their values', async () =>
   const expected = { f32: values, f16: f16ToF32(f16), bf16: bf16ToF32(bf16) };
   await using device = await openReference();
   const file = safetensorsWeights(await openSafetensors(bytes), 'bytes');
-  const plan = Object.keys(expected).map((name) => ({ name, stored: name, shape }));
+  const plan = Object.keys(expected).map((name) => ({ name, stored: [name], shape }));
   for (const dtype of ['q8_0', 'q4_0', 'q4_k', 'q6_k'] as const) {
     const weights = await Weights.load(device, file, plan, { dtype, frozen: true });
     for (const [name, floats] of Object.entries(expected))
@@ -41,7 +41,7 @@ test('values beyond the reach of f16 are refused by name, and nothing is left on
     Weights.load(
       device,
       file,
-      names.map((name) => ({ name, stored: name, shape: file.info(name).shape })),
+      names.map((name) => ({ name, stored: [name], shape: file.info(name).shape })),
       { dtype: 'f16', frozen: true },
     );
   for (const name of ['not', 'wide'])

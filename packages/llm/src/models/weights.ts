@@ -33,15 +33,17 @@ export class Weights {
     plan: readonly PlannedWeight[],
     options: WeightOptions,
   ): Promise<Weights> {
-    const totalBytes = plan.reduce((sum, { stored }) => sum + file.info(stored).byteLength, 0);
+    const bytesOf = ({ stored }: PlannedWeight) => stored.reduce((sum, name) => sum + file.info(name).byteLength, 0);
+    const totalBytes = plan.reduce((sum, weight) => sum + bytesOf(weight), 0);
     const loaded = new Map<string, Variable>();
     let loadedBytes = 0;
     try {
-      for (const { name, stored, shape, transposed } of plan) {
-        const { dtype, data, note } = await file.read(stored, options.dtype, transposed);
-        if (note !== undefined) options.onConverted?.(stored, note);
+      for (const weight of plan) {
+        const { name, stored, shape } = weight;
+        const { dtype, data, note } = await file.read(weight, options.dtype);
+        if (note !== undefined) options.onConverted?.(stored[0]!, note);
         loaded.set(name, device.variable(data, { name, shape, dtype, frozen: options.frozen, owner: 'weights' }));
-        loadedBytes += file.info(stored).byteLength;
+        loadedBytes += bytesOf(weight);
         options.onProgress?.({ loadedBytes, totalBytes });
       }
       return new Weights(loaded);

@@ -13,7 +13,7 @@ import type { Lora } from '@heddle/trainer/lora';
 import { describeModel } from '../families.ts';
 import { type ModelFiles, modelFiles, readTextFile } from '../model-files.ts';
 import type { CausalLm } from '../models/causal-lm.ts';
-import { transposedBytes } from '../models/transposed-bytes.ts';
+import { type WrittenTensor, writtenTensors } from '../models/written-tensors.ts';
 import { checkAdapter } from './adapted-model.ts';
 import { openWriter } from './written-folder.ts';
 
@@ -58,46 +58,60 @@ export async function saveModel(
   const files = await modelFiles('saveModel', from);
   const config = await readTextFile(files, 'config.json');
   if (config === undefined) throw new ArgumentError(`saveModel: ${files.label} has no config.json to write`);
-  const { transposed } = describeModel({ label: files.label, text: config });
+  const { sources } = describeModel({ label: files.label, text: config });
   const texts = new Map([['config.json', withDType(config, named[dtype][1], model)]]);
   for (const name of copied) {
     const text = await readTextFile(files, name);
     if (text !== undefined) texts.set(name, text);
   }
   const writer = await openWriter('saveModel', folder);
-  const sources = model.parameters.map(
-    (weight) => [weight.name, sourceOf(weight, dtype, adapter, transposed)] as const,
+  const byName = new Map(model.parameters.map((weight) => [weight.name, weight]));
+  const shapes = new Map(model.parameters.map(({ name, shape }) => [name, shape as readonly number[]]));
+  const read = lastRead((name) => floatsOfWeight(byName.get(name)!, adapter));
+  const tensors = writtenTensors(shapes, sources).map(
+    (tensor) => [tensor.name, sourceOf(tensor, dtype, read)] as const,
   );
-  await writer.write('model.safetensors', safetensorsChunks(sources, { format: 'pt' }));
+  await writer.write('model.safetensors', safetensorsChunks(tensors, { format: 'pt' }));
   for (const [name, text] of texts) await writer.write(name, [new TextEncoder().encode(text)]);
 }
 
+type Read = (weight: string) => Promise<Float32Array>;
+
+/** Keeps what was read last: the tensors of one weight are written one after the other. */
+function lastRead(read: Read): Read {
+  let last: { readonly weight: string; readonly values: Promise<Float32Array> } | undefined;
+  return (weight) => {
+    if (last?.weight !== weight) last = { weight, values: read(weight) };
+    return last.values;
+  };
+}
+
 function sourceOf(
-  weight: Variable,
+  { shape, weights, from }: WrittenTensor,
   dtype: 'f32' | 'f16' | 'bf16',
-  adapter: Lora | undefined,
-  transposed: ReadonlySet<string>,
+  readWeight: Read,
 ): SafetensorsSource {
-  const shape = weight.shape as readonly number[];
-  const turned = transposed.has(weight.name);
   return {
     dtype: named[dtype][0],
-    shape: turned ? [...shape].reverse() : shape,
+    shape,
     async read() {
-      const merged = adapter ? adapter.merged(weight.name, weight) : weight;
-      try {
-        const own = floatsOf(merged.dtype, await merged.data());
-        const values = turned ? new Float32Array(transposedBytes(bytesOf(own), shape).buffer) : own;
-        if (dtype === 'f32') return values;
-        return dtype === 'f16' ? f32ToF16(values) : f32ToBf16(values);
-      } finally {
-        if (merged !== weight) merged.dispose();
-      }
+      const all: Float32Array[] = [];
+      for (const weight of weights) all.push(await readWeight(weight));
+      const values = from(all);
+      if (dtype === 'f32') return values;
+      return dtype === 'f16' ? f32ToF16(values) : f32ToBf16(values);
     },
   };
 }
 
-const bytesOf = (values: Float32Array): Uint8Array<ArrayBuffer> => new Uint8Array(values.slice().buffer);
+async function floatsOfWeight(weight: Variable, adapter: Lora | undefined): Promise<Float32Array> {
+  const merged = adapter ? adapter.merged(weight.name, weight) : weight;
+  try {
+    return floatsOf(merged.dtype, await merged.data());
+  } finally {
+    if (merged !== weight) merged.dispose();
+  }
+}
 
 function floatsOf(dtype: string, data: HostArray): Float32Array {
   if (dtype === 'f32') return data as Float32Array;

@@ -1,9 +1,11 @@
 import type { Tensor } from '@heddle/tensor';
+import { expertsLayer } from './experts.ts';
 import type { FeedForwardLayout } from './layout.ts';
 import { activations, type Pass } from './pass.ts';
 
 /** What each position does by itself: f32 `[..., E]` to f32 `[..., E]`. */
 export function feedForward(pass: Pass, layout: FeedForwardLayout, x: Tensor): Tensor {
+  if (layout.kind === 'experts') return expertsLayer(pass, layout, x);
   const activate = activations[layout.activation];
   if (layout.kind === 'plain') return pass.linear(layout.down, activate(pass.linear(layout.up, x)));
   const { projections, down } = layout;

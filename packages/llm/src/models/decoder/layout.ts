@@ -1,4 +1,5 @@
 import type { RotarySpec } from '@heddle/attention';
+import type { WeightSource } from '../weight-source.ts';
 import type { RecurrentLayout } from './recurrent-layouts.ts';
 
 /** A linear layer. */
@@ -86,6 +87,33 @@ export interface PlainLayout {
   readonly down: LinearLayout;
 }
 
+/** The matrices of all experts for one purpose, `[experts, out, in]` in memory. */
+export interface ExpertMatrixLayout {
+  /** Its name, without `.weight` and `.bias`. */
+  readonly site: string;
+  readonly inSize: number;
+  readonly outSize: number;
+  /** How Hugging Face's files have it. */
+  readonly weight: WeightSource;
+  /** How they have its bias `[experts, out]`, where there is one. */
+  readonly bias?: WeightSource;
+}
+
+/** Gated feed-forwards of which a router chooses some for each row; the result is their weighted sum. */
+export interface ExpertsLayout {
+  readonly kind: 'experts';
+  readonly router: LinearLayout;
+  readonly count: number;
+  readonly perToken: number;
+  /** Whether the weights of the chosen ones are divided by their sum. */
+  readonly normalize: boolean;
+  /** Of the gate, or both clamped: (up + 1) * gate * sigmoid(alpha * gate). */
+  readonly activation: ActivationName | { readonly limit: number; readonly alpha: number };
+  readonly gate: ExpertMatrixLayout;
+  readonly up: ExpertMatrixLayout;
+  readonly down: ExpertMatrixLayout;
+}
+
 /** A branch of the residual stream: x + multiplier * after(part(before(x))). */
 export interface BranchLayout<P> {
   readonly part: P;
@@ -96,7 +124,7 @@ export interface BranchLayout<P> {
 }
 
 export type MixerLayout = AttentionLayout | RecurrentLayout;
-export type FeedForwardLayout = GatedLayout | PlainLayout;
+export type FeedForwardLayout = GatedLayout | PlainLayout | ExpertsLayout;
 
 /** What a layer adds of the embeddings that each token has for it: after(projection(activation(gate(x)) * embedding)). */
 export interface PerLayerLayout {

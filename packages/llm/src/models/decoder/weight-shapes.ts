@@ -1,6 +1,8 @@
+import type { WeightSource } from '../weight-source.ts';
 import type {
   AttentionLayout,
   DecoderLayout,
+  ExpertsLayout,
   FeedForwardLayout,
   LinearLayout,
   MixerLayout,
@@ -13,8 +15,8 @@ export interface WeightTable {
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   /** Names of the biases that the configuration says are not there. */
   readonly denied: ReadonlySet<string>;
-  /** Those of which Hugging Face's files have the transpose. */
-  readonly transposed: ReadonlySet<string>;
+  /** How Hugging Face's files have those that are not one tensor of their name and shape. */
+  readonly sources: ReadonlyMap<string, WeightSource>;
   /** Names of tensors that files may have and no layer reads. */
   readonly idle: ReadonlySet<string>;
 }
@@ -50,7 +52,7 @@ export function weightTable(layout: DecoderLayout, tied: boolean): WeightTable {
 class TableBuilder implements WeightTable {
   readonly shapes: Map<string, readonly number[]> = new Map();
   readonly denied: Set<string> = new Set();
-  readonly transposed: Set<string> = new Set();
+  readonly sources: Map<string, WeightSource> = new Map();
   readonly idle: Set<string> = new Set();
 
   add(name: string, shape: readonly number[]): void {
@@ -61,7 +63,7 @@ class TableBuilder implements WeightTable {
     if (!layout) return;
     const { site, inSize, outSize, bias, transposed } = layout;
     this.add(`${site}.weight`, [outSize, inSize]);
-    if (transposed) this.transposed.add(`${site}.weight`);
+    if (transposed) this.sources.set(`${site}.weight`, { kind: 'transposed' });
     if (bias === true) this.add(`${site}.bias`, [outSize]);
     if (bias === false) this.denied.add(`${site}.bias`);
   }
@@ -86,6 +88,17 @@ class TableBuilder implements WeightTable {
     if (sinks !== undefined) this.add(sinks, [heads]);
     this.linear(output);
     if (sharedWith !== undefined) this.#unshared(output.site.replace(/[^.]+$/, ''));
+  }
+
+  #experts({ router, count, gate, up, down }: ExpertsLayout): void {
+    this.linear(router);
+    for (const { site, inSize, outSize, weight, bias } of [gate, up, down]) {
+      this.add(`${site}.weight`, [count, outSize, inSize]);
+      this.sources.set(`${site}.weight`, weight);
+      if (!bias) continue;
+      this.add(`${site}.bias`, [count, outSize]);
+      this.sources.set(`${site}.bias`, bias);
+    }
   }
 
   /** What the layer would have if it did not share keys and values. */
@@ -120,6 +133,10 @@ class TableBuilder implements WeightTable {
   }
 
   feedForward(layout: FeedForwardLayout): void {
+    if (layout.kind === 'experts') {
+      this.#experts(layout);
+      return;
+    }
     if (layout.kind === 'plain') this.linear(layout.up);
     else if ('gateUp' in layout.projections) this.linear(layout.projections.gateUp);
     else for (const each of [layout.projections.gate, layout.projections.up]) this.linear(each);

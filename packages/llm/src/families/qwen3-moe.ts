@@ -1,0 +1,84 @@
+import type { JsonFields } from '../config/json-fields.ts';
+import { parseRotary } from '../config/rotary.ts';
+import type { ExpertMatrixLayout, ExpertsLayout } from '../models/decoder/layout.ts';
+import type { Family } from './family.ts';
+import { stackedExperts } from './mixtral.ts';
+import { qwenWindows } from './qwen.ts';
+import { readActivation, readBias, readSizes } from './sizes.ts';
+import { standardLayout } from './standard.ts';
+
+/** Qwen 3 with mixtures of many small experts in some layers. Source: https://arxiv.org/abs/2505.09388 */
+export const qwen3Moe: Family = {
+  name: 'qwen3_moe',
+  architecture: 'Qwen3MoeForCausalLM',
+  modelType: 'qwen3_moe',
+  tokens: { bosTokenId: undefined, eosTokenId: undefined },
+  read(config) {
+    const sizes = readSizes(config, { maxPositions: 32768, keyValueHeads: 4 });
+    const rotary = parseRotary(config, { ...sizes, whole: true });
+    const activation = readActivation(config, 'hidden_act', 'silu');
+    const attentionBias = readBias(config, 'attention_bias');
+    const windowOf = qwenWindows(config, sizes.layers);
+    const whole = standardLayout(sizes, (i) => ({
+      activation,
+      inputBias: attentionBias,
+      outputBias: attentionBias,
+      mlpBias: false,
+      headNorms: 'head',
+      rotary: rotary.spec,
+      window: windowOf(i),
+    }));
+    const expertsOf = readExperts(config, sizes.hiddenSize, activation);
+    const dense = readDenseLayers(config);
+    return {
+      layout: {
+        ...whole,
+        layers: whole.layers.map((own, i) =>
+          dense(i) ? own : { ...own, feedForward: { ...own.feedForward, part: expertsOf(`model.layers.${i}.mlp`) } },
+        ),
+      },
+      maxPositions: rotary.maxPositions,
+      tied: config.boolean('tie_word_embeddings', false),
+    };
+  },
+};
+
+/** Which layers have one feed-forward: those that `mlp_only_layers` names, and all but every `decoder_sparse_step`th. */
+function readDenseLayers(config: JsonFields): (index: number) => boolean {
+  const named = config.optionalIntegers('mlp_only_layers') ?? [];
+  const step = config.optionalInteger('decoder_sparse_step', { min: 1 }) ?? 1;
+  return (i) => named.includes(i) || (i + 1) % step !== 0;
+}
+
+function readExperts(
+  config: JsonFields,
+  hiddenSize: number,
+  activation: ExpertsLayout['activation'],
+): (name: string) => ExpertsLayout {
+  // the name that transformers 5 writes, and the one before
+  const older = config.optionalInteger('num_experts', { min: 1 });
+  const count = config.optionalInteger('num_local_experts', { min: 1 }) ?? older ?? 128;
+  const perToken = config.optionalInteger('num_experts_per_tok', { min: 1, max: count }) ?? 8;
+  const normalize = config.boolean('norm_topk_prob', false);
+  const size = config.optionalInteger('moe_intermediate_size', { min: 1 }) ?? 768;
+  for (const field of ['output_router_logits', 'router_aux_loss_coef']) config.value(field); // of training
+  return (name) => {
+    const matrix = (purpose: string, inSize: number, outSize: number): ExpertMatrixLayout => ({
+      site: `${name}.experts.${purpose}`,
+      inSize,
+      outSize,
+      weight: stackedExperts(count, (expert) => `${name}.experts.${expert}.${purpose}.weight`),
+    });
+    return {
+      kind: 'experts',
+      router: { site: `${name}.gate`, inSize: hiddenSize, outSize: count, bias: false },
+      count,
+      perToken,
+      normalize,
+      activation,
+      gate: matrix('gate_proj', hiddenSize, size),
+      up: matrix('up_proj', hiddenSize, size),
+      down: matrix('down_proj', size, hiddenSize),
+    };
+  };
+}
