@@ -2,6 +2,7 @@ import type { RotarySpec } from '@heddle/attention';
 import type {
   ActivationName,
   AttentionLayout,
+  BranchLayout,
   DecoderLayout,
   FeedForwardLayout,
   LayerLayout,
@@ -64,7 +65,11 @@ export function standardLayout(
 }
 
 /** One layer of it; `name` stands before the names of its weights. */
-export function standardLayer(sizes: DecoderSizes, name: string, options: StandardLayer): LayerLayout {
+export function standardLayer(
+  sizes: DecoderSizes,
+  name: string,
+  options: StandardLayer,
+): LayerLayout & { readonly mixer: BranchLayout<AttentionLayout> } {
   const { hiddenSize, epsilon } = sizes;
   const { norms = 'before', lessOne, multiplier } = options;
   const norm = (site: string): NormLayout => ({
