@@ -56,6 +56,8 @@ export const families: readonly Family[] = [
 
 /** A model of which the configuration is read, and nothing else yet. */
 export interface ModelDescription extends WeightNeeds {
+  /** Weights that are no parameters. */
+  readonly buffers: ReadonlySet<string>;
   readonly config: ModelConfig;
   /** The model over its weights, which belong to it from then on; where this throws they stay the caller's. */
   create(device: Device, weights: Weights, options: ModelParts): CausalLm;

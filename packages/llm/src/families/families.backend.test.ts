@@ -54,10 +54,14 @@ const onWebGpu: Readonly<Record<'plain' | 'cached' | 'trained', readonly Fixture
  * What is rounding of f32. Gemma 4 does not scale its scores and norms small additions: more is left of what each rounding
  * takes away (of angles, in the fixture itself) than in other families.
  */
-const tolerance = (name: Fixture): { readonly fixture: number; readonly chunks: number; readonly gradients: number } =>
-  name.startsWith('gemma4')
-    ? { fixture: 3e-4, chunks: 3e-4, gradients: 3e-4 }
-    : { fixture: 1e-4, chunks: 1e-5, gradients: 1e-4 };
+const tolerance = (
+  name: Fixture,
+): { readonly fixture: number; readonly chunks: number; readonly gradients: number } => {
+  if (name.startsWith('gemma4')) return { fixture: 3e-4, chunks: 3e-4, gradients: 3e-4 };
+  return { fixture: 1e-4, chunks: recurrent.includes(name) ? 1e-4 : 1e-5, gradients: 1e-4 };
+};
+/** Steps and chunks of their states are other sums. */
+const recurrent: readonly Fixture[] = ['granite4', 'qwen3_5'];
 
 type Context = Pick<TestContext, 'skip'>;
 const softwareGpu = backendName.startsWith('webgpu');
@@ -204,7 +208,7 @@ conformance('families against transformers', (device) => {
       const size = Math.hypot(...values);
       const away = Math.hypot(...got!.get(parameter)!.map((value, i) => value - values[i]!));
       // where a norm takes back all that a factor does, both are rounding
-      expect(away, parameter).toBeLessThanOrEqual(tolerance(name).gradients * size + 1e-6);
+      expect(away, parameter).toBeLessThanOrEqual(tolerance(name).gradients * size + 1e-5);
     }
   });
 });

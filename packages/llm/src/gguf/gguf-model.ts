@@ -3,13 +3,10 @@ import type { FileInput } from '@heddle/tensor/safetensors';
 import { Notes } from '../config/notes.ts';
 import { describeModel } from '../families.ts';
 import type { OpenModelFolder } from '../open-folder.ts';
+import { ggufArchitectures, ggufDecoder } from './gguf-decoder.ts';
 import { openGguf } from './gguf-file.ts';
-import { ggufLlama } from './gguf-llama.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
 import { ggufWeights } from './gguf-weights.ts';
-
-/** What each architecture of GGUF files is in the words of Hugging Face. */
-const models = { llama: ggufLlama } as const;
 
 /**
  * Opens a GGUF file as a model: configuration, tokenizer and weights of one file. No weight is read yet.
@@ -21,9 +18,9 @@ export async function openGgufModel(input: FileInput, label: string): Promise<Op
   const file = await openGguf(input, label);
   try {
     const architecture = file.metadata.get('general.architecture');
-    if (typeof architecture !== 'string' || !Object.hasOwn(models, architecture))
+    if (typeof architecture !== 'string' || !ggufArchitectures.includes(architecture))
       throw new FileFormatError(
-        `${label}: unknown architecture: expected one of ${Object.keys(models).join(', ')}, got ${String(architecture)}`,
+        `${label}: unknown architecture: expected one of ${ggufArchitectures.join(', ')}, got ${String(architecture)}`,
         { code: 'ERR_UNKNOWN_ARCHITECTURE' },
       );
     const parts = file.metadata.get('split.count');
@@ -36,7 +33,7 @@ export async function openGgufModel(input: FileInput, label: string): Promise<Op
       );
     const notes = new Notes();
     const tokenizer = ggufTokenizer(file);
-    const { config, names } = await models[architecture as keyof typeof models](file);
+    const { config, names } = await ggufDecoder(file, architecture);
     const model = describeModel({ label, text: JSON.stringify(config) }, { tokenizer: tokenizer.tokenizer, notes });
     const weights = ggufWeights(file, names);
     return { label, model, tokenizer, weights, notes, close: () => file.close() };

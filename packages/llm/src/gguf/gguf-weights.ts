@@ -11,6 +11,8 @@ export interface GgufName {
   readonly stored: string;
   /** Rows of each head are in pairs of neighbours rather than in halves: heads of so many rows. */
   readonly pairedRows?: number;
+  /** Its values, all f32, are 1 more than what Hugging Face's files have. */
+  readonly plusOne?: boolean;
 }
 
 const native: Readonly<Partial<Record<GgufType, BlockFormat>>> = {
@@ -43,8 +45,10 @@ export function ggufWeights(file: GgufFile, names: ReadonlyMap<string, GgufName>
     .map(([name]) => name);
   const tensorOf = (name: string) => file.tensors.get(present.get(name)!.stored)!;
   const bytesOf = async (name: string) => {
-    const { stored, pairedRows } = present.get(name)!;
+    const { stored, pairedRows, plusOne } = present.get(name)!;
     const bytes = await file.read(stored);
+    if (plusOne && tensorOf(name).type === 'F32')
+      return new Uint8Array(new Float32Array(bytes.buffer).map((value) => value - 1).buffer);
     return pairedRows === undefined ? bytes : inHalves(bytes, tensorOf(name).shape[0]!, pairedRows);
   };
   return {

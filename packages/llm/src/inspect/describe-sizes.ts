@@ -5,7 +5,7 @@ import type { LayerSizes, ModelSizes } from './model-sizes.ts';
 /** The sizes of a model whose configuration was read. */
 export function sizesOfDescription(
   name: string,
-  { config, shapes, tied }: Pick<ModelDescription, 'config' | 'shapes' | 'tied'>,
+  { config, shapes, buffers, tied }: Pick<ModelDescription, 'config' | 'shapes' | 'buffers' | 'tied'>,
 ): ModelSizes {
   const { vocabularySize, hiddenSize, maxPositions } = config;
   return {
@@ -14,7 +14,7 @@ export function sizesOfDescription(
     vocabularySize,
     hiddenSize,
     maxPositions,
-    shapes,
+    shapes: new Map([...shapes].filter(([weight]) => !buffers.has(weight))),
     tied,
     layers: config.layout.layers.map(layerSizes),
   };

@@ -13,6 +13,7 @@ export type PartTotals = Readonly<Record<WeightPart | 'total', number>>;
 /** The first pattern that a weight's name has says its part: norms before the layers that they stand in. */
 const patterns: readonly (readonly [RegExp, WeightPart])[] = [
   [/(?:norm|(?:^|\.)ln_\w+)(?:\.\d+)?\.(?:weight|bias)$/, 'norms'],
+  [/\.per_layer_(?:input_gate|projection|model_projection)\./, 'feedForward'],
   [/(?:^|\.)(?:embed_\w+|wte|wpe)\.weight$/, 'embedding'],
   [/(?:^|\.)lm_head\./, 'head'],
   [/\.(?:self_attn|attn|attention)\./, 'attention'],

@@ -31,9 +31,9 @@ export interface PlannedWeight {
 
 /** What wrappers put before the names of what they wrap: data parallelism, torch.compile, PEFT. */
 const wrappers = ['', 'module.', '_orig_mod.', 'base_model.model.'];
-/** Buffers that old checkpoints hold and that are computed. */
+/** Buffers that old checkpoints hold and that are computed, and what is read as a part of the configuration. */
 const computed =
-  /\.(?:rotary_emb\.inv_freq|rotary_emb\.(?:cos|sin)_cached|attn\.(?:masked_)?bias|self_attn\.(?:masked_)?bias)$/;
+  /\.(?:rotary_emb\.inv_freq|rotary_emb\.(?:cos|sin)_cached|attn\.(?:masked_)?bias|self_attn\.(?:masked_)?bias)$|^rope_(?:freqs|factors_(?:short|long))\.weight$/;
 
 /**
  * Finds the weights of a model in a file. The file settles what the configuration leaves open: whether the head is tied

@@ -17,6 +17,8 @@ export interface WeightTable {
   readonly denied: ReadonlySet<string>;
   /** How Hugging Face's files have those that are not one tensor of their name and shape. */
   readonly sources: ReadonlyMap<string, WeightSource>;
+  /** Those that are no parameters. */
+  readonly buffers: ReadonlySet<string>;
   /** Names of tensors that files may have and no layer reads. */
   readonly idle: ReadonlySet<string>;
 }
@@ -41,7 +43,7 @@ export function weightTable(layout: DecoderLayout, tied: boolean): WeightTable {
     table.linear(perLayer?.gate);
     table.linear(perLayer?.projection);
     table.norm(perLayer?.after);
-    if (scalar !== undefined) table.add(scalar, [1]);
+    if (scalar !== undefined) table.buffer(scalar);
   }
   table.norm(layout.finalNorm);
   if (!tied) table.add(`${head.site}.weight`, [V, E]);
@@ -53,10 +55,16 @@ class TableBuilder implements WeightTable {
   readonly shapes: Map<string, readonly number[]> = new Map();
   readonly denied: Set<string> = new Set();
   readonly sources: Map<string, WeightSource> = new Map();
+  readonly buffers: Set<string> = new Set();
   readonly idle: Set<string> = new Set();
 
   add(name: string, shape: readonly number[]): void {
     this.shapes.set(name, shape);
+  }
+
+  buffer(name: string): void {
+    this.add(name, [1]);
+    this.buffers.add(name);
   }
 
   linear(layout: LinearLayout | undefined): void {
