@@ -62,8 +62,12 @@ const prepared = async (engine: Engine, sequences: number, promptTokens: number,
   return performance.now() - begin;
 };
 
-// an idle GPU takes up to two seconds to reach its clocks
-const until = performance.now() + (small ? 0 : 2000);
+// an idle GPU takes up to two seconds to reach its clocks, and it idles while plans are prepared
+const warmUp = small ? 0 : 2000;
+const settle = async (engine: Engine) => {
+  for (const until = performance.now() + warmUp; performance.now() < until; ) await timesOf(engine, context, steps);
+};
+const until = performance.now() + warmUp;
 const bare = new Map<number, number>();
 do bare.set(1, await bareDecode(model, 1, context, steps));
 while (performance.now() < until);
@@ -73,6 +77,7 @@ for (const [batch, ms] of bare) note(`bare step, batch ${batch}, context ${conte
 for (const depth of [1, 2, 3]) {
   const engine = open(depth, batches.at(-1)!);
   const ms = await prepared(engine, batches.at(-1)!, context, context + steps);
+  await settle(engine);
   if (depth === 1) note(`prepare for up to ${batches.at(-1)} sequences`, ms, 'ms');
   for (const batch of batches) {
     const all = await Promise.all(Array.from({ length: batch }, () => timesOf(engine, context, steps)));
@@ -92,6 +97,7 @@ for (const depth of [1, 2, 3]) {
 {
   const engine = open(2, 1);
   await prepared(engine, 1, context, context + 8 * steps);
+  await settle(engine);
   const times = await timesOf(engine, context, 8 * steps);
   const intervals = times
     .slice(9)
@@ -130,6 +136,8 @@ for (const depth of [1, 2, 3]) {
   for (const depth of [1, 2, 3]) {
     const engine = open(depth, count);
     await prepared(engine, count, length, 2 * length);
+    // the first wave settles the clocks
+    await Promise.all(Array.from({ length: small ? 0 : count }, () => timesOf(engine, length, length)));
     const begin = performance.now();
     const all = await Promise.all(Array.from({ length: count }, () => timesOf(engine, length, length)));
     const seconds = (performance.now() - begin) / 1000;

@@ -49,8 +49,11 @@ export function sizesOf(options: Omit<PrepareOptions, 'sampler'>, limits: Prepar
     for (let start = 0; start < length; start += maxBatchTokens)
       add(Math.min(maxBatchTokens, length - start), 1, 1, Math.max(1, start));
   for (const B of batches) for (const S of lengths) add(B, B, B, S);
-  for (const B of batches.slice(1))
+  // prompts beside sequences that decode: full steps, and the rest of the last prompt
+  for (const B of batches.slice(1)) {
     for (const R of [Math.ceil(B / 2), B]) for (const S of [1, ...lengths]) add(maxBatchTokens, R, B, S);
+    for (const T of upTo(maxBatchTokens).filter((rows) => rows > B)) for (const S of lengths) add(T, B, B, S);
+  }
   return [...found.values()];
 }
 

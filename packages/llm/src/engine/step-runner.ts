@@ -1,6 +1,6 @@
 import type { ScheduledSequence, SequenceResult, StepPlan } from '@heddle/batcher';
 import { CacheIntegrityError, type KvBatch, type KvCache, type KvSequence } from '@heddle/kvcache';
-import { isHeddleError, type SymbolValues, type Tensor, type Variable } from '@heddle/tensor';
+import { type Device, isHeddleError, type SymbolValues, type Tensor, type Variable } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import type { Sampler } from '../sampler.ts';
 import type { EngineParts } from './engine.ts';
@@ -28,6 +28,7 @@ interface Flight {
  * when its results come.
  */
 export class StepRunner {
+  readonly #device: Device;
   readonly #model: CausalLm;
   readonly #cache: KvCache;
   readonly #forward: ForwardStep;
@@ -46,6 +47,7 @@ export class StepRunner {
 
   /** @throws OutOfMemoryError, then nothing is left on the device */
   constructor({ device, model, attention, cache, maxBatchTokens, sampling }: Required<EngineParts>) {
+    this.#device = device;
     this.#model = model;
     this.#cache = cache;
     this.#maxBatchTokens = maxBatchTokens;
@@ -98,7 +100,9 @@ export class StepRunner {
     try {
       if (this.#beyond < Number.POSITIVE_INFINITY) await this.#recomputeWhereLonger(all, before);
       const sequences = all.some(isOver) ? all.filter((chunk) => !isOver(chunk)) : all;
-      return { sequences, sampled: await this.#compute(sequences) };
+      // forward pass, sampling and the copy of its tokens go to the device as one submission
+      const sampled = await this.#device.submitTogether(() => this.#compute(sequences));
+      return { sequences, sampled };
     } catch (error) {
       this.#note(error);
       for (const { request } of all) request.stranded = true;

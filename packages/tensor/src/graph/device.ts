@@ -165,6 +165,19 @@ export class Device implements AsyncDisposable {
     return tensor;
   }
 
+  /**
+   * Sends the work of several runs to the device as one where it can (WebGPU, where each submission costs the host), for runs that
+   * follow each other at once: up to the next read, or to the end of the task. Order and results are the same.
+   */
+  async submitTogether<T>(task: () => Promise<T>): Promise<T> {
+    const release = this.executor.hold?.();
+    try {
+      return await task();
+    } finally {
+      release?.();
+    }
+  }
+
   /** Runs tasks one after the other in the order of the calls; at once where none is waiting. @internal */
   enqueue<T>(task: () => T | Promise<T>): Promise<T> {
     const before = this.#pending === 0 ? undefined : this.#tail;

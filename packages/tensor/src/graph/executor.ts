@@ -44,6 +44,8 @@ export interface Executor {
   peek?(storage: Storage, count: number): HostArray | undefined;
   /** Prepares a lowered graph. */
   compile(graph: Graph, target: CompileTarget): Promise<Program>;
+  /** Holds work back until what it gives is called, or until something needs its results; missing where nothing is gained. */
+  hold?(): () => void;
   memory(): MemoryReport;
   /** Frees everything that is left. Idempotent. */
   dispose(): Promise<void>;

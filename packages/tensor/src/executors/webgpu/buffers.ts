@@ -34,9 +34,13 @@ export class BufferPool {
   readonly #made = new Set<GPUBuffer>();
   #disposed = false;
 
-  constructor(device: GPUDevice, account: MemoryAccount) {
+  readonly #beforeDestroying: () => void;
+
+  /** @param beforeDestroying sends what was recorded and may use the buffer that is about to be destroyed */
+  constructor(device: GPUDevice, account: MemoryAccount, beforeDestroying: () => void) {
     this.#device = device;
     this.#account = account;
+    this.#beforeDestroying = beforeDestroying;
   }
 
   /** Bytes of free buffers. */
@@ -110,6 +114,7 @@ export class BufferPool {
   }
 
   destroy(gpu: GPUBuffer): void {
+    this.#beforeDestroying();
     gpu.destroy();
     this.#made.delete(gpu);
   }

@@ -62,7 +62,7 @@ export class WebGpuExecutor implements Executor {
     const health = new DeviceHealth(device, options.owned !== undefined);
     this.debug = options.debug ?? false;
     const account = new MemoryAccount(options.memoryBudget, options.debug);
-    const pool = new BufferPool(device, account);
+    const pool = new BufferPool(device, account, () => health.flush());
     const arena = new Arena(pool);
     const pipelines = new PipelineCache(device, health);
     const choices = new TunedChoices(options.tuning ?? new TuningCache(), options.description);
@@ -102,6 +102,7 @@ export class WebGpuExecutor implements Executor {
   write(storage: Storage, data: HostArray, offset = 0): void {
     const { device, health } = this.#services;
     health.assertWorks();
+    health.flush();
     const { type, buffer } = storage as WebGpuStorage;
     const size = hostLength(type.dtype, sizeOf(type.shape));
     if (offset < 0 || offset + data.length > size)
@@ -140,6 +141,10 @@ export class WebGpuExecutor implements Executor {
   async compile(graph: Graph, target: CompileTarget): Promise<Program> {
     this.#services.health.assertWorks();
     return new WebGpuProgram(graph, { ...target, fuse: this.#fuse }, this.#services);
+  }
+
+  hold(): () => void {
+    return this.#services.health.hold();
   }
 
   memory(): MemoryReport {

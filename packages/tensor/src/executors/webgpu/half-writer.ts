@@ -75,6 +75,7 @@ export class HalfWriter {
     pass.dispatchWorkgroups(...spreadWorkgroups(Math.ceil((data.length / 2 + 1) / 64)));
     pass.end();
     this.#health.submit(encoder);
+    this.#health.flush();
     range.destroy();
     given.release();
   }

@@ -7,6 +7,10 @@ export class DeviceHealth {
   #failure: DeviceLostError | undefined;
   #closed = false;
   readonly #waiting = new Set<(cause: Error) => void>();
+  /** Recorded and not sent yet, in order, and whose they are. */
+  readonly #recorded: GPUCommandEncoder[] = [];
+  readonly #owners = new Set<object>();
+  #holds = 0;
 
   /** @param ours whether uncaptured errors can only come from what this executor does */
   constructor(device: GPUDevice, ours: boolean) {
@@ -26,10 +30,41 @@ export class DeviceHealth {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Sends recorded commands to the device. Errors in them end its use; a caller's own errors on its device do not. */
-  submit(encoder: GPUCommandEncoder): void {
+  /**
+   * Sends recorded commands to the device, after those before; while submissions are held they wait for the next `flush`. Errors
+   * in them end its use; a caller's own errors on its device do not.
+   * @param owner whose buffers are written by the queue before its next commands
+   */
+  submit(encoder: GPUCommandEncoder, owner?: object): void {
+    this.#recorded.push(encoder);
+    if (owner) this.#owners.add(owner);
+    if (this.#holds === 0) this.flush();
+  }
+
+  /** Holds submissions back until what it gives is called, so that several go as one: a submission takes a host long. */
+  hold(): () => void {
+    this.#holds++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      if (--this.#holds === 0) this.flush();
+    };
+  }
+
+  /** Whether commands of this owner are held back: its buffers must not be written by the queue before they are sent. */
+  holdsBack(owner: object): boolean {
+    return this.#owners.has(owner);
+  }
+
+  /** Sends what was held back: before anything that the queue does at once, and before a buffer is destroyed. */
+  flush(): void {
+    if (this.#recorded.length === 0) return;
     if (!this.#ours) this.#device.pushErrorScope('validation');
-    this.#device.queue.submit([encoder.finish()]);
+    const commands = this.#recorded.map((encoder) => encoder.finish());
+    this.#recorded.length = 0;
+    this.#owners.clear();
+    this.#device.queue.submit(commands);
     if (this.#ours) return;
     void this.#device.popErrorScope().then(
       (error) => error && this.#fail(`the device reported an error: ${error.message}`),
@@ -49,6 +84,7 @@ export class DeviceHealth {
   /** The executor is done with the device: its end is no failure any more, and nothing waits for it. */
   close(): void {
     this.#closed = true;
+    this.#recorded.length = 0;
     this.#rejectAll(new DisposedError('webgpu: the device was disposed of'));
   }
 

@@ -7,6 +7,7 @@ import { bufferUsage } from './gpu-flags.ts';
 import type { Pipeline } from './pipelines.ts';
 import { type Bucket, boundOf } from './planning/buckets.ts';
 import { type MemoryPlan, planMemory } from './planning/memory-plan.ts';
+import { beginsOfParts } from './planning/parts-of-runs.ts';
 import { RunSizes } from './planning/run-sizes.ts';
 import { shareDispatches } from './planning/shared-dispatches.ts';
 import { assertBindable, stepsOf } from './planning/steps.ts';
@@ -14,9 +15,6 @@ import type { Schedule } from './planning/units.ts';
 import type { DeviceServices } from './services.ts';
 import type { ChoiceMade } from './tuning/choices.ts';
 import type { Step } from './values.ts';
-
-/** Dispatches that are submitted together: the host records them in the time in which a device does a few. */
-const partLength = 32;
 
 /** What a plan has once it is compiled and allocated. */
 interface Ready {
@@ -44,6 +42,8 @@ export class Plan {
   readonly choices: readonly ChoiceMade[];
   readonly #services: DeviceServices;
   readonly #sizes: RunSizes;
+  /** By step: whether what is before it is submitted first. */
+  readonly #begins: readonly boolean[];
   #ready: Ready | undefined;
   #preparation: Promise<void> | undefined;
   #disposed = false;
@@ -60,6 +60,7 @@ export class Plan {
     this.choices = [...made.values()];
     this.memory = planMemory(this.steps, this.bytesOf, donated);
     this.#sizes = new RunSizes(this.steps, schedule.graph.symbols);
+    this.#begins = beginsOfParts(this.steps, bound);
   }
 
   /** Bytes of a buffer that holds a value of `type` in every run of this plan. */
@@ -139,7 +140,7 @@ export class Plan {
     let last: Pipeline | undefined;
     let group: GPUBindGroup | undefined;
     for (let i = 0; i < bound.length; i++) {
-      if (i > 0 && i % partLength === 0 && bound.length - i >= partLength / 2) {
+      if (this.#begins[i]) {
         pass.end();
         current = next(current);
         pass = current.beginComputePass();

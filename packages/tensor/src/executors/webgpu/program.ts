@@ -56,6 +56,7 @@ export class WebGpuProgram implements Program {
 
   async prepare(symbols: SymbolValues, onKernel?: (done: number, total: number) => void): Promise<void> {
     this.#assertUsable();
+    this.#services.health.flush();
     const plan = this.#planOf(symbols);
     if (!plan.isReady) this.#reserve(plan);
     await plan.prepare(this.#options.owner, onKernel);
@@ -99,9 +100,10 @@ export class WebGpuProgram implements Program {
   #submit(plan: Plan, inputs: RunInputs, symbols: SymbolValues): readonly Storage[] {
     const { device, health } = this.#services;
     health.assertWorks();
+    if (health.holdsBack(this)) health.flush();
     const encoder = device.createCommandEncoder();
     const { buffers, outputs } = this.#buffers.bind(plan, inputs, symbols, encoder);
-    health.submit(plan.encode(encoder, buffers, symbols, this.#next));
+    health.submit(plan.encode(encoder, buffers, symbols, this.#next), this);
     return outputs;
   }
 
@@ -109,6 +111,7 @@ export class WebGpuProgram implements Program {
   readonly #next = (recorded: GPUCommandEncoder): GPUCommandEncoder => {
     const { device, health } = this.#services;
     health.submit(recorded);
+    health.flush();
     return device.createCommandEncoder();
   };
 
@@ -117,6 +120,7 @@ export class WebGpuProgram implements Program {
     const plan = this.#planOf(symbols);
     await this.prepare(symbols);
     const timed = profilePlan(device, plan.steps.length, (encoder, queries) => {
+      health.flush();
       const { buffers } = this.#buffers.bind(plan, inputs, symbols, encoder);
       plan.encodeTimed(encoder, buffers, symbols, queries);
     });
@@ -141,6 +145,7 @@ export class WebGpuProgram implements Program {
     const { choices, health } = this.#services;
     if (!(choices instanceof TunedChoices)) return [];
     const { cache, adapter } = choices;
+    health.flush();
     const plan = this.#planOf(symbols);
     const results: TuningResult[] = [];
     const compile = (graph: Graph, services: DeviceServices) =>

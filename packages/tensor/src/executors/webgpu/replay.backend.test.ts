@@ -3,7 +3,10 @@ import { onWebGpu, openOwnWebGpu, requestGpuDevice } from '../../../../../test-s
 import { test } from '../../../../../test-support/suite.ts';
 import { compile } from '../../compile/compile.ts';
 import type { Device } from '../../graph/device.ts';
+import { defineOp } from '../../graph/op.ts';
+import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import type { KernelCall } from '../../graph/webgpu-lowering.ts';
 import { silu } from '../../ops/elementwise/activation.ts';
 import { matmul } from '../../ops/matmul/matmul.ts';
 
@@ -122,28 +125,82 @@ onWebGpu('replaying a plan', () => {
     await close();
   });
 
-  test('goes out in parts where it is long, so that the device begins early', async () => {
+  test('goes out in parts where it takes the device long, so that it begins early', async () => {
     const { opened, take, close, passes } = await openNoting();
-    // each product moves every value one place on; 80 of them are 5 rounds of 16
-    const shift = Float32Array.from({ length: 256 }, (_, i) => (i % 16 === (Math.floor(i / 16) + 1) % 16 ? 1 : 0));
-    const weight = opened.variable(shift, { shape: [16, 16], name: 'shift' });
-    const long = compile(
-      (x: Tensor) => {
-        let y = x;
-        for (let i = 0; i < 83; i++) y = matmul(y, weight);
-        return y;
+    const slow = defineOp<null>({
+      name: 'slow',
+      shape: ([x]) => [x!],
+      lower: {
+        webgpu: {
+          kernels: (): KernelCall[] => [
+            {
+              label: 'slow',
+              buffers: [
+                { name: 'x', input: 0 },
+                { name: 'y', output: 0 },
+              ],
+              parameters: { count: 16 },
+              threads: 64,
+              flops: 1e11, // so it says: 400 us of a fast device
+              write: ({ at, set, size }) => ({
+                main: `  let i = w.x * 64u + l;\n  if (i < ${size['count']}) { ${set['y']}(i, ${at['x']}(i) + 1.0); }`,
+              }),
+              workgroups: () => [1, 1, 1],
+            },
+          ],
+        },
       },
-      { device: opened, inputs: [{ shape: ['T', 16] }], symbols: { T: 8 }, name: 'long' },
+    });
+    const long = compile(
+      (x: Tensor) => Array.from({ length: 5 }).reduce<Tensor>((y) => recordOne(slow, [y], null), x),
+      { device: opened, inputs: [{ shape: [16] }], name: 'long' },
     );
-    await long(input(32));
+    await long(input(16));
     take();
     passes.length = 0;
     const y = await long(input(16));
-    expect(take().filter((name) => name === 'submit')).toHaveLength(3);
-    const dispatches = passes.map((pass) => pass.filter((call) => call === 'dispatchWorkgroups').length);
-    expect(dispatches).toEqual([32, 32, 19]);
-    const expected = input(16).map((_, i, all) => all[(i + 16 - 3) % 16]!);
-    expect(await y.data()).toEqual(expected);
+    // the last of them is not worth a submission of its own
+    expect(take().filter((name) => name === 'submit')).toHaveLength(2);
+    expect(passes.map((pass) => pass.filter((call) => call === 'dispatchWorkgroups').length)).toEqual([2, 3]);
+    expect(await y.data()).toEqual(
+      input(16).map((value) => [1, 1, 1, 1, 1].reduce((a, b) => Math.fround(a + b), value)),
+    );
+    await close();
+  });
+
+  test('that follows another goes to the device with it, up to the read, where that is asked for', async () => {
+    const { opened, take, close } = await openNoting();
+    const [a, b] = [stepOn(opened), stepOn(opened)];
+    for (const { step } of [a, b]) await step(input(5 * 16));
+    const submits = () => take().filter((name) => name === 'submit').length;
+    const outputs = async () => {
+      const { y } = await a.step(input(5 * 16));
+      const chained = await b.step(y);
+      return chained.y.data();
+    };
+    const [first, second] = [stepOn(opened), stepOn(opened)];
+    for (const { step } of [first, second]) await step(input(5 * 16));
+    const { y } = await first.step(input(5 * 16));
+    const expected = await (await second.step(y)).y.data();
+    submits();
+    expect(await opened.submitTogether(outputs)).toEqual(expected);
+    expect(submits()).toBe(1);
+    // the same plan twice, a write and a buffer that goes: each sends what came before
+    const t = opened.tensor(input(16), { shape: [1, 16] });
+    const result = await opened.submitTogether(async () => {
+      await a.step(t);
+      await a.step(input(3 * 16));
+      const more = opened.tensor(input(32), { shape: [2, 16] });
+      const { y: last } = await b.step(more);
+      more.dispose();
+      await opened.trim();
+      return last;
+    });
+    await first.step(input(16));
+    await first.step(input(3 * 16));
+    const { y: right } = await second.step(input(32));
+    expect(await result.data()).toEqual(await right.data());
+    expect(await a.state.data()).toEqual(await first.state.data());
     await close();
   });
 
