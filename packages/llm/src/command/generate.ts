@@ -1,12 +1,15 @@
 import { ArgumentError } from '@heddle/tensor';
 import { openEngine } from '../engine/default-engine.ts';
 import { type LoadedModel, loadModel } from '../load-model.ts';
+import type { CausalLm } from '../models/causal-lm.ts';
 import { openDevice } from '../open-device.ts';
 import { type Sampler, sampler } from '../sampler.ts';
 import { streamText } from '../text/generate-text.ts';
 import { textModel } from '../text/text-model.ts';
 import { samplerOptions } from '../text/text-options.ts';
 import type { Tokenizer } from '../tokenizer.ts';
+import { adaptedModel } from '../training/adapted-model.ts';
+import { openAdapter } from '../training/adapter-folder.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
 import type { GenerateCommand } from './options.ts';
 import { Output } from './output.ts';
@@ -29,7 +32,13 @@ export async function generate(command: GenerateCommand, signal: AbortSignal): P
     try {
       signal.throwIfAborted();
       for (const note of command.verbose ? model.notes : model.deviations) process.stderr.write(`heddle: ${note}\n`);
-      return await run(command, model, started, signal);
+      using adapter = command.adapter === undefined ? undefined : await openAdapter(device, command.adapter);
+      const speaker = adapter ? adaptedModel(model, adapter) : model;
+      try {
+        return await run(command, model, speaker, started, signal);
+      } finally {
+        if (adapter) await speaker.dispose();
+      }
     } finally {
       await model.dispose();
     }
@@ -41,6 +50,7 @@ export async function generate(command: GenerateCommand, signal: AbortSignal): P
 async function run(
   command: GenerateCommand,
   model: LoadedModel,
+  speaker: CausalLm,
   started: number,
   signal: AbortSignal,
 ): Promise<number> {
@@ -54,7 +64,7 @@ async function run(
   const suggested = maxNewTokens ?? (maxLength === undefined ? 128 : Math.max(1, maxLength - prompt.length));
   const maxTokens = Math.min(command.maxTokens ?? suggested, room);
   const chosen = samplerOf(command, model);
-  const engine = openEngine(model, { maxSequences: 1, maxSequenceTokens: prompt.length + maxTokens });
+  const engine = openEngine(speaker, { maxSequences: 1, maxSequenceTokens: prompt.length + maxTokens });
   try {
     await engine.prepare({
       promptTokens: prompt.length,

@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { isHeddleError } from '@heddle/tensor';
 import { devices } from './devices.ts';
+import { finetuneCommand } from './finetune.ts';
 import { generate } from './generate.ts';
 import { inspect, parseInspect } from './inspect.ts';
 import { parseDevices, parseGenerate } from './options.ts';
 import { parsePull, pullCommand } from './pull.ts';
+import { trainCommand } from './train.ts';
+import { parseFinetune, parseTrain } from './training-options.ts';
 import { help, UsageError } from './usage.ts';
 
 /** Runs the command and gives its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted. */
@@ -32,6 +35,10 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
       return inspect(parseInspect(args));
     case 'pull':
       return pullCommand(parsePull(args), signal);
+    case 'train':
+      return trainCommand(parseTrain(args), signal);
+    case 'finetune':
+      return finetuneCommand(parseFinetune(args), signal);
     case 'devices':
       return devices(parseDevices(args));
     case 'help':
@@ -41,7 +48,7 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
     case '--version':
       return print(`${await version()}\n`);
     case undefined:
-      throw new UsageError('a command is needed: generate, inspect, pull or devices');
+      throw new UsageError('a command is needed: generate, train, finetune, inspect, pull or devices');
     default:
       throw new UsageError(`there is no command '${name}'`);
   }

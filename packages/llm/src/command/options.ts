@@ -5,6 +5,8 @@ import { UsageError } from './usage.ts';
 
 export interface GenerateCommand {
   readonly model: string;
+  /** The folder of an adapter that the model generates with. */
+  readonly adapter: string | undefined;
   readonly prompt: string | undefined;
   readonly promptTokens: readonly number[] | undefined;
   readonly maxTokens: number | undefined;
@@ -27,6 +29,7 @@ export const flag = { type: 'boolean' } as const;
 export function parseGenerate(args: readonly string[]): GenerateCommand {
   const values = parse(args, {
     model: text,
+    adapter: text,
     prompt: text,
     'prompt-tokens': text,
     'max-tokens': text,
@@ -48,6 +51,7 @@ export function parseGenerate(args: readonly string[]): GenerateCommand {
     throw new UsageError('--prompt and --prompt-tokens exclude each other');
   return {
     model,
+    adapter: values.adapter,
     prompt,
     promptTokens: promptTokens === undefined ? undefined : tokenList(promptTokens),
     maxTokens: wholeNumber('--max-tokens', values['max-tokens'], 1),
@@ -96,11 +100,11 @@ function tokenList(value: string): number[] {
   return parts.map(Number);
 }
 
-function number(
+export function number(
   name: string,
   value: string | undefined,
   min: number,
-  max = Number.POSITIVE_INFINITY,
+  max: number = Number.POSITIVE_INFINITY,
 ): number | undefined {
   if (value === undefined) return undefined;
   const parsed = Number(value);

@@ -4,6 +4,8 @@ export class UsageError extends Error {}
 export const help = `heddle: language models in TypeScript, on WebGPU and on the CPU
 
   heddle generate --model MODEL [options]   continues a prompt
+  heddle train --data TEXT --out FOLDER     trains a model on text, a new one or --model MODEL
+  heddle finetune --model MODEL --data FILE --out FOLDER   trains an adapter, or the model, on examples
   heddle inspect --model MODEL [options]    what a model costs: parameters, memory, operations
   heddle pull --model owner/name [--json]   fetches a model of a hub into the cache, and prints its path
   heddle devices  [--json]                  what devices there are
@@ -13,6 +15,7 @@ export const help = `heddle: language models in TypeScript, on WebGPU and on the
 generate
   --model MODEL           a Hugging Face folder (config.json, *.safetensors, tokenizer.json), a .gguf file, or a model
                           of a hub: owner/name, owner/name@revision, owner/name:file.gguf
+  --adapter FOLDER        a low-rank adapter for it, in PEFT's format, as finetune writes it
   --prompt TEXT           what to continue (by default the beginning-of-sequence token alone)
   --prompt-tokens 1,2,3   the same as token ids; needs no tokenizer
   --max-tokens N          most tokens to generate (default: what the model's authors suggest, otherwise 128; at most what
@@ -27,6 +30,36 @@ generate
   --json                  one JSON object instead of the text
   --verbose               all there is to say of the model's files, not only what changes results
 
+train
+  --data PATH             a text file, or a folder of .txt and .md files; the last 5% of each are held out
+  --out FOLDER            the model, which generate loads
+  --model MODEL           trains this one further; otherwise a new Llama of:
+  --width N, --layers N, --vocabulary N, --context N   (default 256, 4, 4096, 512)
+  --steps N               (default 2000)
+
+finetune
+  --model MODEL           as above
+  --data FILE             JSON lines: { text }, { prompt, completion } or { messages }; of these the completions and what
+                          the assistant says is learned
+  --out FOLDER            the adapter in PEFT's format; with --merge or --full the model
+  --rank N, --alpha A     of the adapter (default 8, twice the rank)
+  --targets NAMES         its linear layers, such as q_proj,v_proj (default all but embedding and head)
+  --dropout P             part of its inputs that is left out (default 0)
+  --merge                 writes the adapter into the model's weights
+  --full                  trains all weights
+  --epochs N              (default 1)
+  --length N              tokens of a row, which holds as many examples as fit (default 512)
+  --dtype NAME            how the weights of the model are stored; q4_0 and others for adapters alone
+
+train and finetune
+  --batch N               rows of a batch (default 32, 4); --accumulate N takes the mean over so many in a step
+  --learning-rate R       the highest (default 4e-3 for new models, 3e-4, 2e-4 for adapters, 2e-5 with --full)
+  --weight-decay D        (default 0.1, 0)
+  --checkpointing         computes layers again in the backward pass instead of keeping them: less memory, more time
+  --seed S                of order, first weights and dropout (default 1)
+  --log FILE              one JSON object a step; --report FILE.html a page with plots
+  --device NAME           as above
+
 inspect (nothing is loaded)
   --model MODEL           as above (of a hub only its configuration is fetched), or a preset: gpt2-small, llama-7b,
                           llama-65b, blocks-gpt2-small-mha, blocks-llama-7b-mqa, blocks-llama-65b-gqa-8
@@ -36,7 +69,7 @@ inspect (nothing is loaded)
   --memory SIZE           what fits it, such as 24GiB: dtypes, sequences, kinds of attention
   --json                  one JSON object instead of the text
 
-Ctrl-C stops a generation and prints what there is.
+Ctrl-C stops a generation and prints what there is; it ends a training and writes what it has come to.
 Models of a hub: HF_ENDPOINT (https://huggingface.co), HF_TOKEN, HF_HOME (~/.cache/huggingface), HF_HUB_CACHE,
 HF_HUB_OFFLINE=1 (no network).
 Environment: VULKAN_LOADER (path of libvulkan.so.1), DAWN_TOGGLES (switches of Dawn, separated by commas).

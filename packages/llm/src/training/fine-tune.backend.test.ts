@@ -112,7 +112,7 @@ conformance('fine-tuning a loaded model', (device) => {
     await model.dispose();
   }, 240_000);
 
-  test('packed examples, dropout that follows its key, a head with factors, and weights in blocks', async (context) => {
+  test('packed examples, dropout that follows its key, a head with factors, and weights in blocks, computed again', async (context) => {
     leaveToNode(context);
     const model = await loadModel(tinyLlama(undefined, { hidden_size: 32, intermediate_size: 32 }), {
       device: device(),
@@ -132,6 +132,7 @@ conformance('fine-tuning a loaded model', (device) => {
         loss: nextTokenLoss,
         optimizer: adamw({ learningRate: 0.01 }),
         data: withDropoutKeys(stream, { seed }),
+        checkpointing: 'every',
       })) {
         found.push(loss);
         expect(count).toBe(12);

@@ -11,7 +11,8 @@ import {
 import { type SafetensorsSource, safetensorsChunks } from '@heddle/tensor/safetensors';
 import type { Lora } from '@heddle/trainer/lora';
 import { describeModel } from '../families.ts';
-import { type ModelFiles, modelFiles, readTextFile } from '../model-files.ts';
+import { locateModel } from '../hub/locate-model.ts';
+import { type ModelFiles, modelFiles, modelFolder, readTextFile } from '../model-files.ts';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { type WrittenTensor, writtenTensors } from '../models/written-tensors.ts';
 import { checkAdapter } from './adapted-model.ts';
@@ -55,7 +56,7 @@ export async function saveModel(
       `saveModel: '${blocks.name}' is ${blocks.dtype}, which folders do not hold: load the model in f32 or f16`,
     );
   if (adapter) checkAdapter(model, adapter);
-  const files = await modelFiles('saveModel', from);
+  const files = await filesOf(from);
   const config = await readTextFile(files, 'config.json');
   if (config === undefined) throw new ArgumentError(`saveModel: ${files.label} has no config.json to write`);
   const { sources } = describeModel({ label: files.label, text: config });
@@ -84,6 +85,13 @@ function lastRead(read: Read): Read {
     if (last?.weight !== weight) last = { weight, values: read(weight) };
     return last.values;
   };
+}
+
+/** Those of a folder, of a model of a hub, or what was given. */
+async function filesOf(from: string | ModelFiles): Promise<ModelFiles> {
+  if (typeof from !== 'string') return modelFiles('saveModel', from);
+  const { path, label } = await locateModel('saveModel', from, 'model', {});
+  return modelFolder(path, label);
 }
 
 function sourceOf(

@@ -52,6 +52,8 @@ function checkpointOp(outputs: readonly Tensor[], standIns: readonly Tensor[], c
     replay(outputs, new Map([...standIns, ...captured].map((tensor, i) => [tensor, inputs[i]!])));
   return defineOp<None>({
     name: 'checkpoint',
+    // weights that are only stored are read by what it is made of, as without it
+    takes: () => true,
     shape: () => outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     decompose: again,
     gradient({ inputs, outputGradients, needs }: GradientContext<None>) {
