@@ -22,6 +22,11 @@ export function sizesOfDescription(
 
 function layerSizes({ mixer: { part }, feedForward: { part: fed } }: LayerLayout): LayerSizes {
   const experts = fed.kind === 'experts' && { experts: { count: fed.count, perToken: fed.perToken } };
+  if (part.kind === 'latent-attention') {
+    const { heads, latentDim, rotaryDim } = part;
+    const absorbed = { keyDim: latentDim + rotaryDim, valueDim: latentDim, valuesInKeys: true };
+    return { attention: { heads, keyValueHeads: 1, ...absorbed }, ...experts };
+  }
   // what a recurrent layer keeps does not grow with the sequence
   if (part.kind !== 'attention') return { ...experts };
   const { heads, keyValueHeads, headDim, window, sharedWith } = part;

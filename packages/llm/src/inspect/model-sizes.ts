@@ -11,6 +11,8 @@ export interface AttentionSizes {
   readonly keyDim: number;
   /** D of values. */
   readonly valueDim: number;
+  /** Whether values are the leading part of keys, which alone are kept. */
+  readonly valuesInKeys?: boolean;
   /** Only keys less than `window` positions back are seen; all by default. */
   readonly window?: number;
   /** Whether it reads the keys and values of an earlier layer and keeps none. */
@@ -44,6 +46,7 @@ export interface ModelSizes {
 export function storesOf({ attention }: LayerSizes, dtype: 'f32' | 'f16'): Readonly<Record<string, KvStore>> {
   if (!attention || attention.sharesKeysAndValues) return {};
   const { keyValueHeads: heads, keyDim: headDim, valueDim, window } = attention;
+  if (attention.valuesInKeys) return { keys: { kind: 'rows', shape: [heads, headDim], dtype } };
   const sizes = { layers: 1, heads, headDim, valueDim, dtype, ...(window !== undefined && { window }) };
   return keyValueShape(sizes).layers[0]!;
 }

@@ -3,12 +3,13 @@ import { ArgumentError, type Device, full, type Tensor, type Update } from '@hed
 import type { ForwardInputs } from '../causal-lm.ts';
 
 /** What a layer says of its scores. */
-export type LayerScores = Pick<AttendSpec, 'scale' | 'window' | 'softcap' | 'sinks'>;
+export type LayerScores = Pick<AttendSpec, 'scale' | 'window' | 'softcap' | 'sinks' | 'valueDim'>;
 
 /** Which keys and values a layer reads, and whether it is the one that keeps them. */
 export interface KeysAndValues {
   readonly keys: Tensor;
-  readonly values: Tensor;
+  /** Without them values are the leading `valueDim` of keys. */
+  readonly values: Tensor | undefined;
   /** The layer that keeps them. */
   readonly layer: number;
   /** Whether this call is the one that writes them. */
@@ -32,7 +33,7 @@ export function packedAttend(
     const spec = { ...places, ...scores };
     const reason = kernel.supports(spec);
     if (reason !== undefined) throw new ArgumentError(`forward: attention ${kernel.name} cannot be used: ${reason}`);
-    if (kv && own) updates.push(...kv.write(layer, { keys, values }));
+    if (kv && own) updates.push(...kv.write(layer, { keys, ...(values && { values }) }));
     return kernel.attend(q, keys, values, kv?.layer(layer), spec);
   };
 }
@@ -40,6 +41,6 @@ export function packedAttend(
 /** A batch `[B, L]` of equally long rows. */
 export function denseAttend({ kv, rows, segments }: ForwardInputs): Attend {
   if (kv || rows) throw new ArgumentError('forward: kv and rows take packed rows [T], got a batch [B, L] of tokens');
-  return (q, { keys, values }, scores) =>
-    denseAttention(q, keys, values, { causal: true, ...scores, ...(segments && { segments }) });
+  return (q, { keys, values }, { valueDim: _, ...scores }) =>
+    denseAttention(q, keys, values!, { causal: true, ...scores, ...(segments && { segments }) });
 }

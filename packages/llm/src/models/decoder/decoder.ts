@@ -22,7 +22,8 @@ import type { Weights } from '../weights.ts';
 import { denseAttend, packedAttend } from './attend.ts';
 import { attentionLayer, type SharedKeysAndValues } from './attention-layer.ts';
 import { feedForward } from './feed-forward.ts';
-import type { BranchLayout, DecoderLayout } from './layout.ts';
+import { latentLayer } from './latent-layer.ts';
+import type { BranchLayout, DecoderLayout, MixerLayout } from './layout.ts';
 import { Pass } from './pass.ts';
 import { addPerLayer, perLayerInputs } from './per-layer.ts';
 import { recurrentLayer } from './recurrent-layer.ts';
@@ -77,6 +78,8 @@ export class Decoder implements CausalLm {
     const parts = { weights: this.#weights, activations: this.activations };
     const pass = new Pass({
       ...parts,
+      isPacked: packed,
+      isCached: inputs.kv !== undefined,
       projections: this.#projections,
       adapters,
       rotations: this.#rotations.rows({ positions, segments: packed ? segments : undefined, sequenceLengths }),
@@ -90,9 +93,7 @@ export class Decoder implements CausalLm {
       const x = hooks ? hooks.at(i, input) : input;
       wanted.offer(i, () => (rows ? take(x, rows) : x));
       const { mixer, feedForward: fed, perLayer, scalar } = layers[i]!;
-      const mixed = branch(pass, mixer, x, (part, state) =>
-        part.kind === 'attention' ? attentionLayer(pass, i, part, state, shared) : recurrentLayer(pass, i, part, state),
-      );
+      const mixed = branch(pass, mixer, x, (part, state) => mix(pass, i, part, state, shared));
       const own = branch(pass, fed, mixed, (part, state) => feedForward(pass, part, state));
       const left = perLayer && perLayerInput ? addPerLayer(pass, perLayer, own, perLayerInput(i)) : own;
       return scalar === undefined ? left : left.mul(this.#weights.get(scalar));
@@ -134,6 +135,12 @@ export class Decoder implements CausalLm {
     const divided = divisor === 1 ? logits : logits.div(divisor);
     return softcap === undefined ? divided : tanh(divided.div(softcap)).mul(softcap);
   }
+}
+
+/** What mixes positions: f32 `[..., E]` to f32 `[..., E]`. */
+function mix(pass: Pass, index: number, part: MixerLayout, x: Tensor, shared: SharedKeysAndValues): Tensor {
+  if (part.kind === 'attention') return attentionLayer(pass, index, part, x, shared);
+  return part.kind === 'latent-attention' ? latentLayer(pass, index, part, x) : recurrentLayer(pass, index, part, x);
 }
 
 /** x + multiplier * after(part(before(x))). */

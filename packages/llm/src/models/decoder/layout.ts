@@ -1,5 +1,6 @@
 import type { RotarySpec } from '@heddle/attention';
 import type { WeightSource } from '../weight-source.ts';
+import type { LatentAttentionLayout } from './latent-layout.ts';
 import type { RecurrentLayout } from './recurrent-layouts.ts';
 
 /** A linear layer. */
@@ -123,7 +124,7 @@ export interface BranchLayout<P> {
   readonly multiplier?: number;
 }
 
-export type MixerLayout = AttentionLayout | RecurrentLayout;
+export type MixerLayout = AttentionLayout | LatentAttentionLayout | RecurrentLayout;
 export type FeedForwardLayout = GatedLayout | PlainLayout | ExpertsLayout;
 
 /** What a layer adds of the embeddings that each token has for it: after(projection(activation(gate(x)) * embedding)). */

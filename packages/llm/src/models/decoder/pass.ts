@@ -1,4 +1,4 @@
-import { gelu, layerNorm, relu, rmsNorm, rsqrt, silu, square, type Tensor } from '@heddle/tensor';
+import { ArgumentError, gelu, layerNorm, relu, rmsNorm, rsqrt, silu, square, type Tensor } from '@heddle/tensor';
 import type { ForwardAdapters } from '../causal-lm.ts';
 import type { Projections } from '../projections.ts';
 import type { Weights } from '../weights.ts';
@@ -15,6 +15,10 @@ export interface PassParts {
   readonly rotations: RowRotations;
   readonly attend: Attend;
   readonly recurrent: RecurrentRows;
+  /** Whether rows are packed `[T]`, and not a batch `[B, L]`. */
+  readonly isPacked: boolean;
+  /** Whether the pass goes on from a cache. */
+  readonly isCached: boolean;
   /** What products and attention read. */
   readonly activations: 'f32' | 'f16';
   /** i32, of the shape of the tokens. */
@@ -27,20 +31,34 @@ export class Pass {
   readonly rotations: RowRotations;
   readonly attend: Attend;
   readonly recurrent: RecurrentRows;
+  readonly isPacked: boolean;
   readonly activations: 'f32' | 'f16';
   readonly positions: Tensor;
   readonly #projections: Projections;
   readonly #adapters: ForwardAdapters | undefined;
+  readonly #isCached: boolean;
 
-  constructor({ weights, projections, adapters, rotations, attend, recurrent, activations, positions }: PassParts) {
+  constructor(parts: PassParts) {
+    const { weights, projections, adapters, rotations, attend, recurrent, activations, positions } = parts;
     this.weights = weights;
     this.rotations = rotations;
     this.attend = attend;
     this.recurrent = recurrent;
+    this.isPacked = parts.isPacked;
+    this.#isCached = parts.isCached;
     this.activations = activations;
     this.positions = positions;
     this.#projections = projections;
     this.#adapters = adapters;
+  }
+
+  get hasAdapters(): boolean {
+    return this.#adapters !== undefined;
+  }
+
+  /** @throws ArgumentError where the pass goes on from a cache, which `what` cannot */
+  refuseCache(what: string): void {
+    if (this.#isCached) throw new ArgumentError(`forward: a pass over a cache takes no ${what}`);
   }
 
   /** f32 `[..., out]`, with the bias that there is and what adapters add. */

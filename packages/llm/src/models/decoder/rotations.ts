@@ -16,7 +16,7 @@ export class Rotations {
   constructor(device: Device, layout: DecoderLayout, maxPositions: number) {
     try {
       for (const { mixer } of layout.layers) {
-        const spec = mixer.part.kind === 'attention' ? mixer.part.rotary : undefined;
+        const spec = 'rotary' in mixer.part ? mixer.part.rotary : undefined;
         if (!spec || this.#byKey.has(keyOf(spec))) continue;
         this.#byKey.set(keyOf(spec), modelRotary(device, spec, maxPositions));
       }

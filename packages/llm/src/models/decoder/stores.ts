@@ -8,6 +8,8 @@ export function storesOf(
   { mixer: { part } }: Pick<LayerLayout, 'mixer'>,
   dtype: 'f32' | 'f16',
 ): Readonly<Record<string, KvStore>> {
+  if (part.kind === 'latent-attention')
+    return { keys: { kind: 'rows', shape: [1, part.latentDim + part.rotaryDim], dtype } };
   if (part.kind !== 'attention') {
     const rows = convolutionRows(part.convolution, dtype);
     if (part.kind === 'short-convolution') return rows;

@@ -1,4 +1,5 @@
 import type { WeightSource } from '../weight-source.ts';
+import type { LatentAttentionLayout } from './latent-layout.ts';
 import type {
   AttentionLayout,
   DecoderLayout,
@@ -120,6 +121,10 @@ class TableBuilder implements WeightTable {
       this.attention(layout);
       return;
     }
+    if (layout.kind === 'latent-attention') {
+      this.latentAttention(layout);
+      return;
+    }
     const inputs =
       layout.kind === 'delta-net'
         ? Object.values(layout.projections)
@@ -133,6 +138,19 @@ class TableBuilder implements WeightTable {
       this.norm(layout.norm);
     }
     this.linear(layout.output);
+  }
+
+  latentAttention({ query, down, norm, up, output }: LatentAttentionLayout): void {
+    if ('direct' in query) this.linear(query.direct);
+    else {
+      this.linear(query.down);
+      this.norm(query.norm);
+      this.linear(query.up);
+    }
+    this.linear(down);
+    this.norm(norm);
+    this.linear(up);
+    this.linear(output);
   }
 
   convolution({ site, channels, width, bias }: ConvolutionLayout): void {
