@@ -46,7 +46,7 @@ export interface ModelSizes {
 export function storesOf({ attention }: LayerSizes, dtype: 'f32' | 'f16'): Readonly<Record<string, KvStore>> {
   if (!attention || attention.sharesKeysAndValues) return {};
   const { keyValueHeads: heads, keyDim: headDim, valueDim, window } = attention;
-  if (attention.valuesInKeys) return { keys: { kind: 'rows', shape: [heads, headDim], dtype } };
+  if (attention.valuesInKeys) return { latent: { kind: 'rows', shape: [heads, headDim], dtype, valueDim } };
   const sizes = { layers: 1, heads, headDim, valueDim, dtype, ...(window !== undefined && { window }) };
   return keyValueShape(sizes).layers[0]!;
 }

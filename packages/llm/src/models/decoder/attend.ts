@@ -33,7 +33,7 @@ export function packedAttend(
     const spec = { ...places, ...scores };
     const reason = kernel.supports(spec);
     if (reason !== undefined) throw new ArgumentError(`forward: attention ${kernel.name} cannot be used: ${reason}`);
-    if (kv && own) updates.push(...kv.write(layer, { keys, ...(values && { values }) }));
+    if (kv && own) updates.push(...kv.write(layer, values ? { keys, values } : { latent: keys }));
     return kernel.attend(q, keys, values, kv?.layer(layer), spec);
   };
 }
