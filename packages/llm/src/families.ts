@@ -6,6 +6,7 @@ import { Notes } from './config/notes.ts';
 import { parseSpecialTokens, type TokenizerTokens } from './config/special-tokens.ts';
 import { noteUnusedFields } from './config/unused-fields.ts';
 import type { ConfigFile, ModelConfig } from './config.ts';
+import { deepseekV3 } from './families/deepseek.ts';
 import type { Family } from './families/family.ts';
 import { gemma2, gemma3 } from './families/gemma.ts';
 import { gemma4 } from './families/gemma4.ts';
@@ -20,7 +21,7 @@ import { mixtral } from './families/mixtral.ts';
 import { olmo2, olmo3 } from './families/olmo.ts';
 import { phi3 } from './families/phi3.ts';
 import { qwen2, qwen3 } from './families/qwen.ts';
-import { qwen35 } from './families/qwen-hybrid.ts';
+import { qwen3Next, qwen35 } from './families/qwen-hybrid.ts';
 import { qwen3Moe } from './families/qwen3-moe.ts';
 import { smollm3 } from './families/smollm3.ts';
 import type { CausalLm, ModelParts } from './models/causal-lm.ts';
@@ -52,6 +53,8 @@ export const families: readonly Family[] = [
   mixtral,
   qwen3Moe,
   gptOss,
+  qwen3Next,
+  deepseekV3,
 ];
 
 /** A model of which the configuration is read, and nothing else yet. */

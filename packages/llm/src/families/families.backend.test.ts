@@ -37,6 +37,8 @@ const fixtures = [
   'mixtral',
   'qwen3-moe',
   'gpt-oss',
+  'qwen3-next',
+  'deepseek-v3',
 ] as const;
 type Fixture = (typeof fixtures)[number];
 
@@ -46,22 +48,22 @@ type Fixture = (typeof fixtures)[number];
  */
 const onWebGpu: Readonly<Record<'plain' | 'cached' | 'trained', readonly Fixture[]>> = {
   plain: ['llama-mqa', 'ministral', 'phi3-longrope', 'gemma3', 'olmo3', 'gpt2', 'qwen3_5', 'gpt-oss'],
-  cached: ['llama-mqa', 'phi3-longrope', 'gemma2', 'gemma4', 'olmo3', 'granite4', 'qwen3_5'],
+  cached: ['llama-mqa', 'phi3-longrope', 'gemma2', 'gemma4', 'olmo3', 'granite4', 'qwen3-next', 'deepseek-v3'],
   trained: ['gpt2'],
 };
 
 /**
  * What is rounding of f32. Gemma 4 does not scale its scores and norms small additions: more is left of what each rounding
- * takes away (of angles, in the fixture itself) than in other families.
+ * takes away (of angles, in the fixture itself) than in other families. Delta nets norm what their states give, which is small.
  */
 const tolerance = (
   name: Fixture,
 ): { readonly fixture: number; readonly chunks: number; readonly gradients: number } => {
   if (name.startsWith('gemma4')) return { fixture: 3e-4, chunks: 3e-4, gradients: 3e-4 };
-  return { fixture: 1e-4, chunks: recurrent.includes(name) ? 1e-4 : 1e-5, gradients: 1e-4 };
+  return { fixture: 1e-4, chunks: recurrent.includes(name) ? 2e-5 : 1e-5, gradients: 1e-4 };
 };
-/** Steps and chunks of their states are other sums. */
-const recurrent: readonly Fixture[] = ['granite4', 'qwen3_5'];
+/** Norms of what their states give enlarge the roundings of products, which differ by rows on a GPU. */
+const recurrent: readonly Fixture[] = ['granite4', 'qwen3_5', 'qwen3-next'];
 
 type Context = Pick<TestContext, 'skip'>;
 const softwareGpu = backendName.startsWith('webgpu');

@@ -3,6 +3,7 @@ import { parseRotary } from '../config/rotary.ts';
 import type { BranchLayout, FeedForwardLayout, LayerLayout, LinearLayout } from '../models/decoder/layout.ts';
 import type { DeltaNetLayout } from '../models/decoder/recurrent-layouts.ts';
 import type { Family } from './family.ts';
+import { readDenseLayers, readExperts } from './qwen3-moe.ts';
 import { type DecoderSizes, readActivation, readBias, readSizes } from './sizes.ts';
 import { gatedFeedForward, type StandardLayer, standardAttention, standardLayout } from './standard.ts';
 
@@ -15,20 +16,51 @@ export const qwen35: Family = {
   read: (config) => hybrid(config, 'apart', gatedOf),
 };
 
-const gatedOf = (config: JsonFields, sizes: DecoderSizes, name: string): FeedForwardLayout =>
-  gatedFeedForward(sizes, `${name}.mlp`, {
-    activation: readActivation(config, 'hidden_act', 'silu'),
-    mlpBias: false,
-  });
+const gatedOf: FeedForwards = (config, sizes) => {
+  const activation = readActivation(config, 'hidden_act', 'silu');
+  return (name) => gatedFeedForward(sizes, `${name}.mlp`, { activation, mlpBias: false });
+};
+
+/** Qwen3-Next: the same with mixtures of many small experts, and one that every token has. */
+export const qwen3Next: Family = {
+  name: 'qwen3_next',
+  architecture: 'Qwen3NextForCausalLM',
+  modelType: 'qwen3_next',
+  tokens: { bosTokenId: undefined, eosTokenId: undefined },
+  read: (config) => hybrid(config, 'together', mixturesOf),
+};
+
+const mixturesOf: FeedForwards = (config, sizes) => {
+  const { hiddenSize: E } = sizes;
+  const activation = readActivation(config, 'hidden_act', 'silu');
+  const usual = { count: 512, perToken: 10, size: 512, normalize: true };
+  const experts = readExperts(config, E, activation, usual);
+  const isDense = readDenseLayers(config);
+  const F = config.optionalInteger('shared_expert_intermediate_size', { min: 1 }) ?? 512;
+  return (name, index) => {
+    if (isDense(index)) return gatedFeedForward(sizes, `${name}.mlp`, { activation, mlpBias: false });
+    const own = { hiddenSize: E, intermediateSize: F };
+    return {
+      ...experts(`${name}.mlp`),
+      shared: {
+        part: gatedFeedForward(own, `${name}.mlp.shared_expert`, { activation, mlpBias: false }),
+        gate: { site: `${name}.mlp.shared_expert_gate`, inSize: E, outSize: 1, bias: false },
+      },
+    };
+  };
+};
+
+/** Reads the feed-forwards of a configuration, by the names and places of their layers. */
+type FeedForwards = (config: JsonFields, sizes: DecoderSizes) => (name: string, index: number) => FeedForwardLayout;
 
 /**
  * Layers of gated delta nets and of gated attention.
  * @param joined how the inputs of a delta net are projected: by layers of their own, or by two
  */
-export function hybrid(
+function hybrid(
   config: JsonFields,
   joined: 'apart' | 'together',
-  feedForward: (config: JsonFields, sizes: DecoderSizes, name: string, index: number) => FeedForwardLayout,
+  feedForwards: FeedForwards,
 ): ReturnType<Family['read']> {
   const sizes = readSizes(config, { maxPositions: 32768, keyValueHeads: 2, headDim: 256 });
   const rotary = parseRotary(config, { ...sizes, share: 0.25 });
@@ -36,6 +68,7 @@ export function hybrid(
   const bias = readBias(config, 'attention_bias');
   const types = layerTypes(config, sizes.layers);
   const net = readNet(config, sizes, joined);
+  const feedForward = feedForwards(config, sizes);
   const standard: StandardLayer = {
     activation: 'silu',
     lessOne: true,
@@ -57,7 +90,7 @@ export function hybrid(
     const part = types[index] === 'full_attention' ? gated : net(`${name}.linear_attn`);
     const fed: BranchLayout<FeedForwardLayout> = {
       ...layer.feedForward,
-      part: feedForward(config, sizes, name, index),
+      part: feedForward(name, index),
     };
     return { mixer: { ...layer.mixer, part }, feedForward: fed };
   });

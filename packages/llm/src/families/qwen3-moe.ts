@@ -28,7 +28,8 @@ export const qwen3Moe: Family = {
       rotary: rotary.spec,
       window: windowOf(i),
     }));
-    const expertsOf = readExperts(config, sizes.hiddenSize, activation);
+    const usual = { count: 128, perToken: 8, size: 768, normalize: false };
+    const expertsOf = readExperts(config, sizes.hiddenSize, activation, usual);
     const dense = readDenseLayers(config);
     return {
       layout: {
@@ -44,23 +45,25 @@ export const qwen3Moe: Family = {
 };
 
 /** Which layers have one feed-forward: those that `mlp_only_layers` names, and all but every `decoder_sparse_step`th. */
-function readDenseLayers(config: JsonFields): (index: number) => boolean {
+export function readDenseLayers(config: JsonFields): (index: number) => boolean {
   const named = config.optionalIntegers('mlp_only_layers') ?? [];
   const step = config.optionalInteger('decoder_sparse_step', { min: 1 }) ?? 1;
   return (i) => named.includes(i) || (i + 1) % step !== 0;
 }
 
-function readExperts(
+/** The experts of a layer; `usual` is what transformers takes where the configuration says nothing. */
+export function readExperts(
   config: JsonFields,
   hiddenSize: number,
   activation: ExpertsLayout['activation'],
+  usual: { readonly count: number; readonly perToken: number; readonly size: number; readonly normalize: boolean },
 ): (name: string) => ExpertsLayout {
   // the name that transformers 5 writes, and the one before
   const older = config.optionalInteger('num_experts', { min: 1 });
-  const count = config.optionalInteger('num_local_experts', { min: 1 }) ?? older ?? 128;
-  const perToken = config.optionalInteger('num_experts_per_tok', { min: 1, max: count }) ?? 8;
-  const normalize = config.boolean('norm_topk_prob', false);
-  const size = config.optionalInteger('moe_intermediate_size', { min: 1 }) ?? 768;
+  const count = config.optionalInteger('num_local_experts', { min: 1 }) ?? older ?? usual.count;
+  const perToken = config.optionalInteger('num_experts_per_tok', { min: 1, max: count }) ?? usual.perToken;
+  const normalize = config.boolean('norm_topk_prob', usual.normalize);
+  const size = config.optionalInteger('moe_intermediate_size', { min: 1 }) ?? usual.size;
   for (const field of ['output_router_logits', 'router_aux_loss_coef']) config.value(field); // of training
   return (name) => {
     const matrix = (purpose: string, inSize: number, outSize: number): ExpertMatrixLayout => ({

@@ -4,7 +4,7 @@ import type {
   AttentionLayout,
   BranchLayout,
   DecoderLayout,
-  FeedForwardLayout,
+  GatedLayout,
   LayerLayout,
   LinearLayout,
   NormLayout,
@@ -130,7 +130,7 @@ export function gatedFeedForward(
   { hiddenSize: E, intermediateSize: F }: Pick<DecoderSizes, 'hiddenSize' | 'intermediateSize'>,
   name: string,
   { activation, fused, mlpBias = 'open' }: Pick<StandardLayer, 'activation' | 'fused' | 'mlpBias'>,
-): FeedForwardLayout {
+): GatedLayout {
   const linear = (part: string, inSize: number, outSize: number): LinearLayout => ({
     site: `${name}.${part}`,
     inSize,

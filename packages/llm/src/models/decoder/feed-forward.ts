@@ -5,7 +5,7 @@ import { activations, type Pass } from './pass.ts';
 
 /** What each position does by itself: f32 `[..., E]` to f32 `[..., E]`. */
 export function feedForward(pass: Pass, layout: FeedForwardLayout, x: Tensor): Tensor {
-  if (layout.kind === 'experts') return expertsLayer(pass, layout, x);
+  if (layout.kind === 'experts') return expertsLayer(pass, layout, x, (part, rows) => feedForward(pass, part, rows));
   const activate = activations[layout.activation];
   if (layout.kind === 'plain') return pass.linear(layout.down, activate(pass.linear(layout.up, x)));
   const { projections, down } = layout;

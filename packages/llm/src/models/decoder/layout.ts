@@ -108,6 +108,16 @@ export interface ExpertsLayout {
   readonly perToken: number;
   /** Whether the weights of the chosen ones are divided by their sum. */
   readonly normalize: boolean;
+  /** What scores are made of the router's logits. Default softmax. */
+  readonly scores?: 'softmax' | 'sigmoid';
+  /** Name of what is added to the scores for the choice, `[experts]`. */
+  readonly correction?: string;
+  /** Groups of neighbouring experts, of which each row chooses from some. */
+  readonly groups?: { readonly count: number; readonly chosen: number };
+  /** Factor on the weights. Default 1. */
+  readonly scale?: number;
+  /** What every row has beside its experts; with a gate, times sigmoid(gate(x)). */
+  readonly shared?: { readonly part: GatedLayout; readonly gate?: LinearLayout };
   /** Of the gate, or both clamped: (up + 1) * gate * sigmoid(alpha * gate). */
   readonly activation: ActivationName | { readonly limit: number; readonly alpha: number };
   readonly gate: ExpertMatrixLayout;

@@ -99,8 +99,13 @@ class TableBuilder implements WeightTable {
     if (sharedWith !== undefined) this.#unshared(output.site.replace(/[^.]+$/, ''));
   }
 
-  #experts({ router, count, gate, up, down }: ExpertsLayout): void {
+  #experts({ router, correction, count, gate, up, down, shared }: ExpertsLayout): void {
     this.linear(router);
+    if (correction !== undefined) this.add(correction, [count]);
+    if (shared) {
+      this.feedForward(shared.part);
+      this.linear(shared.gate);
+    }
     for (const { site, inSize, outSize, weight, bias } of [gate, up, down]) {
       this.add(`${site}.weight`, [count, outSize, inSize]);
       this.sources.set(`${site}.weight`, weight);
