@@ -42,7 +42,7 @@ export const deepseekV3: Family = {
 };
 
 function readAttention(config: JsonFields, sizes: DecoderSizes) {
-  const { hiddenSize: E, heads, epsilon } = sizes;
+  const { hiddenSize: E, heads } = sizes;
   const size = (field: string, otherwise: number) => config.optionalInteger(field, { min: 1 }) ?? otherwise;
   const [latentDim, plainDim] = [size('kv_lora_rank', 512), size('qk_nope_head_dim', 128)];
   const [rotaryDim, valueDim] = [size('qk_rope_head_dim', 64), size('v_head_dim', 128)];
