@@ -62,7 +62,11 @@ export const gemma4: Family = {
           scale: 1,
         },
       );
-      const attention = withValues(mixer.part as AttentionLayout, sharedWith, keysAreValues && type === 'full_attention');
+      const attention = withValues(
+        mixer.part as AttentionLayout,
+        sharedWith,
+        keysAreValues && type === 'full_attention',
+      );
       return {
         mixer: { ...mixer, part: attention },
         feedForward,
