@@ -104,3 +104,23 @@ test('a device alone is a device, in every example; what is none is refused with
   for (const [name, parameters, message] of wrong)
     await expect(run(name, ...parameters)).rejects.toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
 }, 240_000);
+
+test('kv-cache-tiers holds twice as many tokens as fit, and says where they are', async () => {
+  const output = await run('kv-cache-tiers', '1', '8', 'reference');
+  const [alone, over] = output.split('a folder beneath');
+  for (const part of [alone!, over!]) {
+    expect(part).toMatch(/^hot {4} {2}2048 tokens .* evictions 14336$/m);
+    expect(part).toMatch(/^warm {3} {2}2048 tokens .* evictions 12288$/m);
+    expect(part).toMatch(/^cold {3} {2}4096 tokens .* evictions 8192$/m);
+  }
+  expect(alone).toMatch(/of 14336 tokens asked for 1024 were missing/);
+  expect(over).toMatch(/^folder {2}8192 tokens .* misses 0, hit rate 1.00, evictions 0$/m);
+  expect(over).toMatch(/of 14336 tokens asked for 0 were missing/);
+}, 180_000);
+
+test('own-kv-cache keeps the contract, and finds every token again', async () => {
+  const output = await run('own-kv-cache');
+  expect(output).toMatch(/keeps \d\d rules/);
+  expect(output).toContain('512 rows in 32 steps, all of them there: true');
+  expect(output).toContain('remote 384 tokens, 384 hits');
+}, 180_000);

@@ -15,3 +15,15 @@ export class CacheFullError extends HeddleError {
     this.name = 'CacheFullError';
   }
 }
+
+/** Tokens were asked for that a cache has evicted, or that its store has lost. Code `ERR_KV_EVICTED`. */
+export class EvictedTokensError extends HeddleError {
+  /** Positions [start, end) that are not there, ascending. */
+  readonly missing: readonly (readonly [start: number, end: number])[];
+
+  constructor(message: string, missing: readonly (readonly [start: number, end: number])[]) {
+    super('ERR_KV_EVICTED', message);
+    this.name = 'EvictedTokensError';
+    this.missing = missing;
+  }
+}

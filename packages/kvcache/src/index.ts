@@ -1,6 +1,6 @@
 export { append } from './append.ts';
 export { type ContiguousCacheOptions, contiguousCache } from './contiguous-cache.ts';
-export { CacheFullError, CacheIntegrityError } from './errors.ts';
+export { CacheFullError, CacheIntegrityError, EvictedTokensError } from './errors.ts';
 export type {
   HostKv,
   KvBatch,
@@ -36,3 +36,9 @@ export {
   lowestPriority,
 } from './prefix/eviction-policies.ts';
 export { restoreSnapshot, takeSnapshot } from './snapshot/snapshots.ts';
+export { folderTier, type TierFiles } from './tiers/folder-tier.ts';
+export { type KvTier, memoryTier, type TierBlock } from './tiers/kv-tier.ts';
+export { opfsTier, type TierDirectory } from './tiers/opfs-tier.ts';
+export type { RetainOptions } from './tiers/retain.ts';
+export { signedTier } from './tiers/signed-tier.ts';
+export type { KvTierStats } from './tiers/tier-counts.ts';

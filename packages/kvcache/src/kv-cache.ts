@@ -1,6 +1,7 @@
 import type { KvView } from '@heddle/attention';
 import type { Fed, InputSpec, SymbolValues, Tensor, Update } from '@heddle/tensor';
 import type { KvShape } from './kv-shape.ts';
+import type { KvTierStats } from './tiers/tier-counts.ts';
 
 /** The tokens that a new sequence will start with, so that a cache that has seen them need not be filled again. */
 export interface KvPrompt {
@@ -45,7 +46,10 @@ export interface KvSequence extends Disposable {
   fork(id: string, length?: number): KvSequence | 'full';
   /** Forgets everything from position `length` on, or from an earlier one that can be restored. @returns the length it has now */
   truncate(length: number): number;
-  /** Copies the rows of positions [start, end) to the host, as they are after the steps that were submitted before the call. */
+  /**
+   * Copies the rows of positions [start, end) to the host, as they are after the steps that were submitted before the call.
+   * @throws EvictedTokensError, as a rejection, naming positions that a cache with tiers has evicted
+   */
   range(start: number, end: number): Promise<HostKv>;
   dispose(): void;
 }
@@ -147,6 +151,8 @@ export interface KvStats {
   readonly missTokens: number;
   /** Blocks of tokens that were forgotten to make room. */
   readonly evictions: number;
+  /** Where the tokens of sequences are, from the device's memory down, with the option `retain`; otherwise empty. */
+  readonly tiers: readonly KvTierStats[];
 }
 
 /**

@@ -17,6 +17,7 @@ import {
 } from './kv-shape.ts';
 import { type EvictionPolicy, leastRecentlyUsed } from './prefix/eviction-policies.ts';
 import { blockBytes } from './storage/store-pools.ts';
+import { hotShape, type RetainOptions } from './tiers/retain.ts';
 
 export interface PagedCacheOptions extends CheckpointOptions {
   /** What the layers keep; a model's `kvShape`, or `keyValueShape` of its sizes. */
@@ -41,6 +42,11 @@ export interface PagedCacheOptions extends CheckpointOptions {
   readonly share?: EvictionPolicy | false;
   /** In what format rows are kept, all or by store, other than their own dtype. */
   readonly format?: QuantizedFormat | FormatOf;
+  /**
+   * How much of each sequence is kept where. Attention reads the hot part and the tokens in front only, so what is computed is
+   * another thing than with all tokens (StreamingLLM, https://arxiv.org/abs/2309.17453). Nothing is shared then.
+   */
+  readonly retain?: RetainOptions;
 }
 
 /**
@@ -54,7 +60,8 @@ export interface PagedCacheOptions extends CheckpointOptions {
  */
 export function pagedCache(device: Device, options: PagedCacheOptions): KvCache {
   const plan = pagesOf(options);
-  const { shape, maxSequences, maxSequenceTokens, share = leastRecentlyUsed() } = options;
+  const { shape, maxSequences, maxSequenceTokens, retain, share = retain ? false : leastRecentlyUsed() } = options;
+  if (retain && share) throw new ArgumentError('pagedCache: a cache with retain shares nothing, got share');
   return new BlockCache(device, {
     shape,
     blockSize: plan.blockSize,
@@ -67,22 +74,22 @@ export function pagedCache(device: Device, options: PagedCacheOptions): KvCache 
     formatOf: plan.formatOf,
     checkpoints: plan.rule,
     groupOf: plan.groupOf,
+    retain: retain && { stored: plan.shape, options: retain },
     eviction: share || undefined,
   });
 }
 
 /** The device memory that `pagedCache` takes with these options, in bytes. @throws ArgumentError as it does */
 export function pagedCacheBytes(options: PagedCacheOptions): number {
-  const { blocks, groupOf, blockSize, formatOf } = pagesOf(options);
-  const pools = blockBytes(options.shape, groupOf, blockSize, formatOf).reduce(
-    (sum, bytes, g) => sum + bytes * blocks[g]!,
-    0,
-  );
+  const { shape, blocks, groupOf, blockSize, formatOf } = pagesOf(options);
+  const pools = blockBytes(shape, groupOf, blockSize, formatOf).reduce((sum, bytes, g) => sum + bytes * blocks[g]!, 0);
   return pools + bytesPerState(options.shape); // zeros are a state too
 }
 
 /** Groups of a paged cache, and blocks of each. */
 interface Pages {
+  /** With the windows that `retain` makes. */
+  readonly shape: KvShape;
   readonly blockSize: number;
   readonly maxBatchTokens: number;
   readonly retentions: readonly Retention[];
@@ -93,10 +100,12 @@ interface Pages {
 }
 
 function pagesOf(options: PagedCacheOptions): Pages {
-  const { shape, maxSequences, maxSequenceTokens, blockSize = 16, maxBatchTokens = 512 } = options;
-  checkShape('pagedCache', shape);
+  const { maxSequences, maxSequenceTokens, blockSize = 16, maxBatchTokens = 512, retain } = options;
+  checkShape('pagedCache', options.shape);
   checkCounts('pagedCache', { maxSequences, maxSequenceTokens, blockSize, maxBatchTokens });
+  const shape = retain ? hotShape(options.shape, retain, blockSize) : options.shape;
   const formatOf = checkedFormat('pagedCache', shape, options.format);
+  if (retain?.warm) checkedFormat('pagedCache: retain', shape, { bits: 8 });
   const perSequence = Math.ceil(maxSequenceTokens / blockSize);
   const { tokens = maxSequences * perSequence * blockSize } = options;
   if (!Number.isSafeInteger(tokens) || tokens < maxSequenceTokens)
@@ -118,6 +127,7 @@ function pagesOf(options: PagedCacheOptions): Pages {
     return Math.min(most + maxSequences, needed) + checkpointed;
   });
   return {
+    shape,
     blockSize,
     maxBatchTokens,
     retentions,

@@ -13,6 +13,8 @@ import type { EvictionPolicy } from '../prefix/eviction-policies.ts';
 import { PrefixSharing } from '../prefix/prefix-sharing.ts';
 import { StatePools } from '../storage/state-pools.ts';
 import { StorePools } from '../storage/store-pools.ts';
+import type { RetainOptions } from '../tiers/retain.ts';
+import { TieredRows } from '../tiers/tiered-rows.ts';
 import { BlockHoldings } from './block-holdings.ts';
 import { BlockList } from './block-list.ts';
 import { assertCount, BlockSequence, type SequenceOwner } from './block-sequence.ts';
@@ -39,6 +41,8 @@ export interface BlockCacheParts {
   readonly formatOf: FormatOf;
   /** Which states are kept, where layers have states. */
   readonly checkpoints: CheckpointRule;
+  /** Where rows go that leave the only group, a window; undefined where they are forgotten. */
+  readonly retain?: { readonly stored: KvShape; readonly options: RetainOptions } | undefined;
   /** What is forgotten first of tokens that no sequence holds; undefined where nothing is shared. */
   readonly eviction: EvictionPolicy | undefined;
 }
@@ -65,6 +69,7 @@ export class BlockCache implements KvCache, SequenceOwner {
   readonly #holdings: BlockHoldings;
   readonly #windows: Windows;
   readonly #states: StateSlots | undefined;
+  readonly #tiers: TieredRows | undefined;
   readonly #sequences: Map<string, BlockSequence> = new Map();
   #steps = 0;
   #disposed = false;
@@ -72,9 +77,11 @@ export class BlockCache implements KvCache, SequenceOwner {
   constructor(device: Device, parts: BlockCacheParts) {
     const { shape, blockSize, maxSequences, maxSequenceTokens, groups } = parts;
     this.shape = shape;
-    this.exact = shape.layers.every((layer, index) =>
+    const { retain } = parts;
+    const exact = shape.layers.every((layer, index) =>
       Object.entries(layer).every(([name, store]) => !isRows(store) || !parts.formatOf(store, name, index)),
     );
+    this.exact = exact && !retain;
     this.blockSize = blockSize;
     this.maxSequenceTokens = maxSequenceTokens;
     this.maxSequences = maxSequences;
@@ -85,21 +92,28 @@ export class BlockCache implements KvCache, SequenceOwner {
     const maxBlocks = Math.ceil(maxSequenceTokens / blockSize);
     this.#tables = this.#rowGroups.map((_, group) => new BlockTables(group, maxBlocks));
     const maxSaves = stateGroup < 0 ? 0 : maxSequences + parts.checkpoints.slots;
-    this.#inputSizes = { rowGroups: this.#rowGroups.length, maxSequences, maxBlocks, maxSaves };
+    const positionSlots = retain ? groups[0]!.pool.blocks * blockSize : 0;
+    this.#inputSizes = { rowGroups: this.#rowGroups.length, maxSequences, maxBlocks, maxSaves, positionSlots };
     ({ inputs: this.inputs, symbols: this.symbols } = stepInputs(this.#inputSizes));
     const slots = this.#rowGroups.map(({ pool }) => pool.blocks * blockSize);
-    this.#pools = new StorePools(device, shape, parts.groupOf, slots, blockSize, parts.formatOf);
+    this.#pools = new StorePools(device, retain?.stored ?? shape, parts.groupOf, slots, blockSize, parts.formatOf);
+    let statePools: StatePools | undefined;
     try {
-      this.#statePools = new StatePools(device, shape, groups[stateGroup]?.pool.blocks ?? 0);
+      statePools = new StatePools(device, shape, groups[stateGroup]?.pool.blocks ?? 0);
+      if (retain) this.#tiers = new TieredRows(device, shape, this.#pools, blockSize, maxSequences, retain.options);
     } catch (error) {
       this.#pools.dispose();
+      statePools?.dispose();
       throw error;
     }
+    this.#statePools = statePools;
     this.#prefixes = new PrefixSharing(groups, blockSize, parts.eviction, this.exact);
     const { tree } = this.#prefixes;
     this.#supply = new BlockSupply(groups, tree, (group) => this.#reclaim(group));
     this.#holdings = new BlockHoldings(groups, blockSize, tree, this.#pools, this.#supply);
-    this.#windows = new Windows(groups, blockSize, tree, this.#supply, this.#holdings);
+    this.#windows = new Windows(groups, blockSize, tree, this.#supply, this.#holdings, (sequence, blocks) =>
+      this.#tiers?.leave(sequence, blocks),
+    );
     if (stateGroup >= 0)
       this.#states = new StateSlots(stateGroup, blockSize, parts.checkpoints, tree, this.#supply, this.#windows);
   }
@@ -130,8 +144,13 @@ export class BlockCache implements KvCache, SequenceOwner {
     const own = this.#ownRows(rows);
     for (const { sequence, tokens } of own) this.#windows.prepare(sequence, tokens);
     const states = this.#states?.layOut(own);
-    const { inputs: rowInputs, maxLength, positions, segments } = layOut(own, this.#tables, this.blockSize);
-    const lengths = rowInputs['lengths'] as Int32Array;
+    const {
+      inputs: rowInputs,
+      lengths,
+      maxLength,
+      positions,
+      segments,
+    } = layOut(own, this.#tables, this.blockSize, this.#inputSizes.positionSlots);
     const saving = own.map(({ sequence }) => sequence.states.pending);
     const { from, at, to } = stateNames;
     return {
@@ -186,14 +205,16 @@ export class BlockCache implements KvCache, SequenceOwner {
       blocks,
       blocksUsed: blocks - free - cached,
       blocksCached: cached,
-      bytes: this.#disposed ? 0 : this.#pools.byteLength + this.#statePools.byteLength,
+      bytes: this.#disposed ? 0 : this.#pools.byteLength + this.#statePools.byteLength + (this.#tiers?.byteLength ?? 0),
       hitTokens,
       missTokens,
       evictions: tree.evictions,
+      tiers: this.#tiers?.stats([...this.#sequences.values()], this.#disposed ? 0 : this.#pools.byteLength) ?? [],
     };
   }
 
   checkIntegrity(): void {
+    this.#tiers?.check(this.#sequences.values());
     auditCache(
       this.#sequences.values(),
       this.#groups,
@@ -211,6 +232,7 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.#prefixes.tree.clear();
     this.#pools.dispose();
     this.#statePools.dispose();
+    this.#tiers?.dispose();
   }
   [Symbol.dispose](): void {
     this.dispose();
@@ -233,6 +255,7 @@ export class BlockCache implements KvCache, SequenceOwner {
     for (const [group, list] of sequence.lists.entries())
       this.#holdings.cut(list, group, Math.ceil(length / this.blockSize));
     if (this.#states) this.#windows.goBack(sequence, length);
+    this.#tiers?.cut(sequence, Math.ceil(length / this.blockSize));
     sequence.length = length;
     sequence.reserved = length;
     sequence.version++;
@@ -264,11 +287,13 @@ export class BlockCache implements KvCache, SequenceOwner {
     copy.length = length;
     copy.reserved = length;
     this.#states?.fork(copy, source, length);
+    this.#tiers?.fork(copy, source, last);
     if (this.#states) this.#windows.goBack(copy, length);
     this.#prefixes.inherit(copy, source);
     return copy;
   }
   read(sequence: BlockSequence, start: number, end: number): Promise<HostKv> {
+    if (this.#tiers) return this.#tiers.range(sequence, start, end);
     const slots = sequence.lists.map((list, group) => {
       const rows = new Int32Array(end - start);
       for (let position = start; position < end; position++) {
@@ -288,6 +313,7 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.#prefixes.end(sequence);
     for (const [group, list] of sequence.lists.entries()) this.#holdings.cut(list, group, 0);
     this.#states?.close(sequence);
+    this.#tiers?.cut(sequence, 0);
     this.#prefixes.clean(sequence);
   }
 

@@ -2,6 +2,7 @@ import { ArgumentError, DisposedError } from '@heddle/tensor';
 import type { HostKv, KvSequence } from '../kv-cache.ts';
 import type { Announcement } from '../prefix/announcements.ts';
 import type { BlockNode } from '../prefix/block-node.ts';
+import { TierList } from '../tiers/tier-list.ts';
 import type { BlockList } from './block-list.ts';
 import { StateList } from './state-list.ts';
 
@@ -31,6 +32,8 @@ export class BlockSequence implements KvSequence {
   /** By group of rows, which come before that of states. */
   readonly lists: readonly BlockList[];
   readonly states: StateList = new StateList();
+  /** What of it has left the hot part. */
+  readonly tiers: TierList = new TierList();
   origin: Origin = { namespace: '', priority: 0, tokens: [] };
   /** Whether its full blocks are listed for others. */
   listed = false;

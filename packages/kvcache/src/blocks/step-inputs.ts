@@ -6,6 +6,7 @@ import type { StepTensors } from '../storage/store-pools.ts';
 export const tableName = (group: number): string => (group === 0 ? 'blockTable' : `blockTable${group}`);
 export const slotsName = (group: number): string => (group === 0 ? 'slots' : `slots${group}`);
 /** Names of the inputs of states. */
+export const positionsName = 'keyPositions';
 export const stateNames = { from: 'stateFrom', at: 'stateAt', to: 'stateTo' } as const;
 
 /** What a compiled step takes for a cache in blocks. */
@@ -16,10 +17,12 @@ export interface StepInputSizes {
   readonly maxBlocks: number;
   /** The most states that a step saves; 0 where there are none. */
   readonly maxSaves: number;
+  /** Slots whose positions a step is told; 0 where a token's place says its position. */
+  readonly positionSlots: number;
 }
 
 /** The inputs, and the bounds of their symbols. */
-export function stepInputs({ rowGroups, maxSequences, maxBlocks, maxSaves }: StepInputSizes): {
+export function stepInputs({ rowGroups, maxSequences, maxBlocks, maxSaves, positionSlots }: StepInputSizes): {
   readonly inputs: Readonly<Record<string, InputSpec>>;
   readonly symbols: SymbolValues;
 } {
@@ -29,6 +32,7 @@ export function stepInputs({ rowGroups, maxSequences, maxBlocks, maxSaves }: Ste
     inputs[tableName(group)] = i32('B', maxBlocks === 1 ? 1 : 'N');
     inputs[slotsName(group)] = i32('T');
   }
+  if (positionSlots > 0) inputs[positionsName] = i32(positionSlots);
   if (maxSaves > 0) {
     inputs[stateNames.from] = i32('B');
     inputs[stateNames.at] = i32('W');
@@ -45,7 +49,7 @@ export function stepInputs({ rowGroups, maxSequences, maxBlocks, maxSaves }: Ste
 /** The same as tensors, by what they are for. @throws ArgumentError naming one that is missing */
 export function boundInputs(
   given: Readonly<Record<string, Tensor>>,
-  { rowGroups, maxSaves }: StepInputSizes,
+  { rowGroups, maxSaves, positionSlots }: StepInputSizes,
   maxLength: Dim,
   names: readonly string[],
 ): { readonly rows: StepTensors; readonly states: StateTensors | undefined } {
@@ -57,7 +61,13 @@ export function boundInputs(
   const byGroup = (nameOf: (group: number) => string) => Array.from({ length: rowGroups }, (_, g) => input(nameOf(g)));
   const { from, at, to } = stateNames;
   return {
-    rows: { lengths: input('lengths'), blockTables: byGroup(tableName), slots: byGroup(slotsName), maxLength },
+    rows: {
+      lengths: input('lengths'),
+      blockTables: byGroup(tableName),
+      slots: byGroup(slotsName),
+      keyPositions: positionSlots > 0 ? input(positionsName) : undefined,
+      maxLength,
+    },
     states: maxSaves > 0 ? { from: input(from), at: input(at), to: input(to) } : undefined,
   };
 }

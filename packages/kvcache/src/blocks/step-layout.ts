@@ -1,7 +1,8 @@
 import type { Fed } from '@heddle/tensor';
 import type { BlockSequence } from './block-sequence.ts';
 import type { BlockTables } from './block-tables.ts';
-import { slotsName, tableName } from './step-inputs.ts';
+import { compactTables } from './compact-tables.ts';
+import { positionsName, slotsName, tableName } from './step-inputs.ts';
 
 /** Rows of one sequence in a step. */
 export interface SequenceRows {
@@ -16,13 +17,23 @@ export interface SequenceRows {
 /** Host values of a step, by name. */
 export interface StepLayout {
   readonly inputs: Readonly<Record<string, Fed>>;
+  /** Of each sequence before the step. */
+  readonly lengths: Int32Array;
   readonly maxLength: number;
   readonly positions: Int32Array;
   readonly segments: Int32Array;
 }
 
-/** Where every row of a step reads and writes. */
-export function layOut(rows: readonly SequenceRows[], tables: readonly BlockTables[], blockSize: number): StepLayout {
+/**
+ * Where every row of a step reads and writes.
+ * @param compactSlots slots of the only group, where tokens between those that are left were dropped; otherwise 0
+ */
+export function layOut(
+  rows: readonly SequenceRows[],
+  tables: readonly BlockTables[],
+  blockSize: number,
+  compactSlots: number,
+): StepLayout {
   const B = rows.length;
   const lengths = new Int32Array(B);
   let [T, maxLength] = [0, 1];
@@ -42,13 +53,24 @@ export function layOut(rows: readonly SequenceRows[], tables: readonly BlockTabl
       segments[row] = b;
     }
   }
+  const compact = compactSlots > 0 ? compactTables(rows, blockSize, compactSlots) : undefined;
+  if (compact) {
+    const { data, shape, lengths: left, keyPositions } = compact;
+    const inputs = {
+      lengths: left,
+      [tableName(0)]: { data, shape },
+      [slotsName(0)]: slotsOf(rows, 0, positions, segments, blockSize),
+      [positionsName]: keyPositions,
+    };
+    return { inputs, lengths, maxLength: Math.max(1, ...left), positions, segments };
+  }
   const columns = Math.ceil(maxLength / blockSize);
   const inputs: Record<string, Fed> = { lengths };
   for (let group = 0; group < tables.length; group++) {
     inputs[tableName(group)] = tables[group]!.of(rows, blockSize, columns);
     inputs[slotsName(group)] = slotsOf(rows, group, positions, segments, blockSize);
   }
-  return { inputs, maxLength, positions, segments };
+  return { inputs, lengths, maxLength, positions, segments };
 }
 
 function slotsOf(

@@ -1,9 +1,17 @@
 import { CacheIntegrityError } from '../errors.ts';
 import type { BlockTree } from '../prefix/block-tree.ts';
 import type { BlockHoldings } from './block-holdings.ts';
+import type { BlockList } from './block-list.ts';
 import type { BlockSequence } from './block-sequence.ts';
 import type { BlockSupply } from './block-supply.ts';
 import type { Group } from './group.ts';
+
+/** A block of a sequence, and its column. */
+export interface HeldBlock {
+  readonly column: number;
+  readonly block: number;
+}
+type LeaveBlocks = (sequence: BlockSequence, blocks: readonly HeldBlock[]) => void;
 
 /** Groups of rows that are read for a while only: what leaves the window is given back, but for what a checkpoint needs. */
 export class Windows {
@@ -13,14 +21,18 @@ export class Windows {
   readonly #tree: BlockTree;
   readonly #supply: BlockSupply;
   readonly #holdings: BlockHoldings;
+  readonly #leave: LeaveBlocks | undefined;
 
+  /** @param leave is told of blocks before they are given back */
   constructor(
     groups: readonly Group[],
     blockSize: number,
     tree: BlockTree,
     supply: BlockSupply,
     holdings: BlockHoldings,
+    leave?: LeaveBlocks,
   ) {
+    this.#leave = leave;
     this.#groups = groups.flatMap((group, index) =>
       group.window === undefined ? [] : [{ ...group, window: group.window, index }],
     );
@@ -51,8 +63,9 @@ export class Windows {
       const list = sequence.lists[index]!;
       const unseen = Math.floor((sequence.length - window + 1 - this.#blockSize) / this.#blockSize);
       const known = sequence.listed && !all ? sequence.path.length : list.end;
-      for (let end = Math.min(unseen, known, list.end); list.gone < end; list.gone++)
-        this.#giveBack(sequence, index, list.gone);
+      const end = Math.min(unseen, known, list.end);
+      if (list.gone < end) this.#leave?.(sequence, columnsOf(list, list.gone, end));
+      for (; list.gone < end; list.gone++) this.#giveBack(sequence, index, list.gone);
     }
   }
 
@@ -140,4 +153,11 @@ export class Windows {
       if (path[at]!.blocks[this.#stateGroup]! >= 0) return true;
     return false;
   }
+}
+
+function columnsOf(list: BlockList, start: number, end: number): HeldBlock[] {
+  const blocks: HeldBlock[] = [];
+  for (let column = start; column < end; column++)
+    if (list.holds(column)) blocks.push({ column, block: list.table[column]! });
+  return blocks;
 }

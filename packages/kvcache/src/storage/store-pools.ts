@@ -9,6 +9,8 @@ export interface StepTensors {
   readonly lengths: Tensor;
   readonly blockTables: readonly Tensor[];
   readonly slots: readonly Tensor[];
+  /** Where tokens between those that are there were dropped: the position of the token in each slot. */
+  readonly keyPositions: Tensor | undefined;
   readonly maxLength: Dim;
 }
 
@@ -61,7 +63,13 @@ export class StorePools {
     this.byteLength = pools.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
-  bind({ lengths, blockTables, slots, maxLength }: StepTensors): Pick<KvStep, 'layer' | 'rows' | 'write'> {
+  bind({
+    lengths,
+    blockTables,
+    slots,
+    keyPositions,
+    maxLength,
+  }: StepTensors): Pick<KvStep, 'layer' | 'rows' | 'write'> {
     const pool = (index: number, name: string): StorePool => {
       const found = this.#layers[index]?.get(name);
       if (found) return found;
@@ -80,7 +88,7 @@ export class StorePools {
         const stores = this.#layers[index];
         const keys = pool(index, stores?.has('latent') ? 'latent' : 'keys');
         const values = stores?.get('values');
-        const view = { ...at(keys.group), maxLength };
+        const view = { ...at(keys.group), maxLength, ...(keyPositions && { keyPositions }) };
         const { valueDim } = keys.store;
         if (!values) return { keys: keys.rows(), ...(valueDim !== undefined && { valueDim }), ...view };
         if (!keys.quantized || !values.quantized) return { keys: keys.rows(), values: values.rows(), ...view };
@@ -106,6 +114,16 @@ export class StorePools {
     return this.#device.realize([], updates).finally(() => {
       source.dispose();
       target.dispose();
+    });
+  }
+
+  /** Writes what slots of other pools of the same stores hold, after the work that was submitted before the call. */
+  copyFrom(source: StorePools, from: Int32Array, to: Int32Array): Promise<void> {
+    const [first, second] = [this.#device.tensor(padded(from)), this.#device.tensor(padded(to))];
+    const updates = this.#pools.flatMap((pool, i) => pool.write(second, source.#pools[i]!.take(first)));
+    return this.#device.realize([], updates).finally(() => {
+      first.dispose();
+      second.dispose();
     });
   }
 

@@ -1,0 +1,33 @@
+/** Where tokens of sequences are, and what became of those that were asked for. */
+export interface KvTierStats {
+  readonly name: string;
+  /** Tokens that are there, over all sequences. */
+  readonly length: number;
+  /** Tokens of one sequence that it takes; without bound for a store. */
+  readonly maxLength: number;
+  /** Tokens that `range` found here, and tokens that it looked for here in vain, since no tier above had them. */
+  readonly hits: number;
+  readonly misses: number;
+  /** hits / (hits + misses); 0 before anything was asked for. */
+  readonly hitRate: number;
+  /** Tokens that have left it for the next tier, or for good. */
+  readonly evictions: number;
+  /** Bytes that it has set aside on the device, or holds on the host; of a store what was written and not deleted. */
+  readonly bytes: number;
+}
+
+export const tierNames = ['hot', 'warm', 'cold', 'store'] as const;
+export type TierName = (typeof tierNames)[number];
+
+/** Counters by tier. */
+export class TierCounts {
+  readonly hits: Record<TierName, number> = { hot: 0, warm: 0, cold: 0, store: 0 };
+  readonly evictions: Record<TierName, number> = { hot: 0, warm: 0, cold: 0, store: 0 };
+  missing = 0;
+
+  /** Tokens that were looked for in a tier in vain. */
+  misses(tier: TierName): number {
+    const below = tierNames.slice(tierNames.indexOf(tier) + 1);
+    return below.reduce((sum, name) => sum + this.hits[name], this.missing);
+  }
+}
