@@ -42,7 +42,7 @@ export interface OnnxNode {
   readonly body?: OnnxBody;
 }
 /** The graph within a node. It may use values of the graph around it. */
-export interface OnnxBody {
+interface OnnxBody {
   readonly inputs: readonly OnnxTyped[];
   readonly outputs: readonly OnnxTyped[];
   readonly nodes: readonly OnnxNode[];
