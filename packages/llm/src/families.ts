@@ -59,6 +59,8 @@ export const families: readonly Family[] = [
 
 /** A model of which the configuration is read, and nothing else yet. */
 export interface ModelDescription extends WeightNeeds {
+  /** What the values of a weight begin with in a model that is not trained, where they are not random. */
+  readonly starts: ReadonlyMap<string, number | 'rates'>;
   /** Weights that are no parameters. */
   readonly buffers: ReadonlySet<string>;
   readonly config: ModelConfig;

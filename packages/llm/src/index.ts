@@ -1,6 +1,7 @@
 export type { GenerationDefaults } from './config/generation.ts';
 export type { SpecialTokens } from './config/special-tokens.ts';
 export type { ModelConfig } from './config.ts';
+export { type CreateModelOptions, createModel, type LayoutConfig } from './create-model.ts';
 export { cacheCapacity } from './engine/cache-capacity.ts';
 export type { CacheSize } from './engine/cache-size.ts';
 export { type EngineOptions, openEngine } from './engine/default-engine.ts';

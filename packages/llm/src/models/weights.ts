@@ -53,6 +53,11 @@ export class Weights {
     }
   }
 
+  /** Weights that are on the device already. They belong to the result. */
+  static of(byName: ReadonlyMap<string, Variable>): Weights {
+    return new Weights(byName);
+  }
+
   /** Frees them all. Idempotent. */
   dispose(): void {
     for (const variable of this.#byName.values()) variable.dispose();

@@ -18,6 +18,8 @@ export interface WeightTable {
   readonly denied: ReadonlySet<string>;
   /** How Hugging Face's files have those that are not one tensor of their name and shape. */
   readonly sources: ReadonlyMap<string, WeightSource>;
+  /** What the values of a weight begin with, where they are not random: a number, or rates of decay. */
+  readonly starts: ReadonlyMap<string, number | 'rates'>;
   /** Those that are no parameters. */
   readonly buffers: ReadonlySet<string>;
   /** Names of tensors that files may have and no layer reads. */
@@ -48,7 +50,7 @@ export function weightTable(layout: DecoderLayout, tied: boolean): WeightTable {
   }
   table.norm(layout.finalNorm);
   if (!tied) table.add(`${head.site}.weight`, [V, E]);
-  if (head.bias) table.add(`${head.site}.bias`, [V]);
+  if (head.bias) table.add(`${head.site}.bias`, [V], 0);
   return table;
 }
 
@@ -56,15 +58,17 @@ class TableBuilder implements WeightTable {
   readonly shapes: Map<string, readonly number[]> = new Map();
   readonly denied: Set<string> = new Set();
   readonly sources: Map<string, WeightSource> = new Map();
+  readonly starts: Map<string, number | 'rates'> = new Map();
   readonly buffers: Set<string> = new Set();
   readonly idle: Set<string> = new Set();
 
-  add(name: string, shape: readonly number[]): void {
+  add(name: string, shape: readonly number[], start?: number | 'rates'): void {
     this.shapes.set(name, shape);
+    if (start !== undefined) this.starts.set(name, start);
   }
 
   buffer(name: string): void {
-    this.add(name, [1]);
+    this.add(name, [1], 1);
     this.buffers.add(name);
   }
 
@@ -73,14 +77,14 @@ class TableBuilder implements WeightTable {
     const { site, inSize, outSize, bias, transposed } = layout;
     this.add(`${site}.weight`, [outSize, inSize]);
     if (transposed) this.sources.set(`${site}.weight`, { kind: 'transposed' });
-    if (bias === true) this.add(`${site}.bias`, [outSize]);
+    if (bias === true) this.add(`${site}.bias`, [outSize], 0);
     if (bias === false) this.denied.add(`${site}.bias`);
   }
 
   norm(layout: NormLayout | undefined): void {
     if (layout?.site === undefined) return;
-    this.add(`${layout.site}.weight`, [layout.size]);
-    if (layout.bias) this.add(`${layout.site}.bias`, [layout.size]);
+    this.add(`${layout.site}.weight`, [layout.size], layout.lessOne ? 0 : 1);
+    if (layout.bias) this.add(`${layout.site}.bias`, [layout.size], 0);
   }
 
   perLayerEmbedding({ perLayerEmbedding: own, layers }: DecoderLayout): void {
@@ -110,7 +114,7 @@ class TableBuilder implements WeightTable {
       this.add(`${site}.weight`, [count, outSize, inSize]);
       this.sources.set(`${site}.weight`, weight);
       if (!bias) continue;
-      this.add(`${site}.bias`, [count, outSize]);
+      this.add(`${site}.bias`, [count, outSize], 0);
       this.sources.set(`${site}.bias`, bias);
     }
   }
@@ -138,8 +142,9 @@ class TableBuilder implements WeightTable {
     this.convolution(layout.convolution);
     if (layout.kind !== 'short-convolution') {
       const heads = layout.kind === 'delta-net' ? layout.valueHeads : layout.heads;
-      for (const name of [layout.logRates, layout.biases]) this.add(name, [heads]);
-      if (layout.kind === 'mamba2') this.add(layout.skip, [heads]);
+      this.add(layout.logRates, [heads], 'rates');
+      this.add(layout.biases, [heads], 1);
+      if (layout.kind === 'mamba2') this.add(layout.skip, [heads], 1);
       this.norm(layout.norm);
     }
     this.linear(layout.output);
@@ -160,7 +165,7 @@ class TableBuilder implements WeightTable {
 
   convolution({ site, channels, width, bias }: ConvolutionLayout): void {
     this.add(`${site}.weight`, [channels, 1, width]);
-    if (bias) this.add(`${site}.bias`, [channels]);
+    if (bias) this.add(`${site}.bias`, [channels], 0);
   }
 
   feedForward(layout: FeedForwardLayout): void {
