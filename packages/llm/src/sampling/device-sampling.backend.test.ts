@@ -215,10 +215,15 @@ conformance('sampling on the device', (device) => {
     );
     expect(sampling.planOf({ name: 'own', sample: () => 0 })).toBeUndefined();
     expect(
-      [greedy(), sampler(), sampler({ topK: 2 }), sampler({ etaCutoff: 0.1 }), sampler({ badWords: [[1]] })].map(
-        (each) => sampling.planOf(each),
-      ),
-    ).toEqual([0, 1, 2, 3, 4]);
+      [
+        greedy(),
+        sampler(),
+        sampler({ topK: 2 }),
+        sampler({ presencePenalty: 1 }),
+        sampler({ etaCutoff: 0.1 }),
+        sampler({ badWords: [[1]] }),
+      ].map((each) => sampling.planOf(each)),
+    ).toEqual([0, 1, 2, 3, 4, 5]);
     expect(() => stageSampling(device(), sizes, [...standardStages, standardStages[0]!])).toThrow(
       /has a parameter biased, which is there already/,
     );

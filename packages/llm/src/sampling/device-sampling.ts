@@ -27,7 +27,8 @@ export interface StageSampling extends DeviceSampling {
 const plans: readonly { readonly name: string; has(stage: LogitStage): boolean }[] = [
   { name: 'draw', has: (stage) => stage === temperature },
   { name: 'truncated draw', has: (stage) => stage === topK || stage === topP || stage === minP },
-  { name: 'penalties and cut-offs', has: ({ needs = [] }) => needs.every((need) => need === 'counts') },
+  { name: 'penalties', has: ({ needs = [] }) => needs.length > 0 && needs.every((need) => need === 'counts') },
+  { name: 'cut-offs', has: ({ needs = [] }) => needs.length === 0 },
   { name: 'all stages', has: () => true },
 ];
 
