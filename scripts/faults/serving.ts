@@ -44,8 +44,8 @@ const caches = faultsOf(
     {
       breaks: 'stores are written with the rows of the first',
       file: 'store-pools.ts',
-      find: 'variable.scatter(slots[group]!, value.cast(variable.dtype))',
-      put: "variable.scatter(slots[group]!, (written['keys'] ?? value).cast(variable.dtype))",
+      find: 'found.write(slots[found.group]!, value)',
+      put: "found.write(slots[found.group]!, written['keys'] ?? value)",
       tests: [contiguous, paged],
     },
     {

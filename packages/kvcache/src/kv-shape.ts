@@ -105,6 +105,12 @@ export function rowBytes(store: RowsStore, format: QuantizedFormat | undefined):
   return format ? heads * (width + 4 * (format.groups ?? 1)) : storeBytes(store);
 }
 
+/** Whether every store of rows is kept in its own dtype. */
+export const keepsExactly = ({ layers }: KvShape, formatOf: FormatOf): boolean =>
+  layers.every((layer, index) =>
+    Object.entries(layer).every(([name, store]) => !isRows(store) || !formatOf(store, name, index)),
+  );
+
 /** One format for all stores, as a function. @throws ArgumentError where a store cannot be kept in its format */
 export function checkedFormat(
   operation: string,

@@ -8,44 +8,26 @@ import {
   type Tensor,
 } from '@heddle/tensor';
 import type { HostKv, KvBatch, KvBatchRows, KvCache, KvPrompt, KvSequence, KvStats, KvStep } from '../kv-cache.ts';
-import { type FormatOf, isRows, type KvShape, type KvStore } from '../kv-shape.ts';
-import type { EvictionPolicy } from '../prefix/eviction-policies.ts';
+import { type KvShape, keepsExactly } from '../kv-shape.ts';
 import { PrefixSharing } from '../prefix/prefix-sharing.ts';
 import { StatePools } from '../storage/state-pools.ts';
 import { StorePools } from '../storage/store-pools.ts';
-import type { RetainOptions } from '../tiers/retain.ts';
 import { TieredRows } from '../tiers/tiered-rows.ts';
+import { checkedRows } from './batch-rows.ts';
+import type { BlockCacheParts } from './block-cache-parts.ts';
 import { BlockHoldings } from './block-holdings.ts';
 import { BlockList } from './block-list.ts';
-import { assertCount, BlockSequence, type SequenceOwner } from './block-sequence.ts';
+import { BlockSequence, type SequenceOwner } from './block-sequence.ts';
 import { BlockSupply } from './block-supply.ts';
 import { BlockTables } from './block-tables.ts';
 import { auditCache } from './cache-audit.ts';
+import { countBlocks } from './cache-counts.ts';
 import type { Group } from './group.ts';
-import { type CheckpointRule, StateSlots } from './state-slots.ts';
+import { slotsOfRange } from './range-slots.ts';
+import { StateSlots } from './state-slots.ts';
 import { boundInputs, type StepInputSizes, stateNames, stepInputs } from './step-inputs.ts';
-import { layOut, type SequenceRows } from './step-layout.ts';
+import { layOut } from './step-layout.ts';
 import { Windows } from './windows.ts';
-
-/** What a cache in blocks is made of. */
-export interface BlockCacheParts {
-  readonly shape: KvShape;
-  readonly blockSize: number;
-  readonly maxSequences: number;
-  readonly maxSequenceTokens: number;
-  /** The most rows of a step; undefined where nothing depends on it. */
-  readonly maxBatchTokens: number | undefined;
-  readonly groups: readonly Group[];
-  readonly groupOf: (store: KvStore) => number;
-  /** In what format stores are kept other than their own. */
-  readonly formatOf: FormatOf;
-  /** Which states are kept, where layers have states. */
-  readonly checkpoints: CheckpointRule;
-  /** Where rows go that leave the only group, a window; undefined where they are forgotten. */
-  readonly retain?: { readonly stored: KvShape; readonly options: RetainOptions } | undefined;
-  /** What is forgotten first of tokens that no sequence holds; undefined where nothing is shared. */
-  readonly eviction: EvictionPolicy | undefined;
-}
 
 /** A cache whose memory is handed out in blocks of tokens: the policy over `StorePools`. */
 export class BlockCache implements KvCache, SequenceOwner {
@@ -78,10 +60,7 @@ export class BlockCache implements KvCache, SequenceOwner {
     const { shape, blockSize, maxSequences, maxSequenceTokens, groups } = parts;
     this.shape = shape;
     const { retain } = parts;
-    const exact = shape.layers.every((layer, index) =>
-      Object.entries(layer).every(([name, store]) => !isRows(store) || !parts.formatOf(store, name, index)),
-    );
-    this.exact = exact && !retain;
+    this.exact = keepsExactly(shape, parts.formatOf) && !retain;
     this.blockSize = blockSize;
     this.maxSequenceTokens = maxSequenceTokens;
     this.maxSequences = maxSequences;
@@ -141,7 +120,7 @@ export class BlockCache implements KvCache, SequenceOwner {
 
   batch(rows: readonly KvBatchRows[]): KvBatch {
     this.#assertOpen('batch');
-    const own = this.#ownRows(rows);
+    const own = checkedRows(rows, this, ++this.#steps, this.#maxBatchTokens);
     for (const { sequence, tokens } of own) this.#windows.prepare(sequence, tokens);
     const states = this.#states?.layOut(own);
     const {
@@ -189,40 +168,22 @@ export class BlockCache implements KvCache, SequenceOwner {
   }
 
   stats(): KvStats {
-    let [tokens, blocks, free, cached] = [0, 0, 0, 0];
-    for (const sequence of this.#sequences.values()) tokens += sequence.length;
-    for (const [group, { pool }] of this.#groups.entries()) {
-      blocks += pool.blocks;
-      free += pool.freeCount;
-      cached += this.#prefixes.tree.cached(group);
-    }
+    const sequences = [...this.#sequences.values()];
+    const hot = this.#disposed ? 0 : this.#pools.byteLength;
+    const below = this.#disposed ? 0 : this.#statePools.byteLength + (this.#tiers?.byteLength ?? 0);
     const full = this.#groups.find(({ kind }) => kind === 'all');
-    const { hitTokens, missTokens, tree } = this.#prefixes;
     return {
-      sequences: this.#sequences.size,
-      tokens,
+      ...countBlocks(sequences, this.#groups, this.#prefixes),
       tokenCapacity: full ? full.pool.blocks * this.blockSize : this.maxSequences * this.maxSequenceTokens,
-      blocks,
-      blocksUsed: blocks - free - cached,
-      blocksCached: cached,
-      bytes: this.#disposed ? 0 : this.#pools.byteLength + this.#statePools.byteLength + (this.#tiers?.byteLength ?? 0),
-      hitTokens,
-      missTokens,
-      evictions: tree.evictions,
-      tiers: this.#tiers?.stats([...this.#sequences.values()], this.#disposed ? 0 : this.#pools.byteLength) ?? [],
+      bytes: hot + below,
+      tiers: this.#tiers?.stats(sequences, hot) ?? [],
     };
   }
 
   checkIntegrity(): void {
     this.#tiers?.check(this.#sequences.values());
-    auditCache(
-      this.#sequences.values(),
-      this.#groups,
-      this.#prefixes.tree,
-      this.#windows,
-      this.blockSize,
-      this.maxSequenceTokens,
-    );
+    const { tree } = this.#prefixes;
+    auditCache(this.#sequences.values(), this.#groups, tree, this.#windows, this.blockSize, this.maxSequenceTokens);
   }
 
   dispose(): void {
@@ -294,19 +255,7 @@ export class BlockCache implements KvCache, SequenceOwner {
   }
   read(sequence: BlockSequence, start: number, end: number): Promise<HostKv> {
     if (this.#tiers) return this.#tiers.range(sequence, start, end);
-    const slots = sequence.lists.map((list, group) => {
-      const rows = new Int32Array(end - start);
-      for (let position = start; position < end; position++) {
-        const column = Math.floor(position / this.blockSize);
-        if (!list.holds(column))
-          throw new ArgumentError(
-            `range: ${sequence.id} has given back position ${position}, which is out of the window of ${this.#groups[group]!.window}`,
-          );
-        rows[position - start] = list.table[column]! * this.blockSize + (position % this.blockSize);
-      }
-      return rows;
-    });
-    return this.#pools.read(slots);
+    return this.#pools.read(slotsOfRange(sequence, start, end, this.blockSize, this.#groups));
   }
   close(sequence: BlockSequence): void {
     this.#sequences.delete(sequence.id);
@@ -339,43 +288,10 @@ export class BlockCache implements KvCache, SequenceOwner {
     return sequence;
   }
 
-  #ownRows(rows: readonly KvBatchRows[]): readonly SequenceRows[] {
-    const step = ++this.#steps;
-    const own: SequenceRows[] = [];
-    let total = 0;
-    for (let b = 0; b < rows.length; b++) {
-      const { sequence, tokens, keep = [] } = rows[b]!;
-      if (!(sequence instanceof BlockSequence) || sequence.cache !== this || sequence.disposed)
-        throw new ArgumentError(`batch: ${sequence.id} is no open sequence of this cache`);
-      sequence.assertUsable('batch');
-      assertCount('batch', tokens);
-      if (sequence.length + tokens > sequence.reserved)
-        throw new ArgumentError(
-          `batch: ${sequence.id} has ${sequence.reserved} tokens reserved, got ${sequence.length} + ${tokens}`,
-        );
-      if (sequence.step === step) throw new ArgumentError('batch: a sequence must be named once, with all its rows');
-      sequence.step = step;
-      total += tokens;
-      if (keep === 'end') own.push({ sequence, tokens, keep: [], only: keep });
-      else own.push({ sequence, tokens, keep: checkedKeep(sequence, tokens, keep) });
-    }
-    if (this.#maxBatchTokens !== undefined && total > this.#maxBatchTokens)
-      throw new ArgumentError(`batch: takes at most ${this.#maxBatchTokens} rows (maxBatchTokens), got ${total}`);
-    return own;
-  }
   #assertFree(operation: string, id: string): void {
     if (this.#sequences.has(id)) throw new ArgumentError(`${operation}: ${id} is open already`);
   }
   #assertOpen(operation: string): void {
     if (this.#disposed) throw new DisposedError(`${operation}: the cache was disposed of`);
   }
-}
-
-function checkedKeep({ id, length }: BlockSequence, tokens: number, keep: readonly number[]): readonly number[] {
-  for (const position of keep)
-    if (!(Number.isSafeInteger(position) && length <= position && position <= length + tokens))
-      throw new ArgumentError(
-        `batch: keep must name lengths of ${id} from ${length} to ${length + tokens}, got ${String(position)}`,
-      );
-  return keep;
 }

@@ -11,6 +11,7 @@ import {
 import type { KvBatch, KvCache, KvPrompt, KvSequence, KvStep } from '../kv-cache.ts';
 import { isRows, isState, type KvStore, type RowsStore, type StateStore } from '../kv-shape.ts';
 import { holds, same } from './contract.ts';
+import { withOneRow } from './one-row.ts';
 import { changeBy, type DeviceChanges, type StateChange, stateOf, statesOf, unchanged } from './state-content.ts';
 import { contentAfter, contentOf, rowOf, rowsOf, type StorePlace } from './token-content.ts';
 
@@ -293,14 +294,4 @@ function changesOf({ namespace }: Tracked, tokens: readonly number[]): StateChan
   const changes: StateChange[] = [];
   for (const token of tokens) changes.push(changeBy(changes.at(-1) ?? unchanged, token, contentOf(namespace)));
   return changes;
-}
-
-/** A batch without rows, with one that nobody writes in place of none. */
-function withOneRow(inputs: KvBatch['inputs']): KvBatch['inputs'] {
-  return Object.fromEntries(
-    Object.entries(inputs).map(([name, value]) => [
-      name,
-      value instanceof Int32Array && value.length === 0 ? Int32Array.of(-1) : value,
-    ]),
-  );
 }

@@ -7,6 +7,7 @@ import { isRows, type KvShape, storeBytes } from '../kv-shape.ts';
 import { StorePools } from '../storage/store-pools.ts';
 import { BlockArchive } from './block-archive.ts';
 import { copyRows, emptyRows, sliceRows } from './host-rows.ts';
+import { hostRows, joinedRanges } from './ranges.ts';
 import type { RetainOptions } from './retain.ts';
 import { type KvTierStats, TierCounts, type TierName, tierNames } from './tier-counts.ts';
 import type { ColdBlock } from './tier-list.ts';
@@ -186,7 +187,7 @@ export class TieredRows {
     }
     await Promise.all(later);
     if (missing.length === 0) return rows;
-    const lost = joined(missing);
+    const lost = joinedRanges(missing);
     throw new EvictedTokensError(
       `range: ${id} has evicted the positions ${lost.map(([from, to]) => `[${from}, ${to})`).join(', ')}`,
       lost,
@@ -292,17 +293,4 @@ export class TieredRows {
       (_, i) => blocks[Math.floor(i / this.#blockSize)]! * this.#blockSize + (i % this.#blockSize),
     );
   }
-}
-
-const hostRows = async ({ rows }: ColdBlock): Promise<HostKv> => rows;
-
-/** Ascending, neighbours as one. */
-function joined(ranges: readonly (readonly [number, number])[]): [number, number][] {
-  const all: [number, number][] = [];
-  for (const [start, end] of [...ranges].sort(([a], [b]) => a - b)) {
-    const last = all.at(-1);
-    if (last?.[1] === start) last[1] = end;
-    else all.push([start, end]);
-  }
-  return all;
 }
