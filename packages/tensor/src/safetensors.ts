@@ -10,7 +10,7 @@ export {
 } from './files/safetensors-dtype.ts';
 export type { SafetensorsInfo } from './files/safetensors-header.ts';
 export { openSafetensors, openShardedSafetensors } from './files/safetensors-open.ts';
-export type { SafetensorsFile } from './files/safetensors-reader.ts';
+export type { BytePart, SafetensorsFile } from './files/safetensors-reader.ts';
 export {
   type SafetensorsEntry,
   type SafetensorsSource,

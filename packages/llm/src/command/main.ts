@@ -6,6 +6,7 @@ import { generate } from './generate.ts';
 import { inspect, parseInspect } from './inspect.ts';
 import { parseDevices, parseGenerate } from './options.ts';
 import { parsePull, pullCommand } from './pull.ts';
+import { parseQuantize, quantizeCommand } from './quantize.ts';
 import { trainCommand } from './train.ts';
 import { parseFinetune, parseTrain } from './training-options.ts';
 import { help, UsageError } from './usage.ts';
@@ -39,6 +40,8 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
       return trainCommand(parseTrain(args), signal);
     case 'finetune':
       return finetuneCommand(parseFinetune(args), signal);
+    case 'quantize':
+      return quantizeCommand(parseQuantize(args), signal);
     case 'devices':
       return devices(parseDevices(args));
     case 'help':
@@ -48,7 +51,7 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
     case '--version':
       return print(`${await version()}\n`);
     case undefined:
-      throw new UsageError('a command is needed: generate, train, finetune, inspect, pull or devices');
+      throw new UsageError('a command is needed: generate, train, finetune, inspect, pull, quantize or devices');
     default:
       throw new UsageError(`there is no command '${name}'`);
   }

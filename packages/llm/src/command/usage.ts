@@ -8,6 +8,7 @@ export const help = `heddle: language models in TypeScript, on WebGPU and on the
   heddle finetune --model MODEL --data FILE --out FOLDER   trains an adapter, or the model, on examples
   heddle inspect --model MODEL [options]    what a model costs: parameters, memory, operations
   heddle pull --model owner/name [--json]   fetches a model of a hub into the cache, and prints its path
+  heddle quantize --model MODEL --output FILE.gguf --dtype NAME    writes a GGUF file
   heddle devices  [--json]                  what devices there are
   heddle help | --help                      this text
   heddle --version
@@ -68,6 +69,12 @@ inspect (nothing is loaded)
   --cache-dtype NAME      f32 or f16 (default f16)
   --memory SIZE           what fits it, such as 24GiB: dtypes, sequences, kinds of attention
   --json                  one JSON object instead of the text
+
+quantize
+  --dtype NAME            f16, q8_0, q6_k, q4_k or q4_0: how matrices are stored (a head in four bits keeps six)
+  --text FILE             compares predictions with those of f16 on it (default: on what the model writes by itself)
+  --no-check              does not compare
+  --device NAME           where to compare
 
 Ctrl-C stops a generation and prints what there is; it ends a training and writes what it has come to.
 Models of a hub: HF_ENDPOINT (https://huggingface.co), HF_TOKEN, HF_HOME (~/.cache/huggingface), HF_HUB_CACHE,

@@ -91,10 +91,11 @@ export async function ggufDecoder(file: GgufFile, architecture: string): Promise
     tie_word_embeddings: !file.tensors.has('output.weight'),
     ...specialTokens(metadata),
   };
-  return { config, names: weightNames(family, layers, headDim) };
+  return { config, names: ggufWeightNames(family, layers, headDim) };
 }
 
-function weightNames(family: GgufFamily, layers: number, headDim: number): Map<string, GgufName> {
+/** What a GGUF file calls each weight of a model, by the name that Hugging Face has for it. */
+export function ggufWeightNames(family: GgufFamily, layers: number, headDim: number): Map<string, GgufName> {
   const names = new Map<string, GgufName>();
   const add = (ours: string, theirs: string) => {
     const isNorm = /norm\.weight$/.test(ours);

@@ -14,6 +14,10 @@ export interface GgufFile {
   readonly metadata: ReadonlyMap<string, GgufValue>;
   /** In the order of their data. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
+  /** Where the bytes of each key with its value stand in the file. */
+  readonly entries: GgufHeader['entries'];
+  /** Bytes of the file from an offset on. @throws FileFormatError, DisposedError after `close` */
+  bytes(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
   /** Raw bytes of a tensor, in a buffer that is the caller's. @throws FileFormatError, DisposedError after `close` */
   read(name: string): Promise<Uint8Array<ArrayBuffer>>;
   /** Idempotent. */
@@ -54,13 +58,18 @@ async function readHeader(source: OpenSource, label: string): Promise<GgufHeader
   }
 }
 
-function openFile(source: OpenSource, label: string, { metadata, tensors }: GgufHeader): GgufFile {
+function openFile(source: OpenSource, label: string, { metadata, entries, tensors }: GgufHeader): GgufFile {
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   let closed = false;
   return {
     label,
     metadata,
     tensors: byName,
+    entries,
+    async bytes(offset, length) {
+      if (closed) throw new DisposedError(`gguf: ${label}: read after close`);
+      return source.read(offset, length);
+    },
     async read(name) {
       if (closed) throw new DisposedError(`gguf: ${label}: read of ${name} after close`);
       const tensor = byName.get(name);

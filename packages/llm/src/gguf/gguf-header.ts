@@ -12,6 +12,8 @@ export interface GgufTensor {
 
 export interface GgufHeader {
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** Where the bytes of each key with its value stand in the file. */
+  readonly entries: ReadonlyMap<string, { readonly offset: number; readonly length: number }>;
   /** In the order of their data. */
   readonly tensors: readonly GgufTensor[];
 }
@@ -32,10 +34,13 @@ export function parseGgufHeader(label: string, bytes: Uint8Array, fileLength: nu
   const tensorCount = cursor.count('the number of tensors', 24);
   const keyCount = cursor.count('the number of keys', 13);
   const metadata = new Map<string, GgufValue>();
+  const entries = new Map<string, { offset: number; length: number }>();
   for (let i = 0; i < keyCount; i++) {
+    const { offset } = cursor;
     const key = cursor.string('a key');
     if (metadata.has(key)) throw cursor.bad(`has the key ${key} twice`);
     metadata.set(key, cursor.value(key));
+    entries.set(key, { offset, length: cursor.offset - offset });
   }
   const alignment = metadata.get('general.alignment') ?? 32;
   if (typeof alignment !== 'number' || alignment < 1 || alignment > 2 ** 20 || alignment % 1 !== 0)
@@ -49,7 +54,7 @@ export function parseGgufHeader(label: string, bytes: Uint8Array, fileLength: nu
   });
   tensors.sort((a, b) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
   checkPlaces(cursor, tensors, fileLength);
-  return { metadata, tensors };
+  return { metadata, entries, tensors };
 }
 
 function readTensor(cursor: GgufCursor): Omit<GgufTensor, 'byteOffset'> & { readonly offset: number } {

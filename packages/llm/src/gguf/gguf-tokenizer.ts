@@ -43,6 +43,26 @@ const preTokenizers: Readonly<Record<string, object>> = {
   qwen2: splitBy('\\p{N}'),
 };
 
+/** What GGUF files call the way of a tokenizer.json to split texts; undefined where it has no name there. */
+export function splitName(preTokenizer: unknown): string | undefined {
+  const text = plain(preTokenizer);
+  return Object.keys(preTokenizers).find((name) => plain(preTokenizers[name]) === text);
+}
+
+/** With what has no effect on how texts are split left out, and keys in order. */
+function plain(value: unknown): string {
+  const omitted = new Set(['trim_offsets']);
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(
+          Object.entries(part)
+            .filter(([key]) => !omitted.has(key))
+            .sort(([a], [b]) => (a < b ? -1 : 1)),
+        )
+      : part,
+  );
+}
+
 /**
  * The tokenizer of a GGUF file, from its metadata.
  * @returns The reason in place of a tokenizer where the file has none, or one of a kind that is not read.

@@ -50,6 +50,11 @@ export function typeName(number: number): string {
   return names[number] ?? `number ${number}`;
 }
 
+/** Number of a type by its name. */
+export function typeNumber(type: GgufType): number {
+  return Number(Object.entries(names).find(([, name]) => name === type)![0]);
+}
+
 export function isReadType(name: string): name is GgufType {
   return Object.hasOwn(sizes, name);
 }

@@ -212,3 +212,19 @@ test('without a file system a path is an error that says what to do', async () =
     vi.unstubAllGlobals();
   }
 });
+
+test('a part of a tensor is read, and nothing beyond it', async () => {
+  const data = Float32Array.from({ length: 6 }, (_, i) => i);
+  const file = await openSafetensors(
+    writeSafetensors({ x: { dtype: 'F32', shape: [6], data }, y: { dtype: 'F32', shape: [6], data } }),
+  );
+  expect(new Float32Array((await file.read('y', { offset: 8, length: 12 })).buffer)).toEqual(data.subarray(2, 5));
+  expect((await file.read('x', { offset: 24, length: 0 })).byteLength).toBe(0);
+  for (const part of [
+    { offset: 8, length: 17 },
+    { offset: -1, length: 2 },
+    { offset: 0.5, length: 1 },
+  ])
+    await expect(file.read('x', part)).rejects.toMatchObject({ code: 'ERR_ARGUMENT' });
+  await file.close();
+});

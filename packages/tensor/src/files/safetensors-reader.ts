@@ -1,4 +1,4 @@
-import { DisposedError, FileFormatError } from '../errors.ts';
+import { ArgumentError, DisposedError, FileFormatError } from '../errors.ts';
 import type { OpenSource } from './byte-source.ts';
 import {
   headerLength,
@@ -8,6 +8,12 @@ import {
   type SafetensorsInfo,
   truncated,
 } from './safetensors-header.ts';
+
+/** Some of the bytes of a tensor, which has them. */
+export interface BytePart {
+  readonly offset: number;
+  readonly length: number;
+}
 
 /** Tensors of one safetensors file, or of a folder of them. */
 export interface SafetensorsFile {
@@ -21,9 +27,11 @@ export interface SafetensorsFile {
   /**
    * Reads the raw bytes of one tensor, little-endian and row-major, into a fresh ArrayBuffer that is the caller's.
    *
-   * @throws FileFormatError `ERR_SAFETENSORS_NO_TENSOR`, `ERR_FILE_ACCESS`; DisposedError after `close`.
+   * @param part which of its bytes, for tensors that are too large to be held at once; all by default
+   * @throws FileFormatError `ERR_SAFETENSORS_NO_TENSOR`, `ERR_FILE_ACCESS`; DisposedError after `close`; ArgumentError for
+   *   a part that the tensor has not.
    */
-  read(name: string): Promise<Uint8Array<ArrayBuffer>>;
+  read(name: string, part?: BytePart): Promise<Uint8Array<ArrayBuffer>>;
   /** Lets go of the source; idempotent. */
   close(): Promise<void>;
 }
@@ -68,10 +76,15 @@ class SingleFile implements SafetensorsFile {
     return { dtype, shape, byteLength };
   }
 
-  async read(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  async read(name: string, part?: BytePart): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#closed) throw new DisposedError(`safetensors: ${this.#source.label}: read of ${name} after close`);
     const { byteOffset, byteLength } = this.#find(name);
-    return this.#source.read(byteOffset, byteLength);
+    const { offset, length } = part ?? { offset: 0, length: byteLength };
+    if (!(Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0))
+      throw new ArgumentError(`safetensors: ${name}: a part is a whole number of bytes, got ${offset} and ${length}`);
+    if (offset + length > byteLength)
+      throw new ArgumentError(`safetensors: ${name} has ${byteLength} bytes, asked for ${length} from ${offset} on`);
+    return this.#source.read(byteOffset + offset, length);
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { DisposedError, FileFormatError } from '../errors.ts';
 import type { SafetensorsInfo } from './safetensors-header.ts';
-import { noTensor, type SafetensorsFile } from './safetensors-reader.ts';
+import { type BytePart, noTensor, type SafetensorsFile } from './safetensors-reader.ts';
 
 /** File name of the index of a sharded model, as Hugging Face writes it. */
 export const indexFileName = 'model.safetensors.index.json';
@@ -92,9 +92,9 @@ class ShardedFile implements SafetensorsFile {
     return this.#find(name).info(name);
   }
 
-  async read(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  async read(name: string, part?: BytePart): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#closed) throw new DisposedError(`safetensors: ${this.#label}: read of ${name} after close`);
-    return this.#find(name).read(name);
+    return this.#find(name).read(name, part);
   }
 
   async close(): Promise<void> {

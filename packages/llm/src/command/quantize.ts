@@ -1,0 +1,117 @@
+import { readFile } from 'node:fs/promises';
+import type { Device } from '@heddle/tensor';
+import { openEngine } from '../engine/default-engine.ts';
+import { bytesText } from '../inspect/units.ts';
+import { type LoadedModel, loadModel } from '../load-model.ts';
+import { type DeviceName, deviceNames, openDevice } from '../open-device.ts';
+import { divergence } from '../quantize/logits-divergence.ts';
+import { quantizeModel } from '../quantize/quantize-model.ts';
+import { type QuantizedDType, quantizedDTypes } from '../quantize/stored-type.ts';
+import { sampler } from '../sampler.ts';
+import { gpuEnvironment } from './gpu-environment.ts';
+import { flag, oneOf, parse, text } from './options.ts';
+import { progressBar } from './pull.ts';
+import { UsageError } from './usage.ts';
+
+export interface QuantizeCommand {
+  readonly model: string;
+  readonly output: string;
+  readonly dtype: QuantizedDType;
+  /** Whether to compare predictions with those of the model in f16. */
+  readonly check: boolean;
+  /** A file of text to compare on. */
+  readonly text: string | undefined;
+  readonly device: DeviceName;
+}
+
+/** @throws UsageError naming the option, what it takes and what came */
+export function parseQuantize(args: readonly string[]): QuantizeCommand {
+  const kinds = { model: text, output: text, dtype: text, text, device: text, 'no-check': flag };
+  const values = parse(args, kinds);
+  const { model, output } = values;
+  if (!model) throw new UsageError('quantize needs --model MODEL: a folder, a .gguf file or owner/name of a hub');
+  if (!output) throw new UsageError('quantize needs --output FILE.gguf');
+  const dtype = oneOf('--dtype', values.dtype, quantizedDTypes);
+  if (!dtype) throw new UsageError(`quantize needs --dtype: ${quantizedDTypes.join(', ')}`);
+  if (values['no-check'] && values.text !== undefined) throw new UsageError('--no-check and --text exclude each other');
+  return {
+    model,
+    output,
+    dtype,
+    check: !values['no-check'],
+    text: values.text,
+    device: oneOf('--device', values.device, deviceNames) ?? 'auto',
+  };
+}
+
+/** Rows that predictions are compared on, and their most tokens. */
+const [rowCount, rowTokens] = [4, 128];
+
+/** `heddle quantize`: writes a GGUF file, and says how far its predictions are from those of the model in f16. */
+export async function quantizeCommand(command: QuantizeCommand, signal: AbortSignal): Promise<number> {
+  const bar = progressBar();
+  const hub = { signal, onProgress: bar.show };
+  const onProgress = () => signal.throwIfAborted();
+  const written = await quantizeModel(command.model, command.output, { dtype: command.dtype, hub, onProgress }).finally(
+    bar.end,
+  );
+  for (const note of written.notes) process.stderr.write(`heddle: ${note}\n`);
+  process.stdout.write(`${written.path}: ${bytesText(written.byteLength)} in ${command.dtype}\n`);
+  if (!command.check) return 0;
+  const device = await openDevice(command.device, { webgpu: gpuEnvironment() });
+  try {
+    await compare(command, device, signal);
+    return 0;
+  } finally {
+    await device.dispose();
+  }
+}
+
+async function compare(command: QuantizeCommand, device: Device, signal: AbortSignal): Promise<void> {
+  const onProgress = () => signal.throwIfAborted();
+  const reference = await loadModel(command.model, { device, dtype: 'f16', activations: 'f32', onProgress });
+  try {
+    const rows = command.text === undefined ? await ownText(reference) : await rowsOf(reference, command.text);
+    const model = await loadModel(command.output, { device, activations: 'f32', onProgress });
+    try {
+      const { kl, sameTop, positions } = await divergence(reference, model, rows);
+      process.stdout.write(
+        `KL from f16 ${kl.toExponential(2)} nats a token, the same token most likely at ${(100 * sameTop).toFixed(1)}% of ${positions} positions (${device.name})\n`,
+      );
+    } finally {
+      await model.dispose();
+    }
+  } finally {
+    await reference.dispose();
+  }
+}
+
+/** What the model writes by itself: drawn, so that it is of all kinds of texts that it knows. */
+async function ownText(model: LoadedModel): Promise<number[][]> {
+  const maxTokens = Math.min(rowTokens, model.config.maxPositions) - 1;
+  const first = [model.config.bosTokenId ?? 0];
+  const engine = openEngine(model, {
+    maxSequences: rowCount,
+    maxSequenceTokens: maxTokens + 1,
+    sampler: sampler({ temperature: 1, seed: 1 }),
+  });
+  try {
+    const write = async (sequence: number) => {
+      const row = [...first];
+      for await (const token of engine.generate({ tokens: first, maxTokens, sequence })) row.push(token);
+      return row;
+    };
+    return await Promise.all(Array.from({ length: rowCount }, (_, sequence) => write(sequence)));
+  } finally {
+    await engine.dispose();
+  }
+}
+
+async function rowsOf(model: LoadedModel, path: string): Promise<number[][]> {
+  const length = Math.min(rowTokens, model.config.maxPositions);
+  // no token of usual texts is longer
+  const start = (await readFile(path, 'utf8')).slice(0, 16 * rowCount * length);
+  const tokens = model.requireTokenizer().encode(start);
+  const rows = Array.from({ length: rowCount }, (_, i) => [...tokens.slice(i * length, (i + 1) * length)]);
+  return rows.filter((row) => row.length > 0);
+}
