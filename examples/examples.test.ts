@@ -56,6 +56,11 @@ test('dynamic-batching fills batches, and gives the tokens that each prompt gets
   for (const [, , meanWait] of cells.slice(0, 2)) expect(Number(meanWait)).toBeGreaterThanOrEqual(9);
 }, 180_000);
 
+test('load-gguf quantises prose4m and writes prose from the file', async () => {
+  const output = await run('load-gguf', 'examples/models/prose4m', 'q8_0', 'onnx');
+  expect(output).toMatch(/^3950848 parameters, 7906304 bytes in f16, a file of \d{7} in q8_0\n[^]{60,}/);
+}, 180_000);
+
 test('architecture-analysis counts three models in two ways', async () => {
   const rows = (await run('architecture-analysis')).split('\n').filter((line) => /^(?:blocks-|gpt2|llama)/.test(line));
   expect(rows.map((row) => row.trim().split(/ {2,}/))).toEqual([
