@@ -58,7 +58,7 @@ test('dynamic-batching fills batches, and gives the tokens that each prompt gets
 
 test('load-gguf quantises prose4m and writes prose from the file', async () => {
   const output = await run('load-gguf', 'examples/models/prose4m', 'q8_0', 'onnx');
-  expect(output).toMatch(/^3950848 parameters, 7906304 bytes in f16, a file of \d{7} in q8_0\n[^]{60,}/);
+  expect(output).toMatch(/^3950848 parameters, 7906304 bytes in f16, a file of \d{7} in q8_0\n.{60,}/s);
 }, 180_000);
 
 test('architecture-analysis counts three models in two ways', async () => {
