@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Engine, loadModel, openEngine } from '@heddle/llm';
+import { type Engine, loadModel, openEngine, type StepTimes } from '@heddle/llm';
 import { openWebGpu } from '@heddle/tensor/webgpu';
 import { bareDecode, barePrefill } from './bare-step.js';
 import { llama1b, writeRandomLlama } from './random-llama.js';
@@ -54,8 +54,19 @@ function steadyRate(all: readonly (readonly number[])[]): number {
   return counted / (end - begin);
 }
 
+/** The step of the measurement at hand that took longest from its layout to its tokens. */
+let slowest: StepTimes | undefined;
+const onStep = (step: StepTimes) => {
+  if (!slowest || step.read - step.begun > slowest.read - slowest.begun) slowest = step;
+};
 const open = (stepsInFlight: number, maxSequences: number) =>
-  openEngine(model, { stepsInFlight, maxSequences, maxSequenceTokens: 4 * context, cacheBytes: 12 * 2 ** 30 });
+  openEngine(model, {
+    onStep,
+    stepsInFlight,
+    maxSequences,
+    maxSequenceTokens: 4 * context,
+    cacheBytes: 12 * 2 ** 30,
+  });
 const prepared = async (engine: Engine, sequences: number, promptTokens: number, sequenceTokens: number) => {
   const begin = performance.now();
   await engine.prepare({ promptTokens, sequences, sequenceTokens });
@@ -82,6 +93,12 @@ for (const depth of [1, 2, 3]) {
   for (const batch of batches) {
     const all = await Promise.all(Array.from({ length: batch }, () => timesOf(engine, context, steps)));
     const rate = steadyRate(all);
+    if (slowest) {
+      const { step, sequences, tokens, begun, submitted, read } = slowest;
+      const ms = { submit: (submitted - begun).toFixed(2), device: (read - submitted).toFixed(2) };
+      console.log(`slowest step: ${step}, ${tokens} rows of ${sequences} sequences`, ms);
+      slowest = undefined;
+    }
     const limit = batch / bare.get(batch)!;
     note(
       `decode, batch ${batch}, context ${context}, ${depth} in flight`,

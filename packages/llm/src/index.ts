@@ -5,10 +5,11 @@ export { type CreateModelOptions, createModel, type LayoutConfig } from './creat
 export { cacheCapacity } from './engine/cache-capacity.ts';
 export type { CacheSize } from './engine/cache-size.ts';
 export { type EngineOptions, openEngine } from './engine/default-engine.ts';
-export { createEngine, type Engine, type EngineParts, type EngineSize } from './engine/engine.ts';
+export { createEngine, type Engine, type EngineParts, type EngineSize, type EngineStats } from './engine/engine.ts';
 export { LogitsError } from './engine/logits-error.ts';
 export type { PrepareOptions } from './engine/prepare-sizes.ts';
 export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
+export { chromeTrace, type StepTimes, type TraceEvent } from './engine/step-trace.ts';
 export { GrammarError } from './grammar/errors.ts';
 export {
   GrammarPool,

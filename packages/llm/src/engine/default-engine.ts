@@ -9,6 +9,7 @@ import type { LogitStage } from '../sampling/stages/logit-stage.ts';
 import { type CacheSize, cacheSize } from './cache-size.ts';
 import { createEngine, type Engine } from './engine.ts';
 import type { ScheduledGeneration } from './request.ts';
+import type { StepTimes } from './step-trace.ts';
 
 export interface EngineOptions {
   /** Sequences that run at once; more wait. Default 8. */
@@ -30,6 +31,8 @@ export interface EngineOptions {
    * prepares the next; more only delay new requests. Requests whose sampler chooses on the host wait for each token. Default 2.
    */
   readonly stepsInFlight?: number;
+  /** Told when each step did what, for a trace (`chromeTrace`). If it throws, the step's requests fail. */
+  readonly onStep?: (step: StepTimes) => void;
   /** For requests that name none. Default `greedy()`. */
   readonly sampler?: Sampler;
   /**
@@ -54,6 +57,7 @@ const known = new Set([
   'maxBatchTokens',
   'cacheBytes',
   'stepsInFlight',
+  'onStep',
   'sampler',
   'stages',
   'attention',
@@ -99,6 +103,7 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
       ),
       maxBatchTokens,
       stepsInFlight,
+      ...(options.onStep && { onStep: options.onStep }),
     });
   } catch (error) {
     cache.dispose();

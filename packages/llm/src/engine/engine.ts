@@ -7,7 +7,7 @@ import {
   type Scheduler,
   type TokenStream,
 } from '@heddle/batcher';
-import type { KvCache } from '@heddle/kvcache';
+import type { KvCache, KvStats } from '@heddle/kvcache';
 import { ArgumentError, type Device, DisposedError } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import type { Sampler } from '../sampler.ts';
@@ -17,7 +17,8 @@ import { withLanes } from './lanes.ts';
 import { shareUpTo } from './longer-sequences.ts';
 import { type PrepareOptions, sizesOf } from './prepare-sizes.ts';
 import { type GenerationRequest, type ScheduledGeneration, scheduledGeneration } from './request.ts';
-import { StepRunner } from './step-runner.ts';
+import { type StepCounts, StepRunner } from './step-runner.ts';
+import type { StepTimes } from './step-trace.ts';
 
 /** The parts of an engine; each is a value that can be one's own. */
 export interface EngineParts {
@@ -42,6 +43,18 @@ export interface EngineParts {
    * 2, the device computes a step while the host lays out the next. Default 1.
    */
   readonly stepsInFlight?: number;
+  /** Told when each step did what, for a trace (`chromeTrace`). If it throws, the step's requests fail. */
+  readonly onStep?: (step: StepTimes) => void;
+}
+
+/** Where an engine stands, and what it has done since it was opened. */
+export interface EngineStats extends Readonly<StepCounts> {
+  /** Requests that hold a part of the cache. */
+  readonly running: number;
+  /** Requests that wait, for room or for a slow reader. */
+  readonly waiting: number;
+  readonly stepsInFlight: number;
+  readonly cache: KvStats;
 }
 
 /** What an engine has room for. */
@@ -72,6 +85,8 @@ export interface Engine extends AsyncDisposable {
   prepare(sizes: number | PrepareOptions): Promise<void>;
   /** How large its cache is. */
   readonly size: EngineSize;
+  /** What it does and has done: requests, steps, tokens, the cache. */
+  stats(): EngineStats;
   /** Its cache, and kernels and memory of its step, for people. */
   explain(): string;
   /** Ends what runs, and frees the cache and the plans; the model stays the caller's. Idempotent. */
@@ -151,6 +166,11 @@ class StepEngine implements Engine {
     const { sampler = this.#parts.sampler, ...options } = typeof sizes === 'number' ? { promptTokens: sizes } : sizes;
     const bounds = { maxBatchTokens, maxSequences, maxSequenceTokens, symbols };
     await this.#runner.prepare(sizesOf(options, bounds), sampler);
+  }
+
+  stats(): EngineStats {
+    const { running, waiting, plansInFlight: stepsInFlight } = this.#batcher.load;
+    return { ...this.#runner.counts, running, waiting, stepsInFlight, cache: this.#parts.cache.stats() };
   }
 
   explain(): string {

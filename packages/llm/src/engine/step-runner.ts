@@ -3,6 +3,7 @@ import { CacheIntegrityError, type KvBatch, type KvCache, type KvSequence } from
 import { type Device, isHeddleError, type SymbolValues, type Tensor, type Variable } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import type { Sampler } from '../sampler.ts';
+import type { DeviceSampling } from '../sampling/sample-plan.ts';
 import type { EngineParts } from './engine.ts';
 import { ForwardStep, type StepRows } from './forward-step.ts';
 import { outgrows, recompute, recomputeBeyond, shareUpTo } from './longer-sequences.ts';
@@ -10,15 +11,27 @@ import type { ScheduledGeneration } from './request.ts';
 import { type Sampled, SampleStep } from './sample-step.ts';
 import { resultOf } from './sequence-result.ts';
 import { type Chunk, chooses, StepLayout } from './step-rows.ts';
+import type { StepTimes } from './step-trace.ts';
 import { Turns } from './turns.ts';
 
 type Sequences = readonly ScheduledSequence<ScheduledGeneration>[];
 type Results = (SequenceResult | undefined)[];
 
+/** What an engine has done so far. */
+export interface StepCounts {
+  steps: number;
+  /** Token rows that were computed, of prompts and generated ones, those that were computed again too. */
+  computedTokens: number;
+  /** Tokens that were chosen, those after a late stop too. */
+  generatedTokens: number;
+}
+
 /** A step that was submitted: which sequences it has, and what comes back of it. */
 interface Flight {
   readonly sequences: Sequences;
   readonly sampled: Sampled;
+  readonly begun: number;
+  readonly submitted: number;
 }
 
 /**
@@ -43,10 +56,15 @@ export class StepRunner {
   /** Requests and counts of the rows that choose, by row: used again by each step. */
   readonly #choosing: ScheduledGeneration[] = [];
   readonly #indices: number[] = [];
+  readonly #onStep: ((step: StepTimes) => void) | undefined;
+  /** What completed steps did. */
+  readonly counts: StepCounts = { steps: 0, computedTokens: 0, generatedTokens: 0 };
   #loss: Error | undefined;
 
   /** @throws OutOfMemoryError, then nothing is left on the device */
-  constructor({ device, model, attention, cache, maxBatchTokens, sampling }: Required<EngineParts>) {
+  constructor(parts: EngineParts & { readonly sampling: DeviceSampling }) {
+    const { device, model, attention, cache, maxBatchTokens, sampling } = parts;
+    this.#onStep = parts.onStep;
     this.#device = device;
     this.#model = model;
     this.#cache = cache;
@@ -67,10 +85,11 @@ export class StepRunner {
   }
 
   /** Resolves with the step's results when those of the steps before have come. */
-  run({ sequences }: StepPlan<ScheduledGeneration>): Promise<Results> {
+  run(plan: StepPlan<ScheduledGeneration>): Promise<Results> {
+    const planned = performance.now();
     const before = this.#completions.settled;
-    const flight = this.#submissions.run(() => this.#submit(sequences, before));
-    return this.#completions.run(() => this.#complete(sequences, flight));
+    const flight = this.#submissions.run(() => this.#submit(plan.sequences, before));
+    return this.#completions.run(() => this.#complete(plan, planned, flight));
   }
 
   async prepare(sizes: readonly SymbolValues[], sampler: Sampler): Promise<void> {
@@ -97,12 +116,13 @@ export class StepRunner {
    * @param before when the results of the steps before have come
    */
   async #submit(all: Sequences, before: Promise<unknown>): Promise<Flight> {
+    const begun = performance.now();
     try {
       if (this.#beyond < Number.POSITIVE_INFINITY) await this.#recomputeWhereLonger(all, before);
       const sequences = all.some(isOver) ? all.filter((chunk) => !isOver(chunk)) : all;
       // forward pass, sampling and the copy of its tokens go to the device as one submission
       const sampled = await this.#device.submitTogether(() => this.#compute(sequences));
-      return { sequences, sampled };
+      return { sequences, sampled, begun, submitted: performance.now() };
     } catch (error) {
       this.#note(error);
       for (const { request } of all) request.stranded = true;
@@ -129,11 +149,16 @@ export class StepRunner {
   }
 
   /** The results of a step for the sequences of its plan, whose streams grow. */
-  async #complete(all: Sequences, flight: Promise<Flight>): Promise<Results> {
+  async #complete(
+    { step, sequences: all, tokens: computed }: StepPlan<ScheduledGeneration>,
+    planned: number,
+    flight: Promise<Flight>,
+  ): Promise<Results> {
     try {
-      const { sequences, sampled } = await flight;
+      const { sequences, sampled, begun, submitted } = await flight;
       const tokens = await sampled.tokens;
       const logits = await sampled.logits;
+      const read = performance.now();
       const logprobs = await sampled.logprobs;
       const V = this.#model.config.vocabularySize;
       const results = new Array<SequenceResult | undefined>(all.length).fill(undefined);
@@ -157,6 +182,11 @@ export class StepRunner {
         if (finish !== 'error') this.#share(request, end);
         if (finish !== undefined) request.ended = true;
       }
+      this.counts.steps++;
+      this.counts.computedTokens += computed;
+      this.counts.generatedTokens += row;
+      const times = { step, sequences: sequences.length, tokens: computed, planned, begun, submitted, read };
+      this.#onStep?.({ ...times, completed: performance.now() });
       return results;
     } catch (error) {
       this.#note(error);
