@@ -80,7 +80,7 @@ conformance('linear recurrences', (device: () => Device) => {
   });
 
   test('gradients of the delta rule and the scan are those of differences', async (context) => {
-    leaveToNode(context);
+    if (onSoftwareGpu) context.skip('its kernels are those of simpler operations, which compile for a minute here');
     const small = { K: 1, H: 2, Dk: 3, Dv: 2 };
     const { q, k, v, logDecay, beta } = tensors(recurrentCase(3, 2 * 3, small), 2, 3);
     const state = normalTensor(device(), 8, [2, 2, 3, 2]);
@@ -91,7 +91,6 @@ conformance('linear recurrences', (device: () => Device) => {
       },
       [q, k, v, logDecay, beta, state],
     );
-    if (onSoftwareGpu) return;
     await gradCheck(
       (x, dt, a, b, c, d) => mamba2Scan(x!, { dt: dt!.exp(), a: a!, b: b!, c: c!, d, chunk: 2 }).out,
       [v, logDecay, floats([-0.5, -1], [2]), k, q, floats([0.3, -2], [2])],
