@@ -42,6 +42,14 @@ test('own-sampler writes three texts, the more alike the fewer tokens it keeps',
   expect(new Set(texts).size).toBe(texts.length);
 }, 180_000);
 
+test('fine-tune-lora teaches a model a capital, beside its weights and in them', async () => {
+  const output = await run('fine-tune-lora', 'onnx');
+  expect(output).toContain('147,968 parameters are trained, 3.7% of the model');
+  for (const who of ['trained:', 'opened: ', 'merged: '])
+    expect(output).toContain(`${who} "The capital of France is Paris."`);
+  expect(output).not.toContain('before:  "The capital of France is Paris."');
+}, 180_000);
+
 test('dynamic-batching fills batches, and gives the tokens that each prompt gets alone', async () => {
   const rows = (await run('dynamic-batching')).trimEnd().split('\n').slice(-4);
   const cells = rows.map((row) => row.trim().split(/ {2,}/));

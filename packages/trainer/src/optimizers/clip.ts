@@ -4,7 +4,9 @@ import { aboveZero } from './options.ts';
 
 /** Euclidean norm over all values of all gradients, an f32 scalar. */
 export function globalNorm(gradients: readonly Tensor[]): Tensor {
-  const squares = gradients.map((gradient) => {
+  // graphs are computed in the order in which they are looked at: the last layers' gradients are there first, and what they are
+  // computed from is free before the first layers' begin
+  const squares = [...gradients].reverse().map((gradient) => {
     // other than what an update makes of it, so that an f16 gradient is held as it is and not in f32 for both
     const g = gradient.dtype === 'f16' ? gradient.abs().cast('f32') : gradient;
     return g.mul(g).sum();

@@ -47,6 +47,10 @@ describe('schedules', () => {
     expect(rounded(warmupStableDecaySchedule(steps), at)).toEqual([4, 8, 8, 8, 6, 0, 0]);
     expect(rounded(warmupStableDecaySchedule({ ...steps, decay: 'sqrt' }), at)).toEqual([4, 8, 8, 8, 4, 0, 0]);
     expect(warmupStableDecaySchedule({ ...steps, decay: 'cosine', final: 2 })(7)).toBeCloseTo(5, 12);
+    // without decay the last step of the plateau is followed by the end
+    expect(rounded(warmupStableDecaySchedule({ ...steps, decaySteps: 0, final: 3 }), [4, 5, 6])).toEqual(
+      [4, 5, 6].map((step) => (step < steps.warmupSteps + steps.stableSteps ? steps.peak : 3)),
+    );
     expect(() => warmupStableDecaySchedule({ ...steps, decay: 'none' as never })).toThrow(/decay takes/);
   });
 
