@@ -14,7 +14,7 @@ const sizes = {
 
 conformance('a model with random weights', (device) => {
   test('is of a family; its matrices have the deviation that is asked for, its norms are 1', async (context) => {
-    leaveToNode(context);
+    if (backendName.startsWith('webgpu')) context.skip('the same draws are tested there by randomNormal');
     await using model = await createModel(
       { model_type: 'llama', ...sizes, hidden_size: 64, initializer_range: 0.5 },
       { device: device(), seed: 7 },
