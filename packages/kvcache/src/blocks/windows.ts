@@ -7,7 +7,7 @@ import type { BlockSupply } from './block-supply.ts';
 import type { Group } from './group.ts';
 
 /** A block of a sequence, and its column. */
-export interface HeldBlock {
+interface HeldBlock {
   readonly column: number;
   readonly block: number;
 }
