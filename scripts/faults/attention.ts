@@ -54,7 +54,7 @@ const numbers = faultsOf(
       file: 'dense/alibi.ts',
       find: '.mul(-4 / whole)',
       put: '.mul(-8 / whole)',
-      tests: [dense, rules],
+      tests: ['dense/alibi.backend.test.ts'],
     },
     {
       breaks: 'merged parts have the same share',

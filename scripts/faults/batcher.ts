@@ -126,7 +126,7 @@ export const batcherFaults: readonly Fault[] = faultsOf(
       file: 'scheduling/lifecycle.ts',
       find: '    if (!resumed) this.waiting.charge',
       put: '    this.waiting.charge',
-      tests: ['policies.test.ts', 'scheduling/promises.test.ts', model],
+      tests: ['scheduling/step-rules.test.ts'],
     },
     {
       breaks: 'a deadline is met one tick late',
@@ -161,7 +161,7 @@ export const batcherFaults: readonly Fault[] = faultsOf(
       file: 'scheduling/step-planner.ts',
       find: 'let drafts = prompts ? left >> 1 : left;',
       put: 'let drafts = left;',
-      tests: ['continuous-scheduler.test.ts', 'scheduling/promises.test.ts'],
+      tests: ['scheduling/step-rules.test.ts'],
     },
     {
       breaks: 'requests are let past one that finds no room',
@@ -189,14 +189,14 @@ export const batcherFaults: readonly Fault[] = faultsOf(
       file: 'scheduling/step-planner.ts',
       find: 'Math.min(sequence.ready, this.#budget, this.#limits.maxChunkTokens)',
       put: 'Math.min(sequence.ready, this.#budget)',
-      tests: ['continuous-scheduler.test.ts', 'scheduling/promises.test.ts'],
+      tests: ['scheduling/step-rules.test.ts'],
     },
     {
       breaks: 'a parent is shared before it has computed the prompt',
       file: 'scheduling/step-planner.ts',
       find: "parent?.state === 'running' && parent.settled >= request.promptTokens - 1",
       put: "parent?.state === 'running'",
-      tests: ['shared-prompts.test.ts'],
+      tests: ['scheduling/step-rules.test.ts'],
     },
     {
       breaks: 'a waiting request takes the place of a running one under any policy',
@@ -399,7 +399,7 @@ export const batcherFaults: readonly Fault[] = faultsOf(
       file: 'scheduling/trace.ts',
       find: 'if (JSON.stringify(got) !== JSON.stringify(traced.plan))',
       put: 'if (got.length !== traced.plan.length)',
-      tests: ['scheduling/trace.test.ts'],
+      tests: ['scheduling/step-rules.test.ts'],
     },
     {
       breaks: 'a trace forgets deadlines',

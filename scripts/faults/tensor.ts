@@ -89,7 +89,8 @@ const operations = faultsOf(
       file: 'movement/slice.ts',
       find: "typeof to === 'number' && to > size",
       put: "typeof to === 'number' && to > size + 1",
-      tests: ['movement/slice.backend.test.ts', 'ops/shapes.backend.test.ts'],
+      tests: ['ops/mistakes.test.ts'],
+      projects: ['unit'],
     },
     {
       breaks: 'gradients that meet in one tensor are not added',

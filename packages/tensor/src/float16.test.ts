@@ -4,6 +4,7 @@ import {
   bf16ToF32,
   f16BitsToNumber,
   f16ToF32,
+  f32ToBf16,
   f32ToF16,
   numberToBf16Bits,
   numberToF16Bits,
@@ -87,4 +88,7 @@ test('bfloat16 is the upper half of float32, rounded to even on the way down', (
   expect(numberToBf16Bits(1 + 3 * 2 ** -8)).toBe(0x3f82);
   expect(numberToBf16Bits(3.4e38)).toBe(0x7f80);
   expect(bf16BitsToNumber(numberToBf16Bits(Number.NaN))).toBeNaN();
+  // the bits that tell it from infinity are those that bf16 leaves out
+  const payload = new Float32Array(Uint32Array.of(0x7f800001, 0xff80ffff).buffer);
+  for (const bits of f32ToBf16(payload)) expect(bf16BitsToNumber(bits)).toBeNaN();
 });

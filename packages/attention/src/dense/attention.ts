@@ -4,7 +4,7 @@ import { differentiated } from '../flex/derivatives.ts';
 import { type TracedFunctions, traceFunctions } from '../flex/trace.ts';
 import { checkDense, type DenseAttributes, denseArguments, extrasOf, sizesOf } from './arguments.ts';
 import type { AttentionSpec } from './attention-spec.ts';
-import { denseGradients, gradientOps } from './backward.ts';
+import { denseGradients, gradientOps, plane } from './backward.ts';
 import { decomposeDense } from './decomposition.ts';
 import { keyMassOp } from './heavy-hitter-score.ts';
 import { lowestScore } from './mask-value.ts';
@@ -13,12 +13,15 @@ import { attentionWebGpu } from './wgsl/forward.wgsl.ts';
 
 const plainGradients = gradientOps();
 
-/** Output and log-sum-exp. */
+/**
+ * Output, and in one tensor, f32 `[2, B, H, L]`, the highest score of each query and the logarithm of the sum of what its scores
+ * are below it: their sum is the log-sum-exp, but where scores are huge it has lost the second.
+ */
 const attentionWithLseOp: Op<DenseAttributes> = defineOp({
   name: 'attentionWithLse',
   shape(inputs, attributes) {
     const { B, H, L } = checkDense(inputs, attributes);
-    return [inputs[0]!, { shape: [B, H, L], dtype: 'f32' }];
+    return [inputs[0]!, { shape: [2, B, H, L], dtype: 'f32' }];
   },
   gradient: (context) => denseGradients(context, context.outputs, context.outputGradients, plainGradients),
   decompose: decomposeDense,
@@ -33,8 +36,8 @@ const attentionOp: Op<DenseAttributes> = defineOp({
     return [inputs[0]!];
   },
   gradient(context) {
-    const [, logSumExp] = record(attentionWithLseOp, context.inputs, context.attributes);
-    return denseGradients(context, [context.outputs[0]!, logSumExp!], context.outputGradients, plainGradients);
+    const [, softmax] = record(attentionWithLseOp, context.inputs, context.attributes);
+    return denseGradients(context, [context.outputs[0]!, softmax!], context.outputGradients, plainGradients);
   },
   decompose: (inputs, attributes) => record(attentionWithLseOp, inputs, attributes).slice(0, 1),
   lower: { onnx: attentionOnnx },
@@ -91,16 +94,15 @@ function attentionOverNothing({ inputs, attributes }: Arguments): { out: Tensor;
   return { out: full(device, shape, 0, dtype), lse: logits ?? full(device, [B, H, L], lowestScore, 'f32') };
 }
 
-function recordWithLse(call: Arguments): { readonly out: Tensor; readonly lse: Tensor } {
-  return attentionOverNothing(call) ?? recordBoth(call);
-}
-
-function recordBoth({ inputs, attributes, functions }: Arguments): { readonly out: Tensor; readonly lse: Tensor } {
-  const [out, lse] = functions
+/** Output, and highest scores and logarithms of sums, as the operation gives them. */
+function recordBoth({ inputs, attributes, functions }: Arguments): readonly [out: Tensor, softmax: Tensor] {
+  const [out, softmax] = functions
     ? record(withFunctions(functions), inputs, attributes as FunctionAttributes)
     : record(attentionWithLseOp, inputs, attributes);
-  return { out: out!, lse: lse! };
+  return [out!, softmax!];
 }
+
+const logSumExpOf = (softmax: Tensor): Tensor => plane(softmax, 0).add(plane(softmax, 1));
 
 /**
  * Softmax attention: softmax(scale * q k^T) v for each head.
@@ -119,7 +121,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec =
   const arguments_ = argumentsOf(q, k, v, spec);
   const nothing = attentionOverNothing(arguments_);
   if (nothing) return nothing.out;
-  if (arguments_.functions) return recordWithLse(arguments_).out;
+  if (arguments_.functions) return recordBoth(arguments_)[0];
   return recordOne(attentionOp, arguments_.inputs, arguments_.attributes);
 }
 
@@ -133,7 +135,11 @@ export function attentionWithLse(
   v: Tensor,
   spec: AttentionSpec = {},
 ): { readonly out: Tensor; readonly lse: Tensor } {
-  return recordWithLse(argumentsOf(q, k, v, spec));
+  const call = argumentsOf(q, k, v, spec);
+  const nothing = attentionOverNothing(call);
+  if (nothing) return nothing;
+  const [out, softmax] = recordBoth(call);
+  return { out, lse: logSumExpOf(softmax) };
 }
 
 /**
@@ -148,8 +154,10 @@ export function attentionWithMass(
   spec: AttentionSpec = {},
 ): { readonly out: Tensor; readonly lse: Tensor; readonly mass: Tensor } {
   const own = argumentsOf(q, k, v, spec);
-  const { out, lse } = recordWithLse(own);
   const { B, S, K } = sizesOf(own.inputs);
-  if (attentionOverNothing(own)) return { out, lse, mass: full(q.device, [B, S, K], 0, 'f32') };
-  return { out, lse, mass: recordOne(keyMassOp(own.functions), [...own.inputs, lse], own.attributes) };
+  const nothing = attentionOverNothing(own);
+  if (nothing) return { ...nothing, mass: full(q.device, [B, S, K], 0, 'f32') };
+  const [out, softmax] = recordBoth(own);
+  const mass = recordOne(keyMassOp(own.functions), [...own.inputs, softmax], own.attributes);
+  return { out, lse: logSumExpOf(softmax), mass };
 }

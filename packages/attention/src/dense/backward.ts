@@ -1,4 +1,14 @@
-import { defineOp, type GradientContext, type Op, record, recordOne, stack, type Tensor, where } from '@heddle/tensor';
+import {
+  concat,
+  defineOp,
+  type GradientContext,
+  type Op,
+  record,
+  recordOne,
+  stack,
+  type Tensor,
+  where,
+} from '@heddle/tensor';
 import { readGradientWebGpu } from '../flex/captured-gradients.wgsl.ts';
 import { biasReads, capturedReads, slopeReads } from '../flex/captured-reads.wgsl.ts';
 import { capturedGradient } from '../flex/derivatives.ts';
@@ -10,26 +20,29 @@ import { keyGradientWebGpu, queryGradientWebGpu } from './wgsl/backward.wgsl.ts'
 
 /**
  * What the gradients of an attention take behind the inputs of the attention itself: the gradient by the output `[B, L, H, D]`,
- * and in one tensor, f32 `[2, B, H, L]`, because kernels bind few buffers, the log-sum-exp and delta, the share of each query that
- * its softmax takes off. Probabilities are computed again from scores and log-sum-exp, as in https://arxiv.org/abs/2205.14135.
+ * and in one tensor, f32 `[3, B, H, L]`, because kernels bind few buffers, each query's highest score, the logarithm of its sum
+ * below that, and delta, the share that its softmax takes off. Probabilities are computed again from scores and log-sum-exp, as in https://arxiv.org/abs/2205.14135.
  */
 function behind(inputs: readonly Tensor[]) {
   const [outputGradient, statistics] = inputs.slice(-2) as [Tensor, Tensor];
-  const [logSumExp, delta] = [0, 1].map((i) => statistics.slice(0, i, i + 1).reshape(statistics.shape.slice(1)));
-  return { own: inputs.slice(0, -2), logSumExp: logSumExp!, outputGradient, delta: delta! };
+  const [top, logSum, delta] = [plane(statistics, 0), plane(statistics, 1), plane(statistics, 2)];
+  return { own: inputs.slice(0, -2), top, logSum, outputGradient, delta };
 }
+
+/** One of the tensors that stand in one. */
+export const plane = (x: Tensor, index: number): Tensor => x.slice(0, index, index + 1).reshape(x.shape.slice(1));
 
 /**
  * Probabilities and the gradients by the scores, by what they were before the score function and by the product, all f32
  * `[B, H, L, S]`, and what scores are made of.
  */
 function scoreGradients(inputs: readonly Tensor[], attributes: DenseAttributes, functions?: TracedFunctions) {
-  const { own, logSumExp, outputGradient, delta } = behind(inputs);
+  const { own, top, logSum, outputGradient, delta } = behind(inputs);
   const sizes = sizesOf(own);
   const { B, L, S, H } = sizes;
   const { scores, unmodified, slope, modSlope, seen, distance } = scoresOf(own, attributes, functions);
   const row = (x: Tensor) => x.reshape([B, H, L, 1]);
-  const probabilities = seenExp(scores.sub(row(logSumExp)), seen);
+  const probabilities = seenExp(scores.sub(row(top)).sub(row(logSum)), seen);
   const byOutput = groupQueries(outputGradient, sizes);
   const byKept = byOutput.matmul(groupKeys(own[2]!), { transposeB: true }).reshape([B, H, L, S]);
   const byProbability = dropped(byKept, own, attributes);
@@ -136,26 +149,27 @@ function sumOver(x: Tensor, like: Tensor): Tensor {
   return axes.length === 0 ? x.reshape(like.shape) : x.sum(axes).reshape(like.shape);
 }
 
-/** Gradients by every input of an attention, from its output and log-sum-exp. */
+/** Gradients by every input of an attention, from its output, highest scores and logarithms of sums. */
 export function denseGradients(
   { inputs, needs, attributes }: Pick<GradientContext<DenseAttributes>, 'inputs' | 'needs' | 'attributes'>,
-  [out, logSumExp]: readonly Tensor[],
-  [outputGradient, logSumExpGradient]: readonly (Tensor | undefined)[],
+  [out, softmax]: readonly Tensor[],
+  [outputGradient, softmaxGradient]: readonly (Tensor | undefined)[],
   ops: GradientOps,
 ): readonly (Tensor | undefined)[] {
   const { H } = sizesOf(inputs);
   const g = outputGradient ?? out!.mul(0);
   const taken = g.cast('f32').mul(out!.cast('f32')).sum(-1).permute([0, 2, 1]);
-  const delta = logSumExpGradient ? taken.sub(logSumExpGradient) : taken;
-  const all = [...inputs, g, stack([logSumExp!, delta])];
+  // a sum of both has been made of it, the log-sum-exp: its gradient is that of either
+  const delta = softmaxGradient ? taken.sub(plane(softmaxGradient, 1)) : taken;
+  const all = [...inputs, g, concat([softmax!, stack([delta])], 0)];
   const byKeys = needs[1] || needs[2] ? record(ops.byKeys, all, attributes) : [];
   const byExtra: Partial<Record<OptionalInput, () => Tensor>> = {
     bias: () => recordOne(ops.byBias, all, attributes),
     slopes: () => recordOne(ops.bySlopes, all, attributes),
     // a sink has a probability and no value
     sinks() {
-      const logit = extrasOf(inputs, attributes).sinks!.reshape([1, H, 1]).sub(logSumExp!);
-      return logit.exp().mul(delta).sum([0, 2]).neg();
+      const logit = extrasOf(inputs, attributes).sinks!.reshape([1, H, 1]).sub(plane(softmax!, 0));
+      return logit.sub(plane(softmax!, 1)).exp().mul(delta).sum([0, 2]).neg();
     },
   };
   return [

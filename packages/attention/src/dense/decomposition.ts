@@ -1,11 +1,11 @@
-import { stopGradient, type Tensor, where } from '@heddle/tensor';
+import { stack, stopGradient, type Tensor, where } from '@heddle/tensor';
 import type { TracedFunctions } from '../flex/trace.ts';
 import { type DenseAttributes, extrasOf, sizesOf } from './arguments.ts';
 import { lowestScore } from './mask-value.ts';
 import { dropped, groupKeys, groupScores, scoresOf, seenExp, ungroupQueries } from './scores.ts';
 import { weightedSum } from './weighted-sum.ts';
 
-/** Output `[B, L, H, D]` and log-sum-exp f32 `[B, H, L]` in tensor operations, with all scores in memory. */
+/** Output `[B, L, H, D]`, and highest scores and logarithms of sums, f32 `[2, B, H, L]`, in tensor operations, with all scores in memory. */
 export function decomposeDense(
   inputs: readonly Tensor[],
   attributes: DenseAttributes,
@@ -26,6 +26,6 @@ export function decomposeDense(
   const divisor = where(sum.greater(0), sum, 1);
   const kept = dropped(weights.div(divisor), inputs, attributes);
   const out = weightedSum(groupScores(kept, sizes), groupKeys(inputs[2]!));
-  const logSumExp = highest.add(divisor.log()).reshape([B, H, L]);
-  return [ungroupQueries(out, sizes).cast(inputs[0]!.dtype), logSumExp];
+  const softmax = stack([highest, divisor.log()].map((x) => x.reshape([B, H, L])));
+  return [ungroupQueries(out, sizes).cast(inputs[0]!.dtype), softmax];
 }

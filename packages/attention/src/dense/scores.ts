@@ -2,6 +2,7 @@ import { arange, type Dim, multiplyDims, sizeScalar, subtractDims, type Tensor, 
 import { replayFunctions, type TracedFunctions } from '../flex/trace.ts';
 import { type DenseAttributes, type DenseSizes, extrasOf, sizesOf } from './arguments.ts';
 import { dropoutFactors } from './dropout.ts';
+import { lowestSeenScore } from './mask-value.ts';
 import { sameSegment } from './segments.ts';
 
 /** `[B, L, H, D]` as `[B, K, G * L, D]`, G query heads to a key-value head, in f32. */
@@ -71,12 +72,14 @@ export function scoresOf(inputs: readonly Tensor[], attributes: DenseAttributes,
   if (bias) scores = scores.add(bias.cast('f32'));
   const seen = seenKeys(inputs, attributes, back);
   if (!functions) {
-    return { scores, unmodified: scores, slope, modSlope: undefined, seen, distance };
+    const raised = bias ? scores.maximum(lowestSeenScore) : scores;
+    return { scores: raised, unmodified: scores, slope, modSlope: undefined, seen, distance };
   }
   const made = replayFunctions(functions, scores, sizes, inputs.slice(3 + attributes.extras.length));
   const shown = functions.score ? and(seen, isNotHidden(made.score)) : seen;
   return {
-    scores: made.score,
+    // those of keys that are seen, as in the kernels
+    scores: made.score.maximum(lowestSeenScore),
     unmodified: scores,
     slope,
     modSlope: made.slope,

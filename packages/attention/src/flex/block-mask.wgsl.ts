@@ -1,6 +1,7 @@
 import type { KernelBuffer, KernelContext, Shape, WebGpuCapabilities, WebGpuLowering } from '@heddle/tensor';
 import { type DenseAttributes, type DenseSizes, extrasOf } from '../dense/arguments.ts';
 import { forwardKeys, forwardQueries } from '../tiles/flash-tile.wgsl.ts';
+import { gridBuiltins, gridOf, gridPlace } from '../tiles/grid.wgsl.ts';
 import { functionsText } from './emit.wgsl.ts';
 import type { TracedFunctions } from './trace.ts';
 
@@ -26,7 +27,7 @@ export function maskBlocksWebGpu(traced: TracedFunctions, [b, h, rows, keys]: Sh
           ...inputs.map((_, i): KernelBuffer => ({ name: `captured${i}`, input: i })),
           { name: 'blocks', output: 0 },
         ],
-        parameters: { B: attributes.B, L: attributes.L, S: attributes.S, heads: h! },
+        parameters: { B: attributes.B, L: attributes.L, S: attributes.S, heads: h!, sequences: b! },
         body: `
 const H = ${attributes.H}u;
 var<private> batch: u32;
@@ -34,7 +35,8 @@ struct Query { row: u32, head: u32, position: i32 }
 ${functionsText(mask, attributes)}
 var<workgroup> found: array<atomic<u32>, 2>;
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
+  ${gridPlace(`${keys}u`, rows as number, 'params.heads * params.sequences')}
   if (local < 2u) { atomicStore(&found[local], 0u); }
   workgroupBarrier();
   batch = w.z / params.heads;
@@ -47,9 +49,9 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
     }
   }
   workgroupBarrier();
-  if (local == 0u) { blocks_set((w.z * n.y + w.y) * n.x + w.x, i32(atomicLoad(&found[0]) * (2u - atomicLoad(&found[1])))); }
+  if (local == 0u) { blocks_set(number, i32(atomicLoad(&found[0]) * (2u - atomicLoad(&found[1])))); }
 }`,
-        workgroups: (size) => [keys as number, rows as number, size(b!) * size(h!)],
+        workgroups: (size) => gridOf(keys as number, rows as number, size(b!) * size(h!)),
       },
     ],
   };

@@ -171,13 +171,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     kv_head = w.y;
     let query_first = w.x * ${forwardQueries}u;
     ${keyRange(attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
-    ${[0, 1].map((r) => `let here_${r} = query_first + ty * 2u + ${r}u < query_count; let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let lse_${r} = lse_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n    ')}
+    ${[0, 1].map((r) => `let here_${r} = query_first + ty * 2u + ${r}u < query_count; let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let softmax_${r} = softmax_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n    ')}
     for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
     ${blocks ? skipOfQueries : ''}
     ${tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D)}
     ${tileProduct('d', 'load_gradient4(min(query_first + x, query_count - 1u), @)', 'load_value4(key_first + x, @)', D)}
     ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
-    ${each((r, c) => `let p${r}${c} = select(0.0, probability(s${r}${c}, query_${r}, key_first + tx * 4u + ${c}u, lse_${r}), here_${r}); let w${r}${c} = share(p${r}${c}, d${r}${c}${dropout ? ` * kept_${r}[${c}]` : ''} - delta_${r});`)}
+    ${each((r, c) => `let p${r}${c} = select(0.0, probability(s${r}${c}, query_${r}, key_first + tx * 4u + ${c}u, softmax_${r}), here_${r}); let w${r}${c} = share(p${r}${c}, d${r}${c}${dropout ? ` * kept_${r}[${c}]` : ''} - delta_${r});`)}
     ${Array.from({ length: reads.count }, (_, i) => addUp(i)).join('\n    ')}
     // sums of sums lose less than one long sum
     flush();

@@ -40,7 +40,7 @@ export function gradientFits(tile: GradientTile, fragment: Fragment, D: number, 
   const { others, buffers } = tile;
   const { N, K } = fragment;
   const whole = [perRow, fours / 2, others / K, others / N, D / K, D / 2 / N].every(Number.isInteger);
-  const elements = 2 * own * (scorePitch + weightPitch) + 2 * buffers * (others * headPitch(D) + others / 4);
+  const elements = 2 * own * (scorePitch + weightPitch) + buffers * (2 * others * headPitch(D) + (3 * others) / 4);
   return whole && 16 * elements + 8 * others + 64 <= workgroupBytes;
 }
 
@@ -54,7 +54,7 @@ export interface GradientHooks {
   /** The place of the head of own row `id`, and of row `x` of the next tile: always one that exists. */
   readonly ownHead: (id: string) => string;
   readonly otherHead: (x: string) => string;
-  /** The place of the log-sum-exp and delta: of own row `id`, or of row `x` of the next tile, and whether that one exists. */
+  /** The place of the statistics: of own row `id`, or of row `x` of the next tile, and whether that one exists. */
   readonly statistics: (row: string) => string;
   readonly exists: (x: string) => string;
   /** Moves `next` on; `more` says whether there is one. Uniform. */
@@ -64,6 +64,8 @@ export interface GradientHooks {
   /** Uniform in the workgroup: the same for `next` and all that the workgroup has. */
   readonly nextAllFree: string;
   readonly scale: number;
+  /** Whether scores are anything else than products times the scale, and may be huge: their maximum is then taken off first. */
+  readonly rescored: boolean;
   /** Whether scores have a slope: a score is then a `vec2<f32>`, with what it changes by where the scaled product changes by one. */
   readonly sloped: boolean;
   /** The score of a product where the key is seen, of row `x` of the present tile; where it is the product times `scale` and no more, undefined. */
@@ -88,6 +90,7 @@ export function gradientText(D: number, tile: GradientTile, fragment: Fragment, 
   const { rows, fours, own, threads, scorePitch, weightPitch } = sizesOfTile(tile, fragment);
   const { left, right, result } = fragmentTypes(fragment);
   const byQuery = hooks.of === 'query';
+  const { rescored } = hooks;
   const pitch = headPitch(D);
   const width = byQuery ? D / 2 : D;
   const [columns, steps, parts, inner] = [others / N, D / K, width / N, others / K];
@@ -96,13 +99,20 @@ export function gradientText(D: number, tile: GradientTile, fragment: Fragment, 
   const named = (text: string, which: number) => text.replaceAll(/\bother_(next|tile)/g, `other${which}_$1`);
   const size = others * pitch;
   const row = (r: number) => `mine_of + ${r * M * scorePitch}u`;
+  /** What rows have: the highest score where it is taken off by itself, and in WGSL where it comes from. */
+  const ofRow: Readonly<Record<string, (place: string, exists: string) => string>> = {
+    ...(rescored ? { top: (place) => `softmax_at(${place}).x` } : {}),
+    lse: (place, exists) => `lse_of(${place}, ${exists})`,
+    delta: (place) => `delta_at(${place})`,
+  };
+  const rowStatistics = Object.keys(ofRow);
   const declarations = `
 // scores, behind them gradients of probabilities
 var<workgroup> s_tile: array<vec4<u32>, ${2 * own * scorePitch}>;
 // gradients of scores, and probabilities
 var<workgroup> p_tile: array<vec4<u32>, ${(byQuery ? 1 : 2) * own * weightPitch}>;
 var<workgroup> other_tile: array<vec4<u32>, ${2 * buffers * size}>;
-${byQuery ? '' : `var<workgroup> other_lse: array<vec4<f32>, ${(buffers * others) / 4}>;\nvar<workgroup> other_delta: array<vec4<f32>, ${(buffers * others) / 4}>;`}
+${byQuery ? '' : rowStatistics.map((name) => `var<workgroup> other_${name}: array<vec4<f32>, ${(buffers * others) / 4}>;`).join('\n')}
 // the numbers of the last tiles with another row with values that are not finite and that not all see; and whose row it is,
 // apart for tiles of even and of odd numbers
 var<workgroup> odd_tiles: array<atomic<u32>, 2>;
@@ -114,10 +124,18 @@ fn mark_odd(x: u32, number: u32) {
 fn is_odd(x: u32, number: u32) -> bool { return atomicLoad(&odd_rows[number % 2u * ${others}u + x]) == number; }
 ${notFiniteText}
 ${scoreText}
-/** In base 2, and so large that nothing is left of a row that sees nothing. */
+${
+  rescored
+    ? `/** In base 2, below the highest score, and so large that nothing is left of a row that sees nothing. */
 fn lse_of(place: u32, exists: bool) -> f32 {
-  let lse = lse_at(place);
-  return select(1e30, lse * ${f32(Math.LOG2E)}, exists & (lse != ${lowest}));
+  let softmax = softmax_at(place);
+  return select(1e30, softmax.y * ${f32(Math.LOG2E)}, exists & (softmax.x != ${lowest}));
+}`
+    : `/** In base 2, and so large that nothing is left of a row that sees nothing. */
+fn lse_of(place: u32, exists: bool) -> f32 {
+  let softmax = softmax_at(place);
+  return select(1e30, (softmax.x + softmax.y) * ${f32(Math.LOG2E)}, exists & (softmax.x != ${lowest}));
+}`
 }`;
   const room = Math.floor(scorePitch / (K / 8)) * K;
   const begin = `
@@ -143,7 +161,7 @@ fn lse_of(place: u32, exists: bool) -> f32 {
   })}
   ${each(down, (r) => each(parts, (c) => `var o${r}_${c} = ${result}();`))}
   ${twice((which) => named(loads.registers, which))}
-  ${byQuery ? `let my_lse = vec4<f32>(lse_of(${hooks.statistics('own_id')}, true));\n  let my_delta = vec4<f32>(delta_at(${hooks.statistics('own_id')}));` : 'var lse_next: vec4<f32>; var delta_next: vec4<f32>;'}
+  ${rowStatistics.map((name) => (byQuery ? `let my_${name} = vec4<f32>(${ofRow[name]!(hooks.statistics('own_id'), 'true')});` : `var ${name}_next: vec4<f32>;`)).join('\n  ')}
   var count = 0u;
   if (local < 2u) { atomicStore(&odd_tiles[local], 0u); }
   for (var x = local; x < ${2 * others}u; x += ${threads}u) { atomicStore(&odd_rows[x], 0u); }
@@ -153,7 +171,7 @@ fn lse_of(place: u32, exists: bool) -> f32 {
       .map((j) => text(`(4u * local + ${j}u)`))
       .join(', ')})`;
   const fetch = `${twice((which) => named(loads.fetch(hooks.others[which], hooks.otherHead), which))}
-    ${byQuery ? '' : `if (local < ${others / 4}u) {\n      lse_next = ${statistics((x) => `lse_of(${hooks.statistics(x)}, ${hooks.exists(x)})`)};\n      delta_next = ${statistics((x) => `delta_at(${hooks.statistics(x)})`)};\n    }`}`;
+    ${byQuery ? '' : `if (local < ${others / 4}u) {\n      ${rowStatistics.map((name) => `${name}_next = ${statistics((x) => ofRow[name]!(hooks.statistics(x), hooks.exists(x)))};`).join('\n      ')}\n    }`}`;
   const placed = (text: string, which: number) =>
     named(text, which).replaceAll(`other${which}_tile[`, `other_tile[to * ${2 * size}u + ${which * size}u + `);
   const markOdd = (x: string) => `mark_odd(${x}, count + 1u);`;
@@ -161,7 +179,7 @@ fn lse_of(place: u32, exists: bool) -> f32 {
   const put = (buffer: string) => `{
       let to = ${buffer};
       ${twice((which) => placed(loads.put, which))}
-      ${byQuery ? '' : `if (local < ${others / 4}u) { other_lse[${statisticsPlace}] = lse_next; other_delta[${statisticsPlace}] = delta_next; }`}
+      ${byQuery ? '' : `if (local < ${others / 4}u) { ${rowStatistics.map((name) => `other_${name}[${statisticsPlace}] = ${name}_next;`).join(' ')} }`}
       // a weight of 0 takes nothing of a row, also where 0 times it is NaN; where all is seen there is no such weight
       if (!(${hooks.nextAllFree})) {
       ${twice((which) => placed(loads.clean(markOdd), which))}
@@ -169,20 +187,25 @@ fn lse_of(place: u32, exists: bool) -> f32 {
         byQuery
           ? ''
           : `if (local < ${others / 4}u) {
-        let beyond = is_not_finite4(other_lse[${statisticsPlace}]) | is_not_finite4(other_delta[${statisticsPlace}]);
-        other_lse[${statisticsPlace}] = select(other_lse[${statisticsPlace}], vec4<f32>(), beyond);
-        other_delta[${statisticsPlace}] = select(other_delta[${statisticsPlace}], vec4<f32>(), beyond);
+        let beyond = ${rowStatistics.map((name) => `is_not_finite4(other_${name}[${statisticsPlace}])`).join(' | ')};
+        ${rowStatistics.map((name) => `other_${name}[${statisticsPlace}] = select(other_${name}[${statisticsPlace}], vec4<f32>(), beyond);`).join('\n        ')}
         for (var j = 0u; j < 4u; j++) { if (beyond[j]) { ${markOdd('(4u * local + j)')} } }
       }`
       }
       }
     }`;
   const present = buffers === 2 ? '(count & 1u)' : '0u';
-  const lseAt = (i: string) => (byQuery ? 'my_lse' : `other_lse[at * ${others / 4}u + part * ${fours}u + ${i}]`);
-  const deltaAt = (i: string) => (byQuery ? 'my_delta' : `other_delta[at * ${others / 4}u + part * ${fours}u + ${i}]`);
+  const rowAt = (name: string, i: string) =>
+    byQuery ? `my_${name}` : `other_${name}[at * ${others / 4}u + part * ${fours}u + ${i}]`;
+  const deltaAt = (i: string) => rowAt('delta', i);
+  /** Four probabilities. */
+  const weightsAt = (i: string) => {
+    const score = `bitcast<vec4<f32>>(s_tile[mine + ${i}])`;
+    return `exp2(fma(${rescored ? `${score} - ${rowAt('top', i)}` : score}, unit, -${rowAt('lse', i)}))`;
+  };
   const { change, sloped } = hooks;
   /** Makes scores of products, and has gradients of probabilities take up the slopes. */
-  const rescored = (score: (product: string, x: string) => string) => {
+  const makeScores = (score: (product: string, x: string) => string) => {
     const all = (part: string) => `vec4<f32>(${range(4).map((j) => `score${j}${part}`)})`;
     const by = `s_tile[mine + ${own * scorePitch}u + i]`;
     return `for (var i = 0u; i < ${fours}u; i++) {
@@ -195,7 +218,7 @@ fn lse_of(place: u32, exists: bool) -> f32 {
   };
   /** Makes weights of rows with values that are not finite NaN, unless they are 0. */
   const spoilWeights = `for (var i = 0u; i < ${fours}u; i++) {
-      let p = exp2(fma(bitcast<vec4<f32>>(s_tile[mine + i]), unit, -${lseAt('i')}));
+      let p = ${weightsAt('i')};
       for (var e = 0u; e < 4u; e++) {
         if ((p[e] == 0.0) | !is_odd(4u * (part * ${fours}u + i) + e, count)) { continue; }
         let half = 0x7e00u << (e % 2u * 16u);
@@ -229,14 +252,14 @@ fn lse_of(place: u32, exists: bool) -> f32 {
     workgroupBarrier();
     if (more) { ${fetch} }
     let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
-    if (!free) { ${rescored(hooks.adjust)} }${change ? `\n    else { ${rescored(change)} }` : ''}
+    if (!free) { ${makeScores(hooks.adjust)} }${change ? `\n    else { ${makeScores(change)} }` : ''}
     let unit = vec4<f32>(${change ? f32(Math.LOG2E) : `select(${f32(Math.LOG2E)}, ${f32(hooks.scale * Math.LOG2E)}, free)`});
     ${each(fours / 2, (i) => {
       const at = (j: number) => 2 * i + j;
       return `{
       ${range(2)
         .map(
-          (j) => `let p${j} = exp2(fma(bitcast<vec4<f32>>(s_tile[mine + ${at(j)}u]), unit, -${lseAt(`${at(j)}u`)}));
+          (j) => `let p${j} = ${weightsAt(`${at(j)}u`)};
       let d${j} = p${j} * (bitcast<vec4<f32>>(s_tile[mine + ${own * scorePitch + at(j)}u]) - ${deltaAt(`${at(j)}u`)});`,
         )
         .join('\n      ')}

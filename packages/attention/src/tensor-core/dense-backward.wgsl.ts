@@ -43,14 +43,15 @@ function scoring(
   free: { readonly present: readonly string[]; readonly next: readonly string[] },
   place: (x: string) => string,
   placeOfSeen = place,
-): Pick<GradientHooks, 'free' | 'nextAllFree' | 'scale' | 'sloped' | 'adjust' | 'change'> {
+): Pick<GradientHooks, 'free' | 'nextAllFree' | 'scale' | 'rescored' | 'sloped' | 'adjust' | 'change'> {
   const sloped = hasSlope(attributes, functions);
   const byPlace = seenByPlace(attributes, functions, blocks !== undefined);
-  const [adjust, change] = sloped ? ['adjust_and_slope', 'score_and_slope_of'] : ['adjust', 'score_of'];
+  const [adjust, change] = sloped ? ['adjust_and_slope', 'score_and_slope_of_seen'] : ['adjust', 'score_of_seen'];
   return {
     free: byPlace ? free.present.join(' && ') || 'true' : 'false',
     nextAllFree: byPlace ? free.next.join(' && ') || 'true' : 'false',
     scale: attributes.scale,
+    rescored: isRescored(attributes, functions),
     sloped,
     adjust: (product, x) => `${adjust}(${product}, ${place(x)})`,
     ...(byPlace && isRescored(attributes, functions)

@@ -24,6 +24,7 @@ export function denseForwardMatrix(
   const { across = 1 } = tile;
   const rows = (queries / tile.subgroups) * across;
   const sinks = extras.includes('sinks');
+  const rescored = isRescored(attributes, functions);
   const last = `i32(tile.first + ${tile.keys}u)`;
   /** Whether the keys of the present tile are seen by all of the `count` queries whose first stands at `position`. */
   const freeFor = (position: string, count: number) =>
@@ -47,14 +48,16 @@ export function denseForwardMatrix(
     advance,
     free: freeFor('first_position', rows),
     allFree: freeFor('(i32(query_first) + i32(params.S) - i32(params.L))', queries),
-    ...(isRescored(attributes, functions)
-      ? { change: (product: string, key: string) => `score_of(${product}, query, ${key})` }
-      : {}),
+    ...(rescored ? { change: (product: string, key: string) => `score_of_seen(${product}, query, ${key})` } : {}),
     adjust: (product, key) => `adjust(${product}, query, ${key})`,
     scale,
-    first: sinks ? [`sinks_at(w.y) * ${f32(Math.LOG2E)}`, '1.0'] : [lowest, '0.0'],
+    first: sinks ? [`sinks_at(w.y)${rescored ? '' : ` * ${f32(Math.LOG2E)}`}`, '1.0'] : [lowest, '0.0'],
     ...(dropout ? { keep: (key: string) => `dropout4(query, ${key} / 4u)` } : {}),
-    storeLse: (value) => `if (query_id < params.L) { lse_set((batch * H + w.y) * params.L + query_id, ${value}); }`,
+    storeSoftmax: (top, logSum) => `if (query_id < params.L) {
+      let place = (batch * H + w.y) * params.L + query_id;
+      statistics_set(place, ${top});
+      statistics_set(params.B * H * params.L + place, ${logSum});
+    }`,
     store4: (column, value) =>
       `if (query_id < params.L) { out_set4(((batch * params.L + query_id) * H + w.y) * ${D / 4}u + ${column}, ${value}); }`,
   });
@@ -65,7 +68,7 @@ export function denseForwardMatrix(
     ...extraBuffers(inputs, attributes),
     ...(blocks ? [blocks.buffer] : []),
     { name: 'out', output: 0, vector: 4 },
-    { name: 'lse', output: 1 },
+    { name: 'statistics', output: 1 },
   ];
   return {
     label: 'attention.matrix',

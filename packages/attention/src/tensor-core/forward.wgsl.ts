@@ -80,12 +80,12 @@ export interface ForwardHooks {
   /** The score of a product, or the lowest where the key is not seen. */
   readonly adjust: (product: string, key: string) => string;
   readonly scale: number;
-  /** The first maximum and sum of a row in base 2, before any key. */
+  /** The first maximum and sum of a row, before any key; the maximum in base 2 where there is no `change`. */
   readonly first: readonly [string, string];
   /** What weights are multiplied by behind the sum, for the four keys from `key` on. */
   readonly keep?: (key: string) => string;
-  /** Stores a row's log-sum-exp, where the query exists. */
-  readonly storeLse: (value: string) => string;
+  /** Stores a row's highest score and the logarithm of its sum below it, where the query exists. */
+  readonly storeSoftmax: (top: string, logSum: string) => string;
   /** Stores four values of the row, where the query exists. */
   readonly store4: (column: string, value: string) => string;
 }
@@ -111,6 +111,7 @@ export function forwardText(D: number, tile: ForwardTile, fragment: Fragment, ho
   const [k, v] = [tileLoads('k', keys, D, threads), tileLoads('v', keys, D, threads)];
   const row = (i: number) => `own + ${i * M * scorePitch}u`;
   const { change } = hooks;
+  const inBase2 = change ? '' : ` * ${f32(Math.LOG2E)}`;
   const fourOf = (text: (j: number) => string) => `vec4<f32>(${range(4).map(text).join(', ')})`;
   const declarations = `
 var<workgroup> s_tile: array<vec4<u32>, ${queries * scorePitch}>;
@@ -232,17 +233,17 @@ var<workgroup> odd_keys: array<atomic<u32>, ${keys}>;`;
       for (var i = 0u; i < ${fours}u; i++) {
         let four = bitcast<vec4<f32>>(s_tile[mine + i]);
         let key = tile.first + 4u * (part * ${fours}u + i);
-        s_tile[mine + i] = bitcast<vec4<u32>>(${fourOf((j) => hooks.adjust(`four[${j}]`, `key + ${j}u`))} * ${f32(Math.LOG2E)});
+        s_tile[mine + i] = bitcast<vec4<u32>>(${fourOf((j) => hooks.adjust(`four[${j}]`, `key + ${j}u`))}${inBase2});
       }
     }
-    // what was made of products is in base 2 already: its maximum is then taken off exactly, however large it is
+    // in base 2 already, but where scores are made of products: their maximum is taken off exactly, however large it is
     let unit = ${change ? '1.0' : `select(1.0, ${f32(hooks.scale * Math.LOG2E)}, free)`};
     ${each(fours, (i) => `var x${i} = bitcast<vec4<f32>>(s_tile[mine + ${i}u]);`)}
     ${
       change
         ? `if (free) {
       let key = tile.first + part * ${4 * fours}u;
-      ${each(fours, (i) => `x${i} = ${fourOf((j) => change(`x${i}[${j}]`, `key + ${4 * i + j}u`))} * ${f32(Math.LOG2E)};`)}
+      ${each(fours, (i) => `x${i} = ${fourOf((j) => change(`x${i}[${j}]`, `key + ${4 * i + j}u`))};`)}
     }`
         : ''
     }
@@ -251,16 +252,16 @@ var<workgroup> odd_keys: array<atomic<u32>, ${keys}>;`;
     var highest = max(max(most.x, most.y), max(most.z, most.w)) * unit;
     ${shared('highest', (a, b) => `max(${a}, ${b})`)}
     var fade = 1.0;
-    if (highest > top + ${f32(slack)}) {
+    if (highest > top + ${f32(change ? slack * Math.LN2 : slack)}) {
       // sums of a row that saw nothing so far are 0
       if (total > 0.0) { atomicStore(&grown, count); }
-      fade = exp2(top - highest);
+      fade = ${change ? 'exp' : 'exp2'}(top - highest);
       top = highest;
       total *= fade;
     }
     // where nothing was seen yet all scores are the lowest, and weigh nothing
     let base = vec4<f32>(select(-top, 0.0, top <= -3e38));
-    ${each(fours, (i) => `x${i} = exp2(fma(x${i}, vec4<f32>(unit), base));`)}
+    ${each(fours, (i) => (change ? `x${i} = exp(x${i} + base);` : `x${i} = exp2(fma(x${i}, vec4<f32>(unit), base));`))}
     let sum = ${Array.from({ length: fours }, (_, i) => `x${i}`).join(' + ')};
     total += sum.x + sum.y + sum.z + sum.w;
     ${hooks.keep ? each(fours, (i) => `x${i} *= ${hooks.keep!(`(tile.first + 4u * (part * ${fours}u + ${i}u))`)};`) : ''}
@@ -289,7 +290,7 @@ var<workgroup> odd_keys: array<atomic<u32>, ${keys}>;`;
   const finish = `
   ${shared('total', (a, b) => `${a} + ${b}`)}
   let inverse = select(0.0, 1.0 / total, total > 0.0);
-  if (part == 0u) { ${hooks.storeLse(`select(top * ${f32(Math.LN2)} + log(total), ${lowest}, total == 0.0)`)} }
+  if (part == 0u) { ${hooks.storeSoftmax(`select(top${change ? '' : ` * ${f32(Math.LN2)}`}, ${lowest}, total == 0.0)`, 'select(log(total), 0.0, total == 0.0)')} }
   workgroupBarrier();
   ${throughRows(
     (from) => `for (var i = 0u; i < ${fours}u; i++) {

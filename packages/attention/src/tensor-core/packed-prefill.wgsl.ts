@@ -47,9 +47,13 @@ function packedPrefillMatrix(
     adjust: (product, key) => `adjust(${product}, query, ${key}, tile)`,
     scale,
     first: attributes.inputs.includes('sinks')
-      ? [`first_logit(${headOf('min(query_id, query_count - 1u)')}) * ${f32(Math.LOG2E)}`, 'first_weight()']
+      ? [
+          `first_logit(${headOf('min(query_id, query_count - 1u)')})${softcap === undefined ? ` * ${f32(Math.LOG2E)}` : ''}`,
+          'first_weight()',
+        ]
       : [lowest, '0.0'],
-    storeLse: (value) => (lse ? `if (query_id < query_count) { lse_set(${head('query_id')}, ${value}); }` : ''),
+    storeSoftmax: (top, logSum) =>
+      lse ? `if (query_id < query_count) { lse_set(${head('query_id')}, ${top} + ${logSum}); }` : '',
     store4: (column, value) =>
       `if (query_id < query_count) { out_set4((${head('query_id')}) * ${D / 4}u + ${column}, ${value}); }`,
   });

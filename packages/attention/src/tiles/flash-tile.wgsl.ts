@@ -187,7 +187,7 @@ export interface ForwardTile {
   readonly begin: string;
   /** Takes the keys from `key_first` on into the state. */
   readonly tile: string;
-  /** Divides by the sum of the weights and stores outputs and log-sum-exps. */
+  /** Divides by the sum of the weights and stores outputs, highest scores and logarithms of sums. */
   readonly finish: string;
 }
 
@@ -202,7 +202,8 @@ export interface ForwardTile {
  *   fn query_of(query: u32) -> Query                  whatever `adjust` needs to know of a query
  *   fn adjust(score: f32, query: Query, key: u32) -> f32   the score, or the lowest where the key is not seen
  *   fn first_maximum(query: u32) -> f32, fn first_sum(query: u32) -> f32   before any key
- *   fn store4(query: u32, c: u32, value: vec4<f32>), fn store_lse(query: u32, value: f32)
+ *   fn store4(query: u32, c: u32, value: vec4<f32>)
+ *   fn store_softmax(query: u32, top: f32, log_sum: f32)   the highest score, and the logarithm of the sum below it
  * and with dropout, for which `key_first` is a multiple of four,
  *   fn dropout4(query: Query, four: u32) -> vec4<f32>   what the weights of keys from 4 * four on are multiplied by
  */
@@ -258,7 +259,7 @@ var<workgroup> row_scale: array<f32, ${M}>;
     `if (local % 4u == 0u) {`,
     `  row_scale[local / 4u] = select(1.0 / weight, 0.0, weight == 0.0);`,
     `  if (query_first + local / 4u < query_count) {`,
-    `    store_lse(query_first + local / 4u, select(top + log(weight), ${lowest}, weight == 0.0));`,
+    `    store_softmax(query_first + local / 4u, select(top, ${lowest}, weight == 0.0), select(log(weight), 0.0, weight == 0.0));`,
     `  }`,
     `}`,
     `workgroupBarrier();`,

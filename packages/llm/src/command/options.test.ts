@@ -29,6 +29,7 @@ describe('options of heddle generate', () => {
     ['--model m --prompt-tokens 1,x', /--prompt-tokens takes token ids separated by commas, got '1,x'/],
     ['--model m --prompt-tokens 1,99999999999999999999', /--prompt-tokens takes token ids/],
     ['--model m --max-tokens 0', /--max-tokens takes a whole number of at least 1, got '0'/],
+    ['--model m --seed=', /--seed takes a whole number of at least 0, got ''/],
     ['--model m --max-tokens 1.5', /--max-tokens takes a whole number/],
     ['--model m --temperature hot', /--temperature takes a number of at least 0, got 'hot'/],
     ['--model m --top-p 1.5', /--top-p takes a number from 0 to 1, got '1.5'/],

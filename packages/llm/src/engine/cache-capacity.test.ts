@@ -1,7 +1,7 @@
 import { flash } from '@heddle/attention';
 import { continuousScheduler } from '@heddle/batcher';
 import { auditedCapacity, auditedScheduler, capacityContract } from '@heddle/batcher/testing';
-import { contiguousCache, type KvCache, keyValueShape, pagedCache } from '@heddle/kvcache';
+import { contiguousCache, type KvCache, type KvSequence, keyValueShape, pagedCache } from '@heddle/kvcache';
 import type { Device } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -52,6 +52,24 @@ describe('the capacity of a cache', () => {
     };
     for (const { name, run } of capacityContract(make)) test(`${layout}: ${name}`, run);
   }
+});
+
+test('a parent as long as the prompt leaves its last token to be computed', () => {
+  const shares: number[] = [];
+  const sequenceOf = (length: number) =>
+    ({
+      length,
+      reserve: () => true,
+      fork: (_id: string, shared: number) => {
+        shares.push(shared);
+        return sequenceOf(shared);
+      },
+    }) as unknown as KvSequence;
+  const capacity = cacheCapacity({ maxSequenceTokens: 16 } as KvCache);
+  const parent = { ...request('parent', 4, 4), kv: sequenceOf(4) };
+  expect(capacity.admit(request('child', 4, 4), 8, 4, parent)).toBe(3);
+  expect(capacity.admit(request('beam', 6, 4), 8, 6, parent)).toBe(4);
+  expect(shares).toEqual([3, 4]);
 });
 
 test.for(['contiguous', 'paged', 'paged and crowded'])(

@@ -31,6 +31,17 @@ test('integers are refused', () => {
 
 test('formats of 8 bits have the values that their papers give', () => {
   const of = (dtype: SafetensorsDType, ...bits: number[]) => [...safetensorsToF32(dtype, Uint8Array.from(bits))];
+  expect(of('F8_E4M3', 0, 1, 7, 8, 0x38, 0xb8, 0x81, 0x7e, 0x7f)).toEqual([
+    0,
+    2 ** -9,
+    7 * 2 ** -9,
+    2 ** -6,
+    1,
+    -1,
+    -(2 ** -9),
+    448,
+    Number.NaN,
+  ]);
   expect(of('F8_E8M0', 0, 127, 128, 254, 255)).toEqual([2 ** -127, 1, 2, 2 ** 127, Number.NaN]);
   expect(of('F8_E4M3FNUZ', 0, 1, 7, 8, 0x40, 0xc0, 0x7f, 0x80)).toEqual([
     0,

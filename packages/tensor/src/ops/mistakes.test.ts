@@ -146,6 +146,7 @@ const mistakes: readonly (readonly [() => unknown, string, string])[] = [
   [() => any(f(2)), 'ERR_DTYPE', 'any: takes bool, got f32'],
   [() => all(i(2)), 'ERR_DTYPE', 'all: takes bool, got i32'],
   [() => cumsum(f(2), 2), 'ERR_SHAPE', 'cumsum: axis must be an integer'],
+  [() => cumsum(f(2), -2), 'ERR_SHAPE', 'cumsum: axis must be an integer in [-1, 0] for rank 1, got -2'],
   [() => sort(b(2)), 'ERR_DTYPE', 'sort: takes numbers, got bool'],
   [() => topK(f(2, 3), 4), 'ERR_SHAPE', 'topK: axis 1 of [2, 3] has fewer than 4 values'],
   [() => topK(f(2, 3), -1), 'ERR_ARGUMENT', 'topK: the number of values must be a whole number from 0, got -1'],

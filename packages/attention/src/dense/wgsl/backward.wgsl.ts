@@ -66,14 +66,14 @@ fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
   let query_first = (tiles - 1u - w.x) * ${forwardQueries}u;
   ${keyRange(attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
   ${tilePlaces(D)}
-  ${[0, 1].map((r) => `let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let lse_${r} = lse_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n')}
+  ${[0, 1].map((r) => `let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let softmax_${r} = softmax_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n')}
   ${tileSums('o', D)}
   for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
     ${blocks ? skipOfQueries : ''}
     ${tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D)}
     ${tileProduct('d', 'load_gradient4(min(query_first + x, query_count - 1u), @)', 'load_value4(key_first + x, @)', D)}
     ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
-    ${tileStore((r, i) => `share(probability(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u, lse_${r}), (d${r}${i}${dropout ? ` * kept_${r}[${i}]` : ''} - delta_${r})${slope(`s${r}${i}`, `query_${r}`, `key_first + tx * 4u + ${i}u`)})`)}
+    ${tileStore((r, i) => `share(probability(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u, softmax_${r}), (d${r}${i}${dropout ? ` * kept_${r}[${i}]` : ''} - delta_${r})${slope(`s${r}${i}`, `query_${r}`, `key_first + tx * 4u + ${i}u`)})`)}
     ${tileSum('o', 'load_key4(key_first + x, @)', D)}
   }
   ${tileResults('o', D, (row, c, value) => `if (query_first + ${row} < query_count) { let query = query_first + ${row}; ${storeHead4('dq', queryHead, c, `(${value} * ${f32(scale)})`, D)} }`)}
@@ -128,13 +128,13 @@ fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
       ${[0, 1, 2, 3]
         .map(
           (i) => `let row_${i} = row_first + tx * 4u + ${i}u;
-      let id_${i} = min(row_${i}, params.L - 1u) * G + g; let query_${i} = query_of(id_${i}); let lse_${i} = lse_at(place_of(id_${i})); let delta_${i} = delta_at(place_of(id_${i}));
+      let id_${i} = min(row_${i}, params.L - 1u) * G + g; let query_${i} = query_of(id_${i}); let softmax_${i} = softmax_at(place_of(id_${i})); let delta_${i} = delta_at(place_of(id_${i}));
       ${dropout ? `let four_${i} = dropout4(query_${i}, (key_first + ty * 2u) / 4u); let kept_${i} = select(four_${i}.xy, four_${i}.zw, ty % 2u == 1u);` : ''}
       ${[0, 1]
         .map(
           (
             r,
-          ) => `let p${r}${i} = select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, lse_${i}), row_${i} < params.L);
+          ) => `let p${r}${i} = select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, softmax_${i}), row_${i} < params.L);
       d${r}${i} = (d${r}${i}${kept(r, i)} - delta_${i})${slope(`s${r}${i}`, `query_${i}`, `key_first + ty * 2u + ${r}u`)};`,
         )
         .join('\n')}`,
@@ -205,6 +205,6 @@ fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', queryH
 fn load_gradient4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('gradient', queryHead, 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('k', keyHead, 'c', D)}; }
 fn load_value4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('v', keyHead, 'c', D)}; }
-/** Where a query's log-sum-exp and delta are. */
+/** The place of a query's statistics. */
 fn place_of(query: u32) -> u32 { return (batch * H + kv_head * G + query % G) * params.L + query / G; }`;
 }

@@ -42,7 +42,7 @@ function attentionTiles(context: KernelContext<DenseAttributes>, functions: Func
     ...extraBuffers(inputs, attributes),
     ...(blocks ? [blocks.buffer] : []),
     { name: 'out', output: 0, vector },
-    { name: 'lse', output: 1 },
+    { name: 'statistics', output: 1 },
   ];
   const head = 'kv_head * G + query % G';
   return {
@@ -64,7 +64,11 @@ fn load_value4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('v', '(batch 
 fn first_maximum(query: u32) -> f32 { return ${attributes.extras.includes('sinks') ? `sinks_at(${head})` : lowest}; }
 fn first_sum(query: u32) -> f32 { return ${attributes.extras.includes('sinks') ? '1.0' : '0.0'}; }
 fn store4(query: u32, c: u32, value: vec4<f32>) { ${storeHead4('out', `(batch * params.L + query / G) * H + ${head}`, 'c', 'value', D)} }
-fn store_lse(query: u32, value: f32) { lse_set((batch * H + ${head}) * params.L + query / G, value); }
+fn store_softmax(query: u32, top: f32, log_sum: f32) {
+  let place = (batch * H + ${head}) * params.L + query / G;
+  statistics_set(place, top);
+  statistics_set(params.B * H * params.L + place, log_sum);
+}
 
 @compute @workgroup_size(256)
 fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {

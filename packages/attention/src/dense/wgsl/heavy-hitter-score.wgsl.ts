@@ -11,9 +11,10 @@ import {
   tileProduct,
   tileStore,
 } from '../../tiles/flash-tile.wgsl.ts';
+import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4 } from '../../tiles/head-access.wgsl.ts';
 import { type DenseAttributes, sizesOf } from '../arguments.ts';
-import { denseScores, probabilityText, rowRange } from './scores.wgsl.ts';
+import { denseScores, probabilityText, rowRange, statisticsText } from './scores.wgsl.ts';
 
 /** A workgroup takes a tile of keys, over tiles of the queries of each head of the group, without atomics. */
 export function keyMassWebGpu(functions?: TracedFunctions): WebGpuLowering<DenseAttributes> {
@@ -41,7 +42,7 @@ export function keyMassWebGpu(functions?: TracedFunctions): WebGpuLowering<Dense
               ({ name }) => name !== 'sinks' && name !== 'dropoutKeys',
             ),
             ...(blocks ? [blocks.buffer] : []),
-            { name: 'lse', input: inputs.length - 1 },
+            { name: 'statistics', input: inputs.length - 1 },
             { name: 'mass', output: 0 },
           ],
           parameters: { B, L, S },
@@ -55,10 +56,12 @@ ${tileMemory(D)}
 ${denseScores(inputs, { ...attributes, dropout: 0 }, own)}
 ${blocks?.text ?? ''}
 ${probabilityText}
+${statisticsText}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', '(batch * params.L + query / G) * H + kv_head * G + query % G', 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('k', '(batch * params.S + min(key, params.S - 1u)) * K + kv_head', 'c', D)}; }
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
+  ${gridPlace(`(params.S + ${forwardQueries - 1}u) / ${forwardQueries}u`, K, 'params.B')}
   batch = w.z;
   kv_head = w.y;
   let key_first = w.x * ${forwardQueries}u;
@@ -71,8 +74,8 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
       ${tileProduct('s', 'load_key4(key_first + x, @)', `load_query4(${query}, @)`, D)}
       ${each(
         (i) => `let row_${i} = row_first + tx * 4u + ${i}u;
-      let id_${i} = min(row_${i}, params.L - 1u) * G + g; let query_${i} = query_of(id_${i}); let lse_${i} = lse_at((batch * H + kv_head * G + g) * params.L + id_${i} / G);
-      ${[0, 1].map((r) => `mass[${r}] += select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, lse_${i}), row_${i} < params.L);`).join('\n      ')}`,
+      let id_${i} = min(row_${i}, params.L - 1u) * G + g; let query_${i} = query_of(id_${i}); let softmax_${i} = softmax_at((batch * H + kv_head * G + g) * params.L + id_${i} / G);
+      ${[0, 1].map((r) => `mass[${r}] += select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, softmax_${i}), row_${i} < params.L);`).join('\n      ')}`,
       )}
     }
   }
@@ -85,7 +88,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index) lo
     mass_set((batch * params.S + key_first + local) * K + kv_head, sum);
   }
 }`,
-          workgroups: (size) => [Math.ceil(size(S) / forwardQueries), K, size(B)],
+          workgroups: (size) => gridOf(Math.ceil(size(S) / forwardQueries), K, size(B)),
         },
       ];
     },

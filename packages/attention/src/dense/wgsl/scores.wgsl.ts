@@ -62,19 +62,22 @@ export function rowRange(
   var row_end = u32(max(${end}, 0));${narrowed}`;
 }
 
-/** WGSL of a query's log-sum-exp and delta, by its place, where both are in `statistics` (see `dense-gradients.ts`). */
+/**
+ * WGSL of a query's highest score with the logarithm of its sum, and of its delta, by its place, where all are in `statistics`
+ * (see `backward.ts`).
+ */
 export const statisticsText: string = `
-fn lse_at(place: u32) -> f32 { return statistics_at(place); }
-fn delta_at(place: u32) -> f32 { return statistics_at(params.B * H * params.L + place); }`;
+fn softmax_at(place: u32) -> vec2<f32> { return vec2<f32>(statistics_at(place), statistics_at(params.B * H * params.L + place)); }
+fn delta_at(place: u32) -> f32 { return statistics_at(2u * params.B * H * params.L + place); }`;
 
 /**
- * WGSL of a score's probability by its query's log-sum-exp, 0 where the key is not seen; and of what a probability makes of a
+ * WGSL of a score's probability by its query's highest score and the logarithm of its sum, 0 where the key is not seen; and of what a probability makes of a
  * gradient: of a key that is not seen nothing, whatever the gradient is.
  */
 export const probabilityText: string = `
-fn probability(product: f32, query: Query, key: u32, lse: f32) -> f32 {
+fn probability(product: f32, query: Query, key: u32, softmax: vec2<f32>) -> f32 {
   let score = adjust(product, query, key);
-  return select(0.0, exp(score - lse), ${isSeenScore('score')} & (lse != ${lowest}));
+  return select(0.0, exp((score - softmax.x) - softmax.y), ${isSeenScore('score')} & (softmax.x != ${lowest}));
 }
 fn share(probability: f32, gradient: f32) -> f32 {
   return select(0.0, probability * gradient, probability != 0.0);
@@ -126,6 +129,10 @@ fn unmodified(product: f32, query: Query, key: u32) -> f32 {
 }
 fn score_of(product: f32, query: Query, key: u32) -> f32 {
   return ${functions?.traced.score ? 'score_mod(unmodified(product, query, key), query, key)' : 'unmodified(product, query, key)'};
+}
+// where a tile's places say that all is seen
+fn score_of_seen(product: f32, query: Query, key: u32) -> f32 {
+  return ${functions?.traced.score ? seenScore('score_of(product, query, key)', 'true') : 'score_of(product, query, key)'};
 }
 fn is_seen(query: Query, key: u32, place: u32) -> bool {
   let back = query.position - i32(key);
@@ -182,6 +189,10 @@ function slopeText(
 fn score_and_slope_of(product: f32, query: Query, key: u32) -> vec2<f32> {
   ${plain}
   return ${modified};
+}
+fn score_and_slope_of_seen(product: f32, query: Query, key: u32) -> vec2<f32> {
+  let both = score_and_slope_of(product, query, key);
+  return ${score ? `vec2<f32>(${seenScore('both.x', 'true')}, both.y)` : 'both'};
 }
 // whatever a score function makes of a key that is not seen, nothing comes of it
 fn adjust_and_slope(product: f32, query: Query, place: u32) -> vec2<f32> {

@@ -57,7 +57,7 @@ fn load_value4(key: u32, c: u32) -> vec4<f32> {
 fn first_maximum(query: u32) -> f32 { return first_logit(${head}); }
 fn first_sum(query: u32) -> f32 { return first_weight(); }
 fn store4(query: u32, c: u32, value: vec4<f32>) { ${storeHead4('out', `query / G * H + ${head}`, 'c', 'value', V)} }
-fn store_lse(query: u32, value: f32) { ${lse ? `lse_set(query / G * H + ${head}, value);` : ''} }
+fn store_softmax(query: u32, top: f32, log_sum: f32) { ${lse ? `lse_set(query / G * H + ${head}, top + log_sum);` : ''} }
 
 /** Whether a row before this one, from row_first on, is of its sequence. */
 fn met_before(row: u32, row_first: u32) -> bool {

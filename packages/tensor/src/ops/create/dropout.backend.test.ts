@@ -14,6 +14,8 @@ conformance('dropout', (device) => {
     const kept = await dropout(x, 0.3, 8).data();
     const share = kept.filter((value) => value === 0).length / kept.length;
     expect(Math.abs(share - 0.3)).toBeLessThan(0.015);
+    const rescaled = Math.fround(1 / 0.7);
+    for (const value of kept) if (value !== 0) expect(value).toBeCloseTo(rescaled, 6);
     const loss = (input: Tensor) => dropout(input, 0.3, 8).sum();
     expect(await grad(loss)(x)[0]!.data()).toEqual(kept);
   });

@@ -20,6 +20,13 @@ export const lossCases: readonly Case[] = [
     f: (x, w, t) => linearCrossEntropy(x, w, t, { labelSmoothing: 0.2, chunkRows: 4 }),
   },
   {
+    name: 'linearCrossEntropy of rows that count, all alike, is the loss of one',
+    inputs: [exactly('f32', [3, 2], Array(6).fill(0)), floats([4, 2]), exactly('i32', [3], [1, 0, 2])],
+    f: (x, w, t) => linearCrossEntropy(x, w, t, { ignoreIndex: 0 }),
+    gradient: false,
+    expected: [Math.log(4)],
+  },
+  {
     name: 'linearCrossEntropy with an ignoreIndex of its own',
     inputs: [floats([4, 3]), floats([4, 3], -2, 2, 1), exactly('i32', [4], [0, 1, 0, 3])],
     f: (x, w, t) => linearCrossEntropy(x, w, t, { ignoreIndex: 0, chunkRows: 1 }),

@@ -243,6 +243,21 @@ describe('memory', () => {
     }
   });
 
+  test('what lies in a donated input begins after the last step that reads it', () => {
+    const type = { shape: [8], dtype: 'f32' } as const;
+    const given = { kind: 'input', index: 0, type } as const;
+    const early = { kind: 'temporary', name: 'early', type } as const;
+    const late = { kind: 'temporary', name: 'late', type } as const;
+    const at = (...values: Step['bindings'][number]['value'][]) => ({
+      bindings: values.map((value) => ({ value, access: 'read' as const })),
+    });
+    const steps = [at(given), at(given, early), at(early, late)];
+    const { inputOf, slotOf } = planMemory(steps, bytesOf, new Set([0]));
+    expect([...inputOf]).toEqual([[late, 0]]);
+    expect([...slotOf]).toEqual([[early, 0]]);
+    expect(planMemory(steps, bytesOf).inputOf.size).toBe(0);
+  });
+
   test('every value keeps its buffer from its first to its last use, over many drawn lifetimes', () => {
     let seed = 1;
     const random = (n: number) => {
