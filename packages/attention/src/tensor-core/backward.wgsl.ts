@@ -163,6 +163,8 @@ fn lse_of(place: u32, exists: bool) -> f32 {
   ${twice((which) => named(loads.registers, which))}
   ${rowStatistics.map((name) => (byQuery ? `let my_${name} = vec4<f32>(${ofRow[name]!(hooks.statistics('own_id'), 'true')});` : `var ${name}_next: vec4<f32>;`)).join('\n  ')}
   var count = 0u;
+  // whether the tile that was put last was looked at: where all is seen, nothing is asked of workgroup memory
+  var looked_at_next = false;
   if (local < 2u) { atomicStore(&odd_tiles[local], 0u); }
   for (var x = local; x < ${2 * others}u; x += ${threads}u) { atomicStore(&odd_rows[x], 0u); }
   workgroupBarrier();`;
@@ -181,7 +183,8 @@ fn lse_of(place: u32, exists: bool) -> f32 {
       ${twice((which) => placed(loads.put, which))}
       ${byQuery ? '' : `if (local < ${others / 4}u) { ${rowStatistics.map((name) => `other_${name}[${statisticsPlace}] = ${name}_next;`).join(' ')} }`}
       // a weight of 0 takes nothing of a row, also where 0 times it is NaN; where all is seen there is no such weight
-      if (!(${hooks.nextAllFree})) {
+      looked_at_next = !(${hooks.nextAllFree});
+      if (looked_at_next) {
       ${twice((which) => placed(loads.clean(markOdd), which))}
       ${
         byQuery
@@ -233,6 +236,7 @@ fn lse_of(place: u32, exists: bool) -> f32 {
   while (more) {
     tile = next;
     let at = ${present};
+    let looked_at = looked_at_next;
     count++;
     ${hooks.advance}
     {
@@ -267,7 +271,7 @@ fn lse_of(place: u32, exists: bool) -> f32 {
       ${byQuery ? '' : `p_tile[my_weights + ${own * weightPitch + i}u] = vec4<u32>(pack2x16float(p0.xy), pack2x16float(p0.zw), pack2x16float(p1.xy), pack2x16float(p1.zw));`}
     }`;
     })}
-    if (atomicLoad(&odd_tiles[count % 2u]) == count) { ${spoilWeights} }
+    if (looked_at && atomicLoad(&odd_tiles[count % 2u]) == count) { ${spoilWeights} }
     ${buffers === 2 ? put('(count & 1u)') : ''}
     workgroupBarrier();
     {
