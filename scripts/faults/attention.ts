@@ -82,6 +82,7 @@ const executors = faultsOf(
       find: 'position - at < window ||',
       put: 'position - at <= window ||',
       tests: [packed],
+      projects: ['reference'],
     },
     {
       breaks: 'rows see those of other sequences in the reference',
@@ -89,6 +90,7 @@ const executors = faultsOf(
       find: 'segments[other] === sequence && positions[other]! <= position',
       put: 'positions[other]! <= position',
       tests: [packed],
+      projects: ['reference'],
     },
     {
       breaks: 'heads read the keys of a neighbouring group in the reference',
@@ -96,6 +98,7 @@ const executors = faultsOf(
       find: 'const group = Math.floor(head / G);',
       put: 'const group = head % K;',
       tests: [packed],
+      projects: ['reference'],
     },
     {
       breaks: 'the second half of a rotation has the wrong sign',

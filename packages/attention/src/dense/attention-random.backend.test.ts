@@ -188,7 +188,7 @@ conformance('random attention', (device: () => Device) => {
         { ...runs(120, 3), endOnFailure: true },
       );
       await reference.dispose();
-    }, 120_000);
+    }, 240_000);
   else
     for (const [name, parts] of Object.entries(kernels))
       test(`${name}: any shape`, async (context) => {
