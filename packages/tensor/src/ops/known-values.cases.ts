@@ -5,6 +5,8 @@ import { avgPool2d, maxPool2d } from './convolution/pooling.ts';
 import { convTranspose2d } from './convolution/transposed.ts';
 import { eye, linspace, oneHot, tril, triu } from './create/construction.ts';
 import { arange, full, sizeScalar } from './create/creation.ts';
+import { routedExperts } from './experts/routed-experts.ts';
+import { routeTokens } from './experts/routing.ts';
 import { embedding, scatterAdd, take } from './indexing/gather.ts';
 import { indexSelect, maskedFill, scatterAddAlongAxis, takeAlongAxis } from './indexing/indexing.ts';
 import { sort, topK } from './indexing/sort.ts';
@@ -131,6 +133,29 @@ const computed: readonly Case[] = [
     [exactly('f32', [1, 1], [1]), exactly('f32', [3, 1], [1, 2, 3]), ints(1)],
     (x, w, t) => linearCrossEntropy(x!, w!, t!),
     [Math.log(sum) - 2],
+  ),
+  known('routeTokens', [exactly('f32', [1, 3], [1, 2, 3])], (x) => routeTokens(x, { count: 2 }).weights, [
+    e3 / (e2 + e3),
+    e2 / (e2 + e3),
+  ]),
+  known('routeTokens', [exactly('f32', [1, 3], [1, 2, 3])], (x) => routeTokens(x, { count: 2 }).experts, [2, 1]),
+  known(
+    'routedExperts',
+    [
+      exactly('f32', [1, 1], [2]),
+      exactly('i32', [1, 2], [1, 0]),
+      exactly('f32', [1, 2], [0.25, 0.75]),
+      ...[
+        [1, 2],
+        [1, 1],
+        [1, 3],
+      ].map((values) => exactly('f32', [2, 1, 1], values)),
+    ],
+    (x, experts, weights, gate, up, down) =>
+      routedExperts(x!, { experts: experts!, weights: weights! }, { gate: gate!, up: up!, down: down! }, (g, u) =>
+        g.mul(u),
+      ),
+    [9],
   ),
   known('layerNorm', [v(1, 2, 3, 4)], (x) => layerNorm(x), [-1.3416354, -0.4472118, 0.4472118, 1.3416354]),
   known('groupNorm', [exactly('f32', [1, 4], [1, 3, 10, 30])], (x) => groupNorm(x, 2), [-0.999995, 0.999995, -1, 1]),
