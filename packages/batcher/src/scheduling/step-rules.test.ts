@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { fairShare } from '../policies/fair-share.ts';
-import type { Policy } from '../policies/policy.ts';
+import type { Policy, PolicyContext, SequenceView, WaitingQueue } from '../policies/policy.ts';
 import { blockCapacity } from './block-capacity.ts';
 import type { Capacity } from './capacity.ts';
 import { continuousScheduler } from './continuous-scheduler.ts';
-import type { Scheduler, SequenceResult, StepPlan } from './scheduler.ts';
+import type { Scheduler, SequenceRequest, SequenceResult, StepPlan } from './scheduler.ts';
 import { recordTrace, replayTrace, type TracedParts } from './trace.ts';
 
 type Options = Partial<Parameters<typeof continuousScheduler>[0]>;
@@ -82,8 +82,8 @@ describe('a step', () => {
     const inner = fairShare();
     const policy: Policy = {
       ...inner,
-      createQueue: () => {
-        const queue = inner.createQueue!();
+      createQueue: <S extends SequenceView>(context: PolicyContext<SequenceRequest>): WaitingQueue<S> => {
+        const queue = inner.createQueue!<S>(context);
         const charge = queue.charge!.bind(queue);
         queue.charge = (sequence, promptTokens, newTokens) => {
           if (promptTokens > 0) charged.push(promptTokens);
