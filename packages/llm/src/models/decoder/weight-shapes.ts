@@ -105,7 +105,11 @@ class TableBuilder implements WeightTable {
 
   #experts({ router, correction, count, gate, up, down, shared }: ExpertsLayout): void {
     this.linear(router);
-    if (correction !== undefined) this.add(correction, [count]);
+    if (correction !== undefined) {
+      this.add(correction, [count]);
+      // adapted by counts, not by gradients
+      this.buffers.add(correction);
+    }
     if (shared) {
       this.feedForward(shared.part);
       this.linear(shared.gate);
