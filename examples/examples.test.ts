@@ -35,6 +35,14 @@ test('generate-text writes prose', async () => {
   );
 }, 180_000);
 
+test('structured-output writes texts of a form', async () => {
+  const output = await run('structured-output', 'examples/models/prose4m', 'onnx');
+  expect(output).toMatch(
+    /^letter: \{[\s\S]*\}\nverse: [A-Z][a-z]{2,8}( [a-z]{1,8}){2,5}[.!?]\nanswer: (yes|no|never)\n/,
+  );
+  expect(output).toMatch(/\npages and mood: ([1-9]|[123]\d|40) (glad|grave|tender)\n$/);
+}, 180_000);
+
 test('own-sampler writes three texts, the more alike the fewer tokens it keeps', async () => {
   const output = await run('own-sampler', 'examples/models/prose4m', 'Once upon a time', 'onnx');
   expect(output).toMatch(/^1 sigmas:.{40,}\n\n3 sigmas:.{40,}\n\n1e\+30 sigmas:.{40,}\n\n$/s);

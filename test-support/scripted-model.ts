@@ -44,7 +44,11 @@ export function scriptedModel(
     },
     tokenizer,
     requireTokenizer: () => tokenizer,
+    grammars: () => {
+      throw new Error('a scripted model follows no format');
+    },
     config: {
+      vocabularySize: tokenizer.vocabularySize,
       bosTokenId: undefined,
       eosTokenIds: [end],
       generation: { sample: false, maxLength: undefined, ...none, ...lengths, ...generation },

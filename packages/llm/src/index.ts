@@ -10,6 +10,7 @@ export { LogitsError } from './engine/logits-error.ts';
 export type { PrepareOptions } from './engine/prepare-sizes.ts';
 export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
 export { chromeTrace, type StepTimes, type TraceEvent } from './engine/step-trace.ts';
+export type { TokenConstraint } from './engine/token-constraint.ts';
 export { GrammarError } from './grammar/errors.ts';
 export {
   GrammarPool,

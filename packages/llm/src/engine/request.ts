@@ -5,6 +5,7 @@ import { checkTokens } from '../models/row-logits.ts';
 import type { Sampler } from '../sampler.ts';
 import { mostTopLogprobs, type TokenLogprobs } from '../sampling/logprobs.ts';
 import type { DeviceSampling } from '../sampling/sample-plan.ts';
+import type { TokenConstraint } from './token-constraint.ts';
 
 /** What a user asks an engine to generate. */
 export interface GenerationRequest {
@@ -29,6 +30,11 @@ export interface GenerationRequest {
   readonly onLogprobs?: (logprobs: TokenLogprobs) => void;
   /** How many of the most likely tokens it is told with each, from 0 to 20. Default 0. */
   readonly topLogprobs?: number;
+  /**
+   * Which tokens may come after those that came. Needs a sampler with `allowedTokens`, of which the mask takes the place, and an
+   * engine that chooses with it on the device. The caller's, who ends it when the request has ended.
+   */
+  readonly constraint?: TokenConstraint;
   /** Unique among those alive; by default a number. */
   readonly id?: string;
   /** Higher goes first, where the scheduler's policy looks at it. */
@@ -49,6 +55,9 @@ export interface ScheduledGeneration extends SequenceRequest {
   readonly onLogprobs?: ((logprobs: TokenLogprobs) => void) | undefined;
   /** Undefined where nobody is told. */
   readonly topLogprobs?: number | undefined;
+  readonly constraint?: TokenConstraint | undefined;
+  /** Why its constraint could not tell what may come: what is chosen then is nobody's. */
+  failure?: { readonly error: unknown };
   /** Its cache while it is admitted. */
   kv: KvSequence | undefined;
   /** Its place in what the device keeps of every request while it is admitted; otherwise -1. */
@@ -66,7 +75,7 @@ export function scheduledGeneration(
     readonly number: number;
     readonly sampler: Sampler;
     readonly vocabularySize: number;
-    readonly sampling: Pick<DeviceSampling, 'planOf'>;
+    readonly sampling: Pick<DeviceSampling, 'planOf' | 'allow'>;
   },
 ): ScheduledGeneration {
   const { id = `request ${engine.number}`, sampler = engine.sampler } = request;
@@ -78,6 +87,10 @@ export function scheduledGeneration(
   const { onLogprobs, topLogprobs = 0 } = request;
   if (!(Number.isInteger(topLogprobs) && topLogprobs >= 0 && topLogprobs <= mostTopLogprobs))
     throw new ArgumentError(`generate: topLogprobs must be from 0 to ${mostTopLogprobs}, got ${topLogprobs}`);
+  if (request.constraint && !(sampler.settings?.allowed && engine.sampling.allow))
+    throw new ArgumentError(
+      `generate: a constraint needs a sampler with allowedTokens and an engine that chooses with it on the device, got sampler '${sampler.name}'`,
+    );
   return {
     ...request,
     id,

@@ -83,6 +83,11 @@ export class SampleStep {
     return this.#sampling.planOf(sampler) === undefined;
   }
 
+  /** Says which tokens the request of a lane may generate next. */
+  allow(lane: number, mask: Uint32Array): void {
+    this.#sampling.allow!(lane, mask);
+  }
+
   /**
    * Chooses for all rows. Resolves when everything is on its way to the device, copies to the host too: then the next step may
    * be submitted.

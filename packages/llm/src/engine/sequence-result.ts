@@ -18,6 +18,7 @@ export function resultOf(
   logprobs?: { readonly rows: LogprobRows<ArrayLike<number>>; readonly row: number },
 ): SequenceResult {
   try {
+    if (request.failure) throw request.failure.error;
     if (token < 0) throw logitsError(request.id, token, activations);
     const chosen = logits ? chosenOnHost(request, logits) : token;
     const { topLogprobs, onLogprobs } = request;

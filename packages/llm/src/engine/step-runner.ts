@@ -120,8 +120,11 @@ export class StepRunner {
     try {
       if (this.#beyond < Number.POSITIVE_INFINITY) await this.#recomputeWhereLonger(all, before);
       const sequences = all.some(isOver) ? all.filter((chunk) => !isOver(chunk)) : all;
-      // forward pass, sampling and the copy of its tokens go to the device as one submission
-      const sampled = await this.#device.submitTogether(() => this.#compute(sequences));
+      // forward pass, sampling and the copy of its tokens go to the device as one submission; where the choice waits for tokens of
+      // the step before, the forward pass goes first
+      const compute = () => this.#compute(sequences, before);
+      const waits = sequences.some(({ request }) => request.constraint);
+      const sampled = await (waits ? compute() : this.#device.submitTogether(compute));
       return { sequences, sampled, begun, submitted: performance.now() };
     } catch (error) {
       this.#note(error);
@@ -130,7 +133,7 @@ export class StepRunner {
     }
   }
 
-  async #compute(chunks: readonly Chunk[]): Promise<Sampled> {
+  async #compute(chunks: readonly Chunk[], before: Promise<unknown>): Promise<Sampled> {
     if (chunks.length === 0) return this.#sampling.none();
     const batch = this.#cache.batch(
       chunks.map(({ request, start, end }) => ({ sequence: at(request, start), tokens: end - start })),
@@ -145,7 +148,30 @@ export class StepRunner {
     }
     this.#choosing.length = R;
     const logits = await running;
+    if (this.#choosing.some(({ constraint }) => constraint)) await this.#constrain(before);
     return R > 0 ? this.#sampling.run(logits, this.#choosing, this.#indices) : this.#sampling.none();
+  }
+
+  /**
+   * Says which tokens may be chosen, where that depends on those before: the forward pass is on its way by then, and only the choice
+   * waits for them. A constraint that fails ends its own request.
+   */
+  async #constrain(before: Promise<unknown>): Promise<void> {
+    const bound = this.#choosing.map((request, row) => ({ request, known: this.#indices[row]! }));
+    const isKnown = ({ request, known }: (typeof bound)[number]) =>
+      request.stream.length - request.promptTokens >= known;
+    if (!bound.filter(({ request }) => request.constraint).every(isKnown)) await before;
+    await Promise.all(
+      bound.map(async ({ request }) => {
+        if (!request.constraint || request.ended || request.failure) return;
+        try {
+          const mask = await request.constraint.allowed(request.stream, request.promptTokens);
+          this.#sampling.allow(request.lane, mask);
+        } catch (error) {
+          request.failure = { error };
+        }
+      }),
+    );
   }
 
   /** The results of a step for the sequences of its plan, whose streams grow. */

@@ -43,6 +43,7 @@ export class GrammarPool implements Disposable {
   readonly #limits: ThreadLimits;
   readonly #slots: Slot[];
   readonly #open = new Map<Followed, Slot>();
+  readonly #asked: { readonly step: GrammarStep; resolve(next: Next): void; reject(error: unknown): void }[] = [];
   #sequences = 0;
   #disposed = false;
 
@@ -100,6 +101,31 @@ export class GrammarPool implements Disposable {
     }
     await Promise.all([...bySlot].map(([slot, group]) => this.#stepSlot(slot, group, results)));
     return steps.map(({ sequence }) => results.get(sequence)!);
+  }
+
+  /**
+   * Goes on in one sequence. Calls of one turn go to the workers together.
+   * @throws GrammarError that ended the sequence
+   */
+  next(step: GrammarStep): Promise<Next> {
+    return new Promise((resolve, reject) => {
+      this.#asked.push({ step, resolve, reject });
+      if (this.#asked.length === 1) queueMicrotask(() => this.#askAll());
+    });
+  }
+
+  async #askAll(): Promise<void> {
+    const asked = this.#asked.splice(0);
+    try {
+      const results = await this.step(asked.map(({ step }) => step));
+      for (const [i, { resolve, reject }] of asked.entries()) {
+        const result = results[i]!;
+        if (result instanceof GrammarError) reject(result);
+        else resolve(result);
+      }
+    } catch (error) {
+      for (const { reject } of asked) reject(error);
+    }
   }
 
   /** Ends a sequence. Idempotent. */
@@ -171,7 +197,8 @@ export class GrammarPool implements Disposable {
         if (answer.refusal) throw errorOf(answer.refusal);
         return answer.next![0] as Next;
       } catch (error) {
-        if (!(error instanceof ThreadEnded) || this.#disposed || attempt >= 3) throw error;
+        if (!(error instanceof ThreadEnded) || this.#disposed) throw error;
+        if (attempt >= 3) throw error.cause ?? error;
       }
     }
   }

@@ -103,13 +103,17 @@ export class GrammarThread {
     this.#running = undefined;
     guilty?.reject(reason);
     for (const { reject } of this.#waiting.splice(0))
-      reject(reason instanceof ThreadEnded ? reason : new ThreadEnded());
+      reject(reason instanceof ThreadEnded ? reason : new ThreadEnded(reason));
     void this.#channel.then((channel) => channel.end()).catch(() => {});
   }
 }
 
 /** The worker ended through no fault of this request: it may be asked again, of another worker. */
-export class ThreadEnded extends Error {}
+export class ThreadEnded extends Error {
+  constructor(cause?: unknown) {
+    super('the worker of a grammar ended', { cause });
+  }
+}
 
 function memoryError(error: unknown, { heapMiB }: ThreadLimits): unknown {
   const code = (error as { readonly code?: unknown } | undefined)?.code;
@@ -120,28 +124,32 @@ function memoryError(error: unknown, { heapMiB }: ThreadLimits): unknown {
 }
 
 /** Starts a worker. */
-async function openChannel(
-  { heapMiB, worker: url = workerModule() }: ThreadLimits,
-  listener: Listener,
-): Promise<Channel> {
+async function openChannel({ heapMiB, worker }: ThreadLimits, listener: Listener): Promise<Channel> {
+  const { url, options } = worker ? { url: worker, options: {} } : workerModule();
   if (typeof process === 'object' && process.versions?.node !== undefined) {
-    const { Worker } = await import('node:worker_threads');
-    const worker = new Worker(url, {
-      resourceLimits: { maxOldGenerationSizeMb: heapMiB },
+    const { Worker: NodeWorker } = await import('node:worker_threads');
+    const thread = new NodeWorker(url, { ...options, resourceLimits: { maxOldGenerationSizeMb: heapMiB } });
+    thread.on('message', (message) => {
+      thread.unref(); // a worker with nothing to do keeps no process
+      listener.answer(message as WorkerAnswer);
     });
-    worker.on('message', (message) => listener.answer(message as WorkerAnswer));
-    worker.on('error', (error) => listener.failed(error));
-    worker.unref();
-    return { post: (message) => worker.postMessage(message), end: () => void worker.terminate() };
+    thread.on('error', (error) => listener.failed(error));
+    thread.unref();
+    const post = (message: WorkerRequest) => {
+      thread.ref();
+      thread.postMessage(message);
+    };
+    return { post, end: () => void thread.terminate() };
   }
-  const worker = new Worker(url, { type: 'module' });
-  worker.addEventListener('message', ({ data }) => listener.answer(data as WorkerAnswer));
-  worker.addEventListener('error', (event) => listener.failed(event.error ?? new Error(event.message)));
-  return { post: (message) => worker.postMessage(message), end: () => worker.terminate() };
+  const thread = new Worker(url, { type: 'module' });
+  thread.addEventListener('message', ({ data }) => listener.answer(data as WorkerAnswer));
+  thread.addEventListener('error', (event) => listener.failed(event.error ?? new Error(event.message)));
+  return { post: (message) => thread.postMessage(message), end: () => thread.terminate() };
 }
 
-/** Node takes no TypeScript: where this file is a source, the worker is what was built of it. */
-function workerModule(): URL {
-  if (import.meta.url.endsWith('.ts')) return new URL('../../dist/grammar/grammar-worker.js', import.meta.url);
-  return new URL('./grammar-worker.js', import.meta.url);
+/** Node takes no TypeScript: where this file is a source, the worker is what was built of it, without the loader of sources. */
+function workerModule(): { readonly url: URL; readonly options: { readonly execArgv?: string[] } } {
+  if (import.meta.url.endsWith('.ts'))
+    return { url: new URL('../../dist/grammar/grammar-worker.js', import.meta.url), options: { execArgv: [] } };
+  return { url: new URL('./grammar-worker.js', import.meta.url), options: {} };
 }

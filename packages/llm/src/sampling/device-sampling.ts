@@ -17,9 +17,8 @@ import type { LaneStateName, LogitStage } from './stages/logit-stage.ts';
 import { standardStages } from './stages/standard-stages.ts';
 import { minP, temperature, topK, topP } from './stages/truncation.ts';
 
-/** Sampling on the device, with what an engine tells it of requests beside their tokens. */
+/** Sampling on the device, with masks of tokens. */
 export interface StageSampling extends DeviceSampling {
-  /** The tokens that the request of a lane, whose sampler has `allowedTokens`, may generate in the steps that are run from now on. */
   allow(lane: number, mask: Uint32Array): void;
 }
 

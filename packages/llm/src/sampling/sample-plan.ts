@@ -57,6 +57,11 @@ export interface DeviceSampling extends Disposable {
    * @param promptTokens how many of them are the prompt; by default all
    */
   begin?(lane: number, sampler: Sampler, tokens: readonly number[], promptTokens?: number): void;
+  /**
+   * The tokens that the request of a lane, whose sampler has `allowedTokens`, may generate in the steps that are run from now on, as
+   * a mask: bit `id % 32` of word `id / 32`.
+   */
+  allow?(lane: number, mask: Uint32Array): void;
 }
 
 /** The largest finite f32. */

@@ -3,6 +3,7 @@ import { describe } from '../check-options.ts';
 import type { ModelConfig } from '../config.ts';
 import { type EngineOptions, openEngine } from '../engine/default-engine.ts';
 import type { Engine } from '../engine/engine.ts';
+import { GrammarPool } from '../grammar/grammar-pool.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel } from '../load-model.ts';
 import type { ModelFiles } from '../model-files.ts';
 import { type DeviceName, openDevice } from '../open-device.ts';
@@ -13,7 +14,9 @@ export interface TextModel extends AsyncDisposable {
   readonly engine: Pick<Engine, 'generate' | 'size'>;
   /** Undefined where the model came without one: then prompts are token ids, and text is empty. */
   readonly tokenizer: Tokenizer | undefined;
-  readonly config: Pick<ModelConfig, 'bosTokenId' | 'eosTokenIds' | 'generation'>;
+  readonly config: Pick<ModelConfig, 'bosTokenId' | 'eosTokenIds' | 'generation' | 'vocabularySize'>;
+  /** Workers that follow formats; started when the first request has one. @throws as `requireTokenizer` */
+  grammars(): GrammarPool;
   /** The tokenizer. @throws FileFormatError `ERR_TOKENIZER` saying why there is none */
   requireTokenizer(): Tokenizer;
   /** Frees what was opened for it. Idempotent. */
@@ -63,16 +66,18 @@ export async function openTextModel(
     });
     const loaded = model;
     const engine = openEngine(loaded, engineOptions);
+    const text = textModel(loaded, engine);
     let disposal: Promise<void> | undefined;
     const dispose = () => {
       disposal ??= (async () => {
         await engine.dispose();
+        text.dispose();
         await loaded.dispose();
         if (own) await device.dispose();
       })();
       return disposal;
     };
-    return { ...textModel(loaded, engine), engine, model: loaded, dispose, [Symbol.asyncDispose]: dispose };
+    return { ...text, engine, model: loaded, dispose, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await model?.dispose();
     if (own) await device.dispose();
@@ -82,6 +87,7 @@ export async function openTextModel(
 
 /**
  * A model for `generateText`, `streamText` and `chat` of a model and an engine of one's own, of any parts; both stay the caller's.
+ * `dispose` ends the workers that follow formats.
  * @example textModel(model, openEngine(model, { scheduler: mine }))
  */
 export function textModel(
@@ -89,9 +95,14 @@ export function textModel(
   engine: Pick<Engine, 'generate' | 'size'>,
 ): TextModel {
   const { tokenizer, config } = model;
-  const dispose = async () => {};
+  let pool: GrammarPool | undefined;
+  const dispose = async () => pool?.dispose();
   const requireTokenizer = () => model.requireTokenizer();
-  return { engine, tokenizer, config, requireTokenizer, dispose, [Symbol.asyncDispose]: dispose };
+  const grammars = () => {
+    pool ??= new GrammarPool({ vocabulary: requireTokenizer().tokenBytes() });
+    return pool;
+  };
+  return { engine, tokenizer, config, requireTokenizer, grammars, dispose, [Symbol.asyncDispose]: dispose };
 }
 
 /** Whether a value has what text is generated with; otherwise what it is, for messages. */

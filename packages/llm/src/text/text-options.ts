@@ -2,6 +2,7 @@ import { ArgumentError } from '@heddle/tensor';
 import { checkOptions, describe } from '../check-options.ts';
 import type { GenerationDefaults } from '../config/generation.ts';
 import type { GenerationRequest } from '../engine/request.ts';
+import type { OutputFormat } from '../grammar/output-format.ts';
 import { type Sampler, sampler } from '../sampler.ts';
 import { mostTopLogprobs } from '../sampling/logprobs.ts';
 import { type SamplerOptions, samplerOptionNames } from '../sampling/options.ts';
@@ -21,6 +22,11 @@ export interface TextSettings extends SamplerOptions {
   readonly stopTokens?: readonly number[];
   /** Chooses tokens, in place of the options that say how to draw. */
   readonly sampler?: Sampler;
+  /**
+   * What the text must be: `jsonSchema`, `json`, `regex`, `ebnf`, `choices` or `structuralTags`. A text that ends by itself is of this
+   * form; one that is cut off is the beginning of one. The generation fails with a GrammarError where the format cannot be kept.
+   */
+  readonly format?: OutputFormat;
   /** Give each token's log-probability by the model alone, with so many of the most likely tokens, from 0 to 20. */
   readonly logprobs?: number;
   /** Ends the generation: what waits for it throws the signal's reason. */
@@ -51,6 +57,7 @@ export const settingNames: readonly string[] = [
   'stop',
   'stopTokens',
   'sampler',
+  'format',
   'logprobs',
   'signal',
   'template',
@@ -66,6 +73,7 @@ export interface TextRequest {
   readonly stops: readonly string[];
   readonly logprobs: number | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly format: OutputFormat | undefined;
 }
 
 /** Checks options, and makes of them what an engine takes. @throws ArgumentError, or what the tokenizer throws */
@@ -83,12 +91,15 @@ export function requestOf(
   tokens: readonly number[],
   settings: TextSettings,
 ): TextRequest {
-  const { priority, tenant, deadlineMs, signal } = settings;
+  const { priority, tenant, deadlineMs, signal, format } = settings;
+  const stopTokens = settings.stopTokens ?? model.config.eosTokenIds;
+  if (format !== undefined && stopTokens.length === 0)
+    throw new ArgumentError(`${operation}: a format needs tokens that end the text (stopTokens), got none`);
   const request = {
     tokens,
     maxTokens: maxTokensOf(operation, model, tokens.length, settings.maxTokens),
-    stopTokens: settings.stopTokens ?? model.config.eosTokenIds,
-    sampler: samplerOf(operation, settings, model.config.generation),
+    stopTokens,
+    sampler: samplerOf(operation, settings, model.config),
     ...(priority !== undefined && { priority }),
     ...(tenant !== undefined && { tenant }),
     ...(deadlineMs !== undefined && { deadlineMs }),
@@ -96,7 +107,7 @@ export function requestOf(
   const { logprobs } = settings;
   if (logprobs !== undefined && !(Number.isInteger(logprobs) && logprobs >= 0 && logprobs <= mostTopLogprobs))
     throw new ArgumentError(`${operation}: logprobs must be from 0 to ${mostTopLogprobs}, got ${String(logprobs)}`);
-  return { request, stops: stopsOf(operation, settings.stop), logprobs, signal };
+  return { request, stops: stopsOf(operation, settings.stop), logprobs, signal, format };
 }
 
 function promptTokens(
@@ -167,9 +178,18 @@ function stopsOf(operation: string, stop: TextSettings['stop']): readonly string
 /** Options that ask for a draw, whatever the model's authors suggest. */
 const drawing = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'epsilonCutoff', 'etaCutoff'] as const;
 
-function samplerOf(operation: string, settings: TextSettings, defaults: GenerationDefaults): Sampler {
+function samplerOf(operation: string, settings: TextSettings, config: TextModel['config']): Sampler {
+  const { generation: defaults, vocabularySize } = config;
+  // what may come is said before each token
+  const any = settings.format && {
+    allowedTokens: settings.allowedTokens ?? new Uint32Array(Math.ceil(vocabularySize / 32)).fill(2 ** 32 - 1),
+  };
+  if (settings.format && settings.sampler)
+    throw new ArgumentError(
+      `${operation}: a format needs a sampler of options, got one of the caller's: '${settings.sampler.name}'`,
+    );
   const named = samplerOptionNames.find((name) => settings[name] !== undefined);
-  if (settings.sampler === undefined) return sampler(samplerOptions(settings, defaults));
+  if (settings.sampler === undefined) return sampler(samplerOptions({ ...settings, ...any }, defaults));
   if (named === undefined) return settings.sampler;
   throw new ArgumentError(`${operation}: a sampler takes the place of ${named}; give one of them`);
 }

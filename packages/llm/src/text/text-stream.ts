@@ -1,6 +1,7 @@
 import type { TokenStream } from '@heddle/batcher';
 import type { TokenLogprobs } from '../sampling/logprobs.ts';
 import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
+import { FormatConstraint } from './format-constraint.ts';
 import { StopStrings } from './stop-strings.ts';
 import type { TextModel } from './text-model.ts';
 import type { TextRequest } from './text-options.ts';
@@ -64,12 +65,17 @@ export interface TextStream extends AsyncIterable<string> {
  */
 export function startText(
   model: TextModel,
-  { request, stops, logprobs, signal }: TextRequest,
+  { request, stops, logprobs, signal, format }: TextRequest,
   ended: (result: TextResult | undefined) => void = () => {},
 ): TextStream {
   const said: TokenLogprobs[] | undefined = logprobs === undefined ? undefined : [];
   const telling = said && { topLogprobs: logprobs!, onLogprobs: (each: TokenLogprobs) => said.push(each) };
-  const tokens = model.engine.generate({ ...request, ...telling }, signal ? { signal } : {});
+  const constraint = format && new FormatConstraint(model, format, request);
+  const tokens = model.engine.generate(
+    { ...request, ...telling, ...(constraint && { constraint }) },
+    signal ? { signal } : {},
+  );
+  if (constraint) tokens.ended.then(constraint.end, constraint.end);
   const text = model.tokenizer?.stream({ after: request.tokens, skipSpecialTokens: true });
   return new RunningText(tokens, request.tokens, text, new StopStrings(stops), said, ended);
 }

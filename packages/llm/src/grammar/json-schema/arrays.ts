@@ -7,7 +7,7 @@ import type { Schema } from './keywords.ts';
 export function arrayExpression(context: SchemaContext, schema: Schema): Expression {
   const { prefixItems = [], items = true, minItems = 0, maxItems = Number.POSITIVE_INFINITY } = schema;
   if (minItems > maxItems) return nothing;
-  const comma = sequence(space, text(','), space);
+  const comma = sequence(text(','), space);
   // from the last to the first: what may follow so many items
   const rest = Math.max(0, minItems - prefixItems.length);
   const most = maxItems - prefixItems.length;

@@ -12,7 +12,7 @@ import { oneAtMost } from './one-at-most.ts';
 import { stringValue } from './strings.ts';
 
 export interface JsonSchemaOptions {
-  /** Lets a space, or a new line with up to 40 spaces, stand where JSON allows them; true by default. */
+  /** Lets a space, or a new line with up to 40 spaces, stand after brackets, commas and colons and before what closes; true by default. */
   readonly whitespace?: boolean;
 }
 

@@ -47,9 +47,9 @@ export function jsonRules(anyWhitespace: boolean): [name: string, of: Expression
     optional(characters(characterSet('+', '-'))),
     repeat(digit, 1, 2),
   );
-  const pair = sequence(rule('any string'), space, text(':'), space, rule('any'));
+  const pair = sequence(rule('any string'), text(':'), space, rule('any'));
   const list = (open: string, of: Expression, close: string) => {
-    const some = sequence(of, many(sequence(space, text(','), space, of)), space);
+    const some = sequence(of, many(sequence(text(','), space, of)), space);
     return sequence(text(open), space, optional(some), text(close));
   };
   return [

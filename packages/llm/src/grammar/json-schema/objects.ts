@@ -33,7 +33,7 @@ export function objectExpression(context: SchemaContext, schema: Schema): Expres
   const from = (at: number, count: number): Expression =>
     context.named(`${id} ${at} ${count}`, () => {
       const pair = (key: Expression, value: Expression) =>
-        sequence(...(count > 0 ? [text(','), space] : []), key, space, text(':'), space, value, space);
+        sequence(...(count > 0 ? [text(','), space] : []), key, text(':'), space, value);
       const next = Math.min(count + 1, most);
       const full = count >= maxProperties;
       if (at === properties.length) {
@@ -44,7 +44,7 @@ export function objectExpression(context: SchemaContext, schema: Schema): Expres
       const some = full ? nothing : sequence(pair(text(JSON.stringify(name)), value), from(at + 1, next));
       return required ? some : choice(some, from(at + 1, count));
     });
-  return sequence(text('{'), space, from(0, 0), text('}'));
+  return sequence(text('{'), space, from(0, 0), space, text('}'));
 }
 
 /** The properties that the schema names, then those that it only requires. */
