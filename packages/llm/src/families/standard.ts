@@ -148,6 +148,6 @@ export function gatedFeedForward(
 }
 
 /** An object without its undefined properties, for types with exact optional properties. */
-export function given<T extends object>(fields: T): { [P in keyof T]?: Exclude<T[P], undefined> } {
+function given<T extends object>(fields: T): { [P in keyof T]?: Exclude<T[P], undefined> } {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }

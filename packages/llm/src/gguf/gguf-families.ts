@@ -23,7 +23,7 @@ export interface GgufFamily {
 }
 
 /** Sizes that fields follow from. */
-export interface GgufSizes {
+interface GgufSizes {
   readonly layers: number;
   readonly hiddenSize: number;
   readonly heads: number;

@@ -35,13 +35,6 @@ export function repeat(of: Expression, min: number, max: number = Number.POSITIV
 }
 export const optional = (of: Expression): Expression => repeat(of, 0, 1);
 export const many = (of: Expression): Expression => repeat(of, 0);
-/** `of`, at least `min` and at most `max` times, with `separator` between. */
-export function separated(of: Expression, separator: Expression, min: number, max: number): Expression {
-  if (max === 0) return empty;
-  const some = sequence(of, repeat(sequence(separator, of), Math.max(0, min - 1), max - 1));
-  return min > 0 ? some : optional(some);
-}
-
 /** A copy in which every part is what `change` makes of it, the parts of a part first. */
 export function mapExpression(of: Expression, change: (part: Expression) => Expression): Expression {
   switch (of.kind) {

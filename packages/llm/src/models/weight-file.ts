@@ -14,7 +14,7 @@ export interface StoredTensor {
 }
 
 /** A weight, and the tensors that it is read from. */
-export interface ReadWeight {
+interface ReadWeight {
   readonly stored: readonly string[];
   readonly shape: readonly number[];
   readonly source?: WeightSource;

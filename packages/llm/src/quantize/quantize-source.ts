@@ -16,7 +16,7 @@ import { ggufTensor, type SourceTensor, safetensorsTensor } from './source-tenso
 import { tokenizerFields } from './tokenizer-fields.ts';
 
 /** A tensor that is to be stored in another type. */
-export interface QuantizedTensor extends SourceTensor {
+interface QuantizedTensor extends SourceTensor {
   /** Whether it gives the logits: the head, or an embedding that is. */
   readonly isHead: boolean;
   /** Rows that are taken together. */

@@ -140,7 +140,7 @@ function promptTokens(
 }
 
 /** The tokens of a conversation, up to where the model answers. */
-export function chatTokens(
+function chatTokens(
   model: TextModel,
   messages: readonly ChatMessage[],
   template: TextSettings['template'] = {},

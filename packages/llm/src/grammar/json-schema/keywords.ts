@@ -57,7 +57,7 @@ const type = expect(`one or some of ${types.join(', ')}`, (value) =>
 );
 
 /** What each keyword that acts takes. */
-export const keywords: Readonly<Record<keyof Schema, Rule>> = {
+const keywords: Readonly<Record<keyof Schema, Rule>> = {
   type,
   enum: list,
   const: () => undefined,

@@ -3,7 +3,7 @@ import { ArgumentError, type Device, full, type Tensor, type Update } from '@hed
 import type { ForwardInputs } from '../causal-lm.ts';
 
 /** What a layer says of its scores. */
-export type LayerScores = Pick<AttendSpec, 'scale' | 'window' | 'softcap' | 'sinks' | 'valueDim'>;
+type LayerScores = Pick<AttendSpec, 'scale' | 'window' | 'softcap' | 'sinks' | 'valueDim'>;
 
 /** Which keys and values a layer reads, and whether it is the one that keeps them. */
 export interface KeysAndValues {
