@@ -22,13 +22,23 @@ export const lowest: string = f32(lowestScore);
 /** WGSL of the score that a kernel goes on with: that of a key that is seen, or the lowest. NaN stays NaN. */
 export const seenScore = (score: string, seen: string): string => `score_or_lowest(${score}, ${seen})`;
 /** WGSL of whether a score from `seenScore` is of a key that is seen; of NaN too. */
-export const isSeenScore = (score: string): string => `(!(${score} <= ${f32(lowestScore / 2)}))`;
-/** WGSL that these and the sums of tiles need. */
+export const isSeenScore = (score: string): string => `is_seen_score(${score})`;
+/** WGSL that these and the sums of tiles need. Bits are compared: drivers take a comparison and a choice for a maximum, which loses NaN. */
 export const scoreText: string = `
 fn score_or_lowest(score: f32, seen: bool) -> f32 {
-  let raised = select(score, ${f32(lowestSeenScore)}, score < ${f32(lowestSeenScore)});
-  return select(raised, ${f32(lowestScore)}, !seen | (score < ${f32(lowestScore)}));
+  let bits = bitcast<u32>(score);
+  let raised = select(score, ${f32(lowestSeenScore)}, (bits > ${bitsOf(lowestSeenScore)}) & (bits < ${bitsOf(Number.NEGATIVE_INFINITY)}));
+  return select(raised, ${f32(lowestScore)}, !seen | (bits == ${bitsOf(Number.NEGATIVE_INFINITY)}));
+}
+fn is_seen_score(score: f32) -> bool {
+  let bits = bitcast<u32>(score);
+  return (bits < ${bitsOf(lowestScore / 2)}) | (bits > ${bitsOf(Number.NEGATIVE_INFINITY)});
 }`;
+
+/** WGSL of the bits of a number as f32. Those of negative numbers grow with their size. */
+function bitsOf(value: number): string {
+  return `0x${new Uint32Array(Float32Array.of(value).buffer)[0]!.toString(16)}u`;
+}
 
 const each = <T>(count: number, text: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => text(i));
 const lines = (...parts: readonly (string | readonly string[])[]): string => parts.flat().join('\n');

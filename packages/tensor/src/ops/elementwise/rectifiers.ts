@@ -3,6 +3,7 @@ import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { softplus } from './activation.ts';
 import { cast } from './cast.ts';
+import { isNan } from './comparison.ts';
 import { where } from './elementwise.ts';
 import { expm1 } from './exponential.ts';
 
@@ -36,7 +37,9 @@ export function elu(x: Tensor, alpha = 1): Tensor {
 
 /** The nearest value from 0 to 6; its gradient is 0 at both ends. f32 or f16. @throws DTypeError for others */
 export function relu6(x: Tensor): Tensor {
-  return widely('relu6', x, (wide) => where(wide.lessEqual(0), 0, where(wide.greaterEqual(6), 6, wide)));
+  // drivers take a choice by a comparison for a minimum, which loses NaN
+  const within = (wide: Tensor) => where(wide.lessEqual(0), 0, where(wide.greaterEqual(6), 6, wide));
+  return widely('relu6', x, (wide) => where(isNan(wide), wide, within(wide)));
 }
 
 /** x * tanh(softplus(x)). f32 or f16. Source: https://arxiv.org/abs/1908.08681 @throws DTypeError for others */
