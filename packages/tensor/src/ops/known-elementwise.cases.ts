@@ -78,7 +78,7 @@ export const knownElementwiseCases: readonly Case[] = [
   one('expm1', expm1, by(Math.expm1)),
   one('log1p', log1p, [Math.log1p(0.25), Math.log1p(4)], positive),
   one('round', round, [-2, 0, 2, 2], exactly('f32', [4], [-2.5, 0.5, 1.5, 2.4])),
-  one('cast', (x) => cast(x, 'i32'), [-2, 0, 3]),
+  one('cast to i32', (x) => cast(x, 'i32'), [-2, 0, 3]),
   one('dequantize', (x) => dequantize(x), [1.5, -2], exactly('bf16', [2], [1.5, -2])),
   two('equal', equal, [0, 1, 0]),
   two('less', less, [1, 0, 0]),

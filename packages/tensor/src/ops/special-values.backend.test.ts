@@ -56,7 +56,8 @@ conformance('values that are no finite numbers', (device) => {
   async function compare(cases: readonly Case[], among: readonly number[]): Promise<string[]> {
     const rows = cases
       .filter((row): row is OperationCase => 'inputs' in row && row.inputs.some(({ dtype }) => isFloat(dtype)))
-      .filter(({ name }) => !/^cast .*[iu]32/.test(name))
+      // integers have nothing for them; massThreshold takes neither NaN nor weights that are not finite
+      .filter(({ name }) => !/^cast .*[iu]32|^massThreshold/.test(name))
       .map((row) => ({ ...row, inputs: row.inputs.map((input, i) => withSpecials(input, among, i + 1)) }));
     const actual = rows.map((row) => recordCase(device(), row));
     const expected = await Promise.all(rows.map(async (row) => recordCase(await reference, row)));
