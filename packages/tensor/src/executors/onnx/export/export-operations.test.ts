@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { caseTables } from '../../../../../../test-support/case-tables.ts';
 import { onnxOnly } from '../../../../../../test-support/onnx.ts';
-import type { DType } from '../../../dtype.ts';
+import { type DType, isStorageDType } from '../../../dtype.ts';
 import type { Device } from '../../../graph/device.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import { hostValues, type OnnxRuntime, runtimeTensor } from '../runtime.ts';
@@ -14,6 +14,8 @@ onnxOnly('every operation, exported and run by a bare session', (open) => {
     const { device, executor } = await open();
     const different: string[] = [];
     for (const row of cases) {
+      // what is only stored is no argument of an exported function
+      if ('inputs' in row && row.inputs.some(({ dtype }) => isStorageDType(dtype))) continue;
       const f = 'create' in row ? () => row.create(device) : row.f;
       const inputs = 'inputs' in row ? row.inputs.map((input) => place(device, input)) : [];
       const [bare, own] = [await runBare(executor.runtime, f, inputs, device), await f(...inputs).data()];
