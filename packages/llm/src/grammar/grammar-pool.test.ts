@@ -80,6 +80,19 @@ describe('a pool of workers', () => {
     expect(next).toMatchObject({ complete: true });
   });
 
+  it('a sequence that was closed changes nothing for the others of its turn', async () => {
+    const grammars = pool({ workers: 1 });
+    const [closed, open] = await Promise.all([grammars.open(regex('a+')), grammars.open(regex('a+'))]);
+    grammars.close(closed!);
+    const accept = [tokenOf('a')];
+    const [gone, next] = await Promise.allSettled([
+      grammars.next({ sequence: closed!, accept }),
+      grammars.next({ sequence: open!, accept }),
+    ]);
+    expect(gone).toMatchObject({ status: 'rejected', reason: expect.any(GrammarError) });
+    expect(next).toMatchObject({ status: 'fulfilled', value: { complete: true } });
+  });
+
   it('refuses what is wrong with the cause, and goes on', async () => {
     const grammars = pool({ workers: 1 });
     await expect(grammars.open(jsonSchema({ not: {} }))).rejects.toThrow("keyword 'not' is not supported");

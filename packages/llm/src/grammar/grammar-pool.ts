@@ -80,7 +80,8 @@ export class GrammarPool implements Disposable {
 
   /**
    * Goes on in all sequences at once, each worker with its own.
-   * @returns for each step what may come next, also as `sequence.next`, or the GrammarError that ended the sequence
+   * @returns for each step what may come next, also as `sequence.next`, or the GrammarError that ended the sequence; one that was closed
+   *   gets one, and changes nothing for the others
    */
   async step(steps: readonly GrammarStep[]): Promise<(Next | GrammarError)[]> {
     this.#assertOpen();
@@ -88,7 +89,11 @@ export class GrammarPool implements Disposable {
     const results = new Map<GrammarSequence, Next | GrammarError>();
     for (const step of steps) {
       const slot = this.#open.get(step.sequence as Followed);
-      if (!slot) throw new DisposedError('GrammarPool.step: the sequence is not open');
+      if (!slot) {
+        // it was closed meanwhile, which is nobody else's matter
+        results.set(step.sequence, new GrammarError('GrammarPool.step: the sequence is not open'));
+        continue;
+      }
       const followed = step.sequence as Followed;
       if (followed.refused) {
         results.set(followed, followed.refused);

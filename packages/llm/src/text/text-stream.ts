@@ -71,10 +71,16 @@ export function startText(
   const said: TokenLogprobs[] | undefined = logprobs === undefined ? undefined : [];
   const telling = said && { topLogprobs: logprobs!, onLogprobs: (each: TokenLogprobs) => said.push(each) };
   const constraint = format && new FormatConstraint(model, format, request);
-  const tokens = model.engine.generate(
-    { ...request, ...telling, ...(constraint && { constraint }) },
-    signal ? { signal } : {},
-  );
+  let tokens: TokenStream;
+  try {
+    tokens = model.engine.generate(
+      { ...request, ...telling, ...(constraint && { constraint }) },
+      signal ? { signal } : {},
+    );
+  } catch (error) {
+    constraint?.end();
+    throw error;
+  }
   if (constraint) tokens.ended.then(constraint.end, constraint.end);
   const text = model.tokenizer?.stream({ after: request.tokens, skipSpecialTokens: true });
   return new RunningText(tokens, request.tokens, text, new StopStrings(stops), said, ended);
