@@ -1,16 +1,9 @@
 import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
 import type { LatentAttentionLayout } from '../models/decoder/latent-layout.ts';
-import type {
-  ActivationName,
-  ExpertMatrixLayout,
-  ExpertsLayout,
-  LayerLayout,
-  LinearLayout,
-  NormLayout,
-} from '../models/decoder/layout.ts';
+import type { ActivationName, ExpertsLayout, LayerLayout, LinearLayout, NormLayout } from '../models/decoder/layout.ts';
+import { expertMatrix } from './expert-matrix.ts';
 import type { Family } from './family.ts';
-import { stackedExperts } from './mixtral.ts';
 import { type DecoderSizes, readActivation, readBias, readSizes } from './sizes.ts';
 import { gatedFeedForward, standardLayout } from './standard.ts';
 
@@ -122,12 +115,8 @@ function readExperts(
   const normalize = config.boolean('norm_topk_prob', true);
   const scale = config.optionalNumber('routed_scaling_factor', { above: 0 }) ?? 2.5;
   return (name) => {
-    const matrix = (purpose: string, inSize: number, outSize: number): ExpertMatrixLayout => ({
-      site: `${name}.experts.${purpose}`,
-      inSize,
-      outSize,
-      weight: stackedExperts(count, (expert) => `${name}.experts.${expert}.${purpose}.weight`),
-    });
+    const matrix = (purpose: string, inSize: number, outSize: number) =>
+      expertMatrix(name, count, purpose, [inSize, outSize]);
     return {
       kind: 'experts',
       router: { site: `${name}.gate`, inSize: E, outSize: count, bias: false },

@@ -1,6 +1,6 @@
 import { parseRotary } from '../config/rotary.ts';
-import type { ExpertMatrixLayout, ExpertsLayout } from '../models/decoder/layout.ts';
-import type { WeightSource } from '../models/weight-source.ts';
+import type { ExpertsLayout } from '../models/decoder/layout.ts';
+import { expertMatrix } from './expert-matrix.ts';
 import type { Family } from './family.ts';
 import { readActivation, readSizes, readWindow } from './sizes.ts';
 import { standardLayout } from './standard.ts';
@@ -31,12 +31,8 @@ export const mixtral: Family = {
     const { hiddenSize, intermediateSize } = sizes;
     const experts = (i: number): ExpertsLayout => {
       const name = `model.layers.${i}.block_sparse_moe`;
-      const matrix = (purpose: string, stored: string, inSize: number, outSize: number): ExpertMatrixLayout => ({
-        site: `${name}.experts.${purpose}`,
-        inSize,
-        outSize,
-        weight: stackedExperts(count, (expert) => `${name}.experts.${expert}.${stored}.weight`),
-      });
+      const matrix = (purpose: string, stored: string, inSize: number, outSize: number) =>
+        expertMatrix(name, count, purpose, [inSize, outSize], stored);
       return {
         kind: 'experts',
         router: { site: `${name}.gate`, inSize: hiddenSize, outSize: count, bias: false },
@@ -60,8 +56,3 @@ export const mixtral: Family = {
     };
   },
 };
-
-/** A tensor of the file for each expert. */
-export function stackedExperts(count: number, nameOf: (expert: number) => string): WeightSource {
-  return { kind: 'stacked', names: Array.from({ length: count }, (_, expert) => nameOf(expert)) };
-}

@@ -1,8 +1,8 @@
 import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
-import type { ExpertMatrixLayout, ExpertsLayout } from '../models/decoder/layout.ts';
+import type { ExpertsLayout } from '../models/decoder/layout.ts';
+import { expertMatrix } from './expert-matrix.ts';
 import type { Family } from './family.ts';
-import { stackedExperts } from './mixtral.ts';
 import { qwenWindows } from './qwen.ts';
 import { readActivation, readBias, readSizes } from './sizes.ts';
 import { standardLayout } from './standard.ts';
@@ -66,12 +66,8 @@ export function readExperts(
   const size = config.optionalInteger('moe_intermediate_size', { min: 1 }) ?? usual.size;
   for (const field of ['output_router_logits', 'router_aux_loss_coef']) config.value(field); // of training
   return (name) => {
-    const matrix = (purpose: string, inSize: number, outSize: number): ExpertMatrixLayout => ({
-      site: `${name}.experts.${purpose}`,
-      inSize,
-      outSize,
-      weight: stackedExperts(count, (expert) => `${name}.experts.${expert}.${purpose}.weight`),
-    });
+    const matrix = (purpose: string, inSize: number, outSize: number) =>
+      expertMatrix(name, count, purpose, [inSize, outSize]);
     return {
       kind: 'experts',
       router: { site: `${name}.gate`, inSize: hiddenSize, outSize: count, bias: false },
