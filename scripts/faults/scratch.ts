@@ -6,20 +6,33 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, posix, relative } from 'node:path';
 
-/** The repository's files that git knows or would add, as paths from the root. */
+/** Folders with nothing of the repository's own, as .gitignore has them. */
+const IGNORED = new Set(['.git', 'node_modules', 'dist', '.turbo', 'out', '.stryker-tmp']);
+
+/** The repository's files that git knows or would add, as paths from the root; of a copy without git, all but built ones. */
 export function repositoryFiles(root: string): string[] {
+  if (!existsSync(join(root, '.git'))) return filesBelow(root, '');
   const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' });
   return listed
     .trim()
     .split('\n')
     .filter((file) => existsSync(join(root, file)));
+}
+
+function filesBelow(root: string, folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = posix.join(folder, entry.name);
+    if (entry.isDirectory()) return IGNORED.has(entry.name) ? [] : filesBelow(root, path);
+    return entry.isFile() && !entry.name.endsWith('.tsbuildinfo') ? [path] : [];
+  });
 }
 
 /**
@@ -43,7 +56,7 @@ export class Scratch {
   }
 
   /** Runs `use` while `find` is replaced by `put` in a file. */
-  with<T>(path: string, find: string, put: string, use: () => T): T {
+  async with<T>(path: string, find: string, put: string, use: () => Promise<T>): Promise<T> {
     const file = join(this.root, path);
     const text = readFileSync(file, 'utf8');
     writeFileSync(
@@ -51,7 +64,7 @@ export class Scratch {
       text.replace(find, () => put),
     );
     try {
-      return use();
+      return await use();
     } finally {
       writeFileSync(file, text);
     }
@@ -68,10 +81,12 @@ export class Scratch {
     for (const name of readdirSync(join(root, 'node_modules'))) {
       if (name !== '@heddle' && name !== '.vite') symlinkSync(join(root, 'node_modules', name), join(target, name));
     }
-    for (const name of readdirSync(join(root, 'packages'))) {
-      symlinkSync(join(this.root, 'packages', name), join(target, '@heddle', name));
-      const own = join(root, 'packages', name, 'node_modules');
-      if (existsSync(own)) symlinkSync(own, join(this.root, 'packages', name, 'node_modules'));
+    const real = realpathSync(root);
+    for (const name of readdirSync(join(root, 'node_modules/@heddle'))) {
+      const path = relative(real, realpathSync(join(root, 'node_modules/@heddle', name)));
+      symlinkSync(join(this.root, path), join(target, '@heddle', name));
+      const own = join(root, path, 'node_modules');
+      if (existsSync(own)) symlinkSync(own, join(this.root, path, 'node_modules'));
     }
   }
 }
