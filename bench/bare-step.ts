@@ -20,8 +20,8 @@ const inputsOf = (cache: KvCache, T: number, B: number) => {
 
 const fed = ({ inputs, positions, segments }: KvBatch) => [{ positions, segments, cache: inputs }] as const;
 
-/** Milliseconds of a decoding step of `batch` sequences that have `context` tokens: the median of three runs of `steps`. */
-export async function bareDecode(model: CausalLm, batch: number, context: number, steps: number): Promise<number> {
+/** A decoding step of `batch` sequences, compiled for 2 * `context` tokens each. */
+function openDecode(model: CausalLm, batch: number, context: number) {
   const { device } = model;
   const sizes = { shape: model.kvShape, maxSequences: batch, maxSequenceTokens: 2 * context };
   const cache = pagedCache(device, { ...sizes, blockSize: 16 });
@@ -40,23 +40,59 @@ export async function bareDecode(model: CausalLm, batch: number, context: number
     for (const sequence of sequences) if (!sequence.reserve(tokens)) throw new Error('the cache is full');
     return cache.batch(sequences.map((sequence) => ({ sequence, tokens })));
   };
-  const times: number[] = [];
-  for (let round = 0; round < 4; round++) {
-    for (const sequence of sequences) sequence.truncate(0);
-    rows(context).advance(); // what is attended to changes no time: zeros do
-    const begin = performance.now();
-    for (let i = 0; i < steps; i++) {
+  return {
+    token,
+    /** Sequences of `context` tokens again. */
+    begin() {
+      for (const sequence of sequences) sequence.truncate(0);
+      rows(context).advance(); // what is attended to changes no time: zeros do
+    },
+    async step() {
       const step = rows(1);
       await decode.run([...fed(step)], { symbols: step.sizes });
       step.advance();
-    }
-    await token.data();
+    },
+    dispose() {
+      decode.dispose();
+      cache.dispose();
+      token.dispose();
+    },
+  };
+}
+
+/** Milliseconds of a decoding step of `batch` sequences that have `context` tokens: the median of three runs of `steps`. */
+export async function bareDecode(model: CausalLm, batch: number, context: number, steps: number): Promise<number> {
+  const decode = openDecode(model, batch, context);
+  const times: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    decode.begin();
+    const begin = performance.now();
+    for (let i = 0; i < steps; i++) await decode.step();
+    await decode.token.data();
     times.push((performance.now() - begin) / steps);
   }
   decode.dispose();
-  cache.dispose();
-  token.dispose();
   return median(times.slice(1));
+}
+
+/** Milliseconds of each of `steps` decoding steps whose tokens are read before the next begins, in ascending order. */
+export async function bareStepTimes(
+  model: CausalLm,
+  batch: number,
+  context: number,
+  steps: number,
+): Promise<readonly number[]> {
+  const decode = openDecode(model, batch, context);
+  const times: number[] = [];
+  for (let i = 0; i < steps + 20; i++) {
+    if (i % context === 0) decode.begin();
+    const begin = performance.now();
+    await decode.step();
+    await decode.token.data();
+    times.push(performance.now() - begin);
+  }
+  decode.dispose();
+  return times.slice(20).sort((a, b) => a - b);
 }
 
 /** Milliseconds until the first token of a prompt is on the host, the median of some. */

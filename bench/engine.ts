@@ -4,11 +4,13 @@
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Engine, loadModel, openEngine, type StepTimes } from '@heddle/llm';
+import { type Engine, loadModel, openEngine } from '@heddle/llm';
 import { openWebGpu } from '@heddle/tensor/webgpu';
-import { bareDecode, barePrefill } from './bare-step.js';
+import { globals } from 'webgpu';
+import { bareDecode, barePrefill, bareStepTimes } from './bare-step.js';
 import { llama1b, writeRandomLlama } from './random-llama.js';
 import { type Measurement, median, report } from './results.js';
+import { SlowSteps } from './slow-steps.js';
 
 const small = process.env['BENCH_SMALL'] !== undefined;
 const folder = process.env['BENCH_MODEL'] ?? join(tmpdir(), small ? 'heddle-llama-small' : 'heddle-llama-1b');
@@ -25,6 +27,7 @@ if (!existsSync(join(folder, 'model.safetensors.index.json'))) await writeRandom
 const device = await openWebGpu(toggles ? { toggles } : {});
 const adapter = `${device.name}: ${device.description}${toggles ? ' (unsafe toggles)' : ''}`;
 const model = await loadModel(folder, { device, dtype, activations: 'f16' });
+const slow = new SlowSteps((globals as { readonly GPUDevice?: { readonly prototype: object } }).GPUDevice);
 const measurements: Measurement[] = [];
 const note = (what: string, value: number, unit: string, ratio?: number, against?: string) => {
   const row = { what: `engine, Llama ${small ? 'small' : '1B'} ${dtype}: ${what}`, value, unit, adapter };
@@ -54,14 +57,9 @@ function steadyRate(all: readonly (readonly number[])[]): number {
   return counted / (end - begin);
 }
 
-/** The step of the measurement at hand that took longest from its layout to its tokens. */
-let slowest: StepTimes | undefined;
-const onStep = (step: StepTimes) => {
-  if (!slowest || step.read - step.begun > slowest.read - slowest.begun) slowest = step;
-};
 const open = (stepsInFlight: number, maxSequences: number) =>
   openEngine(model, {
-    onStep,
+    onStep: slow.onStep,
     stepsInFlight,
     maxSequences,
     maxSequenceTokens: 4 * context,
@@ -83,22 +81,26 @@ const bare = new Map<number, number>();
 do bare.set(1, await bareDecode(model, 1, context, steps));
 while (performance.now() < until);
 for (const batch of batches.slice(1)) bare.set(batch, await bareDecode(model, batch, context, steps));
+for (const batch of batches.slice(0, 2)) {
+  const times = await bareStepTimes(model, batch, context, 8 * steps);
+  const middle = median(times);
+  for (const share of [0.5, 0.99, 0.999, 1]) {
+    const at = times[Math.floor(share * (times.length - 1))]!;
+    note(`bare step of ${batch}, each read, p${100 * share} of ${times.length}`, at, 'ms', at / middle, 'p50');
+  }
+}
 for (const [batch, ms] of bare) note(`bare step, batch ${batch}, context ${context}`, (1000 * batch) / ms, 'tok/s');
 
 for (const depth of [1, 2, 3]) {
   const engine = open(depth, batches.at(-1)!);
   const ms = await prepared(engine, batches.at(-1)!, context, context + steps);
   await settle(engine);
+  await slow.print(0);
   if (depth === 1) note(`prepare for up to ${batches.at(-1)} sequences`, ms, 'ms');
   for (const batch of batches) {
     const all = await Promise.all(Array.from({ length: batch }, () => timesOf(engine, context, steps)));
     const rate = steadyRate(all);
-    if (slowest) {
-      const { step, sequences, tokens, begun, submitted, read } = slowest;
-      const ms = { submit: (submitted - begun).toFixed(2), device: (read - submitted).toFixed(2) };
-      console.log(`slowest step: ${step}, ${tokens} rows of ${sequences} sequences`, ms);
-      slowest = undefined;
-    }
+    await slow.print();
     const limit = batch / bare.get(batch)!;
     note(
       `decode, batch ${batch}, context ${context}, ${depth} in flight`,
@@ -115,7 +117,9 @@ for (const depth of [1, 2, 3]) {
   const engine = open(2, 1);
   await prepared(engine, 1, context, context + 8 * steps);
   await settle(engine);
+  await slow.print(0);
   const times = await timesOf(engine, context, 8 * steps);
+  await slow.print();
   const intervals = times
     .slice(9)
     .map((time, i) => time - times[i + 8]!)
@@ -174,5 +178,6 @@ for (const depth of [1, 2, 3]) {
 }
 
 report(measurements);
+slow.dispose();
 await model.dispose();
 await device.dispose();
