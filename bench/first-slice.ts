@@ -3,8 +3,8 @@
 import { fileURLToPath } from 'node:url';
 import { flash } from '@heddle/attention';
 import { contiguousCache, openSequence } from '@heddle/kvcache';
-import { loadModel, openDevice, openEngine } from '@heddle/llm';
-import { argmax, compile, type Device, isHeddleError, type Tensor } from '@heddle/tensor';
+import { loadModel, openEngine } from '@heddle/llm';
+import { argmax, compile, type Device, isHeddleError, openDevice, type Tensor } from '@heddle/tensor';
 import { type Measurement, median, report } from './results.js';
 
 const path = process.argv[2] ?? fileURLToPath(new URL('../../examples/models/prose4m', import.meta.url));

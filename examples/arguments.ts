@@ -1,4 +1,4 @@
-import type { DeviceName } from '@heddle/llm';
+import type { DeviceName } from '@heddle/tensor';
 
 const names: readonly string[] = ['auto', 'webgpu', 'onnx', 'reference'] satisfies readonly DeviceName[];
 

@@ -1,8 +1,17 @@
 // What attention variants cost, measured: one layer of each over a sequence, forward.
 //   npx tsx --conditions=@heddle/source examples/attention-variants.ts [WIDTH [HEADS [LENGTH]]] [DEVICE]
 import { type AttentionModuleOptions, createAttentionModule, rotaryTable } from '@heddle/attention';
-import { openDevice } from '@heddle/llm';
-import { arange, compile, layerNorm, randomNormal, rmsNorm, softmax, type Tensor, where } from '@heddle/tensor';
+import {
+  arange,
+  compile,
+  layerNorm,
+  openDevice,
+  randomNormal,
+  rmsNorm,
+  softmax,
+  type Tensor,
+  where,
+} from '@heddle/tensor';
 import { exampleArguments, size } from './arguments.ts';
 
 const usage = 'attention-variants.ts [WIDTH [HEADS [LENGTH]]]';

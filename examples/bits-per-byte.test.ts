@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadModel, openDevice } from '@heddle/llm';
+import { loadModel } from '@heddle/llm';
+import { openDevice } from '@heddle/tensor';
 import { expect, test } from 'vitest';
 import { sharedMissing } from '../test-support/shared.ts';
 import { bitsPerByte, splitText } from './bits-per-byte.ts';

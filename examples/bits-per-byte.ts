@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { argv } from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { type CausalLm, loadModel, openDevice, type Tokenizer } from '@heddle/llm';
-import { compile, crossEntropy, type Tensor } from '@heddle/tensor';
+import { type CausalLm, loadModel, type Tokenizer } from '@heddle/llm';
+import { compile, crossEntropy, openDevice, type Tensor } from '@heddle/tensor';
 import { exampleArguments } from './arguments.ts';
 
 /** A file with the ends of its lines as `\n`: the part to learn from, and the last 5% of its characters, held out. */

@@ -1,8 +1,10 @@
 // Prompts that come at about the same time are computed together: a dynamic batcher around a model's logits.
 //   npx tsx --conditions=@heddle/source examples/dynamic-batching.ts [MODEL] [DEVICE]
+
 import { setTimeout as pause } from 'node:timers/promises';
 import { dynamicBatcher, padded } from '@heddle/batcher';
-import { greedy, loadModel, openDevice } from '@heddle/llm';
+import { greedy, loadModel } from '@heddle/llm';
+import { openDevice } from '@heddle/tensor';
 import { exampleArguments } from './arguments.ts';
 
 const { args, device: name } = exampleArguments('dynamic-batching.ts [MODEL]', 1);

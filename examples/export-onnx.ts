@@ -2,8 +2,7 @@
 //   npx tsx --conditions=@heddle/source examples/export-onnx.ts [FILE] [DEVICE]
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openDevice } from '@heddle/llm';
-import { compile, crossEntropy, gradients, randomNormal, type Tensor } from '@heddle/tensor';
+import { compile, crossEntropy, gradients, openDevice, randomNormal, type Tensor } from '@heddle/tensor';
 import { exportOnnx } from '@heddle/tensor/onnx';
 import { InferenceSession, Tensor as Value } from 'onnxruntime-node';
 import { exampleArguments } from './arguments.ts';

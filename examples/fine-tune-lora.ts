@@ -1,11 +1,13 @@
 // Teaches a model something by an adapter of low rank, and shows what it says before, with the adapter, and merged.
 //   npx tsx --conditions=@heddle/source examples/fine-tune-lora.ts [MODEL [DATA.jsonl]] [DEVICE]
 // DATA has lines of { prompt, completion }, { text } or { messages }; by default the model learns to name capitals.
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type CausalLm, loadModel, openDevice, openEngine } from '@heddle/llm';
+import { type CausalLm, loadModel, openEngine } from '@heddle/llm';
 import { adaptedModel, nextTokenLoss, openAdapter, saveAdapter, saveModel, trainableLm } from '@heddle/llm/training';
+import { openDevice } from '@heddle/tensor';
 import { adamw, train } from '@heddle/trainer';
 import { encodeExample, exampleBatches, readExamples, type TextExample } from '@heddle/trainer/data';
 import { createLora } from '@heddle/trainer/lora';

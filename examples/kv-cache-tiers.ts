@@ -13,8 +13,7 @@ import {
   openSequence,
   pagedCache,
 } from '@heddle/kvcache';
-import { openDevice } from '@heddle/llm';
-import { randomNormal } from '@heddle/tensor';
+import { openDevice, randomNormal } from '@heddle/tensor';
 import { exampleArguments, size } from './arguments.ts';
 
 const usage = 'kv-cache-tiers [HEADS [WIDTH]]';

@@ -1,9 +1,11 @@
 // Quantises a model into a GGUF file, says what it costs, loads it and streams text from it.
 //   npx tsx --conditions=@heddle/source examples/load-gguf.ts [MODEL [DTYPE]] [DEVICE]
+
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inspectModel, loadModel, openDevice, openEngine, type QuantizedDType, quantizeModel } from '@heddle/llm';
+import { inspectModel, loadModel, openEngine, type QuantizedDType, quantizeModel } from '@heddle/llm';
+import { openDevice } from '@heddle/tensor';
 import { exampleArguments } from './arguments.ts';
 
 const { args, device: name } = exampleArguments('load-gguf.ts [MODEL [DTYPE]]', 2);

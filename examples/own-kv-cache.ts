@@ -1,5 +1,6 @@
 // Parts of a key-value cache of one's own: what is forgotten first, where old blocks go, and a cache in front of another one.
 //   npx tsx --conditions=@heddle/source examples/own-kv-cache.ts
+
 import {
   append,
   type EvictionPolicy,
@@ -10,7 +11,7 @@ import {
   pagedCache,
 } from '@heddle/kvcache';
 import { kvCacheContract } from '@heddle/kvcache/testing';
-import { openDevice } from '@heddle/llm';
+import { openDevice } from '@heddle/tensor';
 
 const device = await openDevice('reference');
 const shape = keyValueShape({ layers: 1, heads: 1, headDim: 8, dtype: 'f32' });

@@ -1,7 +1,6 @@
 // Tensors, gradients and a compiled training step.
 //   npx tsx --conditions=@heddle/source examples/tensor-basics.ts [DEVICE]
-import { openDevice } from '@heddle/llm';
-import { compile, crossEntropy, grad, gradients, type Tensor } from '@heddle/tensor';
+import { compile, crossEntropy, grad, gradients, openDevice, type Tensor } from '@heddle/tensor';
 import { exampleArguments } from './arguments.ts';
 
 const { device: name } = exampleArguments('tensor-basics.ts', 0);

@@ -4,8 +4,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type DeviceName, type LoadedModel, loadModel, openDevice } from '@heddle/llm';
-import { crossEntropy, f32ToF16, type Tensor } from '@heddle/tensor';
+import { type LoadedModel, loadModel } from '@heddle/llm';
+import { crossEntropy, type DeviceName, f32ToF16, openDevice, type Tensor } from '@heddle/tensor';
 import { writeSafetensors } from '@heddle/tensor/safetensors';
 import { adamw, chain, clipByGlobalNorm, train, warmupCosineSchedule } from '@heddle/trainer';
 import { trainBytePair } from '@heddle/trainer/bpe';

@@ -3,13 +3,15 @@
 //   npx tsx --conditions=@heddle/source examples/training-optimizations.ts [WIDTH LAYERS LENGTH BATCH] [DEVICE]
 // Memory is the device's own account where it knows what a plan takes (WebGPU); elsewhere what the process grew by at most. Each
 // way runs in a process of its own.
+
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadModel, openDevice } from '@heddle/llm';
+import { loadModel } from '@heddle/llm';
 import { createModelFolder, nextTokenLoss, trainableLm } from '@heddle/llm/training';
+import { openDevice } from '@heddle/tensor';
 import { openOnnx } from '@heddle/tensor/onnx';
 import { adamw, adamw8bit, createTrainStep, type TrainStepSettings } from '@heddle/trainer';
 import { formatBytes } from '@heddle/trainer/report';

@@ -2,8 +2,10 @@
  * `npx tsx --conditions=@heddle/source scripts/golden-tokens.ts`: writes test-support/golden/prose4m.json, what the reference
  * executor generates greedily with the model of this repository, and how close the second best token came. For a new model only.
  */
+
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { loadModel, openDevice } from '@heddle/llm';
+import { loadModel } from '@heddle/llm';
+import { openDevice } from '@heddle/tensor';
 
 const prompts = ['It was a cold evening, and', 'The origin of species', 'ROMEO:\n'];
 const count = 48;

@@ -24,7 +24,7 @@ export function append(
     );
   const batch = cache.batch([{ sequence, tokens, keep: 'end' }]);
   const { step, dispose } = boundNow(device, cache, batch);
-  const written = device.realize(
+  const written: Promise<unknown> = device.realize(
     [],
     rows.flatMap((layer, index) => [
       ...step.write(index, layer),
@@ -32,7 +32,7 @@ export function append(
     ]),
   );
   batch.advance();
-  return written.finally(dispose);
+  return written.then(() => {}).finally(dispose);
 }
 
 /** How many tokens the rows are for. @throws ArgumentError naming the first store that does not fit */

@@ -58,7 +58,6 @@ export type {
 } from './models/decoder/layout.ts';
 export type { WeightDType } from './models/weight-file.ts';
 export type { WeightSource } from './models/weight-source.ts';
-export { type DeviceName, type OpenDeviceOptions, openDevice } from './open-device.ts';
 export { type Divergence, divergence } from './quantize/logits-divergence.ts';
 export { type QuantizedModel, type QuantizeOptions, quantizeModel } from './quantize/quantize-model.ts';
 export type { QuantizedDType } from './quantize/stored-type.ts';

@@ -1,8 +1,8 @@
-import { isHeddleError } from '@heddle/tensor';
+import { isHeddleError, openDevice } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { expect, test } from 'vitest';
 import { tinyLlama } from '../../../test-support/tiny-llama.ts';
-import { loadModel, loadTokenizer, openDevice, openEngine } from './index.ts';
+import { loadModel, loadTokenizer, openEngine } from './index.ts';
 
 test('a model without a tokenizer says why there is none', async () => {
   await using device = await openReference();
@@ -70,7 +70,10 @@ test('calls that a program without types gets wrong are refused by name', async 
       load({ label: 'x', open: () => new ArrayBuffer(8) }, { device }),
       /open\('config.json'\) must give .* gave ArrayBuffer$/,
     ],
-    [open('reference', { budget: 5 }), /^openDevice: has no option budget; its options are memoryBudget, webgpu$/],
+    [
+      open('reference', { budget: 5 }),
+      /^openDevice: has no option budget; its options are memoryBudget, debug, webgpu, onnx$/,
+    ],
     [tokenizer(7), /^loadTokenizer: takes a path or .* got number 7$/],
   ];
   const calls = await Promise.allSettled(cases.map(([call]) => call));

@@ -9,7 +9,7 @@ import {
   isHostArrayOf,
 } from './dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts';
-import { bf16BitsToNumber, f16BitsToNumber, f32ToF16, numberToBf16Bits } from './float16.ts';
+import { bf16BitsToNumber, bf16ToF32, f16BitsToNumber, f16ToF32, f32ToF16, numberToBf16Bits } from './float16.ts';
 import { checkDType, checkSizes, formatShape, sizeOf } from './shape.ts';
 
 /** Numbers or booleans, nested to any depth. */
@@ -41,6 +41,19 @@ function plainValues(operation: string, dtype: DType, data: HostArray): readonly
   if (dtype === 'bool') return Array.from(data, (value) => value !== 0);
   if (dtype === 'f16') return Array.from(data, f16BitsToNumber);
   return dtype === 'bf16' ? Array.from(data, bf16BitsToNumber) : Array.from(data);
+}
+
+/** @throws DTypeError where values of `dtype` are not asked for as `as`: as themselves, or 16 bits as f32 */
+export function checkReadable(dtype: DType, as: DType): void {
+  checkDType('data', as);
+  if (as === dtype || (as === 'f32' && (dtype === 'f16' || dtype === 'bf16'))) return;
+  throw new DTypeError(`data: the tensor is ${dtype}, got a request for ${as}; cast it`);
+}
+
+/** Values of the host in a dtype that `checkReadable` lets pass. */
+export function readAs(dtype: DType, data: HostArray, as: DType): HostArray {
+  if (as === dtype) return data;
+  return dtype === 'f16' ? f16ToF32(data as Uint16Array) : bf16ToF32(data as Uint16Array);
 }
 
 /** Values of the host as nested arrays of a shape, a scalar as itself. @throws DTypeError for a block format */

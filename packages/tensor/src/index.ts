@@ -33,6 +33,7 @@ export {
   type DType,
   dtypeOfArray,
   type HostArray,
+  type HostArrays,
   hostArray,
   hostLength,
   isBlockFormat,
@@ -48,6 +49,7 @@ export { formatProfile, formatReport } from './format-report.ts';
 export type { Device } from './graph/device.ts';
 export type { CompileTarget, Executor, Program, Storage } from './graph/executor.ts';
 export type { Graph } from './graph/graph.ts';
+export type { Own } from './graph/lifetimes.ts';
 export type { OnnxBuilder, OnnxLowering, OnnxTurn, OnnxTyped } from './graph/onnx-lowering.ts';
 export { defineOp, type GradientContext, type Node, type Op, type OpDefinition } from './graph/op.ts';
 export { record, recordOn, recordOne } from './graph/record.ts';
@@ -72,6 +74,7 @@ export type {
 } from './graph/webgpu-lowering.ts';
 export type { HostData, NestedNumbers, TensorOptions } from './host-data.ts';
 export type { HeldAllocation, Holder, MemoryReport } from './memory.ts';
+export { type DeviceName, deviceNames, type OpenDeviceOptions, openDevice } from './open-device.ts';
 export {
   type AxisPadding,
   type Conv1dOptions,

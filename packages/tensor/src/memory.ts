@@ -105,7 +105,7 @@ export class MemoryAccount {
   }
 }
 
-/** The calls that led to an allocation, without this file's own. */
+/** The calls that led to an allocation: the program's first, without those of this package and its like that stand before them. */
 function callSite(): string {
   const errors: { stackTraceLimit?: number } = Error;
   const { stackTraceLimit: limit } = errors;
@@ -113,9 +113,18 @@ function callSite(): string {
   if (limit !== undefined) errors.stackTraceLimit = 40;
   const { stack = '' } = new Error('site');
   if (limit !== undefined) errors.stackTraceLimit = limit;
-  const frames = stack.split('\n').filter((line) => /^\s*at |@/.test(line));
-  return frames
-    .slice(2)
-    .map((frame) => frame.trim())
-    .join('\n');
+  const frames = stack
+    .split('\n')
+    .filter((line) => /^\s*at |@/.test(line))
+    .map((frame) => frame.trim());
+  const first = frames.findIndex((frame) => !isOurs(frame));
+  return frames.slice(first < 0 ? 2 : first).join('\n');
+}
+
+/** Where this file is: what else is there is not the program's, but tests. */
+const ownFolder = /^(.*\/)memory\.[jt]s/.exec(import.meta.url.replace(/^file:\/\//, ''))?.[1];
+
+function isOurs(frame: string): boolean {
+  if (/\.test\.[jt]s/.test(frame)) return false;
+  return frame.includes('/node_modules/@heddle/') || (ownFolder !== undefined && frame.includes(ownFolder));
 }

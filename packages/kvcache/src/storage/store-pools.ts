@@ -108,23 +108,27 @@ export class StorePools {
   }
 
   /** Copies slots of a group to other slots in every store, after the work that was submitted before the call. */
-  copy(group: number, from: Int32Array, to: Int32Array): Promise<void> {
+  async copy(group: number, from: Int32Array, to: Int32Array): Promise<void> {
     const [source, target] = [this.#device.tensor(padded(from)), this.#device.tensor(padded(to))];
     const updates = this.#pools.filter((pool) => pool.group === group).flatMap((pool) => pool.copy(source, target));
-    return this.#device.realize([], updates).finally(() => {
+    try {
+      await this.#device.realize([], updates);
+    } finally {
       source.dispose();
       target.dispose();
-    });
+    }
   }
 
   /** Writes what slots of other pools of the same stores hold, after the work that was submitted before the call. */
-  copyFrom(source: StorePools, from: Int32Array, to: Int32Array): Promise<void> {
+  async copyFrom(source: StorePools, from: Int32Array, to: Int32Array): Promise<void> {
     const [first, second] = [this.#device.tensor(padded(from)), this.#device.tensor(padded(to))];
     const updates = this.#pools.flatMap((pool, i) => pool.write(second, source.#pools[i]!.take(first)));
-    return this.#device.realize([], updates).finally(() => {
+    try {
+      await this.#device.realize([], updates);
+    } finally {
       first.dispose();
       second.dispose();
-    });
+    }
   }
 
   /** Rows of slots (of each group), in their order, as the work that was submitted before the call leaves them. */

@@ -1,7 +1,7 @@
+import { openDevice } from '@heddle/tensor';
 import { encodeExample, exampleBatches, readExamples, type TokenExample } from '@heddle/trainer/data';
 import { createLora } from '@heddle/trainer/lora';
 import { type LoadedModel, loadModel } from '../load-model.ts';
-import { openDevice } from '../open-device.ts';
 import { saveAdapter } from '../training/adapter-folder.ts';
 import { withDropoutKeys } from '../training/dropout-keys.ts';
 import { saveModel } from '../training/save-model.ts';

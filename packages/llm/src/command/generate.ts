@@ -1,8 +1,7 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, openDevice } from '@heddle/tensor';
 import { openEngine } from '../engine/default-engine.ts';
 import { type LoadedModel, loadModel } from '../load-model.ts';
 import type { CausalLm } from '../models/causal-lm.ts';
-import { openDevice } from '../open-device.ts';
 import { type Sampler, sampler } from '../sampler.ts';
 import { streamText } from '../text/generate-text.ts';
 import { textModel } from '../text/text-model.ts';

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
+import { type DeviceName, deviceNames } from '@heddle/tensor';
 import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
-import { type DeviceName, deviceNames } from '../open-device.ts';
 import { UsageError } from './usage.ts';
 
 export interface GenerateCommand {

@@ -1,9 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import type { Device } from '@heddle/tensor';
+import { type Device, type DeviceName, deviceNames, openDevice } from '@heddle/tensor';
 import { openEngine } from '../engine/default-engine.ts';
 import { bytesText } from '../inspect/units.ts';
 import { type LoadedModel, loadModel } from '../load-model.ts';
-import { type DeviceName, deviceNames, openDevice } from '../open-device.ts';
 import { divergence } from '../quantize/logits-divergence.ts';
 import { quantizeModel } from '../quantize/quantize-model.ts';
 import { type QuantizedDType, quantizedDTypes } from '../quantize/stored-type.ts';

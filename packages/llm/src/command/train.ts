@@ -1,7 +1,7 @@
+import { openDevice } from '@heddle/tensor';
 import { TrainingError } from '@heddle/trainer';
 import { textFiles, tokenArray, tokenBatches } from '@heddle/trainer/data';
 import { loadModel } from '../load-model.ts';
-import { openDevice } from '../open-device.ts';
 import { createModelFolder } from '../training/new-model.ts';
 import { saveModel } from '../training/save-model.ts';
 import { trainableLm } from '../training/trainable-lm.ts';

@@ -1,5 +1,5 @@
+import { type DeviceName, deviceNames } from '@heddle/tensor';
 import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
-import { type DeviceName, deviceNames } from '../open-device.ts';
 import { flag, number, oneOf, parse, text, wholeNumber } from './options.ts';
 import { UsageError } from './usage.ts';
 

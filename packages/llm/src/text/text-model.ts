@@ -1,4 +1,4 @@
-import type { Device } from '@heddle/tensor';
+import { type Device, type DeviceName, openDevice } from '@heddle/tensor';
 import { describe } from '../check-options.ts';
 import type { ModelConfig } from '../config.ts';
 import { type EngineOptions, openEngine } from '../engine/default-engine.ts';
@@ -6,7 +6,6 @@ import type { Engine } from '../engine/engine.ts';
 import { GrammarPool } from '../grammar/grammar-pool.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel } from '../load-model.ts';
 import type { ModelFiles } from '../model-files.ts';
-import { type DeviceName, openDevice } from '../open-device.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 
 /** What text is generated with: an engine, and what turns text into tokens and back. */

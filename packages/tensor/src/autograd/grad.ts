@@ -1,6 +1,6 @@
+import { describe } from '../describe.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
-import { nameOfValue } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { identity } from '../ops/movement/identity.ts';
 import { mapTree, refusePromises, tensorsOf } from '../tree.ts';
@@ -38,7 +38,7 @@ export function valueAndGrad<A extends readonly unknown[], const N extends reado
     const value: unknown = f(...own);
     refusePromises('grad', value);
     if (!(value instanceof Tensor))
-      throw new ArgumentError(`grad: the function must give a tensor, got ${nameOfValue(value)}`);
+      throw new ArgumentError(`grad: the function must give a tensor, got ${describe(value)}`);
     const wrt = argnums.map((n) => tensorsOf(own[n]));
     const all = gradients(value, wrt.flat());
     let next = 0;

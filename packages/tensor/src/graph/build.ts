@@ -8,7 +8,7 @@ import type { Executor } from './executor.ts';
 import type { Graph } from './graph.ts';
 import { type IndexCheck, limitsOf } from './index-checks.ts';
 import { inputOp, isLeafOp, type Node, variableOp } from './op.ts';
-import { record, recordOn } from './record.ts';
+import { recordOn } from './record.ts';
 import { scheduleNodes } from './schedule.ts';
 import type { Tensor } from './tensor.ts';
 import { Update, Variable } from './variable.ts';
@@ -197,8 +197,9 @@ class Rewriter {
   /** Lowers one application whose inputs are lowered; decomposed outputs are pushed on the stack to be lowered in turn. */
   #application(node: Node, stack: Tensor[]): void {
     const inputs = node.inputs.map((input) => this.#done.get(input)!);
-    const same = inputs.every((input, i) => input === node.inputs[i]);
-    const lowered = same ? node : record(node.op, inputs, node.attributes)[0]!.node;
+    // a program that is kept for other tensors keeps none of these alive
+    const same = this.#leafMode === 'constants' && inputs.every((input, i) => input === node.inputs[i]);
+    const lowered = same ? node : recordOn(node.outputs[0]!.device, node.op, inputs, node.attributes)[0]!.node;
     if (this.#executor.lowers(lowered)) {
       const kept = this.#keep(lowered);
       for (const [i, output] of node.outputs.entries()) this.#done.set(output, kept.outputs[i]!);

@@ -1,22 +1,19 @@
-import type { Dim, SymbolValues } from '../dim.ts';
+import { describe } from '../describe.ts';
+import type { Dim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
 import { ArgumentError, DisposedError, ShapeError } from '../errors.ts';
 import { bf16ToF32, f16ToF32 } from '../float16.ts';
 import { checkType, type HostData, parseData, type TensorOptions } from '../host-data.ts';
 import type { HeldAllocation, MemoryReport } from '../memory.ts';
 import { type ConcreteType, formatShape, type Shape } from '../shape.ts';
-import { buildGraph } from './build.ts';
-import type { Executor, Program, Storage } from './executor.ts';
-import { checkedRun } from './index-checks.ts';
+import { EagerPrograms } from './eager-programs.ts';
+import type { Executor, Storage } from './executor.ts';
+import { Lifetimes, type Own } from './lifetimes.ts';
 import { dataOp } from './op.ts';
-import { nameOfValue, recordOn } from './record.ts';
+import { recordOn } from './record.ts';
 import { Tensor } from './tensor.ts';
 import type { TensorOperations } from './tensor-operations.ts';
 import { type Update, Variable } from './variable.ts';
-
-/** Programs of single realizations that are kept for the next equal one. */
-const keptPrograms = 256;
-const noSymbols: SymbolValues = Object.freeze({});
 
 /**
  * Where tensors live and are computed: an executor with the ways to make tensors. Open one with `openReference`,
@@ -26,7 +23,9 @@ export class Device implements AsyncDisposable {
   readonly executor: Executor;
   /** The functions behind its and its tensors' methods. @internal */
   readonly operations: TensorOperations;
-  readonly #programs = new Map<string, Program>();
+  /** Which of its tensors hold values. @internal */
+  readonly lifetimes: Lifetimes = new Lifetimes();
+  readonly #programs: EagerPrograms;
   readonly #identities = new WeakMap<object, number>();
   #identityCount = 0;
   #pending = 0;
@@ -39,6 +38,7 @@ export class Device implements AsyncDisposable {
   constructor(executor: Executor, operations: TensorOperations) {
     this.executor = executor;
     this.operations = operations;
+    this.#programs = new EagerPrograms(executor, (task) => this.enqueue(task));
   }
 
   /** The executor's name: 'reference', 'onnx', 'webgpu'. */
@@ -103,18 +103,33 @@ export class Device implements AsyncDisposable {
     return this.operations.arange(this, length, dtype);
   }
 
-  /** Computes tensors together and keeps their values on the device, then applies `updates`. @throws ArgumentError for those of other devices */
-  async realize(tensors: readonly Tensor[], updates: readonly Update[] = []): Promise<void> {
+  /**
+   * Computes tensors together and keeps their values on the device, owned by the handles, which it gives back; then applies
+   * `updates`. @throws ArgumentError for those of other devices
+   */
+  async realize<const T extends readonly Tensor[]>(tensors: T, updates: readonly Update[] = []): Promise<T> {
     this.#assertOwn('realize', [...tensors, ...updates.map(({ variable }) => variable)]);
     const open = tensors.filter((tensor) => {
       tensor.assertUsable('realize');
       return !tensor.storage;
     });
-    if (open.length === 0 && updates.length === 0) return;
-    const storages = await this.#compute([...new Set(open)], updates);
+    if (open.length === 0 && updates.length === 0) return tensors;
+    const storages = await this.#programs.compute([...new Set(open)], updates);
     [...new Set(open)].forEach((tensor, i) => {
       tensor.hold(storages[i]!);
     });
+    return tensors;
+  }
+
+  /**
+   * Runs `fn` and frees the values that tensors came to hold meanwhile, apart from those that it gives: tensors of nested arrays
+   * and plain objects, and what these are still to be computed from. Variables stay. What an asynchronous `fn` gives is realized.
+   *
+   * In browsers, which do not tell what belongs to which call, an asynchronous `fn` hands what it makes after its first `await` to
+   * `own`: `const y = own(await x.mul(2).realize())`.
+   */
+  tidy<T>(fn: (own: Own) => T): T {
+    return this.lifetimes.tidy(fn, (tensors) => this.realize(tensors));
   }
 
   /** Values on the host; what had to be computed for it is freed again. */
@@ -130,7 +145,7 @@ export class Device implements AsyncDisposable {
         });
         return await values;
       }
-      const [storage] = await this.#compute([tensor], []);
+      const [storage] = await this.#programs.compute([tensor], []);
       try {
         return await this.executor.read(storage!);
       } finally {
@@ -218,7 +233,7 @@ export class Device implements AsyncDisposable {
 
   /** Frees the programs of past realizations, which are kept for the next equal one. */
   trim(): Promise<void> {
-    return this.enqueue(() => this.#dropPrograms());
+    return this.enqueue(() => this.#programs.clear());
   }
 
   /** Bytes that are held now, the most that were, and by whom. */
@@ -255,7 +270,7 @@ export class Device implements AsyncDisposable {
       await new Promise<void>((resolve) => {
         this.#readsDone = resolve;
       });
-    this.#dropPrograms();
+    this.#programs.clear();
     await this.executor.dispose();
   }
   [Symbol.asyncDispose](): Promise<void> {
@@ -267,34 +282,7 @@ export class Device implements AsyncDisposable {
     for (const tensor of tensors)
       if ((tensor as Tensor | undefined)?.device !== this)
         throw new ArgumentError(
-          `${operation}: takes tensors of this ${this.name} device, got ${tensor instanceof Tensor ? `one of another (${tensor.device.name})` : nameOfValue(tensor)}`,
+          `${operation}: takes tensors of this ${this.name} device, got ${tensor instanceof Tensor ? `one of another (${tensor.device.name})` : describe(tensor)}`,
         );
-  }
-
-  #dropPrograms(): void {
-    for (const program of this.#programs.values()) program.dispose();
-    this.#programs.clear();
-  }
-
-  /** Storages of `outputs`, owned by the caller. */
-  #compute(outputs: readonly Tensor[], updates: readonly Update[]): Promise<readonly Storage[]> {
-    const { graph, key, leaves, checks } = buildGraph(this.executor, { outputs, updates, inputs: [] }, 'inputs');
-    return this.enqueue(async () => {
-      let program = this.#programs.get(key);
-      this.#programs.delete(key); // and to the end: least recently used first
-      program ??= await this.executor.compile(graph, { owner: 'eager programs', ownOutputs: true });
-      this.#programs.set(key, program);
-      if (this.#programs.size > keptPrograms) {
-        const [oldest, old] = this.#programs.entries().next().value!;
-        this.#programs.delete(oldest);
-        old.dispose();
-      }
-      const inputs = leaves.map((leaf) => {
-        leaf.assertUsable('realize');
-        return leaf.storage!;
-      });
-      const run = program.run(inputs, noSymbols);
-      return checks.length > 0 ? checkedRun(this.executor, run, checks, noSymbols, true) : run;
-    });
   }
 }

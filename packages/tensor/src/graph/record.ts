@@ -1,3 +1,4 @@
+import { describe } from '../describe.ts';
 import { type DType, isBlockFormat, isStorageDType } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
 import { checkDType, checkSizes } from '../shape.ts';
@@ -21,7 +22,7 @@ export function record<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): 
 export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
   for (const [i, input] of inputs.entries()) {
     if (!(input as Tensor | undefined)?.node)
-      throw new ArgumentError(`${op.name}: input ${i} must be a tensor, got ${nameOfValue(input)}`);
+      throw new ArgumentError(`${op.name}: input ${i} must be a tensor, got ${describe(input)}`);
     input.assertUsable(op.name);
     if (input.device !== device) {
       const names =
@@ -40,12 +41,6 @@ export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[]
     outputs.push(new Tensor(device, node as Node, index, type));
   });
   return outputs;
-}
-
-/** What a value is that should have been a tensor, for messages. */
-export function nameOfValue(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  return typeof value === 'object' ? (value.constructor?.name ?? 'an object') : `the ${typeof value} ${String(value)}`;
 }
 
 /** @throws DTypeError for an operand of a dtype that is only stored */

@@ -1,10 +1,11 @@
-import type { DType, HostArray } from '../dtype.ts';
-import { DisposedError, HeddleError } from '../errors.ts';
-import { type NestedNumbers, nestedValues } from '../host-data.ts';
+import { describe } from '../describe.ts';
+import type { DType, HostArrays } from '../dtype.ts';
+import { ArgumentError, DisposedError, HeddleError } from '../errors.ts';
+import { checkReadable, type NestedNumbers, nestedValues, readAs } from '../host-data.ts';
 import type { Shape, TensorType } from '../shape.ts';
 import type { Device } from './device.ts';
 import type { Storage } from './executor.ts';
-import { dataOp, type Node } from './op.ts';
+import { dataOp, type Node, variableOp } from './op.ts';
 import { printTensor } from './print-tensor.ts';
 import { TensorMethods } from './tensor-methods.ts';
 
@@ -53,10 +54,16 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
     return this.shape.length;
   }
 
-  /** Computes the values and copies them to the host, row-major; f16 as bits, bool as 0 and 1. Keeps nothing on the device. */
-  async data(): Promise<HostArray> {
+  /**
+   * Computes the values and copies them to the host, row-major; f16 as bits, bool as 0 and 1. Keeps nothing on the device.
+   * @param dtype the type that the array is to hold: this tensor's own, or f32 of f16 and bf16 tensors
+   * @throws DTypeError for any other
+   */
+  async data<D extends DType = DType>(dtype?: D): Promise<HostArrays[D]> {
     this.assertUsable('data');
-    return this.device.read(this);
+    if (dtype !== undefined) checkReadable(this.dtype, dtype);
+    const values = await this.device.read(this);
+    return (dtype === undefined ? values : readAs(this.dtype, values, dtype)) as HostArrays[D];
   }
   /** The single value of a tensor of one element, as a number. */
   async item(): Promise<number> {
@@ -87,6 +94,15 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
     await this.device.realize([this]);
     return this;
   }
+  /**
+   * A tensor of its own with the same values on another device (or the same one), owned by the caller. The values go by way of
+   * the host.
+   */
+  async to(device: Device): Promise<Tensor> {
+    if (typeof device?.tensor !== 'function') throw new ArgumentError(`to: takes a device, got ${describe(device)}`);
+    device.assertOpen('to');
+    return device.tensor(await this.data(), { shape: this.shape as readonly number[], dtype: this.dtype });
+  }
   /** A tensor of its own with the same values: for outputs of compiled functions, which their next run overwrites. */
   clone(): Tensor {
     this.assertUsable('clone');
@@ -95,7 +111,10 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
   /** Frees the values on the device, if this handle holds any. Idempotent; later use throws `DisposedError`. */
   dispose(): void {
     if (this.#unusable === undefined) this.#unusable = 'disposed';
-    if (!this.#borrowed) this.#storage?.dispose();
+    if (this.#storage && !this.#borrowed) {
+      this.device.lifetimes.end(this);
+      this.#storage.dispose();
+    }
     this.#storage = undefined;
     this.#history = undefined;
   }
@@ -115,6 +134,7 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
     }
     this.#storage = storage;
     this.#borrowed = borrowed;
+    if (!borrowed) this.device.lifetimes.begin(this, storage, this.#node.op !== variableOp);
     if (this.#node.inputs.length > 0) {
       this.#history = this.#node;
       this.#node = {
@@ -129,6 +149,10 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
   expire(): void {
     if (this.#unusable === undefined) this.#unusable = 'stale';
     this.#storage = undefined;
+  }
+  /** Whether it was neither disposed of nor overwritten. @internal */
+  get isUsable(): boolean {
+    return this.#unusable === undefined;
   }
   /** @throws DisposedError, or a stale error where a later run of its plan has overwritten it */
   assertUsable(operation: string): void {

@@ -1,10 +1,10 @@
+import { describe } from '../describe.ts';
 import { isBlockFormat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import { type ConcreteType, formatShape, shapesEqual } from '../shape.ts';
 import type { Device } from './device.ts';
 import type { Storage } from './executor.ts';
 import { type Node, variableOp } from './op.ts';
-import { nameOfValue } from './record.ts';
 import { Tensor } from './tensor.ts';
 
 /** A change of a variable, applied when what returns or realizes it runs, after every read of that run. */
@@ -78,7 +78,7 @@ export class Variable extends Tensor {
     this.assertUsable(operation);
     for (const value of given)
       if (!(value instanceof Tensor))
-        throw new ArgumentError(`${operation}: ${this.name} takes a tensor, got ${nameOfValue(value)}`);
+        throw new ArgumentError(`${operation}: ${this.name} takes a tensor, got ${describe(value)}`);
     if (this.frozen) throw new ArgumentError(`${operation}: ${this.name} is frozen`);
   }
 

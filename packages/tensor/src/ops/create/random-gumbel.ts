@@ -1,7 +1,8 @@
+import { describe } from '../../describe.ts';
 import { type Dim, dimsEqual } from '../../dim.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
-import { nameOfValue, recordOne } from '../../graph/record.ts';
+import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { gumbelFromBits, threefry2x32 } from '../../random-bits.ts';
 import { formatShape } from '../../shape.ts';
@@ -85,6 +86,6 @@ function gumbel(high: Tensor, low: Tensor): Tensor {
 export function randomGumbel(keys: Tensor, counters: Tensor, size: Dim): Tensor {
   for (const given of [keys, counters])
     if (!(given as Tensor | undefined)?.node)
-      throw new ArgumentError(`randomGumbel: takes tensors as keys and counters, got ${nameOfValue(given)}`);
+      throw new ArgumentError(`randomGumbel: takes tensors as keys and counters, got ${describe(given)}`);
   return recordOne(gumbelOp, [keys, counters], { size });
 }

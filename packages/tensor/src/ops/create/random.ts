@@ -1,9 +1,9 @@
+import { describe } from '../../describe.ts';
 import type { DType } from '../../dtype.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
 import { f16BitsToNumber, f32Bits, f32OfBits, numberToF16Bits, roundToF16 } from '../../float16.ts';
 import type { Device } from '../../graph/device.ts';
-import { nameOfValue } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { checkSizes, formatShape, type Shape, sizeOf } from '../../shape.ts';
 import { shiftRight } from '../elementwise/bitwise.ts';
@@ -36,7 +36,7 @@ export function randomKey(device: Device, seed: number): Tensor {
 function keyTensor(name: string, device: Device, key: RandomKey): Tensor {
   if (typeof key === 'number') return randomKey(device, key);
   if (!(key as Tensor | undefined)?.node)
-    throw new ArgumentError(`${name}: the key must be a number or u32 [2], got ${nameOfValue(key)}`);
+    throw new ArgumentError(`${name}: the key must be a number or u32 [2], got ${describe(key)}`);
   if (key.dtype !== 'u32' || key.rank !== 1 || key.shape[0] !== 2)
     throw new DTypeError(`${name}: the key must be a number or u32 [2], got ${key.dtype} ${formatShape(key.shape)}`);
   return key;
@@ -50,7 +50,7 @@ function keyTensor(name: string, device: Device, key: RandomKey): Tensor {
  */
 export function foldKey(key: RandomKey, salt: number | Tensor): Tensor {
   if (typeof salt !== 'number' && !(salt as Tensor | undefined)?.node)
-    throw new ArgumentError(`foldKey: the salt must be a number or a scalar tensor, got ${nameOfValue(salt)}`);
+    throw new ArgumentError(`foldKey: the salt must be a number or a scalar tensor, got ${describe(salt)}`);
   const place = typeof key === 'number' ? salt : key;
   if (typeof place === 'number')
     throw new ArgumentError(

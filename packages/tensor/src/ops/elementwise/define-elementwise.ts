@@ -1,8 +1,9 @@
+import { describe } from '../../describe.ts';
 import { type DType, isFloat, promote } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
-import { nameOfValue, recordOne, refuseStored } from '../../graph/record.ts';
+import { recordOne, refuseStored } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { Operand } from '../../graph/tensor-operations.ts';
 import { broadcastShapes } from '../../shape.ts';
@@ -90,7 +91,7 @@ export function together(name: string, operands: readonly Operand[]): readonly T
   operands.forEach((x, i) => {
     if (typeof x === 'number') return;
     if (!(x as Tensor | undefined)?.node)
-      throw new ArgumentError(`${name}: operand ${i} must be a tensor or a number, got ${nameOfValue(x)}`);
+      throw new ArgumentError(`${name}: operand ${i} must be a tensor or a number, got ${describe(x)}`);
     refuseStored(name, x.dtype, i);
   });
   const dtype = tensors.map((t) => t.dtype).reduce(promote);
