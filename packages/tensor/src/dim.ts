@@ -80,7 +80,8 @@ export function subtractDims(a: Dim, b: Dim): Dim {
 
 /** The product of two sizes. */
 export function multiplyDims(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number' && typeof b === 'number') return a * b + 0; // -0 would be another size in a key
+  if (typeof a === 'number') return typeof b === 'number' ? a * b + 0 : scaled(b, a); // -0 would be another size in a key
+  if (typeof b === 'number') return scaled(a, b);
   const products = termsOf(a).flatMap((x) =>
     termsOf(b).map((y) => ({
       symbols: [...x.symbols, ...y.symbols].sort((p, q) => (p.name < q.name ? -1 : 1)),
@@ -88,6 +89,12 @@ export function multiplyDims(a: Dim, b: Dim): Dim {
     })),
   );
   return normalize(products);
+}
+
+function scaled(dim: SymbolicDim, factor: number): Dim {
+  if (factor === 1) return dim;
+  if (factor === 0) return 0;
+  return new SymbolicDim(dim.terms.map(({ symbols, coefficient }) => ({ symbols, coefficient: coefficient * factor })));
 }
 
 /** `a / b` where it is exact for every value of the named dimensions and `b` is a single product; otherwise undefined. */

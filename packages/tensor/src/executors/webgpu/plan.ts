@@ -6,6 +6,7 @@ import { bufferBytes } from './buffer-bytes.ts';
 import { bufferUsage } from './gpu-flags.ts';
 import type { Pipeline } from './pipelines.ts';
 import { type Bucket, boundOf } from './planning/buckets.ts';
+import type { KnownKernels } from './planning/known-kernels.ts';
 import { type MemoryPlan, planMemory } from './planning/memory-plan.ts';
 import { beginsOfParts } from './planning/parts-of-runs.ts';
 import { RunSizes } from './planning/run-sizes.ts';
@@ -31,6 +32,8 @@ export interface PlanOptions {
   readonly donated: ReadonlySet<number>;
   /** Whether kernels share dispatches. */
   readonly fuse: boolean;
+  /** The kernels of the program's other plans. */
+  readonly known: KnownKernels;
 }
 
 /** The kernels of a program for one bucket of sizes, with the memory that they need. */
@@ -48,15 +51,15 @@ export class Plan {
   #preparation: Promise<void> | undefined;
   #disposed = false;
 
-  constructor(schedule: Schedule, bucket: Bucket, services: DeviceServices, { donated, fuse }: PlanOptions) {
+  constructor(schedule: Schedule, bucket: Bucket, services: DeviceServices, { donated, fuse, known }: PlanOptions) {
     this.bucket = bucket;
     this.#services = services;
     const bound = (dim: Parameters<typeof boundOf>[0]) => boundOf(dim, bucket);
     const { capabilities, choices } = services;
     const made = new Map<string, ChoiceMade>();
     const onChoice = (choice: ChoiceMade) => made.set(choice.shapeClass, choice);
-    const steps = stepsOf(schedule, { capabilities, bound, fuse, choices, onChoice });
-    this.steps = fuse ? shareDispatches(steps, { capabilities, bound, bytesOf: this.bytesOf }) : steps;
+    const steps = stepsOf(schedule, { capabilities, bound, fuse, choices, onChoice }, known);
+    this.steps = fuse ? shareDispatches(steps, { capabilities, bound, bytesOf: this.bytesOf }, known) : steps;
     this.choices = [...made.values()];
     this.memory = planMemory(this.steps, this.bytesOf, donated);
     this.#sizes = new RunSizes(this.steps, schedule.graph.symbols);

@@ -10,6 +10,7 @@ import { getOrMake } from './get-or-make.ts';
 import { Plan } from './plan.ts';
 import { boundOf, bucketIndex, bucketOf } from './planning/buckets.ts';
 import { Fusion } from './planning/fusion.ts';
+import { KnownKernels } from './planning/known-kernels.ts';
 import { Schedule } from './planning/units.ts';
 import { workAt } from './planning/work.ts';
 import { profilePlan } from './profile.ts';
@@ -31,6 +32,7 @@ export class WebGpuProgram implements Program {
   readonly #options: ProgramOptions;
   readonly #schedule: Schedule;
   readonly #plans = new Map<number, Plan>();
+  readonly #known = new KnownKernels();
   readonly #buffers: ProgramBuffers;
   #disposed = false;
 
@@ -196,7 +198,8 @@ export class WebGpuProgram implements Program {
     const { symbols: names } = this.#graph;
     return getOrMake(this.#plans, bucketIndex(names, symbols), () => {
       const donated = new Set(this.#options.donated);
-      return new Plan(this.#schedule, bucketOf(names, symbols), this.#services, { donated, fuse: this.#options.fuse });
+      const { fuse } = this.#options;
+      return new Plan(this.#schedule, bucketOf(names, symbols), this.#services, { donated, fuse, known: this.#known });
     });
   }
 }

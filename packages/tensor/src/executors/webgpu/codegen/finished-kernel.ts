@@ -1,16 +1,14 @@
 import type { BufferUse, BufferUses, SetWidth } from './names.ts';
 
-const uses: readonly BufferUse[] = ['at', 'at2', 'at4', 'set', 'set2', 'set4'];
+const called = /\b(\w+)_(at4|at2|at|set4|set2|set)\(/g;
+const asArray = /(?<![.\w])(\w+)\[|&(\w+)/g;
 
 /** The functions of buffers that a finished text calls: the one place where a text is searched for what it uses. */
 export function usesOf(body: string, buffers: readonly string[]): BufferUses {
-  return new Map(
-    buffers.map((name) => {
-      const called = uses.filter((use) => new RegExp(`\\b${name}_${use}\\(`).test(body));
-      const asArray = new RegExp(`(?<![.\\w])${name}\\[|&${name}\\b`).test(body);
-      return [name, new Set<BufferUse>(asArray ? [...called, 'array'] : called)];
-    }),
-  );
+  const found = new Map(buffers.map((name) => [name, new Set<BufferUse>()]));
+  for (const [, name, use] of body.matchAll(called)) found.get(name!)?.add(use as BufferUse);
+  for (const [, indexed, pointed] of body.matchAll(asArray)) found.get((indexed ?? pointed)!)?.add('array');
+  return found;
 }
 
 /** How many values at once are set of a buffer. */

@@ -138,16 +138,24 @@ const functions: Readonly<Record<string, string>> = {
 }`,
 };
 
+const call: RegExp = new RegExp(`\\b(${Object.keys(functions).join('|')})\\(`, 'g');
+const calledIn = (text: string): ReadonlySet<string> => new Set(Array.from(text.matchAll(call), ([, name]) => name!));
+/** By function: those that it calls itself. */
+const callees: Readonly<Record<string, ReadonlySet<string>>> = Object.fromEntries(
+  Object.entries(functions).map(([name, text]) => [name, calledIn(text)]),
+);
+
 /** The functions that `text` calls, and those that they call, before their callers. */
 export function preludeFor(text: string): string[] {
-  const found: string[] = [];
-  const add = (body: string) => {
-    for (const [name, definition] of Object.entries(functions)) {
-      if (found.includes(definition) || definition === body || !new RegExp(`\\b${name}\\(`).test(body)) continue;
-      add(definition);
-      found.push(definition);
+  const found = new Set<string>();
+  const add = (called: ReadonlySet<string>) => {
+    for (const name of Object.keys(functions)) {
+      if (!called.has(name) || found.has(name)) continue;
+      const own = callees[name]!;
+      if (own.size > 1) add(new Set([...own].filter((other) => other !== name)));
+      found.add(name);
     }
   };
-  add(text);
-  return found;
+  add(calledIn(text));
+  return Array.from(found, (name) => functions[name]!);
 }

@@ -15,6 +15,7 @@ import type { ConcreteType, Shape } from '../../../shape.ts';
 import type { Step } from '../values.ts';
 import { boundOf, bucketOf } from './buckets.ts';
 import { Fusion } from './fusion.ts';
+import { KnownKernels } from './known-kernels.ts';
 import { planMemory } from './memory-plan.ts';
 import { RunSizes } from './run-sizes.ts';
 import { stepsOf } from './steps.ts';
@@ -51,7 +52,7 @@ function plan(inputs: readonly Tensor[], outputs: readonly Tensor[], updates: re
     capabilities,
     bound,
   });
-  return { steps: stepsOf(schedule, { capabilities, bound, fuse }), graph };
+  return { steps: stepsOf(schedule, { capabilities, bound, fuse }, new KnownKernels()), graph };
 }
 
 const labels = (steps: readonly Step[]) => steps.map(({ label }) => label);

@@ -6,6 +6,7 @@ import { type KernelPart, sharedKernel, workgroupBytes } from '../codegen/shared
 import { getOrMake } from '../get-or-make.ts';
 import type { BufferValue, ShareableKernel, Step, Work } from '../values.ts';
 import { conflict } from './hoist-updates.ts';
+import type { KnownKernels } from './known-kernels.ts';
 import { planMemory } from './memory-plan.ts';
 import { workAt } from './work.ts';
 
@@ -33,6 +34,7 @@ const spareBytes = 1 << 16;
 /** A step that may share a dispatch. */
 interface Part {
   readonly step: Step & { readonly shareable: ShareableKernel };
+  readonly alone: Step;
   readonly threads: number;
   /** Memory of a workgroup. */
   readonly workgroupBytes: number;
@@ -50,8 +52,9 @@ interface Dispatch {
  * Small kernels that do not depend on each other go into one dispatch, each with workgroups of its own: the products of one
  * input, the rows that keys and values are written to. What starts and ends a dispatch, for the host and for the GPU, takes
  * about as long as they do. What goes forward lives for longer: it goes as far as that takes no more memory.
+ * @param known those of other plans
  */
-export function shareDispatches(steps: readonly Step[], context: Context): Step[] {
+export function shareDispatches(steps: readonly Step[], context: Context, known: KnownKernels): Step[] {
   const apart = planMemory(steps, context.bytesOf);
   const total = (slots: readonly number[]) => slots.reduce((sum, bytes) => sum + bytes, 0);
   for (const farthest of reaches) {
@@ -59,7 +62,12 @@ export function shareDispatches(steps: readonly Step[], context: Context): Step[
     const joined = dispatches.map((dispatch) => ({ bindings: dispatch.steps.flatMap(({ bindings }) => bindings) }));
     if (total(planMemory(joined, context.bytesOf).slots) > total(apart.slots) + spareBytes) continue;
     return dispatches.map((dispatch) =>
-      dispatch.steps.length === 1 ? dispatch.steps[0]! : shared(dispatch.parts, context),
+      dispatch.steps.length === 1
+        ? dispatch.steps[0]!
+        : known.joined(
+            dispatch.parts.map(({ alone }) => alone),
+            () => shared(dispatch.parts, context),
+          ),
     );
   }
   return [...steps];
@@ -114,7 +122,7 @@ function partOf(step: Step, { bound }: Context): Part | undefined {
   if (bytes > mostWorkgroupBytes) return undefined;
   const [x, y, z] = step.workgroups(bound);
   if (z > 1 || x * y > mostWorkgroups) return undefined;
-  return { step: { ...step, shareable }, threads: shareable.entry.threads, workgroupBytes: bytes };
+  return { step: { ...step, shareable }, alone: step, threads: shareable.entry.threads, workgroupBytes: bytes };
 }
 
 function fits(part: Part, others: readonly Part[], { capabilities }: Context): boolean {

@@ -1,4 +1,3 @@
-import type { Dim } from '../../../dim.ts';
 import { DeviceError } from '../../../errors.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
@@ -10,32 +9,31 @@ import { pointwiseKernel } from '../codegen/pointwise.ts';
 import { reductionSteps } from '../codegen/reduction.ts';
 import { scatterStep } from '../codegen/scatter.ts';
 import { getOrMake } from '../get-or-make.ts';
-import { type ChoiceMade, type Choices, shapeClassOf } from '../tuning/choices.ts';
+import { shapeClassOf } from '../tuning/choices.ts';
 import type { BufferValue, Step } from '../values.ts';
 import type { Cone } from './cones.ts';
 import { kindOf } from './dataflow.ts';
 import { hoistUpdates } from './hoist-updates.ts';
+import type { KnownKernels, PlanQuestions } from './known-kernels.ts';
 import type { Schedule, Unit } from './units.ts';
 import { pointwiseWork, scatterWork, withCallWork, withReductionWork } from './work.ts';
 
 /** What is known when the kernels of a plan are generated. */
-export interface PlanContext {
+export interface PlanContext extends PlanQuestions {
   readonly capabilities: WebGpuCapabilities;
-  /** The most that a size can be in this plan. */
-  bound(dim: Dim): number;
   /** Whether kernels may compute what is in front of them. */
   readonly fuse: boolean;
-  /** Without it kernels are what their authors prefer. */
-  readonly choices?: Choices;
-  /** Told of each choice between ways to compute a node. */
-  readonly onChoice?: (made: ChoiceMade) => void;
 }
 
 type NodeUnit = Extract<Unit, { kind: 'reduction' | 'kernels' }>;
 
-/** The kernels of a schedule for one plan, in order. */
-export function stepsOf(schedule: Schedule, context: PlanContext): Step[] {
-  const generate = (units: readonly Unit[]) => units.flatMap((unit) => unitSteps(unit, schedule, context));
+/**
+ * The kernels of a schedule for one plan, in order.
+ * @param known those of other plans of the same schedule
+ */
+export function stepsOf(schedule: Schedule, context: PlanContext, known: KnownKernels): Step[] {
+  const generate = (units: readonly Unit[]) =>
+    units.flatMap((unit) => known.get(unit, context, (asking) => unitSteps(unit, schedule, asking)));
   return withoutUnread(hoistUpdates(generate(schedule.units), generate(schedule.updates)));
 }
 
