@@ -21,6 +21,7 @@ const tokenizer: Tokenizer = {
   stream: ({ skipSpecialTokens } = {}) => ({ push: (id) => textOf([id], skipSpecialTokens), finish: () => '' }),
   tokenBytes: () => [],
   chatTemplateNames: ['default'],
+  chatTemplateText: () => '',
   applyChatTemplate: (messages: readonly ChatMessage[], { addGenerationPrompt } = {}) =>
     messages.map(({ role, content }) => `<${role}>${content}~`).join('') + (addGenerationPrompt ? '<assistant>' : ''),
 };

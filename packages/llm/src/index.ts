@@ -19,7 +19,21 @@ export {
   type GrammarStep,
 } from './grammar/grammar-pool.ts';
 export type { JsonSchemaOptions } from './grammar/json-schema/json-schema.ts';
-export { choices, ebnf, json, jsonSchema, type OutputFormat, regex, structuralTags } from './grammar/output-format.ts';
+export { markerCharacter } from './grammar/markers.ts';
+export {
+  anyFormat,
+  type CombinedFormat,
+  choices,
+  ebnf,
+  formatSequence,
+  json,
+  jsonSchema,
+  type OutputFormat,
+  regex,
+  repeatedFormat,
+  structuralTags,
+  textUntil,
+} from './grammar/output-format.ts';
 export type { StructuralTag, StructuralTags } from './grammar/structural-tags.ts';
 export type { Next } from './grammar/worker-messages.ts';
 export { HubError, type HubErrorCode } from './hub/hub-error.ts';
@@ -88,6 +102,20 @@ export type {
 } from './sampling/sample-plan.ts';
 export type { LaneStateName, LogitStage, SampleRows } from './sampling/stages/logit-stage.ts';
 export { stages, standardStages } from './sampling/stages/standard-stages.ts';
+export type {
+  AnswerFormat,
+  AnswerPiece,
+  AnswerPlan,
+  AnswerReader,
+  TemplateFacts,
+  Tool,
+  ToolCall,
+  ToolChoice,
+} from './text/answers/answer-format.ts';
+export { harmonyAnswers } from './text/answers/harmony-answers.ts';
+export { answerFormats } from './text/answers/standard-formats.ts';
+export { type CallTags, type TaggedAnswers, type Tags, taggedAnswers } from './text/answers/tagged-answers.ts';
+export type { AnswerOptions, ReasoningOptions } from './text/answers/tool-options.ts';
 export { type Chat, type ChatOptions, chat } from './text/chat.ts';
 export { type GeneratedText, generateText, streamText } from './text/generate-text.ts';
 export {
@@ -95,10 +123,12 @@ export {
   type OpenTextModelOptions,
   openTextModel,
   type TextModel,
+  type TextModelOptions,
   textModel,
 } from './text/text-model.ts';
 export type { TextOptions, TextSettings } from './text/text-options.ts';
-export type { TextFinish, TextPart, TextResult, TextStream, TextUsage } from './text/text-stream.ts';
+export type { TextFinish, TextPart, TextResult, TextUsage } from './text/text-result.ts';
+export type { TextStream } from './text/text-stream.ts';
 export type { TemplateLimits } from './tokenizer/bounded-template.ts';
 export type { ChatMessage, ChatTemplateOptions } from './tokenizer/chat-template.ts';
 export type { IncrementalDecoder } from './tokenizer/incremental-decoder.ts';

@@ -38,6 +38,8 @@ export interface Tokenizer {
   tokenBytes(): readonly (Uint8Array | undefined)[];
   /** Names of its chat templates; `default` is the usual one. Empty where it has none. */
   readonly chatTemplateNames: readonly string[];
+  /** The text of one of its chat templates, by default of `default`. */
+  chatTemplateText(name?: string): string | undefined;
   /**
    * The text of a conversation as the model was trained on it: `encode` it without special tokens, for it has them. The
    * template is a program that came with the model; it runs within limits of steps, output and time.
@@ -143,6 +145,7 @@ export function createTokenizer(
   const chat = chatTemplates({ label, settings, ...templates });
   return {
     chatTemplateNames: chat.names,
+    chatTemplateText: (name = 'default') => chat.text(name),
     applyChatTemplate: (messages, options) => chat.render(messages, options),
     tokenBytes: () => (bytes ??= tokenBytes(definition, inner.get_vocab(), inner.get_added_tokens_decoder())),
     vocabularySize: highest + 1,

@@ -30,7 +30,10 @@ export function cacheCapacity(
       const kv = open(request, length, parent?.kv);
       if (typeof kv === 'string') return kv;
       request.kv = kv;
-      if (grow(request, tokens)) return kv.length;
+      if (grow(request, tokens)) {
+        request.onCached?.(kv.length);
+        return kv.length;
+      }
       kv.dispose();
       request.kv = undefined;
       return 'full';

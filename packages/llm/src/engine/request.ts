@@ -28,6 +28,8 @@ export interface GenerationRequest {
    * request.
    */
   readonly onLogprobs?: (logprobs: TokenLogprobs) => void;
+  /** Told how many tokens of the prompt the cache had, each time that the request begins to run. */
+  readonly onCached?: (tokens: number) => void;
   /** How many of the most likely tokens it is told with each, from 0 to 20. Default 0. */
   readonly topLogprobs?: number;
   /**
@@ -56,6 +58,7 @@ export interface ScheduledGeneration extends SequenceRequest {
   /** Undefined where nobody is told. */
   readonly topLogprobs?: number | undefined;
   readonly constraint?: TokenConstraint | undefined;
+  readonly onCached?: ((tokens: number) => void) | undefined;
   /** Why its constraint could not tell what may come: what is chosen then is nobody's. */
   failure?: { readonly error: unknown };
   /** Its cache while it is admitted. */

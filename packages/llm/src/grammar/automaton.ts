@@ -1,5 +1,6 @@
 import { grammarLimit } from './errors.ts';
 import type { Expression, Grammar } from './expression.ts';
+import { bytesWithMarkers } from './markers.ts';
 import { checkRules, ends } from './rule-checks.ts';
 import { utf8Ranges } from './utf8-ranges.ts';
 
@@ -86,7 +87,7 @@ class Builder {
     switch (of.kind) {
       case 'text':
         this.#addBytes(
-          [...new TextEncoder().encode(of.text)].map((byte) => [byte, byte]),
+          bytesWithMarkers(of.text).map((byte) => [byte, byte]),
           from,
           to,
         );

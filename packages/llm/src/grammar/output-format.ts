@@ -1,3 +1,4 @@
+import { combinedGrammar } from './combined-formats.ts';
 import { parseEbnf } from './ebnf.ts';
 import { GrammarError, grammarLimit } from './errors.ts';
 import { choice, type Grammar, text } from './expression.ts';
@@ -6,15 +7,29 @@ import { regexExpression } from './regex.ts';
 import { type StructuralTags, structuralTagGrammar } from './structural-tags.ts';
 
 /**
- * What a text may be: plain data, made by {@link jsonSchema}, {@link json}, {@link regex}, {@link ebnf}, {@link choices} or
- * {@link structuralTags}.
+ * What a text may be: plain data, made by {@link jsonSchema}, {@link json}, {@link regex}, {@link ebnf}, {@link choices},
+ * {@link structuralTags}, and of other formats by {@link formatSequence}, {@link anyFormat}, {@link repeatedFormat}, {@link textUntil}.
  */
 export type OutputFormat =
   | { readonly kind: 'json-schema'; readonly schema: unknown; readonly whitespace?: boolean }
   | { readonly kind: 'regex'; readonly pattern: string }
   | { readonly kind: 'ebnf'; readonly grammar: string; readonly start?: string }
   | { readonly kind: 'choices'; readonly choices: readonly string[] }
-  | ({ readonly kind: 'structural-tags' } & StructuralTags);
+  | ({ readonly kind: 'structural-tags' } & StructuralTags)
+  | CombinedFormat;
+
+/** Formats that are made of others. */
+export type CombinedFormat =
+  | { readonly kind: 'sequence'; readonly parts: readonly OutputFormat[] }
+  | { readonly kind: 'any-of'; readonly options: readonly OutputFormat[] }
+  | {
+      readonly kind: 'repeated';
+      readonly of: OutputFormat;
+      readonly min?: number;
+      readonly max?: number;
+      readonly between?: string;
+    }
+  | { readonly kind: 'text-until'; readonly end: string };
 
 /**
  * A JSON text whose value fits a JSON schema (2020-12; draft 7 where it says the same otherwise). Properties come in the order
@@ -56,6 +71,25 @@ export function choices(of: readonly string[]): OutputFormat {
 export function structuralTags(tags: StructuralTags): OutputFormat {
   return { kind: 'structural-tags', ...tags };
 }
+/** Texts of formats, one after the other. */
+export function formatSequence(...parts: readonly OutputFormat[]): OutputFormat {
+  return { kind: 'sequence', parts };
+}
+/** A text of any of some formats. */
+export function anyFormat(...options: readonly OutputFormat[]): OutputFormat {
+  return { kind: 'any-of', options };
+}
+/** A format several times, by default any number of times, with a text between. */
+export function repeatedFormat(
+  of: OutputFormat,
+  counts: { readonly min?: number; readonly max?: number; readonly between?: string } = {},
+): OutputFormat {
+  return { kind: 'repeated', of, ...counts };
+}
+/** Any text, with `end` at its end and nowhere before. */
+export function textUntil(end: string): OutputFormat {
+  return { kind: 'text-until', end };
+}
 
 const MOST_CHOICES = 100_000;
 
@@ -75,9 +109,14 @@ export function formatGrammar(format: OutputFormat): Grammar {
       return { rules: new Map([['root', choice(...format.choices.map(text))]]), start: 'root' };
     case 'structural-tags':
       return structuralTagGrammar(format, formatGrammar);
+    case 'sequence':
+    case 'any-of':
+    case 'repeated':
+    case 'text-until':
+      return combinedGrammar(format, formatGrammar);
     default:
       throw new GrammarError(
-        `format: takes one of json-schema, regex, ebnf, choices, structural-tags, got '${String((format as { kind?: unknown }).kind)}'`,
+        `format: takes one of json-schema, regex, ebnf, choices, structural-tags, sequence, any-of, repeated, text-until, got '${String((format as { kind?: unknown }).kind)}'`,
       );
   }
 }

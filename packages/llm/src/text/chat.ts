@@ -1,9 +1,12 @@
 import { ArgumentError } from '@heddle/tensor';
 import { checkOptions, describe } from '../check-options.ts';
 import type { ChatMessage } from '../tokenizer/chat-template.ts';
+import { conversationText } from './answers/conversation.ts';
+import { toolsOf } from './answers/tool-options.ts';
 import { notTextModel, type TextModel } from './text-model.ts';
-import { requestOf, settingNames, type TextSettings } from './text-options.ts';
-import { startText, type TextResult, type TextStream } from './text-stream.ts';
+import { conversationRequest, settingNames, type TextSettings } from './text-options.ts';
+import type { TextResult } from './text-result.ts';
+import { startText, type TextStream } from './text-stream.ts';
 
 /** How a conversation goes; the settings hold for every turn that does not name its own. */
 export interface ChatOptions extends TextSettings {
@@ -59,14 +62,15 @@ export function chat(options: ChatOptions): Chat {
     checkOptions('chat', settings, settingNames);
     const asked = [...messages, ...messagesOf(message)];
     const merged = { ...defaults, ...settings };
-    const text = tokenizer.applyChatTemplate(asked, { ...merged.template, addGenerationPrompt: true });
+    toolsOf('chat', merged);
+    const text = conversationText(tokenizer, model.answers, asked, merged.template, merged);
     // where the template gives earlier turns in another way (without reasoning, say), all is encoded anew
     const tokens =
       past && text.startsWith(past.text) ? [...past.tokens, ...encode(text.slice(past.text.length))] : encode(text);
-    const running = startText(model, requestOf('chat', model, tokens, merged), (result) => {
+    const running = startText(model, conversationRequest('chat', model, text, merged, tokens), (result) => {
       busy = false;
       if (!result || result.finishReason === 'aborted') return;
-      messages = [...asked, { role: 'assistant', content: result.text }];
+      messages = [...asked, answerMessage(result)];
       past = { text: text + rawText(tokens, result.tokens), tokens: [...tokens, ...result.tokens] };
     });
     busy = true;
@@ -84,6 +88,18 @@ export function chat(options: ChatOptions): Chat {
     },
     stream,
     send: async (message, settings) => stream(message, settings).result,
+  };
+}
+
+/** An answer as a message of the conversation. */
+function answerMessage({ text, reasoning, toolCalls }: TextResult): ChatMessage {
+  return {
+    role: 'assistant',
+    content: text,
+    ...(reasoning !== '' && { reasoning_content: reasoning }),
+    ...(toolCalls.length > 0 && {
+      tool_calls: toolCalls.map(({ id, ...called }) => ({ id, type: 'function', function: called })),
+    }),
   };
 }
 

@@ -77,7 +77,7 @@ test('a stream gives text as it comes, again for each loop, with its parts and p
       type: 'finish',
       finishReason: 'stop',
       stop: undefined,
-      usage: { inputTokens: 1, outputTokens: 4, totalTokens: 5 },
+      usage: { inputTokens: 1, outputTokens: 4, totalTokens: 5, cachedTokens: 0, reasoningTokens: 0 },
     },
   ]);
   expect([await stream.text, await stream.finishReason, (await stream.usage).outputTokens]).toEqual(['abc', 'stop', 4]);

@@ -1,6 +1,7 @@
 import { ArgumentError } from '@heddle/tensor';
 import { type TextOptions, textRequest } from './text-options.ts';
-import { startText, type TextResult, type TextStream } from './text-stream.ts';
+import type { TextResult } from './text-result.ts';
+import { startText, type TextStream } from './text-stream.ts';
 
 /** A text, and the others that were asked for with it. */
 export interface GeneratedText extends TextResult {

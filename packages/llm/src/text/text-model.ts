@@ -3,16 +3,21 @@ import { describe } from '../check-options.ts';
 import type { ModelConfig } from '../config.ts';
 import { type EngineOptions, openEngine } from '../engine/default-engine.ts';
 import type { Engine } from '../engine/engine.ts';
-import { GrammarPool } from '../grammar/grammar-pool.ts';
+import { GrammarPool, type GrammarPoolOptions } from '../grammar/grammar-pool.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel } from '../load-model.ts';
 import type { ModelFiles } from '../model-files.ts';
 import type { Tokenizer } from '../tokenizer.ts';
+import type { AnswerFormat } from './answers/answer-format.ts';
+import { answerVocabulary } from './answers/answer-tokens.ts';
+import { answerFormatOf } from './answers/standard-formats.ts';
 
 /** What text is generated with: an engine, and what turns text into tokens and back. */
 export interface TextModel extends AsyncDisposable {
   readonly engine: Pick<Engine, 'generate' | 'size'>;
   /** Undefined where the model came without one: then prompts are token ids, and text is empty. */
   readonly tokenizer: Tokenizer | undefined;
+  /** How it writes reasoning and calls of tools; undefined where it has no tokenizer. */
+  readonly answers?: AnswerFormat | undefined;
   readonly config: Pick<ModelConfig, 'bosTokenId' | 'eosTokenIds' | 'generation' | 'vocabularySize'>;
   /** Workers that follow formats; started when the first request has one. @throws as `requireTokenizer` */
   grammars(): GrammarPool;
@@ -29,6 +34,15 @@ export interface OpenTextModelOptions extends EngineOptions {
   readonly dtype?: LoadModelOptions['dtype'];
   readonly activations?: LoadModelOptions['activations'];
   readonly onProgress?: LoadModelOptions['onProgress'];
+  readonly answers?: TextModelOptions['answers'];
+}
+
+/** How a model for text answers, where that is not as its files say. */
+export interface TextModelOptions {
+  /** How it writes reasoning and calls of tools: default the one of `answerFormats` that its template and vocabulary speak. */
+  readonly answers?: AnswerFormat;
+  /** Workers that follow formats. */
+  readonly grammars?: Omit<GrammarPoolOptions, 'vocabulary'>;
 }
 
 /** A model that was opened for text, with its parts. */
@@ -52,7 +66,7 @@ export async function openTextModel(
   source: string | ModelFiles,
   options: OpenTextModelOptions = {},
 ): Promise<OpenedTextModel> {
-  const { device: where = 'auto', dtype, activations, onProgress, ...engineOptions } = options;
+  const { device: where = 'auto', dtype, activations, onProgress, answers, ...engineOptions } = options;
   const device = typeof where === 'string' ? await openDevice(where) : where;
   const own = typeof where === 'string';
   let model: LoadedModel | undefined;
@@ -65,7 +79,7 @@ export async function openTextModel(
     });
     const loaded = model;
     const engine = openEngine(loaded, engineOptions);
-    const text = textModel(loaded, engine);
+    const text = textModel(loaded, engine, { ...(answers && { answers }) });
     let disposal: Promise<void> | undefined;
     const dispose = () => {
       disposal ??= (async () => {
@@ -92,16 +106,21 @@ export async function openTextModel(
 export function textModel(
   model: Pick<LoadedModel, 'tokenizer' | 'config' | 'requireTokenizer'>,
   engine: Pick<Engine, 'generate' | 'size'>,
+  options: TextModelOptions = {},
 ): TextModel {
   const { tokenizer, config } = model;
+  const answers = options.answers ?? (tokenizer && answerFormatOf(tokenizer));
   let pool: GrammarPool | undefined;
   const dispose = async () => pool?.dispose();
   const requireTokenizer = () => model.requireTokenizer();
   const grammars = () => {
-    pool ??= new GrammarPool({ vocabulary: requireTokenizer().tokenBytes() });
+    if (pool) return pool;
+    const own = requireTokenizer();
+    const vocabulary = answers ? answerVocabulary(own, answers) : own.tokenBytes();
+    pool = new GrammarPool({ ...options.grammars, vocabulary });
     return pool;
   };
-  return { engine, tokenizer, config, requireTokenizer, grammars, dispose, [Symbol.asyncDispose]: dispose };
+  return { engine, tokenizer, answers, config, requireTokenizer, grammars, dispose, [Symbol.asyncDispose]: dispose };
 }
 
 /** Whether a value has what text is generated with; otherwise what it is, for messages. */

@@ -7,13 +7,16 @@ import { type Sampler, sampler } from '../sampler.ts';
 import { mostTopLogprobs } from '../sampling/logprobs.ts';
 import { type SamplerOptions, samplerOptionNames } from '../sampling/options.ts';
 import type { ChatMessage, ChatTemplateOptions } from '../tokenizer/chat-template.ts';
+import { type AnswerRequest, answerRequest, withoutAnswer } from './answers/answer-request.ts';
+import { conversationText } from './answers/conversation.ts';
+import { type AnswerOptions, answerOptionNames, toolsOf } from './answers/tool-options.ts';
 import { notTextModel, type TextModel } from './text-model.ts';
 
 /** Tokens to generate where neither the caller nor the model's authors say how many. */
 const usualMaxTokens = 512;
 
 /** What bounds and shapes a generation, beside its prompt. What is absent is as the model's `generation_config.json` has it. */
-export interface TextSettings extends SamplerOptions {
+export interface TextSettings extends SamplerOptions, AnswerOptions {
   /** Most tokens to generate. Default what the model's authors suggest, otherwise 512; never more than fit. */
   readonly maxTokens?: number;
   /** Strings that end the text, in which they do not stand. */
@@ -31,8 +34,8 @@ export interface TextSettings extends SamplerOptions {
   readonly logprobs?: number;
   /** Ends the generation: what waits for it throws the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Tools, documents and variables that the chat template looks at. */
-  readonly template?: Omit<ChatTemplateOptions, 'addGenerationPrompt'>;
+  /** Documents and variables that the chat template looks at. */
+  readonly template?: Omit<ChatTemplateOptions, 'addGenerationPrompt' | 'tools'>;
   /** Higher goes first, where the engine's policy looks at it. */
   readonly priority?: number;
   /** Who shares with whom, where the policy is fair by tenant; tenants share no prompts in the cache. */
@@ -64,6 +67,7 @@ export const settingNames: readonly string[] = [
   'priority',
   'tenant',
   'deadlineMs',
+  ...answerOptionNames,
   ...samplerOptionNames,
 ];
 
@@ -74,6 +78,8 @@ export interface TextRequest {
   readonly logprobs: number | undefined;
   readonly signal: AbortSignal | undefined;
   readonly format: OutputFormat | undefined;
+  /** Of a conversation: how its answer is read. */
+  readonly answer: AnswerRequest | undefined;
 }
 
 /** Checks options, and makes of them what an engine takes. @throws ArgumentError, or what the tokenizer throws */
@@ -81,7 +87,22 @@ export function textRequest(operation: string, options: TextOptions, more: reado
   checkOptions(operation, options, ['model', 'prompt', 'messages', 'system', ...settingNames, ...more]);
   const wrong = notTextModel(options.model);
   if (wrong) throw new ArgumentError(`${operation}: needs a model, as openTextModel() gives one, got ${wrong}`);
+  const text = conversationOf(operation, options);
+  if (text !== undefined) return conversationRequest(operation, options.model, text, options);
+  withoutAnswer(operation, options);
   return requestOf(operation, options.model, promptTokens(operation, options), options);
+}
+
+/** The request of a conversation whose text is known, with its tokens where they are, too. @throws ArgumentError */
+export function conversationRequest(
+  operation: string,
+  model: TextModel,
+  text: string,
+  settings: TextSettings,
+  tokens: readonly number[] = model.requireTokenizer().encode(text, { addSpecialTokens: false }),
+): TextRequest {
+  const answer = answerRequest(operation, model, text, settings);
+  return requestOf(operation, model, tokens, settings, answer);
 }
 
 /** The request of a prompt whose tokens are known. @throws ArgumentError */
@@ -90,8 +111,10 @@ export function requestOf(
   model: TextModel,
   tokens: readonly number[],
   settings: TextSettings,
+  answer?: AnswerRequest,
 ): TextRequest {
-  const { priority, tenant, deadlineMs, signal, format } = settings;
+  const { priority, tenant, deadlineMs, signal } = settings;
+  const format = answer ? answer.format.grammar(answer.plan) : settings.format;
   const stopTokens = settings.stopTokens ?? model.config.eosTokenIds;
   if (format !== undefined && stopTokens.length === 0)
     throw new ArgumentError(`${operation}: a format needs tokens that end the text (stopTokens), got none`);
@@ -99,7 +122,7 @@ export function requestOf(
     tokens,
     maxTokens: maxTokensOf(operation, model, tokens.length, settings.maxTokens),
     stopTokens,
-    sampler: samplerOf(operation, settings, model.config),
+    sampler: samplerOf(operation, settings, model.config, format !== undefined || answer?.budget !== undefined),
     ...(priority !== undefined && { priority }),
     ...(tenant !== undefined && { tenant }),
     ...(deadlineMs !== undefined && { deadlineMs }),
@@ -107,13 +130,12 @@ export function requestOf(
   const { logprobs } = settings;
   if (logprobs !== undefined && !(Number.isInteger(logprobs) && logprobs >= 0 && logprobs <= mostTopLogprobs))
     throw new ArgumentError(`${operation}: logprobs must be from 0 to ${mostTopLogprobs}, got ${String(logprobs)}`);
-  return { request, stops: stopsOf(operation, settings.stop), logprobs, signal, format };
+  return { request, stops: stopsOf(operation, settings.stop), logprobs, signal, format, answer };
 }
 
-function promptTokens(
-  operation: string,
-  { model, prompt, messages, system, template }: TextOptions,
-): readonly number[] {
+/** The text of a conversation; undefined where there is a prompt. */
+function conversationOf(operation: string, options: TextOptions): string | undefined {
+  const { model, prompt, messages, system, template } = options;
   if ((prompt === undefined) === (messages === undefined))
     throw new ArgumentError(
       `${operation}: takes either a prompt or messages, got ${prompt === undefined ? 'neither' : 'both'}`,
@@ -123,9 +145,14 @@ function promptTokens(
   if (messages !== undefined) {
     if (!Array.isArray(messages))
       throw new ArgumentError(`${operation}: messages must be a list, got ${describe(messages)}`);
+    toolsOf(operation, options);
     const all = system === undefined ? messages : [{ role: 'system', content: system }, ...messages];
-    return chatTokens(model, all, template);
+    return conversationText(model.requireTokenizer(), model.answers, all, template, options);
   }
+  return undefined;
+}
+
+function promptTokens(operation: string, { model, prompt }: TextOptions): readonly number[] {
   if (typeof prompt === 'string') {
     const { bosTokenId } = model.config;
     if (prompt === '' && bosTokenId !== undefined) return [bosTokenId];
@@ -137,17 +164,6 @@ function promptTokens(
   if (!Array.isArray(prompt))
     throw new ArgumentError(`${operation}: the prompt must be a string or token ids, got ${describe(prompt)}`);
   return prompt;
-}
-
-/** The tokens of a conversation, up to where the model answers. */
-function chatTokens(
-  model: TextModel,
-  messages: readonly ChatMessage[],
-  template: TextSettings['template'] = {},
-): number[] {
-  const tokenizer = model.requireTokenizer();
-  const text = tokenizer.applyChatTemplate(messages, { ...template, addGenerationPrompt: true });
-  return tokenizer.encode(text, { addSpecialTokens: false });
 }
 
 function maxTokensOf(
@@ -178,15 +194,15 @@ function stopsOf(operation: string, stop: TextSettings['stop']): readonly string
 /** Options that ask for a draw, whatever the model's authors suggest. */
 const drawing = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'epsilonCutoff', 'etaCutoff'] as const;
 
-function samplerOf(operation: string, settings: TextSettings, config: TextModel['config']): Sampler {
+function samplerOf(operation: string, settings: TextSettings, config: TextModel['config'], isBound: boolean): Sampler {
   const { generation: defaults, vocabularySize } = config;
   // what may come is said before each token
-  const any = settings.format && {
+  const any = isBound && {
     allowedTokens: settings.allowedTokens ?? new Uint32Array(Math.ceil(vocabularySize / 32)).fill(2 ** 32 - 1),
   };
-  if (settings.format && settings.sampler)
+  if (isBound && settings.sampler)
     throw new ArgumentError(
-      `${operation}: a format needs a sampler of options, got one of the caller's: '${settings.sampler.name}'`,
+      `${operation}: a format, tools and a budget of reasoning need a sampler of options, got one of the caller's: '${settings.sampler.name}'`,
     );
   const named = samplerOptionNames.find((name) => settings[name] !== undefined);
   if (settings.sampler === undefined) return sampler(samplerOptions({ ...settings, ...any }, defaults));

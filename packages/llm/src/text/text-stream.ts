@@ -1,47 +1,15 @@
 import type { TokenStream } from '@heddle/batcher';
+import type { TokenConstraint } from '../engine/token-constraint.ts';
 import type { TokenLogprobs } from '../sampling/logprobs.ts';
 import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
+import type { AnswerRequest } from './answers/answer-request.ts';
+import { AnswerText } from './answers/answer-text.ts';
+import { answerDecoder, answerTokens } from './answers/answer-tokens.ts';
+import { ReasoningBudget } from './answers/reasoning-budget.ts';
 import { FormatConstraint } from './format-constraint.ts';
-import { StopStrings } from './stop-strings.ts';
 import type { TextModel } from './text-model.ts';
 import type { TextRequest } from './text-options.ts';
-
-/** Why a text ended: at an end token or a stop string, at the most tokens, or because its reader left. */
-export type TextFinish = 'stop' | 'length' | 'aborted';
-
-/** Tokens that a generation took. */
-export interface TextUsage {
-  readonly inputTokens: number;
-  /** The end token counts. */
-  readonly outputTokens: number;
-  readonly totalTokens: number;
-}
-
-/** A text that was generated. */
-export interface TextResult {
-  /** Without special tokens, and without what stopped it. */
-  readonly text: string;
-  /** What was generated, with the end token where there was one. */
-  readonly tokens: readonly number[];
-  readonly finishReason: TextFinish;
-  /** The stop string that ended it. */
-  readonly stop: string | undefined;
-  readonly usage: TextUsage;
-  /** Of each token, where they were asked for. */
-  readonly logprobs: readonly TokenLogprobs[] | undefined;
-}
-
-/** What comes of a generation, in order: `start`, any number of `text`, `finish`. */
-export type TextPart =
-  | { readonly type: 'start' /** The tokens of the prompt. */; readonly tokens: readonly number[] }
-  | {
-      readonly type: 'text';
-      /** May be empty: a character is not complete yet, or the text may become a stop string. */
-      readonly text: string;
-      /** The tokens that came since the last part: one, or none at the end. */
-      readonly tokens: readonly number[];
-    }
-  | ({ readonly type: 'finish' } & Omit<TextResult, 'text' | 'tokens' | 'logprobs'>);
+import type { TextFinish, TextPart, TextResult, TextUsage } from './text-result.ts';
 
 /**
  * A text as it comes. It is generated whether it is read or not; each loop over it begins at its beginning. Leaving a loop early
@@ -65,25 +33,68 @@ export interface TextStream extends AsyncIterable<string> {
  */
 export function startText(
   model: TextModel,
-  { request, stops, logprobs, signal, format }: TextRequest,
+  { request, stops, logprobs, signal, format, answer }: TextRequest,
   ended: (result: TextResult | undefined) => void = () => {},
 ): TextStream {
   const said: TokenLogprobs[] | undefined = logprobs === undefined ? undefined : [];
   const telling = said && { topLogprobs: logprobs!, onLogprobs: (each: TokenLogprobs) => said.push(each) };
-  const constraint = format && new FormatConstraint(model, format, request);
+  let cached: number | undefined;
+  const onCached = (count: number) => {
+    cached ??= count;
+  };
+  const following = format && new FormatConstraint(model, format, request);
+  const decode = () => answer && decoderOf(model, answer, request.tokens);
+  const constraint = bound(model, request, following, answer, decode);
   let tokens: TokenStream;
   try {
     tokens = model.engine.generate(
-      { ...request, ...telling, ...(constraint && { constraint }) },
+      { ...request, ...telling, ...(constraint && { constraint }), onCached },
       signal ? { signal } : {},
     );
   } catch (error) {
-    constraint?.end();
+    following?.end();
     throw error;
   }
-  if (constraint) tokens.ended.then(constraint.end, constraint.end);
-  const text = model.tokenizer?.stream({ after: request.tokens, skipSpecialTokens: true });
-  return new RunningText(tokens, request.tokens, text, new StopStrings(stops), said, ended);
+  if (following) tokens.ended.then(following.end, following.end);
+  const decoder = decode() ?? model.tokenizer?.stream({ after: request.tokens, skipSpecialTokens: true });
+  const text = new AnswerText(stops, answer?.format.reader(answer.plan));
+  return new RunningText(tokens, request.tokens, { decoder, text, cached: () => cached ?? 0 }, said, ended);
+}
+
+function decoderOf(model: TextModel, { format }: AnswerRequest, after: readonly number[]): IncrementalDecoder {
+  const tokenizer = model.requireTokenizer();
+  return answerDecoder(tokenizer, answerTokens(tokenizer, format), after);
+}
+
+/** What may come next, where a format or a budget of reasoning says so. */
+function bound(
+  model: TextModel,
+  { sampler }: TextRequest['request'],
+  otherwise: TokenConstraint | undefined,
+  answer: AnswerRequest | undefined,
+  decode: () => IncrementalDecoder | undefined,
+): TokenConstraint | undefined {
+  if (answer?.budget === undefined) return otherwise;
+  const { format, plan, budget: tokens } = answer;
+  const { vocabularySize } = model.config;
+  const end = model.requireTokenizer().encode(format.endOfReasoning, { addSpecialTokens: false });
+  const given = sampler?.settings?.allowed;
+  return new ReasoningBudget({
+    tokens,
+    decoder: decode()!,
+    reader: format.reader(plan),
+    end,
+    vocabularySize,
+    otherwise,
+    given,
+  });
+}
+
+/** What turns tokens into text. */
+interface Reading {
+  readonly decoder: IncrementalDecoder | undefined;
+  readonly text: AnswerText;
+  cached(): number;
 }
 
 class RunningText implements TextStream {
@@ -103,14 +114,13 @@ class RunningText implements TextStream {
   constructor(
     source: TokenStream,
     prompt: readonly number[],
-    decoder: IncrementalDecoder | undefined,
-    stops: StopStrings,
+    reading: Reading,
     logprobs: readonly TokenLogprobs[] | undefined,
     ended: (result: TextResult | undefined) => void,
   ) {
     this.#source = source;
     this.#renew();
-    this.result = this.#run(prompt, decoder, stops, logprobs)
+    this.result = this.#run(prompt, reading, logprobs)
       .then(
         (result) => {
           ended(result);
@@ -147,41 +157,42 @@ class RunningText implements TextStream {
 
   async #run(
     prompt: readonly number[],
-    decoder: IncrementalDecoder | undefined,
-    stops: StopStrings,
+    { decoder, text, cached }: Reading,
     logprobs: readonly TokenLogprobs[] | undefined,
   ): Promise<TextResult> {
-    let text = '';
-    let stop: string | undefined;
     const tokens: number[] = [];
-    const pass = (piece: string, from: readonly number[]) => {
-      const passed = stops.push(piece);
-      stop = passed.stop;
-      text += passed.text;
-      this.#push({ type: 'text', text: passed.text, tokens: from });
+    const pass = (parts: readonly TextPart[]) => {
+      for (const part of parts) this.#push(part);
     };
     try {
       this.#push({ type: 'start', tokens: prompt });
       for await (const token of this.#source) {
         tokens.push(token);
-        pass(decoder?.push(token) ?? '', [token]);
-        if (stop !== undefined) break; // which frees what the request held
+        pass(text.push(decoder?.push(token) ?? '', [token]));
+        if (text.stop !== undefined) break; // which frees what the request held
       }
-      if (stop === undefined) pass(decoder?.finish() ?? '', []);
-      const held = stop === undefined ? stops.finish() : '';
-      if (held !== '') this.#push({ type: 'text', text: held, tokens: [] });
-      text += held;
+      if (text.stop === undefined) pass(text.finish(decoder?.finish() ?? ''));
       const { reason } = await this.#source.ended;
-      const finishReason =
-        stop !== undefined || reason === 'stop' ? 'stop' : reason === 'length' ? 'length' : 'aborted';
+      const { stop } = text;
+      const stopped = stop !== undefined || reason === 'stop';
+      const finishReason = stopped
+        ? text.calls.length > 0
+          ? 'tool-calls'
+          : 'stop'
+        : reason === 'length'
+          ? 'length'
+          : 'aborted';
       const usage = {
         inputTokens: prompt.length,
         outputTokens: tokens.length,
         totalTokens: prompt.length + tokens.length,
+        cachedTokens: cached(),
+        reasoningTokens: text.reasoningTokens,
       };
       const end = { finishReason, stop, usage } as const;
       this.#push({ type: 'finish', ...end });
-      return { text, tokens, ...end, logprobs: logprobs?.slice(0, tokens.length) };
+      const { reasoning, calls: toolCalls } = text;
+      return { text: text.text, reasoning, toolCalls, tokens, ...end, logprobs: logprobs?.slice(0, tokens.length) };
     } catch (reason) {
       this.#failure = { reason };
       throw reason;

@@ -27,6 +27,7 @@ export interface ChatTemplateOptions {
 /** The chat templates of a tokenizer. */
 export interface ChatTemplates {
   readonly names: readonly string[];
+  text(name: string): string | undefined;
   render(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
 }
 
@@ -57,6 +58,7 @@ export function chatTemplates(sources: TemplateSources): ChatTemplates {
   };
   return {
     names: [...texts.keys()],
+    text: (name) => texts.get(name),
     render(messages, options = {}) {
       check(messages, options);
       const { tools, documents, addGenerationPrompt = false, variables = {} } = options;
