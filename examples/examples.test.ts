@@ -50,6 +50,13 @@ test('own-sampler writes three texts, the more alike the fewer tokens it keeps',
   expect(new Set(texts).size).toBe(texts.length);
 }, 180_000);
 
+test('lora-per-request answers in three ways in one batch', async () => {
+  const output = await run('lora-per-request', 'onnx');
+  expect(output).toContain('sailor: " swore at the gulls."');
+  expect(output).toContain('gentleman: " begged their pardon."');
+  expect(output).toMatch(/^alone: "(?! swore| begged)/m);
+}, 180_000);
+
 test('fine-tune-lora teaches a model a capital, beside its weights and in them', async () => {
   const output = await run('fine-tune-lora', 'onnx');
   expect(output).toContain('147,968 parameters are trained, 3.7% of the model');

@@ -1,3 +1,4 @@
+export { type AdapterPool, type AdapterPoolOptions, createAdapterPool } from './adapters/adapter-pool.ts';
 export type { GenerationDefaults } from './config/generation.ts';
 export type { SpecialTokens } from './config/special-tokens.ts';
 export type { ModelConfig } from './config.ts';
@@ -9,6 +10,7 @@ export { createEngine, type Engine, type EngineParts, type EngineSize, type Engi
 export { LogitsError } from './engine/logits-error.ts';
 export type { PrepareOptions } from './engine/prepare-sizes.ts';
 export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
+export type { HeldAdapter, RequestAdapters } from './engine/request-adapters.ts';
 export { chromeTrace, type StepTimes, type TraceEvent } from './engine/step-trace.ts';
 export type { TokenConstraint } from './engine/token-constraint.ts';
 export { GrammarError } from './grammar/errors.ts';

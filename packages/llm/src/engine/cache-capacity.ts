@@ -27,7 +27,8 @@ export function cacheCapacity(
   return {
     maxSequenceTokens: cache.maxSequenceTokens,
     admit(request, tokens, length, parent) {
-      const kv = open(request, length, parent?.kv);
+      const isAlike = parent?.adapter?.key === request.adapter?.key;
+      const kv = open(request, length, isAlike ? parent?.kv : undefined);
       if (typeof kv === 'string') return kv;
       request.kv = kv;
       if (grow(request, tokens)) {
@@ -48,8 +49,9 @@ export function cacheCapacity(
   };
 }
 
-/** The tokens of a request that are known by now, shared among those of its tenant only. */
-function promptOf({ stream, tenant, priority }: ScheduledGeneration, length: number): KvPrompt {
+/** The tokens of a request that are known by now, shared among those of its tenant and adapter only. */
+function promptOf({ stream, tenant, adapter, priority }: ScheduledGeneration, length: number): KvPrompt {
   const tokens = Int32Array.from(stream.slice(0, length));
-  return { tokens, ...(tenant !== undefined && { namespace: tenant }), ...(priority !== undefined && { priority }) };
+  const namespace = adapter ? JSON.stringify([adapter.key, tenant]) : tenant;
+  return { tokens, ...(namespace !== undefined && { namespace }), ...(priority !== undefined && { priority }) };
 }

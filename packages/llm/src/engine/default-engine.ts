@@ -9,6 +9,7 @@ import type { LogitStage } from '../sampling/stages/logit-stage.ts';
 import { type CacheSize, cacheSize } from './cache-size.ts';
 import { createEngine, type Engine } from './engine.ts';
 import type { ScheduledGeneration } from './request.ts';
+import type { RequestAdapters } from './request-adapters.ts';
 import type { StepTimes } from './step-trace.ts';
 
 export interface EngineOptions {
@@ -42,6 +43,8 @@ export interface EngineOptions {
   readonly stages?: readonly LogitStage[];
   /** Default `flash()`. */
   readonly attention?: AttentionKernel;
+  /** Adapters that requests may name: a `createAdapterPool` for this model. They stay the caller's. Default none. */
+  readonly adapters?: RequestAdapters;
   /** Makes the cache of the model's `kvShape`, with room for what the size says. Default `pagedCache`, which shares prefixes. */
   readonly cache?: (device: Device, size: CacheSize & { readonly shape: CausalLm['kvShape'] }) => KvCache;
   /** Makes the scheduler. Default `continuousScheduler`, first come first served. */
@@ -61,6 +64,7 @@ const known = new Set([
   'sampler',
   'stages',
   'attention',
+  'adapters',
   'cache',
   'scheduler',
 ]);
@@ -103,6 +107,7 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
       ),
       maxBatchTokens,
       stepsInFlight,
+      ...(options.adapters && { adapters: options.adapters }),
       ...(options.onStep && { onStep: options.onStep }),
     });
   } catch (error) {

@@ -17,6 +17,7 @@ import { withLanes } from './lanes.ts';
 import { shareUpTo } from './longer-sequences.ts';
 import { type PrepareOptions, sizesOf } from './prepare-sizes.ts';
 import { type GenerationRequest, type ScheduledGeneration, scheduledGeneration } from './request.ts';
+import type { RequestAdapters } from './request-adapters.ts';
 import { type StepCounts, StepRunner } from './step-runner.ts';
 import type { StepTimes } from './step-trace.ts';
 
@@ -29,6 +30,8 @@ export interface EngineParts {
   readonly cache: KvCache;
   /** Makes the scheduler over the cache's capacity. */
   readonly scheduler: (capacity: Capacity<ScheduledGeneration>) => Scheduler<ScheduledGeneration>;
+  /** Adapters that requests may name, on the same device; they stay the caller's. Default none. */
+  readonly adapters?: RequestAdapters;
   /** For requests that name none. */
   readonly sampler: Sampler;
   /**
@@ -103,6 +106,8 @@ export function createEngine(parts: EngineParts): Engine {
   const { model, cache } = parts;
   checkStores(cache, model);
   if (model.device !== parts.device) throw new ArgumentError('createEngine: the model is on another device');
+  if (parts.adapters && parts.adapters.device !== parts.device)
+    throw new ArgumentError('createEngine: the adapters are on another device');
   for (const parameter of model.parameters) parameter.assertUsable('createEngine: the model');
   return new StepEngine(parts);
 }
@@ -149,14 +154,21 @@ class StepEngine implements Engine {
   generate(request: GenerationRequest, options: GenerateOptions<ScheduledGeneration> = {}): TokenStream {
     this.#assertOpen('generate');
     if (this.#runner.loss) throw this.#runner.loss;
-    const { sampler, model } = this.#parts;
+    const { sampler, model, adapters } = this.#parts;
     const { vocabularySize } = model.config;
     const number = this.#requests;
     const sampling = this.#sampling;
-    const scheduled = scheduledGeneration(request, { number, sampler, vocabularySize, sampling });
-    const stream = this.#batcher.generate(scheduled, options);
-    this.#requests++;
-    return stream;
+    const scheduled = scheduledGeneration(request, { number, sampler, vocabularySize, sampling, adapters });
+    const { adapter } = scheduled;
+    try {
+      const stream = this.#batcher.generate(scheduled, options);
+      this.#requests++;
+      if (adapter) void stream.ended.then(() => adapter.release());
+      return stream;
+    } catch (error) {
+      adapter?.release();
+      throw error;
+    }
   }
 
   async prepare(sizes: number | PrepareOptions): Promise<void> {

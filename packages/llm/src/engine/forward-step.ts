@@ -14,6 +14,7 @@ import {
   where,
 } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
+import type { RequestAdapters } from './request-adapters.ts';
 
 interface StepInputs {
   readonly tokens: Tensor;
@@ -24,6 +25,8 @@ interface StepInputs {
   readonly cache: Readonly<Record<string, Tensor>>;
   /** Only where the model looks at it. */
   readonly sequenceLengths?: Tensor;
+  /** Only in steps with adapters. */
+  readonly adapters?: Tensor;
 }
 interface StepOutputs {
   readonly logits: Tensor;
@@ -38,67 +41,89 @@ export interface StepRows {
   readonly rows: Int32Array;
   /** How long the sequence of each row is; needed where the model has `lengthScaling`. */
   readonly sequenceLengths: Int32Array;
+  /** Which adapter each row has, 0 for none; absent where none has one. */
+  readonly adapters?: Int32Array | undefined;
 }
 
-/** One plan for the forward passes of an engine's steps, prefill and decoding alike; logits stay on the device. */
+type StepPlan = CompiledFunction<[StepInputs], StepOutputs>;
+
+/**
+ * The forward passes of an engine's steps, prefill and decoding alike; logits stay on the device. One plan for all of them, and
+ * another for those in which some row has an adapter: the others read no factors.
+ */
 export class ForwardStep {
-  readonly #plan: CompiledFunction<[StepInputs], StepOutputs>;
+  readonly #plain: StepPlan;
+  readonly #adapted: StepPlan | undefined;
   readonly #byLength: boolean;
 
   /** @param chosen i32, by lane: the tokens that were chosen last */
-  constructor(model: CausalLm, attention: AttentionKernel, cache: KvCache, chosen: Variable, maxBatchTokens: number) {
+  constructor(
+    model: CausalLm,
+    attention: AttentionKernel,
+    cache: KvCache,
+    chosen: Variable,
+    maxBatchTokens: number,
+    adapters?: RequestAdapters,
+  ) {
     const i32 = (size: string) => ({ shape: [size], dtype: 'i32' as const });
     this.#byLength = model.lengthScaling !== undefined;
-    this.#plan = compile(
-      ({ cache: inputs, tokens, ...rows }: StepInputs): StepOutputs => {
-        const { logits, updates } = model.forward({
-          ...rows,
-          tokens: withChosen(tokens, chosen),
-          kv: cache.bind(inputs),
-          attention,
-        });
-        return { logits, updates };
-      },
-      {
-        device: model.device,
-        name: 'engine step',
-        inputs: [
-          {
-            tokens: i32('T'),
-            positions: i32('T'),
-            segments: i32('T'),
-            rows: i32('R'),
-            cache: cache.inputs,
-            ...(this.#byLength && { sequenceLengths: i32('T') }),
-          },
-        ],
-        symbols: { ...cache.symbols, T: maxBatchTokens, R: cache.maxSequences },
-      },
-    );
+    const planOf = (name: string, own?: RequestAdapters): StepPlan =>
+      compile(
+        ({ cache: inputs, tokens, adapters: places, ...rows }: StepInputs): StepOutputs => {
+          const { logits, updates } = model.forward({
+            ...rows,
+            tokens: withChosen(tokens, chosen),
+            kv: cache.bind(inputs),
+            attention,
+            ...(own && { adapters: own.ofRows(places!, rows.rows) }),
+          });
+          return { logits, updates };
+        },
+        {
+          device: model.device,
+          name,
+          inputs: [
+            {
+              tokens: i32('T'),
+              positions: i32('T'),
+              segments: i32('T'),
+              rows: i32('R'),
+              cache: cache.inputs,
+              ...(this.#byLength && { sequenceLengths: i32('T') }),
+              ...(own && { adapters: i32('T') }),
+            },
+          ],
+          symbols: { ...cache.symbols, T: maxBatchTokens, R: cache.maxSequences },
+        },
+      );
+    this.#plain = planOf('engine step');
+    this.#adapted = adapters && planOf('engine step with adapters', adapters);
   }
 
   /** Logits f32 `[R, V]` of the wanted rows, until the next run. */
   async run(
-    { tokens, rows, sequenceLengths }: StepRows,
+    { tokens, rows, sequenceLengths, adapters }: StepRows,
     { inputs, positions, segments, sizes }: KvBatch,
   ): Promise<Tensor> {
     const lengths = this.#byLength && { sequenceLengths };
-    const { logits } = await this.#plan.run([{ tokens, positions, segments, rows, cache: inputs, ...lengths }], {
-      symbols: sizes,
-    });
+    const values = { tokens, positions, segments, rows, cache: inputs, ...lengths, ...(adapters && { adapters }) };
+    const plan = adapters ? this.#adapted! : this.#plain;
+    const { logits } = await plan.run([values], { symbols: sizes });
     return logits;
   }
 
   /** Compiles and allocates for steps of these sizes. */
-  prepare(sizes: readonly SymbolValues[]): Promise<void> {
-    return this.#plan.warm({ buckets: sizes });
+  async prepare(sizes: readonly SymbolValues[]): Promise<void> {
+    await this.#plain.warm({ buckets: sizes });
+    await this.#adapted?.warm({ buckets: sizes });
   }
 
   explain(): string {
-    return this.#plan.explain();
+    return [this.#plain, this.#adapted].flatMap((plan) => plan?.explain() ?? []).join('\n');
   }
   dispose(): void {
-    this.#plan.dispose();
+    this.#plain.dispose();
+    this.#adapted?.dispose();
   }
 }
 

@@ -5,6 +5,7 @@ import { checkTokens } from '../models/row-logits.ts';
 import type { Sampler } from '../sampler.ts';
 import { mostTopLogprobs, type TokenLogprobs } from '../sampling/logprobs.ts';
 import type { DeviceSampling } from '../sampling/sample-plan.ts';
+import type { HeldAdapter, RequestAdapters } from './request-adapters.ts';
 import type { TokenConstraint } from './token-constraint.ts';
 
 /** What a user asks an engine to generate. */
@@ -37,6 +38,8 @@ export interface GenerationRequest {
    * engine that chooses with it on the device. The caller's, who ends it when the request has ended.
    */
   readonly constraint?: TokenConstraint;
+  /** The name of an adapter that is added to the model, of the engine's `adapters`. By default none. */
+  readonly adapter?: string;
   /** Unique among those alive; by default a number. */
   readonly id?: string;
   /** Higher goes first, where the scheduler's policy looks at it. */
@@ -61,6 +64,7 @@ export interface ScheduledGeneration extends SequenceRequest {
   readonly onCached?: ((tokens: number) => void) | undefined;
   /** Why its constraint could not tell what may come: what is chosen then is nobody's. */
   failure?: { readonly error: unknown };
+  readonly adapter?: HeldAdapter | undefined;
   /** Its cache while it is admitted. */
   kv: KvSequence | undefined;
   /** Its place in what the device keeps of every request while it is admitted; otherwise -1. */
@@ -73,12 +77,13 @@ export interface ScheduledGeneration extends SequenceRequest {
 
 /** The request with what it leaves to the engine. @throws ArgumentError */
 export function scheduledGeneration(
-  { tokens, stopTokens = [], ...request }: GenerationRequest,
+  { tokens, stopTokens = [], adapter, ...request }: GenerationRequest,
   engine: {
     readonly number: number;
     readonly sampler: Sampler;
     readonly vocabularySize: number;
     readonly sampling: Pick<DeviceSampling, 'planOf' | 'allow'>;
+    readonly adapters?: RequestAdapters | undefined;
   },
 ): ScheduledGeneration {
   const { id = `request ${engine.number}`, sampler = engine.sampler } = request;
@@ -94,8 +99,11 @@ export function scheduledGeneration(
     throw new ArgumentError(
       `generate: a constraint needs a sampler with allowedTokens and an engine that chooses with it on the device, got sampler '${sampler.name}'`,
     );
+  if (adapter !== undefined && !engine.adapters)
+    throw new ArgumentError(`generate: the engine has no adapters, got adapter '${adapter}'`);
   return {
     ...request,
+    adapter: adapter === undefined ? undefined : engine.adapters!.hold(adapter),
     id,
     sequence,
     sampler,

@@ -14,6 +14,7 @@ export class StepLayout {
   readonly #tokens: HostColumn<Int32Array>;
   readonly #lengths: HostColumn<Int32Array>;
   readonly #rows: HostColumn<Int32Array>;
+  readonly #adapters: HostColumn<Int32Array>;
   readonly #recomputeBeyond: number;
 
   /** @param recomputeBeyond the length beyond which a row's whole step counts for the length of its sequence */
@@ -21,6 +22,7 @@ export class StepLayout {
     this.#tokens = new HostColumn(new Int32Array(maxBatchTokens));
     this.#lengths = new HostColumn(new Int32Array(maxBatchTokens));
     this.#rows = new HostColumn(new Int32Array(maxSequences));
+    this.#adapters = new HostColumn(new Int32Array(maxBatchTokens));
     this.#recomputeBeyond = recomputeBeyond;
   }
 
@@ -30,26 +32,29 @@ export class StepLayout {
    * that the device has chosen last.
    */
   of(chunks: readonly Chunk[]): StepRows {
-    let [count, choosing] = [0, 0];
+    let [count, choosing, adapted] = [0, 0, false];
     for (let i = 0; i < chunks.length; i++) {
       const chunk = chunks[i]!;
       count += chunk.end - chunk.start;
       if (chooses(chunk)) choosing++;
+      if (chunk.request.adapter) adapted = true;
     }
     const tokens = this.#tokens.of(count);
     const sequenceLengths = this.#lengths.of(count);
     const rows = this.#rows.of(choosing);
+    const adapters = adapted ? this.#adapters.of(count) : undefined;
     let [row, place] = [0, 0];
     for (let i = 0; i < chunks.length; i++) {
       const chunk = chunks[i]!;
       const { start, end } = chunk;
-      const { stream, promptTokens, lane } = chunk.request;
+      const { stream, promptTokens, lane, adapter } = chunk.request;
+      adapters?.fill(adapter?.place ?? 0, row, row + end - start);
       for (let position = start; position < end; position++, row++) {
         tokens[row] = position < stream.length ? stream[position]! : -1 - lane;
         sequenceLengths[row] = Math.max(promptTokens, end > this.#recomputeBeyond ? end : position + 1);
       }
       if (chooses(chunk)) rows[place++] = row - 1;
     }
-    return { tokens, rows, sequenceLengths };
+    return { tokens, rows, sequenceLengths, adapters };
   }
 }

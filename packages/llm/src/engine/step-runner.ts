@@ -72,7 +72,7 @@ export class StepRunner {
     this.#shareUpTo = shareUpTo(model);
     const lanes = cache.maxSequences;
     this.#chosen = device.zeroVariable([lanes], { dtype: 'i32', name: 'chosen', owner: 'engine' });
-    this.#forward = new ForwardStep(model, attention, cache, this.#chosen, maxBatchTokens);
+    this.#forward = new ForwardStep(model, attention, cache, this.#chosen, maxBatchTokens, parts.adapters);
     const { vocabularySize } = model.config;
     this.#sampling = new SampleStep(device, sampling, this.#chosen, { maxRows: lanes, vocabularySize });
     this.#beyond = recomputeBeyond(model);

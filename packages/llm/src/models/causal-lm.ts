@@ -43,6 +43,8 @@ export interface ForwardInputs {
 
 /** Adds to the results of linear layers, as low-rank adapters do. */
 export interface ForwardAdapters {
+  /** Whether it adds anything there. By default it may everywhere. */
+  changes?(site: string): boolean;
   /**
    * @param site the layer's name in the file, without `.weight`: `model.layers.0.self_attn.q_proj`
    * @param x what the layer takes, `[..., in]`

@@ -36,6 +36,8 @@ export interface TextSettings extends SamplerOptions, AnswerOptions {
   readonly signal?: AbortSignal;
   /** Documents and variables that the chat template looks at. */
   readonly template?: Omit<ChatTemplateOptions, 'addGenerationPrompt' | 'tools'>;
+  /** The name of an adapter that is added to the model, of the engine's `adapters`. */
+  readonly adapter?: string;
   /** Higher goes first, where the engine's policy looks at it. */
   readonly priority?: number;
   /** Who shares with whom, where the policy is fair by tenant; tenants share no prompts in the cache. */
@@ -64,6 +66,7 @@ export const settingNames: readonly string[] = [
   'logprobs',
   'signal',
   'template',
+  'adapter',
   'priority',
   'tenant',
   'deadlineMs',
@@ -113,7 +116,7 @@ export function requestOf(
   settings: TextSettings,
   answer?: AnswerRequest,
 ): TextRequest {
-  const { priority, tenant, deadlineMs, signal } = settings;
+  const { adapter, priority, tenant, deadlineMs, signal } = settings;
   const format = answer ? answer.format.grammar(answer.plan) : settings.format;
   const stopTokens = settings.stopTokens ?? model.config.eosTokenIds;
   if (format !== undefined && stopTokens.length === 0)
@@ -123,6 +126,7 @@ export function requestOf(
     maxTokens: maxTokensOf(operation, model, tokens.length, settings.maxTokens),
     stopTokens,
     sampler: samplerOf(operation, settings, model.config, format !== undefined || answer?.budget !== undefined),
+    ...(adapter !== undefined && { adapter }),
     ...(priority !== undefined && { priority }),
     ...(tenant !== undefined && { tenant }),
     ...(deadlineMs !== undefined && { deadlineMs }),

@@ -1,11 +1,15 @@
-import { ShapeError, type Tensor, type Variable } from '@heddle/tensor';
+import type { Tensor, Variable } from '@heddle/tensor';
 import type { Lora, LoraDropout } from '@heddle/trainer/lora';
+import { checkAdapter, siteOf } from '../models/adapter-sites.ts';
 import type { CausalLm, ForwardAdapters, ForwardInputs, ForwardResult } from '../models/causal-lm.ts';
 import { RowLogits } from '../models/row-logits.ts';
 
 /** What low-rank factors add to the linear layers of a model. With `dropout` parts of their inputs are left out, as in training. */
 export function adaptersOf(lora: Lora, dropout?: LoraDropout): ForwardAdapters {
-  return { add: (site, x, y) => lora.apply(site, x, y, dropout) };
+  return {
+    changes: (site) => lora.factors.has(site),
+    add: (site, x, y) => lora.apply(site, x, y, dropout),
+  };
 }
 
 /**
@@ -51,7 +55,12 @@ class AdaptedModel implements CausalLm {
   forward(inputs: ForwardInputs): ForwardResult {
     const { adapters: more } = inputs;
     const own = this.#adapters;
-    const adapters: ForwardAdapters = more ? { add: (site, x, y) => more.add(site, x, own.add(site, x, y)) } : own;
+    const adapters: ForwardAdapters = more
+      ? {
+          changes: (site) => own.changes!(site) || (more.changes?.(site) ?? true),
+          add: (site, x, y) => more.add(site, x, own.add(site, x, y)),
+        }
+      : own;
     return this.#model.forward({ ...inputs, adapters });
   }
 
@@ -64,25 +73,5 @@ class AdaptedModel implements CausalLm {
 
   async dispose(): Promise<void> {
     this.#rowLogits.dispose();
-  }
-}
-
-/** The name of the linear layer that a weight belongs to. */
-export const siteOf = ({ name }: Variable): string => name.replace(/\.weight$/, '');
-
-/**
- * Checks that every layer that an adapter has factors for is one of the model's, of that size: others would be passed over.
- * @throws ShapeError naming the layer
- */
-export function checkAdapter({ parameters }: Pick<CausalLm, 'parameters'>, lora: Lora): void {
-  const weights = new Map(parameters.map((parameter) => [siteOf(parameter), parameter]));
-  for (const [site, { a, b }] of lora.factors) {
-    const weight = weights.get(site);
-    if (!weight) throw new ShapeError(`adapter: it is of another model: this one has no layer '${site}'`);
-    const [outputs, inputs] = weight.shape;
-    if (weight.rank !== 2 || a.shape[1] !== inputs || b.shape[0] !== outputs)
-      throw new ShapeError(
-        `adapter: it is of another model: '${site}' is [${String(weight.shape)}] here, and [${String(b.shape[0])},${String(a.shape[1])}] in the adapter`,
-      );
   }
 }

@@ -13,9 +13,9 @@ import type { Lora } from '@heddle/trainer/lora';
 import { describeModel } from '../families.ts';
 import { locateModel } from '../hub/locate-model.ts';
 import { type ModelFiles, modelFiles, modelFolder, readTextFile } from '../model-files.ts';
+import { checkAdapter } from '../models/adapter-sites.ts';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { type WrittenTensor, writtenTensors } from '../models/written-tensors.ts';
-import { checkAdapter } from './adapted-model.ts';
 import { openWriter } from './written-folder.ts';
 
 export interface SaveModelOptions {

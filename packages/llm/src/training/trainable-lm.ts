@@ -1,8 +1,9 @@
 import type { Tensor, Variable } from '@heddle/tensor';
 import type { ForwardContext, ModelParameters, TrainableModel } from '@heddle/trainer';
 import type { Lora } from '@heddle/trainer/lora';
+import { checkAdapter, siteOf } from '../models/adapter-sites.ts';
 import type { CausalLm } from '../models/causal-lm.ts';
-import { adaptersOf, checkAdapter, siteOf } from './adapted-model.ts';
+import { adaptersOf } from './adapted-model.ts';
 
 /** What a language model reads of a batch: `tokenBatches` and `exampleBatches` of `@heddle/trainer/data` give it. */
 export interface LmBatch {

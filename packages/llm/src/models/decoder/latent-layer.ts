@@ -17,9 +17,11 @@ interface LatentRows {
 export function latentLayer(pass: Pass, index: number, layout: LatentAttentionLayout, x: Tensor): Tensor {
   const { heads, valueDim, output } = layout;
   const rows = latentRows(pass, layout, x);
-  // adapters change what each row makes of its latent, which then cannot be taken into the queries
+  // an adapter of it changes what each row makes of its latent, which then cannot be taken into the queries
   const mixed =
-    pass.isPacked && !pass.hasAdapters ? absorbed(pass, index, layout, rows) : spread(pass, index, layout, rows);
+    pass.isPacked && !pass.isAdapted(layout.up)
+      ? absorbed(pass, index, layout, rows)
+      : spread(pass, index, layout, rows);
   return pass.linear(output, mixed.reshape([...x.shape.slice(0, -1), heads * valueDim]));
 }
 

@@ -52,8 +52,9 @@ export class Pass {
     this.#adapters = adapters;
   }
 
-  get hasAdapters(): boolean {
-    return this.#adapters !== undefined;
+  /** Whether an adapter adds to what a linear layer gives. */
+  isAdapted({ site }: Pick<LinearLayout, 'site'>): boolean {
+    return this.#adapters !== undefined && (this.#adapters.changes?.(site) ?? true);
   }
 
   /** @throws ArgumentError where the pass goes on from a cache, which `what` cannot */
