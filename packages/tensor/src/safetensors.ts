@@ -1,7 +1,8 @@
 /**
- * `@heddle/tensor/safetensors`: reading safetensors files by position, and writing them.
+ * `@heddle/tensor/safetensors`: trees of tensors saved and loaded; safetensors files read by position, and written.
  */
 export { type ByteSource, type FileInput, type OpenSource, openSource } from './files/byte-source.ts';
+export { type LoadTensorsOptions, loadTensors, type TensorInput } from './files/load-tensors.ts';
 export {
   type SafetensorsDType,
   safetensorsDTypes,
@@ -17,3 +18,5 @@ export {
   safetensorsChunks,
   writeSafetensors,
 } from './files/safetensors-writer.ts';
+export { type SaveTensorsOptions, saveTensors, type TensorTarget, tensorsToBlob } from './files/save-tensors.ts';
+export type { ByteSink } from './files/written-file.ts';

@@ -4,12 +4,16 @@ import { FileFormatError } from '../errors.ts';
 interface NodeFiles {
   open(path: string, flags: 'r' | 'w'): Promise<NodeFile>;
   stat(path: string): Promise<{ isDirectory(): boolean }>;
+  readFile(path: string, encoding: 'utf8'): Promise<string>;
+  rename(from: string, to: string): Promise<void>;
+  rm(path: string, options: { readonly force: boolean }): Promise<void>;
 }
 
 interface NodeFile {
   read(into: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
   write(from: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
   stat(): Promise<{ readonly size: number }>;
+  sync(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -14,7 +14,7 @@ const maxIndexLength = 256 * 2 ** 20;
  * Opens a safetensors file for reading by position; tensors are read one by one, never the whole file.
  *
  * A path may also name a folder: its `model.safetensors`, otherwise its `model.safetensors.index.json` with the shards that
- * it lists. The header is read and checked entirely before this returns.
+ * it lists; and a file that is not there, but its `.index.json` beside it. The header is read and checked entirely before this returns.
  *
  * @param input A path (where there is `node:fs`), a Blob or File, bytes, or `{ byteLength, read(offset, length) }`.
  * @returns The open file; the caller closes it.
@@ -25,9 +25,15 @@ const maxIndexLength = 256 * 2 ** 20;
 export async function openSafetensors(input: FileInput): Promise<SafetensorsFile> {
   if (typeof input !== 'string') return readSafetensors(await openSource(input));
   const files = nodeFiles();
-  const stat = await files.stat(input).catch((cause: unknown) => {
-    throw fileError('open safetensors', input, cause);
+  const stat = await files.stat(input).catch(async (cause: unknown) => {
+    const index = await readIndex(`${input}.index.json`);
+    if (index === undefined) throw fileError('open safetensors', input, cause);
+    return index;
   });
+  if (typeof stat === 'string') {
+    const folder = input.slice(0, Math.max(input.lastIndexOf('/'), input.lastIndexOf('\\')) + 1);
+    return openShardedSafetensors(stat, (file) => `${folder}${file}`, `${input}.index.json`);
+  }
   if (!stat.isDirectory()) return readSafetensors(await openSource(input));
   // one file counts before an index, which may be left over: as transformers does it
   const single = `${input}/${modelFileName}`;
@@ -35,7 +41,7 @@ export async function openSafetensors(input: FileInput): Promise<SafetensorsFile
     () => true,
     () => false,
   );
-  const index = hasSingle ? undefined : await readIndexOf(input);
+  const index = hasSingle ? undefined : await readIndex(`${input}/${indexFileName}`);
   if (index !== undefined) {
     return openShardedSafetensors(index, (file) => `${input}/${file}`, `${input}/${indexFileName}`);
   }
@@ -59,9 +65,8 @@ export async function openShardedSafetensors(
   return openShards(label, weights, async (file) => readSafetensors(await openSource(await shard(file))));
 }
 
-/** The text of a folder's index file, undefined if it has none. */
-async function readIndexOf(folder: string): Promise<string | undefined> {
-  const path = `${folder}/${indexFileName}`;
+/** The text of an index file, undefined if it is not there. */
+async function readIndex(path: string): Promise<string | undefined> {
   const source = await openSource(path).catch((error: unknown) => {
     if (isHeddleError(error, 'ERR_FILE_NOT_FOUND')) return undefined;
     throw error;
