@@ -47,7 +47,7 @@ export interface ForwardAdapters {
   changes?(site: string): boolean;
   /**
    * @param site the layer's name in the file, without `.weight`: `model.layers.0.self_attn.q_proj`
-   * @param x what the layer takes, `[..., in]`
+   * @param x what the layer takes, `[..., in]`, in the dtype of the activations
    * @param y what it gives, f32 `[..., out]`
    * @returns what stands in place of y, f32 `[..., out]`
    */

@@ -20,7 +20,8 @@ export class Projections {
   apply(site: string, x: Tensor, adapters?: ForwardAdapters): Tensor {
     const weight = this.#weights.get(`${site}.weight`);
     const bias = this.#weights.optional(`${site}.bias`);
-    const y = linear(cast(x, this.#activations), weight, bias, { dtype: 'f32' });
-    return adapters ? adapters.add(site, x, y) : y;
+    const input = cast(x, this.#activations);
+    const y = linear(input, weight, bias, { dtype: 'f32' });
+    return adapters ? adapters.add(site, input, y) : y;
   }
 }

@@ -47,7 +47,7 @@ export interface Lora extends Disposable {
   readonly parameters: ReadonlyMap<string, Variable>;
   /**
    * What a layer gives with its factors: `y + scale (x Aᵀ) Bᵀ`, or `y` where it has none. `x` is `[..., In]`, `y` what its own
-   * weight gives, `[..., Out]`; the factors compute in f32. With `dropout`, parts of `x` are left out, as in training.
+   * weight gives, `[..., Out]`; products are computed in the dtype of `x`, with sums in f32. With `dropout`, parts of `x` are left out, as in training.
    * @param weight the name of the layer's weight or module
    */
   apply(weight: string, x: Tensor, y: Tensor, dropout?: LoraDropout): Tensor;
@@ -152,7 +152,7 @@ class Adapter implements Lora {
     const module = moduleOf(weight);
     const own = this.factors.get(module);
     if (!own) return y;
-    let input = x.cast('f32');
+    let input = x;
     const { dropout: p = 0 } = this.options;
     if (dropout && p > 0) {
       // each layer leaves out values of its own
@@ -160,7 +160,8 @@ class Adapter implements Lora {
       const key = typeof dropout.key === 'number' ? randomKey(x.device, dropout.key) : dropout.key;
       input = dropoutOf(input, p, foldKey(key, index));
     }
-    const change = linear(linear(input, own.a), own.b).mul(own.scale);
+    const [a, b] = [own.a.cast(x.dtype), own.b.cast(x.dtype)];
+    const change = linear(linear(input, a), b, undefined, { dtype: 'f32' }).mul(own.scale);
     return y.add(change.cast(y.dtype));
   }
 

@@ -27,9 +27,12 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
     const batch = broadcastShapes('matmul', [a!.shape.slice(0, -2), b!.shape.slice(0, -2)]);
     return [{ shape: [...batch, m, n], dtype: attributes.dtype ?? promote(a!.dtype, b!.dtype) }];
   },
-  gradient({ inputs: [a, b], outputGradients: [g], needs, attributes: { transposeA, transposeB } }) {
+  gradient({ inputs: [a, b], outputGradients: [given], needs, attributes: { transposeA, transposeB } }) {
     if (needs[1] && isStorageDType(b!.dtype))
       throw new DTypeError(`matmul: weights of ${b!.dtype} are only stored and have no gradient`);
+    // gradients of a product of f16 are products of f16, also where its sums are given as f32
+    const isHalf = a!.dtype === 'f16' && (b!.dtype === 'f16' || isStorageDType(b!.dtype));
+    const g = isHalf ? cast(given!, 'f16') : given;
     // what is only stored is read on the right alone
     const byA = () =>
       transposeA && !isStorageDType(b!.dtype)
@@ -87,9 +90,9 @@ function matrixAt(index: number, batch: readonly number[], operand: readonly num
  * Matrix product, accumulated in f32; axes in front broadcast, a vector is a row on the left and a column on the right.
  *
  * `a` is `[..., M, K]` (`[..., K, M]` with `transposeA`), `b` is `[..., K, N]` (`[..., N, K]` with `transposeB`); the result
- * is `[..., M, N]`, f32 unless both are f16; `dtype` f32 gives the sums of a product of f16 as they are. `b` may be weights
- * that are only stored (bf16, block formats): they are read as they lie, the result has the dtype of `a`, and only `a` has a
- * gradient.
+ * is `[..., M, N]`, f32 unless both are f16; `dtype` f32 gives the sums of a product of f16 as they are, and its gradients are
+ * computed from an f16 gradient by the result all the same. `b` may be weights that are only stored (bf16, block formats): they
+ * are read as they lie, the result has the dtype of `a`, and only `a` has a gradient.
  * @throws ShapeError where the inner sizes differ; DTypeError for operands that are no floats
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
