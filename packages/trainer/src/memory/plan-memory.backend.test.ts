@@ -3,6 +3,8 @@ import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import type { Checkpointing } from '../model/checkpointing.ts';
 import { adamw } from '../optimizers/adam.ts';
+import { chain } from '../optimizers/chain.ts';
+import { clipByGlobalNorm } from '../optimizers/clip.ts';
 import { createTrainStep } from '../step/train-step.ts';
 import { largestBatch, planMemory } from './plan-memory.ts';
 
@@ -64,6 +66,24 @@ conformance('memory of a step before it runs', (device) => {
     await expect(largestBatch(options, { maxBytes: 0, batch })).rejects.toThrow(/maxBytes must be positive/);
     dispose();
   }, 120_000);
+
+  test('parameters and moments are changed where they are, together', async (context) => {
+    if (!backendName.startsWith('webgpu')) context.skip('a test of the WebGPU executor');
+    const { options, dispose, weights } = network(device());
+    const optimizer = chain(clipByGlobalNorm(1), options.optimizer);
+    const step = createTrainStep({ ...options, optimizer });
+    await step(batch(4));
+    const kernels = step.explain().split('\n');
+    for (const { name } of weights) {
+      const changed = [name, `optimizer.${name}.firstMoment`, `optimizer.${name}.secondMoment`];
+      const writing = kernels.filter((kernel) => kernel.includes(`${changed[1]} f32`));
+      expect(writing).toEqual([
+        expect.stringContaining(changed.map((variable) => `${variable} f32[${E},${E}]`).join(', ')),
+      ]);
+    }
+    step.dispose();
+    dispose();
+  });
 
   test('less of it with blocks that are computed again changes no value', async () => {
     const run = async (checkpointing: Checkpointing) => {

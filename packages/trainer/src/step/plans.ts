@@ -29,7 +29,10 @@ import {
 export type PlanKind = 'whole' | 'last' | 'part';
 
 /** The second argument: `[scalarRows, N]` numbers of the optimizer, or `[1]` whether a part is the first of its step. */
-type StepFunction = CompiledFunction<[Traced, Tensor], { metrics?: Tensor; gradients?: Tensor[]; updates: Update[] }>;
+type StepFunction = CompiledFunction<
+  [Traced, Tensor],
+  { metrics?: Tensor; numbers?: Tensor; gradients?: Tensor[]; updates: Update[] }
+>;
 
 export interface StepPlan {
   readonly run: StepFunction;

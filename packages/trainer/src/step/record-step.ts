@@ -137,14 +137,16 @@ export function recordStep(
   accumulators: Accumulators | undefined,
   batch: Traced,
   scalars: Tensor,
-): { metrics?: Tensor; updates: Update[] } {
+): { metrics?: Tensor; numbers: Tensor; updates: Update[] } {
   const { parameters, state } = parts;
   const step = recordFound(parts, policy, found, accumulators, batch);
   const { metrics, updates } = step;
-  const row = take(scalars, bitAnd(state.applied, scalarRows - 1));
-  const gradients = unscaled(step.gradients, step.lossScale);
-  const next = recordUpdate(parts, gradients, row, step.norm);
-  const changes = parts.inBackward ? changesAlone(parameters, step) : () => step.applied;
+  // an output: updates then read a value of its own instead of a count that changes with them, and can be made in place
+  const numbers = take(scalars, bitAnd(state.applied, scalarRows - 1));
+  // for the same reason they read what was found from the metrics, unless that made them wait for all gradients
+  const { norm, applied, lossScale } = parts.inBackward ? step : fromMetrics(step);
+  const next = recordUpdate(parts, unscaled(step.gradients, lossScale), numbers, norm);
+  const changes = parts.inBackward ? changesAlone(parameters, step) : () => applied;
   const assign = (owner: string | undefined) => (variable: Variable, value: Tensor) =>
     variable.assign(where(changes(owner), value, variable));
   const stateOf = byParameter(parts, pairState(state.optimizer, next.state));
@@ -154,9 +156,15 @@ export function recordStep(
     ...(stateOf.get(name) ?? []).map((pair) => assign(name)(...pair)),
   ]);
   const others = [...(stateOf.get(undefined) ?? []).map((pair) => assign(undefined)(...pair)), ...updates];
-  if (!parts.metrics) return { metrics, updates: [...own.flat(), ...others] };
+  if (!parts.metrics) return { metrics, numbers, updates: [...own.flat(), ...others] };
   // graphs are computed in the order of what they give: the last layers' gradients come first
-  return { updates: [...own.reverse().flat(), ...others, parts.metrics.assign(metrics)] };
+  return { numbers, updates: [...own.reverse().flat(), ...others, parts.metrics.assign(metrics)] };
+}
+
+/** Parts of what a step found, read from what it reports. */
+function fromMetrics({ metrics, lossScale }: Found): Pick<Found, 'norm' | 'applied' | 'lossScale'> {
+  const at = (place: number) => metrics.slice(0, place, place + 1).reshape([]);
+  return { norm: at(1), applied: at(2).greater(0), lossScale: lossScale && at(5) };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { gradients } from '../../autograd/gradients.ts';
 import { compile } from '../../compile/compile.ts';
 import { createDevice } from '../../create-device.ts';
 import { WebGpuExecutor } from '../../executors/webgpu/executor.ts';
@@ -76,6 +77,21 @@ describe('the work of a product is counted at the kernel that multiplies', () =>
     expect(counted! - 2 * flops).toBeGreaterThan(0);
     expect(counted! - 2 * flops).toBeLessThan(10 * 256);
   });
+});
+
+test.each(['f16', 'q4_0'] as const)('sums of f16 given as f32 have gradients that multiply f16: %s', async (format) => {
+  const { device, x, weights } = productOf(300, format);
+  const [weight, factor] = [weights(), device.tensor(new Float32Array(16 * 256), { shape: [16, 256] })];
+  const program = () => {
+    const y = matmul(x, weight, { transposeB: true, dtype: 'f32' });
+    const narrow = matmul(x, factor.cast('f16'), { transposeB: true });
+    const change = matmul(narrow, factor.cast('f16'), { dtype: 'f32' });
+    const [byX, byFactor] = gradients(y.add(change).pow(2).sum(), [x, factor]);
+    return byX.cast('f32').sum().add(byFactor.sum());
+  };
+  const products = (await kernelsOf(device, program)).map(([name]) => name).filter((name) => name.includes('matmul'));
+  expect(products.length).toBeGreaterThanOrEqual(7);
+  expect(products.filter((name) => name.includes('tiles'))).toEqual([]);
 });
 
 describe('a kernel that names what it does not declare', () => {
