@@ -25,18 +25,72 @@ export function mapTree(
   );
 }
 
-/** Calls `visit` for each leaf of `tree` that `isLeaf` names, with what stands at its place in `other`. */
-export function visitTogether(
+/**
+ * Makes copies of a tree in which each leaf that `isPlace` names is replaced by the next of some values, and every other leaf by
+ * what `fix` gives for it. Branches without such places are the same object in every copy, and frozen.
+ */
+export function copierOf(
   tree: unknown,
-  other: unknown,
-  isLeaf: (value: unknown) => boolean,
-  visit: (leaf: unknown, counterpart: unknown) => void,
-): void {
-  if (isLeaf(tree)) visit(tree, other);
-  else if (isBranch(tree)) {
-    const branch = (isBranch(other) ? other : {}) as Readonly<Record<string, unknown>>;
-    for (const [key, child] of Object.entries(tree)) visitTogether(child, branch[key], isLeaf, visit);
-  }
+  isPlace: (leaf: unknown) => boolean,
+  fix: (leaf: unknown) => unknown,
+): (values: readonly unknown[]) => unknown {
+  let count = 0;
+  type Fill = (values: readonly unknown[]) => unknown;
+  const make = (part: unknown): { readonly fixed: unknown } | { readonly fill: Fill } => {
+    if (isPlace(part)) {
+      const place = count++;
+      return { fill: (values) => values[place] };
+    }
+    if (!isBranch(part)) return { fixed: fix(part) };
+    const keys = Object.keys(part);
+    const parts = keys.map((key) => make((part as Readonly<Record<string, unknown>>)[key]));
+    const isList = Array.isArray(part);
+    const build = (partOf: (i: number) => unknown) => {
+      const copy: unknown[] | Record<string, unknown> = isList ? new Array(keys.length) : {};
+      for (let i = 0; i < keys.length; i++) (copy as Record<string, unknown>)[keys[i]!] = partOf(i);
+      return copy;
+    };
+    if (parts.every((each) => 'fixed' in each))
+      return { fixed: Object.freeze(build((i) => (parts[i] as { fixed: unknown }).fixed)) };
+    return {
+      fill: (values) =>
+        build((i) => {
+          const each = parts[i]!;
+          return 'fill' in each ? each.fill(values) : each.fixed;
+        }),
+    };
+  };
+  const root = make(tree);
+  return 'fill' in root ? root.fill : () => root.fixed;
+}
+
+/** A leaf of a tree and how to find what stands at its place in another one. */
+export interface TreePlace {
+  readonly leaf: unknown;
+  /** What stands there; undefined where `other` has no such place. */
+  in(other: unknown): unknown;
+}
+
+/** The leaves of a tree with their places. `isLeaf` names arrays and plain objects that are leaves, too. */
+export function placesOf(tree: unknown, isLeaf: (value: unknown) => boolean): TreePlace[] {
+  const places: TreePlace[] = [];
+  const visit = (part: unknown, keys: readonly string[]) => {
+    if (!isLeaf(part) && isBranch(part)) {
+      for (const [key, child] of Object.entries(part)) visit(child, [...keys, key]);
+      return;
+    }
+    places.push({
+      leaf: part,
+      in(other) {
+        let found = other;
+        for (let i = 0; i < keys.length; i++)
+          found = isBranch(found) ? (found as Readonly<Record<string, unknown>>)[keys[i]!] : undefined;
+        return found;
+      },
+    });
+  };
+  visit(tree, []);
+  return places;
 }
 
 /** The leaves of nested arrays and plain objects, in order. */

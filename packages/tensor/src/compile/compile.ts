@@ -6,7 +6,7 @@ import type { Update } from '../graph/variable.ts';
 import { checkBudget } from '../memory.ts';
 import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
 import type { TensorType } from '../shape.ts';
-import { isBranch, leavesOf, mapTree, visitTogether } from '../tree.ts';
+import { leavesOf, mapTree, placesOf, type TreePlace } from '../tree.ts';
 import { type Fed, type InputSpec, isInputSpec, typeOfSpec } from './input-spec.ts';
 import { signatureOf } from './signature.ts';
 import { Trace, type TracedInput } from './trace.ts';
@@ -120,6 +120,7 @@ export function compile<A extends readonly unknown[], R>(
   const traces = new Map<string, Trace>();
   let last: Trace | undefined;
   let disposed = false;
+  const places = placesOf(options.inputs ?? [], isInputSpec);
   if (memoryBudget !== undefined && !(memoryBudget >= 0))
     throw new ArgumentError(`${name}: memoryBudget must be a number of bytes from 0, got ${memoryBudget}`);
   for (const index of donate)
@@ -190,7 +191,7 @@ export function compile<A extends readonly unknown[], R>(
   ): { readonly trace: Trace; readonly fed: readonly Fed[] } => {
     if (disposed) throw new DisposedError(`${name}: the compiled function was disposed of`);
     if (!options.inputs) return { trace: bySignature(args), fed: leavesOf(args).filter(isTensorLeaf) as Tensor[] };
-    const fed = fedBySpec(name, options.inputs as readonly unknown[], args);
+    const fed = fedBySpec(name, options.inputs as readonly unknown[], places, args);
     return { trace: describedFor(fed, symbols, args), fed };
   };
   const run = async (args: readonly unknown[], symbols: SymbolValues) => {
@@ -252,23 +253,23 @@ function deviceOf(args: readonly unknown[], name: string): Device {
 }
 
 /** What stands in `args` where the specs have their leaves. @throws ArgumentError where anything else differs from the specs */
-function fedBySpec(name: string, specs: readonly unknown[], args: readonly unknown[]): Fed[] {
+function fedBySpec(
+  name: string,
+  specs: readonly unknown[],
+  places: readonly TreePlace[],
+  args: readonly unknown[],
+): Fed[] {
   if (args.length > specs.length)
     throw new ArgumentError(
       `${name}: takes ${specs.length} arguments, as options.inputs describes them, got ${args.length}`,
     );
   const fed: Fed[] = [];
-  visitTogether(
-    specs,
-    args,
-    (leaf) => isInputSpec(leaf) || !isBranch(leaf),
-    (spec, value) => {
-      if (isInputSpec(spec)) fed.push(value as Fed);
-      else if (!Object.is(spec, value))
-        throw new ArgumentError(
-          `${name}: options.inputs has fixed an argument to ${String(spec)}, got ${String(value)}`,
-        );
-    },
-  );
+  for (let i = 0; i < places.length; i++) {
+    const { leaf } = places[i]!;
+    const value = places[i]!.in(args);
+    if (isInputSpec(leaf)) fed.push(value as Fed);
+    else if (!Object.is(leaf, value))
+      throw new ArgumentError(`${name}: options.inputs has fixed an argument to ${String(leaf)}, got ${String(value)}`);
+  }
   return fed;
 }

@@ -12,7 +12,7 @@ import { Tensor } from '../graph/tensor.ts';
 import { Update } from '../graph/variable.ts';
 import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
 import type { TensorType } from '../shape.ts';
-import { mapTree, refusePromises, tensorsOf, updatesOf } from '../tree.ts';
+import { copierOf, refusePromises, tensorsOf, updatesOf } from '../tree.ts';
 import { assertGivenAway } from './donated.ts';
 import { type Fed, InputPort } from './input-spec.ts';
 import { everyBucket, prepareAll, type WarmProgress } from './warm.ts';
@@ -38,12 +38,14 @@ export class Trace {
   readonly #ports: readonly InputPort[];
   readonly #graph: Graph;
   readonly #checks: readonly IndexCheck[];
-  readonly #result: unknown;
+  /** The function's result with other tensors, and undefined where updates were. */
+  readonly #resultOf: (outputs: readonly unknown[]) => unknown;
   readonly #owner: string;
   readonly #memoryBudget: number | undefined;
   /** Ports of arguments that runs consume. */
   readonly #donated: readonly number[];
   readonly #bounds: ReadonlyMap<string, number>;
+  readonly #names: Graph['symbols'];
   #program: Program | undefined;
   #disposed = false;
   /** Handles of the last run's outputs, which the next run makes stale. */
@@ -67,12 +69,18 @@ export class Trace {
     const inputs = types.map(
       ({ path, type }) => recordOn(device, inputOp, [], { name: path, shape: type.shape, dtype: type.dtype })[0]!,
     );
-    this.#result = call(inputs);
-    refusePromises(owner, this.#result);
-    const recording = { outputs: tensorsOf(this.#result), updates: updatesOf(this.#result), inputs };
+    const result = call(inputs);
+    refusePromises(owner, result);
+    this.#resultOf = copierOf(
+      result,
+      (leaf) => leaf instanceof Tensor,
+      (leaf) => (leaf instanceof Update ? undefined : leaf),
+    );
+    const recording = { outputs: tensorsOf(result), updates: updatesOf(result), inputs };
     const { graph, checks } = buildGraph(device.executor, recording, 'constants');
     this.#graph = graph;
     this.#checks = checks;
+    this.#names = this.#graph.symbols;
     this.#bounds = new Map(this.#graph.symbols.map(({ name, bound }) => [name, bound]));
   }
 
@@ -89,8 +97,7 @@ export class Trace {
     const inputs = this.#ports.map((port, i) => this.#own(port, port.accept(fed[i]!, sizes)));
     this.#checkBounds(sizes);
     // what is lazy is computed before the run, which takes its place in the order of calls at once
-    const lazy = inputs.filter((input): input is Tensor => input instanceof Tensor && !input.storage);
-    const computed = lazy.length > 0 ? this.#device.realize(lazy) : undefined;
+    const computed = inputs.some(isLazy) ? this.#device.realize(inputs.filter(isLazy)) : undefined;
     computed?.catch(() => {}); // the run rejects with it
     return this.#device.enqueue(() => {
       const program = this.#program;
@@ -249,11 +256,7 @@ export class Trace {
     for (const i of this.#donated) if (inputs[i] instanceof Tensor) inputs[i].dispose();
     const outputs = storages.map((storage) => this.#device.adopt(storage, true));
     this.#outputs = outputs;
-    let next = 0;
-    return mapTree(this.#result, (leaf) => {
-      if (leaf instanceof Tensor) return outputs[next++];
-      return leaf instanceof Update ? undefined : leaf;
-    });
+    return this.#resultOf(outputs);
   }
 
   #expire(): void {
@@ -262,7 +265,8 @@ export class Trace {
   }
 
   #checkBounds(sizes: SymbolValues): void {
-    for (const [name, bound] of this.#bounds) {
+    for (let i = 0; i < this.#names.length; i++) {
+      const { name, bound } = this.#names[i]!;
       const size = sizes[name];
       if (size === undefined || !Number.isInteger(size) || size < 0 || size > bound)
         throw new ArgumentError(
@@ -277,3 +281,5 @@ export class Trace {
     for (const variable of this.#graph.variables) variable.assertUsable(this.#owner);
   }
 }
+
+const isLazy = (input: HostArray | Tensor): input is Tensor => input instanceof Tensor && !input.storage;

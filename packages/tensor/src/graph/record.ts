@@ -20,7 +20,8 @@ export function record<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): 
 
 /** Records an application of `op` on `device`: for operations that have no inputs. */
 export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
-  for (const [i, input] of inputs.entries()) {
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i]!;
     if (!(input as Tensor | undefined)?.node)
       throw new ArgumentError(`${op.name}: input ${i} must be a tensor, got ${describe(input)}`);
     input.assertUsable(op.name);

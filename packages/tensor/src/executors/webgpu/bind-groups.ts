@@ -66,7 +66,7 @@ export class BindGroups {
     for (const [i, step] of this.#plan.steps.entries())
       if (moved || this.#varies[i]) this.#groups[i] = this.#groupOf(step, i, buffers);
     this.#generation = generation;
-    this.#last = buffers;
+    this.#last = { inputs: [...buffers.inputs], outputs: [...buffers.outputs] };
     return this.#groups;
   }
 

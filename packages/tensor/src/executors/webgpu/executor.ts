@@ -88,14 +88,17 @@ export class WebGpuExecutor implements Executor {
   }
 
   create(type: ConcreteType, owner: string, data?: HostArray): WebGpuStorage {
-    this.#services.health.assertWorks();
-    const { pool } = this.#services;
+    const { pool, health } = this.#services;
+    health.assertWorks();
     const byteLength = bufferBytes(type.dtype, sizeOf(type.shape));
     pool.check(byteLength, owner, !isBlockFormat(type.dtype));
     const { buffer, used, release } = pool.allocate(byteLength, owner);
     const storage = new WebGpuStorage(type, buffer, release);
     if (data) this.write(storage, data);
-    else if (used) this.#submit((encoder) => encoder.clearBuffer(buffer.gpu));
+    else if (used) {
+      health.recorder.copies.clearBuffer(buffer.gpu);
+      health.submit();
+    }
     return storage;
   }
 
@@ -124,11 +127,13 @@ export class WebGpuExecutor implements Executor {
   }
 
   copy(storage: Storage, owner: string): WebGpuStorage {
-    this.#services.health.assertWorks();
+    const { pool, health } = this.#services;
+    health.assertWorks();
     const { type, buffer } = storage as WebGpuStorage;
     const byteLength = bufferBytes(type.dtype, sizeOf(type.shape));
-    const allocation = this.#services.pool.allocate(byteLength, owner);
-    this.#submit((encoder) => encoder.copyBufferToBuffer(buffer.gpu, 0, allocation.buffer.gpu, 0, byteLength));
+    const allocation = pool.allocate(byteLength, owner);
+    health.recorder.copies.copyBufferToBuffer(buffer.gpu, 0, allocation.buffer.gpu, 0, byteLength);
+    health.submit();
     return new WebGpuStorage(type, allocation.buffer, allocation.release);
   }
 
@@ -164,13 +169,6 @@ export class WebGpuExecutor implements Executor {
     device.destroy();
     letGoOf(this.#owned.gpu);
     this.#owned = undefined;
-  }
-
-  #submit(record: (encoder: GPUCommandEncoder) => void): void {
-    const { device, health } = this.#services;
-    const encoder = device.createCommandEncoder();
-    record(encoder);
-    health.submit(encoder);
   }
 }
 

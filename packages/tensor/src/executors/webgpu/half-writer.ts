@@ -68,13 +68,11 @@ export class HalfWriter {
       { binding: 1, resource: { buffer: buffer.gpu, offset: begin, size: end - begin } },
       { binding: 2, resource: { buffer: range } },
     ];
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
+    const { pass } = this.#health.recorder;
     pass.setPipeline(this.#pipeline);
     pass.setBindGroup(0, device.createBindGroup({ layout: this.#pipeline.getBindGroupLayout(0), entries }));
     pass.dispatchWorkgroups(...spreadWorkgroups(Math.ceil((data.length / 2 + 1) / 64)));
-    pass.end();
-    this.#health.submit(encoder);
+    this.#health.submit();
     this.#health.flush();
     range.destroy();
     given.release();

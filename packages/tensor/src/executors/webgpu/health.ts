@@ -1,4 +1,5 @@
 import { DeviceLostError, DisposedError } from '../../errors.ts';
+import { CommandRecorder } from './command-recorder.ts';
 
 /** Whether a device still works. A lost device, or an error that WebGPU reports to nobody in particular, ends its use. */
 export class DeviceHealth {
@@ -7,8 +8,9 @@ export class DeviceHealth {
   #failure: DeviceLostError | undefined;
   #closed = false;
   readonly #waiting = new Set<(cause: Error) => void>();
-  /** Recorded and not sent yet, in order, and whose they are. */
-  readonly #recorded: GPUCommandEncoder[] = [];
+  /** Where commands are recorded, before `submit`. */
+  readonly recorder: CommandRecorder;
+  /** Whose commands are recorded and not sent yet. */
   readonly #owners = new Set<object>();
   #holds = 0;
 
@@ -16,6 +18,7 @@ export class DeviceHealth {
   constructor(device: GPUDevice, ours: boolean) {
     this.#device = device;
     this.#ours = ours;
+    this.recorder = new CommandRecorder(device);
     void device.lost.then(({ reason, message }) =>
       this.#fail(`the device was lost (${reason || 'unknown'}): ${message}`),
     );
@@ -31,12 +34,11 @@ export class DeviceHealth {
   }
 
   /**
-   * Sends recorded commands to the device, after those before; while submissions are held they wait for the next `flush`. Errors
-   * in them end its use; a caller's own errors on its device do not.
+   * Sends what is recorded to the device, after what was before; while submissions are held it waits for the next `flush`. Errors
+   * in it end its use; a caller's own errors on its device do not.
    * @param owner whose buffers are written by the queue before its next commands
    */
-  submit(encoder: GPUCommandEncoder, owner?: object): void {
-    this.#recorded.push(encoder);
+  submit(owner?: object): void {
     if (owner) this.#owners.add(owner);
     if (this.#holds === 0) this.flush();
   }
@@ -59,12 +61,11 @@ export class DeviceHealth {
 
   /** Sends what was held back: before anything that the queue does at once, and before a buffer is destroyed. */
   flush(): void {
-    if (this.#recorded.length === 0) return;
+    if (!this.recorder.isOpen) return;
     if (!this.#ours) this.#device.pushErrorScope('validation');
-    const commands = this.#recorded.map((encoder) => encoder.finish());
-    this.#recorded.length = 0;
+    const commands = this.recorder.finish();
     this.#owners.clear();
-    this.#device.queue.submit(commands);
+    this.#device.queue.submit([commands]);
     if (this.#ours) return;
     void this.#device.popErrorScope().then(
       (error) => error && this.#fail(`the device reported an error: ${error.message}`),
@@ -84,7 +85,7 @@ export class DeviceHealth {
   /** The executor is done with the device: its end is no failure any more, and nothing waits for it. */
   close(): void {
     this.#closed = true;
-    this.#recorded.length = 0;
+    this.recorder.clear();
     this.#rejectAll(new DisposedError('webgpu: the device was disposed of'));
   }
 

@@ -3,6 +3,7 @@ import { DisposedError } from '../../errors.ts';
 import { sizeOf, type TensorType } from '../../shape.ts';
 import { BindGroups, type RunBuffers } from './bind-groups.ts';
 import { bufferBytes } from './buffer-bytes.ts';
+import type { CommandRecorder } from './command-recorder.ts';
 import { bufferUsage } from './gpu-flags.ts';
 import type { Pipeline } from './pipelines.ts';
 import { type Bucket, boundOf } from './planning/buckets.ts';
@@ -122,31 +123,34 @@ export class Plan {
     }
   }
 
+  /** Does ahead what a run of these sizes with these buffers would do first. What a run refuses is left for it to refuse. */
+  expect(buffers: RunBuffers | undefined, symbols: SymbolValues): void {
+    const { groups, parameters } = this.#ready!;
+    if (buffers) groups.forRun(buffers);
+    try {
+      if (this.#sizes.update(symbols)) this.#services.device.queue.writeBuffer(parameters, 0, this.#sizes.words);
+    } catch {
+      // the sizes are computed again by the run, which throws
+    }
+  }
+
   /**
-   * Records the run: first copies, then one pass. The sizes are in this plan's bucket. A long run goes out in parts, so that the
-   * device begins while the host still records.
-   * @param next submits what an encoder has recorded, and gives another one
-   * @returns the encoder with what was not submitted
+   * Records the run. The sizes are in this plan's bucket. A long run goes out in parts, so that the device begins while the host
+   * still records.
+   * @param next submits what is recorded
    */
-  encode(
-    encoder: GPUCommandEncoder,
-    buffers: RunBuffers,
-    symbols: SymbolValues,
-    next: (encoder: GPUCommandEncoder) => GPUCommandEncoder,
-  ): GPUCommandEncoder {
+  encode(recorder: CommandRecorder, buffers: RunBuffers, symbols: SymbolValues, next: () => void): void {
     const { pipelines, groups, parameters } = this.#ready!;
     if (this.#sizes.update(symbols)) this.#services.device.queue.writeBuffer(parameters, 0, this.#sizes.words);
     const bound = groups.forRun(buffers);
     const counts = this.#sizes.workgroups;
-    let current = encoder;
-    let pass = current.beginComputePass();
+    let { pass } = recorder;
     let last: Pipeline | undefined;
     let group: GPUBindGroup | undefined;
     for (let i = 0; i < bound.length; i++) {
       if (this.#begins[i]) {
-        pass.end();
-        current = next(current);
-        pass = current.beginComputePass();
+        next();
+        pass = recorder.pass;
         last = undefined;
         group = undefined;
       }
@@ -161,8 +165,6 @@ export class Plan {
       group = bound[i];
       pass.dispatchWorkgroups(x, y, z);
     }
-    pass.end();
-    return current;
   }
 
   /** The same with a pass for each kernel, between two timestamps of `queries`: for measuring, not for speed. */

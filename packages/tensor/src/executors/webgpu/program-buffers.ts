@@ -7,6 +7,7 @@ import { evaluateShape, formatShape, sizeOf } from '../../shape.ts';
 import type { RunBuffers } from './bind-groups.ts';
 import { bufferBytes } from './buffer-bytes.ts';
 import type { DeviceBuffer } from './buffers.ts';
+import type { CommandRecorder } from './command-recorder.ts';
 import { getOrMake } from './get-or-make.ts';
 import { OwnBuffers } from './own-buffers.ts';
 import type { Plan } from './plan.ts';
@@ -32,6 +33,8 @@ export class ProgramBuffers {
   readonly #ownOutputs: readonly OwnBuffers[];
   /** Buffers of the variables that a run changes. */
   readonly #changed: ReadonlySet<DeviceBuffer>;
+  /** The buffers of the run at hand: the same arrays in each. */
+  readonly #bound: { readonly inputs: DeviceBuffer[]; readonly outputs: DeviceBuffer[] } = { inputs: [], outputs: [] };
   /** What the last run gave, for the next one of the same sizes. */
   #outputs: { readonly plan: Plan; readonly sizes: readonly number[]; readonly storages: WebGpuStorage[] } | undefined;
 
@@ -72,24 +75,36 @@ export class ProgramBuffers {
     });
   }
 
+  /** The buffers of a run of a prepared plan that is given small host values; undefined where none may be. */
+  expected(plan: Plan): RunBuffers | undefined {
+    const uploads = this.#uploads.get(plan);
+    const inputs = this.#graph.inputs.map((_, i) => uploads?.slotOf(i));
+    if (!uploads || !inputs.every((slot) => slot !== undefined)) return undefined;
+    return {
+      inputs,
+      outputs: this.#graph.outputs.map((tensor, i) => this.#ownOutputs[i]!.ofSize(plan.bytesOf(tensor))),
+    };
+  }
+
   /** Brings the inputs to the device and finds the outputs of a run. */
   bind(
     plan: Plan,
     inputs: RunInputs,
     symbols: SymbolValues,
-    encoder: GPUCommandEncoder,
+    recorder: Pick<CommandRecorder, 'copies'>,
   ): { readonly buffers: RunBuffers; readonly outputs: readonly WebGpuStorage[] } {
     for (let i = 0; i < inputs.length; i++) this.#checkInput(inputs[i]!, i, symbols);
     let uploads: Uploads | undefined;
-    const bound: DeviceBuffer[] = [];
+    const bound = this.#bound;
     for (let i = 0; i < inputs.length; i++) {
       const input = inputs[i]!;
       if (ArrayBuffer.isView(input)) uploads ??= this.#uploadsOf(plan);
-      bound.push(this.#inputBuffer(plan, input, i, encoder, uploads));
+      bound.inputs[i] = this.#inputBuffer(plan, input, i, recorder, uploads);
     }
     uploads?.send(this.#services.device.queue);
     const outputs = this.#target.ownOutputs ? this.#freshOutputs(symbols) : this.#planOutputs(plan, symbols);
-    return { buffers: { inputs: bound, outputs: outputs.map(({ buffer }) => buffer) }, outputs };
+    for (let i = 0; i < outputs.length; i++) bound.outputs[i] = outputs[i]!.buffer;
+    return { buffers: bound, outputs };
   }
 
   /** Gives up what is a plan's alone. */
@@ -129,7 +144,7 @@ export class ProgramBuffers {
     plan: Plan,
     input: Storage | HostArray,
     index: number,
-    encoder: GPUCommandEncoder,
+    recorder: Pick<CommandRecorder, 'copies'>,
     uploads: Uploads | undefined,
   ): DeviceBuffer {
     const own = this.#ownInputs[index]!;
@@ -146,7 +161,7 @@ export class ProgramBuffers {
     if (!this.#changed.has(buffer) && !this.#ownOutputs.some((outputs) => outputs.has(buffer))) return buffer;
     // the run writes over what it is given: it reads a copy
     const copy = own.ofSize(buffer.byteLength);
-    encoder.copyBufferToBuffer(buffer.gpu, 0, copy.gpu, 0, buffer.byteLength);
+    recorder.copies.copyBufferToBuffer(buffer.gpu, 0, copy.gpu, 0, buffer.byteLength);
     return copy;
   }
 

@@ -57,6 +57,11 @@ export class WebGpuProgram implements Program {
   }
 
   async prepare(symbols: SymbolValues, onKernel?: (done: number, total: number) => void): Promise<void> {
+    const plan = await this.#ready(symbols, onKernel);
+    plan.expect(this.#buffers.expected(plan), symbols);
+  }
+
+  async #ready(symbols: SymbolValues, onKernel?: (done: number, total: number) => void): Promise<Plan> {
     this.#assertUsable();
     this.#services.health.flush();
     const plan = this.#planOf(symbols);
@@ -64,6 +69,7 @@ export class WebGpuProgram implements Program {
     await plan.prepare(this.#options.owner, onKernel);
     this.#assertUsable();
     this.#buffers.prepare(plan);
+    return plan;
   }
 
   /** Asks the budgets for everything that a plan will allocate, so that it is refused before any of it is. */
@@ -93,37 +99,32 @@ export class WebGpuProgram implements Program {
     this.#assertUsable();
     const plan = this.#planOf(symbols);
     if (plan.isReady) return this.#submit(plan, inputs, symbols);
-    return this.prepare(symbols).then(() => {
+    return this.#ready(symbols).then(() => {
       this.#assertUsable();
       return this.#submit(plan, inputs, symbols);
     });
   }
 
   #submit(plan: Plan, inputs: RunInputs, symbols: SymbolValues): readonly Storage[] {
-    const { device, health } = this.#services;
+    const { health } = this.#services;
     health.assertWorks();
     if (health.holdsBack(this)) health.flush();
-    const encoder = device.createCommandEncoder();
-    const { buffers, outputs } = this.#buffers.bind(plan, inputs, symbols, encoder);
-    health.submit(plan.encode(encoder, buffers, symbols, this.#next), this);
+    const { recorder } = health;
+    const { buffers, outputs } = this.#buffers.bind(plan, inputs, symbols, recorder);
+    plan.encode(recorder, buffers, symbols, this.#next);
+    health.submit(this);
     return outputs;
   }
 
   /** Submits what is recorded so far. */
-  readonly #next = (recorded: GPUCommandEncoder): GPUCommandEncoder => {
-    const { device, health } = this.#services;
-    health.submit(recorded);
-    health.flush();
-    return device.createCommandEncoder();
-  };
+  readonly #next = (): void => this.#services.health.flush();
 
   async profile(inputs: RunInputs, symbols: SymbolValues): Promise<readonly KernelTime[]> {
     const { device, health } = this.#services;
-    const plan = this.#planOf(symbols);
-    await this.prepare(symbols);
+    const plan = await this.#ready(symbols);
     const timed = profilePlan(device, plan.steps.length, (encoder, queries) => {
       health.flush();
-      const { buffers } = this.#buffers.bind(plan, inputs, symbols, encoder);
+      const { buffers } = this.#buffers.bind(plan, inputs, symbols, { copies: encoder });
       plan.encodeTimed(encoder, buffers, symbols, queries);
     });
     const times = await health.orFailure(timed);

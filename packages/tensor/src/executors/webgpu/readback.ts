@@ -35,9 +35,8 @@ export class Readback {
     const release = this.#pool.take(size, 'readback');
     const staging = this.#take(size);
     try {
-      const encoder = this.#device.createCommandEncoder();
-      encoder.copyBufferToBuffer(buffer.gpu, 0, staging.gpu, 0, copied);
-      this.#health.submit(encoder);
+      this.#health.recorder.copies.copyBufferToBuffer(buffer.gpu, 0, staging.gpu, 0, copied);
+      this.#health.submit();
       this.#health.flush(); // a buffer that is being mapped cannot be written
       await this.#health.orFailure(staging.gpu.mapAsync(mapModeRead, 0, copied));
       const bytes = staging.gpu.getMappedRange(0, copied).slice(0);

@@ -2,7 +2,7 @@ import type { HostArray } from '../../dtype.ts';
 import type { Allocation, BufferPool, DeviceBuffer } from './buffers.ts';
 
 /** Inputs up to so many bytes go over together; larger ones are written from where they are. */
-const largest = 1 << 14;
+const largest = 1 << 16;
 /** Parts of a buffer are bound at multiples of this many bytes. */
 const alignment = 256;
 
@@ -38,6 +38,11 @@ export class Uploads {
     this.#slots = offsets.map((offset, i) =>
       offset === undefined ? undefined : { ...this.#allocation!.buffer, byteLength: byteLengths[i]!, offset },
     );
+  }
+
+  /** Where input `index` is after `send`; undefined where it is too large to go along. */
+  slotOf(index: number): DeviceBuffer | undefined {
+    return this.#slots[index];
   }
 
   /** Where input `index` will be after `send`; undefined where it is too large to go along. */

@@ -48,7 +48,7 @@ export function callStep(spec: CallSpec): Step {
   const { builder, body, used } = written(spec, namesOf(call));
   const workgroups: Step['workgroups'] = (size) => {
     const counts = call.workgroups(size);
-    if (counts.some((count) => !Number.isInteger(count) || count < 0 || count > 65_535))
+    if (!(isCount(counts[0]) && isCount(counts[1]) && isCount(counts[2])))
       throw new DeviceError(`${call.label}: workgroups must be whole numbers up to 65535, got [${counts.join(', ')}]`);
     return counts;
   };
@@ -58,6 +58,8 @@ export function callStep(spec: CallSpec): Step {
   const rewrite = ignoresExtraWorkgroups ? (names: GivenNames) => written(spec, names).body : undefined;
   return builder.build({ label, entry: { threads, builtins }, workgroup, body, requires, workgroups, used, rewrite });
 }
+
+const isCount = (count: number): boolean => Number.isInteger(count) && count >= 0 && count <= 65_535;
 
 /** The names of a call as it declares them. */
 function namesOf(call: KernelCall): GivenNames {
