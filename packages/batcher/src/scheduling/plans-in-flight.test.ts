@@ -214,4 +214,26 @@ describe('plans in flight', () => {
     scheduler.discard(again);
     expect(ids(scheduler.step()).sort()).toEqual(['free[4,5)', 'serial[20,21)']);
   });
+
+  it('leave out who becomes serial until its tokens are known, and verify the drafts that come with the last of them', () => {
+    const counts = blockCapacity({ blocks: 32, blockSize: 4 });
+    const limits = { maxBatchTokens: 16, maxSequences: 4, maxPlansInFlight: 2 };
+    const scheduler = auditedScheduler(continuousScheduler({ ...limits, capacity: counts }), limits);
+    const request = { id: 'a', promptTokens: 2, maxTokens: 9, serial: false };
+    scheduler.add(request);
+    const ids = (plan: StepPlan) => plan.sequences.map(({ start, end, drafts }) => [start, end, drafts]);
+    const plans = [scheduler.step(), scheduler.step()];
+    request.serial = true;
+    // one more of it is in flight: what could be guessed after it is not known
+    scheduler.commit(plans[0]!, [{ tokens: [7], drafts: 3 }]);
+    const empty = scheduler.step();
+    expect(ids(empty)).toEqual([]);
+    scheduler.commit(plans[1]!, [{ tokens: [8], drafts: 3 }]);
+    const verifying = scheduler.step();
+    expect(ids(verifying)).toEqual([[3, 7, 3]]);
+    scheduler.commit(empty, []);
+    request.serial = false;
+    scheduler.commit(verifying, [{ tokens: [9, 1] }]);
+    expect([scheduler.step(), scheduler.step()].map(ids)).toEqual([[[5, 6, 0]], [[6, 7, 0]]]);
+  });
 });

@@ -29,7 +29,8 @@ export interface SequenceRequest {
   readonly parent?: string;
   /**
    * Whether its next step may only be planned when the result of the one before is known: its tokens are chosen, or its
-   * drafts made, on the host. Others are planned ahead of it all the same. Default false.
+   * drafts made, on the host. Others are planned ahead of it all the same. Looked at whenever a step is planned, so a request
+   * may change it. Default false.
    */
   readonly serial?: boolean;
 }

@@ -31,8 +31,10 @@ export class Sequence<R extends SequenceRequest> implements SequenceView<R> {
   #paused = false;
   #pending = false;
   #evicting = false;
-  /** Whether a plan in flight has a result without which nothing more can be planned: drafts, or any if it is serial. */
-  #awaitsResult = false;
+  /** Plans in flight that yield what follows. */
+  #yielding = 0;
+  /** Whether a plan in flight has drafts: how far it gets is known when its result is. */
+  #verifying = false;
   #draftsOffered = 0;
   #granted = 0;
   #grantedDrafts = 0;
@@ -95,7 +97,8 @@ export class Sequence<R extends SequenceRequest> implements SequenceView<R> {
   }
   /** Tokens that the next step could compute: 1 while decoding, the rest of the prompt before, 0 when there is nothing. */
   get ready(): number {
-    if (this.#state !== 'running' || this.#paused || this.#evicting || this.#awaitsResult) return 0;
+    if (this.#state !== 'running' || this.#paused || this.#evicting || this.#verifying) return 0;
+    if (this.#yielding > 0 && this.request.serial === true) return 0;
     return this.generates && this.#length >= this.limit ? 0 : this.#length - this.#computed;
   }
   /** Drafts that the next step could verify. */
@@ -155,7 +158,8 @@ export class Sequence<R extends SequenceRequest> implements SequenceView<R> {
     this.#computed = known;
     if (yields && this.generates) this.#length++;
     this.#inFlight++;
-    this.#awaitsResult = drafts > 0 || (yields && request.serial === true);
+    if (yields) this.#yielding++;
+    this.#verifying = drafts > 0;
     this.#draftsOffered = 0;
     this.revoke();
     return { id: request.id, request, start, end: known + drafts, drafts, yields };
@@ -166,8 +170,10 @@ export class Sequence<R extends SequenceRequest> implements SequenceView<R> {
     this.#inFlight--;
     this.#computed = start;
     if (yields && this.generates) this.#length--;
-    if (yields) this.#awaitsResult = false;
-    if (drafts > 0) this.#draftsOffered = drafts;
+    if (yields) this.#yielding--;
+    if (drafts === 0) return;
+    this.#verifying = false;
+    this.#draftsOffered = drafts;
   }
 
   /** Takes the result of its oldest `launch`; returns the new tokens. */
@@ -175,7 +181,8 @@ export class Sequence<R extends SequenceRequest> implements SequenceView<R> {
     const tokens = entry.yields && this.generates ? (result?.tokens ?? NO_TOKENS) : NO_TOKENS;
     const accepted = Math.max(0, tokens.length - 1);
     this.#inFlight--;
-    if (entry.yields) this.#awaitsResult = false;
+    if (entry.yields) this.#yielding--;
+    if (entry.drafts > 0) this.#verifying = false;
     this.#length += accepted;
     this.#computed += accepted;
     this.#settled = entry.end - entry.drafts + accepted;
