@@ -104,6 +104,9 @@ export type {
 } from './sampling/sample-plan.ts';
 export type { LaneStateName, LogitStage, SampleRows } from './sampling/stages/logit-stage.ts';
 export { stages, standardStages } from './sampling/stages/standard-stages.ts';
+export { type DraftModelOptions, draftModel } from './speculation/draft-model.ts';
+export { type PromptLookupOptions, promptLookup } from './speculation/prompt-lookup.ts';
+export type { DraftedEngine, Drafter, DraftWish, Speculation } from './speculation/speculation.ts';
 export type {
   AnswerFormat,
   AnswerPiece,

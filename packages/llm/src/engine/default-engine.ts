@@ -6,6 +6,7 @@ import type { CausalLm } from '../models/causal-lm.ts';
 import { greedy, type Sampler } from '../sampler.ts';
 import { stageSampling } from '../sampling/device-sampling.ts';
 import type { LogitStage } from '../sampling/stages/logit-stage.ts';
+import type { Speculation } from '../speculation/speculation.ts';
 import { type CacheSize, cacheSize } from './cache-size.ts';
 import { createEngine, type Engine } from './engine.ts';
 import type { ScheduledGeneration } from './request.ts';
@@ -32,6 +33,11 @@ export interface EngineOptions {
    * prepares the next; more only delay new requests. Requests whose sampler chooses on the host wait for each token. Default 2.
    */
   readonly stepsInFlight?: number;
+  /**
+   * How tokens are guessed, several of which are then computed in one step: `promptLookup()` or `draftModel(model)`. The tokens are
+   * those that come without. By default none are guessed.
+   */
+  readonly speculation?: Speculation;
   /** Told when each step did what, for a trace (`chromeTrace`). If it throws, the step's requests fail. */
   readonly onStep?: (step: StepTimes) => void;
   /** For requests that name none. Default `greedy()`. */
@@ -60,6 +66,7 @@ const known = new Set([
   'maxBatchTokens',
   'cacheBytes',
   'stepsInFlight',
+  'speculation',
   'onStep',
   'sampler',
   'stages',
@@ -81,7 +88,7 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
     if (!known.has(name)) throw new ArgumentError(`openEngine: takes ${[...known].join(', ')}, got ${name}`);
   const { device, config, kvShape: shape } = model;
   const { maxSequences = 8, maxSequenceTokens, maxBatchTokens = 512, cacheBytes, sampler = greedy() } = options;
-  const { stepsInFlight = 2 } = options;
+  const { stepsInFlight = 2, speculation } = options;
   const counts = { maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes, stepsInFlight };
   for (const [name, count] of Object.entries(counts))
     if (count !== undefined && !(Number.isSafeInteger(count) && count > 0))
@@ -102,12 +109,13 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
       sampler,
       sampling: stageSampling(
         device,
-        { maxSequences: lanes, maxSequenceTokens: longest, vocabularySize },
+        { maxSequences: lanes, maxSequenceTokens: longest, vocabularySize, maxDrafts: speculation?.maxDrafts ?? 0 },
         options.stages,
       ),
       maxBatchTokens,
       stepsInFlight,
       ...(options.adapters && { adapters: options.adapters }),
+      ...(speculation && { speculation }),
       ...(options.onStep && { onStep: options.onStep }),
     });
   } catch (error) {

@@ -12,6 +12,7 @@ import { ArgumentError, type Device, DisposedError } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import type { Sampler } from '../sampler.ts';
 import { type DeviceSampling, greedySampling } from '../sampling/sample-plan.ts';
+import type { Speculation } from '../speculation/speculation.ts';
 import { cacheCapacity } from './cache-capacity.ts';
 import { withLanes } from './lanes.ts';
 import { shareUpTo } from './longer-sequences.ts';
@@ -46,6 +47,11 @@ export interface EngineParts {
    * 2, the device computes a step while the host lays out the next. Default 1.
    */
   readonly stepsInFlight?: number;
+  /**
+   * How tokens are guessed, several of which are then computed in one step: `promptLookup()`, `draftModel()`. Tokens are those that
+   * come without; how fast they come depends on the guesses. By default none are.
+   */
+  readonly speculation?: Speculation;
   /** Told when each step did what, for a trace (`chromeTrace`). If it throws, the step's requests fail. */
   readonly onStep?: (step: StepTimes) => void;
 }
@@ -109,6 +115,11 @@ export function createEngine(parts: EngineParts): Engine {
   if (parts.adapters && parts.adapters.device !== parts.device)
     throw new ArgumentError('createEngine: the adapters are on another device');
   for (const parameter of model.parameters) parameter.assertUsable('createEngine: the model');
+  const plan = parts.speculation && parts.sampling?.plans.find(({ drafts }) => drafts === undefined);
+  if (plan)
+    throw new ArgumentError(
+      `createEngine: speculation needs sample plans that take several rows of a request (drafts), got '${plan.name}'`,
+    );
   return new StepEngine(parts);
 }
 
@@ -142,7 +153,8 @@ class StepEngine implements Engine {
     this.#parts = parts;
     this.#sampling = sampling;
     const capacity = cacheCapacity(cache, { shareUpTo: shareUpTo(model) });
-    const scheduler = parts.scheduler(withLanes(capacity, cache.maxSequences, sampling));
+    const released = (request: ScheduledGeneration) => this.#runner.speculating?.end(request);
+    const scheduler = parts.scheduler(withLanes(capacity, cache.maxSequences, sampling, released));
     this.#batcher = continuousBatcher({
       scheduler,
       run: (plan) => this.#runner.run(plan),
@@ -158,7 +170,9 @@ class StepEngine implements Engine {
     const { vocabularySize } = model.config;
     const number = this.#requests;
     const sampling = this.#sampling;
-    const scheduled = scheduledGeneration(request, { number, sampler, vocabularySize, sampling, adapters });
+    const { speculating } = this.#runner;
+    const engine = { number, sampler, vocabularySize, sampling, adapters, speculating };
+    const scheduled = scheduledGeneration(request, engine);
     const { adapter } = scheduled;
     try {
       const stream = this.#batcher.generate(scheduled, options);
@@ -176,7 +190,13 @@ class StepEngine implements Engine {
     const { cache, maxBatchTokens } = this.#parts;
     const { symbols, maxSequences, maxSequenceTokens } = cache;
     const { sampler = this.#parts.sampler, ...options } = typeof sizes === 'number' ? { promptTokens: sizes } : sizes;
-    const bounds = { maxBatchTokens, maxSequences, maxSequenceTokens, symbols };
+    const bounds = {
+      maxBatchTokens,
+      maxSequences,
+      maxSequenceTokens,
+      symbols,
+      maxDrafts: this.#parts.speculation?.maxDrafts ?? 0,
+    };
     await this.#runner.prepare(sizesOf(options, bounds), sampler);
   }
 

@@ -56,7 +56,10 @@ export class ForwardStep {
   readonly #adapted: StepPlan | undefined;
   readonly #byLength: boolean;
 
-  /** @param chosen i32, by lane: the tokens that were chosen last */
+  /**
+   * @param chosen i32, by lane: the tokens that were chosen last
+   * @param maxRows the most rows of a step whose logits are wanted; by default one of each sequence
+   */
   constructor(
     model: CausalLm,
     attention: AttentionKernel,
@@ -64,6 +67,7 @@ export class ForwardStep {
     chosen: Variable,
     maxBatchTokens: number,
     adapters?: RequestAdapters,
+    maxRows: number = cache.maxSequences,
   ) {
     const i32 = (size: string) => ({ shape: [size], dtype: 'i32' as const });
     this.#byLength = model.lengthScaling !== undefined;
@@ -93,7 +97,7 @@ export class ForwardStep {
               ...(own && { adapters: i32('T') }),
             },
           ],
-          symbols: { ...cache.symbols, T: maxBatchTokens, R: cache.maxSequences },
+          symbols: { ...cache.symbols, T: maxBatchTokens, R: maxRows },
         },
       );
     this.#plain = planOf('engine step');

@@ -38,7 +38,7 @@ export async function recompute(
   if (!kv.reserve(end)) throw new ArgumentError(`generate: the cache has no room for ${end} tokens of ${request.id}`);
   for (let from = 0; from < start; from += maxBatchTokens) {
     const to = Math.min(start, from + maxBatchTokens);
-    const rows = layout.of([{ request, start: from, end: to, yields: false }]);
+    const rows = layout.of([{ request, start: from, end: to, drafts: 0, yields: false }]);
     rows.sequenceLengths.fill(end);
     await run(rows, cache.batch([{ sequence: kv, tokens: to - from }]));
   }

@@ -20,6 +20,8 @@ export interface PrepareLimits {
   readonly maxSequenceTokens: number;
   /** The bounds of the cache's symbols. */
   readonly symbols: SymbolValues;
+  /** Most drafts of a sequence in a step. */
+  readonly maxDrafts?: number;
 }
 
 /**
@@ -28,7 +30,7 @@ export interface PrepareLimits {
  * @throws ArgumentError
  */
 export function sizesOf(options: Omit<PrepareOptions, 'sampler'>, limits: PrepareLimits): SymbolValues[] {
-  const { maxBatchTokens, maxSequences, maxSequenceTokens, symbols } = limits;
+  const { maxBatchTokens, maxSequences, maxSequenceTokens, symbols, maxDrafts = 0 } = limits;
   const asked = [options.promptTokens].flat();
   const longest = Math.max(...asked);
   const { sequences = 1, sequenceTokens = longest + 256 } = options;
@@ -49,6 +51,11 @@ export function sizesOf(options: Omit<PrepareOptions, 'sampler'>, limits: Prepar
     for (let start = 0; start < length; start += maxBatchTokens)
       add(Math.min(maxBatchTokens, length - start), 1, 1, Math.max(1, start));
   for (const B of batches) for (const S of lengths) add(B, B, B, S);
+  // drafts of one sequence, of some, of all
+  const guessed = maxDrafts > 0 ? upTo(Math.min(maxBatchTokens, batches.at(-1)! * (1 + maxDrafts))) : [];
+  for (const B of batches)
+    for (const T of guessed.filter((rows) => rows > B && rows <= B * (1 + maxDrafts)))
+      for (const S of lengths) add(T, T, B, S);
   // prompts beside sequences that decode: full steps, and the rest of the last prompt
   for (const B of batches.slice(1)) {
     for (const R of [Math.ceil(B / 2), B]) for (const S of [1, ...lengths]) add(maxBatchTokens, R, B, S);

@@ -6,6 +6,7 @@ import type { Sampler } from '../sampler.ts';
 import { mostTopLogprobs, type TokenLogprobs } from '../sampling/logprobs.ts';
 import type { DeviceSampling } from '../sampling/sample-plan.ts';
 import type { HeldAdapter, RequestAdapters } from './request-adapters.ts';
+import type { Guessing, Speculating, SpeculationWish } from './speculating.ts';
 import type { TokenConstraint } from './token-constraint.ts';
 
 /** What a user asks an engine to generate. */
@@ -40,6 +41,8 @@ export interface GenerationRequest {
   readonly constraint?: TokenConstraint;
   /** The name of an adapter that is added to the model, of the engine's `adapters`. By default none. */
   readonly adapter?: string;
+  /** False guesses no tokens of it, another value fewer at once than the engine's `speculation` does. By default as many. */
+  readonly speculation?: SpeculationWish;
   /** Unique among those alive; by default a number. */
   readonly id?: string;
   /** Higher goes first, where the scheduler's policy looks at it. */
@@ -63,8 +66,16 @@ export interface ScheduledGeneration extends SequenceRequest {
   readonly constraint?: TokenConstraint | undefined;
   readonly onCached?: ((tokens: number) => void) | undefined;
   /** Why its constraint could not tell what may come: what is chosen then is nobody's. */
-  failure?: { readonly error: unknown };
   readonly adapter?: HeldAdapter | undefined;
+  failure?: { readonly error: unknown /** After how many drafts. */; readonly row: number };
+  /** Undefined where nothing is guessed of it. */
+  readonly guessing?: Guessing | undefined;
+  /** Whether its tokens are chosen on the host. */
+  readonly choosesOnHost: boolean;
+  /** As the scheduler asks for it: while something is guessed of it, or its tokens are chosen on the host. */
+  serial: boolean;
+  /** Steps of it whose results have not come. */
+  flights: number;
   /** Its cache while it is admitted. */
   kv: KvSequence | undefined;
   /** Its place in what the device keeps of every request while it is admitted; otherwise -1. */
@@ -77,13 +88,14 @@ export interface ScheduledGeneration extends SequenceRequest {
 
 /** The request with what it leaves to the engine. @throws ArgumentError */
 export function scheduledGeneration(
-  { tokens, stopTokens = [], adapter, ...request }: GenerationRequest,
+  { tokens, stopTokens = [], adapter, speculation, ...request }: GenerationRequest,
   engine: {
     readonly number: number;
     readonly sampler: Sampler;
     readonly vocabularySize: number;
     readonly sampling: Pick<DeviceSampling, 'planOf' | 'allow'>;
     readonly adapters?: RequestAdapters | undefined;
+    readonly speculating?: Speculating | undefined;
   },
 ): ScheduledGeneration {
   const { id = `request ${engine.number}`, sampler = engine.sampler } = request;
@@ -101,6 +113,12 @@ export function scheduledGeneration(
     );
   if (adapter !== undefined && !engine.adapters)
     throw new ArgumentError(`generate: the engine has no adapters, got adapter '${adapter}'`);
+  if (speculation && !engine.speculating)
+    throw new ArgumentError('generate: speculation needs an engine that was opened with speculation');
+  const guesses = !request.constraint || request.constraint.rewinds === true;
+  const guessing = guesses ? engine.speculating?.begin(speculation) : undefined;
+  // a token that is chosen on the host is not on the device when the next step could be submitted
+  const choosesOnHost = engine.sampling.planOf(sampler) === undefined;
   return {
     ...request,
     adapter: adapter === undefined ? undefined : engine.adapters!.hold(adapter),
@@ -111,8 +129,10 @@ export function scheduledGeneration(
     promptTokens: tokens.length,
     stream: [...tokens],
     stopTokens: new Set(stopTokens),
-    // a token that is chosen on the host is not on the device when the next step could be submitted
-    serial: engine.sampling.planOf(sampler) === undefined,
+    guessing,
+    choosesOnHost,
+    serial: choosesOnHost || (guessing !== undefined && engine.speculating!.waits),
+    flights: 0,
     kv: undefined,
     lane: -1,
     stranded: false,

@@ -15,6 +15,7 @@ interface Inputs {
   readonly logits: Tensor;
   readonly lanes: Tensor;
   readonly columns: Readonly<Record<string, Tensor>>;
+  readonly ahead?: Tensor;
 }
 interface Outputs {
   readonly tokens: Tensor;
@@ -50,7 +51,11 @@ export class SampleStep {
   readonly #chosen: Variable;
   readonly #maxRows: number;
   readonly #vocabularySize: number;
+  readonly #maxDrafts: number;
   readonly #plans: (Plan | undefined)[] = [];
+  /** Of steps with drafts, where a plan looks back. */
+  readonly #verifying: (Plan | undefined)[] = [];
+  readonly #ahead: HostColumn<Int32Array>;
   #logprobs: CompiledFunction<[Tensor, Tensor], LogprobRows> | undefined;
   readonly #columns: readonly Readonly<Record<string, HostColumn<SampleColumn>>>[];
   readonly #lanes: HostColumn<Int32Array>;
@@ -62,13 +67,15 @@ export class SampleStep {
     device: Device,
     sampling: DeviceSampling,
     chosen: Variable,
-    sizes: { readonly maxRows: number; readonly vocabularySize: number },
+    sizes: { readonly maxRows: number; readonly vocabularySize: number; readonly maxDrafts?: number },
   ) {
     this.#device = device;
     this.#sampling = sampling;
     this.#chosen = chosen;
     this.#maxRows = sizes.maxRows;
     this.#vocabularySize = sizes.vocabularySize;
+    this.#maxDrafts = sizes.maxDrafts ?? 0;
+    this.#ahead = new HostColumn(new Int32Array(sizes.maxRows * this.#maxDrafts));
     this.#lanes = new HostColumn(new Int32Array(sizes.maxRows));
     this.#columns = sampling.plans.map(({ columns }) =>
       Object.fromEntries(
@@ -83,17 +90,23 @@ export class SampleStep {
     return this.#sampling.planOf(sampler) === undefined;
   }
 
-  /** Says which tokens the request of a lane may generate next. */
-  allow(lane: number, mask: Uint32Array): void {
-    this.#sampling.allow!(lane, mask);
+  /** Says which tokens the request of a lane may generate next, or after so many drafts. */
+  allow(lane: number, mask: Uint32Array, drafts: number): void {
+    this.#sampling.allow!(lane, mask, drafts);
   }
 
   /**
    * Chooses for all rows. Resolves when everything is on its way to the device, copies to the host too: then the next step may
    * be submitted.
-   * @param indices by row: how many tokens its request has generated
+   * @param indices by row: how many tokens its request has generated, drafts included
+   * @param before by row, in steps with drafts: those that stand before it and were not chosen yet
    */
-  async run(logits: Tensor, requests: readonly ChoosingRequest[], indices: readonly number[]): Promise<Sampled> {
+  async run(
+    logits: Tensor,
+    requests: readonly ChoosingRequest[],
+    indices: readonly number[],
+    before?: readonly (readonly number[])[],
+  ): Promise<Sampled> {
     const which = this.#planFor(requests);
     const R = requests.length;
     const plan = this.#sampling.plans[which]!;
@@ -109,7 +122,9 @@ export class SampleStep {
     // asked for first, so that it is copied before the next forward pass overwrites it
     const values = onHost ? (logits.data() as Promise<Float32Array>) : undefined;
     values?.catch(() => {}); // who waits for it sees that; until then it is nobody's
-    const { tokens } = await this.#plan(which).run([{ logits, lanes, columns }], { symbols: {} });
+    const ahead = before && plan.drafts === 'ahead' ? { ahead: this.#aheadOf(before) } : {};
+    const run = this.#plan(which, 'ahead' in ahead);
+    const { tokens } = await run.run([{ logits, lanes, columns, ...ahead }], { symbols: {} });
     const chosen = read(tokens);
     if (!requests.some(({ topLogprobs }) => topLogprobs !== undefined))
       return { tokens: chosen, logits: values, logprobs: undefined };
@@ -134,11 +149,11 @@ export class SampleStep {
   }
 
   explain(): string {
-    return this.#plans.flatMap((plan) => plan?.explain() ?? []).join('\n');
+    return [...this.#plans, ...this.#verifying].flatMap((plan) => plan?.explain() ?? []).join('\n');
   }
 
   dispose(): void {
-    for (const plan of this.#plans) plan?.dispose();
+    for (const plan of [...this.#plans, ...this.#verifying]) plan?.dispose();
     this.#logprobs?.dispose();
     this.#sampling[Symbol.dispose]();
   }
@@ -150,9 +165,17 @@ export class SampleStep {
     return which;
   }
 
-  #plan(which: number): Plan {
-    this.#plans[which] ??= this.#compile(this.#sampling.plans[which]!);
-    return this.#plans[which];
+  #plan(which: number, ahead = false): Plan {
+    const plans = ahead ? this.#verifying : this.#plans;
+    plans[which] ??= this.#compile(this.#sampling.plans[which]!, ahead);
+    return plans[which];
+  }
+
+  #aheadOf(before: readonly (readonly number[])[]): { readonly data: Int32Array; readonly shape: number[] } {
+    const K = this.#maxDrafts;
+    const data = this.#ahead.of(before.length * K).fill(-1);
+    for (const [row, drafts] of before.entries()) data.set(drafts, row * K);
+    return { data, shape: [before.length, K] };
   }
 
   #compileLogprobs(): CompiledFunction<[Tensor, Tensor], LogprobRows> {
@@ -164,7 +187,7 @@ export class SampleStep {
     });
   }
 
-  #compile(plan: SamplePlan): Plan {
+  #compile(plan: SamplePlan, ahead: boolean): Plan {
     const chosen = this.#chosen;
     return compile(
       (inputs: Inputs): Outputs => {
@@ -173,11 +196,12 @@ export class SampleStep {
       },
       {
         device: this.#device,
-        name: `sampling (${plan.name})`,
+        name: `sampling (${plan.name}${ahead ? ', of drafts' : ''})`,
         inputs: [
           {
             logits: { shape: ['R', this.#vocabularySize], dtype: 'f32' },
             lanes: { shape: ['R'], dtype: 'i32' },
+            ...(ahead && { ahead: { shape: ['R', this.#maxDrafts], dtype: 'i32' } as const }),
             columns: Object.fromEntries(
               Object.entries(plan.columns).map(([column, dtype]) => [column, { shape: ['R'], dtype }]),
             ),

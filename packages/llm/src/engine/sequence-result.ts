@@ -4,35 +4,64 @@ import { type LogprobRows, logprobsOfRow, logprobsOnHost } from '../sampling/log
 import { logitsError } from './logits-error.ts';
 import type { ScheduledGeneration } from './request.ts';
 
+/** The rows of a step that are of one request: one after its last token, and one after each draft. */
+export interface ResultRows {
+  /** Chosen tokens of all rows of the step. */
+  readonly tokens: ArrayLike<number>;
+  /** `[R, V]`, where the request's sampler chooses on the host. */
+  readonly logits: Float32Array | undefined;
+  /** Of the step, where a request wants them that chooses on the device. */
+  readonly logprobs: LogprobRows<ArrayLike<number>> | undefined;
+  /** The request's first row. */
+  readonly row: number;
+  readonly drafts: number;
+}
+
 /**
- * What a step gave for a request of which a token is chosen, which grows its stream. A sampler of the host that fails, or logits
- * that are no numbers, end their own request only.
+ * What a step gave for a request of which a token is chosen, which grows its stream: the tokens of its rows, as long as they are the
+ * drafts with which the next row was computed. A sampler of the host that fails, or logits that are no numbers, end their own
+ * request only.
  * @param activations what the model computes in, for the error of such logits
- * @param logprobs of the step, where a request wants them that chooses on the device
  */
 export function resultOf(
   request: ScheduledGeneration,
-  token: number,
-  logits: Float32Array | undefined,
+  rows: ResultRows,
+  V: number,
   activations: 'f32' | 'f16',
-  logprobs?: { readonly rows: LogprobRows<ArrayLike<number>>; readonly row: number },
 ): SequenceResult {
+  const tokens: number[] = [];
   try {
-    if (request.failure) throw request.failure.error;
-    if (token < 0) throw logitsError(request.id, token, activations);
-    const chosen = logits ? chosenOnHost(request, logits) : token;
-    const { topLogprobs, onLogprobs } = request;
-    if (topLogprobs !== undefined)
-      onLogprobs?.(
-        logits
-          ? logprobsOnHost(logits, chosen, topLogprobs)
-          : logprobsOfRow(logprobs!.rows, logprobs!.row, chosen, topLogprobs),
-      );
-    request.stream.push(chosen);
-    return request.stopTokens.has(chosen) ? { tokens: [chosen], finish: 'stop' } : { tokens: [chosen] };
+    for (let drafts = 0; drafts <= rows.drafts; drafts++) {
+      const chosen = choose(request, rows, drafts, V, activations);
+      tokens.push(chosen);
+      request.stream.push(chosen);
+      if (request.stopTokens.has(chosen)) return { tokens, finish: 'stop' };
+      if (chosen !== request.guessing?.drafts[drafts]) break;
+    }
+    return { tokens };
   } catch (error) {
-    return { tokens: [], finish: 'error', error };
+    return { tokens, finish: 'error', error };
   }
+}
+
+/** The token after so many drafts. */
+function choose(
+  request: ScheduledGeneration,
+  { tokens, logits, logprobs, row }: ResultRows,
+  drafts: number,
+  V: number,
+  activations: 'f32' | 'f16',
+): number {
+  const { failure, topLogprobs, onLogprobs } = request;
+  if (failure && failure.row <= drafts) throw failure.error;
+  const at = row + drafts;
+  const token = tokens[at]!;
+  if (token < 0) throw logitsError(request.id, token, activations);
+  const own = logits?.subarray(at * V, (at + 1) * V);
+  const chosen = own ? chosenOnHost(request, own) : token;
+  if (topLogprobs !== undefined)
+    onLogprobs?.(own ? logprobsOnHost(own, chosen, topLogprobs) : logprobsOfRow(logprobs!, at, chosen, topLogprobs));
+  return chosen;
 }
 
 /** The choice of a request's sampler. @throws what it throws, and ArgumentError for what is no token */

@@ -1,16 +1,19 @@
 import type { ScheduledSequence, SequenceResult, StepPlan } from '@heddle/batcher';
-import { CacheIntegrityError, type KvBatch, type KvCache, type KvSequence } from '@heddle/kvcache';
+import { CacheIntegrityError, type KvBatch, type KvBatchRows, type KvCache } from '@heddle/kvcache';
 import { type Device, isHeddleError, type SymbolValues, type Tensor, type Variable } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import type { Sampler } from '../sampler.ts';
 import type { DeviceSampling } from '../sampling/sample-plan.ts';
+import { ChoosingRows } from './choosing-rows.ts';
+import { constrain } from './constrain.ts';
 import type { EngineParts } from './engine.ts';
 import { ForwardStep, type StepRows } from './forward-step.ts';
 import { outgrows, recompute, recomputeBeyond, shareUpTo } from './longer-sequences.ts';
 import type { ScheduledGeneration } from './request.ts';
 import { type Sampled, SampleStep } from './sample-step.ts';
 import { resultOf } from './sequence-result.ts';
-import { type Chunk, chooses, StepLayout } from './step-rows.ts';
+import { Speculating } from './speculating.ts';
+import { type Chunk, chooses, choosingRows, StepLayout } from './step-rows.ts';
 import type { StepTimes } from './step-trace.ts';
 import { Turns } from './turns.ts';
 
@@ -24,6 +27,9 @@ export interface StepCounts {
   computedTokens: number;
   /** Tokens that were chosen, those after a late stop too. */
   generatedTokens: number;
+  /** Guessed tokens that steps had as drafts, and those of them that were right. */
+  draftedTokens: number;
+  acceptedTokens: number;
 }
 
 /** A step that was submitted: which sequences it has, and what comes back of it. */
@@ -53,12 +59,19 @@ export class StepRunner {
   readonly #maxBatchTokens: number;
   readonly #shareUpTo: number;
   readonly #beyond: number;
-  /** Requests and counts of the rows that choose, by row: used again by each step. */
-  readonly #choosing: ScheduledGeneration[] = [];
-  readonly #indices: number[] = [];
+  readonly #choosing = new ChoosingRows();
+  readonly #hasStates: boolean;
+  /** The guesses of requests, where the engine speculates. */
+  readonly speculating: Speculating | undefined;
   readonly #onStep: ((step: StepTimes) => void) | undefined;
   /** What completed steps did. */
-  readonly counts: StepCounts = { steps: 0, computedTokens: 0, generatedTokens: 0 };
+  readonly counts: StepCounts = {
+    steps: 0,
+    computedTokens: 0,
+    generatedTokens: 0,
+    draftedTokens: 0,
+    acceptedTokens: 0,
+  };
   #loss: Error | undefined;
 
   /** @throws OutOfMemoryError, then nothing is left on the device */
@@ -70,13 +83,20 @@ export class StepRunner {
     this.#cache = cache;
     this.#maxBatchTokens = maxBatchTokens;
     this.#shareUpTo = shareUpTo(model);
-    const lanes = cache.maxSequences;
-    this.#chosen = device.zeroVariable([lanes], { dtype: 'i32', name: 'chosen', owner: 'engine' });
-    this.#forward = new ForwardStep(model, attention, cache, this.#chosen, maxBatchTokens, parts.adapters);
-    const { vocabularySize } = model.config;
-    this.#sampling = new SampleStep(device, sampling, this.#chosen, { maxRows: lanes, vocabularySize });
+    this.#hasStates = cache.shape.layers.some((layer) => Object.values(layer).some(({ kind }) => kind === 'state'));
     this.#beyond = recomputeBeyond(model);
-    this.#layout = new StepLayout(maxBatchTokens, lanes, this.#beyond);
+    const { maxSequences: lanes, maxSequenceTokens } = cache;
+    const { speculation } = parts;
+    const maxDrafts = speculation?.maxDrafts ?? 0;
+    const drafted = { model, maxSequences: lanes, maxSequenceTokens, maxBatchTokens };
+    this.speculating = speculation && new Speculating(speculation, drafted, this.#beyond);
+    const maxRows = Math.max(lanes, Math.min(lanes * (1 + maxDrafts), maxBatchTokens));
+    this.#chosen = device.zeroVariable([lanes], { dtype: 'i32', name: 'chosen', owner: 'engine' });
+    const { adapters } = parts;
+    this.#forward = new ForwardStep(model, attention, cache, this.#chosen, maxBatchTokens, adapters, maxRows);
+    const { vocabularySize } = model.config;
+    this.#sampling = new SampleStep(device, sampling, this.#chosen, { maxRows, vocabularySize, maxDrafts });
+    this.#layout = new StepLayout(maxBatchTokens, maxRows, this.#beyond);
   }
 
   /** The loss of the device: no step runs any more. */
@@ -87,6 +107,7 @@ export class StepRunner {
   /** Resolves with the step's results when those of the steps before have come. */
   run(plan: StepPlan<ScheduledGeneration>): Promise<Results> {
     const planned = performance.now();
+    for (const { request } of plan.sequences) request.flights++;
     const before = this.#completions.settled;
     const flight = this.#submissions.run(() => this.#submit(plan.sequences, before));
     return this.#completions.run(() => this.#complete(plan, planned, flight));
@@ -102,6 +123,7 @@ export class StepRunner {
   }
 
   dispose(): void {
+    this.speculating?.dispose();
     this.#forward.dispose();
     this.#sampling.dispose();
     this.#chosen.dispose();
@@ -135,43 +157,37 @@ export class StepRunner {
 
   async #compute(chunks: readonly Chunk[], before: Promise<unknown>): Promise<Sampled> {
     if (chunks.length === 0) return this.#sampling.none();
-    const batch = this.#cache.batch(
-      chunks.map(({ request, start, end }) => ({ sequence: at(request, start), tokens: end - start })),
-    );
+    for (const chunk of chunks) await this.#computeWhatIsLost(chunk);
+    const batch = this.#cache.batch(chunks.map((chunk) => this.#rowsOf(chunk)));
     const running = this.#runForward(this.#layout.of(chunks), batch);
-    let R = 0;
-    for (let i = 0; i < chunks.length; i++) {
-      const chunk = chunks[i]!;
-      if (!chooses(chunk)) continue;
-      this.#choosing[R] = chunk.request;
-      this.#indices[R++] = chunk.end - chunk.request.promptTokens;
-    }
-    this.#choosing.length = R;
+    const { requests, indices, drafts } = this.#choosing.of(chunks);
     const logits = await running;
-    if (this.#choosing.some(({ constraint }) => constraint)) await this.#constrain(before);
-    return R > 0 ? this.#sampling.run(logits, this.#choosing, this.#indices) : this.#sampling.none();
+    const bound = chunks.filter((chunk) => chunk.request.constraint && chooses(chunk));
+    if (bound.length > 0)
+      await constrain(bound, before, (lane, mask, drafts = 0) => this.#sampling.allow(lane, mask, drafts));
+    if (requests.length === 0) return this.#sampling.none();
+    return this.#sampling.run(logits, requests, indices, drafts);
   }
 
-  /**
-   * Says which tokens may be chosen, where that depends on those before: the forward pass is on its way by then, and only the choice
-   * waits for them. A constraint that fails ends its own request.
-   */
-  async #constrain(before: Promise<unknown>): Promise<void> {
-    const bound = this.#choosing.map((request, row) => ({ request, known: this.#indices[row]! }));
-    const isKnown = ({ request, known }: (typeof bound)[number]) =>
-      request.stream.length - request.promptTokens >= known;
-    if (!bound.filter(({ request }) => request.constraint).every(isKnown)) await before;
-    await Promise.all(
-      bound.map(async ({ request }) => {
-        if (!request.constraint || request.ended || request.failure) return;
-        try {
-          const mask = await request.constraint.allowed(request.stream, request.promptTokens);
-          this.#sampling.allow(request.lane, mask);
-        } catch (error) {
-          request.failure = { error };
-        }
-      }),
-    );
+  /** What a chunk computes, of a sequence that has all before it. */
+  #rowsOf({ request, start, end, drafts }: Chunk): KvBatchRows {
+    const tokens = end - start;
+    if (drafts === 0 || !this.#hasStates) return { sequence: request.kv!, tokens };
+    // a sequence goes back to before the first draft that is wrong
+    return { sequence: request.kv!, tokens, keep: Array.from({ length: tokens }, (_, i) => start + i) };
+  }
+
+  /** Computes again what a cache could not keep when drafts were taken back: a state in the middle of a step, rows of a window. */
+  async #computeWhatIsLost({ request, start }: Chunk): Promise<void> {
+    const kv = request.kv!;
+    if (kv.length > start) kv.truncate(start);
+    for (let from = kv.length; from < start; from = kv.length) {
+      if (!request.guessing)
+        throw new CacheIntegrityError(`cache: ${kv.id} has ${from} tokens where the step goes on at ${start}`);
+      const end = Math.min(start, from + this.#maxBatchTokens);
+      const chunk = { request, start: from, end, drafts: 0, yields: false };
+      await this.#runForward(this.#layout.of([chunk]), this.#cache.batch([{ sequence: kv, tokens: end - from }]));
+    }
   }
 
   /** The results of a step for the sequences of its plan, whose streams grow. */
@@ -186,31 +202,40 @@ export class StepRunner {
       const logits = await sampled.logits;
       const read = performance.now();
       const logprobs = await sampled.logprobs;
-      const V = this.#model.config.vocabularySize;
+      for (const { request } of all) request.flights--;
+      const { activations, config } = this.#model;
+      const V = config.vocabularySize;
       const results = new Array<SequenceResult | undefined>(all.length).fill(undefined);
       let row = 0;
       for (let i = 0, at = 0; i < all.length; i++) {
         const chunk = all[i]!;
         if (sequences[at] !== chunk) continue;
         at++;
-        const { request, yields, end } = chunk;
-        const place = chooses(chunk) ? row++ : -1;
+        const { request, yields, end, drafts } = chunk;
+        const first = row;
+        row += choosingRows(chunk);
+        if (row > first) this.counts.generatedTokens++;
         // what comes after its end is nobody's
         if (request.ended) continue;
-        if (place < 0) results[i] = yields ? { tokens: [] } : undefined;
+        let accepted = 0;
+        if (row === first) results[i] = yields ? { tokens: [] } : undefined;
         else {
-          const onHost = logits && this.#sampling.choosesOnHost(request);
-          const values = onHost ? logits.subarray(place * V, (place + 1) * V) : undefined;
-          const said = logprobs && { rows: logprobs, row: place };
-          results[i] = resultOf(request, tokens[place]!, values, this.#model.activations, said);
+          const onHost = request.choosesOnHost ? logits : undefined;
+          const own = { tokens, logits: onHost, logprobs, row: first, drafts };
+          const result = resultOf(request, own, V, activations);
+          results[i] = result;
+          accepted = Math.max(0, result.tokens.length - 1);
+          this.counts.generatedTokens += accepted;
         }
         const finish = results[i]?.finish;
-        if (finish !== 'error') this.#share(request, end);
+        if (finish !== 'error') this.#share(request, end - drafts + accepted);
         if (finish !== undefined) request.ended = true;
       }
       this.counts.steps++;
       this.counts.computedTokens += computed;
-      this.counts.generatedTokens += row;
+      await this.speculating?.follow(all, results);
+      this.counts.draftedTokens = this.speculating?.counts.drafted ?? 0;
+      this.counts.acceptedTokens = this.speculating?.counts.accepted ?? 0;
       const times = { step, sequences: sequences.length, tokens: computed, planned, begun, submitted, read };
       this.#onStep?.({ ...times, completed: performance.now() });
       return results;
@@ -221,10 +246,15 @@ export class StepRunner {
     }
   }
 
-  /** Tells the cache the tokens that are computed by now. Only now: what a failed step has left is never shared. */
-  #share({ kv, stream, promptTokens }: ScheduledGeneration, end: number): void {
+  /**
+   * Tells the cache the tokens that are computed by now, and takes back drafts that were wrong. Only now: what a failed step has left
+   * is never shared.
+   */
+  #share({ kv, stream, promptTokens, flights }: ScheduledGeneration, end: number): void {
+    if (flights === 0 && kv!.length > end) kv!.truncate(end);
     if (Math.max(promptTokens, end) > this.#shareUpTo) return;
-    kv!.know(stream.slice(kv!.known, end));
+    const known = Math.min(end, kv!.length);
+    if (known > kv!.known) kv!.know(stream.slice(kv!.known, known));
   }
 
   /** Submits a forward pass, and counts its rows as written in the same turn. */
@@ -251,10 +281,3 @@ export class StepRunner {
 }
 
 const isOver = ({ request }: Chunk): boolean => request.ended || request.stranded;
-
-/** The cache of a request, of which the tokens from `start` on are computed next. */
-function at({ kv, id }: ScheduledGeneration, start: number): KvSequence {
-  const length = kv!.length > start ? kv!.truncate(start) : kv!.length;
-  if (length === start) return kv!;
-  throw new CacheIntegrityError(`cache: ${id} has ${length} tokens where the step goes on at ${start}`);
-}

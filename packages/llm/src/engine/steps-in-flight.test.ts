@@ -14,9 +14,10 @@ import { type Device, isHeddleError } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { guesses } from '../../../../test-support/guesses.ts';
 import { runs } from '../../../../test-support/properties.ts';
 import { poison, summedLogits, summingModel } from '../../../../test-support/summing-model.ts';
-import { type CausalLm, greedy, type Sampler, sampler } from '../index.ts';
+import { type CausalLm, greedy, type Sampler, type Speculation, sampler } from '../index.ts';
 import { type DeviceSampling, greedySampling } from '../sampling/sample-plan.ts';
 import { cacheCapacity } from './cache-capacity.ts';
 import { withLanes } from './lanes.ts';
@@ -63,7 +64,7 @@ class Bench {
   /** Where the next step is to fail: before anything of it is submitted, or between its two plans. */
   fails: 'batch' | 'fill' | undefined;
 
-  constructor(tokens: number) {
+  constructor(tokens: number, speculation?: Speculation) {
     this.cache = pagedCache(device, { shape: model.kvShape, maxSequences, maxSequenceTokens, blockSize: 2, tokens });
     const { plans, ...sampling } = greedySampling();
     const failing = { ...plans[0]!, fill: () => this.#failAt('fill') };
@@ -78,7 +79,10 @@ class Bench {
     });
     const parts = { device, model, attention: naive(), cache, sampling: this.sampling, sampler: greedy() };
     const scheduler = () => expect.unreachable();
-    this.runner = new StepRunner({ ...parts, scheduler, maxBatchTokens, stepsInFlight: 1 });
+    this.runner = new StepRunner({
+      ...{ ...parts, scheduler, maxBatchTokens, stepsInFlight: 1 },
+      ...(speculation && { speculation }),
+    });
   }
 
   #failAt(where: 'batch' | 'fill'): void {
@@ -96,7 +100,9 @@ class Bench {
 /** Schedules requests on a bench in an order of calls drawn from `random`, with up to `depth` steps in flight. */
 async function walk(bench: Bench, requests: readonly Wanted[], depth: number, random: () => number) {
   const inner = cacheCapacity(bench.cache);
-  const capacity = auditedCapacity(withLanes(inner, maxSequences, bench.sampling));
+  const { speculating } = bench.runner;
+  const released = (request: ScheduledGeneration) => speculating?.end(request);
+  const capacity = auditedCapacity(withLanes(inner, maxSequences, bench.sampling, released));
   const limits = { maxBatchTokens, maxSequences, maxPlansInFlight: depth };
   const policy = byPriority({ ageingMs: 1000, preemptive: true });
   let time = 0;
@@ -128,7 +134,7 @@ async function walk(bench: Bench, requests: readonly Wanted[], depth: number, ra
   const add = ({ prompt, stopToken, sampler: name, ...request }: Wanted, number: number) => {
     const wanted = { ...request, tokens: prompt, stopTokens: [stopToken], sampler: samplers[name]!, sequence: 0 };
     const { vocabularySize } = model.config;
-    const engine = { number, sampler: greedy(), vocabularySize, sampling: bench.sampling };
+    const engine = { number, sampler: greedy(), vocabularySize, sampling: bench.sampling, speculating };
     expect(scheduler.add(scheduledGeneration(wanted, engine)).accepted).toBe(true);
   };
   const trouble = (choice: number) => {
@@ -204,15 +210,32 @@ function expected({ prompt, maxTokens, stopToken, sampler: name }: Wanted): { to
 test.each([1, 2, 3])(
   '%i steps in flight, in any order of calls, give every request its own tokens',
   async (depth) => {
-    const sums = { calls: 0, preemptions: 0, late: 0, deepest: 0, whole: 0, failed: 0, guilty: 0, hits: 0 };
+    const sums = {
+      calls: 0,
+      preemptions: 0,
+      late: 0,
+      deepest: 0,
+      whole: 0,
+      failed: 0,
+      guilty: 0,
+      hits: 0,
+      drafted: 0,
+      accepted: 0,
+    };
     await fc.assert(
       fc.asyncProperty(fc.integer(), async (seed) => {
         const random = seededRandom(seed);
         const requests = draw(random);
         const before = device.memory().live;
-        const bench = new Bench(34);
+        // guesses that take no time, guesses that do, and none
+        const way = Math.floor(random() * 3);
+        const truth = (id: string) => expected(requests.find((each) => each.id === id)!).tokens;
+        const speculation = guesses(truth, random, { instant: way === 0, vocabularySize: poison });
+        const bench = new Bench(34, way < 2 ? speculation : undefined);
         const { outcomes, failed, counts } = await walk(bench, requests, depth, random);
         sums.hits += bench.cache.stats().hitTokens;
+        sums.drafted += bench.runner.counts.draftedTokens;
+        sums.accepted += bench.runner.counts.acceptedTokens;
         bench.dispose();
         expect(device.memory().live).toBe(before);
         for (const request of requests) {
@@ -243,6 +266,8 @@ test.each([1, 2, 3])(
     expect(sums.calls).toBeGreaterThan(3333);
     for (const name of ['preemptions', 'whole', 'failed', 'guilty', 'hits'] as const)
       expect(sums[name]).toBeGreaterThan(5);
+    expect(sums.accepted).toBeGreaterThan(100);
+    expect(sums.drafted - sums.accepted).toBeGreaterThan(100);
     if (depth > 1) expect(sums.late).toBeGreaterThan(5);
   },
   120_000,

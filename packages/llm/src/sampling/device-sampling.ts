@@ -19,7 +19,7 @@ import { minP, temperature, topK, topP } from './stages/truncation.ts';
 
 /** Sampling on the device, with masks of tokens. */
 export interface StageSampling extends DeviceSampling {
-  allow(lane: number, mask: Uint32Array): void;
+  allow(lane: number, mask: Uint32Array, drafts?: number): void;
 }
 
 /** What stages a plan has beyond those of the plan before: from those that all ask for to those that keep much. */
@@ -101,7 +101,7 @@ export function stageSampling(
       if (needs.size === 0) return;
       running(states.begin(lane, sampler.settings, { tokens, generated: tokens.length - promptTokens, needs }));
     },
-    allow: (lane, mask) => running(states.allow(lane, mask)),
+    allow: (lane, mask, drafts = 0) => running(states.allow(lane, mask, drafts)),
     [Symbol.dispose]: () => states.dispose(),
   };
 }
@@ -132,6 +132,7 @@ function stagePlan(
   return {
     name,
     columns: { ...drawColumns, ...Object.fromEntries(parameters.map(([parameter]) => [parameter, 'f32' as const])) },
+    drafts: needs.size > 0 ? 'ahead' : 'alone',
     fill(columns, row, { sampler: { settings, takesMostLikely }, sequence, index }) {
       if (failure() !== undefined) throw failure();
       for (const [parameter, neutral] of parameters)
@@ -145,20 +146,28 @@ function stagePlan(
     record(inputs) {
       const changed = stages.reduce((logits, stage) => applied(stage, logits, inputs, states), inputs.logits);
       const tokens = unusable(inputs.logits, unusable(changed, drawn(changed, inputs)));
-      return { tokens, updates: states.record(inputs.lanes, tokens, needs) };
+      return { tokens, updates: states.record(inputs.lanes, tokens, needs, inputs.ahead) };
     },
   };
 }
 
 /** @throws ArgumentError for a stage that gives something else than logits */
-function applied(stage: LogitStage, logits: Tensor, { columns, lanes }: SampleInputs, states: LaneStates): Tensor {
+function applied(
+  stage: LogitStage,
+  logits: Tensor,
+  { columns, lanes, ahead }: SampleInputs,
+  states: LaneStates,
+): Tensor {
   const { name, parameters, needs = [] } = stage;
   const rows = logits.shape[0] as Dim;
   const own = Object.fromEntries(
     Object.keys(parameters).map((parameter) => [parameter, reshape(columns[parameter]!, [rows, 1])]),
   );
   // the state is read where the stage asks for it
-  const sees = Object.defineProperty(states.rows(lanes, needs, name), 'parameters', { value: own, enumerable: true });
+  const sees = Object.defineProperty(states.rows(lanes, needs, name, ahead), 'parameters', {
+    value: own,
+    enumerable: true,
+  });
   const changed = stage.record(logits, sees as Parameters<LogitStage['record']>[1]);
   if (changed?.dtype === 'f32' && String(changed.shape) === String(logits.shape)) return changed;
   throw new ArgumentError(

@@ -10,6 +10,7 @@ import {
   type Update,
   where,
 } from '@heddle/tensor';
+import { accepted, countedAhead, countOfLane, draftsBefore, historyAhead } from './ahead.ts';
 import { LaneTable } from './lane-table.ts';
 import { mostWords, mostWordTokens, type SamplingSettings } from './options.ts';
 import type { LaneStateName, SampleRows } from './stages/logit-stage.ts';
@@ -20,6 +21,8 @@ export interface LaneSizes {
   /** Tokens of one sequence, prompt and generated. */
   readonly maxSequenceTokens: number;
   readonly vocabularySize: number;
+  /** Most drafts of one sequence in a step. Default 0. */
+  readonly maxDrafts?: number;
 }
 
 /** How many tokens of a lane are there stands behind the last. */
@@ -46,25 +49,31 @@ export class LaneStates {
     this.#sizes = sizes;
   }
 
-  /** What the tables have of the lanes (i32 `[R]`) of a step. Reading what is not among `needs` throws. */
-  rows(lanes: Tensor, needs: readonly LaneStateName[], stage: string): RowState {
-    const rowsOf = (name: LaneStateName) => {
-      if (needs.includes(name)) return this.#table(name).rows(lanes);
+  /**
+   * What the tables have of the lanes (i32 `[R]`) of a step. Reading what is not among `needs` throws.
+   * @param ahead i32 `[R, K]`: drafts that stand before the rows, as if they had been chosen
+   */
+  rows(lanes: Tensor, needs: readonly LaneStateName[], stage: string, ahead?: Tensor): RowState {
+    const rowsOf = (name: LaneStateName, at: Tensor = lanes) => {
+      if (needs.includes(name)) return this.#table(name).rows(at);
       throw new ArgumentError(`sampling: stage '${stage}' looks at '${name}', which is not among its needs`);
     };
-    const length = this.#sizes.maxSequenceTokens;
+    const { maxSequenceTokens: length, maxSequences } = this.#sizes;
+    const counts = () => (ahead ? countedAhead(rowsOf('counts'), ahead) : rowsOf('counts'));
+    const lengths = () => rowsOf('history').slice(1, length, length + 1);
     return {
       get generated() {
-        return cast(shiftRight(cast(rowsOf('counts'), 'u32'), 1), 'i32');
+        return cast(shiftRight(cast(counts(), 'u32'), 1), 'i32');
       },
       get occurred() {
-        return rowsOf('counts').greater(0);
+        return counts().greater(0);
       },
       get history() {
-        return rowsOf('history').slice(1, 0, length);
+        const history = rowsOf('history').slice(1, 0, length);
+        return ahead ? historyAhead(history, lengths(), ahead) : history;
       },
       get lengths() {
-        return rowsOf('history').slice(1, length, length + 1);
+        return ahead ? lengths().add(reshape(draftsBefore(ahead), [ahead.shape[0] as Dim, 1])) : lengths();
       },
       get bias() {
         return rowsOf('bias');
@@ -73,28 +82,34 @@ export class LaneStates {
         return reshape(rowsOf('words'), [lanes.shape[0] as Dim, mostWords, mostWordTokens]);
       },
       get allowed() {
-        return rowsOf('allowed');
+        return rowsOf('allowed', ahead && lanes.add(draftsBefore(ahead).mul(maxSequences)));
       },
     };
   }
 
-  /** The chosen tokens (i32 `[R]`) become known to what is kept; negative ones are none. */
-  record(lanes: Tensor, tokens: Tensor, needs: ReadonlySet<LaneStateName>): Update[] {
+  /**
+   * The chosen tokens (i32 `[R]`) become known to what is kept; negative ones are none, and with drafts before the rows (`ahead`)
+   * only what was chosen where the drafts were right.
+   */
+  record(lanes: Tensor, tokens: Tensor, needs: ReadonlySet<LaneStateName>, ahead?: Tensor): Update[] {
+    const counts = ahead ? accepted(tokens, ahead) : tokens.greaterEqual(0);
     const updates: Update[] = [];
     if (needs.has('counts')) {
-      const counts = this.#table('counts');
-      updates.push(counts.put(lanes, tokens, counts.at(lanes, tokens.maximum(0)).add(2)));
+      // rows of one lane with one token all write the same number
+      const more = ahead ? countOfLane(lanes, counts, tokens).mul(2) : 2;
+      const table = this.#table('counts');
+      updates.push(table.put(lanes, where(counts, tokens, -1), table.at(lanes, tokens.maximum(0)).add(more)));
     }
     if (needs.has('history')) {
-      const history = this.#table('history');
+      const table = this.#table('history');
       const end = this.#sizes.maxSequenceTokens;
       const ends = tokens.mul(0).add(end);
-      const length = history.at(lanes, ends);
-      const place = where(tokens.greaterEqual(0).and(length.less(end)), length, -1);
+      const length = table.at(lanes, ends);
+      const position = ahead ? length.add(draftsBefore(ahead)) : length;
+      const place = where(counts.and(position.less(end)), position, -1);
+      const after = (ahead ? length.add(countOfLane(lanes, counts)) : length.add(1)).minimum(end);
       const both = (a: Tensor, b: Tensor) => concat([a, b], 0);
-      updates.push(
-        history.put(both(lanes, lanes), both(place, where(place.less(0), -1, ends)), both(tokens, length.add(1))),
-      );
+      updates.push(table.put(both(lanes, lanes), both(place, where(place.less(0), -1, ends)), both(tokens, after)));
     }
     return updates;
   }
@@ -134,26 +149,30 @@ export class LaneStates {
       const places = words.flatMap((word, w) => word.map((_, i) => (w + 1) * mostWordTokens - word.length + i));
       write('words', places, Int32Array.from(words.flat()));
     }
-    if (needs.has('allowed')) this.#allow(lane, allowed!, writes);
+    if (needs.has('allowed'))
+      for (let drafts = 0; drafts <= (this.#sizes.maxDrafts ?? 0); drafts++)
+        this.#allow(lane, allowed!, writes, drafts);
     await Promise.all(writes);
   }
 
-  /** The tokens that a request may generate next. */
-  allow(lane: number, mask: Uint32Array): Promise<void> {
+  /** The tokens that a request may generate next, or after so many drafts. */
+  allow(lane: number, mask: Uint32Array, drafts: number): Promise<void> {
     const writes: Promise<void>[] = [];
-    this.#allow(lane, mask, writes);
+    this.#allow(lane, mask, writes, drafts);
     return writes[0]!;
   }
 
-  #allow(lane: number, mask: Uint32Array, writes: Promise<void>[]): void {
+  #allow(lane: number, mask: Uint32Array, writes: Promise<void>[], drafts: number): void {
     const bits = mask.slice(0, Math.ceil(this.#sizes.vocabularySize / 32));
-    writes.push(this.#table('allowed').write(lane, [...bits.keys()], bits));
+    const row = lane + drafts * this.#sizes.maxSequences;
+    writes.push(this.#table('allowed').write(row, [...bits.keys()], bits));
   }
 
   #table(name: LaneStateName): LaneTable {
     let table = this.#tables.get(name);
     if (!table) {
-      const lanes = this.#sizes.maxSequences;
+      const { maxSequences, maxDrafts = 0 } = this.#sizes;
+      const lanes = name === 'allowed' ? maxSequences * (1 + maxDrafts) : maxSequences;
       table = new LaneTable(this.#device, { name, lanes, ...tablesOf(this.#sizes)[name] });
       this.#tables.set(name, table);
     }

@@ -3,12 +3,20 @@ import type { Sampler } from '../sampler.ts';
 
 /** What a sample plan computes with: the rows of a step that yield a token, in the order of their sequences. */
 export interface SampleInputs {
-  /** f32 `[R, V]`, as the model gave them. Each row is of another sequence. */
+  /** f32 `[R, V]`, as the model gave them. */
   readonly logits: Tensor;
   /** By name, `[R]`: the columns of the plan, as `fill` wrote them. */
   readonly columns: Readonly<Record<string, Tensor>>;
-  /** i32 `[R]`: the place that each row's request has while it runs, from 0 to `maxSequences - 1`. No two rows have the same. */
+  /**
+   * i32 `[R]`: the place that each row's request has while it runs, from 0 to `maxSequences - 1`. No two rows have the same, but for
+   * those with drafts.
+   */
   readonly lanes: Tensor;
+  /**
+   * i32 `[R, K]`, in steps with drafts of plans that look back (`drafts: 'ahead'`): the drafts that stand before each row in its
+   * sequence and were not chosen yet, -1 behind the last. Rows of a sequence follow each other, with one draft more each.
+   */
+  readonly ahead?: Tensor;
 }
 
 /** What a sample plan gives. */
@@ -38,6 +46,11 @@ export interface SamplePlan {
   readonly name: string;
   /** The columns that it is fed, by name. */
   readonly columns: Readonly<Record<string, 'f32' | 'i32' | 'u32'>>;
+  /**
+   * What it takes for several rows of one request in a step, which verify drafts: nothing where a row depends on its logits and
+   * columns alone, otherwise `ahead`. Where it is absent, an engine with this plan does not speculate.
+   */
+  readonly drafts?: 'alone' | 'ahead';
   /** Writes a row's values at place `row` of the columns. Called in every step; allocates nothing. */
   fill(columns: Readonly<Record<string, SampleColumn>>, row: number, of: SampledRow): void;
   /** Records the plan. */
@@ -60,8 +73,9 @@ export interface DeviceSampling extends Disposable {
   /**
    * The tokens that the request of a lane, whose sampler has `allowedTokens`, may generate in the steps that are run from now on, as
    * a mask: bit `id % 32` of word `id / 32`.
+   * @param drafts how many drafts of a step stand before; default 0
    */
-  allow?(lane: number, mask: Uint32Array): void;
+  allow?(lane: number, mask: Uint32Array, drafts?: number): void;
 }
 
 /** The largest finite f32. */
@@ -80,6 +94,7 @@ export function unusable(logits: Tensor, tokens: Tensor): Tensor {
 export const greedyPlan: SamplePlan = {
   name: 'greedy',
   columns: {},
+  drafts: 'alone',
   fill: () => {},
   record: ({ logits }) => ({ tokens: unusable(logits, argmax(logits, -1)), updates: [] }),
 };

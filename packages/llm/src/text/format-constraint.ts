@@ -13,6 +13,9 @@ export class FormatConstraint implements TokenConstraint {
   readonly #stopTokens: readonly number[];
   readonly #given: Uint32Array | undefined;
   readonly #words: number;
+  /** The tokens that the sequence was told. */
+  #told: readonly number[] = [];
+  readonly rewinds = true;
 
   constructor(model: TextModel, format: OutputFormat, { stopTokens = [], sampler }: GenerationRequest) {
     this.#pool = model.grammars();
@@ -25,10 +28,13 @@ export class FormatConstraint implements TokenConstraint {
 
   async allowed(stream: readonly number[], promptTokens: number): Promise<Uint32Array> {
     const sequence = await this.#sequence;
-    const accept = stream.slice(promptTokens + sequence.length);
-    if (accept.length === 0) return this.#mask(sequence.next);
-    const next = await this.#pool.next({ sequence, accept });
-    return this.#mask(next);
+    const wanted = stream.slice(promptTokens);
+    let length = 0;
+    while (length < wanted.length && this.#told[length] === wanted[length]) length++;
+    const isThere = length === wanted.length && length === this.#told.length;
+    this.#told = wanted;
+    if (isThere) return this.#mask(sequence.next);
+    return this.#mask(await this.#pool.next({ sequence, length, accept: wanted.slice(length) }));
   }
 
   /** Idempotent. */

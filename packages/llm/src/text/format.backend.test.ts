@@ -1,6 +1,6 @@
 import { afterEach, expect } from 'vitest';
 import { prose4m } from '../../../../test-support/model-files.ts';
-import { conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
+import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import {
   choices,
   GrammarError,
@@ -10,7 +10,9 @@ import {
   jsonSchema,
   loadModel,
   openEngine,
+  promptLookup,
   regex,
+  type Speculation,
   type TextModel,
   textModel,
 } from '../index.ts';
@@ -30,9 +32,14 @@ conformance('texts of a form', (device) => {
     for (const each of opened.splice(0)) await each.dispose();
   });
 
-  async function open(stepsInFlight: number): Promise<TextModel> {
+  async function open(stepsInFlight: number, speculation?: Speculation): Promise<TextModel> {
     const model = await loadModel(prose4m, { device: device() });
-    const engine = openEngine(model, { maxSequences: 5, maxSequenceTokens: 96, stepsInFlight });
+    const engine = openEngine(model, {
+      maxSequences: 5,
+      maxSequenceTokens: 96,
+      stepsInFlight,
+      ...(speculation && { speculation }),
+    });
     // workers of TypeScript, which Node takes with a loader
     const worker = new URL('../grammar/testing/start-worker.js', import.meta.url);
     const pool = new GrammarPool({ vocabulary: model.requireTokenizer().tokenBytes(), worker });
@@ -95,5 +102,23 @@ conformance('texts of a form', (device) => {
     expect(() => model.engine.generate({ tokens: [1], maxTokens: 2, constraint })).toThrow(
       /needs a sampler with allowedTokens/,
     );
+  });
+
+  test('guessed tokens are those that come without, and keep the form', async (context) => {
+    leaveToNode(context);
+    if (backendName.startsWith('webgpu')) context.skip('masks of guesses are those of tokens, which run here');
+    const [plain, guessing] = [await open(2), await open(2, promptLookup({ minMatch: 1, maxDrafts: 4 }))];
+    const prompt = 'the cat and the dog and the cat and the';
+    const asked = [
+      { prompt, format: regex('( (cat|dog|and the)){6}'), temperature: 0 },
+      { prompt, format: person, temperature: 1, seed: 4 },
+      { prompt, temperature: 0, maxTokens: 24, repetitionPenalty: 0.5 },
+    ];
+    const write = (model: TextModel) => Promise.all(asked.map((each) => generateText({ model, ...each })));
+    const [right, found] = [await write(plain), await write(guessing)];
+    expect(found.map(({ text }) => text)).toEqual(right.map(({ text }) => text));
+    expect(right[0]!.usage.speculation).toBeUndefined();
+    const rights = found.map(({ usage }) => usage.speculation!.acceptedTokens);
+    expect(rights.reduce((a, b) => a + b)).toBeGreaterThan(5);
   });
 });

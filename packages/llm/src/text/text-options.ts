@@ -32,6 +32,8 @@ export interface TextSettings extends SamplerOptions, AnswerOptions {
   readonly format?: OutputFormat;
   /** Give each token's log-probability by the model alone, with so many of the most likely tokens, from 0 to 20. */
   readonly logprobs?: number;
+  /** False guesses no tokens of this text, `{ maxDrafts }` fewer at once than the engine's `speculation` does. */
+  readonly speculation?: GenerationRequest['speculation'];
   /** Ends the generation: what waits for it throws the signal's reason. */
   readonly signal?: AbortSignal;
   /** Documents and variables that the chat template looks at. */
@@ -64,6 +66,7 @@ export const settingNames: readonly string[] = [
   'sampler',
   'format',
   'logprobs',
+  'speculation',
   'signal',
   'template',
   'adapter',
@@ -116,7 +119,7 @@ export function requestOf(
   settings: TextSettings,
   answer?: AnswerRequest,
 ): TextRequest {
-  const { adapter, priority, tenant, deadlineMs, signal } = settings;
+  const { adapter, priority, tenant, deadlineMs, signal, speculation } = settings;
   const format = answer ? answer.format.grammar(answer.plan) : settings.format;
   const stopTokens = settings.stopTokens ?? model.config.eosTokenIds;
   if (format !== undefined && stopTokens.length === 0)
@@ -130,6 +133,7 @@ export function requestOf(
     ...(priority !== undefined && { priority }),
     ...(tenant !== undefined && { tenant }),
     ...(deadlineMs !== undefined && { deadlineMs }),
+    ...(speculation !== undefined && { speculation }),
   };
   const { logprobs } = settings;
   if (logprobs !== undefined && !(Number.isInteger(logprobs) && logprobs >= 0 && logprobs <= mostTopLogprobs))

@@ -14,6 +14,8 @@ export interface TextUsage {
   readonly cachedTokens: number;
   /** Those of the output that belong to the reasoning. */
   readonly reasoningTokens: number;
+  /** Where the engine guesses tokens: guesses that were computed, and those of them that were right. */
+  readonly speculation?: { readonly draftedTokens: number; readonly acceptedTokens: number };
 }
 
 /** A text that was generated. */

@@ -1,4 +1,5 @@
-import type { TokenStream } from '@heddle/batcher';
+import type { SchedulerEvent, TokenStream } from '@heddle/batcher';
+import type { ScheduledGeneration } from '../engine/request.ts';
 import type { TokenConstraint } from '../engine/token-constraint.ts';
 import type { TokenLogprobs } from '../sampling/logprobs.ts';
 import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
@@ -46,10 +47,15 @@ export function startText(
   const decode = () => answer && decoderOf(model, answer, request.tokens);
   const constraint = bound(model, request, following, answer, decode);
   let tokens: TokenStream;
+  let guessed: TextUsage['speculation'];
+  const onEvent = ({ type, request: { guessing } }: SchedulerEvent<ScheduledGeneration>) => {
+    if (type === 'finished' && guessing)
+      guessed = { draftedTokens: guessing.drafted, acceptedTokens: guessing.accepted };
+  };
   try {
     tokens = model.engine.generate(
       { ...request, ...telling, ...(constraint && { constraint }), onCached },
-      signal ? { signal } : {},
+      { onEvent, ...(signal && { signal }) },
     );
   } catch (error) {
     following?.end();
@@ -58,7 +64,13 @@ export function startText(
   if (following) tokens.ended.then(following.end, following.end);
   const decoder = decode() ?? model.tokenizer?.stream({ after: request.tokens, skipSpecialTokens: true });
   const text = new AnswerText(stops, answer?.format.reader(answer.plan));
-  return new RunningText(tokens, request.tokens, { decoder, text, cached: () => cached ?? 0 }, said, ended);
+  return new RunningText(
+    tokens,
+    request.tokens,
+    { decoder, text, cached: () => cached ?? 0, guessed: () => guessed },
+    said,
+    ended,
+  );
 }
 
 function decoderOf(model: TextModel, { format }: AnswerRequest, after: readonly number[]): IncrementalDecoder {
@@ -95,6 +107,7 @@ interface Reading {
   readonly decoder: IncrementalDecoder | undefined;
   readonly text: AnswerText;
   cached(): number;
+  guessed(): TextUsage['speculation'];
 }
 
 class RunningText implements TextStream {
@@ -157,7 +170,7 @@ class RunningText implements TextStream {
 
   async #run(
     prompt: readonly number[],
-    { decoder, text, cached }: Reading,
+    { decoder, text, cached, guessed }: Reading,
     logprobs: readonly TokenLogprobs[] | undefined,
   ): Promise<TextResult> {
     const tokens: number[] = [];
@@ -182,12 +195,14 @@ class RunningText implements TextStream {
         : reason === 'length'
           ? 'length'
           : 'aborted';
+      const speculation = guessed();
       const usage = {
         inputTokens: prompt.length,
         outputTokens: tokens.length,
         totalTokens: prompt.length + tokens.length,
         cachedTokens: cached(),
         reasoningTokens: text.reasoningTokens,
+        ...(speculation && { speculation }),
       };
       const end = { finishReason, stop, usage } as const;
       this.#push({ type: 'finish', ...end });

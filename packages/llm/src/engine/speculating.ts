@@ -1,0 +1,136 @@
+import type { ScheduledSequence, SequenceResult } from '@heddle/batcher';
+import { ArgumentError } from '@heddle/tensor';
+import { Pace } from '../speculation/pace.ts';
+import type { DraftedEngine, Drafter, DraftWish, Speculation } from '../speculation/speculation.ts';
+import type { ScheduledGeneration } from './request.ts';
+
+/** What is guessed of a request. */
+export interface Guessing {
+  readonly pace: Pace;
+  /** What its next step verifies, if it has drafts. */
+  drafts: readonly number[];
+  /** Tokens that steps of it had as drafts, and those that were right. */
+  drafted: number;
+  accepted: number;
+}
+
+/** How a request differs from its engine in speculation: not at all, or with fewer drafts at once. */
+export type SpeculationWish = false | { readonly maxDrafts: number };
+
+type Results = (SequenceResult | undefined)[];
+
+/** The guesses of an engine: makes them when tokens have come, and learns from what became of them. */
+export class Speculating {
+  readonly #speculation: Speculation;
+  readonly #engine: DraftedEngine;
+  readonly #drafter: Drafter;
+  readonly #beyond: number;
+  readonly counts = { drafted: 0, accepted: 0 };
+
+  /**
+   * @param beyond no step goes beyond this length with drafts
+   * @throws what opening the drafter throws
+   */
+  constructor(speculation: Speculation, engine: DraftedEngine, beyond: number) {
+    this.#speculation = speculation;
+    this.#engine = engine;
+    this.#drafter = speculation.open(engine);
+    this.#beyond = beyond;
+  }
+
+  /** Whether sequences wait for guesses from their beginning. */
+  get waits(): boolean {
+    return !this.#speculation.instant;
+  }
+
+  /** @throws ArgumentError */
+  begin(wish: SpeculationWish | undefined): Guessing | undefined {
+    if (wish === false) return undefined;
+    const { maxDrafts } = this.#speculation;
+    const most = wish?.maxDrafts ?? maxDrafts;
+    if (!(Number.isInteger(most) && most >= 1 && most <= maxDrafts))
+      throw new ArgumentError(
+        `generate: speculation takes maxDrafts from 1 to ${maxDrafts}, that of the engine, got ${String(most)}`,
+      );
+    const pace = new Pace(most, (drafts) => this.#speculation.cost(drafts, this.#engine));
+    return { pace, drafts: [], drafted: 0, accepted: 0 };
+  }
+
+  /** Guesses what follows the tokens of a step; its results then say how much. */
+  async follow(chunks: readonly ScheduledSequence<ScheduledGeneration>[], results: Results): Promise<void> {
+    const wishes: DraftWish[] = [];
+    const places: number[] = [];
+    for (let i = 0; i < chunks.length; i++) {
+      const { request, drafts } = chunks[i]!;
+      const { guessing } = request;
+      const result = results[i];
+      if (!guessing || !result || result.tokens.length === 0) continue;
+      this.#learn(guessing, drafts, result.tokens.length);
+      guessing.drafts = [];
+      if (result.finish) continue;
+      const count = this.#room(request);
+      request.serial = request.choosesOnHost || (this.waits && count > 0);
+      if (count === 0 || (this.waits && request.flights > 0)) continue;
+      const { id, stream: tokens, promptTokens, sampler, sequence } = request;
+      places.push(i);
+      wishes.push({ id, tokens, promptTokens, count, sampler, sequence });
+    }
+    if (wishes.length === 0) return;
+    try {
+      const found = this.#drafter.draft(wishes);
+      const all = 'then' in found ? await found : found;
+      for (const [w, i] of places.entries()) this.#offer(chunks[i]!.request, all[w]!, wishes[w]!, results, i);
+    } catch (error) {
+      for (const i of places) {
+        results[i] = { tokens: results[i]!.tokens, finish: 'error', error };
+        chunks[i]!.request.ended = true;
+      }
+    }
+  }
+
+  /** A request is no longer admitted. */
+  end({ id, guessing }: ScheduledGeneration): void {
+    if (guessing) this.#drafter.end(id);
+  }
+
+  dispose(): void {
+    this.#drafter[Symbol.dispose]();
+  }
+
+  #offer(
+    request: ScheduledGeneration,
+    given: readonly number[],
+    { count }: DraftWish,
+    results: Results,
+    i: number,
+  ): void {
+    const V = this.#engine.model.config.vocabularySize;
+    const wrong = given.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < V));
+    const drafts = given.slice(0, wrong < 0 ? count : Math.min(wrong, count));
+    if (!this.waits) request.serial = request.choosesOnHost || drafts.length > 0;
+    // what was guessed while a step of it is in flight tells only that it should wait for the next
+    if (request.flights > 0 || drafts.length === 0) return;
+    request.guessing!.drafts = drafts;
+    results[i] = { ...results[i]!, drafts: drafts.length };
+  }
+
+  #learn(guessing: Guessing, drafts: number, tokens: number): void {
+    if (drafts === 0) {
+      guessing.pace.passed(tokens);
+      return;
+    }
+    const right = Math.min(drafts, tokens - 1);
+    guessing.pace.verified(drafts, right);
+    guessing.drafted += drafts;
+    guessing.accepted += right;
+    this.counts.drafted += drafts;
+    this.counts.accepted += right;
+  }
+
+  /** How many tokens it makes sense to guess: the last one of a request is not computed. */
+  #room({ guessing, stream, promptTokens, maxTokens }: ScheduledGeneration): number {
+    const left = promptTokens + maxTokens - stream.length - 1;
+    const short = stream.length <= this.#beyond ? this.#beyond - stream.length : Number.POSITIVE_INFINITY;
+    return Math.max(0, Math.min(guessing!.pace.length, left, short));
+  }
+}
