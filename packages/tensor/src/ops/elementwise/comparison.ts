@@ -1,11 +1,16 @@
+import { isFloat } from '../../dtype.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { Operand } from '../../graph/tensor-operations.ts';
 import { binary, type Elementwise, infix, unary } from './define-elementwise.ts';
 
-const comparison =
-  (operator: string): Elementwise['webgpu'] =>
-  ([a, b]) =>
-    `u32(${a} ${operator} ${b})`;
+/**
+ * Drivers take a choice by the order of what is chosen from for a maximum, which loses NaN. They do not where the order
+ * depends on bits, too.
+ */
+const order =
+  (operator: '<' | '<='): Elementwise['webgpu'] =>
+  ([a, b], dtype) =>
+    isFloat(dtype) ? `u32(${a} ${operator} ${b} && are_numbers(${a}, ${b}))` : `u32(${a} ${operator} ${b})`;
 const bit = (value: boolean) => (value ? 1 : 0);
 
 /**
@@ -19,7 +24,7 @@ export const equal: (a: Operand, b: Operand) => Tensor = binary({
   gives: 'bool',
   reference: (a, b) => bit(a === b),
   onnx: 'Equal',
-  webgpu: comparison('=='),
+  webgpu: ([a, b]) => `u32(${a} == ${b})`,
 });
 /** Whether values differ, otherwise as `equal`: NaN differs from everything. */
 export const notEqual = (a: Operand, b: Operand): Tensor => not(equal(a, b));
@@ -33,7 +38,7 @@ export const less: (a: Operand, b: Operand) => Tensor = binary({
   gives: 'bool',
   reference: (a, b) => bit(a! < b!),
   onnx: 'Less',
-  webgpu: comparison('<'),
+  webgpu: order('<'),
 });
 /** Whether `a <= b`, otherwise as `less`. */
 export const lessEqual: (a: Operand, b: Operand) => Tensor = binary({
@@ -42,7 +47,7 @@ export const lessEqual: (a: Operand, b: Operand) => Tensor = binary({
   gives: 'bool',
   reference: (a, b) => bit(a! <= b!),
   onnx: 'LessOrEqual',
-  webgpu: comparison('<='),
+  webgpu: order('<='),
 });
 /** Whether `a > b`, otherwise as `less`. */
 export const greater = (a: Operand, b: Operand): Tensor => less(b, a);

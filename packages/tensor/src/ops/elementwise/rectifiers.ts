@@ -3,7 +3,6 @@ import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { softplus } from './activation.ts';
 import { cast } from './cast.ts';
-import { isNan } from './comparison.ts';
 import { where } from './elementwise.ts';
 import { expm1 } from './exponential.ts';
 
@@ -37,9 +36,7 @@ export function elu(x: Tensor, alpha = 1): Tensor {
 
 /** The nearest value from 0 to 6; its gradient is 0 at both ends. f32 or f16. @throws DTypeError for others */
 export function relu6(x: Tensor): Tensor {
-  // drivers take a choice by a comparison for a minimum, which loses NaN
-  const within = (wide: Tensor) => where(wide.lessEqual(0), 0, where(wide.greaterEqual(6), 6, wide));
-  return widely('relu6', x, (wide) => where(isNan(wide), wide, within(wide)));
+  return widely('relu6', x, (wide) => where(wide.lessEqual(0), 0, where(wide.greaterEqual(6), 6, wide)));
 }
 
 /** x * tanh(softplus(x)). f32 or f16. Source: https://arxiv.org/abs/1908.08681 @throws DTypeError for others */

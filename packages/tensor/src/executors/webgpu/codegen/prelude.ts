@@ -21,6 +21,9 @@ const functions: Readonly<Record<string, string>> = {
   is_nan: `fn is_nan(x: f32) -> bool {
   return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }`,
+  are_numbers: `fn are_numbers(a: f32, b: f32) -> bool {
+  return max(bitcast<u32>(a) & 0x7fffffffu, bitcast<u32>(b) & 0x7fffffffu) <= 0x7f800000u;
+}`,
   safe_max: `fn safe_max(a: f32, b: f32) -> f32 {
   return select(select(max(a, b), b, is_nan(b)), a, is_nan(a));
 }`,
