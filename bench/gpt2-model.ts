@@ -88,6 +88,7 @@ export async function randomGpt2Weights(
   device: Device,
   shape: Gpt2Shape,
   dtype: 'f32' | 'f16' = 'f32',
+  seed = 1,
 ): Promise<Record<string, Variable>> {
   const weights: Record<string, Variable> = {};
   for (const [at, [name, size]] of Object.entries(gpt2Weights(shape)).entries()) {
@@ -97,7 +98,7 @@ export async function randomGpt2Weights(
     const deviation = name.includes('c_proj') ? 0.02 / Math.sqrt(2 * shape.N) : 0.02;
     const value = name.includes('ln_')
       ? device.ones(size)
-      : randomNormal(device, size, foldKey(randomKey(device, 1), at)).mul(deviation);
+      : randomNormal(device, size, foldKey(randomKey(device, seed), at)).mul(deviation);
     await device.realize([], [variable.assign(value.cast(dtype))]);
   }
   return weights;

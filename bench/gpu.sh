@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The benchmarks of a GPU, each with its peers measured in the same run, as rows of results.csv (BENCH_RESULTS names another file):
-#   bench/gpu.sh [kernels] [gemv] [attention] [recurrent] [llama] [engine] [sampling] [gpt2] [training] [lora] [replay] [tune]        all of them by default
+#   bench/gpu.sh [kernels] [gemv] [attention] [recurrent] [llama] [engine] [sampling] [gpt2] [training] [large] [lora] [replay] [tune]        all of them by default
 # after `npm run build`. Needs python3 with PyTorch for the peers; a benchmark of which they fail runs without ratios.
 # LLAMA_CPP: a command that prints llama.cpp's figures for a GGUF type, as {"prefill tok/s": 1, "decode tok/s": 2}.
 set -uo pipefail
@@ -42,6 +42,7 @@ one() {
     sampling) node bench/dist/sampling.js ;;
     gpt2) peers torch_gpt2.py; node bench/dist/gpt2-training.js ;;
     training) peers torch_training.py; node bench/dist/training.js ;;
+    large) node bench/dist/large-gpt2.js 124M 20 plain; node bench/dist/large-gpt2.js 1.5B 20 ;;
     lora) peers torch_lora.py; node bench/dist/qlora.js ;;
     replay) env -u DAWN_TOGGLES node bench/dist/replay.js; DAWN_TOGGLES=skip_validation node bench/dist/replay.js ;;
     tune) node bench/dist/tune.js ;;
@@ -49,7 +50,7 @@ one() {
   esac
 }
 
-[ $# -gt 0 ] || set -- kernels gemv attention recurrent llama engine sampling gpt2 training lora replay tune
+[ $# -gt 0 ] || set -- kernels gemv attention recurrent llama engine sampling gpt2 training large lora replay tune
 failed=0
 for name; do one "$name" || failed=1; done
 exit $failed

@@ -37,6 +37,7 @@ const step = createTrainStep({
   loss: nextTokenLoss,
   optimizer: adamw({ learningRate: 1e-3 }),
   checkpointing: plain ? 'none' : 'every',
+  precision: 'f16', // the loss is scaled
 });
 const tokens = Int32Array.from({ length: B * L }, (_, i) => (i * 7919 + ((i * i) % 1009)) % sizes.vocabulary);
 const batch = {

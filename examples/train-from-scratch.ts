@@ -1,14 +1,11 @@
 // Text in, a model out: trains a byte-pair tokenizer and a small Llama on text files, and writes a folder that loads anywhere.
 //   npx tsx --conditions=@heddle/source examples/train-from-scratch.ts TEXT... --out FOLDER [--steps 2000] [--device auto]
 // The last 5% of each file are held out; at the end their bits per byte are printed.
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type LoadedModel, loadModel } from '@heddle/llm';
-import { crossEntropy, type DeviceName, f32ToF16, openDevice, type Tensor } from '@heddle/tensor';
-import { writeSafetensors } from '@heddle/tensor/safetensors';
+import { loadModel } from '@heddle/llm';
+import { createModelFolder, saveModel } from '@heddle/llm/training';
+import { crossEntropy, type DeviceName, openDevice, type Tensor } from '@heddle/tensor';
 import { adamw, chain, clipByGlobalNorm, train, warmupCosineSchedule } from '@heddle/trainer';
-import { trainBytePair } from '@heddle/trainer/bpe';
 import { heldOutTable, splitText } from './bits-per-byte.ts';
 
 const { values, positionals: paths } = parseArgs({
@@ -33,58 +30,13 @@ const [steps, rows, width, layers] = [number('steps'), number('batch'), number('
 const random = mulberry32(number('seed'));
 const context = 512;
 
-mkdirSync(out, { recursive: true });
-const write = (name: string, content: object) =>
-  writeFileSync(join(out, name), `${JSON.stringify(content, null, 1)}\n`);
-
-// 1. A tokenizer for these texts. Every text begins with its token 0.
-const boundary = '<|endoftext|>';
+// 1. A tokenizer for these texts and a Llama with random weights. Conversations are written as turns of a play.
 const texts = paths.map(splitText);
 const learned = texts.map((text) => text.learned);
-write(
-  'tokenizer.json',
-  trainBytePair(learned, {
-    vocabularySize: number('vocabulary'),
-    specialTokens: [boundary],
-    beginToken: boundary,
-  }).toJSON(),
-);
-write('tokenizer_config.json', {
-  tokenizer_class: 'PreTrainedTokenizerFast',
-  bos_token: boundary,
-  eos_token: boundary,
-  model_max_length: context,
-  clean_up_tokenization_spaces: false,
-  // turns as in a play
-  chat_template:
-    "{{ bos_token }}{% for message in messages %}{{ message['role'] | upper }}:\n{{ message['content'] }}\n\n{% endfor %}{% if add_generation_prompt %}ASSISTANT:\n{% endif %}",
-});
-
-// 2. A Llama with random weights.
-const config = {
-  architectures: ['LlamaForCausalLM'],
-  model_type: 'llama',
-  vocab_size: number('vocabulary'),
-  hidden_size: width,
-  intermediate_size: Math.round((width * 8) / 3 / 16) * 16,
-  num_hidden_layers: layers,
-  num_attention_heads: width / 32,
-  num_key_value_heads: width / 64,
-  head_dim: 32,
-  max_position_embeddings: context,
-  rms_norm_eps: 1e-5,
-  rope_theta: 10_000,
-  hidden_act: 'silu',
-  tie_word_embeddings: true,
-  attention_bias: false,
-  mlp_bias: false,
-  bos_token_id: 0,
-  eos_token_id: 0,
-  torch_dtype: 'float16',
-};
-write('config.json', config);
-write('generation_config.json', { bos_token_id: 0, eos_token_id: 0, do_sample: true, temperature: 0.7, top_p: 0.9 });
-writeFileSync(join(out, 'model.safetensors'), writeSafetensors(randomWeights()));
+const chatTemplate =
+  "{{ bos_token }}{% for message in messages %}{{ message['role'] | upper }}:\n{{ message['content'] }}\n\n{% endfor %}{% if add_generation_prompt %}ASSISTANT:\n{% endif %}";
+const vocabularySize = number('vocabulary');
+await createModelFolder(out, { texts: learned, vocabularySize, width, layers, context, random, chatTemplate });
 
 const device = await openDevice(values.device as DeviceName);
 const model = await loadModel(out, { device, trainable: true });
@@ -94,7 +46,7 @@ const size = model.parameters.reduce(
 );
 console.log(`${device.name}: ${device.description}\n${size.toLocaleString('en')} parameters`);
 
-// 3. Windows of text as batches, and training.
+// 2. Windows of text as batches, and training.
 const tokenizer = model.requireTokenizer();
 const stream = Int32Array.from(learned.flatMap((text) => [...tokenizer.encode(text, { addSpecialTokens: false }), 0]));
 console.log(
@@ -124,38 +76,13 @@ for await (const report of train({ model, loss, optimizer, data: windows(), step
     );
 }
 
-// 4. The weights in f16, and what they are worth.
-await save(model);
+// 3. The weights in f16, and what they are worth.
+await saveModel(out, model, { from: out, dtype: 'f16' });
 await model.dispose();
 const saved = await loadModel(out, { device });
 for (const line of await heldOutTable(saved, tokenizer, paths)) console.log(line);
 await saved.dispose();
 await device.dispose();
-
-/** Normal values of deviation 0.02, less in front of the residual stream; ones for norms. */
-function randomWeights() {
-  const { hidden_size: E, intermediate_size: F, vocab_size: V, num_key_value_heads: K } = config;
-  const D = config.head_dim;
-  const tensors = new Map<string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }>();
-  const add = (name: string, shape: readonly number[], value: () => number) => {
-    const data = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, value);
-    tensors.set(`model.${name}.weight`, { dtype: 'F32', shape, data });
-  };
-  const normal = (deviation: number) => () =>
-    deviation * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  const toResidual = normal(0.02 / Math.sqrt(2 * layers));
-  add('embed_tokens', [V, E], normal(0.02));
-  for (let i = 0; i < layers; i++) {
-    add(`layers.${i}.self_attn.q_proj`, [E, E], normal(0.02));
-    for (const name of ['k_proj', 'v_proj']) add(`layers.${i}.self_attn.${name}`, [K * D, E], normal(0.02));
-    add(`layers.${i}.self_attn.o_proj`, [E, E], toResidual);
-    for (const name of ['gate_proj', 'up_proj']) add(`layers.${i}.mlp.${name}`, [F, E], normal(0.02));
-    add(`layers.${i}.mlp.down_proj`, [E, F], toResidual);
-    for (const name of ['input_layernorm', 'post_attention_layernorm']) add(`layers.${i}.${name}`, [E], () => 1);
-  }
-  add('norm', [E], () => 1);
-  return tensors;
-}
 
 /** Every window of the stream once, in random order, from another first token each time; without end. */
 function* windows() {
@@ -177,15 +104,6 @@ function* windows() {
       yield { tokens: { data: tokens, shape }, targets: { data: targets, shape } };
     }
   }
-}
-
-async function save({ parameters }: LoadedModel): Promise<void> {
-  const tensors = new Map<string, { dtype: 'F16'; shape: readonly number[]; data: Uint16Array }>();
-  for (const weight of parameters) {
-    const data = f32ToF16((await weight.data()) as Float32Array);
-    tensors.set(weight.name, { dtype: 'F16', shape: weight.shape as readonly number[], data });
-  }
-  writeFileSync(join(out, 'model.safetensors'), writeSafetensors(tensors, { format: 'pt' }));
 }
 
 /** Numbers from 0 to 1 that depend on the seed alone. */

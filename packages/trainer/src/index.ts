@@ -25,10 +25,10 @@ export type { ModelParameters, ParameterTree, TrainedParameter } from './model/p
 export { type AdafactorOptions, type AdafactorState, adafactor } from './optimizers/adafactor.ts';
 export { type AdamOptions, type AdamState, adam, adamw } from './optimizers/adam.ts';
 export { type AdamW8bitOptions, adamw8bit, type MomentsOf8Bits } from './optimizers/adamw-8bit.ts';
-export type { BlockwiseTensor } from './optimizers/blockwise.ts';
 export { chain } from './optimizers/chain.ts';
 export { clipByGlobalNorm, clipByValue, globalNorm } from './optimizers/clip.ts';
 export { type LionOptions, type LionState, lion } from './optimizers/lion.ts';
+export type { Moments8bit } from './optimizers/moments-8bit.ts';
 export { type MuonOptions, type MuonState, muon } from './optimizers/muon.ts';
 export type { AllocateState, GradientTransform, Optimizer, Parameter, UpdateContext } from './optimizers/optimizer.ts';
 export type { DecayOptions, LearningRateOption } from './optimizers/options.ts';

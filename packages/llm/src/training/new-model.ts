@@ -18,6 +18,10 @@ export interface NewModelOptions {
   readonly context?: number;
   /** Of the first weights; 1 where not named. */
   readonly seed?: number;
+  /** Numbers from 0 to 1 that the first weights are drawn from, in place of those of `seed`. */
+  readonly random?: () => number;
+  /** How conversations become text, as a Jinja template; a model without takes none. */
+  readonly chatTemplate?: string;
 }
 
 /** Begins and ends every text. */
@@ -29,7 +33,8 @@ const boundary = '<|endoftext|>';
  * @throws ArgumentError for sizes that do not fit each other; FileFormatError where the folder cannot be written
  */
 export async function createModelFolder(folder: string, options: NewModelOptions): Promise<void> {
-  const { texts, vocabularySize = 4096, width = 256, layers = 4, context = 512, seed = 1 } = options;
+  const { texts, vocabularySize = 4096, width = 256, layers = 4, context = 512, seed = 1, chatTemplate } = options;
+  const { random = mulberry32(seed) } = options;
   for (const [name, size] of Object.entries({ vocabularySize, width, layers, context }))
     if (!Number.isSafeInteger(size) || size < 1)
       throw new ArgumentError(`createModelFolder: ${name} must be a whole number from 1, got ${String(size)}`);
@@ -62,11 +67,12 @@ export async function createModelFolder(folder: string, options: NewModelOptions
     eos_token: boundary,
     model_max_length: context,
     clean_up_tokenization_spaces: false,
+    ...(chatTemplate !== undefined && { chat_template: chatTemplate }),
   };
   const generation = { bos_token_id: 0, eos_token_id: 0, do_sample: true, temperature: 0.7, top_p: 0.9 };
   const writer = await openWriter('createModelFolder', folder);
   const json = (content: object) => [new TextEncoder().encode(`${JSON.stringify(content, null, 1)}\n`)];
-  await writer.write('model.safetensors', [writeSafetensors(randomWeights(config, layers, seed), { format: 'pt' })]);
+  await writer.write('model.safetensors', [writeSafetensors(randomWeights(config, layers, random), { format: 'pt' })]);
   await writer.write('tokenizer.json', json(tokenizer.toJSON()));
   await writer.write('tokenizer_config.json', json(tokenizerConfig));
   await writer.write('generation_config.json', json(generation));
@@ -74,16 +80,16 @@ export async function createModelFolder(folder: string, options: NewModelOptions
 }
 
 /** Normal values of deviation 0.02, less in front of the residual stream; ones for norms. Source: the GPT-2 paper */
-function randomWeights(config: object, layers: number, seed: number): Map<string, SafetensorsEntry> {
+function randomWeights(config: object, layers: number, random: () => number): Map<string, SafetensorsEntry> {
   const { shapes } = describeModel({ label: 'config.json', text: JSON.stringify(config) });
-  const random = mulberry32(seed);
   const toResidual = 0.02 / Math.sqrt(2 * layers);
-  const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  const normal = (deviation: number) =>
+    deviation * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   return new Map(
     [...shapes].map(([name, shape]) => {
       const deviation = /\.(?:o_proj|down_proj)\./.test(name) ? toResidual : 0.02;
       const count = shape.reduce((a, b) => a * b, 1);
-      const data = Float32Array.from({ length: count }, () => (shape.length === 1 ? 1 : deviation * normal()));
+      const data = Float32Array.from({ length: count }, () => (shape.length === 1 ? 1 : normal(deviation)));
       return [name, { dtype: 'F32' as const, shape, data }];
     }),
   );

@@ -7,7 +7,7 @@ import { createLora } from '@heddle/trainer/lora';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tinyLlama } from '../../../../test-support/tiny-llama.ts';
 import { loadModel, type ModelFiles } from '../index.ts';
-import { adaptedModel, openAdapter, saveAdapter, saveModel } from '../training.ts';
+import { adaptedModel, createModelFolder, openAdapter, saveAdapter, saveModel } from '../training.ts';
 
 const device = await openReference();
 let folder: string;
@@ -60,6 +60,36 @@ test('an adapter that was saved is the one that is opened; damaged or missing fi
   });
   for (const each of [first, second, model]) await each.dispose();
   for (const each of [lora, again]) each.dispose();
+});
+
+test('a new model draws its weights from a seed, or from a generator that goes on; with a template it takes conversations', async () => {
+  const options = { texts: ['one two three two one'], vocabularySize: 270, width: 64, layers: 1, context: 32 };
+  const written = async (name: string, more: object) => {
+    await createModelFolder(join(folder, name), { ...options, ...more });
+    return readFile(join(folder, name, 'model.safetensors'));
+  };
+  const [first, same, other] = [
+    await written('a', {}),
+    await written('b', { seed: 1 }),
+    await written('c', { seed: 2 }),
+  ];
+  expect(first.equals(same)).toBe(true);
+  expect(first.equals(other)).toBe(false);
+  let drawn = 0;
+  const random = () => (drawn++ * 0.618) % 1;
+  const [early, late] = [
+    await written('d', { random }),
+    await written('e', { random, chatTemplate: '{{ messages[0].content }}' }),
+  ];
+  expect(drawn % 4).toBe(0);
+  expect(early.equals(late)).toBe(false);
+  const chats = async (name: string) => {
+    await using model = await loadModel(join(folder, name), { device });
+    return model.requireTokenizer().applyChatTemplate([{ role: 'user', content: 'two' }]);
+  };
+  expect(await chats('e')).toBe('two');
+  await expect(chats('d')).rejects.toThrow(/template/);
+  await expect(createModelFolder(join(folder, 'f'), { ...options, width: 65 })).rejects.toThrow(/multiple of 64/);
 });
 
 test('a model is saved with its adapter in the weights, in three dtypes, and loads as any other', async () => {

@@ -1,4 +1,5 @@
 import type { Device, Tensor } from '@heddle/tensor';
+import { openReference } from '@heddle/tensor/reference';
 import { expect, type TestContext } from 'vitest';
 import { smallLlama, smallLlamaRun } from '../../../../test-support/small-llama.ts';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
@@ -58,6 +59,65 @@ conformance('AdamW with moments of 8 bits', (device) => {
       }
     },
   );
+
+  test('steps are those of the reference device, on a GPU in two kernels a parameter', async () => {
+    const shapes = { a: [50, 101], b: [64, 80], few: [7] }; // no whole number of fours, of blocks
+    const learningRate = 0.01;
+    const run = async (on: Device) => {
+      const parameters = Object.entries(shapes).map(([name, shape], i) =>
+        on.variable(
+          wave(
+            shape.reduce((x, y) => x * y, 1),
+            i,
+          ),
+          { shape, name },
+        ),
+      );
+      const step = createTrainStep({
+        model: {
+          parameters,
+          forward: (slopes: Readonly<Record<string, Tensor>>) =>
+            parameters.map((p) => p.mul(slopes[p.name]!).sum()).reduce((x, y) => x.add(y)),
+        },
+        loss: (y: Tensor) => y,
+        optimizer: adamw8bit({ learningRate, betas: [0.8, 0.95] }),
+      });
+      for (let i = 0; i < 4; i++)
+        await step(
+          Object.fromEntries(
+            parameters.map(({ name, shape }, j) => {
+              const size = shape as readonly number[];
+              const data = wave(
+                size.reduce((x, y) => x * y, 1),
+                10 * i + j,
+                10 ** -j,
+              );
+              if (i === 2) data[0] = Number.NaN; // skipped
+              return [name, { data, shape: size }];
+            }),
+          ),
+        );
+      const values = await Promise.all(parameters.map(async (p) => [...(await p.data())] as number[]));
+      const explained = step.explain();
+      step.dispose();
+      for (const parameter of parameters) parameter.dispose();
+      return { values, explained };
+    };
+    const reference = await openReference();
+    const [actual, expected] = [await run(device()), await run(reference)];
+    await reference.dispose();
+    for (const [i, wanted] of expected.values.entries()) {
+      const distances = wanted.map((value, j) => Math.abs(actual.values[i]![j]! - value));
+      // a code on the edge between two levels may be the other one
+      expect(Math.max(...distances)).toBeLessThan(0.1 * learningRate);
+      expect(distances.reduce((x, y) => x + y, 0) / distances.length).toBeLessThan(1e-3 * learningRate);
+    }
+    if (!backendName.startsWith('webgpu')) return;
+    const kernels = actual.explained.split('\n').filter((line) => /^ *\d+ {2}/.test(line));
+    const changing = kernels.filter((line) => /optimizer\.|moments8bit/.test(line));
+    expect(changing.filter((line) => line.includes('moments8bit'))).toHaveLength(2);
+    expect(changing.length).toBeLessThanOrEqual(6);
+  }, 120_000);
 
   test('learns as with moments in f32', async (context) => {
     if (/SwiftShader|llvmpipe/i.test(device().description)) context.skip('a software GPU compiles it for minutes');

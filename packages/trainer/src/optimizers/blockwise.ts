@@ -1,7 +1,7 @@
 import { bitAnd, type Device, div, pad, shiftLeft, shiftRight, sign, type Tensor, where } from '@heddle/tensor';
 
 /** Values that share a scale. */
-const blockLength = 256;
+export const blockLength = 256;
 const codesPerWord = 4;
 
 /** A tensor as one byte a value: four codes in each u32 of `codes`, and the largest magnitude of each block of 256. */

@@ -1,4 +1,4 @@
-import { type CompiledFunction, compile, type Device, f32ToF16, type Tensor, type Update } from '@heddle/tensor';
+import { type CompiledFunction, compile, type Device, type Tensor, type Update } from '@heddle/tensor';
 import { recordUpdate, type StepParts, unscaled } from './record-step.ts';
 import { pairState } from './state.ts';
 import { writeVariable } from './variables.ts';
@@ -32,10 +32,7 @@ export class OffloadedUpdate {
     try {
       const { values } = await plan(copied, row as never, Float32Array.of(lossScale) as never);
       const next = await Promise.all((values as readonly Tensor[]).map((value) => value.data()));
-      for (const [i, { value }] of this.#parts.parameters.entries()) {
-        const data = next[i] as Float32Array;
-        await writeVariable(value, value.dtype === 'f16' ? f32ToF16(data) : data);
-      }
+      for (const [i, { value }] of this.#parts.parameters.entries()) await writeVariable(value, next[i]!);
     } finally {
       for (const gradient of copied) gradient.dispose();
     }
@@ -58,7 +55,8 @@ export class OffloadedUpdate {
     const record = (given: readonly Tensor[], row: Tensor, scale: Tensor) => {
       const next = recordUpdate(parts, unscaled(given, precision.lossScale && scale.reshape([])), row);
       return {
-        values: [...next.parameters],
+        // in the dtypes of the model's: what travels is half as much for f16
+        values: next.parameters.map((value, i) => value.cast(parts.parameters[i]!.value.dtype)),
         updates: [
           ...state.masters.map(({ value }, i) => value.assign(next.parameters[i]!)),
           ...pairState(state.optimizer, next.state).map(([variable, value]) => variable.assign(value)),
