@@ -63,14 +63,13 @@ export async function readBandwidth(device: Device): Promise<number> {
               { name: 'y', output: 0, vector: 4 },
             ],
             parameters: { count },
-            body: `
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
-  let first = ((w.z * n.y + w.y) * n.x + w.x) * 2048u + l;
+            threads: 256,
+            write: ({ at4, set4 }) => ({
+              main: `  let first = ((w.z * n.y + w.y) * n.x + w.x) * 2048u + l;
   var sum = vec4<f32>();
-  for (var i = 0u; i < 8u; i++) { sum += x_at4(first + i * 256u); }
-  if (sum.x == 123.25 && sum.y == -71.5) { y_set4(0u, sum); }
-}`,
+  for (var i = 0u; i < 8u; i++) { sum += ${at4.x}(first + i * 256u); }
+  if (sum.x == 123.25 && sum.y == -71.5) { ${set4.y}(0u, sum); }`,
+            }),
             workgroups: () => [count / 8192, 1, 1],
           },
         ],

@@ -24,11 +24,11 @@ const link: Op<Readonly<Record<never, never>>> = defineOp({
             { name: 'y', output: 0 },
           ],
           parameters: { count: x!.shape[0]! },
-          body: `
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) at: vec3<u32>) {
-  if (at.x < params.count) { y_set(at.x, x_at(at.x) * 0.5 + 1.0); }
-}`,
+          threads: 64,
+          write: ({ at, set, size }) => ({
+            main: `  let i = w.x * 64u + l;
+  if (i < ${size.count}) { ${set.y}(i, ${at.x}(i) * 0.5 + 1.0); }`,
+          }),
           workgroups: (size) => spreadWorkgroups(Math.ceil(size(x!.shape[0]!) / 64)),
         },
       ],

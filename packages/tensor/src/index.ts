@@ -58,7 +58,6 @@ export { Tensor } from './graph/tensor.ts';
 export type { MatmulOptions, Operand } from './graph/tensor-operations.ts';
 export { Update, Variable } from './graph/variable.ts';
 export type {
-  FinishedKernel,
   KernelBody,
   KernelBuffer,
   KernelBufferSource,
@@ -70,7 +69,6 @@ export type {
   WebGpuCapabilities,
   WebGpuLowering,
   WorkgroupArray,
-  WrittenKernel,
 } from './graph/webgpu-lowering.ts';
 export type { HostData, NestedNumbers, TensorOptions } from './host-data.ts';
 export type { HeldAllocation, Holder, MemoryReport } from './memory.ts';

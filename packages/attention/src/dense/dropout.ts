@@ -3,6 +3,7 @@ import {
   arange,
   type Device,
   type Dim,
+  type KernelNames,
   type RandomKey,
   randomBits,
   type Shape,
@@ -53,7 +54,7 @@ export function dropoutFactors(keys: Tensor, threshold: number, { B, L, S, H }: 
 }
 
 /** WGSL of `dropout4(query, four)`: the factors of the keys from `4 * four` on; uses `batch` and H. */
-export function dropoutText(threshold: number): string {
+export function dropoutText({ at }: KernelNames, threshold: number): string {
   const statements: string[] = [];
   const words = wgslWords((expression) => {
     statements.push(`  let t${statements.length} = ${expression};`);
@@ -62,8 +63,8 @@ export function dropoutText(threshold: number): string {
   const [x, y] = threefryWords(words, ['key0', 'key1'], ['four', 'query.row']);
   return `fn dropout4(query: Query, four: u32) -> vec4<f32> {
   let at = (batch * H + query.head) * 2u;
-  let key0 = dropoutKeys_at(at);
-  let key1 = dropoutKeys_at(at + 1u);
+  let key0 = ${at.dropoutKeys}(at);
+  let key1 = ${at.dropoutKeys}(at + 1u);
 ${statements.join('\n')}
   let draws = vec4<u32>(${x} & 0xffffu, ${x} >> 16u, ${y} & 0xffffu, ${y} >> 16u);
   return select(vec4<f32>(${growth(threshold)}), vec4<f32>(), draws < vec4<u32>(${threshold}u));

@@ -1,4 +1,11 @@
-import type { KernelBuffer, KernelContext, Shape, WebGpuCapabilities, WebGpuLowering } from '@heddle/tensor';
+import type {
+  KernelBuffer,
+  KernelContext,
+  KernelNames,
+  Shape,
+  WebGpuCapabilities,
+  WebGpuLowering,
+} from '@heddle/tensor';
 import { type DenseAttributes, type DenseSizes, extrasOf } from '../dense/arguments.ts';
 import { forwardKeys, forwardQueries } from '../tiles/flash-tile.wgsl.ts';
 import { gridBuiltins, gridOf, gridPlace } from '../tiles/grid.wgsl.ts';
@@ -28,29 +35,31 @@ export function maskBlocksWebGpu(traced: TracedFunctions, [b, h, rows, keys]: Sh
           { name: 'blocks', output: 0 },
         ],
         parameters: { B: attributes.B, L: attributes.L, S: attributes.S, heads: h!, sequences: b! },
-        body: `
-const H = ${attributes.H}u;
+        threads: 256,
+        builtins: gridBuiltins,
+        workgroup: { found: { type: 'atomic<u32>', length: 2 } },
+        write: (names) => {
+          const { set, shared, size } = names;
+          const functions = `const H = ${attributes.H}u;
 var<private> batch: u32;
 struct Query { row: u32, head: u32, position: i32 }
-${functionsText(mask, attributes)}
-var<workgroup> found: array<atomic<u32>, 2>;
-@compute @workgroup_size(256)
-fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
-  ${gridPlace(`${keys}u`, rows as number, 'params.heads * params.sequences')}
-  if (local < 2u) { atomicStore(&found[local], 0u); }
+${functionsText(mask, attributes)!(names)}`;
+          const main = `  ${gridPlace(`${keys}u`, rows as number, `${size.heads} * ${size.sequences}`)}
+  if (local < 2u) { atomicStore(&${shared.found}[local], 0u); }
   workgroupBarrier();
-  batch = w.z / params.heads;
+  batch = w.z / ${size.heads};
   for (var place = local; place < ${blockSize ** 2}u; place += 256u) {
     let row = w.y * ${blockSize}u + place / ${blockSize}u;
     let key = w.x * ${blockSize}u + place % ${blockSize}u;
-    if (row < params.L && key < params.S) {
-      let query = Query(row, w.z % params.heads, i32(row) + i32(params.S) - i32(params.L));
-      atomicStore(&found[select(1u, 0u, mask_mod(query, key))], 1u);
+    if (row < ${size.L} && key < ${size.S}) {
+      let query = Query(row, w.z % ${size.heads}, i32(row) + i32(${size.S}) - i32(${size.L}));
+      atomicStore(&${shared.found}[select(1u, 0u, mask_mod(query, key))], 1u);
     }
   }
   workgroupBarrier();
-  if (local == 0u) { blocks_set(number, i32(atomicLoad(&found[0]) * (2u - atomicLoad(&found[1])))); }
-}`,
+  if (local == 0u) { ${set.blocks}(number, i32(atomicLoad(&${shared.found}[0]) * (2u - atomicLoad(&${shared.found}[1])))); }`;
+          return { functions, main };
+        },
         workgroups: (size) => gridOf(keys as number, rows as number, size(b!) * size(h!)),
       },
     ],
@@ -64,7 +73,7 @@ export interface BlocksInKernel {
    * WGSL of `blocks_of(b, head, heads, row, row_end, key, key_end) -> i32`: what is seen in a tile of rows and keys of some heads:
    * 0 nothing, 1 something, 2 all. A tile with 0 adds nothing, whatever its keys and values are.
    */
-  readonly text: string;
+  text(names: KernelNames): string;
 }
 
 type BlocksContext = Pick<KernelContext<DenseAttributes>, 'inputs' | 'attributes'> & {
@@ -82,16 +91,16 @@ export function blocksInKernel(
   const head = h === 1 ? '0u' : 'h';
   return {
     buffer: { name: 'blocks', input: 3 + attributes.extras.indexOf('blocks') },
-    text: `
+    text: ({ at, size }) => `
 fn blocks_of(b: u32, head: u32, heads: u32, row: u32, row_end: u32, key: u32, key_end: u32) -> i32 {
-  let rows = (params.L + ${blockSize - 1}u) / ${blockSize}u;
-  let keys = (params.S + ${blockSize - 1}u) / ${blockSize}u;
+  let rows = (${size.L} + ${blockSize - 1}u) / ${blockSize}u;
+  let keys = (${size.S} + ${blockSize - 1}u) / ${blockSize}u;
   var least = 2;
   var most = 0;
   for (var h = ${h === 1 ? '0u; h < 1u' : 'head; h < head + heads'}; h++) {
-    for (var y = row / ${blockSize}u; y * ${blockSize}u < min(row_end, params.L); y++) {
-      for (var x = key / ${blockSize}u; x * ${blockSize}u < min(key_end, params.S); x++) {
-        let seen = blocks_at(((${b === 1 ? head : h === 1 ? 'b' : 'b * H + h'}) * rows + y) * keys + x);
+    for (var y = row / ${blockSize}u; y * ${blockSize}u < min(row_end, ${size.L}); y++) {
+      for (var x = key / ${blockSize}u; x * ${blockSize}u < min(key_end, ${size.S}); x++) {
+        let seen = ${at.blocks}(((${b === 1 ? head : h === 1 ? 'b' : 'b * H + h'}) * rows + y) * keys + x);
         least = min(least, seen);
         most = max(most, seen);
       }

@@ -1,8 +1,19 @@
-import type { KernelCall, KernelContext, WebGpuLowering } from '@heddle/tensor';
+import type { KernelCall, KernelContext, KernelNames, WebGpuLowering, WorkgroupArray } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense/arguments.ts';
 import { gradientBuffers, gradientText, supportsGradient } from '../dense/wgsl/backward.wgsl.ts';
 import { keyRange } from '../dense/wgsl/scores.wgsl.ts';
-import { forwardKeys, forwardQueries, tilePlaces, tileProduct } from '../tiles/flash-tile.wgsl.ts';
+import { segmentMemoryOf } from '../dense/wgsl/segments.wgsl.ts';
+import {
+  forwardKeys,
+  forwardQueries,
+  loadGradient,
+  loadKey,
+  loadQuery,
+  loadValue,
+  tileMemory,
+  tilePlaces,
+  tileProduct,
+} from '../tiles/flash-tile.wgsl.ts';
 import { blocksInKernel, skipOfQueries } from './block-mask.wgsl.ts';
 import type { ReadsOf, ScoreReads } from './captured-reads.wgsl.ts';
 import { functionsInKernel } from './emit.wgsl.ts';
@@ -43,21 +54,25 @@ export function readGradientWebGpu(readsOf: ReadsOf, functions?: TracedFunctions
   };
 }
 
+/** Workgroup memory of `sumsByPlace`. */
+const sumsMemory: Readonly<Record<string, WorkgroupArray>> = {
+  entry_value: { type: 'f32', length: 256 },
+  entry_place: { type: 'u32', length: 256 },
+  planes: { type: 'atomic<u32>' },
+  lowest: { type: 'atomic<u32>' },
+  highest: { type: 'atomic<u32>' },
+  // which of their values the invocations have, and the one place of all of them, where it is one
+  found: { type: 'vec2<u32>' },
+};
+
 /** Sums by place in workgroup memory: each invocation has the places that are equal to it modulo 256. */
-const sumsByPlace = `
+const sumsByPlace = ({ at, set, shared }: KernelNames): string => `
 const none = 0xffffffffu;
-var<workgroup> entry_value: array<f32, 256>;
-var<workgroup> entry_place: array<u32, 256>;
-var<workgroup> planes: atomic<u32>;
-var<workgroup> lowest: atomic<u32>;
-var<workgroup> highest: atomic<u32>;
-/** Which of their values the invocations have, and the one place of all of them, where it is one. */
-var<workgroup> found: vec2<u32>;
 var<private> table_begin: u32;
 var<private> my_place: u32 = none;
 var<private> my_sum: f32;
 fn flush() {
-  if (my_place != none) { table_set(table_begin + my_place, table_at(table_begin + my_place) + my_sum); }
+  if (my_place != none) { ${set.table}(table_begin + my_place, ${at.table}(table_begin + my_place) + my_sum); }
   my_place = none;
 }
 fn add(place: u32, value: f32) {
@@ -67,32 +82,32 @@ fn add(place: u32, value: f32) {
 }
 /** Adds a value of each invocation to one place. */
 fn add_all(local: u32, value: f32, place: u32) {
-  entry_value[local] = value;
+  ${shared.entry_value}[local] = value;
   for (var half = 128u; half > 0u; half /= 2u) {
     workgroupBarrier();
-    if (local < half) { entry_value[local] += entry_value[local + half]; }
+    if (local < half) { ${shared.entry_value}[local] += ${shared.entry_value}[local + half]; }
   }
   workgroupBarrier();
-  if (place % 256u == local) { add(place, entry_value[0]); }
+  if (place % 256u == local) { add(place, ${shared.entry_value}[0]); }
   workgroupBarrier();
 }
 /** Adds a value of each invocation to its place, in their order. */
 fn add_up(local: u32, value: f32, place: u32) {
-  entry_value[local] = value;
-  entry_place[local] = place;
+  ${shared.entry_value}[local] = value;
+  ${shared.entry_place}[local] = place;
   workgroupBarrier();
   for (var i = 0u; i < 256u; i++) {
-    let place = entry_place[i];
-    if (place % 256u == local && place != none) { add(place, entry_value[i]); }
+    let place = ${shared.entry_place}[i];
+    if (place % 256u == local && place != none) { add(place, ${shared.entry_value}[i]); }
   }
   workgroupBarrier();
 }`;
 
 /** The eight values of an invocation, of which those of one place are added up first. */
-function addUp(read: number): string {
+function addUp({ shared, size }: KernelNames, read: number): string {
   const entries = Array.from({ length: 8 }, (_, i) => [Math.floor(i / 4), i % 4] as const);
   const each = (text: (r: number, c: number) => string) => entries.map(([r, c]) => text(r, c)).join(', ');
-  const key = (c: number) => `min(key_first + tx * 4u + ${c}u, params.S - 1u)`;
+  const key = (c: number) => `min(key_first + tx * 4u + ${c}u, ${size.S} - 1u)`;
   return `{
       var places = array<u32, 8>(${each((r, c) => `select(none, place_${read}(query_${r}, ${key(c)}), p${r}${c} != 0.0)`)});
       var values = array<f32, 8>(${each((r, c) => `share(w${r}${c}, factor_${read}(unmodified(s${r}${c}, query_${r}, ${key(c)}), query_${r}, ${key(c)}))`)});
@@ -106,20 +121,20 @@ function addUp(read: number): string {
       var mine = 0u;
       for (var i = 0u; i < 8u; i++) { mine |= select(0u, 1u << i, places[i] != none); }
       if (local == 0u) {
-        atomicStore(&planes, 0u);
-        atomicStore(&lowest, none);
-        atomicStore(&highest, 0u);
+        atomicStore(&${shared.planes}, 0u);
+        atomicStore(&${shared.lowest}, none);
+        atomicStore(&${shared.highest}, 0u);
       }
       workgroupBarrier();
       if (mine != 0u) {
-        atomicOr(&planes, mine);
+        atomicOr(&${shared.planes}, mine);
         for (var i = 0u; i < 8u; i++) {
-          if (places[i] != none) { atomicMin(&lowest, places[i]); atomicMax(&highest, places[i]); }
+          if (places[i] != none) { atomicMin(&${shared.lowest}, places[i]); atomicMax(&${shared.highest}, places[i]); }
         }
       }
       workgroupBarrier();
-      if (local == 0u) { found = vec2<u32>(atomicLoad(&planes), select(none, atomicLoad(&lowest), atomicLoad(&lowest) == atomicLoad(&highest))); }
-      let used = workgroupUniformLoad(&found);
+      if (local == 0u) { ${shared.found} = vec2<u32>(atomicLoad(&${shared.planes}), select(none, atomicLoad(&${shared.lowest}), atomicLoad(&${shared.lowest}) == atomicLoad(&${shared.highest}))); }
+      let used = workgroupUniformLoad(&${shared.found});
       if (used.y != none) {
         // an invocation has all of it in the first of its values that it has
         var value = 0.0;
@@ -135,7 +150,7 @@ function tableKernels(
   context: KernelContext<DenseAttributes>,
   reads: ScoreReads,
   values: number,
-  functions: TracedFunctions | undefined,
+  traced: TracedFunctions | undefined,
 ): KernelCall[] {
   const { inputs, attributes, bound } = context;
   const { B, L, S, H, K, D } = sizesOf(inputs);
@@ -154,36 +169,39 @@ function tableKernels(
       label,
       buffers: [...gradientBuffers(inputs, attributes, blocks), { name: 'table', ...table, access: 'write' }],
       parameters: { B, L, S, pitch, workgroups },
-      body: `
-${gradientText(context, functions && functionsInKernel(functions, inputs), blocks)}
-${reads.text}
-${sumsByPlace}
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  table_begin = group.x * params.pitch;
-  for (var i = local; i < params.pitch; i += 256u) { table_set(table_begin + i, 0.0); }
-  let query_count = params.L * G;
+      threads: 256,
+      builtins: { group: 'workgroup_id', local: 'local_invocation_index' },
+      workgroup: { ...tileMemory(D), ...segmentMemoryOf(attributes), ...sumsMemory },
+      write: (names) => {
+        const { set, size } = names;
+        const functions = `${gradientText(names, context, traced && functionsInKernel(traced, inputs), blocks)}
+${reads.text(names)}
+${sumsByPlace(names)}`;
+        const main = `  table_begin = group.x * ${size.pitch};
+  for (var i = local; i < ${size.pitch}; i += 256u) { ${set.table}(table_begin + i, 0.0); }
+  let query_count = ${size.L} * G;
   let tiles = (query_count + ${forwardQueries - 1}u) / ${forwardQueries}u;
-  ${tilePlaces(D)}
-  for (var unit = group.x; unit < tiles * K * params.B; unit += params.workgroups) {
+  ${tilePlaces(names, D)}
+  for (var unit = group.x; unit < tiles * K * ${size.B}; unit += ${size.workgroups}) {
     let w = vec3<u32>(unit % tiles, unit / tiles % K, unit / tiles / K);
     batch = w.z;
     kv_head = w.y;
     let query_first = w.x * ${forwardQueries}u;
-    ${keyRange(attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
+    ${keyRange(names, attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
     ${[0, 1].map((r) => `let here_${r} = query_first + ty * 2u + ${r}u < query_count; let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let softmax_${r} = softmax_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n    ')}
     for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
     ${blocks ? skipOfQueries : ''}
-    ${tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D)}
-    ${tileProduct('d', 'load_gradient4(min(query_first + x, query_count - 1u), @)', 'load_value4(key_first + x, @)', D)}
+    ${tileProduct(names, 's', loadQuery, loadKey, D)}
+    ${tileProduct(names, 'd', loadGradient, loadValue, D)}
     ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
     ${each((r, c) => `let p${r}${c} = select(0.0, probability(s${r}${c}, query_${r}, key_first + tx * 4u + ${c}u, softmax_${r}), here_${r}); let w${r}${c} = share(p${r}${c}, d${r}${c}${dropout ? ` * kept_${r}[${c}]` : ''} - delta_${r});`)}
-    ${Array.from({ length: reads.count }, (_, i) => addUp(i)).join('\n    ')}
+    ${Array.from({ length: reads.count }, (_, i) => addUp(names, i)).join('\n    ')}
     // sums of sums lose less than one long sum
     flush();
     }
-  }
-}`,
+  }`;
+        return { functions, main };
+      },
       workgroups: () => [workgroups, 1, 1],
     },
     {
@@ -193,14 +211,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         { name: 'out', output: 0, vector: 4 },
       ],
       parameters: { fours: pitch / 4, workgroups },
-      body: `
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (id.x >= params.fours) { return; }
+      threads: 64,
+      builtins: { w: 'workgroup_id', l: 'local_invocation_index' },
+      write: ({ at4, set4, size }) => ({
+        main: `  let four = w.x * 64u + l;
+  if (four >= ${size.fours}) { return; }
   var sum = vec4<f32>();
-  for (var i = 0u; i < params.workgroups; i++) { sum += table_at4(i * params.fours + id.x); }
-  out_set4(id.x, sum);
-}`,
+  for (var i = 0u; i < ${size.workgroups}; i++) { sum += ${at4.table}(i * ${size.fours} + four); }
+  ${set4.out}(four, sum);`,
+      }),
       workgroups: () => [Math.ceil(pitch / 4 / 64), 1, 1],
     },
   ];

@@ -1,7 +1,7 @@
-import { full, gradients, record, type Tensor, type TensorType } from '@heddle/tensor';
+import { full, gradients, type KernelNames, record, type Tensor, type TensorType } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from '../dense/arguments.ts';
 import { broadcastPlace } from '../dense/wgsl/scores.wgsl.ts';
-import { NoText, write } from './emit.wgsl.ts';
+import { isWritable, NoText, write } from './emit.wgsl.ts';
 import type { TracedFunctions } from './trace.ts';
 
 /**
@@ -12,7 +12,7 @@ import type { TracedFunctions } from './trace.ts';
 export interface ScoreReads {
   readonly tensor: TensorType;
   readonly count: number;
-  readonly text: string;
+  text(names: KernelNames): string;
 }
 
 export type ReadsOf = (
@@ -21,23 +21,29 @@ export type ReadsOf = (
   functions: TracedFunctions | undefined,
 ) => ScoreReads | undefined;
 
-const oneRead = (tensor: TensorType, place: string, factor: string, functions: TracedFunctions | undefined) => ({
+const oneRead = (
+  tensor: TensorType,
+  place: (names: KernelNames) => string,
+  factor: string,
+  functions: TracedFunctions | undefined,
+) => ({
   tensor,
   count: 1,
-  text: `
-fn place_0(query: Query, key: u32) -> u32 { return ${place}; }
+  text: (names: KernelNames) => `
+fn place_0(query: Query, key: u32) -> u32 { return ${place(names)}; }
 fn factor_0(score: f32, query: Query, key: u32) -> f32 { return ${factor}${functions?.slopes ? ' * score_and_slope(score, query, key).y' : ''}; }`,
 });
 
 export const biasReads: ReadsOf = (inputs, attributes, functions) => {
   const bias = extrasOf(inputs, attributes).bias!;
   const { B, L, S, H } = sizesOf(inputs);
-  const place = broadcastPlace(bias.shape, [B, H, L, S], ['batch', 'query.head', 'query.row', 'key']);
+  const place = (names: KernelNames) =>
+    broadcastPlace(names, bias.shape, [B, H, L, S], ['batch', 'query.head', 'query.row', 'key']);
   return oneRead(bias, place, '1.0', functions);
 };
 
 export const slopeReads: ReadsOf = (inputs, attributes, functions) =>
-  oneRead(extrasOf(inputs, attributes).slopes!, 'query.head', '-f32(abs(query.position - i32(key)))', functions);
+  oneRead(extrasOf(inputs, attributes).slopes!, () => 'query.head', '-f32(abs(query.position - i32(key)))', functions);
 
 /** Undefined where the tensor is read in another way than value by value. */
 export const capturedReads =
@@ -45,26 +51,32 @@ export const capturedReads =
   (inputs, _, functions) => {
     const sizes = sizesOf(inputs);
     const tensor = functions!.captured[index]!;
-    try {
-      const { score, standIns } = withReads(functions!, tensor);
-      const reads = [...standIns];
-      const factors = gradients(
-        score.sum(),
-        reads.map(([standIn]) => standIn),
-      );
-      const texts = reads.map(([, read], i) => {
-        const place = write(functions!, sizes, read, { placeOf: tensor });
-        const factor = write(functions!, sizes, factors[i]!, { standIns });
-        return `
+    const found = readsAndFactors(functions!, tensor);
+    if (!found) return undefined;
+    const { standIns, factors } = found;
+    const text = (names: KernelNames) =>
+      [...standIns]
+        .map(([, read], i) => {
+          const place = write(names, functions!, sizes, read, { placeOf: tensor });
+          const factor = write(names, functions!, sizes, factors[i]!, { standIns });
+          return `
 fn place_${i}(query: Query, key: u32) -> u32 {\n${place.statements}\n  return ${place.value};\n}
 fn factor_${i}(score: f32, query: Query, key: u32) -> f32 {\n${factor.statements}\n  return ${factor.value};\n}`;
-      });
-      return { tensor, count: reads.length, text: texts.join('') };
-    } catch (error) {
-      if (error instanceof NoText) return undefined;
-      throw error;
-    }
+        })
+        .join('');
+    return isWritable(text) ? { tensor, count: standIns.size, text } : undefined;
   };
+
+/** What is read of a captured tensor, and what the score changes by where it changes by one; undefined where it is no read. */
+function readsAndFactors(functions: TracedFunctions, tensor: Tensor) {
+  try {
+    const { score, standIns } = withReads(functions, tensor);
+    return { standIns, factors: gradients(score.sum(), [...standIns.keys()]) };
+  } catch (error) {
+    if (error instanceof NoText) return undefined;
+    throw error;
+  }
+}
 
 /** Operations that give values of their first input as they are. */
 const moving = new Set(['take', 'reshape', 'permute', 'expand', 'identity']);

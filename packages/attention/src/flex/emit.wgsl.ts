@@ -2,6 +2,7 @@ import {
   type Dim,
   dimsEqual,
   type KernelBuffer,
+  type KernelNames,
   type PointwiseContext,
   type Shape,
   type Tensor,
@@ -13,7 +14,7 @@ import type { PlaceName, TracedFunctions } from './trace.ts';
 /** Score functions with their WGSL. */
 export interface FunctionsInKernel {
   readonly traced: TracedFunctions;
-  readonly text: string;
+  text(names: KernelNames): string;
 }
 
 /** Score functions with their WGSL; undefined where they have none. */
@@ -38,30 +39,48 @@ export function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAtt
  * `mask_mod(query, key) -> bool`, by the lowerings of their operations; captured tensors are buffers `captured0`, ....
  * Undefined where an operation is no function of single values, or a size is not among those of the attention.
  */
-export function functionsText(traced: TracedFunctions, sizes: DenseSizes): string | undefined {
-  try {
+export function functionsText(
+  traced: TracedFunctions,
+  sizes: DenseSizes,
+): ((names: KernelNames) => string) | undefined {
+  const text = (names: KernelNames) => {
     const parts: string[] = [];
     const parameters = '(score: f32, query: Query, key: u32)';
     if (traced.score) {
-      const { statements, value } = write(traced, sizes, traced.score);
+      const { statements, value } = write(names, traced, sizes, traced.score);
       parts.push(`fn score_mod${parameters} -> f32 {\n${statements}\n  return ${value};\n}`);
     }
     if (traced.score && traced.slopes) {
-      const { statements, values } = writeAll(traced, sizes, [traced.score, traced.slopes.byScore]);
+      const { statements, values } = writeAll(names, traced, sizes, [traced.score, traced.slopes.byScore]);
       parts.push(
         `fn score_and_slope${parameters} -> vec2<f32> {\n${statements}\n  return vec2<f32>(${values.join(', ')});\n}`,
       );
     }
     if (traced.mask) {
-      const { statements, value } = write(traced, sizes, traced.mask);
+      const { statements, value } = write(names, traced, sizes, traced.mask);
       parts.push(`fn mask_mod(query: Query, key: u32) -> bool {\n${statements}\n  return ${value} != 0u;\n}`);
     }
     return parts.join('\n');
+  };
+  return isWritable(text) ? text : undefined;
+}
+
+/** Whether a text can be written. */
+export function isWritable(text: (names: KernelNames) => unknown): boolean {
+  try {
+    text(anyNames);
+    return true;
   } catch (error) {
-    if (error instanceof NoText) return undefined;
+    if (error instanceof NoText) return false;
     throw error;
   }
 }
+
+const anyName: Readonly<Record<string, string>> = new Proxy({}, { get: (_, name) => String(name) });
+const anyNames: KernelNames = {
+  ...{ at: anyName, at2: anyName, at4: anyName, set: anyName, set2: anyName, set4: anyName },
+  ...{ array: anyName, size: anyName, shared: anyName, own: anyName },
+};
 
 /** What a text is refused with. */
 export class NoText extends Error {}
@@ -76,17 +95,19 @@ interface OtherReads {
 
 /** A traced value at the place of a score. @throws NoText */
 export function write(
+  names: KernelNames,
   traced: TracedFunctions,
   sizes: DenseSizes,
   root: Tensor,
   others?: OtherReads,
 ): { readonly statements: string; readonly value: string } {
-  const { statements, values } = writeAll(traced, sizes, [root], others);
+  const { statements, values } = writeAll(names, traced, sizes, [root], others);
   return { statements, value: values[0]! };
 }
 
 /** Traced values at the place of a score; what they have in common is computed once. @throws NoText */
 function writeAll(
+  { at: reads, size: sizeNames }: KernelNames,
   { standIns, captured }: TracedFunctions,
   { B, H, L, S }: DenseSizes,
   roots: readonly Tensor[],
@@ -106,7 +127,7 @@ function writeAll(
   };
   const dim = (size: Dim): string => {
     if (typeof size === 'number') return `${size}u`;
-    for (const [name, own] of Object.entries({ B, L, S })) if (dimsEqual(size, own)) return `params.${name}`;
+    for (const [name, own] of Object.entries({ B, L, S })) if (dimsEqual(size, own)) return sizeNames[name]!;
     if (dimsEqual(size, H)) return 'H';
     throw new NoText();
   };
@@ -132,7 +153,7 @@ function writeAll(
     const axis = ['b', 'h', 'q', 'k'].indexOf(name);
     const own = coordinates[axis]!;
     if (name !== 'q') return bind(`i32(${own})`);
-    return own === full[axis] ? 'query.position' : bind(`(i32(${own}) + i32(params.S) - i32(params.L))`);
+    return own === full[axis] ? 'query.position' : bind(`(i32(${own}) + i32(${sizeNames.S}) - i32(${sizeNames.L}))`);
   };
   const valueAt = (tensor: Tensor, coordinates: readonly string[]): string => {
     const name = standIns.get(tensor);
@@ -144,7 +165,7 @@ function writeAll(
     }
     if (tensor === others.placeOf) return linear(tensor.shape, coordinates);
     const place = captured.indexOf(tensor);
-    if (place >= 0) return bind(`captured${place}_at(${linear(tensor.shape, coordinates)})`);
+    if (place >= 0) return bind(`${reads[`captured${place}`]}(${linear(tensor.shape, coordinates)})`);
     const { op, inputs, attributes } = tensor.node;
     const lowering = op.lower?.webgpu;
     if (!lowering) {

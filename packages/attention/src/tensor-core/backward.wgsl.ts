@@ -1,80 +1,8 @@
-import { f32, lowest, notFiniteText, scoreText } from '../tiles/flash-tile.wgsl.ts';
-import { each, fragmentTypes, headPitch, type KernelParts, range, tileLoads } from './load-tile.ts';
+import type { KernelNames } from '@heddle/tensor';
+import { f32, lowest, notFiniteText, scoreText } from '../tiles/score.wgsl.ts';
+import { type GradientHooks, type GradientTile, gradientTileSizes } from './gradient-tile.ts';
+import { each, fragmentTypes, headPitch, type KernelParts, range, type TileLoads, tileLoads } from './load-tile.ts';
 import type { Fragment } from './mma-shape.ts';
-
-/** How a workgroup takes its own rows and the others. */
-export interface GradientTile {
-  /** Fragments of own rows below each other that a pair of subgroups takes. */
-  readonly down: number;
-  readonly pairs: number;
-  /** Other rows of a tile. */
-  readonly others: number;
-  /** Tiles in workgroup memory: with 2, two barriers a tile in place of four. */
-  readonly buffers: 1 | 2;
-  readonly padding?: 4 | 8;
-}
-
-function sizesOfTile({ down, pairs, others, padding = 4 }: GradientTile, { M, lanes }: Fragment) {
-  const rows = down * M;
-  const perRow = (2 * lanes) / rows;
-  return {
-    rows,
-    perRow,
-    fours: others / 4 / perRow,
-    own: rows * pairs,
-    threads: 2 * lanes * pairs,
-    scorePitch: (others + padding) / 4,
-    weightPitch: others / 8 + 1,
-  };
-}
-
-/** Own rows and invocations of a workgroup. */
-export function gradientSizes(tile: GradientTile, fragment: Fragment): { own: number; threads: number; rows: number } {
-  const { own, threads, rows } = sizesOfTile(tile, fragment);
-  return { own, threads, rows };
-}
-
-/** Whether a tile can be cut into fragments, and fits. */
-export function gradientFits(tile: GradientTile, fragment: Fragment, D: number, workgroupBytes: number): boolean {
-  const { perRow, fours, own, scorePitch, weightPitch } = sizesOfTile(tile, fragment);
-  const { others, buffers } = tile;
-  const { N, K } = fragment;
-  const whole = [perRow, fours / 2, others / K, others / N, D / K, D / 2 / N].every(Number.isInteger);
-  const elements = 2 * own * (scorePitch + weightPitch) + buffers * (2 * others * headPitch(D) + (3 * others) / 4);
-  return whole && 16 * elements + 8 * others + 64 <= workgroupBytes;
-}
-
-/** What the kernels around say, in WGSL. */
-export interface GradientHooks {
-  /** Gradients of queries, over tiles of keys; or of keys and values, over tiles of queries. */
-  readonly of: 'query' | 'key';
-  /** Buffers of the own rows: what the other rows' first and second are multiplied by. */
-  readonly own: readonly [string, string];
-  readonly others: readonly [string, string];
-  /** The place of the head of own row `id`, and of row `x` of the next tile: always one that exists. */
-  readonly ownHead: (id: string) => string;
-  readonly otherHead: (x: string) => string;
-  /** The place of the statistics: of own row `id`, or of row `x` of the next tile, and whether that one exists. */
-  readonly statistics: (row: string) => string;
-  readonly exists: (x: string) => string;
-  /** Moves `next` on; `more` says whether there is one. Uniform. */
-  readonly advance: string;
-  /** Uniform in a pair of subgroups: whether every key of the present tile is seen by all its queries. */
-  readonly free: string;
-  /** Uniform in the workgroup: the same for `next` and all that the workgroup has. */
-  readonly nextAllFree: string;
-  readonly scale: number;
-  /** Whether scores are anything else than products times the scale, and may be huge: their maximum is then taken off first. */
-  readonly rescored: boolean;
-  /** Whether scores have a slope: a score is then a `vec2<f32>`, with what it changes by where the scaled product changes by one. */
-  readonly sloped: boolean;
-  /** The score of a product where the key is seen, of row `x` of the present tile; where it is the product times `scale` and no more, undefined. */
-  readonly change?: (product: string, x: string) => string;
-  /** The score of a product, or the lowest where the key is not seen. */
-  readonly adjust: (product: string, x: string) => string;
-  /** Stores four values of own row `id`, where it exists: of the first output or the second. */
-  readonly store4: (output: 0 | 1, id: string, column: string, value: string) => string;
-}
 
 /**
  * Gradients of attention in f16 by subgroup matrices, sums in f32, without atomics. Two subgroups share their own rows: one
@@ -84,20 +12,29 @@ export interface GradientHooks {
  * The text around has `local`, `subgroup`, `lane`, `own_first`, `params` and the variables `tile` and `next` with the others'
  * begin as `.first`, of which `next` is the first tile, and `more`.
  */
-export function gradientText(D: number, tile: GradientTile, fragment: Fragment, hooks: GradientHooks): KernelParts {
+export function gradientText(
+  { array, shared }: KernelNames,
+  D: number,
+  tile: GradientTile,
+  fragment: Fragment,
+  hooks: GradientHooks,
+): KernelParts {
   const { M, N, K, lanes } = fragment;
   const { down, others, buffers } = tile;
-  const { rows, fours, own, threads, scorePitch, weightPitch } = sizesOfTile(tile, fragment);
+  const { rows, fours, own, threads, scorePitch, weightPitch } = gradientTileSizes(tile, fragment);
   const { left, right, result } = fragmentTypes(fragment);
   const byQuery = hooks.of === 'query';
   const { rescored } = hooks;
   const pitch = headPitch(D);
   const width = byQuery ? D / 2 : D;
   const [columns, steps, parts, inner] = [others / N, D / K, width / N, others / K];
-  const loads = tileLoads('other', others, D, threads);
-  const twice = (text: (which: 0 | 1) => string) => `${text(0)}\n${text(1)}`;
-  const named = (text: string, which: number) => text.replaceAll(/\bother_(next|tile)/g, `other${which}_$1`);
   const size = others * pitch;
+  /** The others' first and second rows. */
+  const loads = ([0, 1] as const).map((which) => {
+    const at = (place: string) => `${shared.other_tile}[to * ${2 * size}u + ${which * size}u + ${place}]`;
+    return tileLoads({ next: `other${which}_next`, at }, others, D, threads);
+  }) as [TileLoads, TileLoads];
+  const twice = (text: (which: 0 | 1) => string) => `${text(0)}\n${text(1)}`;
   const row = (r: number) => `mine_of + ${r * M * scorePitch}u`;
   /** What rows have: the highest score where it is taken off by itself, and in WGSL where it comes from. */
   const ofRow: Readonly<Record<string, (place: string, exists: string) => string>> = {
@@ -106,22 +43,12 @@ export function gradientText(D: number, tile: GradientTile, fragment: Fragment, 
     delta: (place) => `delta_at(${place})`,
   };
   const rowStatistics = Object.keys(ofRow);
-  const declarations = `
-// scores, behind them gradients of probabilities
-var<workgroup> s_tile: array<vec4<u32>, ${2 * own * scorePitch}>;
-// gradients of scores, and probabilities
-var<workgroup> p_tile: array<vec4<u32>, ${(byQuery ? 1 : 2) * own * weightPitch}>;
-var<workgroup> other_tile: array<vec4<u32>, ${2 * buffers * size}>;
-${byQuery ? '' : rowStatistics.map((name) => `var<workgroup> other_${name}: array<vec4<f32>, ${(buffers * others) / 4}>;`).join('\n')}
-// the numbers of the last tiles with another row with values that are not finite and that not all see; and whose row it is,
-// apart for tiles of even and of odd numbers
-var<workgroup> odd_tiles: array<atomic<u32>, 2>;
-var<workgroup> odd_rows: array<atomic<u32>, ${2 * others}>;
+  const functions = `
 fn mark_odd(x: u32, number: u32) {
-  atomicStore(&odd_rows[number % 2u * ${others}u + x], number);
-  atomicStore(&odd_tiles[number % 2u], number);
+  atomicStore(&${shared.odd_rows}[number % 2u * ${others}u + x], number);
+  atomicStore(&${shared.odd_tiles}[number % 2u], number);
 }
-fn is_odd(x: u32, number: u32) -> bool { return atomicLoad(&odd_rows[number % 2u * ${others}u + x]) == number; }
+fn is_odd(x: u32, number: u32) -> bool { return atomicLoad(&${shared.odd_rows}[number % 2u * ${others}u + x]) == number; }
 ${notFiniteText}
 ${scoreText}
 ${
@@ -152,46 +79,44 @@ fn lse_of(place: u32, exists: bool) -> f32 {
     return `for (var x = lane; x < ${(rows * wide) / 8}u; x += ${lanes}u) {
     let at = (${hooks.ownHead(`own_first + pair_first + x / ${wide / 8}u`)}) * ${D / 8}u + ${from / 8}u + x % ${wide / 8}u;
     var eight: vec4<u32>;
-    if (role == 0u) { eight = ${hooks.own[0]}[at]; } else { eight = ${hooks.own[1]}[at]; }
-    s_tile[mine_of + x / ${wide / 8}u * ${scorePitch}u + x % ${wide / 8}u] = eight;
+    if (role == 0u) { eight = ${array[hooks.own[0]]}[at]; } else { eight = ${array[hooks.own[1]]}[at]; }
+    ${shared.s_tile}[mine_of + x / ${wide / 8}u * ${scorePitch}u + x % ${wide / 8}u] = eight;
   }
   workgroupBarrier();
-  ${each(down, (r) => each(wide / K, (s) => `let a${r}_${from / K + s} = subgroupMatrixLoad<${left}, row_major>(&s_tile, ${row(r)} + ${(s * K) / 8}u, ${scorePitch}u);`))}
+  ${each(down, (r) => each(wide / K, (s) => `let a${r}_${from / K + s} = subgroupMatrixLoad<${left}, row_major>(&${shared.s_tile}, ${row(r)} + ${(s * K) / 8}u, ${scorePitch}u);`))}
   workgroupBarrier();`;
   })}
   ${each(down, (r) => each(parts, (c) => `var o${r}_${c} = ${result}();`))}
-  ${twice((which) => named(loads.registers, which))}
+  ${twice((which) => loads[which].registers)}
   ${rowStatistics.map((name) => (byQuery ? `let my_${name} = vec4<f32>(${ofRow[name]!(hooks.statistics('own_id'), 'true')});` : `var ${name}_next: vec4<f32>;`)).join('\n  ')}
   var count = 0u;
   // whether the tile that was put last was looked at: where all is seen, nothing is asked of workgroup memory
   var looked_at_next = false;
-  if (local < 2u) { atomicStore(&odd_tiles[local], 0u); }
-  for (var x = local; x < ${2 * others}u; x += ${threads}u) { atomicStore(&odd_rows[x], 0u); }
+  if (local < 2u) { atomicStore(&${shared.odd_tiles}[local], 0u); }
+  for (var x = local; x < ${2 * others}u; x += ${threads}u) { atomicStore(&${shared.odd_rows}[x], 0u); }
   workgroupBarrier();`;
   const statistics = (text: (x: string) => string) =>
     `vec4<f32>(${range(4)
       .map((j) => text(`(4u * local + ${j}u)`))
       .join(', ')})`;
-  const fetch = `${twice((which) => named(loads.fetch(hooks.others[which], hooks.otherHead), which))}
+  const fetch = `${twice((which) => loads[which].fetch(array[hooks.others[which]]!, hooks.otherHead))}
     ${byQuery ? '' : `if (local < ${others / 4}u) {\n      ${rowStatistics.map((name) => `${name}_next = ${statistics((x) => ofRow[name]!(hooks.statistics(x), hooks.exists(x)))};`).join('\n      ')}\n    }`}`;
-  const placed = (text: string, which: number) =>
-    named(text, which).replaceAll(`other${which}_tile[`, `other_tile[to * ${2 * size}u + ${which * size}u + `);
   const markOdd = (x: string) => `mark_odd(${x}, count + 1u);`;
   const statisticsPlace = `to * ${others / 4}u + local`;
   const put = (buffer: string) => `{
       let to = ${buffer};
-      ${twice((which) => placed(loads.put, which))}
-      ${byQuery ? '' : `if (local < ${others / 4}u) { ${rowStatistics.map((name) => `other_${name}[${statisticsPlace}] = ${name}_next;`).join(' ')} }`}
+      ${twice((which) => loads[which].put)}
+      ${byQuery ? '' : `if (local < ${others / 4}u) { ${rowStatistics.map((name) => `${shared[`other_${name}`]}[${statisticsPlace}] = ${name}_next;`).join(' ')} }`}
       // a weight of 0 takes nothing of a row, also where 0 times it is NaN; where all is seen there is no such weight
       looked_at_next = !(${hooks.nextAllFree});
       if (looked_at_next) {
-      ${twice((which) => placed(loads.clean(markOdd), which))}
+      ${twice((which) => loads[which].clean(markOdd))}
       ${
         byQuery
           ? ''
           : `if (local < ${others / 4}u) {
-        let beyond = ${rowStatistics.map((name) => `is_not_finite4(other_${name}[${statisticsPlace}])`).join(' | ')};
-        ${rowStatistics.map((name) => `other_${name}[${statisticsPlace}] = select(other_${name}[${statisticsPlace}], vec4<f32>(), beyond);`).join('\n        ')}
+        let beyond = ${rowStatistics.map((name) => `is_not_finite4(${shared[`other_${name}`]}[${statisticsPlace}])`).join(' | ')};
+        ${rowStatistics.map((name) => `${shared[`other_${name}`]}[${statisticsPlace}] = select(${shared[`other_${name}`]}[${statisticsPlace}], vec4<f32>(), beyond);`).join('\n        ')}
         for (var j = 0u; j < 4u; j++) { if (beyond[j]) { ${markOdd('(4u * local + j)')} } }
       }`
       }
@@ -199,23 +124,23 @@ fn lse_of(place: u32, exists: bool) -> f32 {
     }`;
   const present = buffers === 2 ? '(count & 1u)' : '0u';
   const rowAt = (name: string, i: string) =>
-    byQuery ? `my_${name}` : `other_${name}[at * ${others / 4}u + part * ${fours}u + ${i}]`;
+    byQuery ? `my_${name}` : `${shared[`other_${name}`]}[at * ${others / 4}u + part * ${fours}u + ${i}]`;
   const deltaAt = (i: string) => rowAt('delta', i);
   /** Four probabilities. */
   const weightsAt = (i: string) => {
-    const score = `bitcast<vec4<f32>>(s_tile[mine + ${i}])`;
+    const score = `bitcast<vec4<f32>>(${shared.s_tile}[mine + ${i}])`;
     return `exp2(fma(${rescored ? `${score} - ${rowAt('top', i)}` : score}, unit, -${rowAt('lse', i)}))`;
   };
   const { change, sloped } = hooks;
   /** Makes scores of products, and has gradients of probabilities take up the slopes. */
   const makeScores = (score: (product: string, x: string) => string) => {
     const all = (part: string) => `vec4<f32>(${range(4).map((j) => `score${j}${part}`)})`;
-    const by = `s_tile[mine + ${own * scorePitch}u + i]`;
+    const by = `${shared.s_tile}[mine + ${own * scorePitch}u + i]`;
     return `for (var i = 0u; i < ${fours}u; i++) {
         let x = 4u * (part * ${fours}u + i);
-        let four = bitcast<vec4<f32>>(s_tile[mine + i]);
+        let four = bitcast<vec4<f32>>(${shared.s_tile}[mine + i]);
         ${each(4, (j) => `let score${j} = ${score(`four[${j}]`, `x + ${j}u`)};`)}
-        s_tile[mine + i] = bitcast<vec4<u32>>(${all(sloped ? '.x' : '')});
+        ${shared.s_tile}[mine + i] = bitcast<vec4<u32>>(${all(sloped ? '.x' : '')});
         ${sloped ? `let delta = ${deltaAt('i')};\n        ${by} = bitcast<vec4<u32>>((bitcast<vec4<f32>>(${by}) - delta) * ${all('.y')} + delta);` : ''}
       }`;
   };
@@ -225,8 +150,8 @@ fn lse_of(place: u32, exists: bool) -> f32 {
       for (var e = 0u; e < 4u; e++) {
         if ((p[e] == 0.0) | !is_odd(4u * (part * ${fours}u + i) + e, count)) { continue; }
         let half = 0x7e00u << (e % 2u * 16u);
-        p_tile[my_weights + i / 2u][i % 2u * 2u + e / 2u] |= half;
-        ${byQuery ? '' : `p_tile[my_weights + ${own * weightPitch}u + i / 2u][i % 2u * 2u + e / 2u] |= half;`}
+        ${shared.p_tile}[my_weights + i / 2u][i % 2u * 2u + e / 2u] |= half;
+        ${byQuery ? '' : `${shared.p_tile}[my_weights + ${own * weightPitch}u + i / 2u][i % 2u * 2u + e / 2u] |= half;`}
       }
     }`;
   const loop = `
@@ -247,11 +172,11 @@ fn lse_of(place: u32, exists: bool) -> f32 {
         columns,
         (
           c,
-        ) => `{ let b = subgroupMatrixLoad<${right}, col_major>(&other_tile, right_of + ${c * N * pitch + (s * K) / 8}u, ${pitch}u);
+        ) => `{ let b = subgroupMatrixLoad<${right}, col_major>(&${shared.other_tile}, right_of + ${c * N * pitch + (s * K) / 8}u, ${pitch}u);
     ${each(down, (r) => `s${r}_${c} = subgroupMatrixMultiplyAccumulate(a${r}_${s}, b, s${r}_${c});`)} }`,
       ),
     )}
-    ${each(down, (r) => each(columns, (c) => `subgroupMatrixStore<row_major>(&s_tile, ${row(r)} + ${(c * N) / 4}u, s${r}_${c}, ${scorePitch}u);`))}
+    ${each(down, (r) => each(columns, (c) => `subgroupMatrixStore<row_major>(&${shared.s_tile}, ${row(r)} + ${(c * N) / 4}u, s${r}_${c}, ${scorePitch}u);`))}
     }
     workgroupBarrier();
     if (more) { ${fetch} }
@@ -264,14 +189,14 @@ fn lse_of(place: u32, exists: bool) -> f32 {
       ${range(2)
         .map(
           (j) => `let p${j} = ${weightsAt(`${at(j)}u`)};
-      let d${j} = p${j} * (bitcast<vec4<f32>>(s_tile[mine + ${own * scorePitch + at(j)}u]) - ${deltaAt(`${at(j)}u`)});`,
+      let d${j} = p${j} * (bitcast<vec4<f32>>(${shared.s_tile}[mine + ${own * scorePitch + at(j)}u]) - ${deltaAt(`${at(j)}u`)});`,
         )
         .join('\n      ')}
-      p_tile[my_weights + ${i}u] = vec4<u32>(pack2x16float(d0.xy), pack2x16float(d0.zw), pack2x16float(d1.xy), pack2x16float(d1.zw));
-      ${byQuery ? '' : `p_tile[my_weights + ${own * weightPitch + i}u] = vec4<u32>(pack2x16float(p0.xy), pack2x16float(p0.zw), pack2x16float(p1.xy), pack2x16float(p1.zw));`}
+      ${shared.p_tile}[my_weights + ${i}u] = vec4<u32>(pack2x16float(d0.xy), pack2x16float(d0.zw), pack2x16float(d1.xy), pack2x16float(d1.zw));
+      ${byQuery ? '' : `${shared.p_tile}[my_weights + ${own * weightPitch + i}u] = vec4<u32>(pack2x16float(p0.xy), pack2x16float(p0.zw), pack2x16float(p1.xy), pack2x16float(p1.zw));`}
     }`;
     })}
-    if (looked_at && atomicLoad(&odd_tiles[count % 2u]) == count) { ${spoilWeights} }
+    if (looked_at && atomicLoad(&${shared.odd_tiles}[count % 2u]) == count) { ${spoilWeights} }
     ${buffers === 2 ? put('(count & 1u)') : ''}
     workgroupBarrier();
     {
@@ -280,12 +205,12 @@ fn lse_of(place: u32, exists: bool) -> f32 {
     ${each(
       inner,
       (s) => `{
-    ${each(down, (r) => `let w${r} = subgroupMatrixLoad<${left}, row_major>(&p_tile, weights_of + ${r * M * weightPitch + (s * K) / 8}u, ${weightPitch}u);`)}
+    ${each(down, (r) => `let w${r} = subgroupMatrixLoad<${left}, row_major>(&${shared.p_tile}, weights_of + ${r * M * weightPitch + (s * K) / 8}u, ${weightPitch}u);`)}
     ${each(
       parts,
       (
         c,
-      ) => `{ let b = subgroupMatrixLoad<${right}, row_major>(&other_tile, right_of + ${s * K * pitch + (c * N) / 8}u, ${pitch}u);
+      ) => `{ let b = subgroupMatrixLoad<${right}, row_major>(&${shared.other_tile}, right_of + ${s * K * pitch + (c * N) / 8}u, ${pitch}u);
     ${each(down, (r) => `o${r}_${c} = subgroupMatrixMultiplyAccumulate(w${r}, b, o${r}_${c});`)} }`,
     )}
     }`,
@@ -297,9 +222,9 @@ fn lse_of(place: u32, exists: bool) -> f32 {
   workgroupBarrier();
   ${each(Math.ceil(width / others), (piece) => {
     const wide = Math.min(others, width - piece * others);
-    const value = `bitcast<vec4<f32>>(s_tile[mine_of + line * ${scorePitch}u + x % ${wide / 4}u])`;
+    const value = `bitcast<vec4<f32>>(${shared.s_tile}[mine_of + line * ${scorePitch}u + x % ${wide / 4}u])`;
     const store = (output: 0 | 1, column: string) => hooks.store4(output, 'id', column, value);
-    return `${each(down, (r) => each(wide / N, (c) => `subgroupMatrixStore<row_major>(&s_tile, ${row(r)} + ${(c * N) / 4}u, o${r}_${(piece * others) / N + c}, ${scorePitch}u);`))}
+    return `${each(down, (r) => each(wide / N, (c) => `subgroupMatrixStore<row_major>(&${shared.s_tile}, ${row(r)} + ${(c * N) / 4}u, o${r}_${(piece * others) / N + c}, ${scorePitch}u);`))}
   workgroupBarrier();
   for (var x = lane; x < ${(rows * wide) / 4}u; x += ${lanes}u) {
     let line = x / ${wide / 4}u;
@@ -309,5 +234,5 @@ fn lse_of(place: u32, exists: bool) -> f32 {
   }
   workgroupBarrier();`;
   })}`;
-  return { declarations, begin, loop, finish };
+  return { functions, begin, loop, finish };
 }

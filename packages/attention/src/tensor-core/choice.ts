@@ -1,9 +1,9 @@
 import type { KernelCall, KernelContext } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense/arguments.ts';
 import type { FunctionsInKernel } from '../flex/emit.wgsl.ts';
-import type { GradientTile } from './backward.wgsl.ts';
 import { keyGradientMatrix, queryGradientMatrix } from './dense-backward.wgsl.ts';
 import { denseForwardMatrix } from './dense-forward.wgsl.ts';
+import type { GradientTile } from './gradient-tile.ts';
 import { type Fragment, fragmentOf } from './mma-shape.ts';
 import { forwardTileFor, gradientTileFor } from './tiles.ts';
 

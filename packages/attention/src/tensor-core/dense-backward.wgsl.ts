@@ -1,4 +1,4 @@
-import type { KernelBuffer, KernelCall, KernelContext, TensorType } from '@heddle/tensor';
+import type { KernelBody, KernelBuffer, KernelCall, KernelContext, KernelNames, TensorType } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense/arguments.ts';
 import {
   denseScores,
@@ -9,11 +9,13 @@ import {
   seenByPlace,
   statisticsText,
 } from '../dense/wgsl/scores.wgsl.ts';
+import { segmentMemoryOf } from '../dense/wgsl/segments.wgsl.ts';
 import { type BlocksInKernel, blocksInKernel } from '../flex/block-mask.wgsl.ts';
 import { extraBuffers, type FunctionsInKernel } from '../flex/emit.wgsl.ts';
-import { f32 } from '../tiles/flash-tile.wgsl.ts';
-import { gridBuiltins, gridOf, gridPlace } from '../tiles/grid.wgsl.ts';
-import { type GradientHooks, type GradientTile, gradientSizes, gradientText } from './backward.wgsl.ts';
+import { gridOf, gridPlace, subgroupBuiltins } from '../tiles/grid.wgsl.ts';
+import { f32 } from '../tiles/score.wgsl.ts';
+import { gradientText } from './backward.wgsl.ts';
+import { type GradientHooks, type GradientTile, gradientMemory, gradientSizes } from './gradient-tile.ts';
 import { advancing, type KernelParts } from './load-tile.ts';
 import type { Fragment } from './mma-shape.ts';
 
@@ -60,39 +62,36 @@ function scoring(
   };
 }
 
-const offset = 'i32(params.S) - i32(params.L)';
+const offsetOf = ({ size }: KernelNames) => `i32(${size.S}) - i32(${size.L})`;
 
 /** The text of a kernel whose `main` begins with `places`. */
 function kernelText(
+  names: KernelNames,
   { inputs, attributes }: KernelContext<DenseAttributes>,
-  functions: FunctionsInKernel | undefined,
+  own: FunctionsInKernel | undefined,
   blocks: BlocksInKernel | undefined,
   text: KernelParts,
-  threads: number,
   place: string,
   places: string,
-): string {
+): KernelBody {
   const { H, K } = sizesOf(inputs);
-  return `
-const G = ${H / K}u;
+  const functions = `const G = ${H / K}u;
 const H = ${H}u;
 const K = ${K}u;
 var<private> batch: u32;
 var<private> kv_head: u32;
 struct Tile { first: u32, head: u32, seen: i32 }
-${text.declarations}
-${denseScores(inputs, attributes, functions)}
-${statisticsText}
-${blocks?.text ?? ''}
-@compute @workgroup_size(${threads})
-fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
-  ${place}
+${text.functions}
+${denseScores(names, inputs, attributes, own)}
+${statisticsText(names)}
+${blocks?.text(names) ?? ''}`;
+  const main = `  ${place}
   batch = w.z;
   ${places}
   ${text.begin}
   ${text.loop}
-  ${text.finish}
-}`;
+  ${text.finish}`;
+  return { functions, main };
 }
 
 const requires = ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'];
@@ -109,64 +108,74 @@ export function queryGradientMatrix(
   const { B, L, S, H, D } = sizesOf(inputs);
   const { causal, window, extras, scale } = attributes;
   const { own, threads, rows } = gradientSizes(tile, fragment);
-  /** Whether the keys of a tile are seen by all of the `count` queries whose first stands at `position`. */
-  const freeFor = (of: 'tile' | 'next', position: string, count: number) => {
-    const end = `i32(${of}.first + ${tile.others}u)`;
-    return [
-      `${end} <= i32(params.S)`,
-      ...(causal ? [`${end} <= ${position} + 1`] : []),
-      ...(window === undefined ? [] : [`i32(${of}.first) + ${window} > ${position} + ${count - 1}`]),
-      ...(extras.includes('keyLengths') ? [`${end} <= keyLengths_at(batch)`] : []),
-      ...(blocks ? [`${of}.seen == 2`] : []),
-    ];
-  };
-  const free = {
-    present: freeFor('tile', 'first_position', rows),
-    next: freeFor('next', `(i32(own_first) + ${offset})`, own),
-  };
-  const seen = `blocks_of(w.z, w.y, 1u, own_first, own_first + ${own}u, next.first, next.first + ${tile.others}u)`;
-  const { first, advance } = advancing(
-    `next.first += ${tile.others}u;\n    more = next.first < key_end;`,
-    blocks && seen,
-  );
-  const text = gradientText(D, tile, fragment, {
-    of: 'query',
-    own: ['q', 'gradient'],
-    others: ['k', 'v'],
-    ownHead: (id) => `(batch * params.L + min(${id}, params.L - 1u)) * H + w.y`,
-    otherHead: (x) => `(batch * params.S + min(next.first + ${x}, params.S - 1u)) * K + kv_head`,
-    statistics: (id) => `(batch * H + w.y) * params.L + min(${id}, params.L - 1u)`,
-    exists: () => 'true',
-    advance,
-    ...scoring(attributes, functions, blocks, free, (x) => `query, tile.first + ${x}`),
-    store4: (_, id, column, value) =>
-      `if (${id} < params.L) { dq_set4(((batch * params.L + ${id}) * H + w.y) * ${D / 4}u + ${column}, ${value} * ${f32(scale)}); }`,
-  });
   return {
     label: 'attentionQueryGradient.matrix',
     buffers: [...gradientBuffers(inputs, attributes, blocks), { name: 'dq', output: 0, vector: 4 }],
     parameters: { B, L, S },
     requires,
-    body: kernelText(
-      context,
-      functions,
-      blocks,
-      text,
-      threads,
-      gridPlace(`(params.L + ${own - 1}u) / ${own}u`, H, 'params.B'),
-      `
+    threads,
+    builtins: subgroupBuiltins,
+    workgroup: {
+      ...gradientMemory(D, tile, fragment, { of: 'query', rescored: isRescored(attributes, functions) }),
+      ...segmentMemoryOf(attributes),
+    },
+    write: (names) => {
+      const { at, set4, size } = names;
+      const offset = offsetOf(names);
+      /** Whether the keys of a tile are seen by all of the `count` queries whose first stands at `position`. */
+      const freeFor = (of: 'tile' | 'next', position: string, count: number) => {
+        const end = `i32(${of}.first + ${tile.others}u)`;
+        return [
+          `${end} <= i32(${size.S})`,
+          ...(causal ? [`${end} <= ${position} + 1`] : []),
+          ...(window === undefined ? [] : [`i32(${of}.first) + ${window} > ${position} + ${count - 1}`]),
+          ...(extras.includes('keyLengths') ? [`${end} <= ${at.keyLengths}(batch)`] : []),
+          ...(blocks ? [`${of}.seen == 2`] : []),
+        ];
+      };
+      const free = {
+        present: freeFor('tile', 'first_position', rows),
+        next: freeFor('next', `(i32(own_first) + ${offset})`, own),
+      };
+      const seen = `blocks_of(w.z, w.y, 1u, own_first, own_first + ${own}u, next.first, next.first + ${tile.others}u)`;
+      const { first, advance } = advancing(
+        `next.first += ${tile.others}u;\n    more = next.first < key_end;`,
+        blocks && seen,
+      );
+      const text = gradientText(names, D, tile, fragment, {
+        of: 'query',
+        own: ['q', 'gradient'],
+        others: ['k', 'v'],
+        ownHead: (id) => `(batch * ${size.L} + min(${id}, ${size.L} - 1u)) * H + w.y`,
+        otherHead: (x) => `(batch * ${size.S} + min(next.first + ${x}, ${size.S} - 1u)) * K + kv_head`,
+        statistics: (id) => `(batch * H + w.y) * ${size.L} + min(${id}, ${size.L} - 1u)`,
+        exists: () => 'true',
+        advance,
+        ...scoring(attributes, functions, blocks, free, (x) => `query, tile.first + ${x}`),
+        store4: (_, id, column, value) =>
+          `if (${id} < ${size.L}) { ${set4.dq}(((batch * ${size.L} + ${id}) * H + w.y) * ${D / 4}u + ${column}, ${value} * ${f32(scale)}); }`,
+      });
+      return kernelText(
+        names,
+        context,
+        functions,
+        blocks,
+        text,
+        gridPlace(`(${size.L} + ${own - 1}u) / ${own}u`, H, size.B!),
+        `
   kv_head = w.y / G;
   // the queries with most keys come first
   let own_first = (tiles - 1u - w.x) * ${own}u;
   let first_position = i32(own_first + subgroup / 2u * ${rows}u) + ${offset};
-  ${keyRange(attributes, `min(own_first + ${own - 1}u, params.L - 1u)`, 'own_first', threads)}
+  ${keyRange(names, attributes, `min(own_first + ${own - 1}u, ${size.L} - 1u)`, 'own_first', threads)}
   var tile = Tile(key_begin, 0u, 1);
   var next = tile;
   var more = key_begin < key_end;
   ${first}
-  let my_row = min(own_first + subgroup / 2u * ${rows}u + (subgroup % 2u * ${fragment.lanes}u + lane) % ${rows}u, params.L - 1u);
+  let my_row = min(own_first + subgroup / 2u * ${rows}u + (subgroup % 2u * ${fragment.lanes}u + lane) % ${rows}u, ${size.L} - 1u);
   let query = query_of(my_row * G + w.y % G);`,
-    ),
+      );
+    },
     workgroups: (size) => gridOf(Math.ceil(size(L) / own), H, size(B)),
   };
 }
@@ -184,44 +193,6 @@ export function keyGradientMatrix(
   const { causal, window, extras, scale } = attributes;
   const { own, threads, rows } = gradientSizes(tile, fragment);
 
-  /** Whether the queries of a tile see all of the `count` keys from `first` on. */
-  const freeFor = (of: 'tile' | 'next', first: string, count: number) => [
-    ...(causal ? [`i32(${first}) + ${count - 1} <= i32(${of}.first) + ${offset}`] : []),
-    ...(window === undefined ? [] : [`i32(${first}) + ${window} > i32(${of}.first) + ${tile.others - 1} + ${offset}`]),
-    ...(extras.includes('keyLengths') ? [`i32(${first}) + ${count} <= keyLengths_at(batch)`] : []),
-    ...(blocks ? [`${of}.seen == 2`] : []),
-  ];
-  const free = { present: freeFor('tile', 'pair_key', rows), next: freeFor('next', 'own_first', own) };
-  const seen = `blocks_of(w.z, w.y * G + next.head, 1u, next.first, next.first + ${tile.others}u, own_first, own_first + ${own}u)`;
-  const { first, advance } = advancing(
-    `next.first += ${tile.others}u;
-    if (next.first >= row_end) { next = Tile(row_begin, next.head + 1u, 1); }
-    more = next.head < G;`,
-    blocks && seen,
-  );
-  const query = (x: string) => `query_of(min(tile.first + ${x}, params.L - 1u) * G + tile.head)`;
-  const output = (name: string, id: string, column: string, value: string) =>
-    `if (${id} < params.S) { ${name}_set4(((batch * params.S + ${id}) * K + kv_head) * ${D / 4}u + ${column}, ${value}); }`;
-  const text = gradientText(D, tile, fragment, {
-    of: 'key',
-    own: ['k', 'v'],
-    others: ['q', 'gradient'],
-    ownHead: (id) => `(batch * params.S + min(${id}, params.S - 1u)) * K + kv_head`,
-    otherHead: (x) => `(batch * params.L + min(next.first + ${x}, params.L - 1u)) * H + kv_head * G + next.head`,
-    statistics: (x) => `(batch * H + kv_head * G + next.head) * params.L + min(next.first + ${x}, params.L - 1u)`,
-    exists: (x) => `(next.first + ${x} < row_end)`,
-    advance,
-    ...scoring(
-      attributes,
-      functions,
-      blocks,
-      free,
-      (x) => `${query(x)}, own_id`,
-      (x) => `${query(x)}, min(own_id, params.S - 1u)`,
-    ),
-    store4: (which, id, column, value) =>
-      which === 0 ? output('dk', id, column, `${value} * ${f32(scale)}`) : output('dv', id, column, value),
-  });
   return {
     label: 'attentionKeyGradient.matrix',
     buffers: [
@@ -231,23 +202,73 @@ export function keyGradientMatrix(
     ],
     parameters: { B, L, S },
     requires,
-    body: kernelText(
-      context,
-      functions,
-      blocks,
-      text,
-      threads,
-      gridPlace(`(params.S + ${own - 1}u) / ${own}u`, K, 'params.B'),
-      `
+    threads,
+    builtins: subgroupBuiltins,
+    workgroup: {
+      ...gradientMemory(D, tile, fragment, { of: 'key', rescored: isRescored(attributes, functions) }),
+      ...segmentMemoryOf(attributes),
+    },
+    write: (names) => {
+      const { at, set4, size } = names;
+      const offset = offsetOf(names);
+      /** Whether the queries of a tile see all of the `count` keys from `first` on. */
+      const freeFor = (of: 'tile' | 'next', first: string, count: number) => [
+        ...(causal ? [`i32(${first}) + ${count - 1} <= i32(${of}.first) + ${offset}`] : []),
+        ...(window === undefined
+          ? []
+          : [`i32(${first}) + ${window} > i32(${of}.first) + ${tile.others - 1} + ${offset}`]),
+        ...(extras.includes('keyLengths') ? [`i32(${first}) + ${count} <= ${at.keyLengths}(batch)`] : []),
+        ...(blocks ? [`${of}.seen == 2`] : []),
+      ];
+      const free = { present: freeFor('tile', 'pair_key', rows), next: freeFor('next', 'own_first', own) };
+      const seen = `blocks_of(w.z, w.y * G + next.head, 1u, next.first, next.first + ${tile.others}u, own_first, own_first + ${own}u)`;
+      const { first, advance } = advancing(
+        `next.first += ${tile.others}u;
+    if (next.first >= row_end) { next = Tile(row_begin, next.head + 1u, 1); }
+    more = next.head < G;`,
+        blocks && seen,
+      );
+      const query = (x: string) => `query_of(min(tile.first + ${x}, ${size.L} - 1u) * G + tile.head)`;
+      const output = (name: string, id: string, column: string, value: string) =>
+        `if (${id} < ${size.S}) { ${set4[name]}(((batch * ${size.S} + ${id}) * K + kv_head) * ${D / 4}u + ${column}, ${value}); }`;
+      const text = gradientText(names, D, tile, fragment, {
+        of: 'key',
+        own: ['k', 'v'],
+        others: ['q', 'gradient'],
+        ownHead: (id) => `(batch * ${size.S} + min(${id}, ${size.S} - 1u)) * K + kv_head`,
+        otherHead: (x) => `(batch * ${size.L} + min(next.first + ${x}, ${size.L} - 1u)) * H + kv_head * G + next.head`,
+        statistics: (x) => `(batch * H + kv_head * G + next.head) * ${size.L} + min(next.first + ${x}, ${size.L} - 1u)`,
+        exists: (x) => `(next.first + ${x} < row_end)`,
+        advance,
+        ...scoring(
+          attributes,
+          functions,
+          blocks,
+          free,
+          (x) => `${query(x)}, own_id`,
+          (x) => `${query(x)}, min(own_id, ${size.S} - 1u)`,
+        ),
+        store4: (which, id, column, value) =>
+          which === 0 ? output('dk', id, column, `${value} * ${f32(scale)}`) : output('dv', id, column, value),
+      });
+      return kernelText(
+        names,
+        context,
+        functions,
+        blocks,
+        text,
+        gridPlace(`(${size.S} + ${own - 1}u) / ${own}u`, K, size.B!),
+        `
   kv_head = w.y;
   let own_first = w.x * ${own}u;
   let pair_key = own_first + subgroup / 2u * ${rows}u;
-  ${rowRange(attributes, 'own_first', own, threads)}
+  ${rowRange(names, attributes, 'own_first', own, threads)}
   var tile = Tile(row_begin, 0u, 1);
   var next = tile;
   var more = row_begin < row_end;
   ${first}`,
-    ),
+      );
+    },
     workgroups: (size) => gridOf(Math.ceil(size(S) / own), K, size(B)),
   };
 }

@@ -22,9 +22,9 @@ export function advancing(
   return { first: settle, advance: `${advance}\n    ${settle}` };
 }
 
-/** The parts of a kernel, in their order: workgroup memory, and the pieces of `main`. */
+/** The parts of a kernel, in their order: functions, and the pieces of `main`. */
 export interface KernelParts {
-  readonly declarations: string;
+  readonly functions: string;
   readonly begin: string;
   readonly loop: string;
   readonly finish: string;
@@ -43,9 +43,7 @@ export function fragmentTypes({ M, N, K }: Fragment): { left: string; right: str
 export const headPitch = (D: number): number => D / 8 + 1;
 
 /** Text that brings a tile of heads into workgroup memory: into registers first, then from there. */
-interface TileLoads {
-  /** Of `NAME_tile`. */
-  readonly elements: number;
+export interface TileLoads {
   readonly registers: string;
   /** `head` gives the place of a row's head in `buffer`, for row `x` of the tile. */
   fetch(buffer: string, head: (x: string) => string): string;
@@ -61,29 +59,39 @@ interface TileLoads {
 const isNotFinite8 = (eight: string) =>
   `any((((${eight} & vec4<u32>(0x7c007c00u)) + vec4<u32>(0x04000400u)) & vec4<u32>(0x80008000u)) != vec4<u32>())`;
 
+/** What the loads of a tile call it. */
+interface TileNames {
+  /** The registers that hold a part of the next tile: `next_0`, ... */
+  readonly next: string;
+  /** An element of the tile. */
+  readonly at: (place: string) => string;
+}
+
+/** Elements of a tile of `rows` heads of D halves. */
+export const tileElements = (rows: number, D: number): number => rows * headPitch(D);
+
 /** The loads of a tile of `rows` heads of D halves. */
-export function tileLoads(name: string, rows: number, D: number, threads: number): TileLoads {
+export function tileLoads(tile: TileNames, rows: number, D: number, threads: number): TileLoads {
   const count = (rows * D) / 8;
   const loads = Math.ceil(count / threads);
   const at = (i: number) => `(local + ${i * threads}u)`;
   const guard = (i: number) => ((i + 1) * threads > count ? `if (${at(i)} < ${count}u) ` : '');
   const store = (i: number) =>
-    `${name}_tile[${at(i)} / ${D / 8}u * ${headPitch(D)}u + ${at(i)} % ${D / 8}u] = ${name}_next_${i};`;
+    `${tile.at(`${at(i)} / ${D / 8}u * ${headPitch(D)}u + ${at(i)} % ${D / 8}u`)} = ${tile.next}_${i};`;
   return {
-    elements: rows * headPitch(D),
-    registers: each(loads, (i) => `var ${name}_next_${i}: vec4<u32>;`),
+    registers: each(loads, (i) => `var ${tile.next}_${i}: vec4<u32>;`),
     fetch: (buffer, head) =>
       each(
         loads,
         (i) =>
-          `${guard(i)}{ ${name}_next_${i} = ${buffer}[(${head(`${at(i)} / ${D / 8}u`)}) * ${D / 8}u + ${at(i)} % ${D / 8}u]; }`,
+          `${guard(i)}{ ${tile.next}_${i} = ${buffer}[(${head(`${at(i)} / ${D / 8}u`)}) * ${D / 8}u + ${at(i)} % ${D / 8}u]; }`,
       ),
     put: each(loads, (i) => `${guard(i)}{ ${store(i)} }`),
     clean: (found) => `for (var i = local; i < ${count}u; i += ${threads}u) {
       let spot = i / ${D / 8}u * ${headPitch(D)}u + i % ${D / 8}u;
-      let eight = ${name}_tile[spot];
+      let eight = ${tile.at('spot')};
       if (${isNotFinite8('eight')}) {
-        ${name}_tile[spot] = vec4<u32>();
+        ${tile.at('spot')} = vec4<u32>();
         ${found(`(i / ${D / 8}u)`)}
       }
     }`,

@@ -1,11 +1,12 @@
-import { type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
+import { type KernelCall, type KernelContext, type KernelNames, multiplyDims } from '@heddle/tensor';
 import { named, type PackedAttributes, packedSizes, settingsOf } from '../paged/attributes.ts';
 import { packedBuffers } from '../paged/wgsl/buffers.wgsl.ts';
 import { slotText } from '../paged/wgsl/page-table.wgsl.ts';
 import { packedScoreText, placedElsewhere } from '../paged/wgsl/scores.wgsl.ts';
-import { f32, lowest, scoreText, seenScore } from '../tiles/flash-tile.wgsl.ts';
-import { gridBuiltins, gridOf, gridPlace } from '../tiles/grid.wgsl.ts';
-import { type ForwardTile, forwardSizes, forwardText } from './forward.wgsl.ts';
+import { gridOf, gridPlace, subgroupBuiltins } from '../tiles/grid.wgsl.ts';
+import { f32, lowest, scoreText, seenScore } from '../tiles/score.wgsl.ts';
+import { forwardText } from './forward.wgsl.ts';
+import { type ForwardTile, forwardMemory, forwardSizes } from './forward-tile.ts';
 import { type Fragment, fragmentOf } from './mma-shape.ts';
 import { forwardTileFor } from './tiles.ts';
 
@@ -33,37 +34,43 @@ function packedPrefillMatrix(
   const { T, H, K, G, D } = packedSizes(inputs, attributes);
   const { queries, threads } = forwardSizes(tile, fragment);
   const buffers = packedBuffers(inputs, attributes, (name) => (halfRows.includes(name) ? 8 : undefined));
-  const change = softcap === undefined ? {} : { change: (product: string) => `score_of(${product})` };
-  const advance = advanceText(attributes, tile.keys, fragment.lanes);
-  const { declarations, begin, loop, finish } = forwardText(D, tile, fragment, {
-    queryHead: (id) => head(`min(${id}, query_count - 1u)`),
-    keyHead: (of, x) => `head_of(${of}, ${x})`,
-    fetch: (of, from) =>
-      cache ? `if (${of}.cached) { ${from('keys', 'values')} } else { ${from('k', 'v')} }` : from('k', 'v'),
-    advance,
-    free: 'all_seen',
-    allFree: 'all_seen',
-    ...change,
-    adjust: (product, key) => `adjust(${product}, query, ${key}, tile)`,
-    scale,
-    first: attributes.inputs.includes('sinks')
-      ? [
-          `first_logit(${headOf('min(query_id, query_count - 1u)')})${softcap === undefined ? ` * ${f32(Math.LOG2E)}` : ''}`,
-          'first_weight()',
-        ]
-      : [lowest, '0.0'],
-    storeSoftmax: (top, logSum) =>
-      lse ? `if (query_id < query_count) { lse_set(${head('query_id')}, ${top} + ${logSum}); }` : '',
-    store4: (column, value) =>
-      `if (query_id < query_count) { out_set4((${head('query_id')}) * ${D / 4}u + ${column}, ${value}); }`,
-  });
   return {
     label: 'packedAttention.matrix',
     buffers: [...buffers, { name: 'out', output: 0, vector: 4 }, ...(lse ? [{ name: 'lse', output: 1 }] : [])],
     parameters: { T, ...(cache ? { N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize } : {}) },
     requires: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
-    body: `
-const G = ${G}u;
+    threads: threads,
+    builtins: subgroupBuiltins,
+    workgroup: forwardMemory(D, tile, fragment),
+    write: (names) => {
+      const { array, at, set, set4, size } = names;
+      const change = softcap === undefined ? {} : { change: (product: string) => `score_of(${product})` };
+      const advance = advanceText(names, attributes, tile.keys, fragment.lanes);
+      const { begin, loop, finish } = forwardText(names, D, tile, fragment, {
+        queryHead: (id) => head(`min(${id}, query_count - 1u)`),
+        keyHead: (of, x) => `head_of(${of}, ${x})`,
+        fetch: (of, from) =>
+          cache
+            ? `if (${of}.cached) { ${from(array.keys!, array.values!)} } else { ${from(array.k!, array.v!)} }`
+            : from(array.k!, array.v!),
+        advance,
+        free: 'all_seen',
+        allFree: 'all_seen',
+        ...change,
+        adjust: (product, key) => `adjust(${product}, query, ${key}, tile)`,
+        scale,
+        first: attributes.inputs.includes('sinks')
+          ? [
+              `first_logit(${headOf('min(query_id, query_count - 1u)')})${softcap === undefined ? ` * ${f32(Math.LOG2E)}` : ''}`,
+              'first_weight()',
+            ]
+          : [lowest, '0.0'],
+        storeSoftmax: (top, logSum) =>
+          lse ? `if (query_id < query_count) { ${set.lse}(${head('query_id')}, ${top} + ${logSum}); }` : '',
+        store4: (column, value) =>
+          `if (query_id < query_count) { ${set4.out}((${head('query_id')}) * ${D / 4}u + ${column}, ${value}); }`,
+      });
+      const functions = `const G = ${G}u;
 const H = ${H}u;
 const K = ${K}u;
 var<private> kv_head: u32;
@@ -71,49 +78,45 @@ var<private> sequence: i32;
 /** Keys of a sequence in the cache up to \`end\`, or the step's own. */
 struct Tile { first: u32, end: u32, sequence: i32, cached: bool }
 struct Query { segment: i32, position: i32 }
-${declarations}
 ${scoreText}
-${cache ? slotText(cache.blockSize) : ''}
-${packedScoreText(attributes)}
+${cache ? slotText(names, cache.blockSize) : ''}
+${packedScoreText(names, attributes)}
 fn head_of(tile: Tile, x: u32) -> u32 {
   ${cache ? `if (tile.cached) { sequence = tile.sequence; return slot_of(min(tile.first + x, tile.end - 1u)) * K + kv_head; }` : ''}
-  return min(tile.first + x, params.T - 1u) * K + kv_head;
+  return min(tile.first + x, ${size.T} - 1u) * K + kv_head;
 }
 fn sees(query: Query, key: u32, tile: Tile) -> bool {
   ${cache ? `if (tile.cached) { sequence = tile.sequence; return (query.segment == tile.sequence) & (key < tile.end) & is_near(query.position, cached_position(min(key, tile.end - 1u))); }` : ''}
-  let own = min(key, params.T - 1u);
-  let position = positions_at(own);
-  return (key < params.T) & (query.segment >= 0) & (segments_at(own) == query.segment) & (position <= query.position) & is_near(query.position, position);
+  let own = min(key, ${size.T} - 1u);
+  let position = ${at.positions}(own);
+  return (key < ${size.T}) & (query.segment >= 0) & (${at.segments}(own) == query.segment) & (position <= query.position) & is_near(query.position, position);
 }
 fn adjust(product: f32, query: Query, key: u32, tile: Tile) -> f32 {
   return ${seenScore('score_of(product)', 'sees(query, key, tile)')};
 }
 /** Whether a row before this one, from row_first on, is of its sequence. */
 fn met_before(row: u32, row_first: u32) -> bool {
-  for (var r = row_first; r < row; r++) { if (segments_at(r) == segments_at(row)) { return true; } }
+  for (var r = row_first; r < row; r++) { if (${at.segments}(r) == ${at.segments}(row)) { return true; } }
   return false;
-}
-
-@compute @workgroup_size(${threads})
-fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32) {
-  ${gridPlace(`(params.T * G + ${queries - 1}u) / ${queries}u`, K, '1u')}
+}`;
+      const main = `  ${gridPlace(`(${size.T} * G + ${queries - 1}u) / ${queries}u`, K, '1u')}
   kv_head = w.y;
-  let query_count = params.T * G;
+  let query_count = ${size.T} * G;
   let query_first = w.x * ${queries}u;
   let row_first = query_first / G;
   let row_end = min(query_first + ${queries - 1}u, query_count - 1u) / G + 1u;
   ${begin}
   let query_row = min(query_id, query_count - 1u) / G;
-  let query = Query(segments_at(query_row), positions_at(query_row));
-  var lowest_segment = segments_at(row_first);
+  let query = Query(${at.segments}(query_row), ${at.positions}(query_row));
+  var lowest_segment = ${at.segments}(row_first);
   var highest_segment = lowest_segment;
-  var lowest_position = positions_at(row_first);
+  var lowest_position = ${at.positions}(row_first);
   var highest_position = lowest_position;
   for (var row = row_first + 1u; row < row_end; row++) {
-    lowest_segment = min(lowest_segment, segments_at(row));
-    highest_segment = max(highest_segment, segments_at(row));
-    lowest_position = min(lowest_position, positions_at(row));
-    highest_position = max(highest_position, positions_at(row));
+    lowest_segment = min(lowest_segment, ${at.segments}(row));
+    highest_segment = max(highest_segment, ${at.segments}(row));
+    lowest_position = min(lowest_position, ${at.positions}(row));
+    highest_position = max(highest_position, ${at.positions}(row));
   }
   let single = lowest_segment == highest_segment && lowest_segment >= 0;
   // where the search for tiles is: at a row's sequence in the cache, or among the step's own rows
@@ -128,8 +131,9 @@ fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32, @builtin(s
   var all_seen = false;
   ${advance}
   ${loop}
-  ${finish}
-}`,
+  ${finish}`;
+      return { functions, main };
+    },
     workgroups: (size) => gridOf(Math.ceil(size(multiplyDims(T, G)) / queries), K, 1),
   };
 }
@@ -143,7 +147,7 @@ const head = (id: string) => `(${id}) / G * H + ${headOf(id)}`;
  * Finds the next tile: of the row's sequence in the cache or of the next row's, at the end of the step's own rows; passes over
  * tiles of these without a row that could be seen. All invocations of a workgroup take part.
  */
-function advanceText(attributes: PackedAttributes, keys: number, lanes: number): string {
+function advanceText({ at, size }: KernelNames, attributes: PackedAttributes, keys: number, lanes: number): string {
   const { window, keepFirst } = attributes;
   const cached = attributes.cache !== undefined;
   const kept = keepFirst === undefined ? '' : ` || position < ${keepFirst}`;
@@ -162,17 +166,17 @@ function advanceText(attributes: PackedAttributes, keys: number, lanes: number):
         if (row >= row_end) {
           in_cache = false;
           place = 0u;
-        } else if (segments_at(row) >= 0 && !met_before(row, row_first)) {
+        } else if (${at.segments}(row) >= 0 && !met_before(row, row_first)) {
           opened = true;
-          place = first_cached(lowest_position, segments_at(row));
+          place = first_cached(lowest_position, ${at.segments}(row));
         } else {
           row++;
         }
         continue;
       }
-      let length = cached_of(segments_at(row));
+      let length = cached_of(${at.segments}(row));
       if (place < length) {
-        next = Tile(place, length, segments_at(row), true);
+        next = Tile(place, length, ${at.segments}(row), true);
         next_seen = single && place + ${keys}u <= length${free ?? far('i32(place)', 'highest_position')};
         place += ${keys}u;
         more = true;
@@ -183,25 +187,25 @@ function advanceText(attributes: PackedAttributes, keys: number, lanes: number):
           : 'in_cache = false;'
       }
     } else {
-      if (place >= params.T) { break; }
+      if (place >= ${size.T}) { break; }
       let begin = place;
       place += ${keys}u;
-      for (var u = begin; u < min(place, params.T); u++) {
-        let segment = segments_at(u);
-        let position = positions_at(u);
+      for (var u = begin; u < min(place, ${size.T}); u++) {
+        let segment = ${at.segments}(u);
+        let position = ${at.positions}(u);
         if (segment >= max(lowest_segment, 0) && segment <= highest_segment && position <= highest_position${window === undefined ? '' : ` && (lowest_position - position < ${window}${kept})`}) {
           more = true;
           break;
         }
       }
       if (more) {
-        next = Tile(begin, params.T, -1, false);
+        next = Tile(begin, ${size.T}, -1, false);
         // each lane looks at some of the keys
-        var seen = single && place <= params.T;
+        var seen = single && place <= ${size.T};
         for (var x = lane; x < ${keys}u; x += ${lanes}u) {
-          let u = min(begin + x, params.T - 1u);
-          let position = positions_at(u);
-          seen = seen && segments_at(u) == lowest_segment && position <= lowest_position${far('position', 'highest_position')};
+          let u = min(begin + x, ${size.T} - 1u);
+          let position = ${at.positions}(u);
+          seen = seen && ${at.segments}(u) == lowest_segment && position <= lowest_position${far('position', 'highest_position')};
         }
         next_seen = subgroupAll(seen);
         break;

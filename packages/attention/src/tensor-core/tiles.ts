@@ -1,6 +1,6 @@
 import type { WebGpuCapabilities } from '@heddle/tensor';
-import { type GradientTile, gradientFits } from './backward.wgsl.ts';
-import { type ForwardTile, forwardFits } from './forward.wgsl.ts';
+import { type ForwardTile, forwardFits } from './forward-tile.ts';
+import { type GradientTile, gradientFits } from './gradient-tile.ts';
 import type { Fragment } from './mma-shape.ts';
 
 type Limits = Pick<WebGpuCapabilities, 'maxWorkgroupStorageBytes'>;

@@ -1,4 +1,5 @@
-import { lowestScore, lowestSeenScore } from '../dense/mask-value.ts';
+import type { KernelNames, WorkgroupArray } from '@heddle/tensor';
+import { notFiniteText, scoreText } from './score.wgsl.ts';
 
 /** Sizes of a forward tile; 256 invocations. */
 const [M, N] = [64, 32];
@@ -12,36 +13,8 @@ export const forwardKeys: number = N;
 /** Fours between the rows of `p_tile`. */
 export const tilePitch: number = N / 4 + 1;
 
-/** WGSL of a number as f32. */
-export function f32(value: number): string {
-  const text = String(Math.fround(value));
-  return /[.e]/.test(text) ? `f32(${text})` : `${text}.0`;
-}
-export const lowest: string = f32(lowestScore);
-
-/** WGSL of the score that a kernel goes on with: that of a key that is seen, or the lowest. NaN stays NaN. */
-export const seenScore = (score: string, seen: string): string => `score_or_lowest(${score}, ${seen})`;
-/** WGSL of whether a score from `seenScore` is of a key that is seen; of NaN too. */
-export const isSeenScore = (score: string): string => `is_seen_score(${score})`;
-/** WGSL that these and the sums of tiles need. Bits are compared: drivers take a comparison and a choice for a maximum, which loses NaN. */
-export const scoreText: string = `
-fn score_or_lowest(score: f32, seen: bool) -> f32 {
-  let bits = bitcast<u32>(score);
-  let raised = select(score, ${f32(lowestSeenScore)}, (bits > ${bitsOf(lowestSeenScore)}) & (bits < ${bitsOf(Number.NEGATIVE_INFINITY)}));
-  return select(raised, ${f32(lowestScore)}, !seen | (bits == ${bitsOf(Number.NEGATIVE_INFINITY)}));
-}
-fn is_seen_score(score: f32) -> bool {
-  let bits = bitcast<u32>(score);
-  return (bits < ${bitsOf(lowestScore / 2)}) | (bits > ${bitsOf(Number.NEGATIVE_INFINITY)});
-}`;
-
-/** WGSL of the bits of a number as f32. Those of negative numbers grow with their size. */
-function bitsOf(value: number): string {
-  return `0x${new Uint32Array(Float32Array.of(value).buffer)[0]!.toString(16)}u`;
-}
-
-const each = <T>(count: number, text: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => text(i));
-const lines = (...parts: readonly (string | readonly string[])[]): string => parts.flat().join('\n');
+export const each = <T>(count: number, text: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => text(i));
+export const lines = (...parts: readonly (string | readonly string[])[]): string => parts.flat().join('\n');
 
 /** How a head of D values is cut: fours, columns of a step of `tileSum`, rows of an invocation in it, and steps. */
 function cutHead(D: number): { D4: number; VC: number; rowsOf: number; chunks: number } {
@@ -50,42 +23,37 @@ function cutHead(D: number): { D4: number; VC: number; rowsOf: number; chunks: n
   return { D4, VC, rowsOf: (M * VC) / 256, chunks: Math.ceil(D4 / VC) };
 }
 
-/** `call` at four `c`, or 0 behind the head's end. `@` in the call stands for the four. */
-const loadFour = (call: string, c: string, size: number, D4: number) =>
-  D4 % size === 0
-    ? call.replaceAll('@', c)
-    : `select(vec4<f32>(), ${call.replaceAll('@', `min(${c}, ${D4 - 1}u)`)}, ${c} < ${D4}u)`;
+export type Shared = Pick<KernelNames, 'shared'>;
+/** An expression of four `c` of row or column `x` of a tile. */
+type LoadFour = (x: string, c: string) => string;
 
-/** WGSL of `is_not_finite4`: kernels may assume that there is neither NaN nor infinity, so bits are looked at. */
-export const notFiniteText = `
-fn is_not_finite4(four: vec4<f32>) -> vec4<bool> {
-  return (bitcast<vec4<u32>>(four) & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u);
-}`;
+/** Four `c` of row or column `x`, or 0 behind the head's end. */
+const loadFour = (load: LoadFour, c: string, size: number, D4: number) =>
+  D4 % size === 0 ? load('x', c) : `select(vec4<f32>(), ${load('x', `min(${c}, ${D4 - 1}u)`)}, ${c} < ${D4}u)`;
 
 /** Workgroup memory of `tileProduct` over heads of D, and of `tileSum` over V values. */
-export function tileMemory(D: number, V: number = D): string {
-  return `
-var<workgroup> q_tile: array<vec4<f32>, ${M * (C + 1)}>;
-var<workgroup> kv_tile: array<vec4<f32>, ${Math.max(N * (C + 1), N * cutHead(V).VC)}>;
-var<workgroup> p_tile: array<vec4<f32>, ${M * (N / 4 + 1)}>;
-// whether a row that was brought in had a value that is not finite
-var<workgroup> not_finite: atomic<u32>;
-${notFiniteText}
-${scoreText}
-`;
-}
+export const tileMemory = (D: number, V: number = D): Record<string, WorkgroupArray> => ({
+  q_tile: { type: 'vec4<f32>', length: M * (C + 1) },
+  kv_tile: { type: 'vec4<f32>', length: Math.max(N * (C + 1), N * cutHead(V).VC) },
+  p_tile: { type: 'vec4<f32>', length: M * (N / 4 + 1) },
+  // whether a row that was brought in had a value that is not finite
+  not_finite: { type: 'atomic<u32>' },
+});
+
+/** Functions of tiles. */
+export const tileText: string = `${notFiniteText}
+${scoreText}`;
 
 /** Names of an invocation's places in a tile. */
-export function tilePlaces(D: number): string {
-  return `if (local == 0u) { atomicStore(&not_finite, 0u); }
+export function tilePlaces({ shared }: Shared, D: number): string {
+  return `if (local == 0u) { atomicStore(&${shared.not_finite}, 0u); }
   let tx = local % 8u; let ty = local / 8u; let vx = local % ${cutHead(D).VC}u; let vy = local / ${cutHead(D).VC}u;`;
 }
 
 /**
- * Products of the rows and columns of a tile: `NAMEri` of row `ty * 2 + r` and column `tx * 4 + i`. `row` and `column` are
- * expressions of four `@` of row and column `x`.
+ * Products of the rows and columns of a tile: `NAMEri` of row `ty * 2 + r` and column `tx * 4 + i`.
  */
-export function tileProduct(name: string, row: string, column: string, D: number): string {
+export function tileProduct({ shared }: Shared, name: string, row: LoadFour, column: LoadFour, D: number): string {
   const { D4 } = cutHead(D);
   return lines(
     each(2, (r) => each(4, (i) => `var ${name}${r}${i} = 0.0;`).join(' ')),
@@ -93,17 +61,17 @@ export function tileProduct(name: string, row: string, column: string, D: number
     `  workgroupBarrier();`,
     `  for (var i = local; i < ${M * C}u; i += 256u) {`,
     `    let c = c0 + i % ${C}u; let x = i / ${C}u;`,
-    `    q_tile[x * ${C + 1}u + i % ${C}u] = ${loadFour(row, 'c', C, D4)};`,
+    `    ${shared.q_tile}[x * ${C + 1}u + i % ${C}u] = ${loadFour(row, 'c', C, D4)};`,
     `  }`,
     // columns that one invocation takes lie apart, so that the reads of neighbours fall into different banks
     `  for (var i = local; i < ${N * C}u; i += 256u) {`,
     `    let c = c0 + i % ${C}u; let slot = i / ${C}u; let x = slot % 8u * 4u + slot / 8u;`,
-    `    kv_tile[slot * ${C + 1}u + i % ${C}u] = ${loadFour(column, 'c', C, D4)};`,
+    `    ${shared.kv_tile}[slot * ${C + 1}u + i % ${C}u] = ${loadFour(column, 'c', C, D4)};`,
     `  }`,
     `  workgroupBarrier();`,
     `  for (var c = 0u; c < ${C}u; c++) {`,
-    each(2, (r) => `    let a${r} = q_tile[(ty * 2u + ${r}u) * ${C + 1}u + c];`),
-    each(4, (i) => `    let b${i} = kv_tile[(tx + ${8 * i}u) * ${C + 1}u + c];`),
+    each(2, (r) => `    let a${r} = ${shared.q_tile}[(ty * 2u + ${r}u) * ${C + 1}u + c];`),
+    each(4, (i) => `    let b${i} = ${shared.kv_tile}[(tx + ${8 * i}u) * ${C + 1}u + c];`),
     each(2, (r) => `    ${each(4, (i) => `${name}${r}${i} += dot(a${r}, b${i});`).join(' ')}`),
     `  }`,
     `}`,
@@ -111,11 +79,12 @@ export function tileProduct(name: string, row: string, column: string, D: number
 }
 
 /** Stores what `value` gives for row r and column i of this invocation for `tileSum`. */
-export function tileStore(value: (r: number, i: number) => string): string {
+export function tileStore({ shared }: Shared, value: (r: number, i: number) => string): string {
   return lines(
     each(
       2,
-      (r) => `p_tile[(ty * 2u + ${r}u) * ${N / 4 + 1}u + tx] = vec4<f32>(${each(4, (i) => value(r, i)).join(', ')});`,
+      (r) =>
+        `${shared.p_tile}[(ty * 2u + ${r}u) * ${N / 4 + 1}u + tx] = vec4<f32>(${each(4, (i) => value(r, i)).join(', ')});`,
     ),
   );
 }
@@ -132,8 +101,9 @@ export function tileSums(name: string, D: number): string {
  * are any.
  */
 export function tileSum(
+  { shared }: Shared,
   name: string,
-  column: string,
+  column: LoadFour,
   D: number,
   before: (row: string, sum: string) => string = () => '',
 ): string {
@@ -146,19 +116,19 @@ export function tileSum(
         `  let c = ${v * VC}u + i % ${VC}u; let x = i / ${VC}u;`,
         `  let four = ${loadFour(column, 'c', VC, D4)};`,
         `  let beyond = is_not_finite4(four);`,
-        `  kv_tile[i] = select(four, vec4<f32>(), beyond);`,
-        `  if (any(beyond)) { atomicStore(&not_finite, 1u); }`,
+        `  ${shared.kv_tile}[i] = select(four, vec4<f32>(), beyond);`,
+        `  if (any(beyond)) { atomicStore(&${shared.not_finite}, 1u); }`,
         `}`,
         `workgroupBarrier();`,
         each(rowsOf, (i) => before(`vy * ${rowsOf}u + ${i}u`, `${name}${v}_${i}`)),
         `for (var j = 0u; j < ${N / 4}u; j++) {`,
-        each(rowsOf, (i) => `  let p${i} = p_tile[(vy * ${rowsOf}u + ${i}u) * ${N / 4 + 1}u + j];`),
+        each(rowsOf, (i) => `  let p${i} = ${shared.p_tile}[(vy * ${rowsOf}u + ${i}u) * ${N / 4 + 1}u + j];`),
         each(4, (k) => [
-          `  let v${k} = kv_tile[(j * 4u + ${k}u) * ${VC}u + vx];`,
+          `  let v${k} = ${shared.kv_tile}[(j * 4u + ${k}u) * ${VC}u + vx];`,
           ...each(rowsOf, (i) => `  ${name}${v}_${i} += p${i}.${'xyzw'[k]} * v${k};`),
         ]).flat(),
         `}`,
-        `if (atomicLoad(&not_finite) != 0u) {`,
+        `if (atomicLoad(&${shared.not_finite}) != 0u) {`,
         `  for (var x = 0u; x < ${N}u; x++) {`,
         `    let c = ${v * VC}u + vx;`,
         `    let four = ${loadFour(column, 'c', VC, D4)};`,
@@ -166,7 +136,7 @@ export function tileSum(
         each(
           rowsOf,
           (i) =>
-            `    { let p = p_tile[(vy * ${rowsOf}u + ${i}u) * ${N / 4 + 1}u + x / 4u][x % 4u]; if (p != 0.0) { ${name}${v}_${i} += p * beyond; } }`,
+            `    { let p = ${shared.p_tile}[(vy * ${rowsOf}u + ${i}u) * ${N / 4 + 1}u + x / 4u][x % 4u]; if (p != 0.0) { ${name}${v}_${i} += p * beyond; } }`,
         ),
         `  }`,
         `}`,
@@ -189,96 +159,8 @@ export function tileResults(name: string, D: number, store: (row: string, c: str
   );
 }
 
-/** The parts of a forward kernel; see `forwardTile`. */
-export interface ForwardTile {
-  /** Workgroup memory. */
-  readonly declarations: string;
-  /** Opens the tile's state, in `main`. */
-  readonly begin: string;
-  /** Takes the keys from `key_first` on into the state. */
-  readonly tile: string;
-  /** Divides by the sum of the weights and stores outputs, highest scores and logarithms of sums. */
-  readonly finish: string;
-}
-
-/**
- * Online softmax of the queries of a tile, all of one key-value head, over tiles of keys
- * (https://arxiv.org/abs/2205.14135): the scores of a tile go through workgroup memory, sums of values stay in registers.
- *
- * The caller's text has `query_first`, `query_count` and `key_first` (u32, uniform), `local` (the invocation) and
- *   fn load_query4(query: u32, c: u32) -> vec4<f32>   for query < query_count
- *   fn load_key4(key: u32, c: u32) -> vec4<f32>       for key in the tile, which may reach past the last key
- *   fn load_value4(key: u32, c: u32) -> vec4<f32>
- *   fn query_of(query: u32) -> Query                  whatever `adjust` needs to know of a query
- *   fn adjust(score: f32, query: Query, key: u32) -> f32   the score, or the lowest where the key is not seen
- *   fn first_maximum(query: u32) -> f32, fn first_sum(query: u32) -> f32   before any key
- *   fn store4(query: u32, c: u32, value: vec4<f32>)
- *   fn store_softmax(query: u32, top: f32, log_sum: f32)   the highest score, and the logarithm of the sum below it
- * and with dropout, for which `key_first` is a multiple of four,
- *   fn dropout4(query: Query, four: u32) -> vec4<f32>   what the weights of keys from 4 * four on are multiplied by
- */
-export function forwardTile(D: number, dropout = false, V: number = D): ForwardTile {
-  const kept = (weight: string, behind: number) =>
-    dropout ? `${weight} * dropout4(softmax_row, (key_first + local % 4u * 8u + ${behind}u) / 4u)` : weight;
-  const declarations = `${tileMemory(D, V)}
-var<workgroup> part: array<f32, 256>;
-var<workgroup> row_scale: array<f32, ${M}>;
-`;
-  const begin = lines(
-    tilePlaces(V),
-    each(2, (r) => `let query_${r} = query_of(min(query_first + ty * 2u + ${r}u, query_count - 1u));`),
-    `let softmax_query = min(query_first + local / 4u, query_count - 1u);`,
-    dropout ? `let softmax_row = query_of(softmax_query);` : [],
-    `var top = first_maximum(softmax_query);`,
-    `var total = select(0.0, first_sum(softmax_query), local % 4u == 0u);`,
-    tileSums('o', V),
-  );
-  const softmax = lines(
-    `let mine = local / 4u * ${N / 4 + 1}u + local % 4u * 2u;`,
-    `let x0 = p_tile[mine]; let x1 = p_tile[mine + 1u];`,
-    `let y = max(x0, x1);`,
-    `part[local] = max(max(y.x, y.y), max(y.z, y.w));`,
-    `workgroupBarrier();`,
-    `let first = local / 4u * 4u;`,
-    `let new_top = max(top, max(max(part[first], part[first + 1u]), max(part[first + 2u], part[first + 3u])));`,
-    // where nothing was seen yet all scores are the lowest, and would weigh 1
-    `let w0 = select(exp(x0 - new_top), vec4<f32>(), x0 <= vec4<f32>(${f32(lowestScore / 2)}));`,
-    `let w1 = select(exp(x1 - new_top), vec4<f32>(), x1 <= vec4<f32>(${f32(lowestScore / 2)}));`,
-    `let scale = exp(top - new_top);`,
-    `let w = w0 + w1;`,
-    `total = total * scale + (w.x + w.y + w.z + w.w);`,
-    `top = new_top;`,
-    `p_tile[mine] = ${kept('w0', 0)}; p_tile[mine + 1u] = ${kept('w1', 4)};`,
-    `if (local % 4u == 0u) { row_scale[local / 4u] = scale; }`,
-  );
-  const tile = lines(
-    '{',
-    tileProduct('s', 'load_query4(min(query_first + x, query_count - 1u), @)', 'load_key4(key_first + x, @)', D),
-    tileStore((r, i) => `adjust(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u)`),
-    'workgroupBarrier();',
-    softmax,
-    tileSum('o', 'load_value4(key_first + x, @)', V, (row, sum) => `${sum} *= row_scale[${row}];`),
-    '}',
-  );
-  const finish = lines(
-    `workgroupBarrier();`,
-    `part[local] = total;`,
-    `workgroupBarrier();`,
-    `let quad = local / 4u * 4u;`,
-    `let weight = part[quad] + part[quad + 1u] + part[quad + 2u] + part[quad + 3u];`,
-    `if (local % 4u == 0u) {`,
-    `  row_scale[local / 4u] = select(1.0 / weight, 0.0, weight == 0.0);`,
-    `  if (query_first + local / 4u < query_count) {`,
-    `    store_softmax(query_first + local / 4u, select(top, ${lowest}, weight == 0.0), select(log(weight), 0.0, weight == 0.0));`,
-    `  }`,
-    `}`,
-    `workgroupBarrier();`,
-    tileResults(
-      'o',
-      V,
-      (row, c, value) =>
-        `if (query_first + ${row} < query_count) { store4(query_first + ${row}, ${c}, ${value} * row_scale[${row}]); }`,
-    ),
-  );
-  return { declarations, begin, tile, finish };
-}
+/** Loads of the functions that the text around a tile has. */
+export const loadQuery: LoadFour = (x, c) => `load_query4(min(query_first + ${x}, query_count - 1u), ${c})`;
+export const loadKey: LoadFour = (x, c) => `load_key4(key_first + ${x}, ${c})`;
+export const loadGradient: LoadFour = (x, c) => `load_gradient4(min(query_first + ${x}, query_count - 1u), ${c})`;
+export const loadValue: LoadFour = (x, c) => `load_value4(key_first + ${x}, ${c})`;

@@ -1,8 +1,17 @@
-import { spreadWorkgroups } from '@heddle/tensor';
+import { type KernelBuiltin, spreadWorkgroups } from '@heddle/tensor';
 
-/** The builtins of a kernel of `gridPlace`, in its `main`. */
-export const gridBuiltins =
-  '@builtin(workgroup_id) grid_place: vec3<u32>, @builtin(num_workgroups) grid_size: vec3<u32>';
+/** What a kernel of `gridPlace` takes; `local` is the invocation. */
+export const gridBuiltins: Readonly<Record<string, KernelBuiltin>> = {
+  grid_place: 'workgroup_id',
+  grid_size: 'num_workgroups',
+  local: 'local_invocation_index',
+};
+/** Likewise, with the places of subgroups. */
+export const subgroupBuiltins: Readonly<Record<string, KernelBuiltin>> = {
+  ...gridBuiltins,
+  subgroup: 'subgroup_id',
+  lane: 'subgroup_invocation_id',
+};
 
 /**
  * Statements that give a workgroup its place, `w`: tile `w.x` of `tiles`, head `w.y` of `heads`, sequence `w.z`. A dimension of a

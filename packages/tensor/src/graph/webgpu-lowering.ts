@@ -77,10 +77,19 @@ export type KernelBuiltin =
   | 'num_subgroups'
   | 'subgroup_invocation_id';
 
-/** An array in the memory of a workgroup. */
+/** An array in the memory of a workgroup; without a length one value. */
 export interface WorkgroupArray {
-  readonly type: 'f32' | 'i32' | 'u32' | 'vec2<f32>' | 'vec4<f32>' | 'vec4<u32>';
-  readonly length: number;
+  readonly type:
+    | 'f32'
+    | 'i32'
+    | 'u32'
+    | 'vec2<f32>'
+    | 'vec2<u32>'
+    | 'vec4<f32>'
+    | 'vec4<u32>'
+    | 'atomic<i32>'
+    | 'atomic<u32>';
+  readonly length?: number;
 }
 
 /**
@@ -100,9 +109,9 @@ export interface KernelNames {
   readonly array: Readonly<Record<string, string>>;
   /** Sizes by parameter, u32. */
   readonly size: Readonly<Record<string, string>>;
-  /** Arrays in the memory of the workgroup. */
+  /** What stands in the memory of the workgroup. */
   readonly shared: Readonly<Record<string, string>>;
-  /** Functions, structures, constants and private variables of the kernel's own. */
+  /** Functions, structures, constants and private variables of the kernel's own, where it may share a dispatch. */
   readonly own: Readonly<Record<string, string>>;
 }
 
@@ -114,8 +123,11 @@ export interface KernelBody {
   readonly main: string;
 }
 
-/** One dispatch. */
-interface KernelDispatch {
+/**
+ * One dispatch. A kernel is data: its entry point, its buffers, the memory of its workgroups, and the text that is written with
+ * the names it is given.
+ */
+export interface KernelCall {
   readonly label: string;
   /** In the order of their bindings; the executor writes the declarations (see `kernel-source.ts`). */
   readonly buffers: readonly KernelBuffer[];
@@ -129,15 +141,11 @@ interface KernelDispatch {
   readonly bytes?: Dim;
   /** Workgroups along x, y and z for the sizes of a run, each at most 65,535: see `spreadWorkgroups`. */
   workgroups(size: (dim: Dim) => number): readonly [number, number, number];
-}
-
-/** A kernel as data: its entry point, the memory of its workgroups, and the text that is written with the names it is given. */
-export interface WrittenKernel {
   /** Invocations of a workgroup. */
   readonly threads: number;
   /** What `main` calls the built-in values that it takes; by default `w` workgroup_id, `n` num_workgroups, `l` local_invocation_index. */
   readonly builtins?: Readonly<Record<string, KernelBuiltin>>;
-  /** Arrays in the memory of the workgroup. */
+  /** What stands in the memory of the workgroup. */
   readonly workgroup?: Readonly<Record<string, WorkgroupArray>>;
   write(names: KernelNames): KernelBody;
   /**
@@ -151,16 +159,6 @@ export interface WrittenKernel {
    */
   readonly ignoresExtraWorkgroups?: boolean;
 }
-
-/**
- * A kernel as finished WGSL with an entry point `main` of its own: `NAME_at4(k)` and the like stand for the functions of a
- * buffer, `params.NAME` for a size. It shares no dispatch.
- */
-export interface FinishedKernel {
-  readonly body: string;
-}
-
-export type KernelCall = KernelDispatch & (WrittenKernel | FinishedKernel);
 
 /** What a lowering to kernels sees of one application. */
 export interface KernelContext<A> {

@@ -5,16 +5,19 @@ import type { TracedFunctions } from '../../flex/trace.ts';
 import {
   forwardKeys,
   forwardQueries,
+  loadKey,
   tileMemory,
   tilePitch,
   tilePlaces,
   tileProduct,
   tileStore,
+  tileText,
 } from '../../tiles/flash-tile.wgsl.ts';
 import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4 } from '../../tiles/head-access.wgsl.ts';
 import { type DenseAttributes, sizesOf } from '../arguments.ts';
 import { denseScores, probabilityText, rowRange, statisticsText } from './scores.wgsl.ts';
+import { segmentMemoryOf } from './segments.wgsl.ts';
 
 /** A workgroup takes a tile of keys, over tiles of the queries of each head of the group, without atomics. */
 export function keyMassWebGpu(functions?: TracedFunctions): WebGpuLowering<DenseAttributes> {
@@ -30,7 +33,6 @@ export function keyMassWebGpu(functions?: TracedFunctions): WebGpuLowering<Dense
       const { B, L, S, H, K, D } = sizesOf(inputs);
       const vector = headVector(D);
       const own = functions && functionsInKernel(functions, inputs);
-      const query = 'min(row_first + x, params.L - 1u) * G + g';
       const each = (text: (i: number) => string) => [0, 1, 2, 3].map(text).join('\n      ');
       return [
         {
@@ -46,48 +48,53 @@ export function keyMassWebGpu(functions?: TracedFunctions): WebGpuLowering<Dense
             { name: 'mass', output: 0 },
           ],
           parameters: { B, L, S },
-          body: `
-const G = ${H / K}u;
+          threads: 256,
+          builtins: gridBuiltins,
+          workgroup: { ...tileMemory(D), ...segmentMemoryOf(attributes) },
+          write: (names) => {
+            const { set, shared, size } = names;
+            const query = (load: string) => (x: string, c: string) =>
+              `${load}(min(row_first + ${x}, ${size.L} - 1u) * G + g, ${c})`;
+            const functions = `const G = ${H / K}u;
 const H = ${H}u;
 const K = ${K}u;
 var<private> batch: u32;
 var<private> kv_head: u32;
-${tileMemory(D)}
-${denseScores(inputs, { ...attributes, dropout: 0 }, own)}
-${blocks?.text ?? ''}
+${tileText}
+${denseScores(names, inputs, { ...attributes, dropout: 0 }, own)}
+${blocks?.text(names) ?? ''}
 ${probabilityText}
-${statisticsText}
-fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', '(batch * params.L + query / G) * H + kv_head * G + query % G', 'c', D)}; }
-fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4('k', '(batch * params.S + min(key, params.S - 1u)) * K + kv_head', 'c', D)}; }
-@compute @workgroup_size(256)
-fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
-  ${gridPlace(`(params.S + ${forwardQueries - 1}u) / ${forwardQueries}u`, K, 'params.B')}
+${statisticsText(names)}
+fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4(names, 'q', `(batch * ${size.L} + query / G) * H + kv_head * G + query % G`, 'c', D)}; }
+fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4(names, 'k', `(batch * ${size.S} + min(key, ${size.S} - 1u)) * K + kv_head`, 'c', D)}; }`;
+            const main = `  ${gridPlace(`(${size.S} + ${forwardQueries - 1}u) / ${forwardQueries}u`, K, size.B!)}
   batch = w.z;
   kv_head = w.y;
   let key_first = w.x * ${forwardQueries}u;
-  ${rowRange(attributes, 'key_first', forwardQueries)}
-  ${tilePlaces(D)}
+  ${rowRange(names, attributes, 'key_first', forwardQueries)}
+  ${tilePlaces(names, D)}
   var mass = vec2<f32>();
   for (var g = 0u; g < G; g++) {
     for (var row_first = row_begin; row_first < row_end; row_first += ${forwardKeys}u) {
       ${blocks ? skipOfKeys : ''}
-      ${tileProduct('s', 'load_key4(key_first + x, @)', `load_query4(${query}, @)`, D)}
+      ${tileProduct(names, 's', loadKey, query('load_query4'), D)}
       ${each(
         (i) => `let row_${i} = row_first + tx * 4u + ${i}u;
-      let id_${i} = min(row_${i}, params.L - 1u) * G + g; let query_${i} = query_of(id_${i}); let softmax_${i} = softmax_at((batch * H + kv_head * G + g) * params.L + id_${i} / G);
-      ${[0, 1].map((r) => `mass[${r}] += select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, softmax_${i}), row_${i} < params.L);`).join('\n      ')}`,
+      let id_${i} = min(row_${i}, ${size.L} - 1u) * G + g; let query_${i} = query_of(id_${i}); let softmax_${i} = softmax_at((batch * H + kv_head * G + g) * ${size.L} + id_${i} / G);
+      ${[0, 1].map((r) => `mass[${r}] += select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, softmax_${i}), row_${i} < ${size.L});`).join('\n      ')}`,
       )}
     }
   }
   workgroupBarrier();
-  ${tileStore((r, i) => (i === 0 ? `mass[${r}]` : '0.0'))}
+  ${tileStore(names, (r, i) => (i === 0 ? `mass[${r}]` : '0.0'))}
   workgroupBarrier();
-  if (local < ${forwardQueries}u && key_first + local < params.S) {
+  if (local < ${forwardQueries}u && key_first + local < ${size.S}) {
     var sum = 0.0;
-    for (var i = 0u; i < ${forwardKeys / 4}u; i++) { sum += p_tile[local * ${tilePitch}u + i].x; }
-    mass_set((batch * params.S + key_first + local) * K + kv_head, sum);
-  }
-}`,
+    for (var i = 0u; i < ${forwardKeys / 4}u; i++) { sum += ${shared.p_tile}[local * ${tilePitch}u + i].x; }
+    ${set.mass}((batch * ${size.S} + key_first + local) * K + kv_head, sum);
+  }`;
+            return { functions, main };
+          },
           workgroups: (size) => gridOf(Math.ceil(size(S) / forwardQueries), K, size(B)),
         },
       ];

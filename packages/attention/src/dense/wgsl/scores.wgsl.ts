@@ -1,6 +1,6 @@
-import type { Dim, Shape } from '@heddle/tensor';
+import type { Dim, KernelNames, Shape } from '@heddle/tensor';
 import type { FunctionsInKernel } from '../../flex/emit.wgsl.ts';
-import { f32, isSeenScore, lowest, seenScore } from '../../tiles/flash-tile.wgsl.ts';
+import { f32, isSeenScore, lowest, seenScore } from '../../tiles/score.wgsl.ts';
 import { type DenseAttributes, extrasOf, sizesOf } from '../arguments.ts';
 import { dropoutText } from '../dropout.ts';
 import { segmentHull, segmentText } from './segments.wgsl.ts';
@@ -10,16 +10,18 @@ import { segmentHull, segmentText } from './segments.wgsl.ts';
  * multiple of four. All `threads` invocations of a workgroup take part.
  */
 export function keyRange(
+  names: KernelNames,
   { causal, window, keepFirst, extras, dropout }: DenseAttributes,
   last: string,
   first: string,
   threads = 256,
 ): string {
-  const offset = 'i32(params.S) - i32(params.L)';
+  const { at, size } = names;
+  const offset = `i32(${size.S}) - i32(${size.L})`;
   const ends = [
-    'i32(params.S)',
+    `i32(${size.S})`,
     ...(causal ? [`i32(${last}) + ${offset} + 1`] : []),
-    ...(extras.includes('keyLengths') ? ['keyLengths_at(w.z)'] : []),
+    ...(extras.includes('keyLengths') ? [`${at.keyLengths}(w.z)`] : []),
   ];
   const end = ends.reduce((a, b) => `min(${a}, ${b})`);
   const begin = window === undefined || keepFirst !== undefined ? '0' : `i32(${first}) + ${offset} - ${window - 1}`;
@@ -28,7 +30,7 @@ export function keyRange(
   const own = { kind: 'row', begin: first, end: `(${last} + 1u)` } as const;
   const others = { kind: 'key', begin: 'key_begin', end: 'key_end' } as const;
   const narrowed = extras.includes('segments')
-    ? `${segmentHull(own, others, threads)}
+    ? `${segmentHull(names, own, others, threads)}
   key_begin = bounds.x;
   key_end = bounds.y;`
     : '';
@@ -40,21 +42,23 @@ export function keyRange(
  * invocations of a workgroup take part.
  */
 export function rowRange(
+  names: KernelNames,
   { causal, window, keepFirst, extras }: DenseAttributes,
   key_first: string,
   keys: number,
   threads = 256,
 ): string {
-  const offset = 'i32(params.S) - i32(params.L)';
-  const keyEnd = `min(${key_first} + ${keys}u, params.S)`;
+  const { size } = names;
+  const offset = `i32(${size.S}) - i32(${size.L})`;
+  const keyEnd = `min(${key_first} + ${keys}u, ${size.S})`;
   const begin = causal ? `max(i32(${key_first}) - (${offset}), 0)` : '0';
   const end =
     window === undefined || keepFirst !== undefined
-      ? 'i32(params.L)'
-      : `min(i32(params.L), i32(${keyEnd}) - 1 - (${offset}) + ${window})`;
+      ? `i32(${size.L})`
+      : `min(i32(${size.L}), i32(${keyEnd}) - 1 - (${offset}) + ${window})`;
   const own = { kind: 'key', begin: key_first, end: keyEnd } as const;
   const narrowed = extras.includes('segments')
-    ? `${segmentHull(own, { kind: 'row', begin: 'row_begin', end: 'row_end' }, threads)}
+    ? `${segmentHull(names, own, { kind: 'row', begin: 'row_begin', end: 'row_end' }, threads)}
   row_begin = bounds.x;
   row_end = bounds.y;`
     : '';
@@ -66,9 +70,9 @@ export function rowRange(
  * WGSL of a query's highest score with the logarithm of its sum, and of its delta, by its place, where all are in `statistics`
  * (see `backward.ts`).
  */
-export const statisticsText: string = `
-fn softmax_at(place: u32) -> vec2<f32> { return vec2<f32>(statistics_at(place), statistics_at(params.B * H * params.L + place)); }
-fn delta_at(place: u32) -> f32 { return statistics_at(2u * params.B * H * params.L + place); }`;
+export const statisticsText = ({ at, size }: KernelNames): string => `
+fn softmax_at(place: u32) -> vec2<f32> { return vec2<f32>(${at.statistics}(place), ${at.statistics}(${size.B} * H * ${size.L} + place)); }
+fn delta_at(place: u32) -> f32 { return ${at.statistics}(2u * ${size.B} * H * ${size.L} + place); }`;
 
 /**
  * WGSL of a score's probability by its query's highest score and the logarithm of its sum, 0 where the key is not seen; and of what a probability makes of a
@@ -89,40 +93,43 @@ fn share(probability: f32, gradient: f32) -> f32 {
  * and G.
  */
 export function denseScores(
+  names: KernelNames,
   inputs: Parameters<typeof sizesOf>[0],
   attributes: DenseAttributes,
   functions?: FunctionsInKernel,
 ): string {
+  const { at, size } = names;
   const { scale, softcap, causal, window, keepFirst, dropout } = attributes;
   const { bias, mask, keyLengths, slopes, segments } = extrasOf(inputs, attributes);
   const { B, L, S, H } = sizesOf(inputs);
-  const at = (shape: Shape) => broadcastPlace(shape, [B, H, L, S], ['batch', 'query.head', 'query.row', 'key']);
+  const placeIn = (shape: Shape) =>
+    broadcastPlace(names, shape, [B, H, L, S], ['batch', 'query.head', 'query.row', 'key']);
   /** With what depends on the place. */
   const placed = (score: string) =>
     [
       score,
-      ...(slopes ? ['- slopes_at(query.head) * f32(abs(query.position - i32(key)))'] : []),
-      ...(bias ? [`+ bias_at(${at(bias.shape)})`] : []),
+      ...(slopes ? [`- ${at.slopes}(query.head) * f32(abs(query.position - i32(key)))`] : []),
+      ...(bias ? [`+ ${at.bias}(${placeIn(bias.shape)})`] : []),
     ].join(' ');
-  const rules = ['(place < params.S)'];
+  const rules = [`(place < ${size.S})`];
   if (causal) rules.push('(back >= 0)');
   if (window !== undefined)
     rules.push(keepFirst === undefined ? `(back < ${window})` : `((back < ${window}) | (key < ${keepFirst}u))`);
-  if (keyLengths) rules.push('(i32(key) < keyLengths_at(batch))');
+  if (keyLengths) rules.push(`(i32(key) < ${at.keyLengths}(batch))`);
   if (segments) rules.push('(segment_of_key(key) == query.segment)', '(query.segment >= 0)');
   // also where the product is not finite
-  if (bias) rules.push(`!(bias_at(${at(bias.shape)}) < ${lowest})`);
-  if (mask) rules.push(`(mask_at(${at(mask.shape)}) != 0u)`);
+  if (bias) rules.push(`!(${at.bias}(${placeIn(bias.shape)}) < ${lowest})`);
+  if (mask) rules.push(`(${at.mask}(${placeIn(mask.shape)}) != 0u)`);
   if (functions?.traced.mask) rules.push('mask_mod(query, key)');
   return `
 struct Query { row: u32, head: u32, position: i32${segments ? ', segment: i32' : ''} }
-${segments ? segmentText : ''}
+${segments ? segmentText(names) : ''}
 fn query_of(query: u32) -> Query {
   let row = query / G;
-  return Query(row, kv_head * G + query % G, i32(row) + i32(params.S) - i32(params.L)${segments ? ', segment_of_row(row)' : ''});
+  return Query(row, kv_head * G + query % G, i32(row) + i32(${size.S}) - i32(${size.L})${segments ? ', segment_of_row(row)' : ''});
 }
-${functions?.text ?? ''}
-${dropout ? dropoutText(dropout) : ''}
+${functions?.text(names) ?? ''}
+${dropout ? dropoutText(names, dropout) : ''}
 // without branches: these are inlined many times, and some compilers take minutes over that many paths
 fn unmodified(product: f32, query: Query, key: u32) -> f32 {
   return ${placed(softcap === undefined ? `product * ${f32(scale)}` : `${f32(softcap)} * safe_tanh(product * ${f32(scale / softcap)})`)};
@@ -139,10 +146,10 @@ fn is_seen(query: Query, key: u32, place: u32) -> bool {
   return ${rules.join(' & ')};
 }
 fn adjust(product: f32, query: Query, place: u32) -> f32 {
-  let key = min(place, params.S - 1u);
+  let key = min(place, ${size.S} - 1u);
   return ${seenScore('score_of(product, query, key)', 'is_seen(query, key, place)')};
 }
-${hasSlope(attributes, functions) ? slopeText(attributes, placed, functions) : ''}`;
+${hasSlope(attributes, functions) ? slopeText(names, attributes, placed, functions) : ''}`;
 }
 
 /** Whether it follows from the places of a tile alone, or from its blocks, that its queries see all of its keys. */
@@ -170,6 +177,7 @@ export function hasSlope({ softcap }: DenseAttributes, functions?: FunctionsInKe
 
 /** WGSL of a score together with what it changes by where the scaled product changes by one. */
 function slopeText(
+  { size }: KernelNames,
   { scale, softcap }: DenseAttributes,
   placed: (score: string) => string,
   functions: FunctionsInKernel | undefined,
@@ -196,7 +204,7 @@ fn score_and_slope_of_seen(product: f32, query: Query, key: u32) -> vec2<f32> {
 }
 // whatever a score function makes of a key that is not seen, nothing comes of it
 fn adjust_and_slope(product: f32, query: Query, place: u32) -> vec2<f32> {
-  let key = min(place, params.S - 1u);
+  let key = min(place, ${size.S} - 1u);
   let both = score_and_slope_of(product, query, key);
   let score = ${seenScore('both.x', 'is_seen(query, key, place)')};
   return vec2<f32>(score, select(0.0, both.y, ${isSeenScore('score')}));
@@ -204,12 +212,17 @@ fn adjust_and_slope(product: f32, query: Query, place: u32) -> vec2<f32> {
 }
 
 /** The position in a tensor of `shape` of the value that broadcasts to `coordinates` of `full`. */
-export function broadcastPlace(shape: Shape, full: readonly Dim[], coordinates: readonly string[]): string {
-  const names = ['params.B', 'H', 'params.L', 'params.S'];
+export function broadcastPlace(
+  { size }: KernelNames,
+  shape: Shape,
+  full: readonly Dim[],
+  coordinates: readonly string[],
+): string {
+  const sizes = [size.B, 'H', size.L, size.S];
   let place = '0u';
   shape.forEach((dim, i) => {
     const axis = full.length - shape.length + i;
-    if (dim !== 1) place = place === '0u' ? coordinates[axis]! : `((${place}) * ${names[axis]} + ${coordinates[axis]})`;
+    if (dim !== 1) place = place === '0u' ? coordinates[axis]! : `((${place}) * ${sizes[axis]} + ${coordinates[axis]})`;
   });
   return place;
 }

@@ -1,10 +1,10 @@
 import type { KernelBuffer, KernelCall, KernelContext, WebGpuCapabilities } from '@heddle/tensor';
-import { f32, lowest } from '../../tiles/flash-tile.wgsl.ts';
 import { gridBuiltins, gridOf } from '../../tiles/grid.wgsl.ts';
 import { loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
+import { f32, lowest } from '../../tiles/score.wgsl.ts';
 import { named, type PackedAttributes } from '../attributes.ts';
 import { valueBuffers } from './buffers.wgsl.ts';
-import { pageText, slotText } from './page-table.wgsl.ts';
+import { headNames, pageText, slotText } from './page-table.wgsl.ts';
 import { packedScoreText } from './scores.wgsl.ts';
 import { type DecodeShape, type DecodeSizes, decodeBuffers, decodePlaces, partsOf } from './split-kv.wgsl.ts';
 
@@ -32,10 +32,10 @@ export function decodeLanes(
   lanes: number,
   { threads: W, heads, ahead, ...shape }: DecodeShape,
 ): KernelCall {
-  const { scale, softcap, window, keepFirst, inputs: names } = attributes;
+  const { scale, softcap, window, keepFirst, inputs: inputNames } = attributes;
   const cache = attributes.cache!;
   // where a window leaves out keys between others, values of those are taken as 0; otherwise the loop begins behind them
-  const gaps = window !== undefined && (keepFirst !== undefined || names.includes('keyPositions'));
+  const gaps = window !== undefined && (keepFirst !== undefined || inputNames.includes('keyPositions'));
   const from = valueBuffers(inputs, attributes);
   const wide = shape.wide && capabilities.shaderF16;
   const buffers = decodeBuffers(inputs, attributes, wide);
@@ -55,25 +55,44 @@ export function decodeLanes(
   /** Behind the head's end q is 0, so what is read there does not matter. */
   const inside = (f: number) => (guard(f) ? `min(${column(f)}, ${D4 - 1}u)` : column(f));
   const eights = new Set(buffers.flatMap(({ name, vector }) => (vector === 8 ? [name] : [])));
-  /** The fours of key `u` that are this lane's. */
-  const read = (name: string, u: number, buffer: string) => {
-    if (!eights.has(buffer))
-      return fours.map((f) => `let ${name}${u}_${f} = ${loadHead4(buffer, `at${u}`, inside(f), D)};`).join(' ');
-    const last = lanes === D / 8 ? 'lane' : `min(lane, ${D / 8 - 1}u)`;
-    const half = (a: string, b: string) =>
-      `vec4<f32>(unpack2x16float(${name}${u}.${a}), unpack2x16float(${name}${u}.${b}))`;
-    return `let ${name}${u} = ${buffer}[at${u} * ${D / 8}u + ${last}]; let ${name}${u}_0 = ${half('x', 'y')}; let ${name}${u}_1 = ${half('z', 'w')};`;
-  };
-  /**
-   * Takes the keys from `from` up to `to`; `place` says for each which it is and whether it is seen. Of keys that are `mixed` some
-   * are not: their values are taken as 0. Others are all seen, up to the last one, which stands for those behind it.
-   */
-  const loop = (
-    [from, to]: readonly [string, string],
-    place: (u: number) => string,
-    [keyBuffer, valueBuffer]: readonly [string, string],
-    mixed: boolean,
-  ) => `
+  return {
+    label: 'packedAttention.lanes',
+    buffers: [...buffers, parts ?? { name: 'out', output: 0, vector: 4 }],
+    parameters: { T, N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize, longest: keys },
+    requires: ['subgroups'],
+    threads: W,
+    builtins: gridBuiltins,
+    workgroup: {
+      tops: { type: 'f32', length: groups * width },
+      totals: { type: 'f32', length: groups * width },
+      sums: { type: 'vec4<f32>', length: groups * width * D4 },
+    },
+    write: (names) => {
+      const { array, at, set4, shared, size } = names;
+      /** The fours of key `u` that are this lane's. */
+      const read = (name: string, u: number, buffer: string) => {
+        if (!eights.has(buffer))
+          return fours
+            .map(
+              (f) =>
+                `let ${name}${u}_${f} = ${loadHead4(headNames(names, attributes, buffer), buffer, `at${u}`, inside(f), D)};`,
+            )
+            .join(' ');
+        const last = lanes === D / 8 ? 'lane' : `min(lane, ${D / 8 - 1}u)`;
+        const half = (a: string, b: string) =>
+          `vec4<f32>(unpack2x16float(${name}${u}.${a}), unpack2x16float(${name}${u}.${b}))`;
+        return `let ${name}${u} = ${array[buffer]}[at${u} * ${D / 8}u + ${last}]; let ${name}${u}_0 = ${half('x', 'y')}; let ${name}${u}_1 = ${half('z', 'w')};`;
+      };
+      /**
+       * Takes the keys from `from` up to `to`; `place` says for each which it is and whether it is seen. Of keys that are `mixed` some
+       * are not: their values are taken as 0. Others are all seen, up to the last one, which stands for those behind it.
+       */
+      const loop = (
+        [from, to]: readonly [string, string],
+        place: (u: number) => string,
+        [keyBuffer, valueBuffer]: readonly [string, string],
+        mixed: boolean,
+      ) => `
   for (var tile = ${from}; tile < ${to}; tile += ${groups * ahead}u) {
     ${keysOf(
       (u) => `let key${u} = tile + ${u * groups}u + group;
@@ -109,29 +128,18 @@ export function decodeLanes(
     }`,
     )}
   }`;
-  return {
-    label: 'packedAttention.lanes',
-    buffers: [...buffers, parts ?? { name: 'out', output: 0, vector: 4 }],
-    parameters: { T, N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize, longest: keys },
-    requires: ['subgroups'],
-    body: `
-const G = ${G}u;
+      const functions = `const G = ${G}u;
 const H = ${H}u;
 const K = ${K}u;
 var<private> kv_head: u32;
 var<private> sequence: i32;
-var<workgroup> tops: array<f32, ${groups * width}>;
-var<workgroup> totals: array<f32, ${groups * width}>;
-var<workgroup> sums: array<vec4<f32>, ${groups * width * D4}>;
-${slotText(cache.blockSize)}
-${pageText(inputs, attributes)}
-${packedScoreText({ ...attributes, inputs: names.filter((name) => name !== 'sinks') })}
-@compute @workgroup_size(${W})
-fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
-  ${decodePlaces(splits, K, rounds, heads)}
+${slotText(names, cache.blockSize)}
+${pageText(names, inputs, attributes)}
+${packedScoreText(names, { ...attributes, inputs: inputNames.filter((name) => name !== 'sinks') })}`;
+      const main = `  ${decodePlaces(names, splits, K, rounds, heads)}
   let lane = local % ${lanes}u;
   let group = local / ${lanes}u;
-  ${each((g) => fours.map((f) => `var q${g}_${f} = vec4<f32>();${guard(f) ? `\n  if (true${guard(f)}) {` : ''} q${g}_${f} = ${loadHead4('q', `row * H + min(head_first + ${g}u, head_end - 1u)`, column(f), D)} * ${unit};${guard(f) ? ' }' : ''}`).join('\n'))}
+  ${each((g) => fours.map((f) => `var q${g}_${f} = vec4<f32>();${guard(f) ? `\n  if (true${guard(f)}) {` : ''} q${g}_${f} = ${loadHead4(names, 'q', `row * H + min(head_first + ${g}u, head_end - 1u)`, column(f), D)} * ${unit};${guard(f) ? ' }' : ''}`).join('\n'))}
   ${each((g) => `var top${g} = ${lowest}; var total${g} = 0.0; ${fours.map((f) => `var sum${g}_${f} = vec4<f32>();`).join(' ')}`)}
   // no branch stands between the reads, so that all of a lane's keys are under way at once
   let cached_end = min(end, before);
@@ -148,8 +156,8 @@ fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
   ${loop(
     ['max(first, before)', 'end'],
     (u) => `let own${u} = min(key${u}, end - 1u) - before;
-    let position${u} = positions_at(own${u});
-    var seen${u} = (key${u} < end) & (segments_at(own${u}) == segment) & (position${u} <= position) & is_near(position, position${u});
+    let position${u} = ${at.positions}(own${u});
+    var seen${u} = (key${u} < end) & (${at.segments}(own${u}) == segment) & (position${u} <= position) & is_near(position, position${u});
     let at${u} = own${u} * K + kv_head;`,
     ['k', from.own],
     true,
@@ -157,8 +165,8 @@ fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
   ${each(
     (
       g,
-    ) => `if (lane == 0u) { tops[group * ${width}u + ${g}u] = top${g}; totals[group * ${width}u + ${g}u] = total${g}; }
-  ${fours.map((f) => `${guard(f) ? `if (true${guard(f)}) { ` : ''}sums[(group * ${width}u + ${g}u) * ${D4}u + ${column(f)}] = sum${g}_${f};${guard(f) ? ' }' : ''}`).join('\n  ')}`,
+    ) => `if (lane == 0u) { ${shared.tops}[group * ${width}u + ${g}u] = top${g}; ${shared.totals}[group * ${width}u + ${g}u] = total${g}; }
+  ${fours.map((f) => `${guard(f) ? `if (true${guard(f)}) { ` : ''}${shared.sums}[(group * ${width}u + ${g}u) * ${D4}u + ${column(f)}] = sum${g}_${f};${guard(f) ? ' }' : ''}`).join('\n  ')}`,
   )}
   workgroupBarrier();
   for (var i = local; i < ${width * D4}u; i += ${W}u) {
@@ -166,25 +174,26 @@ fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
     let c = i % ${D4}u;
     if (head_first + g < head_end) {
       var top = ${lowest};
-      for (var j = 0u; j < ${groups}u; j++) { top = max(top, tops[j * ${width}u + g]); }
+      for (var j = 0u; j < ${groups}u; j++) { top = max(top, ${shared.tops}[j * ${width}u + g]); }
       var total = 0.0;
       var value = vec4<f32>();
       for (var j = 0u; j < ${groups}u; j++) {
-        let weight = exp2(tops[j * ${width}u + g] - top);
-        total += weight * totals[j * ${width}u + g];
-        value += weight * sums[(j * ${width}u + g) * ${D4}u + c];
+        let weight = exp2(${shared.tops}[j * ${width}u + g] - top);
+        total += weight * ${shared.totals}[j * ${width}u + g];
+        value += weight * ${shared.sums}[(j * ${width}u + g) * ${D4}u + c];
       }
       ${
         parts
-          ? `let at = ((w.z * params.T + row) * H + head_first + g) * ${D4 + 1}u;
-      parts_set4(at + c, value);
-      if (c == 0u) { parts_set4(at + ${D4}u, vec4<f32>(top * ${f32(Math.LN2)}, total, 0.0, 0.0)); }`
+          ? `let at = ((w.z * ${size.T} + row) * H + head_first + g) * ${D4 + 1}u;
+      ${set4.parts}(at + c, value);
+      if (c == 0u) { ${set4.parts}(at + ${D4}u, vec4<f32>(top * ${f32(Math.LN2)}, total, 0.0, 0.0)); }`
           : `value = value * select(0.0, 1.0 / total, total > 0.0);
-      ${storeHead4('out', 'row * H + head_first + g', 'c', 'value', D)}`
+      ${storeHead4(names, 'out', 'row * H + head_first + g', 'c', 'value', D)}`
       }
     }
-  }
-}`,
+  }`;
+      return { functions, main };
+    },
     workgroups: (size) => gridOf(size(T), K * rounds, partsOf(size(keys), splits)),
   };
 }

@@ -1,11 +1,11 @@
 import { addDims, type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
-import { isSeenScore, lowest, scoreText, seenScore } from '../../tiles/flash-tile.wgsl.ts';
 import { gridBuiltins, gridOf } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
+import { isSeenScore, lowest, scoreText, seenScore } from '../../tiles/score.wgsl.ts';
 import { named, type PackedAttributes, packedSizes, placeOf } from '../attributes.ts';
 import { valueBuffers } from './buffers.wgsl.ts';
 import { decodeLanes, lanesOf } from './decode-subgroup.wgsl.ts';
-import { pageText, slotText } from './page-table.wgsl.ts';
+import { headNames, pageText, slotText } from './page-table.wgsl.ts';
 import { packedScoreText } from './scores.wgsl.ts';
 import {
   type DecodeShape,
@@ -72,53 +72,55 @@ function decodeTiles(
   const lanes = W / columns;
   const each = (text: (g: number) => string) => Array.from({ length: heads }, (_, g) => text(g)).join('\n');
   const vector = headVector(V);
-  const load = (pool: string, own: string, width: number, pitch: number) => `
-  if (key < cached) { return ${loadHead4(pool, 'slot_of(key) * K + kv_head', 'c', width, pitch)}; }
-  return ${loadHead4(own, '(key - cached) * K + kv_head', 'c', width, pitch)};`;
   return {
     label: 'packedAttention.rows',
     buffers: [...decodeBuffers(inputs, attributes), parts ?? { name: 'out', output: 0, vector }],
     parameters: { T, N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize, longest: keys },
-    body: `
-const G = ${G}u;
+    threads: W,
+    builtins: gridBuiltins,
+    workgroup: {
+      q_row: { type: 'vec4<f32>', length: heads * D4 },
+      weights: { type: 'f32', length: heads * W },
+      // whether a row sees the key: values of others are not read, whatever they are
+      visible: { type: 'u32', length: W },
+      partial: { type: 'f32', length: heads * 16 },
+      sums: { type: 'vec4<f32>', length: heads * W },
+    },
+    write: (names) => {
+      const { at, set4, shared, size } = names;
+      const load = (pool: string, own: string, width: number, pitch: number) => `
+  if (key < cached) { return ${loadHead4(headNames(names, attributes, pool), pool, 'slot_of(key) * K + kv_head', 'c', width, pitch)}; }
+  return ${loadHead4(names, own, '(key - cached) * K + kv_head', 'c', width, pitch)};`;
+      const functions = `const G = ${G}u;
 const H = ${H}u;
 const K = ${K}u;
 var<private> kv_head: u32;
 var<private> sequence: i32;
 var<private> cached: u32;
-var<workgroup> q_row: array<vec4<f32>, ${heads * D4}>;
-var<workgroup> weights: array<f32, ${heads * W}>;
-// whether a row sees the key: values of others are not read, whatever they are
-var<workgroup> visible: array<u32, ${W}>;
-var<workgroup> partial: array<f32, ${heads * 16}>;
-var<workgroup> sums: array<vec4<f32>, ${heads * W}>;
 ${scoreText}
-${slotText(cache.blockSize)}
-${pageText(inputs, attributes)}
-${packedScoreText({ ...attributes, inputs: attributes.inputs.filter((name) => name !== 'sinks') })}
+${slotText(names, cache.blockSize)}
+${pageText(names, inputs, attributes)}
+${packedScoreText(names, { ...attributes, inputs: attributes.inputs.filter((name) => name !== 'sinks') })}
 fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k', D, D)}
 }
 fn load_value4(key: u32, c: u32) -> vec4<f32> {${load(from.pool, from.own, V, from.pitch)}
 }
 /** The larger of all that the lanes of a head hold. */
 fn joint_maximum(g: u32) -> f32 {
-  var value = partial[g * 16u];
-  for (var i = 1u; i < 16u; i++) { value = max(value, partial[g * 16u + i]); }
+  var value = ${shared.partial}[g * 16u];
+  for (var i = 1u; i < 16u; i++) { value = max(value, ${shared.partial}[g * 16u + i]); }
   return value;
 }
 fn joint_sum(g: u32) -> f32 {
   var value = 0.0;
-  for (var i = 0u; i < 16u; i++) { value += partial[g * 16u + i]; }
+  for (var i = 0u; i < 16u; i++) { value += ${shared.partial}[g * 16u + i]; }
   return value;
-}
-
-@compute @workgroup_size(${W})
-fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
-  ${decodePlaces(splits, K, rounds, heads)}
+}`;
+      const main = `  ${decodePlaces(names, splits, K, rounds, heads)}
   cached = before;
   for (var i = local; i < ${heads * D4}u; i += ${W}u) {
     let head = min(head_first + i / ${D4}u, head_end - 1u);
-    q_row[i] = ${loadHead4('q', 'row * H + head', `(i % ${D4}u)`, D)};
+    ${shared.q_row}[i] = ${loadHead4(names, 'q', 'row * H + head', `(i % ${D4}u)`, D)};
   }
   let column = local % ${columns}u;
   let lane = local / ${columns}u;
@@ -128,71 +130,72 @@ fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
     var seen = key < end;
     if (seen && key < cached) { seen = is_near(position, cached_position(key)); }
     else if (seen) {
-      let other = positions_at(key - cached);
-      seen = segments_at(key - cached) == segment && other <= position && is_near(position, other);
+      let other = ${at.positions}(key - cached);
+      seen = ${at.segments}(key - cached) == segment && other <= position && is_near(position, other);
     }
     workgroupBarrier();
-    visible[local] = u32(seen);
+    ${shared.visible}[local] = u32(seen);
     ${each((g) => `var score_${g} = 0.0;`)}
     if (seen) {
       for (var c = 0u; c < ${D4}u; c++) {
         let four = load_key4(key, c);
-        ${each((g) => `score_${g} += dot(q_row[${g * D4}u + c], four);`)}
+        ${each((g) => `score_${g} += dot(${shared.q_row}[${g * D4}u + c], four);`)}
       }
     }
     ${each(
       (g) => `score_${g} = ${seenScore(`score_of(score_${g})`, 'seen')};
-    weights[${g * W}u + local] = score_${g};`,
+    ${shared.weights}[${g * W}u + local] = score_${g};`,
     )}
     workgroupBarrier();
     for (var i = local; i < ${heads * 16}u; i += ${W}u) {
       let at = i / 16u * ${W}u + i % 16u * ${W / 16}u;
-      var value = weights[at];
-      for (var j = 1u; j < ${W / 16}u; j++) { value = max(value, weights[at + j]); }
-      partial[i] = value;
+      var value = ${shared.weights}[at];
+      for (var j = 1u; j < ${W / 16}u; j++) { value = max(value, ${shared.weights}[at + j]); }
+      ${shared.partial}[i] = value;
     }
     workgroupBarrier();
     ${each(
       (g) => `let new_top_${g} = max(top_${g}, joint_maximum(${g}u));
     let scale_${g} = exp(top_${g} - new_top_${g});
     top_${g} = new_top_${g};
-    weights[${g * W}u + local] = select(0.0, exp(score_${g} - new_top_${g}), ${isSeenScore(`score_${g}`)});`,
+    ${shared.weights}[${g * W}u + local] = select(0.0, exp(score_${g} - new_top_${g}), ${isSeenScore(`score_${g}`)});`,
     )}
     workgroupBarrier();
     for (var i = local; i < ${heads * 16}u; i += ${W}u) {
       let at = i / 16u * ${W}u + i % 16u * ${W / 16}u;
       var value = 0.0;
-      for (var j = 0u; j < ${W / 16}u; j++) { value += weights[at + j]; }
-      partial[i] = value;
+      for (var j = 0u; j < ${W / 16}u; j++) { value += ${shared.weights}[at + j]; }
+      ${shared.partial}[i] = value;
     }
     ${each((g) => `sum_${g} *= scale_${g};`)}
     if (column < ${V4}u) {
       for (var j = lane; j < min(${W}u, end - tile_first); j += ${lanes}u) {
-        if (visible[j] == 0u) { continue; }
+        if (${shared.visible}[j] == 0u) { continue; }
         let four = load_value4(tile_first + j, column);
-        ${each((g) => `sum_${g} += weights[${g * W}u + j] * four;`)}
+        ${each((g) => `sum_${g} += ${shared.weights}[${g * W}u + j] * four;`)}
       }
     }
     workgroupBarrier();
     ${each((g) => `total_${g} = total_${g} * scale_${g} + joint_sum(${g}u);`)}
   }
-  ${each((g) => `sums[${g * W}u + local] = sum_${g};`)}
+  ${each((g) => `${shared.sums}[${g * W}u + local] = sum_${g};`)}
   workgroupBarrier();
   ${each(
     (g) => `if (local < ${V4}u && head_first + ${g}u < head_end) {
     var value = vec4<f32>();
-    for (var j = 0u; j < ${lanes}u; j++) { value += sums[${g * W}u + j * ${columns}u + local]; }
+    for (var j = 0u; j < ${lanes}u; j++) { value += ${shared.sums}[${g * W}u + j * ${columns}u + local]; }
     ${
       parts
-        ? `let at = ((w.z * params.T + row) * H + head_first + ${g}u) * ${V4 + 1}u;
-    parts_set4(at + local, value);
-    if (local == 0u) { parts_set4(at + ${V4}u, vec4<f32>(top_${g}, total_${g}, 0.0, 0.0)); }`
+        ? `let at = ((w.z * ${size.T} + row) * H + head_first + ${g}u) * ${V4 + 1}u;
+    ${set4.parts}(at + local, value);
+    if (local == 0u) { ${set4.parts}(at + ${V4}u, vec4<f32>(top_${g}, total_${g}, 0.0, 0.0)); }`
         : `value = value * select(0.0, 1.0 / total_${g}, total_${g} > 0.0);
-    ${storeHead4('out', `row * H + head_first + ${g}u`, 'local', 'value', V)}`
+    ${storeHead4(names, 'out', `row * H + head_first + ${g}u`, 'local', 'value', V)}`
     }
   }`,
-  )}
-}`,
+  )}`;
+      return { functions, main };
+    },
     workgroups: (size) => gridOf(size(T), K * rounds, partsOf(size(keys), splits)),
   };
 }
@@ -237,7 +240,7 @@ function joinCall(
       value += weight * ${at4.parts}(at + four % ${V4}u);
     }
     value = value * select(0.0, 1.0 / total, total > 0.0);
-    ${storeHead4('out', 'head', `(four % ${V4}u)`, 'value', V, names)}
+    ${storeHead4(names, 'out', 'head', `(four % ${V4}u)`, 'value', V)}
     ${lse ? `if (four % ${V4}u == 0u) { ${set.lse}(head, select(top + log(total), ${lowest}, total == 0.0)); }` : ''}
   }`;
       return { main };

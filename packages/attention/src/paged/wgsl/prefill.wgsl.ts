@@ -1,10 +1,12 @@
-import { type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
-import { forwardKeys, forwardQueries, forwardTile, seenScore } from '../../tiles/flash-tile.wgsl.ts';
+import { type KernelBuffer, type KernelCall, type KernelContext, type KernelNames, multiplyDims } from '@heddle/tensor';
+import { forwardKeys, forwardQueries, tileText } from '../../tiles/flash-tile.wgsl.ts';
+import { forwardMemory, forwardTile } from '../../tiles/forward-tile.wgsl.ts';
 import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
+import { seenScore } from '../../tiles/score.wgsl.ts';
 import { named, type PackedAttributes, packedSizes } from '../attributes.ts';
 import { packedBuffers, valueBuffers } from './buffers.wgsl.ts';
-import { pageText, slotText } from './page-table.wgsl.ts';
+import { headNames, pageText, slotText } from './page-table.wgsl.ts';
 import { packedScoreText } from './scores.wgsl.ts';
 
 /**
@@ -14,18 +16,11 @@ import { packedScoreText } from './scores.wgsl.ts';
 export function packedPrefill({ inputs, attributes }: KernelContext<PackedAttributes>): KernelCall {
   const { window, keepFirst, cache, lse } = attributes;
   const { T, H, K, G, D, V } = packedSizes(inputs, attributes);
-  const tile = forwardTile(D, false, V);
   const values = valueBuffers(inputs, attributes);
   const outputs: KernelBuffer[] = [
     { name: 'out', output: 0, vector: headVector(V) },
     ...(lse ? [{ name: 'lse', output: 1 }] : []),
   ];
-  const load = (own: string, pool: string, width: number, pitch: number) => {
-    const ownText = `return ${loadHead4(own, 'min(key, params.T - 1u) * K + kv_head', 'c', width, pitch)};`;
-    if (!cache) return ownText;
-    return `if (from_cache) { return ${loadHead4(pool, 'slot_of(min(key, key_end - 1u)) * K + kv_head', 'c', width, pitch)}; }
-  ${ownText}`;
-  };
   const head = '(kv_head * G + query % G)';
   const table = named(inputs, attributes).table;
   const kept = keepFirst === undefined ? '' : ` || position < ${keepFirst}`;
@@ -34,8 +29,19 @@ export function packedPrefill({ inputs, attributes }: KernelContext<PackedAttrib
     label: 'packedAttention',
     buffers: [...packedBuffers(inputs, attributes), ...outputs],
     parameters: { T, ...(cache ? { N: table!.shape[1]!, block_size: cache.blockSize } : {}) },
-    body: `
-const G = ${G}u;
+    threads: 256,
+    builtins: gridBuiltins,
+    workgroup: forwardMemory(D, V),
+    write: (names) => {
+      const { at, set, size } = names;
+      const tile = forwardTile(names, D, false, V);
+      const load = (own: string, pool: string, width: number, pitch: number) => {
+        const ownText = `return ${loadHead4(names, own, `min(key, ${size.T} - 1u) * K + kv_head`, 'c', width, pitch)};`;
+        if (!cache) return ownText;
+        return `if (from_cache) { return ${loadHead4(headNames(names, attributes, pool), pool, 'slot_of(min(key, key_end - 1u)) * K + kv_head', 'c', width, pitch)}; }
+  ${ownText}`;
+      };
+      const functions = `const G = ${G}u;
 const H = ${H}u;
 const K = ${K}u;
 var<private> kv_head: u32;
@@ -43,11 +49,11 @@ var<private> kv_head: u32;
 var<private> from_cache: bool;
 var<private> sequence: i32;
 var<private> key_end: u32;
-${tile.declarations}
-${cache ? `${slotText(cache.blockSize)}\n${pageText(inputs, attributes)}` : ''}
-${packedScoreText(attributes)}
-${seenText(cache !== undefined)}
-fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4('q', `query / G * H + ${head}`, 'c', D)}; }
+${tileText}
+${cache ? `${slotText(names, cache.blockSize)}\n${pageText(names, inputs, attributes)}` : ''}
+${packedScoreText(names, attributes)}
+${seenText(names, cache !== undefined)}
+fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4(names, 'q', `query / G * H + ${head}`, 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> {
   ${load('k', 'keys', D, D)}
 }
@@ -56,33 +62,30 @@ fn load_value4(key: u32, c: u32) -> vec4<f32> {
 }
 fn first_maximum(query: u32) -> f32 { return first_logit(${head}); }
 fn first_sum(query: u32) -> f32 { return first_weight(); }
-fn store4(query: u32, c: u32, value: vec4<f32>) { ${storeHead4('out', `query / G * H + ${head}`, 'c', 'value', V)} }
-fn store_softmax(query: u32, top: f32, log_sum: f32) { ${lse ? `lse_set(query / G * H + ${head}, top + log_sum);` : ''} }
+fn store4(query: u32, c: u32, value: vec4<f32>) { ${storeHead4(names, 'out', `query / G * H + ${head}`, 'c', 'value', V)} }
+fn store_softmax(query: u32, top: f32, log_sum: f32) { ${lse ? `${set.lse}(query / G * H + ${head}, top + log_sum);` : ''} }
 
 /** Whether a row before this one, from row_first on, is of its sequence. */
 fn met_before(row: u32, row_first: u32) -> bool {
-  for (var r = row_first; r < row; r++) { if (segments_at(r) == segments_at(row)) { return true; } }
+  for (var r = row_first; r < row; r++) { if (${at.segments}(r) == ${at.segments}(row)) { return true; } }
   return false;
-}
-
-@compute @workgroup_size(256)
-fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
-  ${gridPlace(`(params.T * G + ${forwardQueries - 1}u) / ${forwardQueries}u`, K, '1u')}
+}`;
+      const main = `  ${gridPlace(`(${size.T} * G + ${forwardQueries - 1}u) / ${forwardQueries}u`, K, '1u')}
   kv_head = w.y;
-  let query_count = params.T * G;
+  let query_count = ${size.T} * G;
   let query_first = w.x * ${forwardQueries}u;
   let row_first = query_first / G;
   let row_end = min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G + 1u;
   ${tile.begin}
-  var lowest_segment = segments_at(row_first);
+  var lowest_segment = ${at.segments}(row_first);
   var highest_segment = lowest_segment;
-  var lowest_position = positions_at(row_first);
+  var lowest_position = ${at.positions}(row_first);
   var highest_position = lowest_position;
   for (var row = row_first + 1u; row < row_end; row++) {
-    lowest_segment = min(lowest_segment, segments_at(row));
-    highest_segment = max(highest_segment, segments_at(row));
-    lowest_position = min(lowest_position, positions_at(row));
-    highest_position = max(highest_position, positions_at(row));
+    lowest_segment = min(lowest_segment, ${at.segments}(row));
+    highest_segment = max(highest_segment, ${at.segments}(row));
+    lowest_position = min(lowest_position, ${at.positions}(row));
+    highest_position = max(highest_position, ${at.positions}(row));
   }
 
   // one loop over both kinds of keys, so that its text is there once
@@ -94,12 +97,12 @@ fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
     var found = false;
     var key_first = next;
     if (cached) {
-      ${cache ? cachedStep : ''}
+      ${cache ? cachedStep(names) : ''}
     } else {
-      if (next >= params.T) { break; }
-      for (var u = next; u < min(next + ${forwardKeys}u, params.T); u++) {
-        let segment = segments_at(u);
-        let position = positions_at(u);
+      if (next >= ${size.T}) { break; }
+      for (var u = next; u < min(next + ${forwardKeys}u, ${size.T}); u++) {
+        let segment = ${at.segments}(u);
+        let position = ${at.positions}(u);
         if (segment >= max(lowest_segment, 0) && segment <= highest_segment && position <= highest_position${inWindow}) {
           found = true;
           break;
@@ -109,20 +112,21 @@ fn main(${gridBuiltins}, @builtin(local_invocation_index) local: u32) {
     }
     if (found) ${tile.tile}
   }
-  ${tile.finish}
-}`,
+  ${tile.finish}`;
+      return { functions, main };
+    },
     workgroups: (size) => gridOf(Math.ceil(size(multiplyDims(T, G)) / forwardQueries), K, 1),
   };
 }
 
 /** Moves to the next tile of cached keys, of the row's sequence or of the next row's; at the end to the step's own rows. */
-const cachedStep = `
+const cachedStep = ({ at }: KernelNames): string => `
       if (!opened) {
         // a sequence is taken at its first row
-        if (row < row_end && segments_at(row) >= 0 && !met_before(row, row_first)) {
+        if (row < row_end && ${at.segments}(row) >= 0 && !met_before(row, row_first)) {
           opened = true;
           from_cache = true;
-          sequence = segments_at(row);
+          sequence = ${at.segments}(row);
           next = first_cached(lowest_position, sequence);
         } else if (row >= row_end) {
           cached = false;
@@ -131,8 +135,8 @@ const cachedStep = `
         } else {
           row++;
         }
-      } else if (next < cached_of(segments_at(row))) {
-        key_end = cached_of(segments_at(row));
+      } else if (next < cached_of(${at.segments}(row))) {
+        key_end = cached_of(${at.segments}(row));
         key_first = next;
         next += ${forwardKeys}u;
         found = true;
@@ -142,14 +146,14 @@ const cachedStep = `
       }`;
 
 /** WGSL of `Query`, `query_of` and `adjust` of packed attention. */
-const seenText = (cached: boolean): string => `
+const seenText = ({ at, size }: KernelNames, cached: boolean): string => `
 struct Query { segment: i32, position: i32 }
-fn query_of(query: u32) -> Query { return Query(segments_at(query / G), positions_at(query / G)); }
+fn query_of(query: u32) -> Query { return Query(${at.segments}(query / G), ${at.positions}(query / G)); }
 fn sees(query: Query, key: u32) -> bool {
   ${cached ? `if (from_cache) { return query.segment == sequence && key < key_end && is_near(query.position, cached_position(min(key, key_end - 1u))); }` : ''}
-  if (key >= params.T || query.segment < 0) { return false; }
-  let position = positions_at(key);
-  return segments_at(key) == query.segment && position <= query.position && is_near(query.position, position);
+  if (key >= ${size.T} || query.segment < 0) { return false; }
+  let position = ${at.positions}(key);
+  return ${at.segments}(key) == query.segment && position <= query.position && is_near(query.position, position);
 }
 fn adjust(product: f32, query: Query, key: u32) -> f32 {
   return ${seenScore('score_of(product)', 'sees(query, key)')};

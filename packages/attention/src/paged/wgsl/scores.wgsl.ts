@@ -1,4 +1,5 @@
-import { f32, lowest } from '../../tiles/flash-tile.wgsl.ts';
+import type { KernelNames } from '@heddle/tensor';
+import { f32, lowest } from '../../tiles/score.wgsl.ts';
 import type { PackedAttributes } from '../attributes.ts';
 
 /**
@@ -13,21 +14,20 @@ import type { PackedAttributes } from '../attributes.ts';
  *
  * Uses `sequence`, and `slot_of` of `slotText`.
  */
-export function packedScoreText(attributes: PackedAttributes): string {
+export function packedScoreText({ at }: KernelNames, attributes: PackedAttributes): string {
   const { scale, window, keepFirst, softcap, cache, inputs } = attributes;
   const score =
     softcap === undefined
       ? `product * ${f32(scale)}`
       : `${f32(softcap)} * safe_tanh(product * ${f32(scale)} / ${f32(softcap)})`;
   const near = window === undefined ? 'true' : `position - other < ${window}`;
-  const start = inputs.includes('starts') ? 'starts_at(u32(SEQUENCE))' : '0';
-  const startOf = (sequence: string) => start.replace('SEQUENCE', sequence);
+  const startOf = (sequence: string) => (inputs.includes('starts') ? `${at.starts}(u32(${sequence}))` : '0');
   const begin =
     window === undefined || keepFirst !== undefined || inputs.includes('keyPositions')
       ? '0u'
       : `u32(max(position - ${window - 1} - ${startOf('segment')}, 0))`;
   const place = inputs.includes('keyPositions')
-    ? 'key_positions_at(slot_of(key))'
+    ? `${at.key_positions}(slot_of(key))`
     : inputs.includes('starts')
       ? `i32(key) + ${startOf('sequence')}`
       : 'i32(key)';
@@ -35,11 +35,11 @@ export function packedScoreText(attributes: PackedAttributes): string {
   return `
 fn score_of(product: f32) -> f32 { return ${score}; }
 fn is_near(position: i32, other: i32) -> bool { return ${keepFirst === undefined ? near : `(${near}) || other < ${keepFirst}`}; }
-fn first_logit(head: u32) -> f32 { return ${sinks ? 'sinks_at(head)' : lowest}; }
+fn first_logit(head: u32) -> f32 { return ${sinks ? `${at.sinks}(head)` : lowest}; }
 fn first_weight() -> f32 { return ${sinks ? '1.0' : '0.0'}; }
 ${
   cache
-    ? `fn cached_of(segment: i32) -> u32 { return u32(max(lengths_at(u32(segment)) - ${startOf('segment')}, 0)); }
+    ? `fn cached_of(segment: i32) -> u32 { return u32(max(${at.lengths}(u32(segment)) - ${startOf('segment')}, 0)); }
 fn cached_position(key: u32) -> i32 { return ${place}; }
 fn first_cached(position: i32, segment: i32) -> u32 { return ${begin}; }`
     : ''

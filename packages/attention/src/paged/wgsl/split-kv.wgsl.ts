@@ -1,4 +1,4 @@
-import type { Dim, KernelBuffer, TensorType } from '@heddle/tensor';
+import type { Dim, KernelBuffer, KernelNames, TensorType } from '@heddle/tensor';
 import { gridPlace } from '../../tiles/grid.wgsl.ts';
 import type { PackedAttributes, PackedInput, PackedSizes } from '../attributes.ts';
 import { packedBuffers } from './buffers.wgsl.ts';
@@ -49,21 +49,22 @@ export function partsOf(keys: number, splits: number): number {
  * of it were cached `before`, and the part of its keys from `first` to below `end`. Heads of a group are taken `heads` at a time.
  */
 export const decodePlaces = (
+  { at, size }: KernelNames,
   splits: number,
   K: number,
   rounds: number,
   heads: number,
 ): string => `// parts are equally long for every row, so that the second kernel knows how many there are
-  let share = max(${fewestKeys}u, (params.longest + ${splits - 1}u) / ${splits}u);
-  ${gridPlace('params.T', K * rounds, '((params.longest + share - 1u) / share)')}
+  let share = max(${fewestKeys}u, (${size.longest} + ${splits - 1}u) / ${splits}u);
+  ${gridPlace(size.T!, K * rounds, `((${size.longest} + share - 1u) / share)`)}
   let row = w.x;
   kv_head = w.y / ${rounds}u;
   let head_first = kv_head * G + w.y % ${rounds}u * ${heads}u;
   let head_end = (kv_head + 1u) * G;
-  let segment = segments_at(row);
-  let position = positions_at(row);
+  let segment = ${at.segments}(row);
+  let position = ${at.positions}(row);
   sequence = segment;
   var before = 0u;
   if (segment >= 0) { before = cached_of(segment); }
   let first = w.z * share;
-  let end = min(first + share, select(0u, before + params.T, segment >= 0));`;
+  let end = min(first + share, select(0u, before + ${size.T}, segment >= 0));`;

@@ -6,6 +6,7 @@ import { isHeddleError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import type { KernelCall } from '../../graph/webgpu-lowering.ts';
 import { openWebGpu } from '../../webgpu.ts';
 
 /** The code of the typed error that a promise or a call ends with. */
@@ -20,7 +21,10 @@ async function codeOf(run: () => unknown): Promise<string> {
 }
 
 /** An operation whose kernels are what the test says. */
-const kernelOp = (body: string, workgroups: readonly [number, number, number]): Op<Record<never, never>> =>
+const kernelOp = (
+  write: KernelCall['write'],
+  workgroups: readonly [number, number, number],
+): Op<Record<never, never>> =>
   defineOp({
     name: 'test kernel',
     shape: ([x]) => [{ shape: x!.shape, dtype: x!.dtype }],
@@ -34,7 +38,8 @@ const kernelOp = (body: string, workgroups: readonly [number, number, number]): 
               { name: 'y', output: 0 },
             ],
             parameters: {},
-            body,
+            threads: 1,
+            write,
             workgroups: () => workgroups,
           },
         ],
@@ -44,7 +49,7 @@ const kernelOp = (body: string, workgroups: readonly [number, number, number]): 
 
 onWebGpu('what goes wrong on a GPU', (device) => {
   test('a kernel that does not compile rejects, and the device goes on', async () => {
-    const op = kernelOp('@compute @workgroup_size(1) fn main() { nonsense(); }', [1, 1, 1]);
+    const op = kernelOp(() => ({ main: 'nonsense();' }), [1, 1, 1]);
     const x = device().tensor([1, 2]);
     const error = await codeOf(() => recordOne(op, [x], {}).data());
     expect(error).toMatch(/^ERR_DEVICE: .*test kernel does not compile/);
@@ -53,7 +58,7 @@ onWebGpu('what goes wrong on a GPU', (device) => {
   });
 
   test('too many workgroups are refused before they are submitted', async () => {
-    const op = kernelOp('@compute @workgroup_size(1) fn main() { y_set(0u, x_at(0u)); }', [65_536, 1, 1]);
+    const op = kernelOp(({ at, set }) => ({ main: `${set.y}(0u, ${at.x}(0u));` }), [65_536, 1, 1]);
     const x = device().tensor([1, 2]);
     expect(await codeOf(() => recordOne(op, [x], {}).data())).toMatch(/^ERR_DEVICE: .*65535/);
     expect(await x.add(1).data()).toEqual(Float32Array.of(2, 3));
@@ -75,7 +80,8 @@ onWebGpu('what goes wrong on a GPU', (device) => {
                 { name: 'z', output: 0 },
               ],
               parameters: {},
-              body: '@compute @workgroup_size(1) fn main() { y_set(0u, x_at(0u)); z_set(0u, x_at(1u)); }',
+              threads: 1,
+              write: ({ at, set }) => ({ main: `${set.y}(0u, ${at.x}(0u)); ${set.z}(0u, ${at.x}(1u));` }),
               workgroups: () => [1, 1, 1],
             },
           ],

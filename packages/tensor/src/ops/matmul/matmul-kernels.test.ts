@@ -7,7 +7,7 @@ import type { Device } from '../../graph/device.ts';
 import { defineOp } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import type { WebGpuCapabilities, WrittenKernel } from '../../graph/webgpu-lowering.ts';
+import type { KernelCall, WebGpuCapabilities } from '../../graph/webgpu-lowering.ts';
 import { quantize } from '../../quantized.ts';
 import { recordingGpu } from '../../testing/recording-gpu.ts';
 import { silu } from '../elementwise/activation.ts';
@@ -95,7 +95,7 @@ test.each(['f16', 'q4_0'] as const)('sums of f16 given as f32 have gradients tha
 });
 
 describe('a kernel that names what it does not declare', () => {
-  const op = (write: WrittenKernel['write']) =>
+  const op = (write: KernelCall['write']) =>
     defineOp<null>({
       name: 'own',
       shape: ([x]) => [x!],
@@ -121,8 +121,8 @@ describe('a kernel that names what it does not declare', () => {
   test.each([
     ['buffer z', ({ at, set }) => ({ main: `${set.y}(l, ${at.z}(l));` })],
     ['size length', ({ size }) => ({ main: `if (l < ${size.length}) { return; }` })],
-    ['workgroup array parts', ({ shared }) => ({ main: `${shared.parts}[l] = 0.0;` })],
-  ] as [string, WrittenKernel['write']][])('is refused: %s', async (what, write) => {
+    ['workgroup variable parts', ({ shared }) => ({ main: `${shared.parts}[l] = 0.0;` })],
+  ] as [string, KernelCall['write']][])('is refused: %s', async (what, write) => {
     const device = open();
     const x = device.tensor([1, 2, 3, 4]);
     const own = op(write);

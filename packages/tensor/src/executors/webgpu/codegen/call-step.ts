@@ -5,10 +5,9 @@ import type { KernelBody, KernelBuffer, KernelCall, WebGpuCapabilities } from '.
 import type { BufferValue, Step } from '../values.ts';
 import type { Epilogue } from './epilogue.ts';
 import { epilogueSets } from './epilogue-sets.ts';
-import { setWidths, usesOf } from './finished-kernel.ts';
 import { type BufferOf, KernelBuilder, standardBuiltins } from './kernel-builder.ts';
 import { isPacked } from './kernel-source.ts';
-import { GivenNames, plainScope, type SetWidth, withOwnSets } from './names.ts';
+import { GivenNames, plainScope, type SetWidth, setWidths, withOwnSets } from './names.ts';
 
 export interface CallSpec {
   readonly call: KernelCall;
@@ -36,7 +35,6 @@ export function takesEpilogue(call: KernelCall, dtype: DType, capabilities: WebG
 
 /** How many values at once a kernel sets of an output. */
 function widthsOf(call: KernelCall, output: string): ReadonlySet<SetWidth> {
-  if ('body' in call) return setWidths(usesOf(call.body, [output]).get(output));
   const names = new GivenNames();
   call.write(names);
   return setWidths(names.used.get(output));
@@ -45,18 +43,16 @@ function widthsOf(call: KernelCall, output: string): ReadonlySet<SetWidth> {
 /** A kernel of an operation's own, with the declarations that its body builds on. */
 export function callStep(spec: CallSpec): Step {
   const { call } = spec;
-  const { builder, body, used } = written(spec, namesOf(call));
+  const { builder, body } = written(spec, namesOf(call));
   const workgroups: Step['workgroups'] = (size) => {
     const counts = call.workgroups(size);
     if (!(isCount(counts[0]) && isCount(counts[1]) && isCount(counts[2])))
       throw new DeviceError(`${call.label}: workgroups must be whole numbers up to 65535, got [${counts.join(', ')}]`);
     return counts;
   };
-  const { label, requires } = call;
-  if ('body' in call) return builder.build({ label, body, requires, workgroups, used });
-  const { threads, builtins = standardBuiltins, workgroup, ignoresExtraWorkgroups } = call;
+  const { label, requires, threads, builtins = standardBuiltins, workgroup, ignoresExtraWorkgroups } = call;
   const rewrite = ignoresExtraWorkgroups ? (names: GivenNames) => written(spec, names).body : undefined;
-  return builder.build({ label, entry: { threads, builtins }, workgroup, body, requires, workgroups, used, rewrite });
+  return builder.build({ label, entry: { threads, builtins }, workgroup, body, requires, workgroups, rewrite });
 }
 
 const isCount = (count: number): boolean => Number.isInteger(count) && count >= 0 && count <= 65_535;
@@ -71,12 +67,12 @@ function namesOf(call: KernelCall): GivenNames {
   const buffers = new Set(call.buffers.flatMap(({ name }) => [name, `${name}_stored`]));
   // an epilogue adds buffers and sizes of its own
   const isAdded = (name: string) => /^e_/.test(name);
-  const workgroup = 'write' in call ? (call.workgroup ?? {}) : {};
+  const workgroup = call.workgroup ?? {};
   return new GivenNames({
     ...plainScope,
     buffer: declared('buffer', (name) => buffers.has(name) || isAdded(name), plainScope.buffer),
     size: declared('size', (name) => name in call.parameters || isAdded(name), plainScope.size),
-    shared: declared('workgroup array', (name) => name in workgroup, plainScope.shared),
+    shared: declared('workgroup variable', (name) => name in workgroup, plainScope.shared),
   });
 }
 
@@ -91,18 +87,10 @@ function written({ call, bufferFor, capabilities, bound, epilogue, bufferOf }: C
     else builder.declare(buffer.name, bufferFor(buffer), access, vector);
   }
   for (const [name, dim] of Object.entries(call.parameters)) builder.sizes.add(name, dim);
-  const found =
-    'body' in call
-      ? usesOf(
-          call.body,
-          call.buffers.map(({ name }) => name),
-        )
-      : undefined;
-  const widths = fused && found ? setWidths(found.get(fused.name)) : new Set<SetWidth>();
-  const own: KernelBody =
-    'body' in call ? { main: call.body } : call.write(fused ? withOwnSets(names, fused.name, widths) : names);
+  const widths = new Set<SetWidth>();
+  const own: KernelBody = call.write(fused ? withOwnSets(names, fused.name, widths) : names);
   const sets = fused ? epilogueSets(fused.name, widths, epilogue!, builder, bufferOf) : undefined;
   const functions = [sets, own.functions].filter((text) => text !== undefined).join('\n');
   const body: KernelBody = functions === '' ? own : { functions, main: own.main };
-  return { builder, body, used: found && new Map([...found, ...names.used]) };
+  return { builder, body };
 }

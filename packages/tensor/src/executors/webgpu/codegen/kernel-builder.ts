@@ -4,7 +4,7 @@ import type { KernelBody, KernelBuiltin, WebGpuCapabilities, WorkgroupArray } fr
 import { getOrMake } from '../get-or-make.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { type KernelEntry, kernelSource, type SourceSpec } from './kernel-source.ts';
-import type { BufferUses, GivenNames } from './names.ts';
+import type { GivenNames } from './names.ts';
 import { partsOf } from './parts.ts';
 import { SizeTable } from './size-table.ts';
 
@@ -26,14 +26,11 @@ interface BuilderContext {
 /** What a kernel is beside its buffers and sizes. */
 export interface KernelParts {
   readonly label: string;
-  /** Missing where the body has an entry point of its own. */
-  readonly entry?: KernelEntry;
+  readonly entry: KernelEntry;
   readonly workgroup?: Readonly<Record<string, WorkgroupArray>> | undefined;
   readonly body: KernelBody;
   readonly requires?: readonly string[] | undefined;
   readonly workgroups: Step['workgroups'];
-  /** The functions of buffers that the body calls, where it was not written with the builder's names. */
-  readonly used?: BufferUses | undefined;
   /** Writes the body once more with other names, for a kernel that ignores workgroups beyond its own. */
   readonly rewrite?: ((names: GivenNames) => KernelBody) | undefined;
 }
@@ -99,7 +96,7 @@ export class KernelBuilder {
     });
   }
 
-  build({ label, entry, workgroup = {}, body, requires = [], workgroups, used, rewrite }: KernelParts): Step {
+  build({ label, entry, workgroup = {}, body, requires = [], workgroups, rewrite }: KernelParts): Step {
     const buffers = this.#bindings.map(({ name, value, access, vector, atomic }) => ({
       name,
       dtype: value.type.dtype,
@@ -112,17 +109,17 @@ export class KernelBuilder {
       label,
       buffers,
       parameters: this.sizes.names,
-      ...(entry && { entry }),
+      entry,
       workgroup,
       body,
-      used: used ?? this.names.used,
+      used: this.names.used,
       requires,
     };
-    const isShareable = entry && rewrite && buffers.every(({ parts }) => !parts);
+    const isShareable = rewrite && buffers.every(({ parts }) => !parts);
     return {
       label,
       source: kernelSource(spec, this.capabilities),
-      ...(isShareable ? { shareable: { ...spec, entry, write: rewrite } } : {}),
+      ...(isShareable ? { shareable: { ...spec, write: rewrite } } : {}),
       bindings: this.#bindings.flatMap(({ value, access }, i): Step['bindings'] => {
         const parts = buffers[i]!.parts;
         if (!parts) return [{ value, access }];

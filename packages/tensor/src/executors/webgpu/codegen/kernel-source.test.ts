@@ -1,36 +1,34 @@
 import { describe, expect, test } from 'vitest';
-import { usesOf } from './finished-kernel.ts';
 import { kernelSource, type SourceSpec } from './kernel-source.ts';
+import { GivenNames } from './names.ts';
 
 const native = { shaderF16: true };
 const packed = { shaderF16: false };
 
-/** A kernel of a finished text. */
-const finished = (
+/** A kernel that is written with the names it is given. */
+const written = (
   label: string,
-  main: string,
+  main: (names: GivenNames) => string,
   { buffers = [], ...rest }: Partial<Pick<SourceSpec, 'buffers' | 'parameters' | 'requires'>> = {},
-): SourceSpec => ({
-  label,
-  buffers,
-  parameters: [],
-  workgroup: {},
-  body: { main },
-  used: usesOf(
-    main,
-    buffers.map(({ name }) => name),
-  ),
-  ...rest,
-});
+): SourceSpec => {
+  const names = new GivenNames();
+  const body = { main: main(names) };
+  const entry = { threads: 1, builtins: {} };
+  return { label, buffers, parameters: [], entry, workgroup: {}, body, used: names.used, ...rest };
+};
 
 const copy = (dtype: 'f32' | 'f16' | 'bool', vector: 1 | 4): SourceSpec =>
-  finished('copy', 'fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }', {
-    buffers: [
-      { name: 'x', dtype, access: 'read', vector },
-      { name: 'y', dtype, access: 'write', vector },
-    ],
-    parameters: ['count'],
-  });
+  written(
+    'copy',
+    ({ at2, at4, set2, set4, size }) => `${set4.y}(0u, ${at4.x}(${size.count})); ${set2.y}(1u, ${at2.x}(1u));`,
+    {
+      buffers: [
+        { name: 'x', dtype, access: 'read', vector },
+        { name: 'y', dtype, access: 'write', vector },
+      ],
+      parameters: ['count'],
+    },
+  );
 
 describe('the text of a kernel', () => {
   test('declares buffers, parameters and the functions that the body calls', () => {
@@ -114,7 +112,7 @@ describe('the text of a kernel', () => {
   });
 
   test('has no function that sets one of two values of a word', () => {
-    const spec = finished('set', 'fn main() { y_set(0u, 1.0); }', {
+    const spec = written('set', ({ set }) => `${set.y}(0u, 1.0);`, {
       buffers: [{ name: 'y', dtype: 'f16', access: 'write', vector: 1 }],
     });
     expect(kernelSource(spec, native)).toContain('fn y_set(');
@@ -122,8 +120,8 @@ describe('the text of a kernel', () => {
   });
 
   test('contains the prelude functions that are called, and what those call', () => {
-    const body = 'fn main() { let x = safe_pow(2.0, 3.0); }';
-    const text = kernelSource(finished('power', body, { requires: ['subgroups'] }), packed);
+    const spec = written('power', () => 'let x = safe_pow(2.0, 3.0);', { requires: ['subgroups'] });
+    const text = kernelSource(spec, packed);
     expect(text.startsWith('enable subgroups;\n')).toBe(true);
     for (const name of ['nan_value', 'infinity_value', 'safe_pow']) expect(text.split(`fn ${name}(`)).toHaveLength(2);
     expect(text).not.toContain('safe_tanh');
@@ -135,7 +133,7 @@ describe('the text of a kernel', () => {
       { name: 'x', dtype: 'f32', access: 'read', vector: 4, parts },
       { name: 'y', dtype: 'f32', access: 'write', vector: 1 },
     ];
-    const spec = finished('large', 'fn main() { y_set(0u, x_at4(3u).x + x_at(9u)); }', { buffers });
+    const spec = written('large', ({ at, at4, set }) => `${set.y}(0u, ${at4.x}(3u).x + ${at.x}(9u));`, { buffers });
     expect(kernelSource(spec, native)).toMatchInlineSnapshot(`
       "@group(0) @binding(0) var<storage, read> x_0: array<vec4<f32>>;
       @group(0) @binding(1) var<storage, read> x_1: array<vec4<f32>>;
@@ -145,8 +143,11 @@ describe('the text of a kernel', () => {
       fn y_set(i: u32, v: f32) { y[i] = v; }
       fn main() { y_set(0u, x_at4(3u).x + x_at(9u)); }"
     `);
-    expect(() => kernelSource(finished('large', 'fn main() { let v = x[0]; }', { buffers }), native)).toThrow(
-      /large: takes a buffer as a whole/,
-    );
+    expect(() =>
+      kernelSource(
+        written('large', ({ array }) => `let v = ${array.x}[0];`, { buffers }),
+        native,
+      ),
+    ).toThrow(/large: takes a buffer as a whole/);
   });
 });

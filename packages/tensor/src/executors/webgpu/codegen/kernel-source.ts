@@ -33,8 +33,7 @@ export interface SourceSpec {
   readonly buffers: readonly SourceBuffer[];
   /** Names of the fields of `params`, all u32. */
   readonly parameters: readonly string[];
-  /** Missing where `body` has an entry point of its own. */
-  readonly entry?: KernelEntry;
+  readonly entry: KernelEntry;
   readonly workgroup: Readonly<Record<string, WorkgroupArray>>;
   readonly body: KernelBody;
   /** The functions of buffers that `body` calls. */
@@ -90,9 +89,10 @@ export function kernelSource(spec: SourceSpec, f16: F16Support): string {
   }
   const functions = buffers.flatMap((buffer) => accessors(buffer, formsOf(buffer), used.get(buffer.name)));
   const memory = Object.entries(workgroup).map(
-    ([name, { type, length }]) => `var<workgroup> ${name}: array<${type}, ${length}>;`,
+    ([name, { type, length }]) =>
+      `var<workgroup> ${name}: ${length === undefined ? type : `array<${type}, ${length}>`};`,
   );
-  const text = [...(body.functions ? [body.functions] : []), entry ? entryPoint(entry, body.main) : body.main];
+  const text = [...(body.functions ? [body.functions] : []), entryPoint(entry, body.main)];
   const prelude = preludeFor([...functions, ...text].join('\n'));
   return [...lines, ...declarations, ...functions, ...prelude, ...memory, ...text].join('\n');
 }

@@ -62,6 +62,12 @@ export class GivenNames implements KernelNames {
 /** How many values a call of a buffer's function sets. */
 export type SetWidth = 1 | 2 | 4;
 
+/** How many values at once are set of a buffer that is used so. */
+export function setWidths(used: ReadonlySet<BufferUse> | undefined): Set<SetWidth> {
+  const widths = [1, 2, 4] as const;
+  return new Set(widths.filter((width) => used?.has(width === 1 ? 'set' : `set${width}`)));
+}
+
 /**
  * Names with which the values of a buffer are set by functions of the kernel's own, `OUTPUT_set` and the like; the widths that
  * the text sets are added to `widths`.

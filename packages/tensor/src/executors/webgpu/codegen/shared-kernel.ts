@@ -24,13 +24,16 @@ const bytesOf: Readonly<Record<WorkgroupArray['type'], number>> = {
   i32: 4,
   u32: 4,
   'vec2<f32>': 8,
+  'vec2<u32>': 8,
   'vec4<f32>': 16,
   'vec4<u32>': 16,
+  'atomic<i32>': 4,
+  'atomic<u32>': 4,
 };
 
 /** Bytes of memory that the invocations of a workgroup share. */
 export function workgroupBytes(workgroup: ShareableKernel['workgroup']): number {
-  return Object.values(workgroup).reduce((sum, { type, length }) => sum + length * bytesOf[type], 0);
+  return Object.values(workgroup).reduce((sum, { type, length }) => sum + (length ?? 1) * bytesOf[type], 0);
 }
 
 /**
@@ -87,12 +90,13 @@ class WorkgroupMemory {
   place(workgroup: Readonly<Record<string, WorkgroupArray>>, prefix: string): ReadonlyMap<string, string> {
     const taken = new Set<string>();
     return new Map(
-      Object.entries(workgroup).map(([name, { type, length }]) => {
+      Object.entries(workgroup).map(([name, memory]) => {
+        const { type, length } = memory;
         const free = Object.entries(this.arrays).find(
           ([other, array]) => !taken.has(other) && array.type === type && array.length === length,
         );
         const place = free?.[0] ?? prefix + name;
-        this.arrays[place] = { type, length };
+        this.arrays[place] = memory;
         taken.add(place);
         return [name, place];
       }),
