@@ -68,6 +68,8 @@ describe('a part of the list', () => {
     expect(positions('--from', '2', '--to=2')).toEqual(['2 onnx webgpu-node']);
     expect(positions('--executor', 'webgpu')).toEqual(['2 webgpu-node']);
     expect(positions('--executor', 'onnx', '--from', '3')).toEqual(['3 onnx']);
+    const racy = listed.map((each) => (each.position === 2 ? { ...each, softwareOnly: 'a race' } : each));
+    expect(choose(racy, readOptions(['--hardware'])).map(({ position }) => position)).toEqual([1, 3]);
   });
 
   it('is refused where an option is unknown or no count', () => {

@@ -2,8 +2,9 @@
  * `npm run faults`: plants each fault of the list in a copy of the repository, one at a time, and runs the tests that must
  * see it. A fault survives if they pass in one of its projects; the exit code says whether one did. Options after `--` plant
  * a part of the list: `--only TEXT` those whose file or description has the text (may be repeated), `--from A --to B` those
- * at these positions, `--executor webgpu` only on that executor (or `unit`, or a project of vitest). `--jobs N` plants N at a
- * time in copies of their own, `--report FILE` appends a line of JSON for each, `--list` plants none.
+ * at these positions, `--executor webgpu` only on that executor (or `unit`, or a project of vitest),
+ * `--hardware` none that only software drivers surely show. `--jobs N` plants N at a time in copies of their own,
+ * `--report FILE` appends a line of JSON for each, `--list` plants none.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';

@@ -9,6 +9,8 @@ export interface Fault {
   readonly put: string;
   /** Ends of the paths of test files. */
   readonly tests: readonly string[];
+  /** Why a GPU of hardware may not show it, where only software drivers surely do: `--hardware` leaves it out. */
+  readonly softwareOnly?: string;
   /** The vitest projects in which these tests must fail, each of them. */
   readonly projects: readonly string[];
 }

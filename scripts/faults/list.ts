@@ -1,6 +1,7 @@
 import { attentionFaults } from './attention.ts';
 import { batcherFaults } from './batcher.ts';
 import type { Fault } from './fault.ts';
+import { modelFaults } from './models.ts';
 import { servingFaults } from './serving.ts';
 import { tensorFaults } from './tensor.ts';
 import { trainerFaults } from './trainer.ts';
@@ -10,6 +11,7 @@ export const faults: readonly Fault[] = [
   ...tensorFaults,
   ...attentionFaults,
   ...servingFaults,
+  ...modelFaults,
   ...batcherFaults,
   ...trainerFaults,
 ];

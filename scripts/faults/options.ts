@@ -11,6 +11,8 @@ export interface FaultOptions {
   readonly to: number;
   /** `unit`, an executor, or a project of vitest: only tests on it are run. */
   readonly executor: string | undefined;
+  /** Whether those are left out that only software drivers surely show. */
+  readonly hardware: boolean;
   /** How many faults are planted at the same time, each in a copy of its own. */
   readonly jobs: number;
   /** Where a line of JSON is appended for each fault that was judged. */
@@ -37,6 +39,7 @@ export function readOptions(args: readonly string[]): FaultOptions {
       from: { type: 'string' },
       to: { type: 'string' },
       executor: { type: 'string' },
+      hardware: { type: 'boolean' },
       jobs: { type: 'string' },
       report: { type: 'string' },
       list: { type: 'boolean' },
@@ -54,6 +57,7 @@ export function readOptions(args: readonly string[]): FaultOptions {
     from: count('from', 1),
     to: count('to', Number.POSITIVE_INFINITY),
     executor: values.executor,
+    hardware: values.hardware ?? false,
     jobs: Math.min(count('jobs', 1), availableParallelism()),
     report: values.report,
     list: values.list ?? false,
@@ -62,9 +66,9 @@ export function readOptions(args: readonly string[]): FaultOptions {
 
 /** The faults that `options` choose, each with the projects in which its tests are run. */
 export function choose(faults: readonly ListedFault[], options: FaultOptions): ListedFault[] {
-  const { only, from, to, executor } = options;
+  const { only, from, to, executor, hardware } = options;
   return faults
-    .filter(({ position }) => position >= from && position <= to)
+    .filter(({ position, softwareOnly }) => position >= from && position <= to && !(hardware && softwareOnly))
     .filter(
       ({ path, breaks }) => only.length === 0 || only.some((text) => path.includes(text) || breaks.includes(text)),
     )

@@ -110,7 +110,8 @@ const caches = faultsOf(
       file: 'prefix-sharing.ts',
       find: "if (kind === 'state') return path[depth - 1]!.blocks[group]! >= 0;",
       put: "if (kind === 'state') return true;",
-      tests: [paged],
+      tests: ['prefix/state-prefixes.test.ts'],
+      projects: ['unit'],
     },
   ],
 );

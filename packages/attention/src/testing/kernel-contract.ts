@@ -46,7 +46,8 @@ const cases: readonly (readonly [string, PackedOptions])[] = [
     'a window with kept first tokens',
     { rows: [9, 1], before: [20, 30], blockSize: 4, spec: { window: 5, keepFirst: 2 } },
   ],
-  ['values of another width', { rows: [5, 1], before: [20, 33], V: 24 }],
+  ['values of another width, a window', { rows: [5, 1], before: [20, 33], V: 24, spec: { window: 3 } }],
+  ['a window over few rows of a sequence', { rows: [5, 1], before: [20, 30], blockSize: 4, spec: { window: 3 } }],
   ['values in keys', { rows: [5, 1], before: [20, 33], H: 4, K: 1, D: 32, V: 'in keys' }],
   [
     'blocks behind a window given back',

@@ -118,7 +118,8 @@ describe('kernels of attention', () => {
   }
 
   test('a name that is guessed would be seen', () => {
-    const kernel = kernelsOf(attention(q, k, v, {}), plain)[0]!;
+    const [byQ] = gradients(attention(q, k, v, {}).cast('f32').sum(), [q]);
+    const kernel = kernelsOf(byQ!, plain)[0]!;
     const write: KernelCall['write'] = () => ({ main: 'let x = q_at(0u) + params.L + k[0] + zz_at(1u);' });
     expect(guesses({ ...kernel, write })).toEqual(['q_at(', 'params', 'k[']);
   });

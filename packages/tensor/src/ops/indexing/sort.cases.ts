@@ -33,7 +33,8 @@ export const sortCases: readonly Case[] = [
   { name: 'sort of several blocks', inputs: [floats([1, 1100])], f: (x) => sort(x).values, gradient: false },
   {
     name: 'sort of several blocks gives places',
-    inputs: [integers([1, 600, 2], 0, 50)],
+    // of two blocks equals are in order already when they are first exchanged
+    inputs: [integers([1, 1100, 2], 0, 50)],
     f: (x) => sort(x, 1, { descending: true }).indices,
   },
   { name: 'topK of several blocks', inputs: [floats([2, 1030])], f: (x) => topK(x, 7).indices },

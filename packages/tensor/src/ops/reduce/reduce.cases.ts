@@ -8,6 +8,14 @@ export const reduceCases: readonly Case[] = [
   { name: 'sum over an empty axis', inputs: [floats([2, 0])], f: (x) => sum(x, 1) },
   { name: 'sum wraps i32', inputs: [exactly('i32', [2, 2], [2147483647, 1, -2147483648, -1])], f: (x) => sum(x, 1) },
   { name: 'sum wraps u32', inputs: [exactly('u32', [3], [4294967295, 4294967295, 5])], f: (x) => sum(x) },
+  {
+    // so long that a GPU cuts it into parts
+    name: 'sum of a long row in parts',
+    inputs: [floats([1, 9001], 0.5, 1)],
+    f: (x) => sum(x, 1),
+    gradient: false,
+    tolerance: 2e-5,
+  },
   { name: 'sum of many i32', inputs: [integers([400], -9, 9)], f: (x) => sum(x) },
   {
     name: 'sum of bool counts',

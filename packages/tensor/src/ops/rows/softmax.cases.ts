@@ -4,6 +4,8 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { logSoftmax, softmax } from './softmax.ts';
 
 const large = exactly('f32', [2, 3], [1000, 1001, 999, -1000, -1000, -998]);
+/** Rows that are no multiple of the lanes of a GPU: what lies beyond them is the lowest value there, too. */
+const lowest = exactly('f32', [2, 5], Array(10).fill(Math.fround(-3.4028234663852886e38)));
 const masked = exactly('f32', [1, 3], [0.5, Number.NEGATIVE_INFINITY, 1.5]);
 
 const alongAxis = (name: string, f: (x: Tensor, axis?: number) => Tensor): Case[] => [
@@ -32,4 +34,14 @@ const alongAxis = (name: string, f: (x: Tensor, axis?: number) => Tensor): Case[
   },
 ];
 
-export const softmaxCases: readonly Case[] = [...alongAxis('softmax', softmax), ...alongAxis('logSoftmax', logSoftmax)];
+export const softmaxCases: readonly Case[] = [
+  ...alongAxis('softmax', softmax),
+  ...alongAxis('logSoftmax', logSoftmax),
+  {
+    name: 'softmax of the lowest values',
+    inputs: [lowest],
+    f: (x) => softmax(x),
+    gradient: false,
+    expected: Array(10).fill(0.2),
+  },
+];
