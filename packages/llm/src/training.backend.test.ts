@@ -105,14 +105,25 @@ async function expectSameRun(model: LoadedModel, run: Run): Promise<void> {
 }
 
 async function expectWeights({ parameters }: LoadedModel, expected: SafetensorsFile): Promise<void> {
-  for (const parameter of parameters)
-    expect(
-      distance((await parameter.data()) as Float32Array, await floats(expected, parameter.name)),
-      parameter.name,
-    ).toBeLessThan(1e-4);
+  for (const parameter of parameters) {
+    const { name } = parameter;
+    const values = asInFile(parameter, (await parameter.data()) as Float32Array);
+    const wanted = await floats(expected, name);
+    // the gradient by GPT-2's key bias is rounding alone, of which AdamW makes steps of full length
+    const isCompared = (_: number, i: number) =>
+      !name.endsWith('c_attn.bias') || Math.floor((3 * i) / wanted.length) !== 1;
+    expect(distance(values.filter(isCompared), wanted.filter(isCompared)), name).toBeLessThan(1e-4);
+  }
 }
 
-conformance('training a Llama of random weights as PyTorch does', (device) => {
+/** Values of a weight as its file has them: GPT-2's matrices are `[In, Out]` there. */
+function asInFile({ name, shape }: LoadedModel['parameters'][number], values: Float32Array): Float32Array {
+  if (!/\.c_(attn|proj|fc)\.weight$/.test(name)) return values;
+  const [outputs, inputs] = shape as readonly [number, number];
+  return Float32Array.from(values, (_, i) => values[(i % outputs) * inputs + Math.floor(i / outputs)]!);
+}
+
+conformance('training models of random weights as PyTorch does', (device) => {
   const batchesOf = async (file: SafetensorsFile): Promise<Batch[]> => {
     const [steps, rows, width] = file.info('batches').shape as [number, number, number];
     const values = new Int32Array((await file.read('batches')).buffer);
@@ -128,33 +139,41 @@ conformance('training a Llama of random weights as PyTorch does', (device) => {
     }));
   };
 
-  test('first gradients', async (context) => {
-    const expected = await safetensors(context, `${folder}/llama-mqa.first_gradients.safetensors`);
-    const [batch] = await batchesOf(await safetensors(context, `${folder}/llama-mqa.run.safetensors`));
-    const model = await trainable(device(), context, 'fixtures/models/llama-mqa');
-    const found = await gradientsOf(model, batch!);
-    expect([...found.keys()].sort()).toEqual([...expected.names()].sort());
-    for (const [name, gradient] of found)
-      expect(distance(gradient, await floats(expected, name)), name).toBeLessThan(tolerance.gradient);
-    await model.dispose();
-  });
+  const models = ['llama-mqa', 'gpt2'];
 
-  test('steps: losses, norms, rates, and the weights after the last of 60', { timeout }, async (context) => {
-    const steps = stepsOn(device()).random;
-    const file = await safetensors(context, `${folder}/llama-mqa.run.safetensors`);
-    const final = await safetensors(context, `${folder}/llama-mqa.final.safetensors`);
-    const model = await trainable(device(), context, 'fixtures/models/llama-mqa');
-    await expectSameRun(model, {
-      batches: (await batchesOf(file)).slice(0, steps),
-      loss: [...(await floats(file, 'loss'))],
-      gradientNorm: [...(await floats(file, 'grad_norm'))],
-      learningRate: [...(await floats(file, 'lr'))],
-      peak: 3e-3,
-      steps: 60,
+  for (const name of models)
+    test(`${name}: first gradients`, async (context) => {
+      const expected = await safetensors(context, `${folder}/${name}.first_gradients.safetensors`);
+      const [batch] = await batchesOf(await safetensors(context, `${folder}/${name}.run.safetensors`));
+      const model = await trainable(device(), context, `fixtures/models/${name}`);
+      const found = await gradientsOf(model, batch!);
+      expect([...found.keys()].sort()).toEqual([...expected.names()].sort());
+      for (const parameter of model.parameters) {
+        const gradient = asInFile(parameter, found.get(parameter.name)!);
+        const wanted = await floats(expected, parameter.name);
+        expect(distance(gradient, wanted), parameter.name).toBeLessThan(tolerance.gradient);
+      }
+      await model.dispose();
     });
-    if (steps === 60) await expectWeights(model, final);
-    await model.dispose();
-  });
+
+  const steps = 'steps: losses, norms, rates, and the weights after the last of 60';
+  for (const name of models)
+    test(`${name}: ${steps}`, { timeout }, async (context) => {
+      const count = stepsOn(device()).random;
+      const file = await safetensors(context, `${folder}/${name}.run.safetensors`);
+      const final = await safetensors(context, `${folder}/${name}.final.safetensors`);
+      const model = await trainable(device(), context, `fixtures/models/${name}`);
+      await expectSameRun(model, {
+        batches: (await batchesOf(file)).slice(0, count),
+        loss: [...(await floats(file, 'loss'))],
+        gradientNorm: [...(await floats(file, 'grad_norm'))],
+        learningRate: [...(await floats(file, 'lr'))],
+        peak: 3e-3,
+        steps: 60,
+      });
+      if (count === 60) await expectWeights(model, final);
+      await model.dispose();
+    });
 });
 
 conformance('training a real model as PyTorch does', (device) => {
