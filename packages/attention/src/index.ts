@@ -33,6 +33,7 @@ export {
 } from './modules/attention-parameters.ts';
 export { type AttentionType, keyValueHeads } from './modules/attention-type.ts';
 export { dequantizeRows, type PageBits, type QuantizedRows, quantizeRows } from './paged/quantized-pages.ts';
+export { rotateHeads } from './paged/rotated.ts';
 export { createLearnedPositions, type LearnedPositionsOptions } from './positions/learned-positions.ts';
 export type { PositionModule } from './positions/position-module.ts';
 export { createSinusoidalPositions, type SinusoidalPositionsOptions } from './positions/sinusoidal-positions.ts';

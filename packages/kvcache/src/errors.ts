@@ -27,3 +27,10 @@ export class EvictedTokensError extends HeddleError {
     this.missing = missing;
   }
 }
+
+/** A format of rows that nobody has measured on the model, or that changes too much of what it says. */
+export class CacheFormatError extends HeddleError {
+  constructor(message: string) {
+    super('ERR_KV_FORMAT', message);
+  }
+}

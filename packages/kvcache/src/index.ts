@@ -1,7 +1,10 @@
 export { append } from './append.ts';
 export { type ContiguousCacheOptions, contiguousCache } from './contiguous-cache.ts';
-export { CacheFullError, CacheIntegrityError, EvictedTokensError } from './errors.ts';
+export type { PrefixTierOptions } from './demoted/options.ts';
+export { CacheFormatError, CacheFullError, CacheIntegrityError, EvictedTokensError } from './errors.ts';
 export type {
+  HeldKv,
+  HeldStore,
   HostKv,
   KvBatch,
   KvBatchRows,
@@ -25,6 +28,7 @@ export {
   type RowsStore,
   type StateStore,
 } from './kv-shape.ts';
+export { type CachePromClient, type CachePrometheusOptions, prometheusCache } from './metrics/prometheus-cache.ts';
 export { openSequence } from './open-sequence.ts';
 export { type PagedCacheOptions, pagedCache, pagedCacheBytes } from './paged-cache.ts';
 export {
@@ -36,9 +40,10 @@ export {
   lowestPriority,
 } from './prefix/eviction-policies.ts';
 export { restoreSnapshot, takeSnapshot } from './snapshot/snapshots.ts';
-export { folderTier, type TierFiles } from './tiers/folder-tier.ts';
+export { type FolderTierOptions, folderTier, type TierFiles } from './tiers/folder-tier.ts';
 export { type KvTier, memoryTier, type TierBlock } from './tiers/kv-tier.ts';
 export { opfsTier, type TierDirectory } from './tiers/opfs-tier.ts';
 export type { RetainOptions } from './tiers/retain.ts';
 export { signedTier } from './tiers/signed-tier.ts';
 export type { KvTierStats } from './tiers/tier-counts.ts';
+export { type ValkeyClient, type ValkeyPipeline, valkeyTier } from './tiers/valkey-tier.ts';

@@ -20,6 +20,17 @@ export interface KvPrompt {
 /** What stores of rows held for a range of positions, on the host: `[tokens, heads, width]` by layer and name, f16 as bits. */
 export type HostKv = readonly Readonly<Record<string, Float32Array | Uint16Array>>[];
 
+/**
+ * What is kept of a sequence, by layer and store, on the host, f16 as bits: rows `[tokens, heads, width]` of the positions that
+ * `ranges` name, one after the other; the state after the last token, without ranges.
+ */
+export type HeldKv = readonly Readonly<Record<string, HeldStore>>[];
+export interface HeldStore {
+  /** [start, end), ascending. */
+  readonly ranges: readonly (readonly [start: number, end: number])[];
+  readonly data: Float32Array | Uint16Array;
+}
+
 /** The cached tokens of one sequence. Owned by whoever opened it; `dispose` gives its memory back and is idempotent. */
 export interface KvSequence extends Disposable {
   readonly id: string;
@@ -47,10 +58,22 @@ export interface KvSequence extends Disposable {
   /** Forgets everything from position `length` on, or from an earlier one that can be restored. @returns the length it has now */
   truncate(length: number): number;
   /**
+   * Forgets all full blocks in which none of these positions is, in a cache that was opened with `drops`. What is left is read at
+   * its positions; the length stays, and goes on.
+   * @returns tokens that are left
+   * @throws ArgumentError for positions beyond the length, and in other caches
+   */
+  keep?(positions: Iterable<number>): number;
+  /**
    * Copies the rows of positions [start, end) to the host, as they are after the steps that were submitted before the call.
    * @throws EvictedTokensError, as a rejection, naming positions that a cache with tiers has evicted
    */
   range(start: number, end: number): Promise<HostKv>;
+  /**
+   * All that is kept of it, as it is after the steps that were submitted before the call: what a window has given back is not
+   * there. Undefined in a cache with `retain`, and in caches that cannot say.
+   */
+  held?(): Promise<HeldKv> | undefined;
   dispose(): void;
 }
 
@@ -173,12 +196,31 @@ export interface KvCache extends Disposable {
   readonly symbols: SymbolValues;
   /**
    * Opens a sequence: empty, or with as many leading tokens of the prompt as the cache still has, at most all but the last.
-   * 'full' where no more can be open; 'pending' where another open sequence is computing the next tokens of this very prompt:
-   * ask again later, or without a prompt.
+   * 'full' where no more can be open; 'pending' where another open sequence is computing the next tokens of this very prompt, or
+   * more of it is being read from a tier: ask again later, or without a prompt. A prompt waits for tiers once at most.
    * @throws ArgumentError for an id that is open
    */
   sequence(id: string, prompt?: KvPrompt): KvSequence | 'full' | 'pending';
-  /** Leading tokens of the prompt that `sequence` would find now. Changes nothing. */
+  /**
+   * Has `tell` called whenever what a prompt was told to wait for has come, or will not. Caches that read nothing have none.
+   */
+  onReady?(tell: () => void): void;
+  /** A prompt that was told to wait, by the id of its sequence, will not be asked for again. */
+  withdraw?(id: string): void;
+  /** Writes all that prompts may begin with to the store beneath the cache. Resolves when it has taken it, or said no. */
+  persist?(): Promise<void>;
+  /**
+   * Opens a sequence of `length` tokens with what `held` gave of another one; `written` resolves when it is on the device. 'full'
+   * where there is no room, undefined in a cache that takes rows by `append` only.
+   * @throws ArgumentError for an id that is open, and where rows or a state are missing that the next token reads
+   */
+  restore?(
+    id: string,
+    length: number,
+    held: HeldKv,
+    prompt?: KvPrompt,
+  ): { readonly sequence: KvSequence; readonly written: Promise<void> } | 'full' | undefined;
+  /** Leading tokens of the prompt that `sequence` would find now, without waiting. Changes nothing. */
   match(prompt: KvPrompt): number;
   /**
    * Lays out a step: `tokens` rows of each sequence, which must be reserved, one sequence after the other.

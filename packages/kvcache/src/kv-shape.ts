@@ -1,4 +1,5 @@
 import { ArgumentError } from '@heddle/tensor';
+import { CacheFormatError } from './errors.ts';
 
 /** One row `[heads, width]` of each token: keys, values, or what else a layer reads again. */
 export interface RowsStore {
@@ -17,14 +18,24 @@ export interface RowsStore {
 }
 
 /**
- * Rows that are kept as integers of 8 bits, symmetric around 0, with an f32 factor for each head and token: what is read is off
- * by half a factor at most, the largest magnitude over 254.
+ * Rows that are kept as integers of 8 or 4 bits, symmetric around 0, with an f32 factor for each head and token: what is read is
+ * off by half a factor at most, the largest magnitude over 254, or over 14.
  */
 export interface QuantizedFormat {
-  readonly bits: 8;
+  readonly bits: 8 | 4;
   /** Into how many parts with a factor each the width of a head is cut; parts are multiples of 8. Default 1. */
   readonly groups?: number;
+  /** Whether heads are turned first, so that outliers of single channels are spread (`rotateHeads`). Default with 4 bits. */
+  readonly rotate?: boolean;
+  /**
+   * What 4 bits do to the model at hand, without which they are refused: the mean KL divergence of the next token's distribution
+   * from that of a cache that keeps everything, in nats over text that the model has not seen, and the most that is let pass.
+   * `measureCacheFormat` of `@heddle/llm` measures it.
+   */
+  readonly measured?: { readonly meanKl: number; readonly limit: number };
 }
+
+export const rotates = ({ bits, rotate = bits === 4 }: QuantizedFormat): boolean => rotate;
 
 /** In what format a store of rows is kept; undefined for its own dtype. */
 export type FormatOf = (store: RowsStore, name: string, layer: number) => QuantizedFormat | undefined;
@@ -102,7 +113,7 @@ export const storeBytes = ({ shape, dtype }: KvStore): number =>
 /** Bytes of a row in a format. */
 export function rowBytes(store: RowsStore, format: QuantizedFormat | undefined): number {
   const [heads, width] = store.shape;
-  return format ? heads * (width + 4 * (format.groups ?? 1)) : storeBytes(store);
+  return format ? heads * ((width * format.bits) / 8 + 4 * (format.groups ?? 1)) : storeBytes(store);
 }
 
 /** Whether every store of rows is kept in its own dtype. */
@@ -111,7 +122,10 @@ export const keepsExactly = ({ layers }: KvShape, formatOf: FormatOf): boolean =
     Object.entries(layer).every(([name, store]) => !isRows(store) || !formatOf(store, name, index)),
   );
 
-/** One format for all stores, as a function. @throws ArgumentError where a store cannot be kept in its format */
+/**
+ * One format for all stores, as a function.
+ * @throws ArgumentError where a store cannot be kept in its format, CacheFormatError where nobody has measured what it does
+ */
 export function checkedFormat(
   operation: string,
   { layers }: KvShape,
@@ -122,9 +136,13 @@ export function checkedFormat(
     for (const [name, store] of Object.entries(layer)) {
       const chosen = isRows(store) ? formatOf(store, name, index) : undefined;
       if (!chosen) continue;
-      const { bits, groups = 1 } = chosen;
+      const { bits, groups = 1, measured } = chosen;
       const where = `${operation}: the format of ${name} of layer ${index}`;
-      if (bits !== 8) throw new ArgumentError(`${where} must have 8 bits, got ${String(bits)}`);
+      if (bits !== 8 && bits !== 4) throw new ArgumentError(`${where} must have 8 or 4 bits, got ${String(bits)}`);
+      if (bits === 4 && !(measured && measured.meanKl <= measured.limit))
+        throw new CacheFormatError(
+          `${where} has 4 bits, which need a measurement on the model within its limit (measureCacheFormat), got ${measured ? `a mean KL of ${measured.meanKl} of at most ${measured.limit}` : 'none'}`,
+        );
       if (!isCount(groups) || store.shape[1]! % (8 * groups) !== 0)
         throw new ArgumentError(
           `${where} must cut a width of ${store.shape[1]} into groups of a multiple of 8 values, got ${groups}`,

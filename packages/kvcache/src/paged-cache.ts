@@ -5,6 +5,7 @@ import { type Group, keyOfRetention, type Retention, retentionKey, retentionsOf 
 import type { CheckpointRule } from './blocks/state-slots.ts';
 import { type CheckpointOptions, checkpointSlots } from './checkpoint-options.ts';
 import { checkCounts } from './contiguous-cache.ts';
+import { checkTiers, type PrefixTierOptions } from './demoted/options.ts';
 import type { KvCache } from './kv-cache.ts';
 import {
   bytesPerState,
@@ -47,6 +48,13 @@ export interface PagedCacheOptions extends CheckpointOptions {
    * another thing than with all tokens (StreamingLLM, https://arxiv.org/abs/2309.17453). Nothing is shared then.
    */
   readonly retain?: RetainOptions;
+  /**
+   * Whether sequences may forget tokens between others (`keep`): attention reads those that are left, at their positions, so what
+   * is computed is another thing than with all tokens. For layers that all keep everything; nothing is shared then.
+   */
+  readonly drops?: boolean;
+  /** Where tokens go that are forgotten, so that prompts still begin with them. By default nowhere. */
+  readonly tiers?: PrefixTierOptions;
 }
 
 /**
@@ -60,7 +68,16 @@ export interface PagedCacheOptions extends CheckpointOptions {
  */
 export function pagedCache(device: Device, options: PagedCacheOptions): KvCache {
   const plan = pagesOf(options);
-  const { shape, maxSequences, maxSequenceTokens, retain, share = retain ? false : leastRecentlyUsed() } = options;
+  const { shape, maxSequences, maxSequenceTokens, retain, drops } = options;
+  const { share = retain || drops ? false : leastRecentlyUsed() } = options;
+  const { tiers } = options;
+  if (tiers && (retain || !share))
+    throw new ArgumentError(
+      `pagedCache: tiers are for what is shared, got ${retain ? 'retain' : 'share: false'} beside them`,
+    );
+  if (tiers) checkTiers(tiers, plan);
+  if (drops && (retain || share || plan.retentions.length !== 1 || plan.retentions[0]!.kind !== 'all'))
+    throw new ArgumentError('pagedCache: drops takes layers that keep all tokens, without retain and share');
   if (retain && share) throw new ArgumentError('pagedCache: a cache with retain shares nothing, got share');
   return new BlockCache(device, {
     shape,
@@ -74,6 +91,8 @@ export function pagedCache(device: Device, options: PagedCacheOptions): KvCache 
     formatOf: plan.formatOf,
     checkpoints: plan.rule,
     groupOf: plan.groupOf,
+    tiers,
+    drops,
     retain: retain && { stored: plan.shape, options: retain },
     eviction: share || undefined,
   });

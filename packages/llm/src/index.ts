@@ -4,6 +4,7 @@ export type { SpecialTokens } from './config/special-tokens.ts';
 export type { ModelConfig } from './config.ts';
 export { type CreateModelOptions, createModel, type LayoutConfig } from './create-model.ts';
 export { cacheCapacity } from './engine/cache-capacity.ts';
+export { type CacheFormatMeasurement, measureCacheFormat } from './engine/cache-format.ts';
 export type { CacheSize } from './engine/cache-size.ts';
 export { type EngineOptions, openEngine } from './engine/default-engine.ts';
 export { createEngine, type Engine, type EngineParts, type EngineSize, type EngineStats } from './engine/engine.ts';

@@ -32,6 +32,8 @@ export interface KvView {
   readonly keyPositions?: Tensor;
   /** Where keys and values are integers of 8 or 4 bits: how many, and f32 or f16 `[slots, K, N]` that they are multiplied by. */
   readonly quantized?: { readonly bits: PageBits; readonly keyScales: Tensor; readonly valueScales: Tensor };
+  /** Whether keys and values are kept as `rotateHeads` turns them: attention then turns queries and new rows, and its result back. */
+  readonly rotated?: boolean;
   /** Slots in a block. */
   readonly blockSize: number;
   /** A size that no length exceeds in the step, counted from `starts`, for implementations that gather keys: at least 1. */

@@ -6,6 +6,7 @@ import { checkPacked } from './check.ts';
 import { decomposePacked, type PackedFunctions } from './decomposition.ts';
 import { packedOnnx } from './onnx/attention.onnx.ts';
 import { packedReference } from './reference.ts';
+import { overRotated } from './rotated.ts';
 import { packedWebGpu } from './wgsl/lowering.wgsl.ts';
 
 const packedAttentionOp: Op<PackedAttributes> = defineOp({
@@ -17,6 +18,7 @@ const packedAttentionOp: Op<PackedAttributes> = defineOp({
 
 /** Output and, where it is asked for, log-sum-exp, in tensor operations. */
 export function decomposedAttention(call: PackedCall): readonly Tensor[] {
+  if (call.kv?.rotated) return overRotated(call, decomposedAttention);
   const { inputs, attributes } = packedArguments(call);
   checkPacked(inputs, attributes);
   return ofNoRows(inputs, attributes) ?? decomposePacked(inputs, attributes, functionsOf(call.spec));
@@ -24,6 +26,7 @@ export function decomposedAttention(call: PackedCall): readonly Tensor[] {
 
 /** The same as one operation; with functions of the scores, which its kernels do not know, in tensor operations. */
 export function packedAttention(call: PackedCall): readonly Tensor[] {
+  if (call.kv?.rotated) return overRotated(call, packedAttention);
   if (functionsOf(call.spec)) return decomposedAttention(call);
   const { inputs, attributes } = packedArguments(call);
   checkPacked(inputs, attributes);

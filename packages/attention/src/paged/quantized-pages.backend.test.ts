@@ -9,6 +9,7 @@ import { normal, relativeError } from '../testing/numbers.ts';
 import { packedCase } from '../testing/packed-case.ts';
 import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
 import { dequantizeRows, type PageBits, quantizeRows } from './quantized-pages.ts';
+import { rotateHeads } from './rotated.ts';
 
 const values = async (x: Tensor) => Array.from(await x.cast('f32').data());
 
@@ -73,6 +74,38 @@ conformance('quantised pages', (device: () => Device) => {
         if (kernel.name !== 'decode') await same(kernel, bits, 2, chunks);
         if (kernel.name !== 'paged') await same(kernel, bits, bits === 4 ? 4 : 1, single);
       });
+
+  test('heads are turned without another length, and turned twice they are what they were', async () => {
+    for (const D of [8, 24, 64]) {
+      const x = rows(D, [3, 2, D]);
+      const turned = rotateHeads(x);
+      const [before, after] = [await values(x), await values(turned)];
+      for (let head = 0; head < before.length; head += D) {
+        const norm = (list: number[]) => Math.hypot(...list.slice(head, head + D));
+        expect(norm(after) / norm(before)).toBeCloseTo(1, 5);
+      }
+      expect(relativeError(after, before)).toBeGreaterThan(0.5);
+      expect(relativeError(await values(rotateHeads(turned)), before)).toBeLessThan(1e-6);
+    }
+    // one channel that stands out is spread over all
+    const outlier = device().tensor(
+      Float32Array.from({ length: 8 }, (_, i) => (i === 3 ? 8 : 0)),
+      { shape: [1, 1, 8] },
+    );
+    for (const value of await values(rotateHeads(outlier))) expect(Math.abs(value)).toBeCloseTo(8 / Math.sqrt(8), 5);
+    expect(() => rotateHeads(rows(1, [2, 8]))).toThrow(/takes \[T, K, D\]/);
+  });
+
+  test('attention over pages that are turned is that over those that are not', async () => {
+    for (const kernel of [flash(), naive()]) {
+      const { q, k, v, kv, spec } = packedTensors(device(), packedCase({ D: 16, blockSize: 16, ...chunks }));
+      const view = { ...kv!, keys: rotateHeads(kv!.keys), values: rotateHeads(kv!.values!), rotated: true };
+      await device().realize([view.keys, view.values]);
+      const expected = await values(kernel.attend(q, k, v, kv, spec));
+      expect(relativeError(await values(kernel.attend(q, k, v, view, spec)), expected)).toBeLessThan(2e-5);
+      expect(() => kernel.attend(q, k, undefined, { ...view, values: undefined as never }, spec)).toThrow(/turned/);
+    }
+  });
 
   test('refuses pages that do not fit', () => {
     const { q, k, v, kv, spec } = packedTensors(device(), packedCase({ rows: [2], before: [3], D: 16 }));

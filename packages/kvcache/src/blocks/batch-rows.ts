@@ -1,7 +1,10 @@
 import { ArgumentError } from '@heddle/tensor';
 import type { KvBatchRows } from '../kv-cache.ts';
 import { assertCount, BlockSequence, type SequenceOwner } from './block-sequence.ts';
+import type { SavedState } from './state-list.ts';
 import type { SequenceRows } from './step-layout.ts';
+
+const none: readonly number[] = [];
 
 /** The rows of a step, whose number tells a sequence that is named twice. @throws ArgumentError as `KvCache.batch` does */
 export function checkedRows(
@@ -13,7 +16,7 @@ export function checkedRows(
   const own: SequenceRows[] = [];
   let total = 0;
   for (let b = 0; b < rows.length; b++) {
-    const { sequence, tokens, keep = [] } = rows[b]!;
+    const { sequence, tokens, keep } = rows[b]!;
     if (!(sequence instanceof BlockSequence) || sequence.cache !== cache || sequence.disposed)
       throw new ArgumentError(`batch: ${sequence.id} is no open sequence of this cache`);
     sequence.assertUsable('batch');
@@ -25,12 +28,34 @@ export function checkedRows(
     if (sequence.step === step) throw new ArgumentError('batch: a sequence must be named once, with all its rows');
     sequence.step = step;
     total += tokens;
-    if (keep === 'end') own.push({ sequence, tokens, keep: [], only: keep });
-    else own.push({ sequence, tokens, keep: checkedKeep(sequence, tokens, keep) });
+    const only = keep === 'end' ? keep : undefined;
+    const positions = keep === undefined || keep === 'end' ? none : checkedKeep(sequence, tokens, keep);
+    own.push({ sequence, tokens, keep: positions, only });
   }
   if (maxBatchTokens !== undefined && total > maxBatchTokens)
     throw new ArgumentError(`batch: takes at most ${maxBatchTokens} rows (maxBatchTokens), got ${total}`);
   return own;
+}
+
+/**
+ * All or nothing, and once: a sequence that has changed since a step was laid out is of another step.
+ * @throws ArgumentError
+ */
+export function assertUnchanged(
+  own: readonly SequenceRows[],
+  lengths: Int32Array,
+  saving: readonly (readonly SavedState[])[] | undefined,
+): void {
+  for (let b = 0; b < own.length; b++) {
+    const { sequence, tokens } = own[b]!;
+    if (sequence.length !== lengths[b] || sequence.reserved < lengths[b]! + tokens)
+      throw new ArgumentError(
+        `advance: the batch was laid out when ${sequence.id} had ${lengths[b]} tokens and room for ${tokens} more, now it has ${sequence.length} and room for ${sequence.reserved - sequence.length}`,
+      );
+    if (saving && tokens > 0 && sequence.states.pending !== saving[b])
+      throw new ArgumentError(`advance: ${sequence.id} was laid out again since`);
+    sequence.assertUsable('advance');
+  }
 }
 
 function checkedKeep({ id, length }: BlockSequence, tokens: number, keep: readonly number[]): readonly number[] {

@@ -1,3 +1,4 @@
+import type { PrefixTierOptions } from '../demoted/options.ts';
 import type { FormatOf, KvShape, KvStore } from '../kv-shape.ts';
 import type { EvictionPolicy } from '../prefix/eviction-policies.ts';
 import type { RetainOptions } from '../tiers/retain.ts';
@@ -20,6 +21,10 @@ export interface BlockCacheParts {
   readonly checkpoints: CheckpointRule;
   /** Where rows go that leave the only group, a window; undefined where they are forgotten. */
   readonly retain?: { readonly stored: KvShape; readonly options: RetainOptions } | undefined;
+  /** Whether sequences may forget tokens between others. */
+  readonly drops?: boolean | undefined;
+  /** Where blocks go that are forgotten. */
+  readonly tiers?: PrefixTierOptions | undefined;
   /** What is forgotten first of tokens that no sequence holds; undefined where nothing is shared. */
   readonly eviction: EvictionPolicy | undefined;
 }

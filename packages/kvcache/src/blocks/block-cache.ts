@@ -7,13 +7,25 @@ import {
   symbolicDim,
   type Tensor,
 } from '@heddle/tensor';
-import type { HostKv, KvBatch, KvBatchRows, KvCache, KvPrompt, KvSequence, KvStats, KvStep } from '../kv-cache.ts';
+import type { PrefixTiers } from '../demoted/prefix-tiers.ts';
+import type {
+  HeldKv,
+  HostKv,
+  KvBatch,
+  KvBatchRows,
+  KvCache,
+  KvPrompt,
+  KvSequence,
+  KvStats,
+  KvStep,
+} from '../kv-cache.ts';
 import { type KvShape, keepsExactly } from '../kv-shape.ts';
 import { PrefixSharing } from '../prefix/prefix-sharing.ts';
-import { StatePools } from '../storage/state-pools.ts';
-import { StorePools } from '../storage/store-pools.ts';
-import { TieredRows } from '../tiers/tiered-rows.ts';
-import { checkedRows } from './batch-rows.ts';
+import { HeldRows } from '../snapshot/held-rows.ts';
+import type { StatePools } from '../storage/state-pools.ts';
+import type { StorePools } from '../storage/store-pools.ts';
+import type { TieredRows } from '../tiers/tiered-rows.ts';
+import { assertUnchanged, checkedRows } from './batch-rows.ts';
 import type { BlockCacheParts } from './block-cache-parts.ts';
 import { BlockHoldings } from './block-holdings.ts';
 import { BlockList } from './block-list.ts';
@@ -23,7 +35,9 @@ import { BlockTables } from './block-tables.ts';
 import { auditCache } from './cache-audit.ts';
 import { countBlocks } from './cache-counts.ts';
 import type { Group } from './group.ts';
+import { openMemory, openPrefixTiers } from './open-memory.ts';
 import { slotsOfRange } from './range-slots.ts';
+import { SequenceChanges } from './sequence-changes.ts';
 import { StateSlots } from './state-slots.ts';
 import { boundInputs, type StepInputSizes, stateNames, stepInputs } from './step-inputs.ts';
 import { layOut } from './step-layout.ts';
@@ -52,15 +66,19 @@ export class BlockCache implements KvCache, SequenceOwner {
   readonly #windows: Windows;
   readonly #states: StateSlots | undefined;
   readonly #tiers: TieredRows | undefined;
+  /** Where prompts find what the cache had to forget. */
+  readonly prefixTiers: PrefixTiers | undefined;
+  readonly #held: HeldRows;
+  readonly #changes: SequenceChanges;
   readonly #sequences: Map<string, BlockSequence> = new Map();
   #steps = 0;
   #disposed = false;
 
   constructor(device: Device, parts: BlockCacheParts) {
-    const { shape, blockSize, maxSequences, maxSequenceTokens, groups } = parts;
+    const { shape, blockSize, maxSequences, maxSequenceTokens, groups, groupOf, retain } = parts;
     this.shape = shape;
-    const { retain } = parts;
-    this.exact = keepsExactly(shape, parts.formatOf) && !retain;
+    const keeps = keepsExactly(shape, parts.formatOf) && !retain && !parts.drops;
+    this.exact = keeps && !parts.tiers?.warm;
     this.blockSize = blockSize;
     this.maxSequenceTokens = maxSequenceTokens;
     this.maxSequences = maxSequences;
@@ -71,22 +89,14 @@ export class BlockCache implements KvCache, SequenceOwner {
     const maxBlocks = Math.ceil(maxSequenceTokens / blockSize);
     this.#tables = this.#rowGroups.map((_, group) => new BlockTables(group, maxBlocks));
     const maxSaves = stateGroup < 0 ? 0 : maxSequences + parts.checkpoints.slots;
-    const positionSlots = retain ? groups[0]!.pool.blocks * blockSize : 0;
+    const positionSlots = retain || parts.drops ? groups[0]!.pool.blocks * blockSize : 0;
     this.#inputSizes = { rowGroups: this.#rowGroups.length, maxSequences, maxBlocks, maxSaves, positionSlots };
     ({ inputs: this.inputs, symbols: this.symbols } = stepInputs(this.#inputSizes));
-    const slots = this.#rowGroups.map(({ pool }) => pool.blocks * blockSize);
-    this.#pools = new StorePools(device, retain?.stored ?? shape, parts.groupOf, slots, blockSize, parts.formatOf);
-    let statePools: StatePools | undefined;
-    try {
-      statePools = new StatePools(device, shape, groups[stateGroup]?.pool.blocks ?? 0);
-      if (retain) this.#tiers = new TieredRows(device, shape, this.#pools, blockSize, maxSequences, retain.options);
-    } catch (error) {
-      this.#pools.dispose();
-      statePools?.dispose();
-      throw error;
-    }
-    this.#statePools = statePools;
-    this.#prefixes = new PrefixSharing(groups, blockSize, parts.eviction, this.exact);
+    const { pools, states, tiers } = openMemory(device, parts);
+    this.#pools = pools;
+    this.#statePools = states;
+    this.#tiers = tiers;
+    this.#prefixes = new PrefixSharing(groups, blockSize, parts.eviction, keeps);
     const { tree } = this.#prefixes;
     this.#supply = new BlockSupply(groups, tree, (group) => this.#reclaim(group));
     this.#holdings = new BlockHoldings(groups, blockSize, tree, this.#pools, this.#supply);
@@ -95,12 +105,25 @@ export class BlockCache implements KvCache, SequenceOwner {
     );
     if (stateGroup >= 0)
       this.#states = new StateSlots(stateGroup, blockSize, parts.checkpoints, tree, this.#supply, this.#windows);
+    this.#changes = new SequenceChanges({
+      ...{ blockSize, prefixes: this.#prefixes, holdings: this.#holdings, windows: this.#windows },
+      ...{ states: this.#states, tiers },
+    });
+    this.#held = new HeldRows(
+      { device, shape, groups, groupOf, blockSize, pools, states },
+      this.#supply,
+      this.#holdings,
+    );
+    this.prefixTiers = openPrefixTiers(device, parts, { pools, states }, tree, this.#supply);
+    this.#prefixes.counts = this.prefixTiers?.counts;
+    this.#holdings.beforeWriting = () => this.prefixTiers?.flush();
   }
 
   sequence(id: string, prompt?: KvPrompt): BlockSequence | 'full' | 'pending' {
     this.#assertOpen('sequence');
-    this.#assertFree('sequence', id);
-    if (this.#sequences.size >= this.maxSequences) return 'full';
+    if (this.#isFull('sequence', id)) return 'full';
+    const asked = prompt && this.#prefixes.serves('sequence', prompt) ? prompt : undefined;
+    if (asked && this.prefixTiers?.bring(id, asked) === false) return 'pending';
     const found = this.#prefixes.find(prompt);
     if (found === 'pending') return found;
     const sequence = this.#open(id);
@@ -115,14 +138,17 @@ export class BlockCache implements KvCache, SequenceOwner {
 
   match(prompt: KvPrompt): number {
     this.#assertOpen('match');
-    return this.#prefixes.match(prompt);
+    const found = this.#prefixes.match(prompt);
+    if (!this.prefixTiers || !this.#prefixes.serves('match', prompt)) return found;
+    return Math.max(found, this.prefixTiers.match(prompt) * this.blockSize);
   }
 
   batch(rows: readonly KvBatchRows[]): KvBatch {
     this.#assertOpen('batch');
     const own = checkedRows(rows, this, ++this.#steps, this.#maxBatchTokens);
-    for (const { sequence, tokens } of own) this.#windows.prepare(sequence, tokens);
+    if (this.#windows.any) for (const { sequence, tokens } of own) this.#windows.prepare(sequence, tokens);
     const states = this.#states?.layOut(own);
+    this.prefixTiers?.flush();
     const {
       inputs: rowInputs,
       lengths,
@@ -130,7 +156,7 @@ export class BlockCache implements KvCache, SequenceOwner {
       positions,
       segments,
     } = layOut(own, this.#tables, this.blockSize, this.#inputSizes.positionSlots);
-    const saving = own.map(({ sequence }) => sequence.states.pending);
+    const saving = states && own.map(({ sequence }) => sequence.states.pending);
     const { from, at, to } = stateNames;
     return {
       inputs: states ? { ...rowInputs, [from]: states.from, [at]: states.at, [to]: states.to } : rowInputs,
@@ -139,22 +165,15 @@ export class BlockCache implements KvCache, SequenceOwner {
       segments,
       saves: states?.at ?? new Int32Array(0),
       advance: () => {
-        // all or nothing, and once: a sequence that has changed since is of another step
-        for (let b = 0; b < own.length; b++) {
-          const { sequence, tokens } = own[b]!;
-          if (sequence.length !== lengths[b] || sequence.reserved < lengths[b]! + tokens)
-            throw new ArgumentError(
-              `advance: the batch was laid out when ${sequence.id} had ${lengths[b]} tokens and room for ${tokens} more, now it has ${sequence.length} and room for ${sequence.reserved - sequence.length}`,
-            );
-          if (tokens > 0 && sequence.states.pending !== saving[b])
-            throw new ArgumentError(`advance: ${sequence.id} was laid out again since`);
-          sequence.assertUsable('advance');
-        }
+        assertUnchanged(own, lengths, saving);
+        const computing = this.prefixTiers && { rows: positions.length, since: performance.now() };
         for (const { sequence, tokens } of own) {
+          if (computing) sequence.computing = computing;
           sequence.length += tokens;
+          if (tokens > 0 && !sequence.used) this.prefixTiers?.withdraw(sequence.id);
           sequence.used ||= tokens > 0;
           if (tokens > 0) this.#states?.advance(sequence);
-          this.#windows.slide(sequence);
+          if (this.#windows.any) this.#windows.slide(sequence);
         }
       },
     };
@@ -169,19 +188,19 @@ export class BlockCache implements KvCache, SequenceOwner {
 
   stats(): KvStats {
     const sequences = [...this.#sequences.values()];
+    const tiers = this.#tiers ?? this.prefixTiers;
     const hot = this.#disposed ? 0 : this.#pools.byteLength;
-    const below = this.#disposed ? 0 : this.#statePools.byteLength + (this.#tiers?.byteLength ?? 0);
-    const full = this.#groups.find(({ kind }) => kind === 'all');
+    const below = this.#disposed ? 0 : this.#statePools.byteLength + (tiers?.byteLength ?? 0);
     return {
-      ...countBlocks(sequences, this.#groups, this.#prefixes),
-      tokenCapacity: full ? full.pool.blocks * this.blockSize : this.maxSequences * this.maxSequenceTokens,
+      ...countBlocks(sequences, this.#groups, this.#prefixes, this),
       bytes: hot + below,
-      tiers: this.#tiers?.stats(sequences, hot) ?? [],
+      tiers: this.#tiers?.stats(sequences, hot) ?? this.prefixTiers?.stats(hot) ?? [],
     };
   }
 
   checkIntegrity(): void {
     this.#tiers?.check(this.#sequences.values());
+    this.prefixTiers?.check();
     const { tree } = this.#prefixes;
     auditCache(this.#sequences.values(), this.#groups, tree, this.#windows, this.blockSize, this.maxSequenceTokens);
   }
@@ -191,93 +210,75 @@ export class BlockCache implements KvCache, SequenceOwner {
     for (const sequence of this.#sequences.values()) sequence.dispose();
     this.#disposed = true;
     this.#prefixes.tree.clear();
-    this.#pools.dispose();
-    this.#statePools.dispose();
-    this.#tiers?.dispose();
+    for (const memory of [this.prefixTiers, this.#tiers, this.#pools, this.#statePools]) memory?.dispose();
   }
   [Symbol.dispose](): void {
     this.dispose();
   }
+  onReady(tell: () => void): void {
+    if (this.prefixTiers) this.prefixTiers.onReady = tell;
+  }
+  withdraw(id: string): void {
+    this.prefixTiers?.withdraw(id);
+  }
+  async persist(): Promise<void> {
+    this.#assertOpen('persist');
+    await this.prefixTiers?.persist();
+  }
 
   grow(sequence: BlockSequence, tokens: number): boolean {
     const end = sequence.length + tokens;
-    if (end > this.maxSequenceTokens || !this.#holdings.grow(sequence, end)) return false;
-    sequence.reserved = end;
-    return true;
+    const grown = end <= this.maxSequenceTokens && this.#holdings.grow(sequence, end);
+    this.prefixTiers?.flush();
+    if (grown) sequence.reserved = end;
+    return grown;
   }
   know(sequence: BlockSequence, tokens: ArrayLike<number>): void {
+    if (sequence.computing) this.prefixTiers?.known(sequence);
     this.#prefixes.know(sequence, tokens);
-    this.#windows.slide(sequence);
+    if (this.#windows.any) this.#windows.slide(sequence);
   }
   truncate(sequence: BlockSequence, asked: number): void {
-    const length = this.#restorable(sequence, asked);
-    this.#prefixes.cut(sequence, length);
-    this.#states?.truncate(sequence, length);
-    for (const [group, list] of sequence.lists.entries())
-      this.#holdings.cut(list, group, Math.ceil(length / this.blockSize));
-    if (this.#states) this.#windows.goBack(sequence, length);
-    this.#tiers?.cut(sequence, Math.ceil(length / this.blockSize));
-    sequence.length = length;
-    sequence.reserved = length;
-    sequence.version++;
+    this.#changes.truncate(sequence, asked);
   }
   fork(source: BlockSequence, id: string, asked: number): KvSequence | 'full' {
-    this.#assertFree('fork', id);
-    if (this.#sequences.size >= this.maxSequences) return 'full';
-    const length = this.#restorable(source, asked);
-    const last = Math.floor(length / this.blockSize);
-    const open = length % this.blockSize;
-    // the open block is copied at once, so that neither has to find room for a copy when it writes
-    const copies = this.#rowGroups.map((_, group) => open > 0 && source.lists[group]!.holds(last));
-    const full = this.#rowGroups.findIndex(({ kind }) => kind === 'all');
-    if (copies[full] && this.#supply.available(full) === 0) return 'full';
-    const spare = copies.map((copies, group) => (copies ? this.#supply.take(group) : -1));
-    const copy = this.#open(id);
-    copy.inherit(source);
-    for (const [group, list] of copy.lists.entries()) {
-      const from = source.lists[group]!;
-      for (let column = 0; column < last; column++) {
-        if (from.holds(column)) this.#prefixes.tree.retain(group, from.table[column]!);
-        list.push(from.holds(column) ? from.table[column]! : -1);
-      }
-      list.gone = Math.max(list.kept, Math.min(from.gone, list.end));
-      if (spare[group]! < 0) continue;
-      copy.follow(this.#holdings.copy(group, from.table[last]!, spare[group]!, open));
-      list.push(spare[group]!);
-    }
-    copy.length = length;
-    copy.reserved = length;
-    this.#states?.fork(copy, source, length);
-    this.#tiers?.fork(copy, source, last);
-    if (this.#states) this.#windows.goBack(copy, length);
-    this.#prefixes.inherit(copy, source);
-    return copy;
+    if (this.#isFull('fork', id)) return 'full';
+    return this.#changes.fork(source, asked, () => this.#open(id)) ?? 'full';
+  }
+  keep(sequence: BlockSequence, columns: ReadonlySet<number>): number {
+    const drops = this.#inputSizes.positionSlots > 0 && !this.#tiers;
+    return this.#changes.keep(sequence, columns, drops);
   }
   read(sequence: BlockSequence, start: number, end: number): Promise<HostKv> {
     if (this.#tiers) return this.#tiers.range(sequence, start, end);
     return this.#pools.read(slotsOfRange(sequence, start, end, this.blockSize, this.#groups));
   }
+  readHeld(sequence: BlockSequence): Promise<HeldKv> | undefined {
+    return this.#tiers ? undefined : this.#held.read(sequence);
+  }
+  restore(
+    id: string,
+    length: number,
+    held: HeldKv,
+    prompt?: KvPrompt,
+  ): { sequence: KvSequence; written: Promise<void> } | 'full' | undefined {
+    this.#assertOpen('restore');
+    if (this.#tiers) return undefined;
+    this.#held.check(length, held);
+    if (length > this.maxSequenceTokens) return 'full';
+    const sequence = this.sequence(id, prompt && { ...prompt, tokens: [] });
+    return typeof sequence === 'string' ? 'full' : this.#held.write(sequence, length, held);
+  }
   close(sequence: BlockSequence): void {
     this.#sequences.delete(sequence.id);
-    this.#prefixes.end(sequence);
-    for (const [group, list] of sequence.lists.entries()) this.#holdings.cut(list, group, 0);
-    this.#states?.close(sequence);
-    this.#tiers?.cut(sequence, 0);
-    this.#prefixes.clean(sequence);
+    this.#changes.close(sequence);
   }
 
-  /** The largest length up to `length` that a sequence can go back to. */
-  #restorable(sequence: BlockSequence, length: number): number {
-    return (this.#states ?? this.#windows).restorable(sequence, length);
-  }
   /** Makes open sequences give back what they can do without. */
   #reclaim(group: number): boolean {
     const { kind } = this.#groups[group]!;
     if (kind === 'all') return false;
-    if (kind === 'window') {
-      for (const sequence of this.#sequences.values()) this.#windows.slide(sequence, true);
-      if (this.#supply.available(group) > 0) return true;
-    }
+    if (kind === 'window' && this.#windows.reclaim(this.#sequences.values(), group)) return true;
     return this.#states?.thinOut(this.#sequences.values()) ?? false;
   }
 
@@ -288,8 +289,10 @@ export class BlockCache implements KvCache, SequenceOwner {
     return sequence;
   }
 
-  #assertFree(operation: string, id: string): void {
+  /** @throws ArgumentError for an id that is open */
+  #isFull(operation: string, id: string): boolean {
     if (this.#sequences.has(id)) throw new ArgumentError(`${operation}: ${id} is open already`);
+    return this.#sequences.size >= this.maxSequences;
   }
   #assertOpen(operation: string): void {
     if (this.#disposed) throw new DisposedError(`${operation}: the cache was disposed of`);

@@ -1,7 +1,8 @@
 import { ArgumentError, DisposedError } from '@heddle/tensor';
-import type { HostKv, KvSequence } from '../kv-cache.ts';
+import type { HeldKv, HostKv, KvSequence } from '../kv-cache.ts';
 import type { Announcement } from '../prefix/announcements.ts';
 import type { BlockNode } from '../prefix/block-node.ts';
+import type { TierName } from '../tiers/tier-counts.ts';
 import { TierList } from '../tiers/tier-list.ts';
 import type { BlockList } from './block-list.ts';
 import { StateList } from './state-list.ts';
@@ -14,6 +15,9 @@ export interface SequenceOwner {
   fork(sequence: BlockSequence, id: string, length: number): KvSequence | 'full';
   truncate(sequence: BlockSequence, length: number): void;
   read(sequence: BlockSequence, start: number, end: number): Promise<HostKv>;
+  readHeld(sequence: BlockSequence): Promise<HeldKv> | undefined;
+  /** Forgets the columns that are not named, but for the open one. */
+  keep(sequence: BlockSequence, columns: ReadonlySet<number>): number;
   close(sequence: BlockSequence): void;
 }
 
@@ -49,6 +53,12 @@ export class BlockSequence implements KvSequence {
   /** Tokens of its prompt that were found, and that were not. */
   foundTokens = 0;
   missedTokens = 0;
+  /** Which tier each of its first blocks was found in, where there are tiers. */
+  foundIn: readonly TierName[] = [];
+  /** Whether nothing that it was computed from was rounded by a tier. */
+  exact = true;
+  /** The rows and the time of the last step that it was in, until its tokens are known. */
+  computing: { readonly rows: number; readonly since: number } | undefined;
   /** Whether a step has computed something of it. */
   used = false;
   /** Changes whenever one of its written tokens is in another block. */
@@ -90,6 +100,16 @@ export class BlockSequence implements KvSequence {
     this.cache.truncate(this, length);
     return this.length;
   }
+  keep(positions: Iterable<number>): number {
+    this.assertUsable('keep');
+    const columns = new Set<number>();
+    for (const position of positions) {
+      if (!(Number.isSafeInteger(position) && 0 <= position && position < this.length))
+        throw new ArgumentError(`keep: positions lie inside the ${this.length} tokens of ${this.id}, got ${position}`);
+      columns.add(Math.floor(position / this.cache.blockSize));
+    }
+    return this.cache.keep(this, columns);
+  }
   async range(start: number, end: number): Promise<HostKv> {
     this.assertUsable('range');
     if (!(Number.isInteger(start) && Number.isInteger(end) && 0 <= start && start <= end && end <= this.length))
@@ -98,6 +118,17 @@ export class BlockSequence implements KvSequence {
     await Promise.all([values, this.copying]);
     if (this.failure) throw this.failure;
     return values;
+  }
+  held(): Promise<HeldKv> | undefined {
+    this.assertUsable('held');
+    const reading = this.cache.readHeld(this);
+    return (
+      reading &&
+      Promise.all([reading, this.copying]).then(([held]) => {
+        if (this.failure) throw this.failure;
+        return held;
+      })
+    );
   }
   dispose(): void {
     if (this.disposed) return;

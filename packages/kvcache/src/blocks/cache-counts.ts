@@ -8,14 +8,21 @@ export function countBlocks(
   sequences: readonly BlockSequence[],
   groups: readonly Group[],
   { hitTokens, missTokens, tree }: PrefixSharing,
-): Omit<KvStats, 'tokenCapacity' | 'bytes' | 'tiers'> {
+  {
+    blockSize,
+    maxSequences,
+    maxSequenceTokens,
+  }: { blockSize: number; maxSequences: number; maxSequenceTokens: number },
+): Omit<KvStats, 'bytes' | 'tiers'> {
   let [blocks, free, cached] = [0, 0, 0];
   for (const [group, { pool }] of groups.entries()) {
     blocks += pool.blocks;
     free += pool.freeCount;
     cached += tree.cached(group);
   }
+  const full = groups.find(({ kind }) => kind === 'all');
   return {
+    tokenCapacity: full ? full.pool.blocks * blockSize : maxSequences * maxSequenceTokens,
     sequences: sequences.length,
     tokens: sequences.reduce((sum, { length }) => sum + length, 0),
     blocks,

@@ -13,9 +13,9 @@ export interface CompactTables {
 /** Of the only group of a cache. */
 export function compactTables(rows: readonly SequenceRows[], blockSize: number, slots: number): CompactTables {
   const columns = rows.map(({ sequence: { length, lists } }) => {
-    const { kept, gone } = lists[0]!;
+    const list = lists[0]!;
     const end = Math.ceil(length / blockSize);
-    return Array.from({ length: end }, (_, column) => column).filter((column) => column < kept || column >= gone);
+    return Array.from({ length: end }, (_, column) => column).filter((column) => list.holds(column));
   });
   const most = columns.reduce((width, { length }) => Math.max(width, length), 1);
   const width = 2 ** Math.ceil(Math.log2(most));

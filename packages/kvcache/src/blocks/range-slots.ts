@@ -1,4 +1,5 @@
 import { ArgumentError } from '@heddle/tensor';
+import { EvictedTokensError } from '../errors.ts';
 import type { BlockSequence } from './block-sequence.ts';
 import type { Group } from './group.ts';
 
@@ -14,6 +15,8 @@ export function slotsOfRange(
     const rows = new Int32Array(end - start);
     for (let position = start; position < end; position++) {
       const column = Math.floor(position / blockSize);
+      if (!list.holds(column) && groups[group]!.window === undefined)
+        throw new EvictedTokensError(`range: ${id} has dropped position ${position}`, [[position, position + 1]]);
       if (!list.holds(column))
         throw new ArgumentError(
           `range: ${id} has given back position ${position}, which is out of the window of ${groups[group]!.window}`,

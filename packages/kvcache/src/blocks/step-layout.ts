@@ -11,7 +11,7 @@ export interface SequenceRows {
   /** Lengths whose states are to be kept. */
   readonly keep: readonly number[];
   /** Whether no state but the last is saved. */
-  readonly only?: 'end';
+  readonly only: 'end' | undefined;
 }
 
 /** Host values of a step, by name. */
@@ -45,13 +45,18 @@ export function layOut(
   }
   const positions = new Int32Array(T);
   const segments = new Int32Array(T);
+  const slots = tables.map(() => new Int32Array(T));
   let row = 0;
   for (let b = 0; b < B; b++) {
     const { sequence, tokens } = rows[b]!;
-    for (let position = sequence.length, end = position + tokens; position < end; position++, row++) {
-      positions[row] = position;
-      segments[row] = b;
+    const start = sequence.length;
+    for (let i = 0; i < tokens; i++) {
+      positions[row + i] = start + i;
+      segments[row + i] = b;
     }
+    for (let group = 0; group < slots.length; group++)
+      writeSlots(slots[group]!, row, sequence.lists[group]!.table, start, tokens, blockSize);
+    row += tokens;
   }
   const compact = compactSlots > 0 ? compactTables(rows, blockSize, compactSlots) : undefined;
   if (compact) {
@@ -59,7 +64,7 @@ export function layOut(
     const inputs = {
       lengths: left,
       [tableName(0)]: { data, shape },
-      [slotsName(0)]: slotsOf(rows, 0, positions, segments, blockSize),
+      [slotsName(0)]: slots[0]!,
       [positionsName]: keyPositions,
     };
     return { inputs, lengths, maxLength: Math.max(1, ...left), positions, segments };
@@ -68,24 +73,27 @@ export function layOut(
   const inputs: Record<string, Fed> = { lengths };
   for (let group = 0; group < tables.length; group++) {
     inputs[tableName(group)] = tables[group]!.of(rows, blockSize, columns);
-    inputs[slotsName(group)] = slotsOf(rows, group, positions, segments, blockSize);
+    inputs[slotsName(group)] = slots[group]!;
   }
   return { inputs, lengths, maxLength, positions, segments };
 }
 
-function slotsOf(
-  rows: readonly SequenceRows[],
-  group: number,
-  positions: Int32Array,
-  segments: Int32Array,
+/** Writes the slots of `tokens` positions from `start` on to `slots`, from `row` on. */
+function writeSlots(
+  slots: Int32Array,
+  row: number,
+  table: Int32Array,
+  start: number,
+  tokens: number,
   blockSize: number,
-): Int32Array {
-  const slots = new Int32Array(positions.length);
-  for (let row = 0; row < slots.length; row++) {
-    const position = positions[row]!;
-    const column = Math.floor(position / blockSize);
-    const { table } = rows[segments[row]!]!.sequence.lists[group]!;
-    slots[row] = table[column]! * blockSize + (position - column * blockSize);
+): void {
+  let column = Math.floor(start / blockSize);
+  let offset = start - column * blockSize;
+  for (let i = 0; i < tokens; i++) {
+    slots[row + i] = table[column]! * blockSize + offset;
+    if (++offset === blockSize) {
+      column++;
+      offset = 0;
+    }
   }
-  return slots;
 }

@@ -43,6 +43,11 @@ export class Windows {
     this.#holdings = holdings;
   }
 
+  /** Whether there are any. */
+  get any(): boolean {
+    return this.#groups.length > 0;
+  }
+
   /** Blocks that a step of `tokens` rows writes to. */
   prepare(sequence: BlockSequence, tokens: number): void {
     if (tokens === 0) return;
@@ -67,6 +72,12 @@ export class Windows {
       if (list.gone < end) this.#leave?.(sequence, columnsOf(list, list.gone, end));
       for (; list.gone < end; list.gone++) this.#giveBack(sequence, index, list.gone);
     }
+  }
+
+  /** Makes open sequences give back all that is out of the windows. @returns whether there are blocks of a group now */
+  reclaim(sequences: Iterable<BlockSequence>, group: number): boolean {
+    for (const sequence of sequences) this.slide(sequence, true);
+    return this.#supply.available(group) > 0;
   }
 
   /** Gives back what only a checkpoint at this position has needed, after it is gone. */

@@ -1,12 +1,10 @@
+import type { DemotedNode } from '../demoted/demoted-node.ts';
+import type { TierName } from '../tiers/tier-counts.ts';
 import type { CachedBlock } from './eviction-policies.ts';
+import { TokenNode } from './token-node.ts';
 
 /** A full block of tokens after those of its parent, and where each group of the cache has what was computed for it. */
-export class BlockNode implements CachedBlock {
-  /** Undefined for a root, which stands for no tokens. */
-  readonly parent: BlockNode | undefined;
-  readonly tokens: Int32Array;
-  readonly key: number;
-  readonly depth: number;
+export class BlockNode extends TokenNode<BlockNode> implements CachedBlock {
   /** Block of each group; -1 where it has none any more. */
   readonly blocks: Int32Array;
   created: number;
@@ -15,69 +13,41 @@ export class BlockNode implements CachedBlock {
   priority: number;
   /** By group: changes whenever earlier offers of its block to be evicted are void. */
   readonly stamps: Int32Array;
-  childCount = 0;
-  /** Whether it is in the tree. */
-  attached = false;
-  /** Children by key; those of one key one after the other. */
-  #children: Map<number, BlockNode> | undefined;
-  #next: BlockNode | undefined;
+  /** Whether nothing that it was computed from was rounded more than the cache rounds what is written. */
+  exact: boolean;
+  /** Of a root: the namespace. */
+  readonly namespace: string;
+  /** Where what it had is kept further down. */
+  demoted: DemotedNode | undefined;
+  /** Which tier it was brought back from, until a sequence has used it. */
+  from: TierName = 'hot';
+  /** Until all that is brought back for it is written. */
+  arriving: Promise<void> | undefined;
 
-  constructor(parent: BlockNode | undefined, tokens: Int32Array, key: number, groups: number, now: number) {
-    this.parent = parent;
-    this.tokens = tokens;
-    this.key = key;
-    this.depth = parent ? parent.depth + 1 : 0;
+  constructor(
+    parent: BlockNode | undefined,
+    tokens: Int32Array,
+    key: number,
+    groups: number,
+    now: number,
+    { exact = true, namespace = '' }: { readonly exact?: boolean; readonly namespace?: string } = {},
+  ) {
+    super(parent, tokens, key);
     this.blocks = new Int32Array(groups).fill(-1);
     this.stamps = new Int32Array(groups);
     this.created = now;
     this.lastUsed = now;
     this.priority = Number.NEGATIVE_INFINITY;
+    this.exact = exact;
+    this.namespace = namespace;
   }
 
-  /** The child of these tokens: `tokens` from `start` on, whose key they have. */
-  child(key: number, tokens: ArrayLike<number>, start: number): BlockNode | undefined {
-    let node = this.#children?.get(key);
-    while (node && !sameTokens(node.tokens, tokens, start)) node = node.#next;
-    return node;
+  /** Waits for what is written to its blocks. */
+  follow(writing: Promise<void>): void {
+    const all = (this.arriving ? Promise.all([this.arriving, writing]) : writing).then(() => {
+      if (this.arriving === all) this.arriving = undefined;
+    });
+    all.catch(() => {}); // whoever begins with it hears of it
+    this.arriving = all;
   }
-
-  attach(child: BlockNode): void {
-    this.#children ??= new Map();
-    child.#next = this.#children.get(child.key);
-    this.#children.set(child.key, child);
-    this.childCount++;
-    child.attached = true;
-  }
-  detach(child: BlockNode): void {
-    let before = this.#children!.get(child.key);
-    if (before === child) {
-      if (child.#next) this.#children!.set(child.key, child.#next);
-      else this.#children!.delete(child.key);
-    } else {
-      while (before!.#next !== child) before = before!.#next;
-      before!.#next = child.#next;
-    }
-    child.#next = undefined;
-    child.attached = false;
-    this.childCount--;
-  }
-  *children(): Iterable<BlockNode> {
-    for (const first of this.#children?.values() ?? [])
-      for (let node: BlockNode | undefined = first; node; node = node.#next) yield node;
-  }
-}
-
-function sameTokens(own: Int32Array, tokens: ArrayLike<number>, start: number): boolean {
-  for (let i = 0; i < own.length; i++) if (own[i] !== tokens[start + i]) return false;
-  return true;
-}
-
-/** A number by which `count` tokens from `start` on are looked up; different ones rarely share it. */
-export function keyOf(tokens: ArrayLike<number>, start: number, count: number): number {
-  let hash = 0x811c9dc5;
-  for (let i = start; i < start + count; i++) {
-    hash = Math.imul(hash ^ tokens[i]!, 0x01000193);
-    hash ^= hash >>> 15;
-  }
-  return hash;
 }

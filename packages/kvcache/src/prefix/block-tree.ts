@@ -1,8 +1,12 @@
 import type { Group } from '../blocks/group.ts';
 import { CacheIntegrityError } from '../errors.ts';
-import { BlockNode, keyOf } from './block-node.ts';
+import { BlockNode } from './block-node.ts';
 import type { EvictionPolicy } from './eviction-policies.ts';
 import { EvictionQueue } from './eviction-queue.ts';
+import { keyOf } from './token-node.ts';
+
+/** Is told of a block before it is given back, which nobody writes to until the call that forgets it has ended. */
+export type Forget = (node: BlockNode, group: number, block: number) => void;
 
 /**
  * Full blocks of tokens that were computed, by what stood before them: a tree for each namespace. It holds every block that it
@@ -20,6 +24,8 @@ export class BlockTree {
   readonly #cached: Int32Array;
   #now = 0;
   evictions = 0;
+  /** Is told what is evicted. */
+  onEvict: Forget | undefined;
 
   constructor(groups: readonly Group[], blockSize: number, policy: EvictionPolicy) {
     this.#groups = groups;
@@ -41,7 +47,7 @@ export class BlockTree {
   root(namespace: string): BlockNode {
     let root = this.#roots.get(namespace);
     if (!root) {
-      root = new BlockNode(undefined, new Int32Array(0), 0, this.#groups.length, this.#now);
+      root = new BlockNode(undefined, new Int32Array(0), 0, this.#groups.length, this.#now, { namespace });
       root.attached = true;
       this.#roots.set(namespace, root);
     }
@@ -62,14 +68,23 @@ export class BlockTree {
 
   /**
    * Lists what a sequence computed for a full block of tokens after `parent`, by group (-1: nothing). Where the tokens are listed
-   * already the earlier blocks stay, and only what they lack is added.
+   * already the earlier blocks stay, and only what they lack is added; what is exact takes the place of what is not.
    */
-  publish(parent: BlockNode, tokens: Int32Array, blockOf: (group: number) => number, priority: number): BlockNode {
+  publish(
+    parent: BlockNode,
+    tokens: Int32Array,
+    blockOf: (group: number) => number,
+    priority: number,
+    exact: boolean = true,
+  ): BlockNode {
     const key = keyOf(tokens, 0, tokens.length);
     let node = parent.child(key, tokens, 0);
     if (!node) {
-      node = new BlockNode(parent, tokens, key, this.#groups.length, this.tick());
+      node = new BlockNode(parent, tokens, key, this.#groups.length, this.tick(), { exact });
       parent.attach(node);
+    } else if (exact && !node.exact) {
+      for (let group = 0; group < this.#groups.length; group++) this.#drop(node, group);
+      node.exact = true;
     }
     node.priority = Math.max(node.priority, priority);
     for (let group = 0; group < this.#groups.length; group++) {
@@ -120,6 +135,9 @@ export class BlockTree {
     );
     if (!node) return false;
     this.evictions++;
+    if (this.onEvict)
+      for (const [other, block] of node.blocks.entries())
+        if (block >= 0 && (kind === 'all' || other === group)) this.onEvict(node, other, block);
     if (kind === 'all') this.#remove(node);
     else this.#drop(node, group);
     this.#prune(node);
@@ -129,11 +147,21 @@ export class BlockTree {
   /** Forgets a block that one sequence holds, with all that came after it, so that the sequence may write to it. */
   disown(group: number, block: number): void {
     const node = this.#nodes[group]![block];
-    if (!node) return;
+    if (node) this.lose(node);
+  }
+  /** Forgets a node with all that came after it. */
+  lose(node: BlockNode): void {
+    if (!node.attached) return;
     const subtree = [node];
     for (const one of subtree) subtree.push(...one.children());
     for (const one of subtree.reverse()) this.#remove(one);
     this.#prune(node);
+  }
+  /** All nodes but the roots, those of a namespace from the front on. */
+  nodes(): BlockNode[] {
+    const nodes = [...this.#roots.values()];
+    for (const node of nodes) nodes.push(...node.children());
+    return nodes.filter(({ parent }) => parent);
   }
 
   /** Forgets what is listed of a block that nobody but the tree holds, and that no prompt has found. */

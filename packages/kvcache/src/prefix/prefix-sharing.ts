@@ -2,9 +2,11 @@ import { ArgumentError } from '@heddle/tensor';
 import type { BlockSequence } from '../blocks/block-sequence.ts';
 import type { Group } from '../blocks/group.ts';
 import type { KvPrompt } from '../kv-cache.ts';
+import { type TierCounts, type TierName, tierNames } from '../tiers/tier-counts.ts';
 import { type Announcement, Announcements } from './announcements.ts';
 import type { BlockNode } from './block-node.ts';
 import { BlockTree } from './block-tree.ts';
+import { Completeness } from './completeness.ts';
 import { type EvictionPolicy, leastRecentlyUsed } from './eviction-policies.ts';
 
 /** What a sequence may begin with. */
@@ -24,6 +26,9 @@ export class PrefixSharing {
   readonly #shares: boolean;
   readonly #exact: boolean;
   readonly #announcements: Announcements;
+  readonly #completeness: Completeness;
+  /** Counts by tier, where there are tiers. */
+  counts: TierCounts | undefined;
   hitTokens = 0;
   missTokens = 0;
 
@@ -38,19 +43,24 @@ export class PrefixSharing {
     this.#shares = eviction !== undefined;
     this.tree = new BlockTree(groups, blockSize, eviction ?? leastRecentlyUsed());
     this.#announcements = new Announcements(blockSize);
+    this.#completeness = new Completeness(groups, blockSize);
   }
 
   match(prompt: KvPrompt): number {
-    const { namespace, tokens } = checkedPrompt('match', prompt);
-    return this.#serves(prompt) ? this.#usable(this.#path(namespace, tokens)) * this.#blockSize : 0;
+    return this.serves('match', prompt) ? this.#usable(this.#path(prompt)) * this.#blockSize : 0;
+  }
+  /** Whether anything can be found for a prompt. @throws ArgumentError */
+  serves(operation: string, prompt: KvPrompt): boolean {
+    checkPrompt(operation, prompt);
+    return this.#shares && (this.#exact || !prompt.exact);
   }
 
   /** The nodes that a sequence of this prompt may begin with; 'pending' where somebody computes the next one. */
   find(prompt: KvPrompt | undefined): FoundPrefix | 'pending' {
     if (!prompt) return nothing;
-    const { namespace, tokens } = checkedPrompt('sequence', prompt);
-    if (!this.#serves(prompt)) return nothing;
-    const path = this.#path(namespace, tokens);
+    const { namespace = '', tokens } = prompt;
+    if (!this.serves('sequence', prompt)) return nothing;
+    const path = this.#path(prompt);
     const start = path.length * this.#blockSize;
     const more = start + this.#blockSize < tokens.length;
     if (more && this.#announcements.awaits(path.at(-1) ?? namespace, tokens, start)) return 'pending';
@@ -64,7 +74,7 @@ export class PrefixSharing {
     const { namespace = '', priority = 0, tokens } = prompt;
     sequence.origin = { namespace, priority, tokens };
     for (const [group, list] of sequence.lists.entries()) {
-      const gone = Math.max(list.kept, this.#firstSeen(group, path.length));
+      const gone = Math.max(list.kept, this.#completeness.firstSeen(group, path.length));
       for (const [column, node] of path.entries()) {
         if (column >= list.kept && column < gone) list.skip();
         else {
@@ -84,14 +94,18 @@ export class PrefixSharing {
     this.hitTokens += found;
     this.missTokens += tokens.length - found;
     this.tree.hit(path, priority);
+    for (const { arriving, exact } of path) {
+      if (arriving) sequence.follow(arriving);
+      if (!exact) sequence.exact = false;
+    }
+    if (this.counts) this.#count(sequence, this.counts, path);
     this.#announce(sequence);
   }
 
   /** Lists the full blocks among tokens that are now known. */
   know(sequence: BlockSequence, tokens: ArrayLike<number>): void {
-    for (let i = 0; i < tokens.length; i++) {
-      sequence.known++;
-      if (!sequence.listed) continue;
+    sequence.known += tokens.length;
+    for (let i = 0; i < tokens.length && sequence.listed; i++) {
       sequence.tail.push(tokens[i]!);
       if (sequence.tail.length === this.#blockSize) this.#publish(sequence);
     }
@@ -118,6 +132,7 @@ export class PrefixSharing {
     const { namespace, priority } = source.origin;
     copy.origin = { namespace, priority, tokens: [] };
     copy.listed = source.listed;
+    copy.exact = source.exact;
     copy.path = [...source.path];
     copy.tail.push(...source.tail);
     copy.known = source.known;
@@ -129,6 +144,7 @@ export class PrefixSharing {
     if (!sequence.used) {
       this.hitTokens -= sequence.foundTokens;
       this.missTokens -= sequence.missedTokens;
+      if (this.counts) this.#takeBack(sequence, this.counts);
     }
     this.#withdraw(sequence);
     this.tree.tick();
@@ -151,18 +167,20 @@ export class PrefixSharing {
       this.#withdraw(sequence);
       return;
     }
-    const state = sequence.states.at((column + 1) * this.#blockSize);
+    const groups = this.#groups.length;
+    const state = lists.length < groups ? sequence.states.at((column + 1) * this.#blockSize) : undefined;
     const blockOf = (group: number) => {
       const list = lists[group];
       if (!list) return state?.slot ?? -1;
       return list.holds(column) ? list.table[column]! : -1;
     };
-    const node = this.tree.publish(parent, Int32Array.from(tail), blockOf, origin.priority);
+    const node = this.tree.publish(parent, new Int32Array(tail), blockOf, origin.priority, sequence.exact);
     tail.length = 0;
     path.push(node);
-    for (const group of this.#groups.keys()) {
+    for (let group = 0; group < groups; group++) {
       const [own, listed] = [blockOf(group), node.blocks[group]!];
       if (own < 0 || own === listed) continue;
+      if (node.arriving) sequence.follow(node.arriving);
       // somebody else was first: one block is enough for both
       this.tree.retain(group, listed);
       this.tree.release(group, own);
@@ -189,44 +207,45 @@ export class PrefixSharing {
     sequence.announcement = undefined;
   }
 
-  #serves({ exact = false }: KvPrompt): boolean {
-    return this.#shares && (this.#exact || !exact);
+  /** Counts where the tokens of a prompt were found. */
+  #count(sequence: BlockSequence, counts: TierCounts, path: readonly BlockNode[]): void {
+    sequence.foundIn = path.map((node) => {
+      const { from } = node;
+      node.from = 'hot';
+      counts.hits[from] += this.#blockSize;
+      return from;
+    });
+    counts.missing += sequence.missedTokens;
+  }
+  #takeBack(sequence: BlockSequence, counts: TierCounts): void {
+    for (const [column, from] of sequence.foundIn.entries()) {
+      counts.hits[from] -= this.#blockSize;
+      const node = sequence.path[column];
+      if (node) node.from = lower(node.from, from);
+    }
+    counts.missing -= sequence.missedTokens;
+    sequence.foundIn = [];
   }
 
-  #path(namespace: string, tokens: ArrayLike<number>): BlockNode[] {
+  #path({ namespace = '', tokens, exact = false }: KvPrompt): BlockNode[] {
     // the last token is computed in any case: its result is what comes next
-    return this.tree.path(namespace, tokens, Math.floor((tokens.length - 1) / this.#blockSize));
+    const path = this.tree.path(namespace, tokens, Math.floor((tokens.length - 1) / this.#blockSize));
+    const rounded = exact ? path.findIndex((node) => !node.exact) : -1;
+    return rounded < 0 ? path : path.slice(0, rounded);
   }
 
   /** How many leading nodes have all that a sequence that begins with them will read. */
   #usable(path: readonly BlockNode[]): number {
-    let depth = path.length;
-    while (depth > 0 && !this.#groups.every((group, index) => this.#complete(path, depth, group, index))) depth--;
-    return depth;
-  }
-  #complete(path: readonly BlockNode[], depth: number, { keepFirst, kind }: Group, group: number): boolean {
-    if (kind === 'all') return true;
-    if (kind === 'state') return path[depth - 1]!.blocks[group]! >= 0;
-    const kept = Math.ceil(keepFirst / this.#blockSize);
-    for (let column = depth - 1; column >= this.#firstSeen(group, depth); column--)
-      if (path[column]!.blocks[group]! < 0) return false;
-    for (let column = 0; column < Math.min(kept, depth); column++) if (path[column]!.blocks[group]! < 0) return false;
-    return true;
-  }
-  /** The first column that is in the window of the token after `depth` blocks. */
-  #firstSeen(group: number, depth: number): number {
-    const { window } = this.#groups[group]!;
-    if (window === undefined) return 0;
-    return Math.max(0, Math.floor((depth * this.#blockSize - window + 1) / this.#blockSize));
+    return this.#completeness.depth(path.length, (column, group) => path[column]!.blocks[group]! >= 0);
   }
 }
 
-function checkedPrompt(operation: string, prompt: KvPrompt): { namespace: string; tokens: ArrayLike<number> } {
-  const { namespace = '', tokens, priority = 0 } = prompt;
+const lower = (a: TierName, b: TierName): TierName => (tierNames.indexOf(a) < tierNames.indexOf(b) ? b : a);
+
+function checkPrompt(operation: string, { namespace = '', tokens, priority = 0 }: KvPrompt): void {
   if (typeof namespace !== 'string')
     throw new ArgumentError(`${operation}: namespace must be a string, got ${String(namespace)}`);
   if (typeof tokens?.length !== 'number')
     throw new ArgumentError(`${operation}: tokens must be a list of token ids, got ${String(tokens)}`);
   if (!Number.isFinite(priority)) throw new ArgumentError(`${operation}: priority must be a number, got ${priority}`);
-  return { namespace, tokens };
 }

@@ -13,7 +13,7 @@ import {
   lowestPriority,
   pagedCache,
 } from '../index.ts';
-import { keyOf } from './block-node.ts';
+import { keyOf } from './token-node.ts';
 
 let device: Device;
 beforeAll(async () => {

@@ -83,13 +83,28 @@ test('a sound file of another model, of other layers, or too long, is refused', 
     { length: 4 },
     { tokens: [1, 2, 3, 4] },
     { tokens: ['a'] },
-    { shape: { layers: [{ keys: { shape: [1], dtype: 'f32' } }] } },
+    { shape: { layers: [{ keys: { kind: 'rows', shape: [1], dtype: 'f32' } }] } },
+    { shape: { layers: [{ keys: { kind: 'pages', shape: [1, 2], dtype: 'f32' } }] } },
+    ...[
+      [[0, 4]],
+      [
+        [2, 3],
+        [0, 2],
+      ],
+      [[0, 0]],
+      [[0, 1.5]],
+      'all',
+    ].map((ranges) => ({
+      held: content.held.map((layer) =>
+        Object.fromEntries(Object.entries(layer).map(([name, { data }]) => [name, { ranges, data }])),
+      ),
+    })),
   ])
     await refused(
       await writeSnapshot({
         ...content,
         ...header,
-        ...('shape' in header && { rows: [{ keys: new Float32Array(0) }] }),
+        ...('shape' in header && { held: [{ keys: { ranges: [], data: new Float32Array(0) } }] }),
       } as never),
       /^snapshot: /,
     );

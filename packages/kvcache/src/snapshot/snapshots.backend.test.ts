@@ -10,6 +10,7 @@ import {
   restoreSnapshot,
   takeSnapshot,
 } from '../index.ts';
+import { CacheDriver } from '../testing/cache-driver.ts';
 
 const store = (heads: number, width: number, dtype: 'f32' | 'f16'): KvStore => ({
   kind: 'rows',
@@ -76,6 +77,56 @@ conformance('rows that are appended, and snapshots', (device) => {
     paged.dispose();
     await device().trim();
     expect(device().memory().live).toBe(before);
+  });
+
+  test('windows and states are restored, and go on as the sequence that they are of', async () => {
+    const window = { ...store(1, 2, 'f32'), window: 5, keepFirst: 2 } as KvStore;
+    const hybrid: KvShape = {
+      layers: [
+        { keys: store(1, 2, 'f16'), values: window },
+        {
+          state: { kind: 'state', shape: [3], dtype: 'f32' },
+          convolution: { ...store(1, 2, 'f32'), window: 4 } as KvStore,
+        },
+      ],
+    };
+    const options = { shape: hybrid, maxSequences: 2, maxSequenceTokens: 64, maxBatchTokens: 64 };
+    const from = pagedCache(device(), { ...options, blockSize: 4 });
+    const driver = new CacheDriver(device(), from, 64);
+    const tokens = Array.from({ length: 30 }, (_, i) => i % 7);
+    const a = driver.open('a', { tokens });
+    for (const end of [11, 26]) await driver.write([{ to: a, tokens: tokens.slice(a.tokens.length, end) }]);
+    const bytes = await takeSnapshot(from, a.kv, { model: 'm', tokens: a.tokens });
+    for (const blockSize of [4, 2]) {
+      const into = pagedCache(device(), { ...options, blockSize });
+      const other = new CacheDriver(device(), into, 64);
+      const kv = await restoreSnapshot(device(), into, 'b', bytes, { model: 'm' });
+      const b = { ...a, kv, tokens: [...a.tokens], contents: [...a.contents] };
+      into.checkIntegrity();
+      await other.check([b]);
+      await other.write([{ to: b, tokens: tokens.slice(26) }]);
+      await other.check([b]);
+      into.checkIntegrity();
+      other.truncate(b, 20);
+      await other.check([b]);
+      kv.dispose();
+      // what was restored is listed as far as it goes
+      const again = other.open('c', { tokens });
+      await other.check([again]);
+      again.kv.dispose();
+      into.checkIntegrity();
+      other.dispose();
+      into.dispose();
+    }
+    // a contiguous cache keeps all rows, of which some are gone
+    const wide = contiguousCache(device(), options);
+    await expect(restoreSnapshot(device(), wide, 'b', bytes, { model: 'm' })).rejects.toMatchObject({
+      code: 'ERR_KV_SNAPSHOT',
+    });
+    expect(wide.stats().sequences).toBe(0);
+    wide.dispose();
+    driver.dispose();
+    from.dispose();
   });
 
   test('rows that do not fit are refused, and nothing is added', async () => {

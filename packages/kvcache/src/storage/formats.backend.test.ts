@@ -13,6 +13,7 @@ import {
   type PagedCacheOptions,
   pagedCache,
   pagedCacheBytes,
+  type QuantizedFormat,
   type RowsStore,
 } from '../index.ts';
 
@@ -84,9 +85,15 @@ conformance('formats of stores', (device) => {
     cache.dispose();
   });
 
-  test('attention reads rows of 8 bits as range gives them', async () => {
+  const measured = { meanKl: 0.001, limit: 0.01 };
+  test.each<[string, QuantizedFormat]>([
+    ['8 bits', { bits: 8 }],
+    ['8 bits of turned heads', { bits: 8, rotate: true }],
+    ['4 bits of turned heads', { bits: 4, measured }],
+    ['4 bits', { bits: 4, rotate: false, measured }],
+  ])('attention reads rows of %s as range gives them', async (_, format) => {
     const shape = keyValueShape({ layers: 1, heads: 2, headDim: 8, dtype: 'f32' });
-    const [rounded, plain] = [open(shape, { format: { bits: 8 } }), open(shape)];
+    const [rounded, plain] = [open(shape, { format }), open(shape)];
     const a = await named(rounded, 'a', tensors(shape, 9, 3));
     const held = await a.range(0, 9);
     const same = Object.fromEntries(
@@ -152,7 +159,14 @@ conformance('formats of stores', (device) => {
     only.dispose();
     const refused = (format: object, why: RegExp) =>
       expect(() => open(shape, { format: format as never })).toThrow(why);
-    refused({ bits: 4 }, /the format of keys of layer 0 must have 8 bits, got 4/);
+    refused({ bits: 3 }, /the format of keys of layer 0 must have 8 or 4 bits, got 3/);
+    const four = { bits: 4, groups: 2 } as const;
+    refused(four, /has 4 bits, which need a measurement on the model within its limit.*got none/);
+    refused({ ...four, measured: { meanKl: 0.2, limit: 0.1 } }, /got a mean KL of 0.2 of at most 0.1/);
+    refused({ ...four, measured: { meanKl: Number.NaN, limit: 0.1 } }, /got a mean KL of NaN/);
+    expect(pagedCacheBytes({ ...options, format: { ...four, measured } }) / pagedCacheBytes(options)).toBeLessThan(
+      0.32,
+    );
     refused({ bits: 8, groups: 3 }, /must cut a width of 64 into groups of a multiple of 8 values, got 3/);
   });
 });

@@ -60,6 +60,11 @@ export class StatePools {
     };
   }
 
+  /** The stores in their order, by slot. */
+  get parts(): readonly Variable[] {
+    return this.#variables();
+  }
+
   dispose(): void {
     for (const variable of this.#variables()) variable.dispose();
   }

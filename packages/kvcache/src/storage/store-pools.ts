@@ -1,5 +1,5 @@
 import type { KvView } from '@heddle/attention';
-import { ArgumentError, type Device, type Dim, type Tensor, type Update } from '@heddle/tensor';
+import { ArgumentError, type Device, type Dim, type Tensor, type Update, type Variable } from '@heddle/tensor';
 import type { HostKv, KvStep, RowsView } from '../kv-cache.ts';
 import { type FormatOf, isRows, type KvShape, type KvStore, rowBytes, storeBytes } from '../kv-shape.ts';
 import { openStorePool, type StorePool } from './store-pool.ts';
@@ -91,9 +91,11 @@ export class StorePools {
         const view = { ...at(keys.group), maxLength, ...(keyPositions && { keyPositions }) };
         const { valueDim } = keys.store;
         if (!values) return { keys: keys.rows(), ...(valueDim !== undefined && { valueDim }), ...view };
-        if (!keys.quantized || !values.quantized) return { keys: keys.rows(), values: values.rows(), ...view };
-        const quantized = { bits: 8, keyScales: keys.quantized.scales, valueScales: values.quantized.scales } as const;
-        return { keys: keys.quantized.words, values: values.quantized.words, quantized, ...view };
+        const [k, v] = [keys.quantized, values.quantized];
+        if (!k || !v || k.bits !== v.bits || k.rotated !== v.rotated)
+          return { keys: keys.rows(), values: values.rows(), ...view };
+        const quantized = { bits: k.bits, keyScales: k.scales, valueScales: v.scales };
+        return { keys: k.words, values: v.words, quantized, ...(k.rotated && { rotated: true }), ...view };
       },
       write: (index, written): readonly Update[] => {
         const stores = this.#layers[index] ?? new Map<string, StorePool>();
@@ -120,9 +122,11 @@ export class StorePools {
   }
 
   /** Writes what slots of other pools of the same stores hold, after the work that was submitted before the call. */
-  async copyFrom(source: StorePools, from: Int32Array, to: Int32Array): Promise<void> {
+  async copyFrom(source: StorePools, from: Int32Array, to: Int32Array, group: number = 0): Promise<void> {
     const [first, second] = [this.#device.tensor(padded(from)), this.#device.tensor(padded(to))];
-    const updates = this.#pools.flatMap((pool, i) => pool.write(second, source.#pools[i]!.take(first)));
+    const updates = this.#pools.flatMap((pool, i) =>
+      pool.group === group ? pool.write(second, source.#pools[i]!.take(first)) : [],
+    );
     try {
       await this.#device.realize([], updates);
     } finally {
@@ -150,6 +154,27 @@ export class StorePools {
     }
   }
 
+  /** Writes rows of one store; negative slots are passed over. */
+  writeRows(layer: number, name: string, slots: Tensor, rows: Tensor): readonly Update[] {
+    return this.#layers[layer]!.get(name)!.write(slots, rows);
+  }
+  /** What the stores of a group are kept in, in their order. */
+  parts(group: number): readonly Variable[] {
+    return this.#pools.filter((pool) => pool.group === group).flatMap(({ parts }) => parts);
+  }
+  /** Writes to slots of a group what the parts of `source`, other pools of the same stores, hold for them. */
+  load(group: number, slots: Tensor, parts: readonly Tensor[], source: StorePools): readonly Update[] {
+    let at = 0;
+    return this.#pools.flatMap((pool, i) => {
+      if (pool.group !== group) return [];
+      const from = source.#pools[i]!;
+      const own = parts.slice(at, at + from.parts.length);
+      at += from.parts.length;
+      if (source !== this) return pool.write(slots, from.decode(own));
+      return pool.parts.map((part, j) => part.scatter(slots, own[j]!));
+    });
+  }
+
   dispose(): void {
     for (const pool of this.#pools) pool.dispose();
   }
@@ -173,7 +198,7 @@ export function blockBytes(
 }
 
 /** The last slot again up to a power of two: the device keeps a program for each length, and these are few. */
-function padded(slots: Int32Array): Int32Array {
+export function padded(slots: Int32Array): Int32Array {
   const rows = new Int32Array(2 ** Math.ceil(Math.log2(Math.max(1, slots.length)))).fill(slots.at(-1) ?? 0);
   rows.set(slots);
   return rows;

@@ -49,13 +49,15 @@ test('a paged cache of any shape is whole after any operations', async () => {
     blockSize: fc.integer({ min: 1, max: 5 }),
     checkpoints: fc.nat(4),
     checkpointEvery: fc.integer({ min: 1, max: 8 }),
+    cold: fc.nat(12),
     operations,
   });
   await fc.assert(
-    fc.asyncProperty(layout, async ({ shape, operations: some, ...options }) => {
+    fc.asyncProperty(layout, async ({ shape, operations: some, cold, ...options }) => {
       // room for all sequences at their largest, so that whether something fits depends on its length alone
       const sizes = { maxSequences: 3, maxSequenceTokens: 9, maxBatchTokens: 16, ...options };
-      const cache = pagedCache(device, { ...sizes, shape: drawShape(shape) });
+      const tiers = cold > 0 && { tiers: { cold: cold * options.blockSize, load: 'always' as const } };
+      const cache = pagedCache(device, { ...sizes, shape: drawShape(shape), ...tiers });
       const driver = new CacheDriver(device, cache, 16);
       try {
         await applyOperations(driver, some, 4);

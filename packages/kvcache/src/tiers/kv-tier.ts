@@ -12,6 +12,10 @@ export interface KvTier {
   readonly name: string;
   /** The blocks of these names, in their order; undefined for those that it does not have. */
   read(keys: readonly string[]): readonly (Uint8Array | undefined)[] | Promise<readonly (Uint8Array | undefined)[]>;
+  /**
+   * Which of these it has, in their order, so that only those are read. Without it everything is read that might be there.
+   */
+  has?(keys: readonly string[]): readonly boolean[] | Promise<readonly boolean[]>;
   /** Takes blocks. They may be read once this has returned or resolved. */
   write(blocks: readonly TierBlock[]): void | Promise<void>;
   /** These are not asked for again. */
@@ -25,6 +29,7 @@ export function memoryTier(): KvTier & { readonly blocks: ReadonlyMap<string, Ui
     name: 'memory',
     blocks,
     read: (keys) => keys.map((key) => blocks.get(key)),
+    has: (keys) => keys.map((key) => blocks.has(key)),
     write: (written) => {
       for (const { key, bytes } of written) blocks.set(key, bytes.slice());
     },

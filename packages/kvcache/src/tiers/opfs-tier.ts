@@ -36,6 +36,15 @@ export function opfsTier(directory: TierDirectory): KvTier {
           }
         }),
       ),
+    has: (keys) =>
+      Promise.all(
+        keys.map((key) =>
+          directory.getFileHandle(`${key}.kv`).then(
+            () => true,
+            () => false,
+          ),
+        ),
+      ),
     write: async (blocks) => {
       for (const { key, bytes } of blocks) {
         const writable = await (await directory.getFileHandle(`${key}.kv`, { create: true })).createWritable();

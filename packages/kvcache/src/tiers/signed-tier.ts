@@ -40,6 +40,7 @@ export function signedTier(tier: KvTier, key: Uint8Array): KvTier {
       await tier.write(signed);
     },
     delete: (keys) => tier.delete(keys),
+    ...(tier.has && { has: (keys: readonly string[]) => tier.has!(keys) }),
   };
 }
 

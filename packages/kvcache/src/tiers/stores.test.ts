@@ -33,6 +33,23 @@ afterAll(async () => {
 const shape = keyValueShape({ layers: 1, heads: 1, headDim: 8, dtype: 'f16' });
 const bytesOf = (first: number) => Uint8Array.from({ length: 50 }, (_, i) => first + i);
 
+test('a bounded folder deletes what was used longest ago, also of another process', async () => {
+  const path = join(folder, 'bounded');
+  await folderTier(path).write(['a', 'b', 'c'].map((key) => ({ key, bytes: bytesOf(1) })));
+  for (const [i, key] of ['a', 'b', 'c'].entries()) await files.utimes(join(path, `${key}.kv`), 100 + i, 100 + i);
+  const tier = folderTier(path, { maxBytes: 160 });
+  expect(await tier.has!(['a', 'd'])).toEqual([true, false]);
+  await tier.write([{ key: 'd', bytes: bytesOf(2) }]);
+  expect((await readdir(path)).sort()).toEqual(['b.kv', 'c.kv', 'd.kv']);
+  await tier.read(['b']);
+  await tier.write([{ key: 'e', bytes: bytesOf(3) }]);
+  expect((await readdir(path)).sort()).toEqual(['b.kv', 'd.kv', 'e.kv']);
+  await tier.delete(['d']);
+  await tier.write([{ key: 'f', bytes: bytesOf(3) }]);
+  expect((await readdir(path)).sort()).toEqual(['b.kv', 'e.kv', 'f.kv']);
+  expect(() => folderTier(path, { maxBytes: 0 })).toThrow(/maxBytes must be a positive number, got 0/);
+});
+
 test('a folder keeps blocks as files of its owner, whole or not at all', async () => {
   const path = join(folder, 'deep', 'down');
   const tier = folderTier(path);
@@ -52,7 +69,9 @@ test('a folder keeps blocks as files of its owner, whole or not at all', async (
       ...(files as unknown as TierFiles),
       [broken]: () => Promise.reject(new Error('no space')),
     };
-    await expect(folderTier(path, failing).write([{ key: 'a', bytes: bytesOf(9) }])).rejects.toThrow('no space');
+    await expect(folderTier(path, { files: failing }).write([{ key: 'a', bytes: bytesOf(9) }])).rejects.toThrow(
+      'no space',
+    );
   }
   expect(await readdir(path)).toEqual(['a.kv', 'b.kv']);
   expect(Uint8Array.from((await tier.read(['a']))[0]!)).toEqual(bytesOf(3));

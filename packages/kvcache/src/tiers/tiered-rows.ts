@@ -229,6 +229,7 @@ export class TieredRows {
         misses,
         hitRate: hits + misses > 0 ? hits / (hits + misses) : 0,
         evictions: this.#counts.evictions[name],
+        promotions: this.#counts.promotions[name],
         bytes: bytes[name],
       };
     });

@@ -1,4 +1,4 @@
-import { bytesPerToken, type KvShape, pagedCacheBytes } from '@heddle/kvcache';
+import { bytesPerToken, type KvShape, type KvStore, pagedCacheBytes } from '@heddle/kvcache';
 import type { Device } from '@heddle/tensor';
 
 /** What a cache takes where nothing is said and the device has no budget. */
@@ -47,18 +47,19 @@ function wideness(device: Device): number {
   return byteLength / 256;
 }
 
-/** Tokens of the layers without a window that fit beside the others' windows. */
+/** Tokens of the layers that keep them all that fit beside the windows and the states of the others. */
 function tokensWithin(bytes: number, shape: KvShape, maxSequences: number, maxBatchTokens: number): number {
-  const full = { layers: shape.layers.map((layer) => storesWith(layer, (window) => window === undefined)) };
+  const keepsAll = ({ kind, window }: KvStore) => kind === 'rows' && window === undefined;
+  const full = { layers: shape.layers.map((layer) => storesWith(layer, keepsAll)) };
   const each = bytesPerToken(full);
   if (each === 0) return Number.MAX_SAFE_INTEGER;
-  const windows = { layers: shape.layers.map((layer) => storesWith(layer, (window) => window !== undefined)) };
+  const others = { layers: shape.layers.map((layer) => storesWith(layer, (store) => !keepsAll(store))) };
   const longest = 2 ** 30; // longer than any window
-  const options = { shape: windows, maxSequences, maxSequenceTokens: longest, maxBatchTokens, tokens: longest };
-  const fixed = bytesPerToken(windows) === 0 ? 0 : pagedCacheBytes(options);
+  const options = { shape: others, maxSequences, maxSequenceTokens: longest, maxBatchTokens, tokens: longest };
+  const fixed = others.layers.every((layer) => Object.keys(layer).length === 0) ? 0 : pagedCacheBytes(options);
   return Math.max(0, bytes - fixed) / each;
 }
 
-function storesWith(layer: KvShape['layers'][number], accepts: (window: number | undefined) => boolean) {
-  return Object.fromEntries(Object.entries(layer).filter(([, { window }]) => accepts(window)));
+function storesWith(layer: KvShape['layers'][number], accepts: (store: KvStore) => boolean) {
+  return Object.fromEntries(Object.entries(layer).filter(([, store]) => accepts(store)));
 }

@@ -1,8 +1,8 @@
 import { type AttentionKernel, flash } from '@heddle/attention';
 import { type Capacity, continuousScheduler, type Scheduler } from '@heddle/batcher';
-import { type KvCache, pagedCache } from '@heddle/kvcache';
+import { type KvCache, type PrefixTierOptions, pagedCache } from '@heddle/kvcache';
 import { ArgumentError, type Device, OutOfMemoryError } from '@heddle/tensor';
-import type { CausalLm } from '../models/causal-lm.ts';
+import type { CausalLm, ForwardHooks } from '../models/causal-lm.ts';
 import { greedy, type Sampler } from '../sampler.ts';
 import { stageSampling } from '../sampling/device-sampling.ts';
 import type { LogitStage } from '../sampling/stages/logit-stage.ts';
@@ -49,10 +49,20 @@ export interface EngineOptions {
   readonly stages?: readonly LogitStage[];
   /** Default `flash()`. */
   readonly attention?: AttentionKernel;
+  /** What is done to the residual stream between layers, in every step. */
+  readonly hooks?: ForwardHooks;
+  /**
+   * Where tokens go that the cache has to forget, so that prompts still begin with them: the host's memory, a folder. Goes to
+   * `cache` with the size.
+   */
+  readonly cacheTiers?: PrefixTierOptions;
   /** Adapters that requests may name: a `createAdapterPool` for this model. They stay the caller's. Default none. */
   readonly adapters?: RequestAdapters;
   /** Makes the cache of the model's `kvShape`, with room for what the size says. Default `pagedCache`, which shares prefixes. */
-  readonly cache?: (device: Device, size: CacheSize & { readonly shape: CausalLm['kvShape'] }) => KvCache;
+  readonly cache?: (
+    device: Device,
+    size: CacheSize & { readonly shape: CausalLm['kvShape']; readonly tiers?: PrefixTierOptions },
+  ) => KvCache;
   /** Makes the scheduler. Default `continuousScheduler`, first come first served. */
   readonly scheduler?: (
     capacity: Capacity<ScheduledGeneration>,
@@ -71,6 +81,8 @@ const known = new Set([
   'sampler',
   'stages',
   'attention',
+  'hooks',
+  'cacheTiers',
   'adapters',
   'cache',
   'scheduler',
@@ -95,7 +107,8 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
       throw new ArgumentError(`openEngine: ${name} must be a positive integer, got ${count}`);
   const wishes = { maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes };
   const size = cacheSize(device, shape, config.maxPositions, wishes);
-  const cache = open(device, { ...size, shape }, options.cache ?? pagedCache);
+  const { cacheTiers: tiers, hooks } = options;
+  const cache = open(device, { ...size, shape, ...(tiers && { tiers }) }, options.cache ?? pagedCache);
   const { maxSequences: lanes, maxSequenceTokens: longest } = cache;
   const { vocabularySize } = config;
   const limits = { maxBatchTokens, maxSequences, maxPlansInFlight: stepsInFlight };
@@ -115,6 +128,7 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
       maxBatchTokens,
       stepsInFlight,
       ...(options.adapters && { adapters: options.adapters }),
+      ...(hooks && { hooks }),
       ...(speculation && { speculation }),
       ...(options.onStep && { onStep: options.onStep }),
     });

@@ -9,7 +9,7 @@ import {
 } from '@heddle/batcher';
 import type { KvCache, KvStats } from '@heddle/kvcache';
 import { ArgumentError, type Device, DisposedError } from '@heddle/tensor';
-import type { CausalLm } from '../models/causal-lm.ts';
+import type { CausalLm, ForwardHooks } from '../models/causal-lm.ts';
 import type { Sampler } from '../sampler.ts';
 import { type DeviceSampling, greedySampling } from '../sampling/sample-plan.ts';
 import type { Speculation } from '../speculation/speculation.ts';
@@ -47,6 +47,8 @@ export interface EngineParts {
    * 2, the device computes a step while the host lays out the next. Default 1.
    */
   readonly stepsInFlight?: number;
+  /** What is done to the residual stream between layers, in every step: tokens are shared with those of the same digest only. */
+  readonly hooks?: ForwardHooks;
   /**
    * How tokens are guessed, several of which are then computed in one step: `promptLookup()`, `draftModel()`. Tokens are those that
    * come without; how fast they come depends on the guesses. By default none are.
@@ -98,7 +100,10 @@ export interface Engine extends AsyncDisposable {
   stats(): EngineStats;
   /** Its cache, and kernels and memory of its step, for people. */
   explain(): string;
-  /** Ends what runs, and frees the cache and the plans; the model stays the caller's. Idempotent. */
+  /**
+   * Ends what runs, writes what prompts may begin with to the cache's store where it has one, and frees the cache and the plans;
+   * the model stays the caller's. Idempotent.
+   */
   dispose(): Promise<void>;
 }
 
@@ -152,7 +157,8 @@ class StepEngine implements Engine {
     const { cache, model, sampling = greedySampling(), stepsInFlight = 1 } = parts;
     this.#parts = parts;
     this.#sampling = sampling;
-    const capacity = cacheCapacity(cache, { shareUpTo: shareUpTo(model) });
+    const computedWith = parts.hooks && `hooks ${parts.hooks.digest}`;
+    const capacity = cacheCapacity(cache, { shareUpTo: shareUpTo(model), ...(computedWith && { computedWith }) });
     const released = (request: ScheduledGeneration) => this.#runner.speculating?.end(request);
     const scheduler = parts.scheduler(withLanes(capacity, cache.maxSequences, sampling, released));
     this.#batcher = continuousBatcher({
@@ -161,6 +167,7 @@ class StepEngine implements Engine {
       plansInFlight: stepsInFlight,
     });
     this.#runner = new StepRunner({ ...parts, sampling, stepsInFlight });
+    cache.onReady?.(() => this.#batcher.wake());
   }
 
   generate(request: GenerationRequest, options: GenerateOptions<ScheduledGeneration> = {}): TokenStream {
@@ -222,9 +229,14 @@ class StepEngine implements Engine {
 
   dispose(): Promise<void> {
     const reason = new DisposedError('generate: the engine was disposed of before the request had ended');
-    this.#disposal ??= this.#batcher.close({ abort: true, reason }).then(() => {
+    const { cache } = this.#parts;
+    this.#disposal ??= this.#batcher.close({ abort: true, reason }).then(async () => {
       this.#runner.dispose();
-      this.#parts.cache.dispose();
+      try {
+        await cache.persist?.();
+      } finally {
+        cache.dispose();
+      }
     });
     return this.#disposal;
   }

@@ -13,7 +13,7 @@ import {
   type Variable,
   where,
 } from '@heddle/tensor';
-import type { CausalLm } from '../models/causal-lm.ts';
+import type { CausalLm, ForwardHooks } from '../models/causal-lm.ts';
 import type { RequestAdapters } from './request-adapters.ts';
 
 interface StepInputs {
@@ -59,6 +59,7 @@ export class ForwardStep {
   /**
    * @param chosen i32, by lane: the tokens that were chosen last
    * @param maxRows the most rows of a step whose logits are wanted; by default one of each sequence
+   * @param hooks what is done to the residual stream between layers
    */
   constructor(
     model: CausalLm,
@@ -68,6 +69,7 @@ export class ForwardStep {
     maxBatchTokens: number,
     adapters?: RequestAdapters,
     maxRows: number = cache.maxSequences,
+    hooks?: ForwardHooks,
   ) {
     const i32 = (size: string) => ({ shape: [size], dtype: 'i32' as const });
     this.#byLength = model.lengthScaling !== undefined;
@@ -80,6 +82,7 @@ export class ForwardStep {
             kv: cache.bind(inputs),
             attention,
             ...(own && { adapters: own.ofRows(places!, rows.rows) }),
+            ...(hooks && { hooks }),
           });
           return { logits, updates };
         },

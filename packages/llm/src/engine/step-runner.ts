@@ -92,8 +92,8 @@ export class StepRunner {
     this.speculating = speculation && new Speculating(speculation, drafted, this.#beyond);
     const maxRows = Math.max(lanes, Math.min(lanes * (1 + maxDrafts), maxBatchTokens));
     this.#chosen = device.zeroVariable([lanes], { dtype: 'i32', name: 'chosen', owner: 'engine' });
-    const { adapters } = parts;
-    this.#forward = new ForwardStep(model, attention, cache, this.#chosen, maxBatchTokens, adapters, maxRows);
+    const { adapters, hooks } = parts;
+    this.#forward = new ForwardStep(model, attention, cache, this.#chosen, maxBatchTokens, adapters, maxRows, hooks);
     const { vocabularySize } = model.config;
     this.#sampling = new SampleStep(device, sampling, this.#chosen, { maxRows, vocabularySize, maxDrafts });
     this.#layout = new StepLayout(maxBatchTokens, maxRows, this.#beyond);

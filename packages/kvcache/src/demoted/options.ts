@@ -1,0 +1,62 @@
+import { ArgumentError } from '@heddle/tensor';
+import { checkedFormat, type FormatOf, type KvShape, keepsExactly } from '../kv-shape.ts';
+import type { KvTier } from '../tiers/kv-tier.ts';
+
+/**
+ * Where tokens go that no sequence holds, when the device's memory is needed, so that prompts to come can begin with them: the
+ * device's memory again with 8 bits a value, the host's memory, a store. From there they are brought back when a prompt begins
+ * with them.
+ */
+export interface PrefixTierOptions {
+  /**
+   * Tokens that are kept in the device's memory as integers of 8 bits. What comes back from there was rounded: prompts with `exact`
+   * do not begin with it. A multiple of the block size; default 0, so that what comes back is what was there, bit by bit.
+   */
+  readonly warm?: number;
+  /** Tokens that are kept in the host's memory, a multiple of the block size. Default 0. */
+  readonly cold?: number;
+  /** Where what is older goes. What it has is found again by other processes, too, and after a restart. */
+  readonly store?: KvTier;
+  /**
+   * With a store: tells the model, and whatever else decides keys and values (weights, adapters that are merged, activations),
+   * from others; a digest of its files is a good one. Blocks of another model are never read.
+   */
+  readonly model?: string;
+  /** Goes into the names of the store's blocks: without it nobody can tell from a name what a block is of. Default ''. */
+  readonly salt?: string;
+  /**
+   * Whether loading has to be quicker than computing, as measured so far, or is always done. 'measured' needs loading to take at
+   * most 0.8 of the time, and tries again now and then. Default 'measured'.
+   */
+  readonly load?: 'measured' | 'always';
+  /** Milliseconds after which a store's answer is no longer waited for, and counts as missing. Default 1000. */
+  readonly timeoutMs?: number;
+  /** Hears of blocks of the store that were damaged, not taken or too late. */
+  readonly onNote?: (note: string) => void;
+}
+
+/** @throws ArgumentError */
+export function checkTiers(
+  tiers: PrefixTierOptions,
+  { shape, blockSize, formatOf }: { readonly shape: KvShape; readonly blockSize: number; readonly formatOf: FormatOf },
+): void {
+  const { warm = 0, cold = 0, store, model, salt = '', load = 'measured', timeoutMs = 1000 } = tiers;
+  for (const [name, tokens] of Object.entries({ warm, cold }))
+    if (!Number.isSafeInteger(tokens) || tokens < 0 || tokens % blockSize !== 0)
+      throw new ArgumentError(
+        `pagedCache: tiers.${name} must be a multiple of the block size ${blockSize} from 0, got ${tokens}`,
+      );
+  if (warm === 0 && cold === 0 && !store)
+    throw new ArgumentError('pagedCache: tiers must have warm, cold or a store, got none of them');
+  if (store && (typeof model !== 'string' || model === ''))
+    throw new ArgumentError(`pagedCache: tiers.model must tell the store's model from others, got ${String(model)}`);
+  if (typeof salt !== 'string') throw new ArgumentError(`pagedCache: tiers.salt must be a string, got ${String(salt)}`);
+  if (load !== 'measured' && load !== 'always')
+    throw new ArgumentError(`pagedCache: tiers.load must be 'measured' or 'always', got ${String(load)}`);
+  if (!(Number.isFinite(timeoutMs) && timeoutMs > 0))
+    throw new ArgumentError(`pagedCache: tiers.timeoutMs must be a positive number, got ${timeoutMs}`);
+  if (warm === 0) return;
+  if (!keepsExactly(shape, formatOf))
+    throw new ArgumentError('pagedCache: tiers.warm takes rows of their own dtype, and there is a format beside it');
+  checkedFormat('pagedCache: tiers.warm', shape, { bits: 8 });
+}
