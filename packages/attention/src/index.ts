@@ -32,6 +32,7 @@ export {
   type Projection,
 } from './modules/attention-parameters.ts';
 export { type AttentionType, keyValueHeads } from './modules/attention-type.ts';
+export { type AttentionMassInputs, attentionMass } from './paged/attention-mass.ts';
 export { dequantizeRows, type PageBits, type QuantizedRows, quantizeRows } from './paged/quantized-pages.ts';
 export { rotateHeads } from './paged/rotated.ts';
 export { createLearnedPositions, type LearnedPositionsOptions } from './positions/learned-positions.ts';

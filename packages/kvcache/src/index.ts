@@ -28,6 +28,7 @@ export {
   type RowsStore,
   type StateStore,
 } from './kv-shape.ts';
+export { type DropPolicy, heavyHitters, lastTokens, snapKv } from './lossy/drop-policies.ts';
 export { type CachePromClient, type CachePrometheusOptions, prometheusCache } from './metrics/prometheus-cache.ts';
 export { openSequence } from './open-sequence.ts';
 export { type PagedCacheOptions, pagedCache, pagedCacheBytes } from './paged-cache.ts';
