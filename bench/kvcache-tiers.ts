@@ -136,7 +136,7 @@ for (let round = 0; round < 2 * rounds; round++) {
   const sequence = alone.sequence('a', { tokens: ids }) as KvSequence;
   await sequence.range(sequence.length - 1, sequence.length);
   promoted.push(performance.now() - begin);
-  if (sequence.length < 0.95 * promptTokens) throw new Error(`only ${sequence.length} tokens came back`);
+  if (sequence.length < 0.9 * promptTokens) throw new Error(`only ${sequence.length} tokens came back`);
   sequence.dispose();
 }
 const bytes = bytesPerToken(shape) * Math.floor((promptTokens - 1) / 16) * 16;
