@@ -43,6 +43,18 @@ test('structured-output writes texts of a form', async () => {
   expect(output).toMatch(/\npages and mood: ([1-9]|[123]\d|40) (glad|grave|tender)\n$/);
 }, 180_000);
 
+test('chat-server answers a client as it comes, and in JSON', async () => {
+  const output = await run('chat-server', 'examples/models/prose4m', 'onnx');
+  expect(output).toMatch(/^local at http:\/\/127\.0\.0\.1:\d+\/v1\n.{20,}\nas JSON: (glad|grave)\ntokens: \d+\n$/s);
+}, 180_000);
+
+test('ai-sdk writes text and has a tool called', async () => {
+  const output = await run('ai-sdk', 'examples/models/prose4m', 'onnx');
+  expect(output).toMatch(
+    /.{20,}\ncalled: feel \{"mood":"(glad|grave|tender)"\}\n[\s\S]*result: so you are (glad|grave|tender)\n/s,
+  );
+}, 180_000);
+
 test('own-sampler writes three texts, the more alike the fewer tokens it keeps', async () => {
   const output = await run('own-sampler', 'examples/models/prose4m', 'Once upon a time', 'onnx');
   expect(output).toMatch(/^1 sigmas:.{40,}\n\n3 sigmas:.{40,}\n\n1e\+30 sigmas:.{40,}\n\n$/s);

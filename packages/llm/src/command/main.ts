@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { isHeddleError } from '@heddle/tensor';
+import { chatCommand } from './chat.ts';
+import { parseChat } from './chat-options.ts';
 import { devices } from './devices.ts';
 import { finetuneCommand } from './finetune.ts';
 import { generate } from './generate.ts';
@@ -7,6 +9,8 @@ import { inspect, parseInspect } from './inspect.ts';
 import { parseDevices, parseGenerate } from './options.ts';
 import { parsePull, pullCommand } from './pull.ts';
 import { parseQuantize, quantizeCommand } from './quantize.ts';
+import { serveCommand } from './serve.ts';
+import { parseServe } from './serve-options.ts';
 import { trainCommand } from './train.ts';
 import { parseFinetune, parseTrain } from './training-options.ts';
 import { help, UsageError } from './usage.ts';
@@ -32,6 +36,10 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
   switch (name) {
     case 'generate':
       return generate(parseGenerate(args), signal);
+    case 'chat':
+      return chatCommand(parseChat(args), signal);
+    case 'serve':
+      return serveCommand(parseServe(args), signal);
     case 'inspect':
       return inspect(parseInspect(args));
     case 'pull':
@@ -51,7 +59,9 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
     case '--version':
       return print(`${await version()}\n`);
     case undefined:
-      throw new UsageError('a command is needed: generate, train, finetune, inspect, pull, quantize or devices');
+      throw new UsageError(
+        'a command is needed: generate, chat, serve, train, finetune, inspect, pull, quantize or devices',
+      );
     default:
       throw new UsageError(`there is no command '${name}'`);
   }

@@ -4,6 +4,8 @@ export class UsageError extends Error {}
 export const help = `heddle: language models in TypeScript, on WebGPU and on the CPU
 
   heddle generate --model MODEL [options]   continues a prompt
+  heddle chat --model MODEL [options]       a conversation
+  heddle serve --model MODEL [options]      answers clients of OpenAI's and Anthropic's APIs
   heddle train --data TEXT --out FOLDER     trains a model on text, a new one or --model MODEL
   heddle finetune --model MODEL --data FILE --out FOLDER   trains an adapter, or the model, on examples
   heddle inspect --model MODEL [options]    what a model costs: parameters, memory, operations
@@ -30,6 +32,21 @@ generate
                           of a .gguf file as it has them)
   --json                  one JSON object instead of the text
   --verbose               all there is to say of the model's files, not only what changes results
+
+chat (/help says what can be typed)
+  --model, --max-tokens, --temperature, --top-k, --top-p, --seed, --device, --dtype    as above
+  --system TEXT           how to answer
+  --reasoning-budget N    most tokens of thought before an answer
+
+serve
+  --model [NAME=]MODEL    as above; several times for several models, each in a thread of its own
+  --host H, --port N      (default 127.0.0.1, 8080; 0 takes a free port); another host needs a key, or --insecure
+  --api-key KEY           which clients must have, several times for several (also HEDDLE_API_KEY)
+  --allow-host NAME, --allow-origin ORIGIN    further names of this server, pages that may ask it
+  --max-sequences N, --context N    sequences at once (default 8), tokens of one
+  --max-requests N        requests under way, running and waiting, before others get 429 (default 256)
+  --grace S               seconds for what is under way when it is told to stop (default 10)
+  --device NAME, --dtype NAME    as above; --quiet logs nothing
 
 train
   --data PATH             a text file, or a folder of .txt and .md files; the last 5% of each are held out
@@ -76,7 +93,7 @@ quantize
   --no-check              does not compare
   --device NAME           where to compare
 
-Ctrl-C stops a generation and prints what there is; it ends a training and writes what it has come to.
+Ctrl-C stops a server when what is under way has ended, twice at once; it stops a generation and prints what there is; it ends a training and writes what it has come to.
 Models of a hub: HF_ENDPOINT (https://huggingface.co), HF_TOKEN, HF_HOME (~/.cache/huggingface), HF_HUB_CACHE,
 HF_HUB_OFFLINE=1 (no network).
 Environment: VULKAN_LOADER (path of libvulkan.so.1), DAWN_TOGGLES (switches of Dawn, separated by commas).

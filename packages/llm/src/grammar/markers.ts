@@ -12,7 +12,7 @@ export function markerCharacter(number: number): string {
 }
 
 /** The bytes of a marker. */
-export function markerBytes(number: number): Uint8Array {
+function markerBytes(number: number): Uint8Array {
   return Uint8Array.of(0xf8 | (number >> 8), number & 0xff);
 }
 

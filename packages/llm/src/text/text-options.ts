@@ -199,11 +199,18 @@ function stopsOf(operation: string, stop: TextSettings['stop']): readonly string
   throw new ArgumentError(`${operation}: stop takes strings that are not empty, got ${JSON.stringify(stop)}`);
 }
 
+function checkBias(operation: string, bias: TextSettings['logitBias'] = {}, vocabularySize: number): void {
+  for (const id of bias instanceof Map ? bias.keys() : Object.keys(bias))
+    if (!(Number(id) < vocabularySize))
+      throw new ArgumentError(`${operation}: logitBias takes token ids below ${vocabularySize}, got ${String(id)}`);
+}
+
 /** Options that ask for a draw, whatever the model's authors suggest. */
 const drawing = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'epsilonCutoff', 'etaCutoff'] as const;
 
 function samplerOf(operation: string, settings: TextSettings, config: TextModel['config'], isBound: boolean): Sampler {
   const { generation: defaults, vocabularySize } = config;
+  checkBias(operation, settings.logitBias, vocabularySize);
   // what may come is said before each token
   const any = isBound && {
     allowedTokens: settings.allowedTokens ?? new Uint32Array(Math.ceil(vocabularySize / 32)).fill(2 ** 32 - 1),

@@ -39,7 +39,7 @@ export interface TextResult {
  * What comes of a generation, in order: `start`; any number of `text`, `reasoning` and parts of calls; `finish`. Each part has the
  * tokens that came since the last one: one or none.
  */
-export type TextPart =
+export type TextPart = { /** Of its token, where they were asked for. */ readonly logprobs?: TokenLogprobs } & (
   | { readonly type: 'start' /** The tokens of the prompt. */; readonly tokens: readonly number[] }
   | {
       readonly type: 'text' | 'reasoning';
@@ -62,4 +62,5 @@ export type TextPart =
       readonly text: string;
       readonly tokens: readonly number[];
     }
-  | ({ readonly type: 'finish' } & Pick<TextResult, 'finishReason' | 'stop' | 'usage'>);
+  | ({ readonly type: 'finish' } & Pick<TextResult, 'finishReason' | 'stop' | 'usage'>)
+);

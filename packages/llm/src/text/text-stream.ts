@@ -174,14 +174,14 @@ class RunningText implements TextStream {
     logprobs: readonly TokenLogprobs[] | undefined,
   ): Promise<TextResult> {
     const tokens: number[] = [];
-    const pass = (parts: readonly TextPart[]) => {
-      for (const part of parts) this.#push(part);
+    const pass = (parts: readonly TextPart[], said?: TokenLogprobs) => {
+      for (const [i, part] of parts.entries()) this.#push(i === 0 && said ? { ...part, logprobs: said } : part);
     };
     try {
       this.#push({ type: 'start', tokens: prompt });
       for await (const token of this.#source) {
         tokens.push(token);
-        pass(text.push(decoder?.push(token) ?? '', [token]));
+        pass(text.push(decoder?.push(token) ?? '', [token]), logprobs?.[tokens.length - 1]);
         if (text.stop !== undefined) break; // which frees what the request held
       }
       if (text.stop === undefined) pass(text.finish(decoder?.finish() ?? ''));

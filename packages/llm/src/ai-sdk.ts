@@ -1,0 +1,1 @@
+export { createHeddle, type HeddleProvider } from './ai-sdk/provider.ts';

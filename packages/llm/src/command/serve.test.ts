@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { parseServe } from './serve-options.ts';
+import { UsageError } from './usage.ts';
+
+const bin = fileURLToPath(new URL('../../bin/heddle.js', import.meta.url));
+const prose = fileURLToPath(new URL('../../../../examples/models/prose4m', import.meta.url));
+
+test('a server that is started, asked, and stopped while it answers', async () => {
+  const args = [
+    'serve',
+    '--model',
+    `prose=${prose}`,
+    '--port',
+    '0',
+    '--device',
+    'onnx',
+    '--context',
+    '400',
+    '--grace',
+    '60',
+  ];
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (chunk) => {
+    out += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    err += chunk;
+  });
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  await expect
+    .poll(() => /http:\/\/127\.0\.0\.1:\d+\/v1/.exec(out)?.[0], { timeout: 120_000, message: err })
+    .toBeTruthy();
+  const url = /http:\/\/127\.0\.0\.1:\d+\/v1/.exec(out)![0];
+  const body = JSON.stringify({
+    model: 'prose',
+    prompt: 'Once upon a time',
+    max_tokens: 40,
+    temperature: 0,
+    stream: true,
+  });
+  const response = await fetch(`${url}/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
+  child.kill('SIGTERM');
+  const text = await response.text();
+  expect(text).toContain('[DONE]');
+  expect(await ended).toBe(0);
+  // a line for each request, without what was said
+  expect(err).toContain('"path":"/v1/completions","status":200');
+  expect(err).not.toContain('Once');
+}, 180_000);
+
+test.for([
+  [[], /serve needs --model/],
+  [['--model', 'a', '--host', '0.0.0.0'], /needs --api-key KEY/],
+  [['--model', 'a', '--api-key', 'short'], /at least 8 characters/],
+  [['--model', 'x/a', '--model', 'y/a'], /two models are called 'a'/],
+  [['--model', 'a', '--port', '70000'], /up to 65535/],
+  [['--model', 'a', '--what'], /what/],
+] as const)('%j is wrong use', ([args, message]) => {
+  expect(() => parseServe(args, {})).toThrow(UsageError);
+  expect(() => parseServe(args, {})).toThrow(message);
+});
+
+test('names, keys and hosts', () => {
+  const args = [
+    '--model',
+    'small=models/a',
+    '--model',
+    'owner/b',
+    '--model',
+    'c/d.gguf',
+    '--host',
+    '0.0.0.0',
+    '--api-key',
+    'one-long-key',
+  ];
+  expect(parseServe(args, { HEDDLE_API_KEY: 'other-long-key' })).toMatchObject({
+    models: [
+      { id: 'small', source: 'models/a' },
+      { id: 'b', source: 'owner/b' },
+      { id: 'd', source: 'c/d.gguf' },
+    ],
+    keys: ['one-long-key', 'other-long-key'],
+    port: 8080,
+  });
+  expect(parseServe(['--model', 'a', '--host', '0.0.0.0', '--insecure'], {}).keys).toEqual([]);
+});

@@ -1,0 +1,101 @@
+import { createAdaptorServer, type ServerType } from '@hono/node-server';
+import { createServer, type HeddleServer } from '../serve/server.ts';
+import { type WorkerModel, workerModel } from '../serve/worker-model.ts';
+import type { ServeCommand } from './serve-options.ts';
+
+/**
+ * `heddle serve`: opens models in workers and answers until it is told to stop.
+ * @returns 0 when all that was under way could end, 1 when some of it was aborted
+ */
+export async function serveCommand(command: ServeCommand, signal: AbortSignal): Promise<number> {
+  const say = (entry: object) => {
+    if (!command.quiet) process.stderr.write(`${JSON.stringify(entry)}\n`);
+  };
+  const models = command.models.map(({ id, source }) => openModel(command, id, source, say));
+  try {
+    await Promise.race([Promise.all(models.map(({ opened }) => opened)), aborted(signal)]);
+    signal.throwIfAborted();
+    for (const model of models) for (const note of model.notes) say({ model: model.id, note });
+    const { keys, origins, maxRequests } = command;
+    const app = createServer(models, {
+      keys,
+      origins,
+      hosts: hostsOf(command),
+      ...(maxRequests !== undefined && { maxRequests }),
+      log: say,
+    });
+    const server = await listen(app, command);
+    const { port } = server.address() as { readonly port: number };
+    const name = command.host.includes(':') ? `[${command.host}]` : command.host;
+    process.stdout.write(`${models.map(({ id }) => id).join(', ')} at http://${name}:${port}/v1\n`);
+    await aborted(signal);
+    return await stop(app, server, command.graceSeconds);
+  } finally {
+    await Promise.all(models.map((model) => model.dispose()));
+  }
+}
+
+function openModel(command: ServeCommand, id: string, source: string, say: (entry: object) => void): WorkerModel {
+  const { device, dtype, maxSequences, maxSequenceTokens } = command;
+  return workerModel(id, source, {
+    device,
+    fairShare: command.keys.length > 1,
+    ...(dtype && { dtype }),
+    ...(maxSequences !== undefined && { maxSequences }),
+    ...(maxSequenceTokens !== undefined && { maxSequenceTokens }),
+    onRestart: (error) => say({ model: id, restarted: String(error).split('\n')[0] }),
+  });
+}
+
+/** Names that clients may use: of this machine for its own host, any where a key is needed or none is wanted. */
+function hostsOf({ host, hosts }: ServeCommand): readonly string[] | '*' {
+  const own = ['localhost', '127.0.0.1', '[::1]'];
+  if (host === '0.0.0.0' || host === '::') return hosts.length > 0 ? [...own, ...hosts] : '*';
+  return [...own, host, ...hosts];
+}
+
+function listen(app: HeddleServer, { host, port }: ServeCommand): Promise<ServerType> {
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    serverOptions: { maxHeaderSize: 16_384, requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 5_000 },
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve(server);
+    });
+  });
+}
+
+/** A terminal tells the command and what started it, which tells it again. */
+const sameSignalMs = 500;
+
+/** Takes no more requests, and ends what is under way within the time that it has; another signal ends it at once. */
+async function stop(app: HeddleServer, server: ServerType, graceSeconds: number): Promise<number> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const began = performance.now();
+  const now = () => {
+    if (performance.now() - began > sameSignalMs) void app.stop(0);
+  };
+  process.on('SIGINT', now);
+  process.on('SIGTERM', now);
+  try {
+    const running = await app.stop(graceSeconds * 1000);
+    if ('closeIdleConnections' in server) server.closeIdleConnections();
+    const timer = setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), 1000);
+    await closed;
+    clearTimeout(timer);
+    return running > 0 ? 1 : 0;
+  } finally {
+    process.off('SIGINT', now);
+    process.off('SIGTERM', now);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

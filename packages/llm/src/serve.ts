@@ -1,0 +1,15 @@
+export type { AdmissionOptions } from './serve/admission.ts';
+export type { Fault } from './serve/fault.ts';
+export type { GuardOptions } from './serve/guard.ts';
+export { localModel } from './serve/local-model.ts';
+export type {
+  ServedModel,
+  ServedPart,
+  ServedRequest,
+  ServedStats,
+  ServedText,
+  SpelledToken,
+} from './serve/served-model.ts';
+export { createServer, type HeddleServer, type LogEntry, type ServerOptions } from './serve/server.ts';
+export type { WorkerModelOptions } from './serve/worker-messages.ts';
+export { type WorkerEvents, type WorkerModel, workerModel } from './serve/worker-model.ts';

@@ -1,0 +1,77 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { continuousScheduler, fairShare } from '@heddle/batcher';
+import { type OpenTextModelOptions, openTextModel } from '../text/text-model.ts';
+import { faultOf } from './fault.ts';
+import { localModel } from './local-model.ts';
+import type { ServedPart } from './served-model.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
+
+/** A thread that holds a model and computes: requests come in, parts of answers go out, as many at once as there are. */
+const port = parentPort!;
+const { source, options } = workerData as WorkerStart;
+const { components, fairShare: shared, ...plain } = options;
+const own = components === undefined ? {} : ((await import(components)) as { default: OpenTextModelOptions }).default;
+const scheduler: OpenTextModelOptions['scheduler'] = (capacity, limits) =>
+  continuousScheduler({ ...limits, capacity, policy: fairShare() });
+const opened = await openTextModel(source, { ...plain, ...(shared && { scheduler }), ...own });
+const model = localModel('', opened);
+const running = new Map<number, AbortController>();
+const post = (message: FromWorker) => port.postMessage(message);
+
+/** Parts of one turn go out together: under load a message per token is what costs most. */
+const waiting = new Map<number, ServedPart[]>();
+function flush(): void {
+  for (const [id, parts] of waiting) post({ kind: 'parts', id, parts });
+  waiting.clear();
+}
+function send(id: number, part: ServedPart): void {
+  if (waiting.size === 0) setImmediate(flush);
+  const parts = waiting.get(id);
+  if (parts) parts.push(part);
+  else waiting.set(id, [part]);
+}
+
+async function generate({ id, request }: Extract<ToWorker, { kind: 'generate' }>): Promise<void> {
+  const controller = new AbortController();
+  running.set(id, controller);
+  try {
+    for await (const part of model.generate(request, controller.signal)) send(id, part);
+    flush();
+    post({ kind: 'end', id });
+  } catch (error) {
+    flush();
+    fail(id, error);
+  } finally {
+    running.delete(id);
+  }
+}
+
+function fail(id: number, error: unknown): void {
+  post({ kind: 'fault', id, fault: faultOf(error), error: String(error).split('\n')[0]!.slice(0, 300) });
+}
+
+async function value(id: number, of: Promise<Extract<FromWorker, { kind: 'value' }>['value']>): Promise<void> {
+  try {
+    post({ kind: 'value', id, value: await of });
+  } catch (error) {
+    fail(id, error);
+  }
+}
+
+port.on('message', (message: ToWorker) => {
+  switch (message.kind) {
+    case 'generate':
+      return void generate(message);
+    case 'abort':
+      return running.get(message.id)?.abort(new Error('aborted'));
+    case 'tokens':
+      return void value(message.id, model.tokens(message.of));
+    case 'text':
+      return void value(message.id, model.text(message.tokens));
+    case 'stats':
+      return void value(message.id, model.stats());
+    case 'stop':
+      opened.dispose().finally(() => port.close());
+  }
+});
+post({ kind: 'ready', maxSequenceTokens: model.maxSequenceTokens, notes: opened.model.deviations });

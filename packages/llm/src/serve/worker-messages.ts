@@ -1,0 +1,43 @@
+import type { OpenTextModelOptions } from '../text/text-model.ts';
+import type { Fault } from './fault.ts';
+import type { ServedPart, ServedRequest, ServedStats, ServedText } from './served-model.ts';
+
+/** What a worker opens: data, and a module for what is none. */
+export interface WorkerModelOptions extends Pick<OpenTextModelOptions, 'dtype' | 'activations'> {
+  readonly device?: Extract<OpenTextModelOptions['device'], string>;
+  readonly maxSequences?: number;
+  readonly maxSequenceTokens?: number;
+  readonly maxBatchTokens?: number;
+  readonly cacheBytes?: number;
+  readonly stepsInFlight?: number;
+  /** Whether keys share the device equally, whatever each asks for. */
+  readonly fairShare?: boolean;
+  /**
+   * A module whose default export gives further options of `openTextModel`: an attention, a cache, a scheduler, stages, `answers` of
+   * one's own.
+   */
+  readonly components?: string;
+}
+
+/** What a worker is started with. */
+export interface WorkerStart {
+  readonly source: string;
+  readonly options: WorkerModelOptions;
+}
+
+/** To the worker. */
+export type ToWorker =
+  | { readonly kind: 'generate'; readonly id: number; readonly request: ServedRequest }
+  | { readonly kind: 'abort'; readonly id: number }
+  | { readonly kind: 'tokens'; readonly id: number; readonly of: ServedText }
+  | { readonly kind: 'text'; readonly id: number; readonly tokens: readonly number[] }
+  | { readonly kind: 'stats'; readonly id: number }
+  | { readonly kind: 'stop' };
+
+/** From the worker. */
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly maxSequenceTokens: number; readonly notes: readonly string[] }
+  | { readonly kind: 'parts'; readonly id: number; readonly parts: readonly ServedPart[] }
+  | { readonly kind: 'end'; readonly id: number }
+  | { readonly kind: 'value'; readonly id: number; readonly value: readonly number[] | string | ServedStats }
+  | { readonly kind: 'fault'; readonly id: number; readonly fault: Fault; readonly error: string };

@@ -1,0 +1,248 @@
+import { Worker } from 'node:worker_threads';
+import { type Fault, FaultError, stopping } from './fault.ts';
+import type { ServedModel, ServedPart, ServedRequest, ServedStats, ServedText } from './served-model.ts';
+import type { FromWorker, ToWorker, WorkerModelOptions, WorkerStart } from './worker-messages.ts';
+
+/** A model that computes in a thread of its own. */
+export interface WorkerModel extends ServedModel, AsyncDisposable {
+  /** What its files ask for and it does not do, when it has been opened. */
+  readonly notes: readonly string[];
+  /** Resolves when it can answer. @throws what opening it threw; then it is not tried again */
+  readonly opened: Promise<void>;
+  /** How many times its thread was started again. */
+  readonly restarts: number;
+  /** Ends the thread at once, as a crash does; another takes its place. */
+  kill(): Promise<void>;
+  /** Ends the thread and what is under way. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+/** What is told of a thread that ended. */
+export interface WorkerEvents {
+  /** A thread that had been ready ended, and another is started. */
+  readonly onRestart?: (error: unknown) => void;
+  /** The thread's module, for bundlers that put it elsewhere, and for tests. */
+  readonly worker?: URL;
+}
+
+const dead: Fault = {
+  status: 503,
+  message: 'The model ended in the middle of this request and is starting again.',
+  code: 'model_restarting',
+  retryAfterSeconds: 5,
+};
+const restartMs = 1000;
+
+/**
+ * Opens a model in a worker, so that computing takes no time of the thread that answers requests. A worker that dies fails what it had
+ * to do with 503, and another takes its place. Node only. Owned by the caller, who disposes of it.
+ * @param source what `openTextModel` takes: a folder, a GGUF file, `owner/name`
+ */
+export function workerModel(id: string, source: string, options: WorkerModelOptions & WorkerEvents = {}): WorkerModel {
+  return new ThreadModel(id, source, options);
+}
+
+/** What waits for an answer of the worker. */
+interface Waiting {
+  answer(message: FromWorker): void;
+  fail(error: unknown): void;
+}
+
+class ThreadModel implements WorkerModel {
+  readonly id: string;
+  readonly opened: Promise<void>;
+  notes: readonly string[] = [];
+  maxSequenceTokens = 0;
+  restarts = 0;
+  readonly #start: WorkerStart;
+  readonly #events: WorkerEvents;
+  readonly #waiting = new Map<number, Waiting>();
+  #worker: Worker | undefined;
+  #ready = false;
+  #wasReady = false;
+  #calls = 0;
+  #disposal: Promise<void> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #settle: { resolve(): void; reject(error: unknown): void } | undefined;
+
+  constructor(id: string, source: string, { onRestart, worker, ...options }: WorkerModelOptions & WorkerEvents) {
+    this.id = id;
+    this.#start = { source, options };
+    this.#events = { ...(onRestart && { onRestart }), ...(worker && { worker }) };
+    this.opened = new Promise<void>((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    this.opened.catch(() => {}); // who waits for it hears of it
+    this.#open();
+  }
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  async *generate(request: ServedRequest, signal: AbortSignal): AsyncGenerator<ServedPart, undefined> {
+    signal.throwIfAborted();
+    const queue: ServedPart[] = [];
+    let over = false;
+    let failure: { readonly error: unknown } | undefined;
+    let wake = () => {};
+    const id = this.#ask((own) => ({ kind: 'generate', id: own, request }), {
+      answer: (message) => {
+        if (message.kind === 'parts') queue.push(...message.parts);
+        else this.#done(id);
+        if (message.kind === 'fault') failure = { error: faultError(message) };
+        if (message.kind !== 'parts') over = true;
+        wake();
+      },
+      fail: (error) => {
+        failure = { error };
+        over = true;
+        wake();
+      },
+    });
+    const abort = () => {
+      failure ??= { error: signal.reason };
+      over = true;
+      wake();
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      for (;;) {
+        while (queue.length > 0) yield queue.shift()!;
+        if (over) break;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      if (failure) throw failure.error;
+      return undefined;
+    } finally {
+      signal.removeEventListener('abort', abort);
+      // one that was left, whose end nobody waits for
+      if (this.#waiting.delete(id)) this.#worker?.postMessage({ kind: 'abort', id } satisfies ToWorker);
+    }
+  }
+
+  tokens(of: ServedText): Promise<readonly number[]> {
+    return this.#value((id) => ({ kind: 'tokens', id, of }));
+  }
+  text(tokens: readonly number[]): Promise<string> {
+    return this.#value((id) => ({ kind: 'text', id, tokens }));
+  }
+  stats(): Promise<ServedStats> {
+    return this.#value((id) => ({ kind: 'stats', id }));
+  }
+
+  async kill(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#end();
+    return this.#disposal;
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  async #end(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#ready = false;
+    this.#failAll(new FaultError(stopping));
+    const worker = this.#worker;
+    if (!worker) return;
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    worker.postMessage({ kind: 'stop' } satisfies ToWorker);
+    const timer = setTimeout(() => void worker.terminate(), 10_000);
+    await exited;
+    clearTimeout(timer);
+  }
+
+  #open(): void {
+    const { url, options } = workerModule(this.#events.worker);
+    const worker = new Worker(url, { ...options, workerData: this.#start });
+    this.#worker = worker;
+    let failure: unknown;
+    worker.on('message', (message: FromWorker) => this.#receive(message));
+    worker.on('error', (error) => {
+      failure = error;
+    });
+    worker.on('exit', (code) => this.#exited(worker, failure ?? new Error(`the worker ended with code ${code}`)));
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.kind !== 'ready') {
+      this.#waiting.get(message.id)?.answer(message);
+      return;
+    }
+    ({ maxSequenceTokens: this.maxSequenceTokens, notes: this.notes } = message);
+    this.#ready = true;
+    this.#wasReady = true;
+    this.#settle?.resolve();
+  }
+
+  #exited(worker: Worker, error: unknown): void {
+    if (this.#worker !== worker) return;
+    this.#worker = undefined;
+    this.#ready = false;
+    this.#failAll(new FaultError(dead, { cause: error }));
+    if (this.#disposal) return;
+    // a model that never opened would not open the next time either
+    if (!this.#wasReady) {
+      this.#settle?.reject(error);
+      return;
+    }
+    this.restarts++;
+    this.#events.onRestart?.(error);
+    this.#timer = setTimeout(() => this.#open(), restartMs);
+  }
+
+  #failAll(error: unknown): void {
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const each of waiting) each.fail(error);
+  }
+
+  #value<T>(make: (id: number) => ToWorker): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const id = this.#ask(make, {
+        answer: (message) => {
+          this.#done(id);
+          if (message.kind === 'value') resolve(message.value as T);
+          else if (message.kind === 'fault') reject(faultError(message));
+        },
+        fail: reject,
+      });
+    });
+  }
+
+  #ask(make: (id: number) => ToWorker, waiting: Waiting): number {
+    if (!this.#ready) throw new FaultError(this.#disposal ? stopping : dead);
+    const id = this.#calls++;
+    this.#waiting.set(id, waiting);
+    this.#worker!.postMessage(make(id));
+    return id;
+  }
+
+  #done(id: number): void {
+    this.#waiting.delete(id);
+  }
+}
+
+function faultError({ fault, error }: Extract<FromWorker, { kind: 'fault' }>): FaultError {
+  return new FaultError(fault, { cause: new Error(error) });
+}
+
+/** Node takes no TypeScript: where this file is a source, so is the worker, which brings a loader. */
+function workerModule(given: URL | undefined): {
+  readonly url: URL;
+  readonly options: { readonly execArgv?: string[] };
+} {
+  if (given) return { url: given, options: {} };
+  if (import.meta.url.endsWith('.ts'))
+    return {
+      url: new URL('./source-worker.js', import.meta.url),
+      options: { execArgv: ['--conditions=@heddle/source'] },
+    };
+  return { url: new URL('./engine-worker.js', import.meta.url), options: {} };
+}
