@@ -11,7 +11,7 @@ export interface ProseServer {
   dispose(): Promise<void>;
 }
 
-/** A model that may think before it answers, as if it had learned to. */
+/** A model that may think before it answers, as if it had learned to, and one that always does. */
 export async function proseServer(): Promise<ProseServer> {
   const device = await openDevice('onnx').catch(() => openDevice('reference'));
   const folder = fileURLToPath(new URL('../examples/models/prose4m', import.meta.url));
@@ -19,16 +19,18 @@ export async function proseServer(): Promise<ProseServer> {
   const engine = openEngine(loaded, { maxSequences: 8, maxSequenceTokens: 480 });
   const worker = new URL('../packages/llm/src/grammar/testing/start-worker.js', import.meta.url);
   const answers = { ...answerFormats.hermes, reasons: () => true };
-  const model = textModel(loaded, engine, { answers, grammars: { worker, milliseconds: 60_000 } });
+  const grammars = { worker, milliseconds: 60_000 };
+  const model = textModel(loaded, engine, { answers, grammars });
+  const thinker = textModel(loaded, engine, { answers: { ...answers, opensReasoning: () => true }, grammars });
   return {
-    app: createServer({ prose: { ...model, engine } }),
+    app: createServer({ prose: model, thinker }),
     busy: () => {
       const { running, waiting, stepsInFlight } = engine.stats();
       return running + waiting + stepsInFlight;
     },
     dispose: async () => {
       await engine.dispose();
-      await model.dispose();
+      await Promise.all([model.dispose(), thinker.dispose()]);
       await loaded.dispose();
       await device.dispose();
     },

@@ -76,12 +76,7 @@ export class ChatSession {
         this.#talk = this.#begin([]);
         break;
       case '/undo':
-        this.#talk = this.#begin(
-          said.slice(
-            0,
-            said.findLastIndex(({ role }) => role === 'user'),
-          ),
-        );
+        this.#talk = this.#begin(said.slice(0, said.map(({ role }) => role).lastIndexOf('user')));
         break;
       case '/system':
         this.#system = argument || undefined;

@@ -3,6 +3,7 @@ import { isHeddleError } from '@heddle/tensor';
 import { openOnnx } from '@heddle/tensor/onnx';
 import { describeAdapters } from '@heddle/tensor/webgpu';
 import { gpuEnvironment } from './gpu-environment.ts';
+import type { parseDevices } from './options.ts';
 
 /** One device as `heddle devices` lists it. */
 interface DeviceEntry {
@@ -16,9 +17,11 @@ interface DeviceEntry {
 }
 
 /** `heddle devices`: every device that a model could run on, and why another is not there. */
-export async function devices({ json }: { readonly json: boolean }): Promise<number> {
+export async function devices({ json, verbose }: ReturnType<typeof parseDevices>): Promise<number> {
   const entries = [...(await webgpuEntries()), await onnxEntry(), referenceEntry()];
-  process.stdout.write(json ? `${JSON.stringify(entries)}\n` : entries.map(textOf).join('\n'));
+  process.stdout.write(
+    json ? `${JSON.stringify(entries)}\n` : entries.map((entry) => textOf(entry, verbose)).join(verbose ? '\n' : ''),
+  );
   return 0;
 }
 
@@ -66,10 +69,12 @@ function processor(): string {
   return `${list[0]?.model.trim() ?? 'CPU'}, ${list.length} threads, ${gibibytes(totalmem())} of memory`;
 }
 
-function textOf({ device, available, description, fallback, features, limits }: DeviceEntry): string {
+function textOf(entry: DeviceEntry, verbose: boolean): string {
+  const { device, available, description, fallback, features, limits } = entry;
   const lines = [
     `${device}${available ? '' : ' (not available)'}: ${description}${fallback ? ' (emulated; auto passes over it)' : ''}`,
   ];
+  if (!verbose) return `${lines.join('\n')}\n`;
   if (features) lines.push(`  features: ${features.join(', ') || 'none'}`);
   for (const [name, value] of Object.entries(limits ?? {}))
     lines.push(`  ${name}: ${value >= 2 ** 20 ? gibibytes(value) : value}`);

@@ -1,8 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { isHeddleError } from '@heddle/tensor';
+import { benchCommand } from './bench.ts';
+import { parseBench } from './bench-options.ts';
 import { chatCommand } from './chat.ts';
 import { parseChat } from './chat-options.ts';
+import { completion } from './completion.ts';
+import { withConfig } from './config-file.ts';
 import { devices } from './devices.ts';
+import { evalCommand } from './eval.ts';
+import { parseEval } from './eval-options.ts';
 import { finetuneCommand } from './finetune.ts';
 import { generate } from './generate.ts';
 import { inspect, parseInspect } from './inspect.ts';
@@ -31,8 +37,9 @@ export async function main(args: readonly string[], signal: AbortSignal): Promis
   }
 }
 
-async function run([name, ...args]: readonly string[], signal: AbortSignal): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) return print(help);
+async function run([name, ...typed]: readonly string[], signal: AbortSignal): Promise<number> {
+  if (typed.includes('--help') || typed.includes('-h')) return print(help);
+  const args = name === undefined ? [] : await withConfig(name, typed);
   switch (name) {
     case 'generate':
       return generate(parseGenerate(args), signal);
@@ -40,6 +47,10 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
       return chatCommand(parseChat(args), signal);
     case 'serve':
       return serveCommand(parseServe(args), signal);
+    case 'bench':
+      return benchCommand(parseBench(args), signal);
+    case 'eval':
+      return evalCommand(parseEval(args), signal);
     case 'inspect':
       return inspect(parseInspect(args));
     case 'pull':
@@ -52,6 +63,8 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
       return quantizeCommand(parseQuantize(args), signal);
     case 'devices':
       return devices(parseDevices(args));
+    case 'completion':
+      return print(completion(typed));
     case 'help':
     case '--help':
     case '-h':
@@ -60,7 +73,7 @@ async function run([name, ...args]: readonly string[], signal: AbortSignal): Pro
       return print(`${await version()}\n`);
     case undefined:
       throw new UsageError(
-        'a command is needed: generate, chat, serve, train, finetune, inspect, pull, quantize or devices',
+        'a command is needed: generate, chat, serve, eval, bench, train, finetune, inspect, pull, quantize or devices',
       );
     default:
       throw new UsageError(`there is no command '${name}'`);

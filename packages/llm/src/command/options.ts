@@ -67,8 +67,9 @@ export function parseGenerate(args: readonly string[]): GenerateCommand {
   };
 }
 
-export function parseDevices(args: readonly string[]): { readonly json: boolean } {
-  return { json: parse(args, { json: flag }).json ?? false };
+export function parseDevices(args: readonly string[]): { readonly json: boolean; readonly verbose: boolean } {
+  const { json = false, verbose = false } = parse(args, { json: flag, verbose: flag });
+  return { json, verbose };
 }
 
 type Kinds = Readonly<Record<string, typeof text | typeof flag>>;

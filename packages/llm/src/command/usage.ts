@@ -6,12 +6,15 @@ export const help = `heddle: language models in TypeScript, on WebGPU and on the
   heddle generate --model MODEL [options]   continues a prompt
   heddle chat --model MODEL [options]       a conversation
   heddle serve --model MODEL [options]      answers clients of OpenAI's and Anthropic's APIs
+  heddle eval --model MODEL --text FILE | --choices FILE.jsonl    perplexity, answers
+  heddle bench --model MODEL [options]      how fast prompts and tokens are computed
   heddle train --data TEXT --out FOLDER     trains a model on text, a new one or --model MODEL
   heddle finetune --model MODEL --data FILE --out FOLDER   trains an adapter, or the model, on examples
   heddle inspect --model MODEL [options]    what a model costs: parameters, memory, operations
   heddle pull --model owner/name [--json]   fetches a model of a hub into the cache, and prints its path
   heddle quantize --model MODEL --output FILE.gguf --dtype NAME    writes a GGUF file
-  heddle devices  [--json]                  what devices there are
+  heddle devices  [--json] [--verbose]      what devices there are; with all limits
+  heddle completion bash|zsh|fish           what the shell completes commands with: eval "$(heddle completion bash)"
   heddle help | --help                      this text
   heddle --version
 
@@ -47,6 +50,16 @@ serve
   --max-requests N        requests under way, running and waiting, before others get 429 (default 256)
   --grace S               seconds for what is under way when it is told to stop (default 10)
   --device NAME, --dtype NAME    as above; --quiet logs nothing
+
+eval
+  --text FILE             perplexity and bits per byte of a text
+  --choices FILE.jsonl    lines of { "prompt", "choices": [...], "answer": 0 }: how often the likeliest is the right one
+  --context N             tokens of a window, which half overlap (default 512); --model, --device, --dtype, --json as above
+
+bench
+  --prompt-tokens 32,256, --batches 1,8, --new-tokens 32, --runs 3    what is measured; the median of the runs counts
+  --json                  one JSON object; --compare FILE puts ratios to such a file into the table
+  --model, --device, --dtype    as above
 
 train
   --data PATH             a text file, or a folder of .txt and .md files; the last 5% of each are held out
@@ -96,6 +109,7 @@ quantize
 Ctrl-C stops a server when what is under way has ended, twice at once; it stops a generation and prints what there is; it ends a training and writes what it has come to.
 Models of a hub: HF_ENDPOINT (https://huggingface.co), HF_TOKEN, HF_HOME (~/.cache/huggingface), HF_HUB_CACHE,
 HF_HUB_OFFLINE=1 (no network).
-Environment: VULKAN_LOADER (path of libvulkan.so.1), DAWN_TOGGLES (switches of Dawn, separated by commas).
+Options that are always the same: ~/.config/heddle/config.json (or HEDDLE_CONFIG), { "serve": { "model": ["a"], "port": 80 } }.
+Environment: HEDDLE_API_KEY, VULKAN_LOADER (path of libvulkan.so.1), DAWN_TOGGLES (switches of Dawn, separated by commas).
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.
 `;

@@ -131,7 +131,7 @@ export function messagesJob(value: unknown): Job {
 function contentOf({ text, reasoning, toolCalls }: Answer): object[] {
   return [
     ...(reasoning === '' ? [] : [{ type: 'thinking', thinking: reasoning, signature: '' }]),
-    ...(text === '' ? [] : [{ type: 'text', text, citations: null }]),
+    ...(text === '' ? [] : [{ type: 'text', text }]),
     ...toolCalls.map(({ id, name, arguments: json }) => ({ type: 'tool_use', id, name, input: inputOf(json) })),
   ];
 }
