@@ -1,3 +1,4 @@
+export { adapterModel } from './serve/adapter-model.ts';
 export type { AdmissionOptions } from './serve/admission.ts';
 export type { Fault } from './serve/fault.ts';
 export type { GuardOptions } from './serve/guard.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runs } from '../../../../test-support/properties.ts';
 import { type ScriptedModel, scriptedModel } from '../../../../test-support/scripted-model.ts';
-import { createServer, type LogEntry, type ServerOptions } from '../serve.ts';
+import { adapterModel, createServer, type LogEntry, localModel, type ServerOptions } from '../serve.ts';
 import { chatBody } from './openai/chat.ts';
 
 const ask = { model: 'm', messages: [{ role: 'user', content: 'Hi' }] };
@@ -263,6 +263,15 @@ test('figures for Prometheus, and what the server takes as a document', async ()
   expect(Object.keys(document.paths)).toContain('/v1/chat/completions');
   expect(JSON.stringify(document.paths['/v1/chat/completions'])).toContain('tool_choice');
   expect(chatBody.safeParse(ask).success).toBe(true);
+});
+
+test('an adapter is a model of its own name', async () => {
+  const model = scriptedModel(['Hello.~']);
+  const base = localModel('m', model);
+  const app = createServer([base, adapterModel('m-capitals', base, 'capitals')]);
+  for (const name of ['m', 'm-capitals'])
+    expect((await app.request('/v1/chat/completions', post({ ...ask, model: name }))).status).toBe(200);
+  expect(model.requests.map(({ adapter }) => adapter)).toEqual([undefined, 'capitals']);
 });
 
 test('paths that are not there, and models that are none', async () => {
