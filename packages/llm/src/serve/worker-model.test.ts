@@ -29,7 +29,7 @@ afterAll(() => model.dispose());
 test('a model in a worker answers as one beside; leaving ends it; a worker that dies gives 503, and another comes', async () => {
   const app = createServer([model]);
   const response = await app.request('/v1/completions', init(ask));
-  expect(await response.json()).toMatchObject({ choices: [{ text: ' of time,' }] });
+  expect(await response.json()).toMatchObject({ choices: [{ text: ' of time,\n' }] });
   const wrong = await app.request('/v1/completions', init({ ...ask, prompt: 'x '.repeat(900) }));
   expect([wrong.status, ((await wrong.json()) as { error: { message: string } }).error.message]).toEqual([
     400,

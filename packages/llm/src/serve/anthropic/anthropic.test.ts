@@ -1,5 +1,5 @@
 import Anthropic from '@anthropic-ai/sdk';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterAll, beforeAll, expect, vi } from 'vitest';
 import { conformanceTable } from '../../../../../test-support/conformance-table.ts';
 import { fetchOf, type ProseServer, proseServer } from '../../../../../test-support/prose-server.ts';
 
@@ -11,7 +11,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(async () => {
   // steps that were submitted before an end was found are still under way
-  await expect.poll(() => [server.busy(), server.app.running], { timeout: 10_000 }).toEqual([0, 0]);
+  await vi.waitFor(() => expect([server.busy(), server.app.running]).toEqual([0, 0]), { timeout: 10_000 });
   await server.dispose();
 });
 
