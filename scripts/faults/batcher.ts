@@ -19,8 +19,8 @@ export const batcherFaults: readonly Fault[] = faultsOf(
     {
       breaks: 'a serial sequence is planned ahead',
       file: 'scheduling/sequence.ts',
-      find: 'drafts > 0 || (yields && request.serial === true)',
-      put: 'drafts > 0',
+      find: 'if (this.#yielding > 0 && this.request.serial === true) return 0;',
+      put: '',
       tests: [flights],
     },
     {
@@ -54,7 +54,7 @@ export const batcherFaults: readonly Fault[] = faultsOf(
     {
       breaks: 'drafts of a discarded plan are lost',
       file: 'scheduling/sequence.ts',
-      find: '    if (drafts > 0) this.#draftsOffered = drafts;\n',
+      find: '    this.#draftsOffered = drafts;\n',
       put: '',
       tests: ['second-chances.test.ts'],
     },
