@@ -1,11 +1,11 @@
 import type { TensorType } from '../../shape.ts';
-import type { DeviceBuffer } from './buffers.ts';
 import { getOrMake } from './get-or-make.ts';
+import type { DeviceBuffer } from './memory/buffers.ts';
+import type { WebGpuStorage } from './memory/storage.ts';
 import type { Pipeline } from './pipelines.ts';
 import type { MemoryPlan } from './planning/memory-plan.ts';
 import type { BlockRange } from './planning/run-sizes.ts';
 import type { DeviceServices } from './services.ts';
-import type { WebGpuStorage } from './storage.ts';
 import type { BufferValue, Step } from './values.ts';
 
 /** Bind groups of one step that are kept, for inputs that take turns. */

@@ -5,15 +5,15 @@ import type { CompileTarget, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { evaluateShape, formatShape, sizeOf } from '../../shape.ts';
 import type { RunBuffers } from './bind-groups.ts';
-import { bufferBytes } from './buffer-bytes.ts';
-import type { DeviceBuffer } from './buffers.ts';
 import type { CommandRecorder } from './command-recorder.ts';
 import { getOrMake } from './get-or-make.ts';
-import { OwnBuffers } from './own-buffers.ts';
+import { bufferBytes } from './memory/buffer-bytes.ts';
+import type { DeviceBuffer } from './memory/buffers.ts';
+import { OwnBuffers } from './memory/own-buffers.ts';
+import { toDevice, WebGpuStorage } from './memory/storage.ts';
+import { Uploads, uploadBytes } from './memory/uploads.ts';
 import type { Plan } from './plan.ts';
 import type { DeviceServices } from './services.ts';
-import { toDevice, WebGpuStorage } from './storage.ts';
-import { Uploads, uploadBytes } from './uploads.ts';
 
 /** The program keeps its outputs. No closure of a run: its scope would hold the outputs of the run before, and so on. */
 const keep = (): void => {};

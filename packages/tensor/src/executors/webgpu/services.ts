@@ -1,8 +1,8 @@
 import type { WebGpuCapabilities } from '../../graph/webgpu-lowering.ts';
 import type { MemoryAccount } from '../../memory.ts';
-import type { Arena } from './arena.ts';
-import type { BufferPool } from './buffers.ts';
 import type { DeviceHealth } from './health.ts';
+import type { Arena } from './memory/arena.ts';
+import type { BufferPool } from './memory/buffers.ts';
 import type { PipelineCache } from './pipelines.ts';
 import type { Choices } from './tuning/choices.ts';
 

@@ -2,7 +2,7 @@ import { type Dim, largestOf } from '../../../dim.ts';
 import { byteSize, isBlockFormat } from '../../../dtype.ts';
 import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { sizeOf, type TensorType } from '../../../shape.ts';
-import { bufferBytes } from '../buffer-bytes.ts';
+import { bufferBytes } from '../memory/buffer-bytes.ts';
 
 /**
  * How a buffer that is larger than a kernel may bind at once is bound: in parts of `bytes`, the last one shorter, that are

@@ -3,8 +3,8 @@ import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import type { KernelCall } from '../../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../../shape.ts';
-import { bufferBytes } from '../buffer-bytes.ts';
 import type { BufferOf } from '../codegen/kernel-builder.ts';
+import { bufferBytes } from '../memory/buffer-bytes.ts';
 import type { BufferValue, Step, Work } from '../values.ts';
 import type { Cone } from './cones.ts';
 

@@ -7,9 +7,9 @@ import { inputOp } from '../../../graph/op.ts';
 import { record, recordOn } from '../../../graph/record.ts';
 import type { TuningResult } from '../../../plan-report.ts';
 import { evaluateShape, sizeOf } from '../../../shape.ts';
-import { bufferBytes } from '../buffer-bytes.ts';
+import { bufferBytes } from '../memory/buffer-bytes.ts';
+import { WebGpuStorage } from '../memory/storage.ts';
 import type { DeviceServices } from '../services.ts';
-import { WebGpuStorage } from '../storage.ts';
 import type { ChoiceMade, Choices } from './choices.ts';
 
 /** Runs of which the fastest counts. */

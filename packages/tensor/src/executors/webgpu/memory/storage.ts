@@ -1,7 +1,7 @@
-import { byteSize, type DType, type HostArray, hostArray, isBlockFormat } from '../../dtype.ts';
-import { DisposedError } from '../../errors.ts';
-import type { Storage } from '../../graph/executor.ts';
-import { type ConcreteType, sizeOf } from '../../shape.ts';
+import { byteSize, type DType, type HostArray, hostArray, isBlockFormat } from '../../../dtype.ts';
+import { DisposedError } from '../../../errors.ts';
+import type { Storage } from '../../../graph/executor.ts';
+import { type ConcreteType, sizeOf } from '../../../shape.ts';
 import { fromLayout, layoutBytes, toLayout } from './block-layout.ts';
 import type { DeviceBuffer } from './buffers.ts';
 

@@ -1,4 +1,4 @@
-import type { HostArray } from '../../dtype.ts';
+import type { HostArray } from '../../../dtype.ts';
 import type { Allocation, BufferPool, DeviceBuffer } from './buffers.ts';
 
 /** Inputs up to so many bytes go over together; larger ones are written from where they are. */

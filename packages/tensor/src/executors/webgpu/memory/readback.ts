@@ -1,6 +1,6 @@
+import { bufferUsage, mapModeRead } from '../gpu-flags.ts';
+import type { DeviceHealth } from '../health.ts';
 import type { BufferPool, DeviceBuffer } from './buffers.ts';
-import { bufferUsage, mapModeRead } from './gpu-flags.ts';
-import type { DeviceHealth } from './health.ts';
 
 /** Staging buffers that are kept for the next read. */
 const keptBytes = 1 << 26;

@@ -1,7 +1,7 @@
-import { OutOfMemoryError } from '../../errors.ts';
-import type { MemoryAccount } from '../../memory.ts';
-import { getOrMake } from './get-or-make.ts';
-import { bufferUsage } from './gpu-flags.ts';
+import { OutOfMemoryError } from '../../../errors.ts';
+import type { MemoryAccount } from '../../../memory.ts';
+import { getOrMake } from '../get-or-make.ts';
+import { bufferUsage } from '../gpu-flags.ts';
 
 /** A GPU buffer with a number, by which bind groups of it are found again. */
 export interface DeviceBuffer {

@@ -1,5 +1,5 @@
+import { getOrMake } from '../get-or-make.ts';
 import type { Allocation, BufferPool, DeviceBuffer } from './buffers.ts';
-import { getOrMake } from './get-or-make.ts';
 
 /** Buffers of a program for one input or output: one for each size that its buckets ask for. */
 export class OwnBuffers {

@@ -1,9 +1,9 @@
 import { expect } from 'vitest';
-import { onWebGpu } from '../../../../../test-support/own-webgpu.ts';
-import { test } from '../../../../../test-support/suite.ts';
-import type { DType, HostArray } from '../../dtype.ts';
-import { f16ToF32, f32ToF16 } from '../../float16.ts';
-import { where } from '../../ops/elementwise/elementwise.ts';
+import { onWebGpu } from '../../../../../../test-support/own-webgpu.ts';
+import { test } from '../../../../../../test-support/suite.ts';
+import type { DType, HostArray } from '../../../dtype.ts';
+import { f16ToF32, f32ToF16 } from '../../../float16.ts';
+import { where } from '../../../ops/elementwise/elementwise.ts';
 
 const halves = (...values: number[]) => f32ToF16(Float32Array.from(values));
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type BlockFormat, blockSizes } from '../../dtype.ts';
+import { type BlockFormat, blockSizes } from '../../../dtype.ts';
 import { fromLayout, layoutBytes, toLayout } from './block-layout.ts';
 
 /** Where the scale of a block is; a block of q4_k lies as it is. */

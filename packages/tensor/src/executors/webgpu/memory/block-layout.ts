@@ -1,4 +1,4 @@
-import { type BlockFormat, blockSizes } from '../../dtype.ts';
+import { type BlockFormat, blockSizes } from '../../../dtype.ts';
 
 /**
  * How blocks lie in GPU buffers, where everything is read in words of four bytes, best in fours of them. Blocks of q8_0, q4_0

@@ -1,12 +1,12 @@
 import { expect } from 'vitest';
-import { onWebGpu, openOwnWebGpu } from '../../../../../test-support/own-webgpu.ts';
-import { backendName, test } from '../../../../../test-support/suite.ts';
-import { checkpoint } from '../../autograd/checkpoint.ts';
-import { valueAndGrad } from '../../autograd/grad.ts';
-import { compile } from '../../compile/compile.ts';
-import { isHeddleError, type OutOfMemoryError } from '../../errors.ts';
-import type { Device } from '../../graph/device.ts';
-import type { Tensor } from '../../graph/tensor.ts';
+import { onWebGpu, openOwnWebGpu } from '../../../../../../test-support/own-webgpu.ts';
+import { backendName, test } from '../../../../../../test-support/suite.ts';
+import { checkpoint } from '../../../autograd/checkpoint.ts';
+import { valueAndGrad } from '../../../autograd/grad.ts';
+import { compile } from '../../../compile/compile.ts';
+import { isHeddleError, type OutOfMemoryError } from '../../../errors.ts';
+import type { Device } from '../../../graph/device.ts';
+import type { Tensor } from '../../../graph/tensor.ts';
 
 const input = (size: number) => Float32Array.from({ length: size }, (_, i) => Math.sin(i));
 const chainOn = (device: Device, memoryBudget?: number) =>

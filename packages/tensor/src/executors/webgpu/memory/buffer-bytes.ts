@@ -1,4 +1,4 @@
-import { byteSize, type DType, isBlockFormat } from '../../dtype.ts';
+import { byteSize, type DType, isBlockFormat } from '../../../dtype.ts';
 import { layoutBytes } from './block-layout.ts';
 
 /** Bytes of a buffer for `count` values: whole fours, so that kernels may read and write the last four as one. */

@@ -1,7 +1,7 @@
+import { bufferUsage } from '../gpu-flags.ts';
+import type { DeviceHealth } from '../health.ts';
+import { spreadWorkgroups } from '../workgroups.ts';
 import type { BufferPool, DeviceBuffer } from './buffers.ts';
-import { bufferUsage } from './gpu-flags.ts';
-import type { DeviceHealth } from './health.ts';
-import { spreadWorkgroups } from './workgroups.ts';
 
 /** Overwrites values `range.x` to `range.x + range.y`, an invocation for each word that has one of them. */
 const source = `
