@@ -41,7 +41,10 @@ describe('the text of a kernel', () => {
       fn x_at4(i: u32) -> vec4<f32> { return x[i]; }
       fn y_set2(i: u32, v: vec2<f32>) { y[i >> 1u][2u * (i & 1u) + 0u] = v.x; y[i >> 1u][2u * (i & 1u) + 1u] = v.y; }
       fn y_set4(i: u32, v: vec4<f32>) { y[i] = v; }
-      fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
+      @compute @workgroup_size(1)
+      fn main() {
+      y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u));
+      }"
     `);
     expect(kernelSource(copy('bool', 1), native)).toMatchInlineSnapshot(`
       "struct Params { count: u32 }
@@ -52,7 +55,10 @@ describe('the text of a kernel', () => {
       fn x_at4(i: u32) -> vec4<u32> { return vec4<u32>(x[4u * i + 0u],x[4u * i + 1u],x[4u * i + 2u],x[4u * i + 3u]); }
       fn y_set2(i: u32, v: vec2<u32>) { y[2u * i + 0u] = v[0]; y[2u * i + 1u] = v[1]; }
       fn y_set4(i: u32, v: vec4<u32>) { y[4u * i + 0u] = v[0]; y[4u * i + 1u] = v[1]; y[4u * i + 2u] = v[2]; y[4u * i + 3u] = v[3]; }
-      fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
+      @compute @workgroup_size(1)
+      fn main() {
+      y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u));
+      }"
     `);
   });
 
@@ -67,7 +73,10 @@ describe('the text of a kernel', () => {
       fn x_at4(i: u32) -> vec4<f32> { return vec4<f32>(x[i]); }
       fn y_set2(i: u32, v: vec2<f32>) { y[i >> 1u][2u * (i & 1u) + 0u] = f16(v.x); y[i >> 1u][2u * (i & 1u) + 1u] = f16(v.y); }
       fn y_set4(i: u32, v: vec4<f32>) { y[i] = vec4<f16>(v); }
-      fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
+      @compute @workgroup_size(1)
+      fn main() {
+      y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u));
+      }"
     `);
     expect(kernelSource(copy('f16', 4), packed)).toMatchInlineSnapshot(`
       "struct Params { count: u32 }
@@ -87,7 +96,10 @@ describe('the text of a kernel', () => {
         let halves = select(vec2<u32>(packed & 0xffffu, packed >> 16u), ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | ends, beyond);
         return halves.x | (halves.y << 16u);
       }
-      fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
+      @compute @workgroup_size(1)
+      fn main() {
+      y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u));
+      }"
     `);
     expect(kernelSource(copy('f16', 1), packed)).toMatchInlineSnapshot(`
       "struct Params { count: u32 }
@@ -107,7 +119,10 @@ describe('the text of a kernel', () => {
         let halves = select(vec2<u32>(packed & 0xffffu, packed >> 16u), ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | ends, beyond);
         return halves.x | (halves.y << 16u);
       }
-      fn main() { y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u)); }"
+      @compute @workgroup_size(1)
+      fn main() {
+      y_set4(0u, x_at4(params.count)); y_set2(1u, x_at2(1u));
+      }"
     `);
   });
 
@@ -141,7 +156,10 @@ describe('the text of a kernel', () => {
       fn x_at(i: u32) -> f32 { let j = i % 1024u; switch (i / 1024u) { case 0u: { return x_0[j >> 2u][j & 3u]; } default: { return x_1[j >> 2u][j & 3u]; } } }
       fn x_at4(i: u32) -> vec4<f32> { let j = i % 256u; switch (i / 256u) { case 0u: { return x_0[j]; } default: { return x_1[j]; } } }
       fn y_set(i: u32, v: f32) { y[i] = v; }
-      fn main() { y_set(0u, x_at4(3u).x + x_at(9u)); }"
+      @compute @workgroup_size(1)
+      fn main() {
+      y_set(0u, x_at4(3u).x + x_at(9u));
+      }"
     `);
     expect(() =>
       kernelSource(
