@@ -19,14 +19,18 @@ const bytesPerValue: Readonly<Record<WeightDType, number>> = {
   bf16: 2,
   q8_0: 34 / 32,
   q4_0: 18 / 32,
+  mxfp4: 17 / 32,
   q4_k: 144 / 256,
+  q5_k: 176 / 256,
   q6_k: 210 / 256,
 };
-/** Where the f16 scales of a block are, and its bytes. */
+/** Where the f16 scales of a block are, and its bytes; that of mxfp4 is a power of two. */
 const scalesOf: Readonly<Record<BlockFormat, { readonly bytes: number; readonly at: readonly number[] }>> = {
   q8_0: { bytes: 34, at: [0] },
   q4_0: { bytes: 18, at: [0] },
+  mxfp4: { bytes: 17, at: [] },
   q4_k: { bytes: 144, at: [0, 2] },
+  q5_k: { bytes: 176, at: [0, 2] },
   q6_k: { bytes: 210, at: [208] },
 };
 
@@ -44,6 +48,7 @@ export function randomBlocks(format: BlockFormat, count: number): Uint8Array {
       // 2^-9 to 2^-8, of either sign
       bytes[block + place + 1] = (bytes[block + place + 1]! & 0x83) | 0x18;
     }
+  if (format === 'mxfp4') for (let block = 0; block < bytes.length; block += size) bytes[block] = 119;
   return bytes;
 }
 

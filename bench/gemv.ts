@@ -12,7 +12,7 @@ const adapter = `${device.name}: ${device.description}${toggles ? ' (unsafe togg
 const product = (x: Tensor, w: Tensor) => matmul(x, w, { transposeB: true });
 const read = await readBandwidth(device);
 const measurements: Measurement[] = [{ what: 'read of 1 GiB', value: read / 1e9, unit: 'GB/s', adapter }];
-const all = ['f16', 'bf16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'] as const;
+const all = ['f16', 'bf16', 'q8_0', 'q4_0', 'mxfp4', 'q4_k', 'q5_k', 'q6_k'] as const;
 const cases = [
   [1, 'f16', all],
   [1, 'f32', ['f16', 'q4_0']],

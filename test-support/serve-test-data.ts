@@ -5,13 +5,14 @@ import type { Connect, Plugin } from 'vite';
 
 /**
  * Serves files to browser tests, with a plain 404 for what is not there: those of `../shared` under `/shared/`, the models of
- * this repository under `/models/`.
+ * this repository under `/models/`, its tiny checkpoints under `/checkpoints/`.
  */
 export function serveTestData(): Plugin {
   return {
     name: 'heddle:serve-test-data',
     configureServer(server) {
       server.middlewares.use('/shared/', filesOf(new URL('../../shared', import.meta.url)));
+      server.middlewares.use('/checkpoints/', filesOf(new URL('./checkpoints', import.meta.url)));
       server.middlewares.use('/models/', filesOf(new URL('../examples/models', import.meta.url)));
     },
   };

@@ -13,6 +13,10 @@ export const readShared = (path: string): Promise<Uint8Array<ArrayBuffer> | unde
 export const readModels = (path: string): Promise<Uint8Array<ArrayBuffer> | undefined> =>
   read(`/models/${path}`, new URL(`../examples/models/${path}`, import.meta.url));
 
+/** Bytes of `test-support/checkpoints/PATH`: tiny checkpoints of every family, with what transformers computes for them. */
+export const readCheckpoint = (path: string): Promise<Uint8Array<ArrayBuffer> | undefined> =>
+  read(`/checkpoints/${path}`, new URL(`./checkpoints/${path}`, import.meta.url));
+
 async function read(served: string, file: URL): Promise<Uint8Array<ArrayBuffer> | undefined> {
   if (!inNode) {
     const response = await fetch(served);

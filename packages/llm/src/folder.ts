@@ -6,6 +6,7 @@ import { describeModel, type ModelDescription } from './families.ts';
 import { openGgufModel } from './gguf/gguf-model.ts';
 import type { HubOptions } from './hub/hub-options.ts';
 import { locateModel } from './hub/locate-model.ts';
+import { ggufParts } from './hub/needed-files.ts';
 import { fileLabel, type ModelFiles, modelFiles, modelFolder, openModelFile, readTextFile } from './model-files.ts';
 import { safetensorsWeights } from './models/safetensors-weights.ts';
 import type { WeightFile } from './models/weight-file.ts';
@@ -16,7 +17,7 @@ const configFile = 'config.json';
 const generationFile = 'generation_config.json';
 const weightsFile = 'model.safetensors';
 const indexFile = 'model.safetensors.index.json';
-/** What files that are no folder call a model in one GGUF file. */
+/** What files that are no folder call a model in one GGUF file, or its first part, beside `model-00002-of-0000N.gguf` and so on. */
 const ggufFile = 'model.gguf';
 
 /**
@@ -42,7 +43,9 @@ export async function openModelFolder(
 async function openFiles(files: ModelFiles): Promise<OpenModelFolder> {
   if ((await readTextFile(files, configFile)) === undefined) {
     const gguf = await openModelFile(files, ggufFile);
-    if (gguf !== undefined) return openGgufModel(gguf, fileLabel(files, ggufFile));
+    const openPart = (index: number, count: number) =>
+      openModelFile(files, ggufParts(`model-00001-of-${String(count).padStart(5, '0')}.gguf`)[index]!);
+    if (gguf !== undefined) return openGgufModel(gguf, fileLabel(files, ggufFile), openPart);
   }
   const notes = new Notes();
   const tokenizer = await loadTokenizer(files);

@@ -18,7 +18,7 @@ test('a dtype in which no weights are stored is refused by name', async () => {
   await expect(loadModel(tinyLlama(), { device, dtype })).rejects.toThrow(
     expect.objectContaining({
       code: 'ERR_ARGUMENT',
-      message: 'loadModel: dtype takes f32, f16, q8_0, q4_0, q4_k, q6_k, got int8',
+      message: 'loadModel: dtype takes f32, f16, q8_0, q4_0, mxfp4, q4_k, q5_k, q6_k, got int8',
     }),
   );
 });

@@ -15,7 +15,7 @@ export interface LoadModelOptions {
   readonly device: Device;
   /**
    * How matrices are stored: by default f32, those of a GGUF file as they are in it, or as near as devices have it, which
-   * `notes` says; norms and biases stay f32. In block formats (q8_0, q4_0, q4_k, q6_k) they are
+   * `notes` says; norms and biases stay f32. In block formats (q8_0, q4_0, mxfp4, q4_k, q5_k, q6_k) they are
    * quantised as they are read, except for those whose rows are no whole blocks, which are stored in f16.
    */
   readonly dtype?: WeightDType;

@@ -1,5 +1,5 @@
-/** Block-quantised element types, for weights: a block of 32 (q8_0, q4_0) or 256 values (q4_k, q6_k) shares scales. */
-export type BlockFormat = 'q8_0' | 'q4_0' | 'q4_k' | 'q6_k';
+/** Block-quantised element types, for weights: a block of 32 (q8_0, q4_0, mxfp4) or 256 values (q4_k, q5_k, q6_k) shares scales. */
+export type BlockFormat = 'q8_0' | 'q4_0' | 'mxfp4' | 'q4_k' | 'q5_k' | 'q6_k';
 
 /** Element types that are stored only: operations read them as f32 or f16, and most do not take them. */
 export type StorageDType = 'bf16' | BlockFormat;
@@ -20,7 +20,9 @@ export interface HostArrays {
   bf16: Uint16Array;
   q8_0: Uint8Array;
   q4_0: Uint8Array;
+  mxfp4: Uint8Array;
   q4_k: Uint8Array;
+  q5_k: Uint8Array;
   q6_k: Uint8Array;
 }
 
@@ -36,7 +38,9 @@ const constructors = {
   bf16: Uint16Array,
   q8_0: Uint8Array,
   q4_0: Uint8Array,
+  mxfp4: Uint8Array,
   q4_k: Uint8Array,
+  q5_k: Uint8Array,
   q6_k: Uint8Array,
 };
 
@@ -44,7 +48,9 @@ const constructors = {
 export const blockSizes: Readonly<Record<BlockFormat, { readonly values: number; readonly bytes: number }>> = {
   q8_0: { values: 32, bytes: 34 },
   q4_0: { values: 32, bytes: 18 },
+  mxfp4: { values: 32, bytes: 17 },
   q4_k: { values: 256, bytes: 144 },
+  q5_k: { values: 256, bytes: 176 },
   q6_k: { values: 256, bytes: 210 },
 };
 
@@ -93,7 +99,9 @@ export const byteSize: Readonly<Record<DType, number>> = {
   bf16: 2,
   q8_0: blockSizes.q8_0.bytes / blockSizes.q8_0.values,
   q4_0: blockSizes.q4_0.bytes / blockSizes.q4_0.values,
+  mxfp4: blockSizes.mxfp4.bytes / blockSizes.mxfp4.values,
   q4_k: blockSizes.q4_k.bytes / blockSizes.q4_k.values,
+  q5_k: blockSizes.q5_k.bytes / blockSizes.q5_k.values,
   q6_k: blockSizes.q6_k.bytes / blockSizes.q6_k.values,
 };
 

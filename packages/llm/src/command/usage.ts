@@ -31,7 +31,7 @@ generate
   --top-k K, --top-p P    draw from the most likely tokens only
   --seed S                repeats a draw; does not ask for one
   --device NAME           auto, webgpu, onnx or reference (default auto: a GPU, otherwise the CPU)
-  --dtype NAME            how matrices are stored: f32, f16, q8_0, q4_0, q4_k or q6_k (default f32,
+  --dtype NAME            how matrices are stored: f32, f16, q8_0, q4_0, mxfp4, q4_k, q5_k or q6_k (f32,
                           of a .gguf file as it has them)
   --json                  one JSON object instead of the text
   --verbose               all there is to say of the model's files, not only what changes results
@@ -101,7 +101,7 @@ inspect (nothing is loaded)
   --json                  one JSON object instead of the text
 
 quantize
-  --dtype NAME            f16, q8_0, q6_k, q4_k or q4_0: how matrices are stored (a head in four bits keeps six)
+  --dtype NAME            f16, q8_0, q6_k, q5_k, q4_k, q4_0 or mxfp4: how matrices are stored (a head in four bits keeps six)
   --text FILE             compares predictions with those of f16 on it (default: on what the model writes by itself)
   --no-check              does not compare
   --device NAME           where to compare

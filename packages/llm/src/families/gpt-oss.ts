@@ -11,7 +11,8 @@ export const gptOss: Family = {
   modelType: 'gpt_oss',
   tokens: { bosTokenId: undefined, eosTokenId: undefined },
   read(config) {
-    const sizes = readSizes(config, { maxPositions: 131072, keyValueHeads: 8, headDim: 64, epsilon: 1e-5 });
+    const usual = { maxPositions: 131072, keyValueHeads: 8, headDim: 64, epsilon: 1e-5 };
+    const sizes = readSizes(config, { ...usual, quantization: 'mxfp4' });
     const rotary = parseRotary(config, { ...sizes, theta: 150_000, usual: usualScaling, whole: true });
     const types = readLayerTypes(config, sizes.layers, (i) => i % 2 === 0);
     const window = readWindow(config, 128);

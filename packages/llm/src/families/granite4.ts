@@ -1,22 +1,29 @@
 import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
-import type { LayerLayout, LinearLayout } from '../models/decoder/layout.ts';
+import type {
+  ExpertMatrixLayout,
+  ExpertsLayout,
+  GatedLayout,
+  LayerLayout,
+  LinearLayout,
+} from '../models/decoder/layout.ts';
 import type { Mamba2Layout } from '../models/decoder/recurrent-layouts.ts';
 import type { Family } from './family.ts';
 import { type DecoderSizes, readActivation, readBias, readSizes } from './sizes.ts';
 import { standardLayout } from './standard.ts';
 
-/** Granite 4: layers of Mamba-2 and of attention, with the factors of Granite 3. Source: https://arxiv.org/abs/2405.21060 */
+/** Granite 4: layers of Mamba-2 and of attention, with the factors of Granite 3, some with experts. Source: https://arxiv.org/abs/2405.21060 */
 export const granite4: Family = {
   name: 'granite4',
   architecture: 'GraniteMoeHybridForCausalLM',
   modelType: 'granitemoehybrid',
   tokens: { bosTokenId: 1, eosTokenId: 2 },
   read(config) {
-    const experts = config.optionalInteger('num_local_experts', { min: 0 }) ?? 8;
-    if (experts > 0) config.fail('num_local_experts', '0: models of this family with experts are not read', experts);
-    // what is said of experts where there are none
-    for (const field of ['num_experts_per_tok', 'output_router_logits', 'router_aux_loss_coef']) config.value(field);
+    const count = config.optionalInteger('num_local_experts', { min: 0 }) ?? 8;
+    const perToken = config.optionalInteger('num_experts_per_tok', { min: 0 }) ?? 2;
+    if (count > 0 && !(perToken > 0 && perToken <= count))
+      config.fail('num_experts_per_tok', `1 to num_local_experts ${count}`, perToken);
+    for (const field of ['output_router_logits', 'router_aux_loss_coef']) config.value(field); // of training
     const stated = readSizes(config, { maxPositions: 2048 });
     const shared = config.optionalInteger('shared_intermediate_size', { min: 1 }) ?? 1024;
     const sizes = { ...stated, intermediateSize: shared };
@@ -50,17 +57,17 @@ export const granite4: Family = {
         bias: false,
       });
       const { hiddenSize: E, intermediateSize: F } = sizes;
+      const own: GatedLayout = {
+        kind: 'gated',
+        activation,
+        projections: { gateUp: linear('input_linear', E, 2 * F) },
+        down: linear('output_linear', F, E),
+      };
+      const experts = () =>
+        expertsOf(`${name}.block_sparse_moe`, { count, perToken, activation, own, E, F: stated.intermediateSize });
       return {
         mixer: { ...layer.mixer, part: types[index] ? layer.mixer.part : mamba(`${name}.mamba`) },
-        feedForward: {
-          ...layer.feedForward,
-          part: {
-            kind: 'gated',
-            activation,
-            projections: { gateUp: linear('input_linear', E, 2 * F) },
-            down: linear('output_linear', F, E),
-          },
-        },
+        feedForward: { ...layer.feedForward, part: count > 0 ? experts() : own },
       };
     });
     return {
@@ -70,6 +77,41 @@ export const granite4: Family = {
     };
   },
 };
+
+/** Experts whose gates and inputs are one tensor, the gates first, beside the feed-forward that every row has. */
+function expertsOf(
+  name: string,
+  parts: Pick<ExpertsLayout, 'count' | 'perToken' | 'activation'> & {
+    readonly own: GatedLayout;
+    readonly E: number;
+    readonly F: number;
+  },
+): ExpertsLayout {
+  const { count, perToken, activation, own, E, F } = parts;
+  const half = (purpose: string, first: number): ExpertMatrixLayout => ({
+    site: `${name}.${purpose}`,
+    inSize: E,
+    outSize: F,
+    weight: { kind: 'rows', name: `${name}.input_linear.weight`, first, of: 2 },
+  });
+  return {
+    kind: 'experts',
+    router: { site: `${name}.router.layer`, inSize: E, outSize: count, bias: false },
+    count,
+    perToken,
+    normalize: true,
+    activation,
+    gate: half('gate_proj', 0),
+    up: half('up_proj', 1),
+    down: {
+      site: `${name}.down_proj`,
+      inSize: F,
+      outSize: E,
+      weight: { kind: 'rows', name: `${name}.output_linear.weight`, first: 0, of: 1 },
+    },
+    shared: { part: own },
+  };
+}
 
 /** Whether each layer attends: by either generation of names. */
 function layerTypes(config: JsonFields, layers: number): readonly boolean[] {

@@ -34,12 +34,22 @@ export interface SizeDefaults {
   readonly keyValueHeads?: number;
   /** By default the size of the model over the heads, which `null` is in every family. */
   readonly headDim?: number;
+  /** How the family's own files are quantised; by default not at all. */
+  readonly quantization?: 'mxfp4';
+}
+
+/** Weights in blocks that the files say are read like any others; what else is quantised is not. @throws FileFormatError `ERR_CONFIG` */
+function checkQuantization(config: JsonFields, known: string | undefined): void {
+  const stated = config.value('quantization_config');
+  if (stated === undefined) return;
+  const method = (stated as { quant_method?: unknown } | null)?.quant_method;
+  if (known === undefined || method !== known)
+    config.fail('quantization_config', `${known ?? 'none'}: such weights cannot be read`);
 }
 
 /** Reads them. @throws FileFormatError `ERR_CONFIG` */
 export function readSizes(config: JsonFields, defaults: SizeDefaults): DecoderSizes {
-  if (config.value('quantization_config') !== undefined)
-    config.fail('quantization_config', 'none: such weights cannot be read');
+  checkQuantization(config, defaults.quantization);
   config.only('is_encoder_decoder', [false], 'models with an encoder are not read');
   const hiddenSize = config.integer('hidden_size', { min: 1 });
   const heads = config.integer('num_attention_heads', { min: 1 });

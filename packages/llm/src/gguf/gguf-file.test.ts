@@ -27,14 +27,14 @@ const numbers = {
 } as const;
 const nearest = {
   Q4_0: 'q4_0',
-  Q4_1: 'q6_k',
-  Q5_0: 'q6_k',
-  Q5_1: 'q6_k',
+  Q4_1: 'q5_k',
+  Q5_0: 'q5_k',
+  Q5_1: 'q5_k',
   Q8_0: 'q8_0',
   Q2_K: 'q4_k',
   Q3_K: 'q4_k',
   Q4_K: 'q4_k',
-  Q5_K: 'q6_k',
+  Q5_K: 'q5_k',
   Q6_K: 'q6_k',
   IQ4_NL: 'q4_k',
   IQ4_XS: 'q4_k',
@@ -53,7 +53,7 @@ test.for(Object.keys(numbers) as (keyof typeof numbers)[])(
     expect(weights.info('ours').shape).toEqual(shape);
     expect((await weights.read({ stored: ['ours'], shape: [] }, 'f32')).data).toEqual(values);
     const kept = await weights.read({ stored: ['ours'], shape: [] }, undefined);
-    const native = type === 'Q4_0' || type === 'Q8_0' || type === 'Q4_K' || type === 'Q6_K';
+    const native = type === 'Q4_0' || type === 'Q8_0' || type === 'Q4_K' || type === 'Q5_K' || type === 'Q6_K';
     expect(kept.dtype).toBe(nearest[type]);
     if (native) expect(kept.data).toEqual(bytes);
     expect(kept.note).toBe(native ? undefined : `${type} is stored as ${nearest[type]}`);
@@ -135,7 +135,7 @@ test('what lies is refused, with what is wrong', async () => {
       'ERR_UNKNOWN_ARCHITECTURE',
       /expected one of llama, qwen2, .*, got mamba/,
     ],
-    [tinyGguf({ 'split.count': ['u32', 3] }), 'ERR_WEIGHTS', /is one of 3 parts, which are not read/],
+    [tinyGguf({ 'split.count': ['u32', 3] }), 'ERR_FILE_NOT_FOUND', /part 2 of 3 is not beside it/],
     [tinyGguf({ 'llama.block_count': ['u32', 2] }), 'ERR_WEIGHTS', /model\.layers\.1\.\S+ \[8\] is missing|is missing/],
     [
       tinyGguf({ 'llama.block_count': ['string', 'one'] }),

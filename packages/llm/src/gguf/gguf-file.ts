@@ -11,6 +11,7 @@ const maxHeaderLength = 2 ** 29;
 /** An open GGUF file: its header is checked, no data is read. */
 export interface GgufFile {
   readonly label: string;
+  readonly byteLength: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
   /** In the order of their data. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
@@ -63,6 +64,7 @@ function openFile(source: OpenSource, label: string, { metadata, entries, tensor
   let closed = false;
   return {
     label,
+    byteLength: source.byteLength,
     metadata,
     tensors: byName,
     entries,

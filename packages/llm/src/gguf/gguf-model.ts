@@ -4,32 +4,25 @@ import { Notes } from '../config/notes.ts';
 import { describeModel } from '../families.ts';
 import type { OpenModelFolder } from '../open-folder.ts';
 import { ggufArchitectures, ggufDecoder } from './gguf-decoder.ts';
-import { openGguf } from './gguf-file.ts';
+import { type OpenPart, openGgufParts } from './gguf-parts.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
 import { ggufWeights } from './gguf-weights.ts';
 
 /**
- * Opens a GGUF file as a model: configuration, tokenizer and weights of one file. No weight is read yet.
+ * Opens a GGUF file as a model: configuration, tokenizer and weights of one file, or of the parts of one. No weight is
+ * read yet.
  *
  * @returns The open model; the caller closes it.
  * @throws FileFormatError `ERR_UNKNOWN_ARCHITECTURE`, `ERR_CONFIG`, `ERR_TOKENIZER`, and those of `openGguf`
  */
-export async function openGgufModel(input: FileInput, label: string): Promise<OpenModelFolder> {
-  const file = await openGguf(input, label);
+export async function openGgufModel(input: FileInput, label: string, openPart?: OpenPart): Promise<OpenModelFolder> {
+  const file = await openGgufParts(input, label, openPart);
   try {
     const architecture = file.metadata.get('general.architecture');
     if (typeof architecture !== 'string' || !ggufArchitectures.includes(architecture))
       throw new FileFormatError(
         `${label}: unknown architecture: expected one of ${ggufArchitectures.join(', ')}, got ${String(architecture)}`,
         { code: 'ERR_UNKNOWN_ARCHITECTURE' },
-      );
-    const parts = file.metadata.get('split.count');
-    if (typeof parts === 'number' && parts > 1)
-      throw new FileFormatError(
-        `gguf: ${label}: is one of ${parts} parts, which are not read: join them (llama-gguf-split)`,
-        {
-          code: 'ERR_WEIGHTS',
-        },
       );
     const notes = new Notes();
     const tokenizer = ggufTokenizer(file);

@@ -18,7 +18,9 @@ export interface GgufName {
 const native: Readonly<Partial<Record<GgufType, BlockFormat>>> = {
   Q8_0: 'q8_0',
   Q4_0: 'q4_0',
+  MXFP4: 'mxfp4',
   Q4_K: 'q4_k',
+  Q5_K: 'q5_k',
   Q6_K: 'q6_k',
 };
 
@@ -28,10 +30,9 @@ const nearest: Readonly<Partial<Record<GgufType, readonly [BlockFormat, BlockFor
   Q3_K: ['q4_k', 'q4_0'],
   IQ4_XS: ['q4_k', 'q4_0'],
   IQ4_NL: ['q4_k', 'q4_0'],
-  Q4_1: ['q6_k', 'q8_0'],
-  Q5_0: ['q6_k', 'q8_0'],
-  Q5_1: ['q6_k', 'q8_0'],
-  Q5_K: ['q6_k', 'q8_0'],
+  Q4_1: ['q5_k', 'q8_0'],
+  Q5_0: ['q5_k', 'q8_0'],
+  Q5_1: ['q5_k', 'q8_0'],
 };
 
 /** The tensors of a GGUF file by the names that Hugging Face has for them. The file is closed with it. */
@@ -112,8 +113,15 @@ function reachesF16(values: Float32Array): boolean {
   return values.every((value) => Math.abs(value) <= 65504);
 }
 
-/** Where the f16 scales of a format's blocks lie: a damaged one would make every result NaN. */
-const scales: Readonly<Record<BlockFormat, readonly number[]>> = { q8_0: [0], q4_0: [0], q4_k: [0, 2], q6_k: [208] };
+/** Where the f16 scales of a format's blocks lie: a damaged one would make every result NaN. Those of mxfp4 are powers of two. */
+const scales: Readonly<Record<BlockFormat, readonly number[]>> = {
+  q8_0: [0],
+  q4_0: [0],
+  mxfp4: [],
+  q4_k: [0, 2],
+  q5_k: [0, 2],
+  q6_k: [208],
+};
 
 function checkScales(label: string, format: BlockFormat, bytes: Uint8Array): void {
   const { bytes: size } = blockSizes[format];

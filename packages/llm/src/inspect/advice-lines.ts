@@ -2,7 +2,7 @@ import type { Advice, AdviceWishes, StorageChoice } from './advice.ts';
 import { bytesText, countText, flopsText } from './units.ts';
 
 /** Dtypes from the most exact on; q4_0 is the coarsest. */
-const exactness = ['f32', 'f16', 'q8_0', 'q6_k', 'q4_k', 'q4_0'];
+const exactness = ['f32', 'f16', 'q8_0', 'q6_k', 'q5_k', 'q4_k', 'q4_0', 'mxfp4'];
 
 /** What the numbers say, in sentences. */
 export function adviceLines(advice: Omit<Advice, 'lines'>, wishes: AdviceWishes): readonly string[] {

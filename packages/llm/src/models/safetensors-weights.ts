@@ -1,19 +1,27 @@
 import { blockSizes, FileFormatError, f32ToF16, type HostArray } from '@heddle/tensor';
-import { quantize } from '@heddle/tensor/quantized';
+import { decodeBlocks, quantize } from '@heddle/tensor/quantized';
 import { type SafetensorsDType, type SafetensorsFile, safetensorsToF32 } from '@heddle/tensor/safetensors';
+import { Fp4Tensors } from './fp4-safetensors.ts';
 import type { StoredTensor, WeightDType, WeightFile } from './weight-file.ts';
 import { fromSource } from './weight-source.ts';
 
 /** A safetensors file, or several as one, as the weights of a model. The file is closed with it. */
 export function safetensorsWeights(file: SafetensorsFile, label: string): WeightFile {
+  const fp4 = new Fp4Tensors(file, label);
   return {
     label,
     isHuggingFace: true,
-    names: () => file.names(),
-    has: (name) => file.has(name),
-    info: (name) => file.info(name),
+    names: () => fp4.names(),
+    has: (name) => file.has(name) || fp4.has(name),
+    info: (name) => (fp4.has(name) ? fp4.info(name) : file.info(name)),
     async read({ stored, shape, source }, wanted) {
       const [first] = stored;
+      if (fp4.has(first!) && source?.kind === 'columns') {
+        const blocks = await fp4.read(first!, source);
+        if (wanted === undefined || wanted === 'mxfp4') return { dtype: 'mxfp4', data: blocks };
+        const values = decodeBlocks('MXFP4', blocks, shape);
+        return convert(`${label}: ${first}`, 'F32', new Uint8Array(values.buffer), storedAs(shape.slice(1), wanted));
+      }
       const { dtype } = file.info(first!);
       const parts: Uint8Array<ArrayBuffer>[] = [];
       for (const name of stored) {
@@ -25,7 +33,7 @@ export function safetensorsWeights(file: SafetensorsFile, label: string): Weight
         parts.push(await file.read(name));
       }
       // experts are stored as each of them would be
-      const own = source?.kind === 'stacked' || source?.kind === 'columns' ? shape.slice(1) : shape;
+      const own = source !== undefined && source.kind !== 'transposed' ? shape.slice(1) : shape;
       return convert(`${label}: ${first}`, dtype, fromSource(parts, shape, source), storedAs(own, wanted ?? 'f32'));
     },
     async equal(a, b) {

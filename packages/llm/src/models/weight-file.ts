@@ -2,7 +2,7 @@ import type { BlockFormat, HostArray } from '@heddle/tensor';
 import type { WeightSource } from './weight-source.ts';
 
 /** How matrices of a model may be stored. */
-export const weightDTypes = ['f32', 'f16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'] as const;
+export const weightDTypes = ['f32', 'f16', 'q8_0', 'q4_0', 'mxfp4', 'q4_k', 'q5_k', 'q6_k'] as const;
 export type WeightDType = (typeof weightDTypes)[number];
 
 /** A tensor as a device takes it. */

@@ -6,6 +6,8 @@ export type WeightSource =
   | { readonly kind: 'transposed' }
   /** A tensor `[...]` for each part of a weight `[parts, ...]`. */
   | { readonly kind: 'stacked'; readonly names: readonly string[] }
+  /** `[parts, of * out, in]` of a weight `[parts, out, in]`: that of several, one after the other, of which `first` come before it. */
+  | { readonly kind: 'rows'; readonly name: string; readonly first: number; readonly of: number }
   /**
    * `[parts, in, out * of]` of a weight `[parts, out, in]`, or `[parts, out * of]` of one `[parts, out]`: columns of several weights
    * take turns, and this one begins with column `first`. By default the tensor holds this weight alone.
@@ -15,7 +17,7 @@ export type WeightSource =
 /** Names of the tensors that a weight is made of. */
 export function sourceNames(name: string, source: WeightSource | undefined): readonly string[] {
   if (source?.kind === 'stacked') return source.names;
-  return [source?.kind === 'columns' ? source.name : name];
+  return [source?.kind === 'columns' || source?.kind === 'rows' ? source.name : name];
 }
 
 /** The shape that each of them has. */
@@ -23,6 +25,7 @@ export function sourceShape(shape: readonly number[], source: WeightSource | und
   if (!source) return shape;
   if (source.kind === 'transposed') return [...shape].reverse();
   if (source.kind === 'stacked') return shape.slice(1);
+  if (source.kind === 'rows') return [shape[0]!, shape[1]! * source.of, ...shape.slice(2)];
   const { of = 1 } = source;
   return shape.length === 2 ? [shape[0]!, shape[1]! * of] : [shape[0]!, shape[2]!, shape[1]! * of];
 }
@@ -36,6 +39,11 @@ export function fromSource(
   if (!source) return parts[0]!;
   if (source.kind === 'transposed') return transposedBytes(parts[0]!, [...shape].reverse());
   if (source.kind === 'stacked') return joined(parts);
+  if (source.kind === 'rows') {
+    const each = parts[0]!.byteLength / (shape[0]! * source.of);
+    const at = (part: number) => (part * source.of + source.first) * each;
+    return joined(Array.from({ length: shape[0]! }, (_, part) => parts[0]!.subarray(at(part), at(part) + each)));
+  }
   const { first = 0, of = 1 } = source;
   const [count, out] = shape as [number, number];
   // a part is [in, out * of], its transpose [out * of, in], of which this weight has every `of`th row

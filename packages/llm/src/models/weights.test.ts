@@ -19,7 +19,7 @@ test('matrices of any float type become the blocks of their values', async () =>
   await using device = await openReference();
   const file = safetensorsWeights(await openSafetensors(bytes), 'bytes');
   const plan = Object.keys(expected).map((name) => ({ name, stored: [name], shape }));
-  for (const dtype of ['q8_0', 'q4_0', 'q4_k', 'q6_k'] as const) {
+  for (const dtype of ['q8_0', 'q4_0', 'mxfp4', 'q4_k', 'q5_k', 'q6_k'] as const) {
     const weights = await Weights.load(device, file, plan, { dtype, frozen: true });
     for (const [name, floats] of Object.entries(expected))
       expect(await device.executor.read(weights.get(name).storage!)).toEqual(quantize(floats, dtype));

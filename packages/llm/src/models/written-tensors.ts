@@ -1,4 +1,4 @@
-import { sourceShape, type WeightSource } from './weight-source.ts';
+import { sourceNames, sourceShape, type WeightSource } from './weight-source.ts';
 
 /** A tensor of a Hugging Face file, and the weights that it is made of. */
 export interface WrittenTensor {
@@ -14,9 +14,10 @@ export function writtenTensors(
   shapes: ReadonlyMap<string, readonly number[]>,
   sources: ReadonlyMap<string, WeightSource>,
 ): readonly WrittenTensor[] {
-  const columnsOf = (tensor: string) =>
+  const isPart = (source: WeightSource) => source.kind === 'columns' || source.kind === 'rows';
+  const partsOf = (tensor: string) =>
     [...sources]
-      .filter(([weight, source]) => shapes.has(weight) && source.kind === 'columns' && source.name === tensor)
+      .filter(([weight, source]) => shapes.has(weight) && isPart(source) && sourceNames('', source)[0] === tensor)
       .sort(([, a], [, b]) => firstOf(a) - firstOf(b))
       .map(([weight]) => weight);
   const made = new Set<string>();
@@ -33,16 +34,28 @@ export function writtenTensors(
       }));
     if (made.has(source.name)) return [];
     made.add(source.name);
-    const weights = columnsOf(source.name);
-    return [{ ...own, name: source.name, weights, from: (all) => inTurns(all, shape) }];
+    const weights = partsOf(source.name);
+    const join = source.kind === 'rows' ? oneAfterTheOther : inTurns;
+    return [{ ...own, name: source.name, weights, from: (all) => join(all, shape) }];
   });
 }
 
-const firstOf = (source: WeightSource): number => (source.kind === 'columns' ? (source.first ?? 0) : 0);
+const firstOf = (source: WeightSource): number =>
+  source.kind === 'columns' || source.kind === 'rows' ? (source.first ?? 0) : 0;
 
 function transposed(values: Float32Array, [rows, columns]: readonly number[]): Float32Array {
   const result = new Float32Array(values.length);
   for (let i = 0; i < rows!; i++) for (let j = 0; j < columns!; j++) result[j * rows! + i] = values[i * columns! + j]!;
+  return result;
+}
+
+/** Weights `[parts, out, in]` as `[parts, of * out, in]`, one after the other in each part. */
+function oneAfterTheOther(all: readonly Float32Array[], [parts]: readonly number[]): Float32Array {
+  const each = all[0]!.length / parts!;
+  const result = new Float32Array(all.length * all[0]!.length);
+  for (const [w, values] of all.entries())
+    for (let part = 0; part < parts!; part++)
+      result.set(values.subarray(part * each, (part + 1) * each), (part * all.length + w) * each);
   return result;
 }
 

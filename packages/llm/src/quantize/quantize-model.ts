@@ -27,7 +27,15 @@ export interface QuantizedModel {
 }
 
 /** Numbers of what most of a file's tensors are. */
-const fileTypes: Readonly<Record<QuantizedDType, number>> = { f16: 1, q4_0: 2, q8_0: 7, q4_k: 14, q6_k: 18 };
+const fileTypes: Readonly<Record<QuantizedDType, number>> = {
+  f16: 1,
+  q4_0: 2,
+  q8_0: 7,
+  q4_k: 14,
+  q5_k: 16,
+  q6_k: 18,
+  mxfp4: 38,
+};
 
 /**
  * Writes a model as a GGUF file with its matrices quantised. Tensors are read some rows at a time, so that models larger than

@@ -4,7 +4,7 @@ import { Notes } from '../config/notes.ts';
 import { describeModel } from '../families.ts';
 import { ggufWeightNames } from '../gguf/gguf-decoder.ts';
 import { ggufFamilies } from '../gguf/gguf-families.ts';
-import { openGguf } from '../gguf/gguf-file.ts';
+import { openGgufParts } from '../gguf/gguf-parts.ts';
 import type { HubOptions } from '../hub/hub-options.ts';
 import { locateModel } from '../hub/locate-model.ts';
 import { fileLabel, modelFolder, readTextFile } from '../model-files.ts';
@@ -46,7 +46,7 @@ const replaced = /^(?:general\.(?:file_type|quantization_version|alignment)|spli
 
 /** Of a GGUF file everything stays but the types of its tensors. */
 async function openFile(path: string, label: string): Promise<QuantizeSource> {
-  const file = await openGguf(path, label);
+  const file = await openGgufParts(path, label);
   try {
     const parts = file.metadata.get('split.count');
     if (typeof parts === 'number' && parts > 1)

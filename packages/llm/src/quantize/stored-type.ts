@@ -5,10 +5,12 @@ import { toF16 } from '../models/safetensors-weights.ts';
 import { rowsOf, type SourceTensor } from './source-tensor.ts';
 
 /** What matrices may be quantised to. */
-export const quantizedDTypes = ['f16', 'q8_0', 'q6_k', 'q4_k', 'q4_0'] as const;
+export const quantizedDTypes = ['f16', 'q8_0', 'q6_k', 'q5_k', 'q4_k', 'q4_0', 'mxfp4'] as const;
 export type QuantizedDType = (typeof quantizedDTypes)[number];
 
 type Stored = 'f32' | QuantizedDType;
+
+const fourBits: ReadonlySet<QuantizedDType> = new Set(['q4_0', 'q4_k', 'mxfp4']);
 
 /** Values that are converted at once: 16 MiB of f32. */
 const chunkValues = 2 ** 22;
@@ -19,7 +21,7 @@ const chunkValues = 2 ** 22;
  */
 export function storedType(shape: readonly number[], dtype: QuantizedDType, isHead: boolean): Stored {
   if (shape.length < 2) return 'f32';
-  const wanted = isHead && (dtype === 'q4_0' || dtype === 'q4_k') ? 'q6_k' : dtype;
+  const wanted = isHead && fourBits.has(dtype) ? 'q6_k' : dtype;
   if (wanted === 'f16') return 'f16';
   const { length } = rowsOf(shape);
   if (length % blockSizes[wanted].values === 0) return wanted;
@@ -32,8 +34,10 @@ export const ggufTypes: Readonly<Record<Stored, GgufType>> = {
   f16: 'F16',
   q8_0: 'Q8_0',
   q6_k: 'Q6_K',
+  q5_k: 'Q5_K',
   q4_k: 'Q4_K',
   q4_0: 'Q4_0',
+  mxfp4: 'MXFP4',
 };
 
 /**

@@ -16,6 +16,7 @@ export type BlockType =
   | 'Q6_K'
   | 'IQ4_NL'
   | 'IQ4_XS'
+  | 'MXFP4'
   | 'BF16';
 
 /**
@@ -31,10 +32,11 @@ export const blockTypes: Readonly<Record<BlockType, { readonly values: number; r
   Q2_K: { values: 256, bytes: 84 },
   Q3_K: { values: 256, bytes: 110 },
   Q4_K: blockSizes.q4_k,
-  Q5_K: { values: 256, bytes: 176 },
+  Q5_K: blockSizes.q5_k,
   Q6_K: blockSizes.q6_k,
   IQ4_NL: { values: 32, bytes: 18 },
   IQ4_XS: { values: 256, bytes: 136 },
+  MXFP4: blockSizes.mxfp4,
   BF16: { values: 1, bytes: 2 },
 };
 

@@ -62,6 +62,17 @@ export const decodeIQ4_NL: BlockDecoder = (bytes, at, out, to) => {
   const d = half(bytes, at);
   nibbles(bytes, at + 2, out, to, (n) => d * unevenLevels[n]!);
 };
+/** What the four bits of MXFP4 stand for, twice. */
+export const fp4Levels: readonly number[] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
+/** Half of the power of two that a byte stands for. */
+export const e8m0Half = (byte: number): number => 2 ** (byte - 128);
+
+/** A power of two for 32 values of four bits: one of the sign, two of the exponent, one of the fraction. */
+export const decodeMXFP4: BlockDecoder = (bytes, at, out, to) => {
+  const d = e8m0Half(bytes[at]!);
+  nibbles(bytes, at + 1, out, to, (n) => d * fp4Levels[n]!);
+};
 export const decodeBF16: BlockDecoder = (bytes, at, out, to) => {
   out[to] = bf16BitsToNumber(word16(bytes, at));
 };

@@ -10,10 +10,11 @@ import { decodeBlocks } from './decode.ts';
 import { importBlocks } from './import-blocks.ts';
 
 const types = Object.keys(blockTypes) as BlockType[];
-const native = ['Q8_0', 'Q4_0', 'Q4_K', 'Q6_K', 'BF16'];
+const native = ['Q8_0', 'Q4_0', 'MXFP4', 'Q4_K', 'Q5_K', 'Q6_K', 'BF16'];
 
 describe('blocks of GGUF files', () => {
-  test.for(types)('%s is read bit for bit', async (type, context) => {
+  // the test data has no MXFP4, which quantize.test.ts has by hand
+  test.for(types.filter((type) => type !== 'MXFP4'))('%s is read bit for bit', async (type, context) => {
     const file = await openSafetensors(await needShared(context, 'fixtures/gguf/dequantize.safetensors'));
     const sizes = (await needSharedJson(context, 'fixtures/gguf/dequantize.json')) as Record<
       string,

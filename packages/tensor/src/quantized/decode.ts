@@ -5,6 +5,7 @@ import {
   type BlockDecoder,
   decodeBF16,
   decodeIQ4_NL,
+  decodeMXFP4,
   decodeQ4_0,
   decodeQ4_1,
   decodeQ5_0,
@@ -25,6 +26,7 @@ const decoders: Readonly<Record<BlockType, BlockDecoder>> = {
   Q6_K: decodeQ6_K,
   IQ4_NL: decodeIQ4_NL,
   IQ4_XS: decodeIQ4_XS,
+  MXFP4: decodeMXFP4,
   BF16: decodeBF16,
 };
 
@@ -32,7 +34,9 @@ const decoders: Readonly<Record<BlockType, BlockDecoder>> = {
 export const typeOfFormat: Readonly<Record<BlockFormat, BlockType>> = {
   q8_0: 'Q8_0',
   q4_0: 'Q4_0',
+  mxfp4: 'MXFP4',
   q4_k: 'Q4_K',
+  q5_k: 'Q5_K',
   q6_k: 'Q6_K',
 };
 

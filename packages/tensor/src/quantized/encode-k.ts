@@ -83,15 +83,22 @@ export const encodeQ6_K: BlockEncoder = (values, words, from, bytes, at) => {
   }
 };
 
+/** Where scales are looked for: the highest level, and what the range is divided into in the first attempt, a tenth more in each. */
+interface LevelSearch {
+  readonly highest: number;
+  readonly first: number;
+  readonly attempts: number;
+}
+
 const weights = new Float32Array(32);
 const levels = new Float64Array(32);
 /** Scales and (negated) minima of the eight parts of a block. */
 const scales4 = new Float64Array(8);
 const minima4 = new Float64Array(8);
 
-/** Levels 0 to 15 of 32 values from a minimum on. */
-function setLevels(values: Float32Array, from: number, inverse: number, minimum: number): void {
-  for (let i = 0; i < 32; i++) levels[i] = clamp(nearest(fround(inverse * (values[from + i]! - minimum))), 0, 15);
+/** Levels from 0 on of 32 values from a minimum on. */
+function setLevels(values: Float32Array, from: number, inverse: number, minimum: number, highest: number): void {
+  for (let i = 0; i < 32; i++) levels[i] = clamp(nearest(fround(inverse * (values[from + i]! - minimum))), 0, highest);
 }
 
 /** The weighted error of 32 values at their levels. */
@@ -105,10 +112,11 @@ function errorOf(values: Float32Array, from: number, scale: number, minimum: num
 }
 
 /**
- * Scale and (negated) minimum, of part `j`, with which levels 0 to 15 come nearest to 32 values, by least squares over many
+ * Scale and (negated) minimum, of part `j`, with which levels from 0 on come nearest to 32 values, by least squares over many
  * scales.
  */
-function findScaleWithMinimum(values: Float32Array, from: number, j: number): void {
+function findScaleWithMinimum(values: Float32Array, from: number, j: number, search: LevelSearch): void {
+  const { highest, first, attempts } = search;
   let squared = 0;
   let low = 0;
   let high = Number.NEGATIVE_INFINITY;
@@ -131,12 +139,12 @@ function findScaleWithMinimum(values: Float32Array, from: number, j: number): vo
     sum += weight;
     sumX += weight * x;
   }
-  let bestScale = (high - low) / 15;
+  let bestScale = (high - low) / highest;
   let bestMinimum = low;
-  setLevels(values, from, 15 / (high - low), low);
+  setLevels(values, from, highest / (high - low), low, highest);
   let least = errorOf(values, from, bestScale, bestMinimum);
-  for (let attempt = 0; attempt <= 20; attempt++) {
-    setLevels(values, from, (14 + 0.1 * attempt) / (high - bestMinimum), bestMinimum);
+  for (let attempt = 0; attempt <= attempts; attempt++) {
+    setLevels(values, from, (first + 0.1 * attempt) / (high - bestMinimum), bestMinimum, highest);
     let sumL = 0;
     let sumLL = 0;
     let sumXL = 0;
@@ -171,9 +179,15 @@ function sixBits(value: number, most: number): number {
   return most > 0 ? clamp(nearest((63 * value) / most), 0, 63) : 0;
 }
 
-export const encodeQ4_K: BlockEncoder = (values, _words, from, bytes, at) => {
-  bytes.fill(0, at, at + 144);
-  for (let j = 0; j < 8; j++) findScaleWithMinimum(values, from + 32 * j, j);
+/** Scales and minima of a block of q4_k or q5_k into its first sixteen bytes. */
+function putScalesWithMinima(
+  values: Float32Array,
+  from: number,
+  bytes: Uint8Array,
+  at: number,
+  search: LevelSearch,
+): void {
+  for (let j = 0; j < 8; j++) findScaleWithMinimum(values, from + 32 * j, j, search);
   const [mostScale, mostMinimum] = [max(...scales4), max(...minima4)];
   const packed = at + 4;
   for (let j = 0; j < 8; j++) {
@@ -189,16 +203,44 @@ export const encodeQ4_K: BlockEncoder = (values, _words, from, bytes, at) => {
   }
   putHalf(bytes, at, mostScale / 63);
   putHalf(bytes, at + 2, mostMinimum / 63);
-  const d = f16BitsToNumber(numberToF16Bits(mostScale / 63));
-  const dmin = f16BitsToNumber(numberToF16Bits(mostMinimum / 63));
-  for (let j = 0; j < 8; j++) {
-    const [s, m] = scaleAndMinimum(bytes, at + 4, j);
-    const [step, minimum] = [fround(d * s), fround(dmin * m)];
-    if (step === 0) continue;
-    const [to, shift] = [at + 16 + ((j >> 1) << 5), (j & 1) << 2];
-    for (let i = 0; i < 32; i++) {
-      const level = clamp(nearest(fround((values[from + 32 * j + i]! + minimum) / step)), 0, 15);
-      bytes[to + i]! |= level << shift;
+}
+
+/** Blocks of eight parts with a scale and a minimum each; `put` takes the level of value `i` of part `j`. */
+function encodeWithMinima(
+  size: number,
+  search: LevelSearch,
+  put: (bytes: Uint8Array, at: number, j: number, i: number, level: number) => void,
+): BlockEncoder {
+  return (values, _words, from, bytes, at) => {
+    bytes.fill(0, at, at + size);
+    putScalesWithMinima(values, from, bytes, at, search);
+    const d = f16BitsToNumber(bytes[at]! | (bytes[at + 1]! << 8));
+    const dmin = f16BitsToNumber(bytes[at + 2]! | (bytes[at + 3]! << 8));
+    for (let j = 0; j < 8; j++) {
+      const [s, m] = scaleAndMinimum(bytes, at + 4, j);
+      const [step, minimum] = [fround(d * s), fround(dmin * m)];
+      if (step === 0) continue;
+      for (let i = 0; i < 32; i++) {
+        const level = clamp(nearest(fround((values[from + 32 * j + i]! + minimum) / step)), 0, search.highest);
+        put(bytes, at, j, i, level);
+      }
     }
-  }
-};
+  };
+}
+
+export const encodeQ4_K: BlockEncoder = encodeWithMinima(
+  144,
+  { highest: 15, first: 14, attempts: 20 },
+  (bytes, at, j, i, level) => {
+    bytes[at + 16 + ((j >> 1) << 5) + i]! |= level << ((j & 1) << 2);
+  },
+);
+
+export const encodeQ5_K: BlockEncoder = encodeWithMinima(
+  176,
+  { highest: 31, first: 30.5, attempts: 15 },
+  (bytes, at, j, i, level) => {
+    bytes[at + 48 + ((j >> 1) << 5) + i]! |= (level & 15) << ((j & 1) << 2);
+    bytes[at + 16 + i]! |= (level >> 4) << j;
+  },
+);

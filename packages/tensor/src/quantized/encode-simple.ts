@@ -1,4 +1,5 @@
 import { f32OfBits, numberToF16Bits } from '../float16.ts';
+import { e8m0Half } from './decode-simple.ts';
 
 /**
  * Quantises the block of `values` that begins at `from` into `bytes` from `at` on. `words` are the bits of the values, in the
@@ -53,6 +54,27 @@ export const encodeQ8_0: BlockEncoder = (values, words, from, bytes, at) => {
     const halves = (2 * fround(values[from + i]! * inverse)) | 0;
     bytes[at + 2 + i] = (halves + 1 + (halves >> 31)) >> 1;
   }
+};
+
+/** In powers of two, a step for each byte that stands for one. */
+const perStep = Float64Array.from({ length: 256 }, (_, byte) => 1 / e8m0Half(byte));
+
+/** The four bits that come nearest to a value in steps, the smaller one in the middle between two. */
+function fp4(steps: number): number {
+  const size = Math.abs(steps);
+  const upper = size <= 5 ? 4 : size <= 7 ? 5 : size <= 10 ? 6 : 7;
+  const level = size > 3.5 ? upper : size <= 0.5 ? 0 : size <= 1.5 ? 1 : size <= 2.5 ? 2 : 3;
+  return steps < 0 && level > 0 ? level | 8 : level;
+}
+
+/** A power of two for 32 values of four bits: the largest becomes 4 to 8 times its half. */
+export const encodeMXFP4: BlockEncoder = (values, words, from, bytes, at) => {
+  const exponent = largestMagnitude(words, from, 32) >>> 23;
+  const scale = exponent >= 255 ? 255 : Math.max(0, exponent - 2);
+  bytes[at] = scale;
+  const steps = perStep[scale]!;
+  for (let i = 0; i < 16; i++)
+    bytes[at + 1 + i] = fp4(values[from + i]! * steps) | (fp4(values[from + i + 16]! * steps) << 4);
 };
 
 /** The level of four bits of a value in steps; 0 for NaN, which zero becomes where a step is too small for an inverse. */

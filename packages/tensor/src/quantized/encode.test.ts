@@ -112,8 +112,19 @@ const checkQ6_K: BlockCheck = (values, from, bytes, at) => {
   });
 };
 
-/** Scale and (negated) minimum with which levels 0 to 15 come nearest to 32 values, by least squares over many scales. */
-function scaleWithMinimum(values: Float32Array, from: number): { scale: number; minimum: number } {
+/** What levels reach, and what the range is divided into in the first of the attempts. */
+interface Search {
+  readonly highest: number;
+  readonly first: number;
+  readonly attempts: number;
+}
+
+/** Scale and (negated) minimum with which levels from 0 on come nearest to 32 values, by least squares over many scales. */
+function scaleWithMinimum(
+  values: Float32Array,
+  from: number,
+  { highest, first, attempts }: Search,
+): { scale: number; minimum: number } {
   const x = values.subarray(from, from + 32);
   const mean = sqrt(x.reduce((sum, value) => sum + value * value, 0) / 32);
   const weights = x.map((value) => mean + abs(value));
@@ -126,11 +137,11 @@ function scaleWithMinimum(values: Float32Array, from: number): { scale: number; 
   const error = (scale: number, minimum: number, level: (value: number) => number) =>
     x.reduce((sum, value, i) => sum + weights[i]! * (scale * level(value) + minimum - value) ** 2, 0);
   const levelOf = (inverse: number, minimum: number) => (value: number) =>
-    clamp(nearest(fround(inverse * (value - minimum))), 0, 15);
-  let best = { scale: (high - low) / 15, minimum: low };
-  let least = error(best.scale, best.minimum, levelOf(15 / (high - low), low));
-  for (let attempt = 0; attempt <= 20; attempt++) {
-    const level = levelOf((14 + 0.1 * attempt) / (high - best.minimum), best.minimum);
+    clamp(nearest(fround(inverse * (value - minimum))), 0, highest);
+  let best = { scale: (high - low) / highest, minimum: low };
+  let least = error(best.scale, best.minimum, levelOf(highest / (high - low), low));
+  for (let attempt = 0; attempt <= attempts; attempt++) {
+    const level = levelOf((first + 0.1 * attempt) / (high - best.minimum), best.minimum);
     let [sum, sumX, sumL, sumLL, sumXL] = [0, 0, 0, 0, 0];
     x.forEach((value, i) => {
       const [w, l] = [weights[i]!, level(value)];
@@ -157,28 +168,55 @@ function scaleWithMinimum(values: Float32Array, from: number): { scale: number; 
   return { scale: best.scale, minimum: -best.minimum };
 }
 
-/** Checks a block of q4_k by what lies in it. */
-const checkQ4_K: BlockCheck = (values, from, bytes, at) => {
-  const parts = Array.from({ length: 8 }, (_, j) => scaleWithMinimum(values, from + 32 * j));
-  const [mostScale, mostMinimum] = [max(...parts.map((p) => p.scale)), max(...parts.map((p) => p.minimum))];
-  const [d, dmin] = [halfAt(bytes, at), halfAt(bytes, at + 2)];
-  if (d !== numberToF16Bits(mostScale / 63) || dmin !== numberToF16Bits(mostMinimum / 63)) return false;
-  const sixBits = (value: number, most: number) => (most > 0 ? clamp(nearest((63 * value) / most), 0, 63) : 0);
-  return parts.every(({ scale, minimum }, j) => {
-    const [s, m] = scaleAndMinimum(bytes, at + 4, j);
-    if (s !== sixBits(scale, mostScale) || m !== sixBits(minimum, mostMinimum)) return false;
-    const [step, offset] = [fround(f16BitsToNumber(d) * s), fround(f16BitsToNumber(dmin) * m)];
-    return Array.from(values.subarray(from + 32 * j, from + 32 * j + 32)).every((value, i) => {
-      const level = step === 0 ? 0 : clamp(nearest(fround((value + offset) / step)), 0, 15);
-      return ((bytes[at + 16 + 32 * (j >> 1) + i]! >> (4 * (j % 2))) & 15) === level;
+/** Checks a block with minima by what lies in it; `levelAt` reads the level of value i of part j. */
+const checkWithMinima =
+  (search: Search, levelAt: (bytes: Uint8Array, at: number, j: number, i: number) => number): BlockCheck =>
+  (values, from, bytes, at) => {
+    const parts = Array.from({ length: 8 }, (_, j) => scaleWithMinimum(values, from + 32 * j, search));
+    const [mostScale, mostMinimum] = [max(...parts.map((p) => p.scale)), max(...parts.map((p) => p.minimum))];
+    const [d, dmin] = [halfAt(bytes, at), halfAt(bytes, at + 2)];
+    if (d !== numberToF16Bits(mostScale / 63) || dmin !== numberToF16Bits(mostMinimum / 63)) return false;
+    const sixBits = (value: number, most: number) => (most > 0 ? clamp(nearest((63 * value) / most), 0, 63) : 0);
+    return parts.every(({ scale, minimum }, j) => {
+      const [s, m] = scaleAndMinimum(bytes, at + 4, j);
+      if (s !== sixBits(scale, mostScale) || m !== sixBits(minimum, mostMinimum)) return false;
+      const [step, offset] = [fround(f16BitsToNumber(d) * s), fround(f16BitsToNumber(dmin) * m)];
+      return Array.from(values.subarray(from + 32 * j, from + 32 * j + 32)).every((value, i) => {
+        const level = step === 0 ? 0 : clamp(nearest(fround((value + offset) / step)), 0, search.highest);
+        return levelAt(bytes, at, j, i) === level;
+      });
     });
-  });
+  };
+
+const checkQ4_K = checkWithMinima(
+  { highest: 15, first: 14, attempts: 20 },
+  (bytes, at, j, i) => (bytes[at + 16 + 32 * (j >> 1) + i]! >> (4 * (j % 2))) & 15,
+);
+const checkQ5_K = checkWithMinima(
+  { highest: 31, first: 30.5, attempts: 15 },
+  (bytes, at, j, i) =>
+    ((bytes[at + 48 + 32 * (j >> 1) + i]! >> (4 * (j % 2))) & 15) + 16 * ((bytes[at + 16 + i]! >> j) & 1),
+);
+
+/** A power of two for 32 values: the floor of the largest one's, less 2; a value takes the nearest of fifteen, the first of two. */
+const encodeMXFP4: BlockEncoder = (values, from, bytes, at) => {
+  const most = abs(largest(values, from, 32));
+  const scale = most === 0 ? 0 : max(0, Math.floor(Math.log2(most)) - 2 + 127);
+  bytes[at] = scale;
+  const halves = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+  const level = (value: number) => {
+    const errors = halves.map((half) => abs(half * 2 ** (scale - 128) - value));
+    return errors.indexOf(min(...errors));
+  };
+  for (let i = 0; i < 16; i++) bytes[at + 1 + i] = level(values[from + i]!) | (level(values[from + 16 + i]!) << 4);
 };
 
 const plain: Readonly<Record<BlockFormat, BlockCheck>> = {
   q8_0: encodedBy(encodeQ8_0, 34),
   q4_0: encodedBy(encodeQ4_0, 18),
+  mxfp4: encodedBy(encodeMXFP4, 17),
   q4_k: checkQ4_K,
+  q5_k: checkQ5_K,
   q6_k: checkQ6_K,
 };
 
@@ -219,7 +257,7 @@ const kinds: Readonly<Record<string, () => number>> = {
   'as large as scales can be': () => 200_000 * (2 * uniform() - 1),
 };
 
-for (const format of ['q8_0', 'q4_0', 'q4_k', 'q6_k'] as const) {
+for (const format of ['q8_0', 'q4_0', 'mxfp4', 'q4_k', 'q5_k', 'q6_k'] as const) {
   test.for(Object.entries(kinds))(`${format} of values %s`, ([, draw]) => {
     const values = Float32Array.from({ length: 8192 + 256 }, draw);
     expect(differsAt(values, quantize(values, format), format)).toBeUndefined();

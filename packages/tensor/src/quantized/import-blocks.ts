@@ -15,12 +15,14 @@ export interface ImportedBlocks {
 const native: Readonly<Partial<Record<BlockType, BlockFormat>>> = {
   Q8_0: 'q8_0',
   Q4_0: 'q4_0',
+  MXFP4: 'mxfp4',
   Q4_K: 'q4_k',
+  Q5_K: 'q5_k',
   Q6_K: 'q6_k',
 };
 
 /**
- * A tensor of a GGUF file as a native dtype: Q8_0, Q4_0, Q4_K, Q6_K and BF16 as they are (copied), other types requantised to
+ * A tensor of a GGUF file as a native dtype: Q8_0, Q4_0, MXFP4, Q4_K, Q5_K, Q6_K and BF16 as they are (copied), other types requantised to
  * q8_0, which is reported.
  *
  * @param shape outermost first (GGUF lists sizes innermost first)

@@ -7,12 +7,12 @@ const domain = 'com.microsoft';
  * `x` (f32, `rank` axes, the last of size k) times the transpose of weights `[n, k]`, by MatMulNBits, exactly.
  *
  * The runtime is fast in f32 for levels of four bits only: with eight bits a product took 20 to 100 ms that takes 0.9 with f32
- * weights and 0.4 with four bits (1,024 x 4,096, one thread). So levels of more bits (q8_0, q6_k) are two products, of the
- * upper and of the lower four. The minima of q4_k are multiplied with the sums of `x` over the blocks and subtracted.
+ * weights and 0.4 with four bits (1,024 x 4,096, one thread). So levels of more bits (q8_0, q6_k, q5_k, mxfp4) are two products, of
+ * the upper and of the lower four. The minima of q4_k and q5_k are multiplied with the sums of `x` over the blocks and subtracted.
  */
 export function multiplyBlocks(builder: OnnxBuilder, x: string, rank: number, weight: OnnxBlocks): string {
   const [n, k] = weight.shape as readonly [number, number];
-  const { blockSize, zero, levels, scales, minima } = levelsOf(weight.format, weight.bytes, n * k);
+  const { blockSize, bits, zero, levels, scales, minima } = levelsOf(weight.format, weight.bytes, n * k);
   const blocks = k / blockSize;
   const product = (four: Uint8Array, factors: Float32Array, nought: number) =>
     builder.op(
@@ -29,14 +29,13 @@ export function multiplyBlocks(builder: OnnxBuilder, x: string, rank: number, we
       ],
       { domain, attributes: { K: k, N: n, bits: 4, block_size: blockSize } },
     );
-  if (zero <= 8) {
-    const whole = product(levels, scales, zero);
-    return minima ? builder.op('Sub', [whole, byMinima(builder, x, rank, minima, { n, blocks, blockSize })]) : whole;
-  }
+  const less = (whole: string) =>
+    minima ? builder.op('Sub', [whole, byMinima(builder, x, rank, minima, { n, blocks, blockSize })]) : whole;
+  if (bits === 4) return less(product(levels, scales, zero));
   const upper = levels.map((level) => level >> 4);
   const lower = levels.map((level) => level & 15);
   const sixteenfold = scales.map((scale) => 16 * scale);
-  return builder.op('Add', [product(upper, sixteenfold, zero / 16), product(lower, scales, 0)]);
+  return less(builder.op('Add', [product(upper, sixteenfold, zero / 16), product(lower, scales, 0)]));
 }
 
 /** Two neighbouring levels of four bits a byte. */
@@ -66,8 +65,7 @@ function byMinima(
 export function gatherBlocks(builder: OnnxBuilder, indices: string, rank: number, table: OnnxBlocks): string {
   const [rows, width] = table.shape as readonly [number, number];
   const taken = levelsOf(table.format, table.bytes, rows * width);
-  const { blockSize, minima, zero } = taken;
-  const bits = zero > 8 ? 8 : 4;
+  const { blockSize, bits, minima, zero } = taken;
   const blocks = width / blockSize;
   const noughts = new Uint8Array(rows * Math.ceil((blocks * bits) / 8)).fill(bits === 4 ? zero * 17 : zero);
   const values = builder.op(

@@ -7,9 +7,16 @@ import { openSafetensors } from '../safetensors.ts';
 import { decodeFormat, typeOfFormat } from './decode.ts';
 import { quantize } from './quantize.ts';
 
-const formats: readonly BlockFormat[] = ['q8_0', 'q4_0', 'q4_k', 'q6_k'];
+const formats: readonly BlockFormat[] = ['q8_0', 'q4_0', 'mxfp4', 'q4_k', 'q5_k', 'q6_k'];
 /** Root of the mean squared error, relative to the values' own: what ggml's quantisers reach on normal values. */
-const expectedError: Readonly<Record<BlockFormat, number>> = { q8_0: 0.006, q4_0: 0.1, q4_k: 0.08, q6_k: 0.02 };
+const expectedError: Readonly<Record<BlockFormat, number>> = {
+  q8_0: 0.006,
+  q4_0: 0.1,
+  mxfp4: 0.13,
+  q4_k: 0.08,
+  q5_k: 0.04,
+  q6_k: 0.02,
+};
 
 function normals(count: number): Float32Array {
   let state = 7;
@@ -42,6 +49,23 @@ describe('quantize', () => {
     const bytes = await file.read(`${type}.bytes`);
     const values = decodeFormat(format, bytes, file.info(`${type}.values`).shape);
     expect(quantize(values, format)).toEqual(new Uint8Array(bytes));
+  });
+
+  test('mxfp4 by hand', () => {
+    const halves = [0, 1, 2, 3, 4, 6, 8, 12];
+    const values = Float32Array.from({ length: 32 }, (_, i) => (i < 16 ? 1 : -1) * halves[i % 8]! * 2 ** -5);
+    const bytes = quantize(values, 'mxfp4');
+    expect(bytes[0]).toBe(123); // 12 / 32 is 1.5 * 2^-2, and 4 to 8 halves of 2^-4 reach 2^-2
+    const levels = (at: number) => Array.from({ length: 16 }, (_, i) => (bytes[1 + i]! >> at) & 15);
+    expect(levels(0)).toEqual([...Array(16).keys()].map((i) => i % 8));
+    expect(levels(4)).toEqual([...Array(16).keys()].map((i) => (i % 8 === 0 ? 0 : (i % 8) | 8)));
+    expect(decodeFormat('mxfp4', bytes, [32])).toEqual(values.map((value) => value + 0));
+    // the smaller of two that are as near, and nothing beyond 12
+    const between = [0.5, 1.5, 2.5, 3.5, 5, 7, 10, 15.9, -2.5, -0.25];
+    const odd = Float32Array.from({ length: 32 }, (_, i) => between[i] ?? 0);
+    expect([...decodeFormat('mxfp4', quantize(odd, 'mxfp4'), [32]).subarray(0, 10)]).toEqual([
+      0, 1, 2, 3, 4, 6, 8, 12, -2, 0,
+    ]);
   });
 
   test.for(formats)('%s of normal values is as near as it should be', (format) => {
@@ -79,7 +103,7 @@ describe('quantize', () => {
     expect(() => quantize(new Float32Array(33), 'q8_0')).toThrow(thrown('ERR_SHAPE'));
     expect(() => quantize(new Float32Array(32), 'q4_k')).toThrow(thrown('ERR_SHAPE'));
     expect(() => quantize(new Float32Array(32).fill(Number.NaN), 'q8_0')).toThrow(thrown('ERR_ARGUMENT'));
-    for (const format of ['q8_0', 'q4_0', 'q4_k', 'q6_k'] as const)
+    for (const format of ['q8_0', 'q4_0', 'q4_k', 'q5_k', 'q6_k'] as const)
       expect(() => quantize(new Float32Array(256).fill(-3e38), format)).toThrow(thrown('ERR_ARGUMENT'));
     expect(() => quantize(new Float32Array(32), 'q5_0' as BlockFormat)).toThrow(thrown('ERR_DTYPE'));
     expect(() => quantize(new Int32Array(32) as unknown as Float32Array, 'q8_0')).toThrow(thrown('ERR_DTYPE'));

@@ -3,27 +3,41 @@ import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import { widenBf16, widenF16 } from '../float16.ts';
 import { blockTypes } from './block-type.ts';
 import { typeOfFormat } from './decode.ts';
-import { encodeQ4_K, encodeQ6_K } from './encode-k.ts';
-import { type BlockEncoder, encodeQ4_0, encodeQ8_0 } from './encode-simple.ts';
+import { encodeQ4_K, encodeQ5_K, encodeQ6_K } from './encode-k.ts';
+import { type BlockEncoder, encodeMXFP4, encodeQ4_0, encodeQ8_0 } from './encode-simple.ts';
 
 const encoders: Readonly<Record<BlockFormat, BlockEncoder>> = {
   q8_0: encodeQ8_0,
   q4_0: encodeQ4_0,
+  mxfp4: encodeMXFP4,
   q4_k: encodeQ4_K,
+  q5_k: encodeQ5_K,
   q6_k: encodeQ6_K,
 };
 
-/** Where the f16 scales of a block lie in its bytes. */
-const scalesAt: Readonly<Record<BlockFormat, readonly number[]>> = { q8_0: [0], q4_0: [0], q4_k: [0, 2], q6_k: [208] };
+/** Where in the bytes of a block the upper byte of a scale lies, and which of its bits are all set where it is not finite. */
+interface ScalePlace {
+  readonly at: number;
+  readonly bits: number;
+}
+const half = (at: number): ScalePlace => ({ at: at + 1, bits: 0x7c });
+const scalesAt: Readonly<Record<BlockFormat, readonly ScalePlace[]>> = {
+  q8_0: [half(0)],
+  q4_0: [half(0)],
+  mxfp4: [{ at: 0, bits: 0xff }],
+  q4_k: [half(0), half(2)],
+  q5_k: [half(0), half(2)],
+  q6_k: [half(208)],
+};
 
 /** Values that are taken at a time: whole blocks of each format, which stay in the processor's nearest cache. */
 const chunkLength = 4096;
 
 /**
  * Values as blocks, in a new array: `device.tensor(quantize(values, 'q4_0'), { shape, dtype: 'q4_0' })`. The levels are those
- * of ggml for q8_0 and q4_0; for q4_k and q6_k scales are looked for in the same way.
+ * of ggml for q8_0, q4_0 and mxfp4; for q4_k, q5_k and q6_k scales are looked for in the same way.
  *
- * @param values f32, or the bits of f16 or bf16, row-major; rows are whole blocks (32 values, 256 for q4_k and q6_k)
+ * @param values f32, or the bits of f16 or bf16, row-major; rows are whole blocks (32 values, 256 for q4_k, q5_k and q6_k)
  * @param bits what a Uint16Array holds
  * @throws ShapeError where values are no whole blocks; ArgumentError where one is not finite, or so large that the scale of its
  *   block, an f16, is not; DTypeError
@@ -34,7 +48,7 @@ export function quantize(
   bits: 'f16' | 'bf16' = 'f16',
 ): Uint8Array<ArrayBuffer> {
   const encode = Object.hasOwn(encoders, format) ? encoders[format] : undefined;
-  if (!encode) throw new DTypeError(`quantize: formats are q8_0, q4_0, q4_k and q6_k, got ${String(format)}`);
+  if (!encode) throw new DTypeError(`quantize: formats are ${Object.keys(encoders).join(', ')}, got ${String(format)}`);
   if (!(values instanceof Float32Array || values instanceof Uint16Array))
     throw new DTypeError('quantize: takes a Float32Array, or bits in a Uint16Array');
   if (bits !== 'f16' && bits !== 'bf16') throw new DTypeError(`quantize: bits are f16 or bf16, got ${String(bits)}`);
@@ -53,7 +67,7 @@ export function quantize(
       const at = ((from + i) / block.values) * block.bytes;
       encode(chunk, words, i, bytes, at);
       for (const scale of scalesAt[format])
-        if ((bytes[at + scale + 1]! & 0x7c) === 0x7c)
+        if ((bytes[at + scale.at]! & scale.bits) === scale.bits)
           throw refusal(chunk.subarray(i, i + block.values), from + i, format);
     }
   }

@@ -12,7 +12,9 @@ import { linear } from '../ops/nn.ts';
 import { decodeFormat } from './decode.ts';
 import { quantize } from './quantize.ts';
 
-const formats: readonly BlockFormat[] = ['q8_0', 'q4_0', 'q4_k', 'q6_k'];
+const formats: readonly BlockFormat[] = ['q8_0', 'q4_0', 'mxfp4', 'q4_k', 'q5_k', 'q6_k'];
+/** A browser compiles kernels of the others: these are read in like ways. */
+const inNodeOnly: ReadonlySet<BlockFormat> = new Set(['q8_0', 'q4_k', 'q5_k', 'mxfp4']);
 const waves = (count: number, seed: number) =>
   Float32Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i * 12.9898 + seed) * (1 + Math.cos(i * 0.37))));
 const floats = async (y: Tensor) => {
@@ -35,13 +37,15 @@ function worst(got: ArrayLike<number>, x: Float32Array, w: Float32Array, k: numb
 }
 
 /** Rows, common size, columns: one of each kernel on slow drivers, more elsewhere. */
-function sizesFor(device: Device): readonly (readonly [number, number, number])[] {
+function sizesFor(device: Device, format: BlockFormat): readonly (readonly [number, number, number])[] {
   const few = [
     [1, 512, 13],
     [3, 256, 40],
     [12, 256, 36],
   ] as const;
   if (/swiftshader/i.test(device.description) || backendName === 'webgpu-browser') return few;
+  // kernels differ by rows and sizes, formats in how they are read
+  if (format === 'mxfp4' || format === 'q5_k') return [...few, [9, 512, 70], [300, 256, 12]];
   return [
     ...few,
     [1, 256, 3],
@@ -73,8 +77,8 @@ conformance('weights that are only stored', (device) => {
     });
 
     test(`a product with ${format}, in f32 and f16`, async (context) => {
-      if (format === 'q8_0' || format === 'q4_k') leaveToNode(context);
-      for (const [m, k, n] of sizesFor(device())) {
+      if (inNodeOnly.has(format)) leaveToNode(context);
+      for (const [m, k, n] of sizesFor(device(), format)) {
         const { tensor, values } = weights(format, [n, k]);
         const x = waves(m * k, 1);
         const y = linear(device().tensor(x, { shape: [m, k] }), tensor);
@@ -89,7 +93,7 @@ conformance('weights that are only stored', (device) => {
     });
 
     test(`a compiled product with frozen ${format}, with what follows it`, async (context) => {
-      if (format === 'q8_0' || format === 'q4_k') leaveToNode(context);
+      if (inNodeOnly.has(format)) leaveToNode(context);
       const bytes = quantize(waves(24 * 512, 5), format);
       const values = decodeFormat(format, bytes, [24, 512]);
       const weight = device().variable(bytes, { shape: [24, 512], dtype: format, frozen: true, name: 'w' });
@@ -112,7 +116,7 @@ conformance('weights that are only stored', (device) => {
     });
 
     test(`rows of a table of ${format}, eager and compiled`, async (context) => {
-      if (format === 'q8_0' || format === 'q4_k') leaveToNode(context);
+      if (inNodeOnly.has(format)) leaveToNode(context);
       const { tensor, values } = weights(format, [7, 256]);
       const ids = device().tensor(Int32Array.of(6, 0, 3, -1, 99, 6), { shape: [2, 3] });
       const expected = [6, 0, 3, 0, 6, 6].flatMap((row) => [...values.subarray(row * 256, row * 256 + 256)]);

@@ -14,7 +14,9 @@ export const elementTypes: Readonly<Record<OnnxType, number>> = {
   bf16: 16,
   q8_0: 2,
   q4_0: 2,
+  mxfp4: 2,
   q4_k: 2,
+  q5_k: 2,
   q6_k: 2,
 };
 

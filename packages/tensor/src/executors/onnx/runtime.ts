@@ -37,7 +37,9 @@ const tensorTypes: Readonly<Record<DType | 'i64', string>> = {
   bf16: 'float32',
   q8_0: 'float32',
   q4_0: 'float32',
+  mxfp4: 'float32',
   q4_k: 'float32',
+  q5_k: 'float32',
   q6_k: 'float32',
 };
 

@@ -24,6 +24,19 @@ const decoders: Readonly<Record<BlockFormat, (word: (i: string) => string) => st
   let q = (${word('at + 4u + (j >> 1u) * 8u + (k & 7u)')} >> (4u * (j & 1u))) & 0x0f0f0f0fu;
   let factors = q4_k_factors(${word('at')}, ${word('at + 1u')}, ${word('at + 2u')}, ${word('at + 3u')}, j);
   return factors.x * block_bytes(q) - factors.y;`,
+  q5_k: (word) => `
+  let at = (k >> 6u) * 44u;
+  let j = (k >> 3u) & 7u;
+  let low = (${word('at + 12u + (j >> 1u) * 8u + (k & 7u)')} >> (4u * (j & 1u))) & 0x0f0f0f0fu;
+  let fifth = (${word('at + 4u + (k & 7u)')} >> j) & 0x01010101u;
+  let factors = q4_k_factors(${word('at')}, ${word('at + 1u')}, ${word('at + 2u')}, ${word('at + 3u')}, j);
+  return factors.x * block_bytes(low | (fifth << 4u)) - factors.y;`,
+  mxfp4: (word) => `
+  let block = k >> 3u;
+  let group = (block >> 4u) * 68u;
+  let q = ${word('group + (block & 15u) * 4u + (k & 3u)')} >> (k & 4u);
+  let e = (${word('group + 64u + ((block & 15u) >> 2u)')} >> (8u * (block & 3u))) & 255u;
+  return e8m0_half(e) * (block_bytes(fp4_levels(q)) - 16.0);`,
   q6_k: (word) => `
   let block = k >> 6u;
   let f = k & 63u;

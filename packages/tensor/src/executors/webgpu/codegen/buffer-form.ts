@@ -11,7 +11,9 @@ export const registerType: Readonly<Record<DType, 'f32' | 'i32' | 'u32'>> = {
   bf16: 'f32',
   q8_0: 'f32',
   q4_0: 'f32',
+  mxfp4: 'f32',
   q4_k: 'f32',
+  q5_k: 'f32',
   q6_k: 'f32',
 };
 

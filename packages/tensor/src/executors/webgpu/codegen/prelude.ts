@@ -132,7 +132,21 @@ const functions: Readonly<Record<string, string>> = {
   block_bytes: `fn block_bytes(word: u32) -> vec4<f32> {
   return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu));
 }`,
-  // scale and minimum of the smaller block j of eight, from the first four words of a block of q4_k
+  // four values of mxfp4, twice what they are and 16 more, of the low halves of the bytes of a word
+  fp4_levels: `fn fp4_levels(q: u32) -> u32 {
+  let m = q & 0x07070707u;
+  let upper = (m >> 2u) & 0x01010101u;
+  let half = upper & m;
+  let one = upper & (m >> 1u);
+  let twice = m + half + ((one + (half & one)) << 1u);
+  let flip = ((q >> 3u) & 0x01010101u) * 31u;
+  return (twice ^ flip) + 0x10101010u - flip;
+}`,
+  // half of the power of two that a byte stands for
+  e8m0_half: `fn e8m0_half(e: u32) -> f32 {
+  return bitcast<f32>(select((e - 1u) << 23u, 0x00200000u << e, e < 2u));
+}`,
+  // scale and minimum of the smaller block j of eight, from the first four words of a block of q4_k or q5_k
   q4_k_factors: `fn q4_k_factors(two: u32, a: u32, b: u32, c: u32, j: u32) -> vec2<f32> {
   let shift = 8u * (j & 3u);
   let scale = select((a >> shift) & 63u, ((c >> shift) & 15u) | (((a >> shift) >> 2u) & 48u), j >= 4u);

@@ -22,8 +22,12 @@ export function f16x8CodecOf(dtype: DType): F16x8Codec | undefined {
       return q4_0;
     case 'q8_0':
       return q8_0;
+    case 'mxfp4':
+      return mxfp4;
     case 'q4_k':
       return q4_k;
+    case 'q5_k':
+      return q5_k;
     case 'q6_k':
       return q6_k;
     default:
@@ -101,6 +105,42 @@ fn ${names.own.b_halves}(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
   let f = select(both.xy, both.zw, (e & 4u) != 0u);
   let q = (raw.xy >> vec2<u32>(e & 4u)) & vec2<u32>(0x0f0f0f0fu);
   return vec4<u32>(${names.own.halves_of}(${names.own.bytes_of}(q.x) * f.x - f.y), ${names.own.halves_of}(${names.own.bytes_of}(q.y) * f.x - f.y));
+}`,
+};
+
+const q5_k: F16x8Codec = {
+  more: true,
+  functions: (names) => `${bytes(names)}
+${twoFactors(names)}
+fn ${names.own.b_raw}(e: u32) -> vec4<u32> {
+  let at = (e >> 5u) * 11u;
+  let side = (e >> 1u) & 1u;
+  let word = 2u * (e & 1u);
+  return vec4<u32>(${wordsOf('at + 3u + 2u * ((e >> 3u) & 3u) + side', 'word', names)}, ${wordsOf('at + 1u + side', 'word', names)});
+}
+fn ${names.own.b_more}(e: u32) -> vec4<u32> { return ${names.array.b}[(e >> 5u) * 11u]; }
+fn ${names.own.b_halves}(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
+  let both = ${names.own.two_factors}(more, (e >> 3u) & 3u);
+  let f = select(both.xy, both.zw, (e & 4u) != 0u);
+  let low = (raw.xy >> vec2<u32>(e & 4u)) & vec2<u32>(0x0f0f0f0fu);
+  let fifth = (raw.zw >> vec2<u32>((e >> 2u) & 7u)) & vec2<u32>(0x01010101u);
+  let q = low | (fifth << vec2<u32>(4u));
+  return vec4<u32>(${names.own.halves_of}(${names.own.bytes_of}(q.x) * f.x - f.y), ${names.own.halves_of}(${names.own.bytes_of}(q.y) * f.x - f.y));
+}`,
+};
+
+const mxfp4: F16x8Codec = {
+  more: false,
+  functions: (names) => `${bytes(names)}
+fn ${names.own.b_raw}(e: u32) -> vec4<u32> {
+  let block = (e >> 2u) & 15u;
+  let group = (e >> 6u) * 17u;
+  return vec4<u32>(${wordsOf('group + block', '2u * (e & 1u)', names)}, ${names.array.b}[group + 16u][block >> 2u], 0u);
+}
+fn ${names.own.b_halves}(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
+  let d = e8m0_half((raw.z >> (8u * ((e >> 2u) & 3u))) & 255u);
+  let q = raw.xy >> vec2<u32>(2u * (e & 2u));
+  return vec4<u32>(${names.own.halves_of}((${names.own.bytes_of}(fp4_levels(q.x)) - 16.0) * d), ${names.own.halves_of}((${names.own.bytes_of}(fp4_levels(q.y)) - 16.0) * d));
 }`,
 };
 

@@ -38,8 +38,12 @@ export function codecOf(dtype: DType, half: boolean): WeightCodec | undefined {
       return q4_0(half);
     case 'q8_0':
       return q8_0(half);
+    case 'mxfp4':
+      return mxfp4(half);
     case 'q4_k':
       return q4_k(half);
+    case 'q5_k':
+      return q5_k(half);
     case 'q6_k':
       return q6_k(half);
     default:
@@ -140,7 +144,28 @@ function q8_0(half: boolean): WeightCodec {
   };
 }
 
-/** Scales and minima of two neighbouring smaller blocks of q4_k. */
+function mxfp4(half: boolean): WeightCodec {
+  return {
+    values: 32,
+    first: '8u * p',
+    stride: 4,
+    functions: (names) => fractions(half, 8, 16, names),
+    half,
+    load: (c, row, b) => [
+      `let block${c} = ${row} / 32u + p;`,
+      `let group${c} = (block${c} >> 4u) * 17u;`,
+      `let w${c} = ${b}[group${c} + (block${c} & 15u)];`,
+      `let d${c} = e8m0_half((${b}[group${c} + 16u][(block${c} & 15u) >> 2u] >> (8u * (block${c} & 3u))) & 255u);`,
+    ],
+    groups: [{ slots: [...fours, 4, 5, 6, 7], ...factors(half, 256, 16)((c) => `d${c}`) }],
+    raw: (c, slot, { own }) =>
+      slot < 4
+        ? `${own.octets}(fp4_levels(w${c}.${lanes[slot]}))`
+        : `${own.octets}(fp4_levels(w${c}.${lanes[slot - 4]} >> 4u))`,
+  };
+}
+
+/** Scales and minima of two neighbouring smaller blocks of q4_k or q5_k. */
 export const twoFactors = ({
   own,
 }: KernelNames): string => `fn ${own.two_factors}(h: vec4<u32>, pair: u32) -> vec4<f32> {
@@ -171,6 +196,34 @@ function q4_k(half: boolean): WeightCodec {
     groups: [group(fours, 'x', 'y'), group([4, 5, 6, 7], 'z', 'w')],
     raw: (c, slot, { own }) =>
       slot < 4 ? `${own.nibbles}(w${c}.${lanes[slot]})` : `${own.nibbles}(w${c}.${lanes[slot - 4]} >> 4u)`,
+  };
+}
+
+function q5_k(half: boolean): WeightCodec {
+  const group = (slots: readonly number[], scale: string, minimum: string) => ({
+    slots,
+    scale: (c: number) => (half ? `f${c}.${scale}` : `256.0 * f${c}.${scale}`),
+    shift: (c: number) => (half ? `-f${c}.${minimum}` : `-256.0 * f${c}.${scale} - f${c}.${minimum}`),
+  });
+  return {
+    values: 32,
+    first: '(p >> 3u) * 64u + ((p & 7u) >> 1u) * 16u + 4u * (p & 1u)',
+    stride: 8,
+    functions: (names) => `${fractions(half, 8, 0, names)}\n${twoFactors(names)}`,
+    half,
+    load: (c, row, b, { own }) => [
+      `let block${c} = (${row} / 256u + (p >> 3u)) * 11u;`,
+      `let w${c} = ${b}[block${c} + 3u + (p & 7u)];`,
+      `let h${c} = ${b}[block${c} + 1u + (p & 1u)] >> vec4<u32>(p & 6u);`,
+      `let f${c} = ${own.two_factors}(${b}[block${c}], (p & 7u) >> 1u);`,
+    ],
+    groups: [group(fours, 'x', 'y'), group([4, 5, 6, 7], 'z', 'w')],
+    raw(c, slot, { own }) {
+      const lane = lanes[slot & 3];
+      return slot < 4
+        ? `${own.octets}((w${c}.${lane} & 0x0f0f0f0fu) | ((h${c}.${lane} & 0x01010101u) << 4u))`
+        : `${own.octets}(((w${c}.${lane} >> 4u) & 0x0f0f0f0fu) | ((h${c}.${lane} & 0x02020202u) << 3u))`;
+    },
   };
 }
 
