@@ -24,4 +24,26 @@ export const expertMatmulCases: readonly Case[] = [
     f: (x, w, e) => expertMatmul(x, w, e),
     expected: (x, w, e) => product(x, w, e, 5, 3, 2),
   },
+  {
+    name: 'expertMatmul of many rows, one for all of their experts, of which one has none',
+    inputs: [
+      floats([33, 20]),
+      floats([4, 70, 20]),
+      exactly(
+        'i32',
+        [33, 2],
+        Array.from({ length: 66 }, (_, i) => [0, 1, 3, 0, 1][i % 5]!),
+      ),
+    ],
+    f: (x, w, e) => expertMatmul(x, w, e),
+    expected: (x, w, e) => product(x, w, e, 20, 70, 2),
+    gradient: false,
+  },
+  {
+    name: 'expertMatmul of many rows with one expert each, of sizes that are no fours',
+    inputs: [floats([50, 1, 18]), floats([1, 131, 18]), exactly('i32', [50, 1], new Array<number>(50).fill(0))],
+    f: (x, w, e) => expertMatmul(x, w, e),
+    expected: (x, w, e) => product(x, w, e, 18, 131, 1),
+    gradient: false,
+  },
 ];

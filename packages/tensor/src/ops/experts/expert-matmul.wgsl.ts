@@ -4,12 +4,14 @@ import { spreadWorkgroups } from '../../executors/webgpu/workgroups.ts';
 import type { WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { teamSum } from '../matmul/gemv/rows.wgsl.ts';
 import { type ExpertMatmulAttributes, expertSizes } from './attributes.ts';
+import { groupedExperts, groupedTileRows } from './grouped.wgsl.ts';
 
 /** Values of the result that a workgroup computes. */
 const columns = 4;
 
 /**
- * A workgroup for four values of one row of the result: it goes along four rows of the matrix that the row names, which is read on the
+ * Where experts have several rows each, these are sorted by expert and multiplied by tiles (`grouped.wgsl.ts`). Otherwise a workgroup
+ * for four values of one row of the result: it goes along four rows of the matrix that the row names, which is read on the
  * device. What nobody names is not read.
  */
 export const expertMatmulWebGpu: WebGpuLowering<ExpertMatmulAttributes> = {
@@ -18,8 +20,11 @@ export const expertMatmulWebGpu: WebGpuLowering<ExpertMatmulAttributes> = {
     // blocks lie along the last axis
     return !(attributes.inFirst && isBlockFormat(w!.dtype));
   },
-  kernels({ inputs, attributes, capabilities }) {
-    const { T, S, N, K, M, shared } = expertSizes(inputs, attributes);
+  kernels({ inputs, attributes, capabilities, bound }) {
+    const sizes = expertSizes(inputs, attributes);
+    const { T, S, N, K, M, shared } = sizes;
+    const tileRows = groupedTileRows(bound(multiplyDims(T, S)), N);
+    if (tileRows !== undefined) return groupedExperts(sizes, attributes.inFirst, tileRows);
     const isFours = K % 4 === 0 && !attributes.inFirst;
     const steps = isFours ? K / 4 : K;
     const lanes = steps >= 128 && capabilities.maxInvocations >= 64 ? 64 : 32;
