@@ -7,6 +7,7 @@ import { type RecurrentCase, recurrentCase, recurrentExpected } from '../testing
 import { gatedDeltaRule, packedGatedDeltaRule } from './gated-delta-rule.ts';
 import { mamba2Scan, packedMamba2Scan } from './mamba2-scan.ts';
 import { chunkedRecurrence } from './recurrence/chunks.ts';
+import { packedRecurrence } from './recurrence/packed.ts';
 import { unitLowerInverse } from './recurrence/unit-lower-inverse.ts';
 
 const values = async (x: Tensor) => Array.from(await x.cast('f32').data());
@@ -226,6 +227,48 @@ conformance('linear recurrences', (device: () => Device) => {
     }
     plan.dispose();
     pool.dispose();
+  });
+
+  test('sequences of many rows, with rows of nobody between them, are what their rows give one by one', async () => {
+    const many = { K: 1, H: 2, Dk: 40, Dv: 33 };
+    const { K, H, Dk, Dv } = many;
+    const lengths = [61, 10];
+    const cases = lengths.map((length, b) => recurrentCase(80 + b, length, many));
+    const own: readonly number[][] = [[], []];
+    const layout = Array.from({ length: 75 }, (_, t) => (t % 20 === 3 ? -1 : 0)).map((b, t) =>
+      b < 0 || t < 65 ? b : 1,
+    );
+    for (const [t, b] of layout.entries()) if (b >= 0) own[b]!.push(t);
+    expect(own.map(({ length }) => length)).toEqual(lengths);
+    const spread = (name: 'q' | 'k' | 'v' | 'logDecay' | 'beta', width: number) =>
+      layout.flatMap((b, t) => {
+        const at = b < 0 ? -1 : own[b]!.indexOf(t);
+        return Array.from({ length: width }, (_, i) => (at < 0 ? Number.NaN : cases[b]![name][at * width + i]!));
+      });
+    const stored = normal(90, H * Dk * Dv);
+    const q = floats(spread('q', K * Dk), [75, K, Dk]);
+    const k = floats(spread('k', K * Dk), [75, K, Dk]);
+    const v = floats(spread('v', H * Dv), [75, H, Dv]);
+    const decay = floats(spread('logDecay', H), [75, H]);
+    const beta = floats(spread('beta', H), [75, H]);
+    const pool = floats([...stored, ...stored.map(() => Number.NaN)], [2, H, Dk, Dv]);
+    const ends = [own[0]![30]!, own[0]!.at(-1)!, own[1]!.at(-1)!];
+    for (const rule of onSoftwareGpu ? rules.slice(0, 1) : rules) {
+      const states = { pool, from: ints(0, -1), at: ints(...ends) };
+      const given = { q, k, v, decay, ...(rule === 'delta' && { beta }), segments: ints(...layout), ...states };
+      const result = packedRecurrence(given, { rule, chunk: 64 });
+      const expected = cases.map((x, b) => recurrentExpected(x, rule, b === 0 ? stored : undefined));
+      const out = await values(result.out);
+      for (const [b, rows] of own.entries())
+        expect(
+          relativeError(
+            rows.flatMap((t) => out.slice(t * H * Dv, (t + 1) * H * Dv)),
+            expected[b]!.out,
+          ),
+        ).toBeLessThan(1e-5);
+      const saved = [expected[0]!.states[30]!, expected[0]!.states.at(-1)!, expected[1]!.states.at(-1)!].flat();
+      expect(relativeError(await values(result.states!), saved)).toBeLessThan(1e-5);
+    }
   });
 
   test('sequences of a length that is known in a run are packed', async () => {

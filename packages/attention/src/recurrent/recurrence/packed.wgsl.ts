@@ -7,6 +7,7 @@ import {
   type WebGpuLowering,
 } from '@heddle/tensor';
 import { checkRecurrence, named, type RecurrenceAttributes } from './attributes.ts';
+import { stagedRecurrence, stagedRows } from './staged.wgsl.ts';
 
 /** Columns of a state that a workgroup has. */
 const columns = 32;
@@ -29,10 +30,14 @@ export const packedRecurrenceWebGpu: WebGpuLowering<RecurrenceAttributes> = {
     const { vectors } = division(q.shape[2] as number, capabilities);
     return vectors <= maxVectors && (pool ? 9 : 8) <= capabilities.maxStorageBuffers;
   },
-  kernels({ inputs, outputs, attributes, capabilities }) {
+  kernels({ inputs, outputs, attributes, capabilities, bound }) {
     const types = named(inputs, attributes);
-    const { K, H, Dk, Dv } = checkRecurrence('packedLinearRecurrence', types, 1);
+    const sizes = checkRecurrence('packedLinearRecurrence', types, 1);
+    const { K, H, Dk, Dv } = sizes;
     const { parts, vectors } = division(Dk, capabilities);
+    const staged = stagedRows(bound(types.v.shape[0]!), sizes, { parts, vectors }, capabilities);
+    if (staged !== undefined)
+      return [stagedRecurrence(types, attributes, sizes, { parts, vectors, staged, hasStates: outputs.length > 1 })];
     const [threads, padded] = [columns * parts, 4 * vectors * parts];
     const [T, slices] = [types.v.shape[0]!, Math.ceil(Dv / columns)];
     const isDelta = attributes.rule === 'delta';
