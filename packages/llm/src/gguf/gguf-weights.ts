@@ -1,6 +1,6 @@
 import { type BlockFormat, bf16ToF32, blockSizes, FileFormatError, f16ToF32 } from '@heddle/tensor';
 import { type BlockType, decodeBlocks, quantize } from '@heddle/tensor/quantized';
-import { storedAs, toF16 } from '../models/safetensors-weights.ts';
+import { partLength, storedAs, toF16 } from '../models/safetensors-weights.ts';
 import type { StoredTensor, WeightDType, WeightFile } from '../models/weight-file.ts';
 import type { GgufFile } from './gguf-file.ts';
 import type { GgufTensor } from './gguf-header.ts';
@@ -62,6 +62,31 @@ export function ggufWeights(file: GgufFile, names: ReadonlyMap<string, GgufName>
       const tensor = tensorOf(name!);
       return storedTensor(`${file.label}: ${tensor.name}`, tensor, await bytesOf(name!), wanted);
     },
+    readInParts({ stored: [name] }, wanted, partBytes) {
+      const tensor = tensorOf(name!);
+      const { type, shape, byteOffset, byteLength } = tensor;
+      const { pairedRows = 1 } = present.get(name!)!;
+      // what BF16 becomes depends on all of its values
+      if (shape.length < 2 || (type === 'BF16' && wanted === undefined)) return undefined;
+      const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
+      const rowBytes = byteLength / rows;
+      const length = partLength(rowBytes * pairedRows, partBytes);
+      const read = async (offset: number) => {
+        const bytes = await file.bytes(byteOffset + offset, Math.min(length, byteLength - offset));
+        const count = bytes.length / rowBytes;
+        const inOrder = pairedRows === 1 ? bytes : inHalves(bytes, count, pairedRows);
+        return storedTensor(
+          `${file.label}: ${tensor.name}`,
+          { ...tensor, shape: [count, shape.at(-1)!] },
+          inOrder,
+          wanted,
+        );
+      };
+      const parts = async function* () {
+        for (let offset = 0; offset < byteLength; offset += length) yield (await read(offset)).data;
+      };
+      return { ...becomes(tensor, wanted), parts: parts() };
+    },
     async equal(a, b) {
       const [left, right] = [tensorOf(a), tensorOf(b)];
       if (left.type !== right.type || left.byteLength !== right.byteLength) return false;
@@ -70,6 +95,18 @@ export function ggufWeights(file: GgufFile, names: ReadonlyMap<string, GgufName>
     },
     close: () => file.close(),
   };
+}
+
+/** How a matrix is stored, before it is read; BF16 is asked for as something. */
+function becomes({ type, shape }: GgufTensor, wanted: WeightDType | undefined): Omit<StoredTensor, 'data'> {
+  const same = native[type];
+  if (wanted !== undefined)
+    return { dtype: wanted === same || (type === 'F16' && wanted === 'f16') ? wanted : storedAs(shape, wanted) };
+  if (same) return { dtype: same };
+  if (type === 'F16' || type === 'F32') return { dtype: type === 'F16' ? 'f16' : 'f32' };
+  const [large, small] = nearest[type]!;
+  const dtype = shape.at(-1)! % blockSizes[large].values === 0 ? large : small;
+  return { dtype, note: `${type} is stored as ${dtype}` };
 }
 
 function storedTensor(

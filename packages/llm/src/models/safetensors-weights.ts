@@ -36,6 +36,25 @@ export function safetensorsWeights(file: SafetensorsFile, label: string): Weight
       const own = source !== undefined && source.kind !== 'transposed' ? shape.slice(1) : shape;
       return convert(`${label}: ${first}`, dtype, fromSource(parts, shape, source), storedAs(own, wanted ?? 'f32'));
     },
+    readInParts({ stored, shape, source }, wanted, partBytes) {
+      // each tensor of a stack is a part of the weight, and its rows stand one after the other, too
+      if ((source && source.kind !== 'stacked') || shape.length < 2 || fp4.has(stored[0]!)) return undefined;
+      const types = new Set(stored.map((name) => file.info(name).dtype));
+      if (types.size > 1 || (source && (rowsIn(shape.slice(1)) % 16 !== 0 || stored.length === 0))) return undefined;
+      const [type] = types as unknown as readonly [SafetensorsDType];
+      const dtype = storedAs(source ? shape.slice(1) : shape, wanted ?? 'f32');
+      const parts = async function* () {
+        for (const name of stored) {
+          const { byteLength } = file.info(name);
+          const length = partLength(byteLength / (byteLength === 0 ? 1 : rowsIn(file.info(name).shape)), partBytes);
+          for (let offset = 0; offset < byteLength; offset += length) {
+            const bytes = await file.read(name, { offset, length: Math.min(length, byteLength - offset) });
+            yield converted(`${label}: ${name}`, type, bytes, dtype);
+          }
+        }
+      };
+      return { dtype, parts: parts() };
+    },
     async equal(a, b) {
       const [left, right] = [file.info(a), file.info(b)];
       if (left.dtype !== right.dtype || String(left.shape) !== String(right.shape)) return false;
@@ -43,6 +62,13 @@ export function safetensorsWeights(file: SafetensorsFile, label: string): Weight
     },
     close: () => file.close(),
   };
+}
+
+const rowsIn = (shape: readonly number[]): number => shape.slice(0, -1).reduce((a, b) => a * b, 1);
+
+/** Bytes of about as many rows as `partBytes` are, a multiple of sixteen, so that whole groups of blocks are written. */
+export function partLength(rowBytes: number, partBytes: number): number {
+  return 16 * rowBytes * Math.max(1, Math.floor(partBytes / (16 * rowBytes)));
 }
 
 /** Vectors stay f32; matrices whose rows are no whole blocks are f16 in place of blocks. */

@@ -13,8 +13,15 @@ export interface StoredTensor {
   readonly note?: string;
 }
 
+/** A tensor as a device takes it, some rows at a time: whole blocks of sixteen, but for the last ones. */
+export interface StoredParts {
+  readonly dtype: StoredTensor['dtype'];
+  readonly parts: AsyncIterable<HostArray>;
+  readonly note?: string;
+}
+
 /** A weight, and the tensors that it is read from. */
-interface ReadWeight {
+export interface ReadWeight {
   readonly stored: readonly string[];
   readonly shape: readonly number[];
   readonly source?: WeightSource;
@@ -36,6 +43,11 @@ export interface WeightFile {
    * @throws FileFormatError
    */
   read(weight: ReadWeight, dtype: WeightDType | undefined): Promise<StoredTensor>;
+  /**
+   * As `read`, some rows at a time; undefined where the weight has to be read as a whole.
+   * @param partBytes about how many bytes of the file are read at once
+   */
+  readInParts(weight: ReadWeight, dtype: WeightDType | undefined, partBytes: number): StoredParts | undefined;
   /** Whether two tensors hold the same. */
   equal(a: string, b: string): Promise<boolean>;
   close(): Promise<void>;

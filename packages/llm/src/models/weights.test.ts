@@ -52,3 +52,62 @@ test('values beyond the reach of f16 are refused by name, and nothing is left on
   expect(device.memory().live).toBe(0);
   (await load('fits', 'infinite')).dispose();
 });
+
+test('large tensors go to the device in parts, with no more of them in memory, and are what they are as a whole', async () => {
+  const [rows, width] = [96, 64];
+  const values = Float32Array.from({ length: rows * width }, (_, i) => Math.sin(i * 0.37));
+  const bytes = writeSafetensors([
+    ['matrix', { dtype: 'BF16', shape: [rows, width], data: f32ToBf16(values) }],
+    ...[0, 1].map(
+      (i) =>
+        [
+          `part.${i}`,
+          {
+            dtype: 'F32',
+            shape: [rows / 2, width],
+            data: values.subarray((i * rows * width) / 2, ((i + 1) * rows * width) / 2),
+          },
+        ] as const,
+    ),
+  ]);
+  const plan = [
+    { name: 'matrix', stored: ['matrix'], shape: [rows, width] },
+    {
+      name: 'parts',
+      stored: ['part.0', 'part.1'],
+      shape: [2, rows / 2, width],
+      source: { kind: 'stacked' as const, names: ['part.0', 'part.1'] },
+    },
+  ];
+  let [largest, reads] = [0, 0];
+  const counted = {
+    byteLength: bytes.length,
+    read: async (offset: number, length: number) => {
+      [largest, reads] = [Math.max(largest, length), reads + 1];
+      return bytes.slice(offset, offset + length);
+    },
+  };
+  await using device = await openReference();
+  const file = safetensorsWeights(await openSafetensors(counted), 'bytes');
+  for (const dtype of ['f32', 'f16', 'q8_0', 'mxfp4'] as const) {
+    const whole = await Weights.load(device, file, plan, { dtype, frozen: true });
+    [largest, reads] = [0, 0];
+    const progress: number[] = [];
+    const parts = await Weights.load(device, file, plan, {
+      dtype,
+      frozen: true,
+      partBytes: 16 * width * 4,
+      onProgress: ({ loadedBytes }) => progress.push(loadedBytes),
+    });
+    // sixteen rows of f32, thirty-two of bf16
+    expect([largest, reads]).toEqual([16 * width * 4, 3 + 3 + 3]);
+    expect(progress).toEqual([rows * width * 2, rows * width * 6]);
+    for (const { name } of plan) {
+      const [a, b] = [whole.get(name), parts.get(name)];
+      expect([b.dtype, b.frozen, b.shape]).toEqual([a.dtype, true, a.shape]);
+      expect(await b.data()).toEqual(await a.data());
+    }
+    whole.dispose();
+    parts.dispose();
+  }
+});

@@ -9,6 +9,8 @@ export interface WeightOptions {
    */
   readonly dtype: WeightDType | undefined;
   readonly frozen: boolean;
+  /** Larger tensors are read some rows at a time, about so many bytes. Default 32 MiB. */
+  readonly partBytes?: number;
   /** Called after each tensor with the bytes read so far. */
   readonly onProgress?: (progress: { readonly loadedBytes: number; readonly totalBytes: number }) => void;
   /** Called with the name of a tensor that could not stay as it is in the file, and what was done. */
@@ -24,7 +26,7 @@ export class Weights {
   }
 
   /**
-   * Reads the planned tensors one at a time, in their order.
+   * Reads the planned tensors one at a time, in their order, and large ones in parts.
    * @throws FileFormatError naming a tensor that cannot be read; then nothing is left on the device
    */
   static async load(
@@ -35,14 +37,20 @@ export class Weights {
   ): Promise<Weights> {
     const bytesOf = ({ stored }: PlannedWeight) => stored.reduce((sum, name) => sum + file.info(name).byteLength, 0);
     const totalBytes = plan.reduce((sum, weight) => sum + bytesOf(weight), 0);
+    const { partBytes = 2 ** 25 } = options;
     const loaded = new Map<string, Variable>();
     let loadedBytes = 0;
     try {
       for (const weight of plan) {
         const { name, stored, shape } = weight;
-        const { dtype, data, note } = await file.read(weight, options.dtype);
+        const parts = bytesOf(weight) > partBytes ? file.readInParts(weight, options.dtype, partBytes) : undefined;
+        const { dtype, note, ...values } = parts ?? (await file.read(weight, options.dtype));
         if (note !== undefined) options.onConverted?.(stored[0]!, note);
-        loaded.set(name, device.variable(data, { name, shape, dtype, frozen: options.frozen, owner: 'weights' }));
+        const made = { name, shape, dtype, frozen: options.frozen, owner: 'weights' };
+        loaded.set(
+          name,
+          'parts' in values ? await device.variableOfParts(values.parts, made) : device.variable(values.data, made),
+        );
         loadedBytes += bytesOf(weight);
         options.onProgress?.({ loadedBytes, totalBytes });
       }

@@ -1,11 +1,11 @@
 import { describe } from '../describe.ts';
 import type { Dim } from '../dim.ts';
-import type { DType, HostArray } from '../dtype.ts';
-import { ArgumentError, DisposedError, ShapeError } from '../errors.ts';
+import { type DType, type HostArray, hostLength, isHostArrayOf } from '../dtype.ts';
+import { ArgumentError, DisposedError, DTypeError, ShapeError } from '../errors.ts';
 import { bf16ToF32, f16ToF32 } from '../float16.ts';
 import { checkType, type HostData, parseData, type TensorOptions } from '../host-data.ts';
 import type { HeldAllocation, MemoryReport } from '../memory.ts';
-import { type ConcreteType, formatShape, type Shape } from '../shape.ts';
+import { type ConcreteType, formatShape, type Shape, sizeOf } from '../shape.ts';
 import { EagerPrograms } from './eager-programs.ts';
 import type { Executor, Storage } from './executor.ts';
 import { Lifetimes, type Own } from './lifetimes.ts';
@@ -74,6 +74,48 @@ export class Device implements AsyncDisposable {
     const dtype = options.dtype ?? 'f32';
     checkType('zeroVariable', shape, dtype);
     return this.#newVariable({ shape, dtype }, options);
+  }
+  /**
+   * A variable whose values come in parts, which are never on the host all at once. Owned by the caller.
+   *
+   * @param parts host arrays of the dtype, one after the other in row-major order; of block formats the bytes of a multiple of sixteen
+   *   blocks, but for the last one
+   * @throws ShapeError where they are not as many as the shape has; DTypeError, OutOfMemoryError, or what `parts` throws. Then nothing
+   *   is left on the device
+   */
+  async variableOfParts(
+    parts: AsyncIterable<HostArray>,
+    options: {
+      readonly shape: readonly number[];
+      readonly dtype: DType;
+      readonly name?: string;
+      readonly owner?: string;
+      readonly frozen?: boolean;
+    },
+  ): Promise<Variable> {
+    this.assertOpen('variableOfParts');
+    const { shape, dtype } = options;
+    checkType('variableOfParts', shape, dtype);
+    const length = hostLength(dtype, sizeOf(shape));
+    const variable = this.#newVariable({ shape, dtype }, options);
+    const wrong = (got: string) =>
+      new ShapeError(`variableOfParts: ${variable.name} ${formatShape(shape)} takes ${length} values, got ${got}`);
+    try {
+      let at = 0;
+      for await (const part of parts) {
+        if (!isHostArrayOf(dtype, part))
+          throw new DTypeError(`variableOfParts: ${variable.name} is ${dtype}, got a part of another type`);
+        if (at + part.length > length) throw wrong(`${at + part.length} or more`);
+        this.assertOpen('variableOfParts');
+        this.executor.write(variable.storage!, part, at);
+        at += part.length;
+      }
+      if (at !== length) throw wrong(String(at));
+      return variable;
+    } catch (error) {
+      variable.dispose();
+      throw error;
+    }
   }
   #newVariable(
     type: ConcreteType,

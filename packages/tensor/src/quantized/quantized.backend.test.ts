@@ -144,6 +144,44 @@ conformance('weights that are only stored', (device) => {
     }
   });
 
+  test('a variable takes its values in parts, and no others', async () => {
+    const given = [
+      ...formats.map((dtype) => ({ dtype, data: quantize(waves(40 * 256, 1), dtype), part: (40 * 256) / 2.5 })),
+      { dtype: 'f32', data: waves(40 * 256, 2), part: 4099 },
+      { dtype: 'f16', data: f32ToF16(waves(40 * 256, 2)), part: 4096 },
+    ] as const;
+    async function* partsOf<A extends { subarray(from: number, to: number): A; length: number }>(
+      data: A,
+      size: number,
+    ) {
+      for (let at = 0; at < data.length; at += size) yield data.subarray(at, Math.min(at + size, data.length));
+    }
+    for (const { dtype, data, part } of given) {
+      const size = data instanceof Uint8Array ? (part / 256) * (data.length / 40) : part;
+      const parts = () => partsOf<never>(data as never, size);
+      const variable = await device().variableOfParts(parts(), { shape: [40, 256], dtype, name: 'w', frozen: true });
+      expect(await variable.data()).toEqual(data);
+      variable.dispose();
+    }
+    const before = device().memory().live;
+    const f32 = (...sizes: number[]) =>
+      device().variableOfParts(
+        (async function* () {
+          for (const size of sizes) yield new Float32Array(size);
+        })(),
+        { shape: [2, 4], dtype: 'f32', name: 'w' },
+      );
+    await expect(f32(4, 3)).rejects.toThrow('variableOfParts: w [2, 4] takes 8 values, got 7');
+    await expect(f32(4, 4, 1)).rejects.toThrow('variableOfParts: w [2, 4] takes 8 values, got 9 or more');
+    const halves = (async function* () {
+      yield new Uint16Array(8);
+    })();
+    await expect(device().variableOfParts(halves, { shape: [2, 4], dtype: 'f32' })).rejects.toThrow(
+      /is f32, got a part/,
+    );
+    expect(device().memory().live).toBe(before);
+  });
+
   test('a batch of block weights, and activations that are transposed', async () => {
     const { bytes, values } = weights('q4_0', [12, 64]);
     const batch = device().tensor(bytes, { shape: [2, 6, 64], dtype: 'q4_0' });
