@@ -232,11 +232,11 @@ conformance('linear recurrences', (device: () => Device) => {
   test('sequences of many rows, with rows of nobody between them, are what their rows give one by one', async () => {
     const many = { K: 1, H: 2, Dk: 40, Dv: 33 };
     const { K, H, Dk, Dv } = many;
-    const lengths = [61, 10];
+    const lengths = [123, 10];
     const cases = lengths.map((length, b) => recurrentCase(80 + b, length, many));
     const own: readonly number[][] = [[], []];
-    const layout = Array.from({ length: 75 }, (_, t) => (t % 20 === 3 ? -1 : 0)).map((b, t) =>
-      b < 0 || t < 65 ? b : 1,
+    const layout = Array.from({ length: 140 }, (_, t) => (t % 20 === 3 ? -1 : 0)).map((b, t) =>
+      b < 0 || t < 130 ? b : 1,
     );
     for (const [t, b] of layout.entries()) if (b >= 0) own[b]!.push(t);
     expect(own.map(({ length }) => length)).toEqual(lengths);
@@ -246,11 +246,11 @@ conformance('linear recurrences', (device: () => Device) => {
         return Array.from({ length: width }, (_, i) => (at < 0 ? Number.NaN : cases[b]![name][at * width + i]!));
       });
     const stored = normal(90, H * Dk * Dv);
-    const q = floats(spread('q', K * Dk), [75, K, Dk]);
-    const k = floats(spread('k', K * Dk), [75, K, Dk]);
-    const v = floats(spread('v', H * Dv), [75, H, Dv]);
-    const decay = floats(spread('logDecay', H), [75, H]);
-    const beta = floats(spread('beta', H), [75, H]);
+    const q = floats(spread('q', K * Dk), [140, K, Dk]);
+    const k = floats(spread('k', K * Dk), [140, K, Dk]);
+    const v = floats(spread('v', H * Dv), [140, H, Dv]);
+    const decay = floats(spread('logDecay', H), [140, H]);
+    const beta = floats(spread('beta', H), [140, H]);
     const pool = floats([...stored, ...stored.map(() => Number.NaN)], [2, H, Dk, Dv]);
     const ends = [own[0]![30]!, own[0]!.at(-1)!, own[1]!.at(-1)!];
     for (const rule of onSoftwareGpu ? rules.slice(0, 1) : rules) {

@@ -11,7 +11,7 @@ import type { Named, RecurrenceAttributes, RecurrenceSizes } from './attributes.
 /** Columns of a state that a workgroup has. */
 const columns = 32;
 /** Rows of a step from which on sequences are taken to have many each. */
-const fromRows = 64;
+const fromRows = 128;
 /** What a workgroup may hold of its rows. */
 const stageBytes = 15_360;
 
@@ -103,8 +103,8 @@ ${each((place, inside, name) => `        if (${inside}) { ${set.states}(${place}
     }`
           : '';
       const load = (array: string, name: 'q' | 'k') => `
-    for (var j = l; j < ${R * fours}u; j += ${threads}u) {
-      let i = min(start + j / ${fours}u, ${size.T} - 1u);
+    for (var j = l; j < limit * ${fours}u; j += ${threads}u) {
+      let i = start + j / ${fours}u;
       let e = j % ${fours}u;
       var four = vec4<f32>();
       if (e < ${Dk / 4}u) { four = ${at4[name]}((i * ${K}u + head / ${H / K}u) * ${Dk / 4}u + e); }
@@ -146,27 +146,29 @@ ${each((place, inside, name) => `    if (${inside}) { ${name} = ${at.pool}(${pla
     : ''
 }
   for (var start = row; start < ${size.T}; start += ${R}u) {
-    let ahead = ${at.plan}(start);
-    if (ahead >= 0 && ahead != own) { break; }
+    // those up to the next sequence
+    var limit = 0u;
+    while (limit < ${R}u && start + limit < ${size.T}) {
+      let ahead = ${at.plan}(start + limit);
+      if (ahead >= 0 && ahead != own) { break; }
+      limit++;
+    }
     workgroupBarrier();${load(keys!, 'k')}${load(queries!, 'q')}
-    for (var j = l; j < ${R * columns}u; j += ${threads}u) {
-      let i = min(start + j / ${columns}u, ${size.T} - 1u);
+    for (var j = l; j < limit * ${columns}u; j += ${threads}u) {
+      let i = start + j / ${columns}u;
       let c = firstColumn + j % ${columns}u;
       var value = 0.0;
       if (c < ${Dv}u) { value = ${at.v}((i * ${H}u + head) * ${Dv}u + c); }
       ${values}[j] = value;
     }
-    if (l < ${R}u) {
-      let gate = min(start + l, ${size.T} - 1u) * ${H}u + head;
+    if (l < limit) {
+      let gate = (start + l) * ${H}u + head;
       ${gates}[l] = vec2<f32>(safe_exp(${at.decay}(gate)), ${isDelta ? `${at.beta}(gate)` : '1.0'});
     }
     workgroupBarrier();
-    for (var r = 0u; r < ${R}u; r++) {
+    for (var r = 0u; r < limit; r++) {
       let i = start + r;
-      if (i >= ${size.T}) { break; }
-      let sequence = ${at.plan}(i);
-      if (sequence < 0) { continue; }
-      if (sequence != own) { break; }
+      if (${at.plan}(i) < 0) { continue; }
       let factor = ${gates}[r].x;
       let value = ${values}[r * ${columns}u + ownColumn];
       let first = r * ${fours}u + part * ${vectors}u;
@@ -188,6 +190,7 @@ ${summed('both')}
       if (isShown) { ${set.out}((i * ${H}u + head) * ${Dv}u + column, factor * seen + both * taken); }
 ${of(vectors, (j) => `      s${j} = factor * s${j} + k${j} * taken;`)}${save('i', (name) => name)}
     }
+    if (limit < ${R}u) { break; }
   }`,
       };
     },
