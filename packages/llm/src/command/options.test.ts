@@ -34,7 +34,7 @@ describe('options of heddle generate', () => {
     ['--model m --temperature hot', /--temperature takes a number of at least 0, got 'hot'/],
     ['--model m --top-p 1.5', /--top-p takes a number from 0 to 1, got '1.5'/],
     ['--model m --device cuda', /--device takes auto, webgpu, onnx, reference, got 'cuda'/],
-    ['--model m --dtype int8', /--dtype takes f32, f16, q8_0, q4_0, q4_k, q6_k, got 'int8'/],
+    ['--model m --dtype int8', /--dtype takes f32, f16, q8_0, q4_0, mxfp4, q4_k, q5_k, q6_k, got 'int8'/],
     ['--model m --temperature -1', /^--temperature needs a value \(one that begins with '-' as --temperature=VALUE\)$/],
     ['--model m --temperature=-1', /--temperature takes a number of at least 0, got '-1'/],
     ['--model m --prompt', /^--prompt needs a value/],

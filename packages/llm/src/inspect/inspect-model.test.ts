@@ -207,7 +207,7 @@ describe('advice', () => {
     ]);
     const small = await inspectModel(llama31, { memory: 2 ** 30, length: 8192 });
     expect(small.advice!.lines[0]).toMatch(
-      /^1\.00 GiB do not hold 1 sequence of 8192 tokens: at least 5\.21 GiB are needed/,
+      /^1\.00 GiB do not hold 1 sequence of 8192 tokens: at least 4\.97 GiB are needed/,
     );
   });
 
