@@ -1,13 +1,13 @@
 import type { Device } from '@heddle/tensor';
 import { openSafetensors } from '@heddle/tensor/safetensors';
-import { createLora, type Lora } from '@heddle/trainer/lora';
+import { adapterFiles, createLora, type Lora, readAdapter } from '@heddle/trainer/lora';
 import { expect } from 'vitest';
 import { sharedModel } from '../../../../test-support/model-files.ts';
-import { needShared, sharedMissing } from '../../../../test-support/shared.ts';
+import { needShared, readCheckpoint, sharedMissing } from '../../../../test-support/shared.ts';
 import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { tinyLlama } from '../../../../test-support/tiny-llama.ts';
 import { createAdapterPool, type Engine, type GenerationRequest, loadModel, openEngine } from '../index.ts';
-import { adaptedModel } from '../training.ts';
+import { adaptedModel, openAdapter } from '../training.ts';
 
 /** An adapter whose second factors are not zeros, as those of a trained one. */
 async function randomAdapter(
@@ -120,6 +120,58 @@ conformance('pools of adapters', (device) => {
     expect(furthest(19, 39, without, -19)).toBeLessThan(1e-4);
     expect(furthest(19, 39, wanted, 1)).toBeGreaterThan(0.01);
     plain.dispose();
+    adapters.dispose();
+    await model.dispose();
+  }, 240_000);
+
+  test("PEFT's ranks and scales of single layers, heads and biases, alone and in a pool", async (context) => {
+    if (slow) context.skip('its kernels are those of the test before');
+    const own = (path: string) => ({ label: path, open: (file: string) => readCheckpoint(`${path}/${file}`) });
+    const model = await loadModel(own('llama'), { device: device() });
+    const all = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj', 'lm_head'];
+    const adapters = createAdapterPool(model, { maxAdapters: 3, maxRank: 7, biases: true, targets: all });
+    const V = model.config.vocabularySize;
+    const i32 = (values: readonly number[]) => device().tensor(Int32Array.from(values));
+    for (const name of ['plain', 'wide', 'biased']) {
+      const folder = `llama-adapters/${name}`;
+      const expected = await openSafetensors((await readCheckpoint(`${folder}/expected.safetensors`))!);
+      const ids = [...new Int32Array((await expected.read('input_ids')).buffer)];
+      const wanted = new Float32Array((await expected.read('logits')).buffer);
+      const furthest = (got: Float32Array) => wanted.reduce((most, x, i) => Math.max(most, Math.abs(x - got[i]!)), 0);
+      const half = ids.length / 2;
+      using lora = await openAdapter(device(), own(folder));
+      const adapted = adaptedModel(model, lora);
+      const alone = await adapted.logits([ids.slice(0, half), ids.slice(half)]);
+      expect(furthest((await alone.data()) as Float32Array), name).toBeLessThan(1e-4);
+      alone.dispose();
+      await adapted.dispose();
+      await adapters.load(name, lora);
+      const { place } = adapters.hold(name);
+      const every = ids.map((_, i) => i);
+      const rows = i32(every.slice(1));
+      const { logits } = model.forward({
+        tokens: i32(ids),
+        positions: i32(every.map((i) => i % half)),
+        segments: i32(every.map((i) => Math.floor(i / half))),
+        rows,
+        adapters: adapters.ofRows(i32(every.map(() => place)), rows),
+      });
+      const got = new Float32Array(wanted.length);
+      got.set(wanted.subarray(0, V));
+      got.set((await logits.data()) as Float32Array, V);
+      expect(furthest(got), name).toBeLessThan(1e-4);
+      // written and read again it is the same
+      const files = await adapterFiles(lora, 'base');
+      const config = files['adapter_config.json'];
+      const again = await readAdapter(device(), { config, weights: files['adapter_model.safetensors'] });
+      expect([...again.parameters.keys()].sort()).toEqual([...lora.parameters.keys()].sort());
+      again.dispose();
+      if (name !== 'biased') continue;
+      expect(() => lora.merged('model.layers.0.self_attn.q_proj', model.parameters[0]!)).toThrow(/has a bias in the/);
+      const without = createAdapterPool(model, { maxRank: 4, targets: ['q_proj', 'o_proj'] });
+      await expect(without.load(name, lora)).rejects.toThrow(/make the pool with \{ biases: true \}/);
+      without.dispose();
+    }
     adapters.dispose();
     await model.dispose();
   }, 240_000);

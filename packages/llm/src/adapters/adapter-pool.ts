@@ -11,6 +11,8 @@ export interface AdapterPoolOptions {
   readonly maxAdapters?: number;
   /** The largest rank of their factors; memory is taken for it. Default 16. */
   readonly maxRank?: number;
+  /** Whether they may have biases of their own (PEFT's `lora_bias`), which takes a little more of each step. Default false. */
+  readonly biases?: boolean;
   /** Layers that they may change: names of modules, or the ends of such names (`q_proj`). Default all linear layers but the head. */
   readonly targets?: readonly string[];
 }
@@ -28,7 +30,7 @@ export interface AdapterPool extends RequestAdapters, Disposable {
   /**
    * Puts an adapter into a free place.
    * @param source an adapter, which stays the caller's, or the folder of one in PEFT's format, or its files
-   * @throws ArgumentError for a name that is taken, a full pool, a rank beyond `maxRank`, layers beyond `targets`; ShapeError for an
+   * @throws ArgumentError for a name that is taken, a full pool, a rank beyond `maxRank`, biases without `biases`, layers beyond `targets`; ShapeError for an
    *   adapter of another model; otherwise as `openAdapter`. Then nothing has changed
    */
   load(name: string, source: Lora | string | ModelFiles): Promise<void>;
@@ -55,7 +57,7 @@ export interface AdapterPool extends RequestAdapters, Disposable {
  * @throws ArgumentError for options that make no sense; OutOfMemoryError, then nothing is left on the device
  */
 export function createAdapterPool(model: CausalLm, options: AdapterPoolOptions = {}): AdapterPool {
-  const { maxAdapters = 8, maxRank = 16, targets } = options;
+  const { maxAdapters = 8, maxRank = 16, biases = false, targets } = options;
   for (const [name, count] of Object.entries({ maxAdapters, maxRank }))
     if (!(Number.isSafeInteger(count) && count > 0))
       throw new ArgumentError(`createAdapterPool: ${name} must be a positive integer, got ${String(count)}`);
@@ -63,7 +65,7 @@ export function createAdapterPool(model: CausalLm, options: AdapterPoolOptions =
     throw new ArgumentError(`createAdapterPool: targets must be names of modules, got ${describe(targets)}`);
   return new Pool(
     model.device,
-    new PooledFactors(model, { places: maxAdapters + 1, rank: maxRank, targets }),
+    new PooledFactors(model, { places: maxAdapters + 1, rank: maxRank, biases, targets }),
     maxAdapters,
   );
 }

@@ -20,6 +20,8 @@ interface SiteFactors {
   readonly a: Variable;
   /** f32 `[places, Out, rank]` */
   readonly b: Variable;
+  /** f32 `[places, Out]`, scaled, too. */
+  readonly bias: Variable | undefined;
 }
 
 type PooledModel = Pick<CausalLm, 'parameters' | 'device' | 'config'>;
@@ -37,28 +39,39 @@ export class PooledFactors {
     {
       places,
       rank,
+      biases,
       targets,
-    }: { readonly places: number; readonly rank: number; readonly targets: readonly string[] | undefined },
+    }: {
+      readonly places: number;
+      readonly rank: number;
+      readonly biases: boolean;
+      readonly targets: readonly string[] | undefined;
+    },
   ) {
     this.#model = model;
     this.#device = model.device;
     this.#rank = rank;
+    const made: Variable[] = [];
     try {
       for (const weight of sitesOf(model, targets)) {
         const [outputs, inputs] = weight.shape as readonly [number, number];
         const site = siteOf(weight);
-        const zeros = (shape: readonly number[], part: string) =>
-          this.#device.zeroVariable(shape, { name: `${site}.${part}`, owner: 'adapters' });
-        const a = zeros([places, rank, inputs], 'lora_A');
-        try {
-          this.#sites.set(site, { a, b: zeros([places, outputs, rank], 'lora_B') });
-        } catch (error) {
-          a.dispose();
-          throw error;
-        }
+        const zeros = (part: string, ...shape: number[]) => {
+          const variable = this.#device.zeroVariable([places, ...shape], {
+            name: `${site}.${part}`,
+            owner: 'adapters',
+          });
+          made.push(variable);
+          return variable;
+        };
+        this.#sites.set(site, {
+          a: zeros('lora_A', rank, inputs),
+          b: zeros('lora_B', outputs, rank),
+          bias: biases ? zeros('lora_B.bias', outputs) : undefined,
+        });
       }
     } catch (error) {
-      this.dispose();
+      for (const variable of made) variable.dispose();
       throw error;
     }
     if (this.#sites.size === 0) throw new ArgumentError(`createAdapterPool: no layer is a target: ${String(targets)}`);
@@ -66,16 +79,19 @@ export class PooledFactors {
 
   get byteLength(): number {
     let values = 0;
-    for (const { a, b } of this.#sites.values()) for (const { shape } of [a, b]) values += product(shape as number[]);
+    for (const { a, b, bias } of this.#sites.values())
+      for (const { shape } of bias ? [a, b, bias] : [a, b]) values += product(shape as number[]);
     return values * 4;
   }
 
   /** Writes an adapter to a place: its factors, zeros in layers for which it has none. @throws ArgumentError, ShapeError */
   async write(place: number, lora: Lora): Promise<void> {
     checkAdapter(this.#model, lora);
-    for (const [site, { a }] of lora.factors) {
+    for (const [site, { a, bias }] of lora.factors) {
       if (!this.#sites.has(site))
         throw new ArgumentError(`adapters: it changes '${site}', which is none of the pool's targets`);
+      if (bias && !this.#sites.get(site)!.bias)
+        throw new ArgumentError(`adapters: '${site}' has a bias in the adapter; make the pool with { biases: true }`);
       if ((a.shape[0] as number) > this.#rank)
         throw new ArgumentError(
           `adapters: '${site}' has rank ${String(a.shape[0])}, the pool takes ${this.#rank} (maxRank)`,
@@ -83,6 +99,7 @@ export class PooledFactors {
     }
     const rows = this.#device.tensor(Int32Array.of(place));
     const updates: Update[] = [];
+    const zeros = (pooled: Variable) => this.#device.zeros([1, ...(pooled.shape.slice(1) as number[])]);
     for (const [site, { a, b }] of this.#sites) {
       const own = lora.factors.get(site);
       // ranks below the pool's are filled up with zeros
@@ -91,9 +108,13 @@ export class PooledFactors {
         const missing = shape.map((size, axis) => size - (x.shape[axis] as number));
         return pad(cast(x, 'f32'), [0, 0], missing).reshape([1, ...shape]);
       };
-      const zeros = (pooled: Variable) => this.#device.zeros([1, ...(pooled.shape.slice(1) as number[])]);
       updates.push(a.scatter(rows, own ? whole(own.a, a) : zeros(a)));
       updates.push(b.scatter(rows, own ? whole(own.b.mul(own.scale), b) : zeros(b)));
+    }
+    for (const [site, { bias }] of this.#sites) {
+      const own = lora.factors.get(site)?.bias;
+      const scale = lora.factors.get(site)?.scale;
+      if (bias) updates.push(bias.scatter(rows, own ? own.mul(scale!).reshape([1, bias.shape[1]!]) : zeros(bias)));
     }
     try {
       await this.#device.realize([], updates);
@@ -117,17 +138,15 @@ export class PooledFactors {
         if (x.rank !== 2 || !chosen)
           throw new ShapeError(`adapters: '${site}' takes [${String(x.shape)}], not one row for each token`);
         const inner = expertMatmul(cast(x, 'f32'), own.a, chosen);
-        return y.add(expertMatmul(inner, own.b, chosen).reshape(y.shape));
+        const change = expertMatmul(inner, own.b, chosen).reshape(y.shape);
+        return y.add(own.bias ? change.add(own.bias.take(chosen.reshape([count!]))) : change);
       },
     };
   }
 
   /** Idempotent. */
   dispose(): void {
-    for (const { a, b } of this.#sites.values()) {
-      a.dispose();
-      b.dispose();
-    }
+    for (const { a, b, bias } of this.#sites.values()) for (const each of [a, b, bias]) each?.dispose();
   }
 }
 

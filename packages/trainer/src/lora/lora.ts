@@ -22,6 +22,8 @@ export interface LoraFactors {
   readonly a: Variable;
   /** f32 `[Out, rank]`. */
   readonly b: Variable;
+  /** f32 `[Out]`, added to what the second one gives; PEFT's `lora_bias`. */
+  readonly bias?: Variable;
   /** What the product of the factors is multiplied by. */
   readonly scale: number;
 }
@@ -69,6 +71,7 @@ export interface FactorValues {
   /** f32 `[rank, In]` and `[Out, rank]`. */
   readonly a: Float32Array | Tensor;
   readonly b: Float32Array;
+  readonly bias?: Float32Array | undefined;
   readonly rank: number;
   readonly inputs: number;
   readonly outputs: number;
@@ -117,7 +120,7 @@ export async function loraOf(device: Device, options: LoraOptions, values: reado
     return variable;
   };
   try {
-    for (const { module, scale, a, b, rank, inputs, outputs } of values) {
+    for (const { module, scale, a, b, bias, rank, inputs, outputs } of values) {
       const name = `${module}.lora_A.weight`;
       const first =
         a instanceof Float32Array
@@ -127,7 +130,9 @@ export async function loraOf(device: Device, options: LoraOptions, values: reado
       const second = keep(
         device.variable(b, { shape: [outputs, rank], name: `${module}.lora_B.weight`, owner: 'adapter' }),
       );
-      factors.set(module, { a: first, b: second, scale });
+      const named = { name: `${module}.lora_B.bias`, owner: 'adapter' };
+      const third = bias && keep(device.variable(bias, { shape: [outputs], ...named }));
+      factors.set(module, { a: first, b: second, ...(third && { bias: third }), scale });
     }
     if (computed.length > 0) await device.realize([], computed);
   } catch (error) {
@@ -161,13 +166,17 @@ class Adapter implements Lora {
       input = dropoutOf(input, p, foldKey(key, index));
     }
     const [a, b] = [own.a.cast(x.dtype), own.b.cast(x.dtype)];
-    const change = linear(linear(input, a), b, undefined, { dtype: 'f32' }).mul(own.scale);
+    const change = linear(linear(input, a), b, own.bias, { dtype: 'f32' }).mul(own.scale);
     return y.add(change.cast(y.dtype));
   }
 
   merged(name: string, weight: Tensor): Tensor {
     const own = this.factors.get(moduleOf(name));
     if (!own) return weight;
+    if (own.bias)
+      throw new ArgumentError(
+        `lora: '${name}' has a bias in the adapter, which no weight takes: keep it beside the model`,
+      );
     if (isBlockFormat(weight.dtype))
       throw new ArgumentError(`lora: '${name}' is ${weight.dtype}, which nothing is added to: dequantize it first`);
     return weight.cast('f32').add(matmul(own.b, own.a).mul(own.scale)).cast(weight.dtype);

@@ -14,7 +14,7 @@ const mustBe: Readonly<Record<string, readonly unknown[]>> = {
   use_qalora: [false, null],
   use_bdlora: [false, null],
   fan_in_fan_out: [false, null],
-  lora_bias: [false, null],
+  lora_bias: [true, false, null],
   bias: ['none', null],
   modules_to_save: [null],
   target_parameters: [null],
@@ -71,6 +71,7 @@ export function peftConfigText(
   options: LoraOptions,
   modules: readonly string[],
   baseModel: string | undefined,
+  hasBiases: boolean,
 ): string {
   const { rank, alpha = rank, rankStabilized = false, dropout = 0, targets } = options;
   const config = {
@@ -80,6 +81,7 @@ export function peftConfigText(
     inference_mode: true,
     init_lora_weights: true,
     lora_alpha: alpha,
+    lora_bias: hasBiases,
     lora_dropout: dropout,
     modules_to_save: null,
     peft_type: 'LORA',

@@ -19,7 +19,7 @@ export interface AdapterFiles {
 }
 
 const prefix = 'base_model.model.';
-const pattern = /^(.*)\.lora_(A|B)(?:\.[^.]+)?\.weight$/;
+const pattern = /^(.*)\.lora_(A|B)(?:\.[^.]+)?\.(weight|bias)$/;
 
 /**
  * An adapter from the files that PEFT writes, with factors in f32.
@@ -56,27 +56,40 @@ export async function adapterFiles(
   lora: Lora,
   baseModel?: string,
 ): Promise<{ readonly 'adapter_config.json': string; readonly 'adapter_model.safetensors': Uint8Array<ArrayBuffer> }> {
+  const hasBiases = [...lora.factors.values()].some(({ bias }) => bias);
   const tensors: [string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }][] = [];
   for (const [name, variable] of lora.parameters) {
     const data = (await variable.data()) as Float32Array;
     tensors.push([`${prefix}${name}`, { dtype: 'F32', shape: variable.shape as readonly number[], data }]);
   }
   return {
-    'adapter_config.json': peftConfigText(lora.options, [...lora.factors.keys()], baseModel),
+    'adapter_config.json': peftConfigText(lora.options, [...lora.factors.keys()], baseModel, hasBiases),
     'adapter_model.safetensors': writeSafetensors(tensors, { format: 'pt' }),
   };
 }
 
+interface FactorNames {
+  a?: string;
+  b?: string;
+  bias?: string;
+}
+
 /** Names of both factors of each module. */
-function modulesOf(file: SafetensorsFile): ReadonlyMap<string, { a?: string; b?: string }> {
-  const modules = new Map<string, { a?: string; b?: string }>();
+function modulesOf(file: SafetensorsFile): ReadonlyMap<string, FactorNames> {
+  const modules = new Map<string, FactorNames>();
   for (const name of [...file.names()].sort()) {
     const match = pattern.exec(name);
     if (!match)
       throw new TrainingError('ERR_ADAPTER', `lora: adapter_model.safetensors has '${name}', which is no factor`);
     const module = match[1]!.startsWith(prefix) ? match[1]!.slice(prefix.length) : match[1]!;
     const names = modules.get(module) ?? {};
-    names[match[2] === 'A' ? 'a' : 'b'] = name;
+    const part = match[2] === 'A' ? 'a' : 'b';
+    if (match[3] === 'bias' && part === 'a')
+      throw new TrainingError(
+        'ERR_ADAPTER',
+        `lora: adapter_model.safetensors has '${name}': first factors have no bias`,
+      );
+    names[match[3] === 'bias' ? 'bias' : part] = name;
     modules.set(module, names);
   }
   if (modules.size === 0) throw new TrainingError('ERR_ADAPTER', 'lora: adapter_model.safetensors has no factors');
@@ -86,7 +99,7 @@ function modulesOf(file: SafetensorsFile): ReadonlyMap<string, { a?: string; b?:
 async function factorValues(
   file: SafetensorsFile,
   module: string,
-  { a, b }: { readonly a?: string; readonly b?: string },
+  { a, b, bias }: Readonly<FactorNames>,
   scaleOf: (rank: number) => number,
 ): Promise<FactorValues> {
   if (a === undefined || b === undefined)
@@ -96,6 +109,11 @@ async function factorValues(
     throw new TrainingError(
       'ERR_ADAPTER',
       `lora: the factors of '${module}' must be [rank, In] and [Out, rank], got [${first.shape}] and [${second.shape}]`,
+    );
+  if (bias !== undefined && String(file.info(bias).shape) !== String([second.shape[0]]))
+    throw new TrainingError(
+      'ERR_ADAPTER',
+      `lora: the bias of '${module}' must be [${second.shape[0]}], got [${file.info(bias).shape}]`,
     );
   const read = async (name: string) => {
     const { dtype } = file.info(name);
@@ -107,5 +125,7 @@ async function factorValues(
     }
   };
   const [rank, inputs] = first.shape as readonly [number, number];
-  return { module, scale: scaleOf(rank), a: await read(a), b: await read(b), rank, inputs, outputs: second.shape[0]! };
+  const added = bias === undefined ? undefined : await read(bias);
+  const outputs = second.shape[0]!;
+  return { module, scale: scaleOf(rank), a: await read(a), b: await read(b), bias: added, rank, inputs, outputs };
 }
