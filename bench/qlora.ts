@@ -37,7 +37,6 @@ const step = createTrainStep({
   loss: nextTokenLoss,
   optimizer: adamw({ learningRate: 1e-3 }),
   checkpointing: plain ? 'none' : 'every',
-  precision: 'f16', // the loss is scaled
 });
 const tokens = Int32Array.from({ length: B * L }, (_, i) => (i * 7919 + ((i * i) % 1009)) % sizes.vocabulary);
 const batch = {
@@ -48,15 +47,18 @@ const began = performance.now();
 const first = await step(batch);
 console.log(`first step after ${((performance.now() - began) / 1000).toFixed(1)} s: loss ${first.loss.toFixed(4)}`);
 const times: number[] = [];
-let loss = first.loss;
+let { loss, applied, gradientNorm, lossScale } = first;
 for (let round = 0; round < 4; round++) {
   const from = performance.now();
   const submitted = [];
   for (let i = 0; i < 3; i++) submitted.push(await step.submit(batch));
-  ({ loss } = await submitted.at(-1)!.result);
+  ({ loss, applied, gradientNorm, lossScale } = await submitted.at(-1)!.result);
   times.push((performance.now() - from) / 3 / 1000);
 }
-if (!(loss < first.loss)) throw new Error(`the loss went from ${first.loss} to ${loss}`);
+if (!(loss < first.loss))
+  throw new Error(
+    `the loss went from ${first.loss} to ${loss}: norm ${gradientNorm}, scale ${lossScale}, ${applied ? 'applied' : 'skipped'}`,
+  );
 const speed = (B * L) / median(times.slice(1));
 const peak = device.memory().peak / 2 ** 30;
 const what = `${tiny ? 'tiny Llama' : 'Llama 1B'}, ${kind}, LoRA of rank 16, batch ${B} x ${L}${plain ? '' : ', every block computed again'}`;

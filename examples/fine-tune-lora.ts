@@ -54,7 +54,6 @@ const reports = train({
   loss: nextTokenLoss,
   optimizer: adamw({ learningRate: 3e-3, weightDecay: 0 }),
   data: exampleBatches(encoded, { rows: 1, length: 128, epochs: 40, tooLong: 'truncate' }),
-  precision: model.activations,
 });
 for await (const { step, loss } of reports)
   if (step % 10 === 9) console.log(`step ${step + 1}: loss ${loss.toFixed(4)}`);

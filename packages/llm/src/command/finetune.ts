@@ -43,7 +43,6 @@ export async function finetuneCommand(command: FinetuneCommand, signal: AbortSig
       model: trainableLm(model, adapter && { adapter }),
       data: dropout > 0 ? withDropoutKeys(stream, { seed }) : stream,
       steps,
-      activations: model.activations,
     };
     const reports = await runTraining(command, run, signal);
     if (adapter && !merge) await saveAdapter(out, adapter, command.model);

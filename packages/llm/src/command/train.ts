@@ -53,7 +53,6 @@ export async function trainCommand(command: TrainCommand, signal: AbortSignal): 
         model: trainableLm(model),
         data: tokenBatches(tokenArray(tokens, { vocabularySize }), { rows, length, seed }),
         steps: command.steps,
-        activations: model.activations,
         ...(heldSource && { heldOut: () => tokenBatches(heldSource, { rows, length, epochs: 1, seed }) }),
       },
       signal,

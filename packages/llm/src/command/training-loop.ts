@@ -13,8 +13,6 @@ export interface TrainingRun<B extends object> {
   readonly data: AsyncIterable<B>;
   readonly heldOut?: () => AsyncIterable<B>;
   readonly steps: number;
-  /** What the model computes in: beside f16 the loss is scaled. */
-  readonly activations: 'f32' | 'f16';
 }
 
 /**
@@ -24,7 +22,7 @@ export interface TrainingRun<B extends object> {
  */
 export async function runTraining<B extends object>(
   command: TrainingCommand,
-  { device, model, data, heldOut, steps, activations }: TrainingRun<B>,
+  { device, model, data, heldOut, steps }: TrainingRun<B>,
   signal: AbortSignal,
 ): Promise<readonly StepReport[]> {
   const size = [...trainedSizes(model.parameters as unknown)].reduce((a, b) => a + b, 0);
@@ -45,7 +43,6 @@ export async function runTraining<B extends object>(
     data: data as never,
     steps,
     accumulate,
-    precision: activations,
     checkpointing: checkpointing ? 'every' : 'none',
     signal,
     ...(heldOut && { evaluate: { every: Math.max(1, Math.floor(steps / 10)), data: heldOut as never } }),

@@ -1,3 +1,4 @@
+import type { Tensor } from '@heddle/tensor';
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from '@heddle/tensor/safetensors';
 import { adamw, type Checkpointing, createTrainStep, train } from '@heddle/trainer';
 import { exampleBatches } from '@heddle/trainer/data';
@@ -151,5 +152,33 @@ conformance('fine-tuning a loaded model', (device) => {
       expect(other.slice(2)).not.toEqual(first.slice(2));
     }
     await model.dispose();
+  }, 120_000);
+
+  test('beside f16 activations the loss is scaled: gradients far below the least f16 are those of f32', async (context) => {
+    if (/SwiftShader|llvmpipe/i.test(device().description)) context.skip('a software GPU compiles it for minutes');
+    leaveToNode(context);
+    const config = tinyLlama(undefined, { hidden_size: 32, intermediate_size: 64 });
+    const tokens = { data: Int32Array.from({ length: 8 }, (_, i) => (i * 5) % 16), shape: [1, 8] };
+    const trained = async (activations: 'f32' | 'f16') => {
+      const model = await loadModel(config, { device: device(), dtype: 'q8_0', activations });
+      const adapter = await createLora(device(), model.parameters, { rank: 8, targets: ['q_proj', 'down_proj'] });
+      const step = createTrainStep({
+        model: trainableLm(model, { adapter }),
+        // a gradient as small as in a batch of thousands of rows
+        loss: (output, batch: { readonly targets: Tensor }) => nextTokenLoss(output, batch).total.mul(1e-8),
+        optimizer: adamw({ learningRate: 0.02, epsilon: 1e-20 }),
+      });
+      const steps = [];
+      for (let i = 0; i < 8; i++) steps.push(await step({ tokens, targets: tokens }));
+      step.dispose();
+      adapter.dispose();
+      await model.dispose();
+      return { losses: steps.map(({ loss }) => loss * 1e8), norm: steps[0]!.gradientNorm, scale: steps[0]!.lossScale };
+    };
+    const [exact, half] = [await trained('f32'), await trained('f16')];
+    expect([exact.scale, half.scale]).toEqual([1, 65_536]);
+    expect(Math.abs(half.norm / exact.norm - 1)).toBeLessThan(0.05);
+    expect(half.losses.at(-1)).toBeLessThan(0.9 * half.losses[0]!);
+    expect(Math.abs(half.losses.at(-1)! / exact.losses.at(-1)! - 1)).toBeLessThan(0.1);
   }, 120_000);
 });

@@ -34,7 +34,7 @@ export interface TrainableLmOptions {
 
 /**
  * A loaded model as a trainer takes it: all of its weights (load it with `trainable: true`), or those of an adapter. Its layers are
- * the blocks that `checkpointing` computes again. Owns nothing.
+ * the blocks that `checkpointing` computes again; beside f16 activations steps scale their loss. Owns nothing.
  *
  * ```ts
  * const model = await loadModel(path, { device });
@@ -53,6 +53,8 @@ export function trainableLm(
   const isHeadPlain = headWeight !== undefined && !adapter?.factors.has(siteOf(headWeight));
   return {
     parameters: adapter ? adapter.parameters : model.parameters,
+    // small gradients are lost in f16 unless the loss is scaled
+    precision: model.activations,
     forward({ tokens, positions, segments, dropoutKey }: LmBatch, context: ForwardContext): LmOutput {
       const { logits, hidden } = model.forward({
         tokens,

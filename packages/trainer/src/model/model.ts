@@ -16,6 +16,8 @@ export type Block = (x: Tensor) => Tensor;
 /** Anything with weights and a forward pass. */
 export interface TrainableModel<I, Output> {
   readonly parameters: ModelParameters;
+  /** How exactly it is trained where a step names no `precision`: 'f16' of a model that computes in f16, whose loss must be scaled. */
+  readonly precision?: 'f32' | 'f16';
   /** Records the output for a batch. Traced once per shape of a batch. */
   forward(batch: I, context: ForwardContext): Output;
 }

@@ -17,7 +17,7 @@ export interface TrainStepOptions<M, Output, L = M> extends TrainStepSettings {
 /** How a step changes the weights, and what it keeps for that. */
 export interface TrainStepSettings {
   readonly optimizer: Optimizer;
-  /** 'f32' where not named. */
+  /** The model's own where not named; 'f32' of one that has none. */
   readonly precision?: Precision;
   /** What is computed again in the backward pass, of models that run their blocks through the context; 'none' where not named. */
   readonly checkpointing?: Checkpointing;

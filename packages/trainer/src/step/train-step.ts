@@ -102,13 +102,14 @@ export function createTrainStep<M extends TracedBatch<M>, Output, L extends Trac
   options: TrainStepOptions<M, Output, L>,
 ): TrainStep<M & L> {
   const { optimizer, checkpointing = 'none' } = options;
-  const precision = precisionPlan(options.precision);
+  const named = options.precision ?? options.model.precision ?? 'f32';
+  const precision = precisionPlan(named);
   const averageDecay = checkAverage(options.average);
   checkCheckpointing(checkpointing);
   const parameters = trainedParameters(options.model.parameters);
   const { device } = parameters[0]!.value;
   const host = checkOffload(options, device);
-  const inBackward = checkUpdateInBackward(options);
+  const inBackward = checkUpdateInBackward({ ...options, precision: named });
   const averages = averageDecay !== undefined;
   const state = allocateState(device, parameters, { host, optimizer, precision, averages });
   const { model, loss } = options as unknown as Pick<StepParts, 'model' | 'loss'>;

@@ -19,6 +19,10 @@ const sizes: readonly (readonly [number, number, number])[] = [
   [40, 24, 72],
   [129, 104, 136],
   [20, 1096, 40],
+  // low-rank factors: few columns, a short depth, few rows
+  [136, 1096, 16],
+  [136, 16, 72],
+  [16, 1096, 72],
 ];
 const values = (count: number, seed: number) =>
   Float32Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i * 12.9898 + seed)));
