@@ -43,6 +43,7 @@ export {
   type StorageDType,
 } from './dtype.ts';
 export * from './errors.ts';
+export { type MatrixFragment, matrixFragment } from './executors/webgpu/matrix-fragment.ts';
 export { spreadWorkgroups } from './executors/webgpu/workgroups.ts';
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from './float16.ts';
 export { formatProfile, formatReport } from './format-report.ts';

@@ -1,8 +1,7 @@
-import type { KernelNames } from '@heddle/tensor';
+import type { KernelNames, MatrixFragment } from '@heddle/tensor';
 import { f32, lowest, notFiniteText, scoreText } from '../tiles/score.wgsl.ts';
 import { type GradientHooks, type GradientTile, gradientTileSizes } from './gradient-tile.ts';
 import { each, fragmentTypes, headPitch, type KernelParts, range, type TileLoads, tileLoads } from './load-tile.ts';
-import type { Fragment } from './mma-shape.ts';
 
 /**
  * Gradients of attention in f16 by subgroup matrices, sums in f32, without atomics. Two subgroups share their own rows: one
@@ -16,7 +15,7 @@ export function gradientText(
   { array, shared }: KernelNames,
   D: number,
   tile: GradientTile,
-  fragment: Fragment,
+  fragment: MatrixFragment,
   hooks: GradientHooks,
 ): KernelParts {
   const { M, N, K, lanes } = fragment;

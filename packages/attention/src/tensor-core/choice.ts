@@ -1,10 +1,10 @@
-import type { KernelCall, KernelContext } from '@heddle/tensor';
+import type { KernelCall, KernelContext, MatrixFragment } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense/arguments.ts';
 import type { FunctionsInKernel } from '../flex/emit.wgsl.ts';
 import { keyGradientMatrix, queryGradientMatrix } from './dense-backward.wgsl.ts';
 import { denseForwardMatrix } from './dense-forward.wgsl.ts';
 import type { GradientTile } from './gradient-tile.ts';
-import { type Fragment, fragmentOf } from './mma-shape.ts';
+import { fragmentOf } from './mma-shape.ts';
 import { forwardTileFor, gradientTileFor } from './tiles.ts';
 
 /** The forward kernel by subgroup matrices; undefined where it cannot compute this, and the kernel for all adapters does. */
@@ -36,7 +36,7 @@ const gradientKernels: Record<
   (
     context: KernelContext<DenseAttributes>,
     functions: FunctionsInKernel | undefined,
-    fragment: Fragment,
+    fragment: MatrixFragment,
     tile: GradientTile,
   ) => KernelCall
 > = { query: queryGradientMatrix, key: keyGradientMatrix };

@@ -1,4 +1,12 @@
-import type { KernelBody, KernelBuffer, KernelCall, KernelContext, KernelNames, TensorType } from '@heddle/tensor';
+import type {
+  KernelBody,
+  KernelBuffer,
+  KernelCall,
+  KernelContext,
+  KernelNames,
+  MatrixFragment,
+  TensorType,
+} from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense/arguments.ts';
 import {
   denseScores,
@@ -17,7 +25,6 @@ import { f32 } from '../tiles/score.wgsl.ts';
 import { gradientText } from './backward.wgsl.ts';
 import { type GradientHooks, type GradientTile, gradientMemory, gradientSizes } from './gradient-tile.ts';
 import { advancing, type KernelParts } from './load-tile.ts';
-import type { Fragment } from './mma-shape.ts';
 
 /** Inputs as `../dense-gradients.ts` says. */
 function gradientBuffers(
@@ -100,7 +107,7 @@ const requires = ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'];
 export function queryGradientMatrix(
   context: KernelContext<DenseAttributes>,
   functions: FunctionsInKernel | undefined,
-  fragment: Fragment,
+  fragment: MatrixFragment,
   tile: GradientTile,
 ): KernelCall {
   const { inputs, attributes } = context;
@@ -184,7 +191,7 @@ export function queryGradientMatrix(
 export function keyGradientMatrix(
   context: KernelContext<DenseAttributes>,
   functions: FunctionsInKernel | undefined,
-  fragment: Fragment,
+  fragment: MatrixFragment,
   tile: GradientTile,
 ): KernelCall {
   const { inputs, attributes } = context;

@@ -1,4 +1,4 @@
-import type { KernelBuffer, KernelCall, KernelContext } from '@heddle/tensor';
+import type { KernelBuffer, KernelCall, KernelContext, MatrixFragment } from '@heddle/tensor';
 import { type DenseAttributes, sizesOf } from '../dense/arguments.ts';
 import { denseScores, isRescored, keyRange, seenByPlace } from '../dense/wgsl/scores.wgsl.ts';
 import { segmentMemoryOf } from '../dense/wgsl/segments.wgsl.ts';
@@ -9,13 +9,12 @@ import { f32, lowest, scoreText } from '../tiles/score.wgsl.ts';
 import { forwardText } from './forward.wgsl.ts';
 import { type ForwardTile, forwardMemory, forwardSizes } from './forward-tile.ts';
 import { advancing } from './load-tile.ts';
-import type { Fragment } from './mma-shape.ts';
 
 /** Dense attention by subgroup matrices: a workgroup takes queries of one head. */
 export function denseForwardMatrix(
   context: KernelContext<DenseAttributes>,
   own: FunctionsInKernel | undefined,
-  fragment: Fragment,
+  fragment: MatrixFragment,
   tile: ForwardTile,
 ): KernelCall {
   const { inputs, attributes } = context;

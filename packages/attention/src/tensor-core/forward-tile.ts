@@ -1,6 +1,5 @@
-import type { WorkgroupArray } from '@heddle/tensor';
+import type { MatrixFragment, WorkgroupArray } from '@heddle/tensor';
 import { headPitch, tileElements } from './load-tile.ts';
-import type { Fragment } from './mma-shape.ts';
 
 /** How a workgroup takes its queries and keys. */
 export interface ForwardTile {
@@ -33,7 +32,7 @@ export interface ForwardTileSizes {
 
 export function forwardTileSizes(
   { down, subgroups, across = 1, keys, padding = 4 }: ForwardTile,
-  { M, lanes }: Fragment,
+  { M, lanes }: MatrixFragment,
 ): ForwardTileSizes {
   const rows = down * M;
   const perRow = (lanes * across) / rows;
@@ -49,13 +48,13 @@ export function forwardTileSizes(
 }
 
 /** Queries and invocations of a workgroup. */
-export function forwardSizes(tile: ForwardTile, fragment: Fragment): { queries: number; threads: number } {
+export function forwardSizes(tile: ForwardTile, fragment: MatrixFragment): { queries: number; threads: number } {
   const { queries, threads } = forwardTileSizes(tile, fragment);
   return { queries, threads };
 }
 
 /** Whether a tile can be cut into fragments, and fits. */
-export function forwardFits(tile: ForwardTile, fragment: Fragment, D: number, workgroupBytes: number): boolean {
+export function forwardFits(tile: ForwardTile, fragment: MatrixFragment, D: number, workgroupBytes: number): boolean {
   const { perRow, fours, queries, scorePitch, weightPitch } = forwardTileSizes(tile, fragment);
   const { across = 1, keys } = tile;
   const whole = [
@@ -72,7 +71,7 @@ export function forwardFits(tile: ForwardTile, fragment: Fragment, D: number, wo
 }
 
 /** Workgroup memory of `forwardText`. */
-export function forwardMemory(D: number, tile: ForwardTile, fragment: Fragment): Record<string, WorkgroupArray> {
+export function forwardMemory(D: number, tile: ForwardTile, fragment: MatrixFragment): Record<string, WorkgroupArray> {
   const { queries, scorePitch, weightPitch } = forwardTileSizes(tile, fragment);
   const { keys, stay } = tile;
   return {

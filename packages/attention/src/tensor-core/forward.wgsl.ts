@@ -1,8 +1,7 @@
-import type { KernelNames } from '@heddle/tensor';
+import type { KernelNames, MatrixFragment } from '@heddle/tensor';
 import { f32, lowest } from '../tiles/score.wgsl.ts';
 import { type ForwardHooks, type ForwardTile, forwardTileSizes } from './forward-tile.ts';
 import { each, fragmentTypes, headPitch, type KernelParts, range, type TileLoads, tileLoads } from './load-tile.ts';
-import type { Fragment } from './mma-shape.ts';
 
 /** Weights grow up to 2^8 before sums are scaled down anew: the probabilities in f16 bear it. */
 const slack = 8;
@@ -20,7 +19,7 @@ export function forwardText(
   { array, shared }: KernelNames,
   D: number,
   tile: ForwardTile,
-  fragment: Fragment,
+  fragment: MatrixFragment,
   hooks: ForwardHooks,
 ): Omit<KernelParts, 'functions'> {
   const { M, N, K, lanes } = fragment;

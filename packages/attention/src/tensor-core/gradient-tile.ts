@@ -1,6 +1,5 @@
-import type { WorkgroupArray } from '@heddle/tensor';
+import type { MatrixFragment, WorkgroupArray } from '@heddle/tensor';
 import { headPitch, tileElements } from './load-tile.ts';
-import type { Fragment } from './mma-shape.ts';
 
 /** How a workgroup takes its own rows and the others. */
 export interface GradientTile {
@@ -28,7 +27,7 @@ export interface GradientTileSizes {
 
 export function gradientTileSizes(
   { down, pairs, others, padding = 4 }: GradientTile,
-  { M, lanes }: Fragment,
+  { M, lanes }: MatrixFragment,
 ): GradientTileSizes {
   const rows = down * M;
   const perRow = (2 * lanes) / rows;
@@ -44,13 +43,16 @@ export function gradientTileSizes(
 }
 
 /** Own rows and invocations of a workgroup. */
-export function gradientSizes(tile: GradientTile, fragment: Fragment): { own: number; threads: number; rows: number } {
+export function gradientSizes(
+  tile: GradientTile,
+  fragment: MatrixFragment,
+): { own: number; threads: number; rows: number } {
   const { own, threads, rows } = gradientTileSizes(tile, fragment);
   return { own, threads, rows };
 }
 
 /** Whether a tile can be cut into fragments, and fits. */
-export function gradientFits(tile: GradientTile, fragment: Fragment, D: number, workgroupBytes: number): boolean {
+export function gradientFits(tile: GradientTile, fragment: MatrixFragment, D: number, workgroupBytes: number): boolean {
   const { perRow, fours, own, scorePitch, weightPitch } = gradientTileSizes(tile, fragment);
   const { others, buffers } = tile;
   const { N, K } = fragment;
@@ -63,7 +65,7 @@ export function gradientFits(tile: GradientTile, fragment: Fragment, D: number, 
 export function gradientMemory(
   D: number,
   tile: GradientTile,
-  fragment: Fragment,
+  fragment: MatrixFragment,
   { of, rescored }: Pick<GradientHooks, 'of' | 'rescored'>,
 ): Record<string, WorkgroupArray> {
   const { others, buffers } = tile;

@@ -1,4 +1,4 @@
-import type { Fragment } from './mma-shape.ts';
+import type { MatrixFragment } from '@heddle/tensor';
 
 export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 /** The texts for 0 to `count - 1`, one below the other. */
@@ -31,7 +31,7 @@ export interface KernelParts {
 }
 
 /** WGSL types of fragments. */
-export function fragmentTypes({ M, N, K }: Fragment): { left: string; right: string; result: string } {
+export function fragmentTypes({ M, N, K }: MatrixFragment): { left: string; right: string; result: string } {
   return {
     left: `subgroup_matrix_left<f16, ${K}, ${M}>`,
     right: `subgroup_matrix_right<f16, ${N}, ${K}>`,

@@ -1,3 +1,4 @@
+import type { MatrixFragment } from '@heddle/tensor';
 import { type KernelCall, type KernelContext, type KernelNames, multiplyDims } from '@heddle/tensor';
 import { named, type PackedAttributes, packedSizes, settingsOf } from '../paged/attributes.ts';
 import { packedBuffers } from '../paged/wgsl/buffers.wgsl.ts';
@@ -7,7 +8,7 @@ import { gridOf, gridPlace, subgroupBuiltins } from '../tiles/grid.wgsl.ts';
 import { f32, lowest, scoreText, seenScore } from '../tiles/score.wgsl.ts';
 import { forwardText } from './forward.wgsl.ts';
 import { type ForwardTile, forwardMemory, forwardSizes } from './forward-tile.ts';
-import { type Fragment, fragmentOf } from './mma-shape.ts';
+import { fragmentOf } from './mma-shape.ts';
 import { forwardTileFor } from './tiles.ts';
 
 /** Many rows by subgroup matrices; undefined where they cannot compute this, and the kernel for all adapters does. */
@@ -27,7 +28,7 @@ export function packedPrefillByMatrix(context: KernelContext<PackedAttributes>):
  */
 function packedPrefillMatrix(
   { inputs, attributes }: KernelContext<PackedAttributes>,
-  fragment: Fragment,
+  fragment: MatrixFragment,
   tile: ForwardTile,
 ): KernelCall {
   const { scale, softcap, cache, lse } = attributes;

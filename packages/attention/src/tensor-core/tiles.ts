@@ -1,7 +1,6 @@
-import type { WebGpuCapabilities } from '@heddle/tensor';
+import type { MatrixFragment, WebGpuCapabilities } from '@heddle/tensor';
 import { type ForwardTile, forwardFits } from './forward-tile.ts';
 import { type GradientTile, gradientFits } from './gradient-tile.ts';
-import type { Fragment } from './mma-shape.ts';
 
 type Limits = Pick<WebGpuCapabilities, 'maxWorkgroupStorageBytes'>;
 type ByHead<Tile> = (D: number) => readonly Tile[];
@@ -59,14 +58,14 @@ const smallForwardTile: ForwardTile = { down: 1, subgroups: 2, keys: 16 };
 const smallGradientTile: GradientTile = { down: 1, pairs: 1, others: 16, buffers: 1 };
 
 /** The best tile that fits; undefined where none does. */
-export function forwardTileFor(fragment: Fragment, D: number, limits: Limits): ForwardTile | undefined {
+export function forwardTileFor(fragment: MatrixFragment, D: number, limits: Limits): ForwardTile | undefined {
   const tiles = fragment.M < 16 ? [smallForwardTile] : forwardTiles(D);
   return tiles.find((tile) => forwardFits(tile, fragment, D, limits.maxWorkgroupStorageBytes));
 }
 
 export function gradientTileFor(
   of: 'query' | 'key',
-  fragment: Fragment,
+  fragment: MatrixFragment,
   D: number,
   limits: Limits,
 ): GradientTile | undefined {

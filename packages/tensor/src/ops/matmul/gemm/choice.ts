@@ -1,4 +1,5 @@
-import { type Fragment, type FragmentTile, largeTiles, smallTiles } from './tensor-core.wgsl.ts';
+import type { MatrixFragment } from '../../../executors/webgpu/matrix-fragment.ts';
+import { type FragmentTile, largeTiles, smallTiles } from './tensor-core.wgsl.ts';
 
 /** Sizes of a product in a plan; the depth is undefined where runs differ in it. */
 export interface ProductSizes {
@@ -42,7 +43,7 @@ function estimate(choice: FragmentChoice, sizes: ProductSizes): number {
 
 /** The choice that takes least by the estimate, or what tuning found to be faster. */
 export function fragmentChoice(
-  { M }: Fragment,
+  { M }: MatrixFragment,
   sizes: ProductSizes,
   choose: (names: readonly string[], preferred: string) => string,
 ): FragmentChoice {

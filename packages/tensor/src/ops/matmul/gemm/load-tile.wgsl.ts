@@ -1,8 +1,8 @@
 import type { Dim } from '../../../dim.ts';
+import type { MatrixFragment } from '../../../executors/webgpu/matrix-fragment.ts';
 import type { KernelNames } from '../../../graph/webgpu-lowering.ts';
 import type { MatmulOperand } from '../spec.ts';
 import type { F16x8Codec } from './dequant-f16x8.ts';
-import type { Fragment } from './tensor-core.wgsl.ts';
 
 /** Halves behind each line of a tile, so that lines begin in different banks. */
 const padding = 8;
@@ -19,7 +19,7 @@ export interface TileText {
   /** What was loaded, into workgroup memory. */
   readonly store: readonly string[];
   /** Loads a fragment into a name, from a line and a place of the tile's depth on. */
-  fragment(into: string, line: string, step: number, fragment: Fragment): string;
+  fragment(into: string, line: string, step: number, fragment: MatrixFragment): string;
 }
 
 /** Eights of halves from one line of a tile to the next. */
@@ -99,7 +99,7 @@ export function loadTile(
     const text = `${shared.tiles}[${base}${at(i)} / ${across}u * ${pitch}u + ${at(i)} % ${across}u] = ${halves};`;
     return (i + 1) * threads > count ? `if (${at(i)} < ${count}u) { ${text} }` : text;
   });
-  const fragment = (into: string, line: string, step: number, { M, N, K }: Fragment) => {
+  const fragment = (into: string, line: string, step: number, { M, N, K }: MatrixFragment) => {
     const type = name === 'a' ? `subgroup_matrix_left<f16, ${K}, ${M}>` : `subgroup_matrix_right<f16, ${N}, ${K}>`;
     const place = depthIsInner ? `(${line}) * ${pitch}u + ${step / 8}u` : `${step * pitch}u + (${line}) / 8u`;
     const major = (name === 'a') === depthIsInner ? 'row_major' : 'col_major';

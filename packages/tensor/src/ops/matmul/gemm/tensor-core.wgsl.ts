@@ -1,4 +1,5 @@
 import type { Dim } from '../../../dim.ts';
+import { type MatrixFragment, matrixFragment } from '../../../executors/webgpu/matrix-fragment.ts';
 import { spreadWorkgroups } from '../../../executors/webgpu/workgroups.ts';
 import type { KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { sizeOf, type TensorType } from '../../../shape.ts';
@@ -6,16 +7,6 @@ import { matrixIndex } from '../batch.ts';
 import { type MatmulOperand, type MatmulSpec, productFlops } from '../spec.ts';
 import { f16x8CodecOf } from './dequant-f16x8.ts';
 import { isWhole, loadTile, type OperandTile, tileElements } from './load-tile.wgsl.ts';
-
-/** What the adapter multiplies at once: f16 by f16 into f32. */
-export interface Fragment {
-  readonly M: number;
-  readonly N: number;
-  readonly K: number;
-  /** Lanes of a subgroup. */
-  readonly lanes: number;
-}
-
 /** What a workgroup computes: `m` x `n` values, `k` of the depth at a time, by `down` x `across` subgroups. */
 export interface FragmentTile {
   readonly m: number;
@@ -52,30 +43,17 @@ const eights = ({ type }: MatmulOperand) => {
 };
 
 /** The fragment with which a product can be computed so; undefined where it cannot. */
-export function matmulFragment(spec: MatmulSpec, capabilities: WebGpuCapabilities): Fragment | undefined {
-  const { shaderF16, subgroupId, subgroupMinSize: lanes, subgroupMaxSize, subgroupMatrices } = capabilities;
+export function matmulFragment(spec: MatmulSpec, capabilities: WebGpuCapabilities): MatrixFragment | undefined {
   const halves = (operand: MatmulOperand) => operand.type.dtype === 'f16' && eights(operand);
   const blocks = f16x8CodecOf(spec.b.type.dtype) !== undefined && spec.b.depthIsInner;
-  if (
-    !halves(spec.a) ||
-    !(blocks || halves(spec.b)) ||
-    !shaderF16 ||
-    !subgroupId ||
-    lanes !== subgroupMaxSize ||
-    spec.store !== 4
-  )
-    return undefined;
-  const shape = subgroupMatrices
-    .filter(({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32')
-    .filter(({ M, N, K }) => [M, N, K].every((size) => size === 8 || size === 16))
-    .sort((x, y) => y.M * y.N * y.K - x.M * x.N * x.K)[0];
-  return shape && { M: shape.M, N: shape.N, K: shape.K, lanes };
+  if (!halves(spec.a) || !(blocks || halves(spec.b)) || spec.store !== 4) return undefined;
+  return matrixFragment(capabilities);
 }
 
 /** A product by one tile or another, its depth in one part or, where it is known whatever the run, in several. */
 export function matmulTensorCore(
   spec: MatmulSpec,
-  fragment: Fragment,
+  fragment: MatrixFragment,
   { tile, parts }: { readonly tile: FragmentTile; readonly parts: number },
 ): readonly KernelCall[] {
   const { m, k, n } = spec;
@@ -115,7 +93,7 @@ function sumOfParts({ batch, m, n }: MatmulSpec, type: TensorType, parts: number
  */
 function fragmentKernel(
   spec: MatmulSpec,
-  fragment: Fragment,
+  fragment: MatrixFragment,
   tile: FragmentTile,
   split: Split | undefined,
 ): KernelCall {
