@@ -5,6 +5,8 @@ import { type RowReduction, reduceRow, teamReductions } from '../rows/row-team.w
 
 /** Passes after which an interval of values is down to one: each second one leaves a quarter of the bit patterns at most. */
 const mostPasses = 34;
+/** Values of an interval that are few enough to be weighed against each other in the memory of a workgroup: a power of two. */
+const fewValues = 512;
 
 /** Floats in the order of their values as u32 and back, the next float below, and what stands for zeros and subnormals. */
 const helpers = ({ own }: KernelNames) => `fn ${own.key}(x: f32) -> u32 {
@@ -34,7 +36,8 @@ fn ${own.point}(low: f32, high: f32, turn: u32, j: u32) -> f32 {
  * One workgroup a row. The answer lies in an interval of values, at first all of them. Each pass weighs what lies above three
  * points in it, takes the quarter that has the answer, and shrinks it to values that are there; points are even steps of values
  * in one pass and of bit patterns in the next, so that it ends soon for logits and always. Rows stay in the cache of the GPU;
- * weights are read only inside of the interval.
+ * weights are read only inside of the interval. Where few values are left, they are gathered, in the order of the invocations that
+ * have them, and each is weighed with those above it.
  */
 export const massThresholdWebGpu: WebGpuLowering<null> = {
   kernels({ inputs: [x], capabilities }) {
@@ -43,8 +46,10 @@ export const massThresholdWebGpu: WebGpuLowering<null> = {
     const rows = sizeOf(shape.slice(0, -1));
     const inFours = typeof width === 'number' && width % 4 === 0;
     const steps = typeof width === 'number' ? Math.max(32, width / 4) : 1024;
+    // 16 bytes of each lane for the reductions, 8 for each of the few values
+    const spared = (capabilities.maxWorkgroupStorageBytes - 8 * fewValues - 16) / 16;
     const lanes =
-      2 ** Math.floor(Math.log2(Math.min(1024, capabilities.maxInvocations, 2 ** Math.ceil(Math.log2(steps)))));
+      2 ** Math.floor(Math.log2(Math.min(1024, spared, capabilities.maxInvocations, 2 ** Math.ceil(Math.log2(steps)))));
     const reductions: RowReduction[] = ['row_sum', 'row_sum2', 'row_max'];
     const { functions, workgroup, ...team } = teamReductions(reductions, lanes, capabilities);
     return [
@@ -59,7 +64,11 @@ export const massThresholdWebGpu: WebGpuLowering<null> = {
         parameters: { rows, width },
         threads: lanes,
         ...team,
-        workgroup: { ...workgroup, done: { type: 'u32', length: 1 } },
+        workgroup: {
+          ...workgroup,
+          state: { type: 'u32', length: 1 },
+          few: { type: 'vec2<f32>', length: fewValues },
+        },
         write: (names) => {
           const { at, at4, set, size, own, shared } = names;
           const reduce = (name: RowReduction, value: string) => reduceRow(name, value, names, capabilities);
@@ -69,6 +78,10 @@ export const massThresholdWebGpu: WebGpuLowering<null> = {
               : `vec4<f32>(${at[name]}(row * ${size.width} + i)${name === 'x' ? '' : ', 0.0, 0.0, 0.0'})`;
           const end = inFours ? `${size.width} / 4u` : size.width;
           const most = (v: string) => `max(max(${v}.x, ${v}.y), max(${v}.z, ${v}.w))`;
+          const places = shared.row_sum_parts;
+          const loadInside = `let raw = ${read('x')};
+      let v = select(raw, vec4<f32>(), abs(raw) < vec4<f32>(1.17549435e-38));
+      let inside = (v >= vec4<f32>(low)) & (v <= vec4<f32>(high))${inFours ? '' : ' & vec4<bool>(true, false, false, false)'};`;
           return {
             functions: `${helpers(names)}\n${functions(names)}`,
             main: `  let row = (w.z * n.y + w.y) * n.x + w.x;
@@ -79,16 +92,19 @@ export const massThresholdWebGpu: WebGpuLowering<null> = {
   var low = lowest;
   var high = ${own.value}(0xff800000u);
   var above = 0.0;
+  // 0: the interval is to be narrowed, 1: it is one value, 2: it has few
+  var reached = 0u;
+  var own = 0.0;
   for (var turn = 0u; turn < ${mostPasses}u; turn++) {
     let points = vec3<f32>(${own.point}(low, high, turn, 1u), ${own.point}(low, high, turn, 2u), ${own.point}(low, high, turn, 3u));
     var weigh = vec3<f32>();
     var largest = lowest;
     var least = lowest;
+    own = 0.0;
     for (var i = l; i < ${end}; i += ${lanes}u) {
-      let raw = ${read('x')};
-      let v = select(raw, vec4<f32>(), abs(raw) < vec4<f32>(1.17549435e-38));
-      let inside = (v >= vec4<f32>(low)) & (v <= vec4<f32>(high));
+      ${loadInside}
       if (any(inside)) {
+        own += dot(select(vec4<f32>(), vec4<f32>(1.0), inside), vec4<f32>(1.0));
         let heavy = select(vec4<f32>(), ${read('weights')}, inside);
         weigh += vec3<f32>(
           dot(heavy, select(vec4<f32>(), vec4<f32>(1.0), v >= vec4<f32>(points.x))),
@@ -102,10 +118,18 @@ export const massThresholdWebGpu: WebGpuLowering<null> = {
     }
     let pair = ${reduce('row_sum2', 'weigh.xy')} + vec2<f32>(above);
     let last = ${reduce('row_sum', 'weigh.z')} + above;
+    let count = ${reduce('row_sum', 'own')};
     let most = ${reduce('row_max', 'largest')};
     let fewest = -${reduce('row_max', 'least')};
-    if (l == 0u) { ${shared.done}[0] = u32(turn > 0u && !(fewest < most)); }
-    if (workgroupUniformLoad(&${shared.done}[0]) != 0u) { high = most; break; }
+    if (l == 0u) {
+      ${shared.state}[0] = select(select(0u, 2u, count <= ${fewValues}.0), 1u, !(fewest < most));
+    }
+    reached = workgroupUniformLoad(&${shared.state}[0]);
+    if (reached != 0u) {
+      low = fewest;
+      high = most;
+      break;
+    }
     if (turn == 0u) {
       low = fewest;
       high = most;
@@ -117,6 +141,44 @@ export const massThresholdWebGpu: WebGpuLowering<null> = {
     else { high = ${own.below}(points.x); above = pair.x; }
     low = max(low, fewest);
     high = min(high, most);
+  }
+  if (reached == 2u) {
+    workgroupBarrier();
+    ${places}[l] = own;
+    for (var reach = 1u; reach < ${lanes}u; reach *= 2u) {
+      workgroupBarrier();
+      var before = 0.0;
+      if (l >= reach) { before = ${places}[l - reach]; }
+      workgroupBarrier();
+      ${places}[l] += before;
+    }
+    workgroupBarrier();
+    let total = u32(${places}[${lanes - 1}u]);
+    var place = u32(${places}[l] - own);
+    for (var i = l; i < ${end}; i += ${lanes}u) {
+      ${loadInside}
+      if (any(inside)) {
+        let heavy = ${read('weights')};
+        for (var j = 0u; j < 4u; j++) {
+          if (inside[j]) {
+            ${shared.few}[place] = vec2<f32>(v[j], heavy[j]);
+            place++;
+          }
+        }
+      }
+    }
+    workgroupBarrier();
+    var best = low;
+    for (var i = l; i < total; i += ${lanes}u) {
+      let value = ${shared.few}[i].x;
+      var weight = above;
+      for (var j = 0u; j < total; j++) {
+        let other = ${shared.few}[j];
+        if (other.x >= value) { weight += other.y; }
+      }
+      if (weight >= wanted) { best = max(best, value); }
+    }
+    high = ${reduce('row_max', 'best')};
   }
   if (l == 0u) { ${set.y}(row, high); }`,
           };
