@@ -36,7 +36,8 @@ export function scriptedModel(
 ): ScriptedModel {
   const requests: GenerationRequest[] = [];
   let left = 0;
-  const none = { temperature: undefined, topK: undefined, topP: undefined, minP: undefined };
+  const cuts = { typicalP: undefined, epsilonCutoff: undefined, etaCutoff: undefined };
+  const none = { temperature: undefined, topK: undefined, topP: undefined, minP: undefined, ...cuts };
   const lengths = { repetitionPenalty: undefined, noRepeatNgramSize: undefined, maxNewTokens: undefined };
   return {
     requests,

@@ -23,6 +23,9 @@ const silent = {
   topK: undefined,
   topP: undefined,
   minP: undefined,
+  typicalP: undefined,
+  epsilonCutoff: undefined,
+  etaCutoff: undefined,
   repetitionPenalty: undefined,
   noRepeatNgramSize: undefined,
   maxNewTokens: undefined,
@@ -172,7 +175,8 @@ describe('special tokens and generation defaults', () => {
       { eosTokenIds: [] },
       'eos_token_id: expected a token id or a list of token ids, got "x"; it is left out',
     ],
-    [{ typical_p: 0.9 }, {}, 'typical_p 0.9 is not applied'],
+    [{ typical_p: 0 }, {}, 'typical_p is left out: expected a number above 0, at most 1, got 0'],
+    [{ top_h: 0.4 }, {}, 'top_h 0.4 is not applied'],
     [{ bad_words_ids: [[3]] }, {}, 'bad_words_ids a list of 1 is not applied'],
   ];
   test.each(odd)('%j is said and does not make the model unloadable', (generation, expected, message) => {
@@ -254,6 +258,9 @@ describe('special tokens and generation defaults', () => {
       ...silent,
       sample: false,
     });
+    const cuts = { typical_p: 0.9, epsilon_cutoff: 0.01, eta_cutoff: 0.02 };
+    expect(parse(small, cuts).generation).toMatchObject({ typicalP: 0.9, epsilonCutoff: 0.01, etaCutoff: 0.02 });
+    expect(parse(small, { epsilon_cutoff: 0, eta_cutoff: 0.0 }).generation).toEqual({ ...silent, sample: false });
     expect(parse(small, { top_k: 0, top_p: 1 }).generation).toMatchObject({ topK: undefined, topP: undefined });
   });
 });

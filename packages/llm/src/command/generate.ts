@@ -116,15 +116,9 @@ function tokenizerOf(model: LoadedModel): Tokenizer {
 }
 
 /** What the user asks for, then what the model's authors suggest. A seed alone does not ask for a draw. */
-function samplerOf({ temperature, topK, topP, seed }: GenerateCommand, { config }: LoadedModel): Sampler {
-  const { generation } = config;
-  const options = samplerOptions({ ...defined({ temperature, topK, topP, seed }) }, generation);
-  if (seed !== undefined && options.temperature === 0 && temperature === undefined)
+function samplerOf({ sampling }: GenerateCommand, { config }: LoadedModel): Sampler {
+  const options = samplerOptions(sampling, config.generation);
+  if (sampling.seed !== undefined && options.temperature === 0 && sampling.temperature === undefined)
     process.stderr.write('heddle: --seed has no effect: the most likely token is taken (draw with --temperature)\n');
   return sampler(options);
 }
-
-const defined = <T extends object>(options: T) =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: NonNullable<T[K]>;
-  };

@@ -2,7 +2,7 @@ import { inspectModel } from '../inspect/inspect-model.ts';
 import type { InspectOptions } from '../inspect/report.ts';
 import { weightDTypes } from '../models/weight-file.ts';
 import { reportText } from './inspect-text.ts';
-import { flag, oneOf, parse, text, wholeNumber } from './options.ts';
+import { flag, oneOf, parse, text, wholeNumber } from './option-values.ts';
 import { UsageError } from './usage.ts';
 
 export interface InspectCommand {

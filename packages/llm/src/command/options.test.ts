@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { sampler } from '../sampler.ts';
 import { parseGenerate } from './options.ts';
 import { UsageError } from './usage.ts';
 
@@ -12,10 +13,7 @@ describe('options of heddle generate', () => {
       promptTokens: [1, 22, 3],
       maxTokens: 5,
       ignoreEos: true,
-      temperature: 0.5,
-      topK: 3,
-      topP: 0.9,
-      seed: 7,
+      sampling: { temperature: 0.5, topK: 3, topP: 0.9, seed: 7 },
       device: 'onnx',
       dtype: 'f16',
       json: true,
@@ -23,7 +21,37 @@ describe('options of heddle generate', () => {
     });
   });
 
+  test('everything that says how tokens are chosen', () => {
+    const line =
+      '--model m --min-p 0.1 --typical-p 0.9 --epsilon-cutoff 0.01 --eta-cutoff 0.02 --repetition-penalty 1.1 --presence-penalty=-0.5 --frequency-penalty 0.2 --no-repeat-ngram-size 3 --logit-bias 5=-2,7=-inf,8=1.5 --bad-words 7;12,5';
+    const { sampling } = parseGenerate(line.split(' '));
+    expect(sampling).toEqual({
+      minP: 0.1,
+      typicalP: 0.9,
+      epsilonCutoff: 0.01,
+      etaCutoff: 0.02,
+      repetitionPenalty: 1.1,
+      presencePenalty: -0.5,
+      frequencyPenalty: 0.2,
+      noRepeatNgramSize: 3,
+      logitBias: new Map([
+        [5, -2],
+        [7, -Infinity],
+        [8, 1.5],
+      ]),
+      badWords: [[7], [12, 5]],
+    });
+    expect(() => sampler(sampling)).not.toThrow();
+  });
+
   test.each([
+    ['--model m --typical-p 0', /--typical-p takes a number from .* to 1, got '0'/],
+    ['--model m --epsilon-cutoff 1', /--epsilon-cutoff takes a number from 0 to 0.9+\d*, got '1'/],
+    ['--model m --repetition-penalty 0', /--repetition-penalty takes a number of at least/],
+    ['--model m --presence-penalty x', /--presence-penalty takes a number, got 'x'/],
+    ['--model m --no-repeat-ngram-size 1.5', /--no-repeat-ngram-size takes a whole number/],
+    ['--model m --logit-bias 5', /--logit-bias takes token ids with what is added, such as 5=-2,7=-inf, got '5'/],
+    ['--model m --bad-words 7;x', /--bad-words takes token ids, those of a word with commas: 7;12,5, got '7;x'/],
     ['', /needs --model/],
     ['--model m --prompt a --prompt-tokens 1', /exclude each other/],
     ['--model m --prompt-tokens 1,x', /--prompt-tokens takes token ids separated by commas, got '1,x'/],

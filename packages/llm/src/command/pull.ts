@@ -1,7 +1,7 @@
 import type { HubProgress } from '../hub/hub-options.ts';
 import { pullModel } from '../hub/pull-model.ts';
 import { bytesText } from '../inspect/units.ts';
-import { flag, parse, text } from './options.ts';
+import { flag, parse, text } from './option-values.ts';
 import { UsageError } from './usage.ts';
 
 export interface PullCommand {

@@ -8,7 +8,7 @@ import { quantizeModel } from '../quantize/quantize-model.ts';
 import { type QuantizedDType, quantizedDTypes } from '../quantize/stored-type.ts';
 import { sampler } from '../sampler.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
-import { flag, oneOf, parse, text } from './options.ts';
+import { flag, oneOf, parse, text } from './option-values.ts';
 import { progressBar } from './pull.ts';
 import { UsageError } from './usage.ts';
 

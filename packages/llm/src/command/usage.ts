@@ -28,7 +28,11 @@ generate
                           the context leaves)
   --ignore-eos            go on after the end-of-sequence token
   --temperature T         0 takes the most likely token (default: what the model's authors suggest, otherwise 0)
-  --top-k K, --top-p P    draw from the most likely tokens only
+  --top-k K, --top-p P, --min-p P, --typical-p P, --epsilon-cutoff E, --eta-cutoff E
+                          draw from the most likely tokens only
+  --repetition-penalty R, --presence-penalty P, --frequency-penalty F, --no-repeat-ngram-size N
+                          make tokens that have occurred less likely
+  --logit-bias 5=-2,7=-inf   added to the logits of tokens; --bad-words 7;12,5 are not to be generated, as token ids
   --seed S                repeats a draw; does not ask for one
   --device NAME           auto, webgpu, onnx or reference (default auto: a GPU, otherwise the CPU)
   --dtype NAME            how matrices are stored: f32, f16, q8_0, q4_0, mxfp4, q4_k, q5_k or q6_k (f32,

@@ -9,6 +9,9 @@ export interface GenerationDefaults {
   readonly topK: number | undefined;
   readonly topP: number | undefined;
   readonly minP: number | undefined;
+  readonly typicalP: number | undefined;
+  readonly epsilonCutoff: number | undefined;
+  readonly etaCutoff: number | undefined;
   /** Divides positive logits of tokens that have occurred, and multiplies negative ones. */
   readonly repetitionPenalty: number | undefined;
   /** No sequence of so many tokens occurs twice. */
@@ -21,9 +24,6 @@ export interface GenerationDefaults {
 
 /** Values with which a setting that is not applied changes nothing. Settings: transformers' GenerationConfig. */
 const neutral: Readonly<Record<string, readonly unknown[]>> = {
-  typical_p: [1],
-  epsilon_cutoff: [0],
-  eta_cutoff: [0],
   top_h: [],
   num_beams: [1],
   num_beam_groups: [1],
@@ -63,6 +63,7 @@ export function parseGenerationDefaults(generation: JsonFields | undefined, note
   };
   const count = (name: string, min: number) =>
     number(name, `an integer of at least ${min}`, (value) => Number.isSafeInteger(value) && value >= min);
+  const cutoff = ['a number from 0 to below 1', (value: number) => value >= 0 && value < 1] as const;
   // these values switch the setting off
   const unless = (off: number, value: number | undefined) => (value === off ? undefined : value);
   if (generation) noteUnused(generation, notes);
@@ -78,6 +79,12 @@ export function parseGenerationDefaults(generation: JsonFields | undefined, note
       0,
       number('min_p', 'a number from 0 to 1', (value) => value >= 0 && value <= 1),
     ),
+    typicalP: unless(
+      1,
+      number('typical_p', 'a number above 0, at most 1', (value) => value > 0 && value <= 1),
+    ),
+    epsilonCutoff: unless(0, number('epsilon_cutoff', ...cutoff)),
+    etaCutoff: unless(0, number('eta_cutoff', ...cutoff)),
     repetitionPenalty: unless(
       1,
       number('repetition_penalty', 'a number above 0', (value) => value > 0),

@@ -231,9 +231,12 @@ function samplerOf(operation: string, settings: TextSettings, config: TextModel[
  */
 export function samplerOptions(asked: SamplerOptions, defaults: GenerationDefaults): SamplerOptions {
   const draws = defaults.sample || drawing.some((name) => asked[name] !== undefined);
-  const { temperature, topK, topP, minP, repetitionPenalty, noRepeatNgramSize } = defaults;
+  const { temperature, topK, topP, minP, typicalP, epsilonCutoff, etaCutoff } = defaults;
+  const { repetitionPenalty, noRepeatNgramSize } = defaults;
   const always = { repetitionPenalty, noRepeatNgramSize };
-  const suggested = draws ? { temperature, topK, topP, minP, ...always } : { temperature: 0, ...always };
+  const suggested = draws
+    ? { temperature, topK, topP, minP, typicalP, epsilonCutoff, etaCutoff, ...always }
+    : { temperature: 0, ...always };
   const given = samplerOptionNames.map((name) => [name, asked[name]] as const);
   return Object.fromEntries([...Object.entries(suggested), ...given].filter(([, value]) => value !== undefined));
 }

@@ -1,0 +1,57 @@
+import { parseArgs } from 'node:util';
+import { UsageError } from './usage.ts';
+
+export const text = { type: 'string' } as const;
+export const flag = { type: 'boolean' } as const;
+
+type Kinds = Readonly<Record<string, typeof text | typeof flag>>;
+type Values<K extends Kinds> = { readonly [N in keyof K]?: K[N] extends typeof text ? string : boolean };
+
+export function parse<K extends Kinds>(args: readonly string[], options: K): Values<K> {
+  const { values, tokens } = parsed(args, options);
+  const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new UsageError(`--${twice} is given twice`);
+  return values as Values<K>;
+}
+
+function parsed<K extends Kinds>(args: readonly string[], options: K) {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false, tokens: true });
+  } catch (error) {
+    const { message } = error as Error;
+    // of a value such as -1 Node says, on three lines, that it may have been meant as an option
+    const option = /'(--[\w-]+)(?: <value>)?' argument (?:is ambiguous|missing)/.exec(message)?.[1];
+    throw new UsageError(option ? `${option} needs a value (one that begins with '-' as ${option}=VALUE)` : message);
+  }
+}
+
+export function number(
+  name: string,
+  value: string | undefined,
+  min: number,
+  max: number = Number.POSITIVE_INFINITY,
+): number | undefined {
+  if (value === undefined) return undefined;
+  const parsed = Number(value);
+  if (value.trim() === '' || !Number.isFinite(parsed) || parsed < min || parsed > max)
+    throw new UsageError(
+      `${name} takes a number${Number.isFinite(max) ? ` from ${min} to ${max}` : Number.isFinite(min) ? ` of at least ${min}` : ''}, got '${value}'`,
+    );
+  return parsed;
+}
+
+export function wholeNumber(name: string, value: string | undefined, min: number): number | undefined {
+  if (value === undefined) return undefined;
+  const parsed = Number(value);
+  if (value.trim() === '' || !Number.isSafeInteger(parsed) || parsed < min)
+    throw new UsageError(`${name} takes a whole number of at least ${min}, got '${value}'`);
+  return parsed;
+}
+
+export function oneOf<T extends string>(name: string, value: string | undefined, among: readonly T[]): T | undefined {
+  if (value === undefined) return undefined;
+  const found = among.find((candidate) => candidate === value);
+  if (!found) throw new UsageError(`${name} takes ${among.join(', ')}, got '${value}'`);
+  return found;
+}
