@@ -12,7 +12,9 @@ export { LogitsError } from './engine/logits-error.ts';
 export type { PrepareOptions } from './engine/prepare-sizes.ts';
 export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
 export type { HeldAdapter, RequestAdapters } from './engine/request-adapters.ts';
+export { prometheusText } from './engine/stats-text.ts';
 export { chromeTrace, type StepTimes, type TraceEvent } from './engine/step-trace.ts';
+export { type SpanTracer, stepSpans, tracedEngine } from './engine/telemetry.ts';
 export type { TokenConstraint } from './engine/token-constraint.ts';
 export { GrammarError } from './grammar/errors.ts';
 export {
