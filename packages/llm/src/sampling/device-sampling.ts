@@ -82,7 +82,11 @@ export function stageSampling(
           name,
           stages.filter((_, i) => levels[i]! <= level),
           states,
-          () => failure,
+          () => {
+            const sent = states.send();
+            if (sent) running(sent);
+            return failure;
+          },
         ),
       ),
     ],
@@ -101,7 +105,7 @@ export function stageSampling(
       if (needs.size === 0) return;
       running(states.begin(lane, sampler.settings, { tokens, generated: tokens.length - promptTokens, needs }));
     },
-    allow: (lane, mask, drafts = 0) => running(states.allow(lane, mask, drafts)),
+    allow: (lane, mask, drafts = 0) => states.allow(lane, mask, drafts),
     [Symbol.dispose]: () => states.dispose(),
   };
 }
@@ -125,7 +129,7 @@ function stagePlan(
   name: string,
   stages: readonly LogitStage[],
   states: LaneStates,
-  failure: () => unknown,
+  failureBefore: () => unknown,
 ): SamplePlan {
   const parameters = [...parametersOf(stages)];
   const needs = new Set(stages.flatMap((stage) => stage.needs ?? []));
@@ -134,7 +138,9 @@ function stagePlan(
     columns: { ...drawColumns, ...Object.fromEntries(parameters.map(([parameter]) => [parameter, 'f32' as const])) },
     drafts: needs.size > 0 ? 'ahead' : 'alone',
     fill(columns, row, { sampler: { settings, takesMostLikely }, sequence, index }) {
-      if (failure() !== undefined) throw failure();
+      // the masks of all rows go before the first of them is chosen for
+      const failure = failureBefore();
+      if (failure !== undefined) throw failure;
       for (const [parameter, neutral] of parameters)
         columns[parameter]![row] = settings?.parameters[parameter] ?? neutral;
       const [key0, key1] = drawKey(settings?.seed ?? 0, sequence);

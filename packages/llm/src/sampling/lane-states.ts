@@ -12,6 +12,7 @@ import {
 } from '@heddle/tensor';
 import { accepted, countedAhead, countOfLane, draftsBefore, historyAhead } from './ahead.ts';
 import { LaneTable } from './lane-table.ts';
+import { MaskTable } from './mask-table.ts';
 import { mostWords, mostWordTokens, type SamplingSettings } from './options.ts';
 import type { LaneStateName, SampleRows } from './stages/logit-stage.ts';
 
@@ -33,16 +34,17 @@ const tablesOf = ({ vocabularySize: V, maxSequenceTokens }: LaneSizes) =>
     history: { width: maxSequenceTokens + 1, dtype: 'i32', empty: 0 },
     bias: { width: V, dtype: 'f32', empty: 0 },
     words: { width: mostWords * mostWordTokens, dtype: 'i32', empty: -1 },
-    allowed: { width: Math.ceil(V / 32), dtype: 'u32', empty: 0 },
   }) as const;
 
+type TableName = Exclude<LaneStateName, 'allowed'>;
 type RowState = Omit<SampleRows, 'parameters'>;
 
 /** What is kept of the requests of an engine by lane; each kind is allocated when the first stage or request needs it. */
 export class LaneStates {
   readonly #device: Device;
   readonly #sizes: LaneSizes;
-  readonly #tables = new Map<LaneStateName, LaneTable>();
+  readonly #tables = new Map<TableName, LaneTable>();
+  #masks: MaskTable | undefined;
 
   constructor(device: Device, sizes: LaneSizes) {
     this.#device = device;
@@ -54,9 +56,17 @@ export class LaneStates {
    * @param ahead i32 `[R, K]`: drafts that stand before the rows, as if they had been chosen
    */
   rows(lanes: Tensor, needs: readonly LaneStateName[], stage: string, ahead?: Tensor): RowState {
-    const rowsOf = (name: LaneStateName, at: Tensor = lanes) => {
-      if (needs.includes(name)) return this.#table(name).rows(at);
+    const needed = (name: LaneStateName) => {
+      if (needs.includes(name)) return;
       throw new ArgumentError(`sampling: stage '${stage}' looks at '${name}', which is not among its needs`);
+    };
+    const rowsOf = (name: TableName) => {
+      needed(name);
+      return this.#table(name).rows(lanes);
+    };
+    const masks = () => {
+      needed('allowed');
+      return this.#maskTable();
     };
     const { maxSequenceTokens: length, maxSequences } = this.#sizes;
     const counts = () => (ahead ? countedAhead(rowsOf('counts'), ahead) : rowsOf('counts'));
@@ -82,7 +92,7 @@ export class LaneStates {
         return reshape(rowsOf('words'), [lanes.shape[0] as Dim, mostWords, mostWordTokens]);
       },
       get allowed() {
-        return rowsOf('allowed', ahead && lanes.add(draftsBefore(ahead).mul(maxSequences)));
+        return masks().rows(ahead ? lanes.add(draftsBefore(ahead).mul(maxSequences)) : lanes);
       },
     };
   }
@@ -125,7 +135,7 @@ export class LaneStates {
   ): Promise<void> {
     const { maxSequenceTokens, vocabularySize } = this.#sizes;
     const writes: Promise<void>[] = [];
-    const write = (name: LaneStateName, places: readonly number[], values: Int32Array | Float32Array | Uint32Array) =>
+    const write = (name: TableName, places: readonly number[], values: Int32Array | Float32Array | Uint32Array) =>
       writes.push(this.#table(name).write(lane, places, values));
     if (needs.has('counts')) {
       const counts = new Map<number, number>();
@@ -150,29 +160,31 @@ export class LaneStates {
       write('words', places, Int32Array.from(words.flat()));
     }
     if (needs.has('allowed'))
-      for (let drafts = 0; drafts <= (this.#sizes.maxDrafts ?? 0); drafts++)
-        this.#allow(lane, allowed!, writes, drafts);
-    await Promise.all(writes);
+      for (let drafts = 0; drafts <= (this.#sizes.maxDrafts ?? 0); drafts++) this.allow(lane, allowed!, drafts);
+    await Promise.all([...writes, this.send()]);
   }
 
-  /** The tokens that a request may generate next, or after so many drafts. */
-  allow(lane: number, mask: Uint32Array, drafts: number): Promise<void> {
-    const writes: Promise<void>[] = [];
-    this.#allow(lane, mask, writes, drafts);
-    return writes[0]!;
+  /** The tokens that a request may generate next, or after so many drafts; with all others of a step when they are sent. */
+  allow(lane: number, mask: Uint32Array, drafts: number): void {
+    this.#maskTable().stage(lane + drafts * this.#sizes.maxSequences, mask);
   }
 
-  #allow(lane: number, mask: Uint32Array, writes: Promise<void>[], drafts: number): void {
-    const bits = mask.slice(0, Math.ceil(this.#sizes.vocabularySize / 32));
-    const row = lane + drafts * this.#sizes.maxSequences;
-    writes.push(this.#table('allowed').write(row, [...bits.keys()], bits));
+  /** Writes the masks that were given since the last time, all at once; undefined where there are none. */
+  send(): Promise<void> | undefined {
+    return this.#masks?.send();
   }
 
-  #table(name: LaneStateName): LaneTable {
+  #maskTable(): MaskTable {
+    const { maxSequences, maxDrafts = 0, vocabularySize } = this.#sizes;
+    const rows = maxSequences * (1 + maxDrafts);
+    this.#masks ??= new MaskTable(this.#device, { name: 'allowed', rows, width: Math.ceil(vocabularySize / 32) });
+    return this.#masks;
+  }
+
+  #table(name: TableName): LaneTable {
     let table = this.#tables.get(name);
     if (!table) {
-      const { maxSequences, maxDrafts = 0 } = this.#sizes;
-      const lanes = name === 'allowed' ? maxSequences * (1 + maxDrafts) : maxSequences;
+      const lanes = this.#sizes.maxSequences;
       table = new LaneTable(this.#device, { name, lanes, ...tablesOf(this.#sizes)[name] });
       this.#tables.set(name, table);
     }
@@ -182,5 +194,7 @@ export class LaneStates {
   dispose(): void {
     for (const table of this.#tables.values()) table.dispose();
     this.#tables.clear();
+    this.#masks?.dispose();
+    this.#masks = undefined;
   }
 }
