@@ -30,7 +30,8 @@ export interface EngineOptions {
   readonly cacheBytes?: number;
   /**
    * Steps that are submitted before the tokens of the first of them were read. With 2 the device computes a step while the host
-   * prepares the next; more only delay new requests. Requests whose sampler chooses on the host wait for each token. Default 2.
+   * prepares the next, with 3 it has one more in reserve for when the host is late; more only delay new requests. A request that ends
+   * by itself is computed on in those that were submitted. Requests whose sampler chooses on the host wait for each token. Default 3.
    */
   readonly stepsInFlight?: number;
   /**
@@ -100,7 +101,7 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
     if (!known.has(name)) throw new ArgumentError(`openEngine: takes ${[...known].join(', ')}, got ${name}`);
   const { device, config, kvShape: shape } = model;
   const { maxSequences = 8, maxSequenceTokens, maxBatchTokens = 512, cacheBytes, sampler = greedy() } = options;
-  const { stepsInFlight = 2, speculation } = options;
+  const { stepsInFlight = 3, speculation } = options;
   const counts = { maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes, stepsInFlight };
   for (const [name, count] of Object.entries(counts))
     if (count !== undefined && !(Number.isSafeInteger(count) && count > 0))

@@ -101,6 +101,7 @@ conformance('guessed tokens', (device) => {
     await plain.dispose();
     const engine = openEngine(model, {
       maxSequences: 1,
+      stepsInFlight: 2,
       speculation: guesses(
         () => whole.tokens,
         () => 0.4,
