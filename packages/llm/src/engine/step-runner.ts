@@ -157,7 +157,7 @@ export class StepRunner {
 
   async #compute(chunks: readonly Chunk[], before: Promise<unknown>): Promise<Sampled> {
     if (chunks.length === 0) return this.#sampling.none();
-    for (const chunk of chunks) await this.#computeWhatIsLost(chunk);
+    for (const chunk of chunks) if (chunk.request.kv!.length !== chunk.start) await this.#computeWhatIsLost(chunk);
     const batch = this.#cache.batch(chunks.map((chunk) => this.#rowsOf(chunk)));
     const running = this.#runForward(this.#layout.of(chunks), batch);
     const { requests, indices, drafts } = this.#choosing.of(chunks);

@@ -1,9 +1,16 @@
+import { createRequire } from 'node:module';
 import { openReference } from '@heddle/tensor/reference';
-import { SpanStatusCode } from '@opentelemetry/api';
-import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
+import type * as api from '@opentelemetry/api';
+import type * as sdk from '@opentelemetry/sdk-trace-base';
 import { expect, test } from 'vitest';
 import { summingModel } from '../../../../test-support/summing-model.ts';
 import { openEngine, prometheusText, type Sampler, stepSpans, tracedEngine } from '../index.ts';
+
+// the form that they have for Node: vitest would take the one for bundlers, which Node does not load
+const require = createRequire(import.meta.url);
+const { SpanStatusCode } = require('@opentelemetry/api') as typeof api;
+const { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } =
+  require('@opentelemetry/sdk-trace-base') as typeof sdk;
 
 const failing: Sampler = {
   name: 'failing',

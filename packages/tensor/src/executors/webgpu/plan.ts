@@ -1,8 +1,9 @@
-import type { SymbolValues } from '../../dim.ts';
+import type { Dim, SymbolValues } from '../../dim.ts';
 import { DisposedError } from '../../errors.ts';
 import { sizeOf, type TensorType } from '../../shape.ts';
 import { BindGroups, type RunBuffers } from './bind-groups.ts';
 import type { CommandRecorder } from './command-recorder.ts';
+import { getOrMake } from './get-or-make.ts';
 import { bufferUsage } from './gpu-flags.ts';
 import { bufferBytes } from './memory/buffer-bytes.ts';
 import type { Pipeline } from './pipelines.ts';
@@ -55,7 +56,9 @@ export class Plan {
   constructor(schedule: Schedule, bucket: Bucket, services: DeviceServices, { donated, fuse, known }: PlanOptions) {
     this.bucket = bucket;
     this.#services = services;
-    const bound = (dim: Parameters<typeof boundOf>[0]) => boundOf(dim, bucket);
+    const bounds = new Map<string, number>();
+    const bound = (dim: Dim): number =>
+      typeof dim === 'number' ? dim : getOrMake(bounds, dim.key, () => boundOf(dim, bucket));
     const { capabilities, choices } = services;
     const made = new Map<string, ChoiceMade>();
     const onChoice = (choice: ChoiceMade) => made.set(choice.shapeClass, choice);

@@ -1,4 +1,4 @@
-import { type Dim, evaluateDim, type SymbolValues } from '../../dim.ts';
+import { type Dim, evaluateDim, type SymbolValues, symbolsOf } from '../../dim.ts';
 import type { HostArray } from '../../dtype.ts';
 import { ShapeError } from '../../errors.ts';
 import type { CompileTarget, Storage } from '../../graph/executor.ts';
@@ -29,6 +29,8 @@ export class ProgramBuffers {
   readonly #donated: ReadonlySet<number>;
   readonly #uploads = new Map<Plan, Uploads>();
   readonly #inputSizes: readonly Dim[];
+  /** The named dimensions on which sizes of outputs depend. */
+  readonly #outputNames: readonly string[];
   readonly #ownInputs: readonly OwnBuffers[];
   readonly #ownOutputs: readonly OwnBuffers[];
   /** Buffers of the variables that a run changes. */
@@ -45,6 +47,8 @@ export class ProgramBuffers {
     const { owner, ownOutputs, donated = [] } = target;
     this.#donated = new Set(donated);
     this.#inputSizes = graph.inputs.map(({ shape }) => sizeOf(shape));
+    const ofOutputs = graph.outputs.flatMap(({ shape }) => shape.flatMap(symbolsOf));
+    this.#outputNames = [...new Set(ofOutputs.map(({ name }) => name))];
     this.#ownInputs = graph.inputs.map(() => new OwnBuffers(services.pool, owner));
     this.#ownOutputs = ownOutputs ? [] : graph.outputs.map(() => new OwnBuffers(services.pool, owner));
     this.#changed = new Set(graph.updates.map(({ variable }) => (variable.storage as WebGpuStorage).buffer));
@@ -182,14 +186,15 @@ export class ProgramBuffers {
 
   /** The program's own: the same storages as in the last run where the sizes are the same. */
   #planOutputs(plan: Plan, symbols: SymbolValues): readonly WebGpuStorage[] {
-    const { outputs, symbols: names } = this.#graph;
+    const { outputs } = this.#graph;
     const last = this.#outputs;
-    if (last?.plan === plan && names.every(({ name }, i) => symbols[name] === last.sizes[i])) return last.storages;
+    const names = this.#outputNames;
+    if (last?.plan === plan && names.every((name, i) => symbols[name] === last.sizes[i])) return last.storages;
     const storages = outputs.map((tensor, i) => {
       const type = { shape: evaluateShape(tensor.shape, symbols), dtype: tensor.dtype };
       return new WebGpuStorage(type, this.#ownOutputs[i]!.ofSize(plan.bytesOf(tensor)), keep);
     });
-    this.#outputs = { plan, sizes: names.map(({ name }) => symbols[name]!), storages };
+    this.#outputs = { plan, sizes: names.map((name) => symbols[name]!), storages };
     return storages;
   }
 }

@@ -14,20 +14,20 @@ export interface PlanQuestions {
   readonly onChoice?: (made: ChoiceMade) => void;
 }
 
-/** Kernels, and the answers that they were made for. */
-interface Known {
-  readonly sizes: ReadonlyMap<string, { readonly dim: Dim; readonly most: number }>;
-  readonly choices: readonly { readonly question: Parameters<Choices['choose']>; readonly taken: string }[];
-  readonly made: readonly ChoiceMade[];
-  readonly steps: readonly Step[];
-}
+/** What kernels ask while they are written: the most that a size can be, or which way to compute a node. */
+type Question = { readonly dim: Exclude<Dim, number> } | { readonly choice: Parameters<Choices['choose']> };
+
+/** What is asked next, with what follows each answer; or the kernels, where nothing more is asked. */
+type Known =
+  | { readonly question: Question; readonly next: Map<number | string, Known> }
+  | { readonly steps: readonly Step[]; readonly made: readonly ChoiceMade[] };
 
 /**
  * The kernels of a program by what they are of. Plans for other sizes have most of them in common: one is made anew only where
  * something that it asked for has another answer.
  */
 export class KnownKernels {
-  readonly #known = new Map<object, Known[]>();
+  readonly #known = new Map<object, Known>();
   readonly #joined = new Map<string, Step>();
   readonly #numbers = new Map<Step, number>();
   /** Texts, each once: equal layers have equal ones. */
@@ -35,14 +35,15 @@ export class KnownKernels {
 
   /** The kernels of `of`, which `make` writes. They are the same objects wherever they are the same. */
   get<Q extends PlanQuestions>(of: object, questions: Q, make: (questions: Q) => readonly Step[]): readonly Step[] {
-    const variants = getOrMake(this.#known, of, (): Known[] => []);
-    let known = variants.find((variant) => isFor(variant, questions));
-    if (known) for (const made of known.made) questions.onChoice?.(made);
-    else {
-      known = this.#make(questions, make);
-      variants.push(known);
+    let known = this.#known.get(of);
+    while (known && 'question' in known) known = known.next.get(answer(known.question, questions));
+    if (known) {
+      for (const made of known.made) questions.onChoice?.(made);
+      return known.steps;
     }
-    return known.steps;
+    const { asked, ...made } = this.#make(questions, make);
+    this.#keep(of, asked, made);
+    return made.steps;
   }
 
   /** A step that several are joined to, which `make` writes. */
@@ -51,24 +52,25 @@ export class KnownKernels {
     return getOrMake(this.#joined, key, () => this.#once(make()));
   }
 
-  #make<Q extends PlanQuestions>(questions: Q, make: (questions: Q) => readonly Step[]): Known {
-    const sizes = new Map<string, { readonly dim: Dim; readonly most: number }>();
-    const choices: { readonly question: Parameters<Choices['choose']>; readonly taken: string }[] = [];
+  #make<Q extends PlanQuestions>(questions: Q, make: (questions: Q) => readonly Step[]) {
+    const sizes = new Map<string, number>();
+    const asked: (readonly [Question, number | string])[] = [];
     const made: ChoiceMade[] = [];
     let complete = false;
     const bound = (dim: Dim): number => {
       if (typeof dim === 'number') return dim;
       let size = sizes.get(dim.key);
-      if (!size) {
+      if (size === undefined) {
         if (complete) throw new DeviceError(`webgpu: a kernel asks for the bound of ${dim.key} after it was written`);
-        size = { dim, most: questions.bound(dim) };
+        size = questions.bound(dim);
         sizes.set(dim.key, size);
+        asked.push([{ dim }, size]);
       }
-      return size.most;
+      return size;
     };
-    const choose: Choices['choose'] = (...question) => {
-      const taken = questions.choices?.choose(...question) ?? question[2];
-      choices.push({ question, taken });
+    const choose: Choices['choose'] = (...choice) => {
+      const taken = answer({ choice }, questions) as string;
+      asked.push([{ choice }, taken]);
       return taken;
     };
     const onChoice = (choice: ChoiceMade) => {
@@ -77,7 +79,25 @@ export class KnownKernels {
     };
     const steps = make({ ...questions, bound, choices: { choose }, onChoice }).map((step) => this.#once(step));
     complete = true;
-    return { sizes, choices, made, steps };
+    return { asked, steps, made };
+  }
+
+  /** Kernels ask the same as long as they are answered the same, so that what is asked first is the same for all. */
+  #keep(
+    of: object,
+    asked: readonly (readonly [Question, number | string])[],
+    kernels: { readonly steps: readonly Step[]; readonly made: readonly ChoiceMade[] },
+  ): void {
+    let put = (known: Known): unknown => this.#known.set(of, known);
+    let there = this.#known.get(of);
+    for (const [question, given] of asked) {
+      const { next }: Extract<Known, { question: Question }> =
+        there && 'question' in there ? there : { question, next: new Map() };
+      if (!there) put({ question, next });
+      there = next.get(given);
+      put = (known) => next.set(given, known);
+    }
+    put(kernels);
   }
 
   #once(step: Step): Step {
@@ -85,7 +105,7 @@ export class KnownKernels {
   }
 }
 
-function isFor({ sizes, choices }: Known, questions: PlanQuestions): boolean {
-  for (const { dim, most } of sizes.values()) if (questions.bound(dim) !== most) return false;
-  return choices.every(({ question, taken }) => (questions.choices?.choose(...question) ?? question[2]) === taken);
+function answer(question: Question, { bound, choices }: PlanQuestions): number | string {
+  if ('dim' in question) return bound(question.dim);
+  return choices?.choose(...question.choice) ?? question.choice[2];
 }
