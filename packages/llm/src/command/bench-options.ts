@@ -1,6 +1,6 @@
 import { type DeviceName, deviceNames } from '@heddle/tensor';
 import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
-import { flag, oneOf, parse, text, wholeNumber } from './options.ts';
+import { flag, oneOf, parse, text, wholeNumber } from './option-values.ts';
 import { UsageError } from './usage.ts';
 
 export interface BenchCommand {

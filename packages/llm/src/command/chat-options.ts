@@ -1,6 +1,6 @@
 import { type DeviceName, deviceNames } from '@heddle/tensor';
 import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
-import { number, oneOf, parse, text, wholeNumber } from './options.ts';
+import { number, oneOf, parse, text, wholeNumber } from './option-values.ts';
 import { UsageError } from './usage.ts';
 
 export interface ChatCommand {

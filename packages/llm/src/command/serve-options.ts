@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type DeviceName, deviceNames } from '@heddle/tensor';
 import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
-import { flag, number, oneOf, text, wholeNumber } from './options.ts';
+import { flag, number, oneOf, text, wholeNumber } from './option-values.ts';
 import { UsageError } from './usage.ts';
 
 export interface ServeCommand {
