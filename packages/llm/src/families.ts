@@ -149,5 +149,6 @@ function familyOf(fields: JsonFields): Family {
 
 /** With its head and without it. */
 function architecturesOf({ architecture }: Family): readonly string[] {
-  return [architecture, architecture.replace(/(?:ForCausalLM|LMHeadModel)$/, 'Model')];
+  const name = architecture.replace(/(?:ForCausalLM|LMHeadModel)$/, '');
+  return [architecture, `${name}Model`, `${name}TextModel`];
 }

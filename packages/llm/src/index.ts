@@ -1,8 +1,18 @@
 export { type AdapterPool, type AdapterPoolOptions, createAdapterPool } from './adapters/adapter-pool.ts';
+export { type BeamResult, type BeamSearchOptions, beamSearch } from './beams/beam-search.ts';
+export type { EarlyStopping } from './beams/beams.ts';
 export type { GenerationDefaults } from './config/generation.ts';
 export type { SpecialTokens } from './config/special-tokens.ts';
 export type { ModelConfig } from './config.ts';
 export { type CreateModelOptions, createModel, type LayoutConfig } from './create-model.ts';
+export { type EmbedOptions, embed } from './embedding/embed.ts';
+export {
+  type EmbeddingModel,
+  type OpenEmbeddingModelOptions,
+  openEmbeddingModel,
+} from './embedding/embedding-model.ts';
+export { type RankedDocument, type RankOptions, rank } from './embedding/rank.ts';
+export { type OpenRankingModelOptions, openRankingModel, type RankingModel } from './embedding/ranking-model.ts';
 export { cacheCapacity } from './engine/cache-capacity.ts';
 export { type CacheFormatMeasurement, measureCacheFormat } from './engine/cache-format.ts';
 export type { CacheSize } from './engine/cache-size.ts';

@@ -70,8 +70,13 @@ test('a parent as long as the prompt leaves its last token to be computed', () =
     }) as unknown as KvSequence;
   const capacity = cacheCapacity({ maxSequenceTokens: 16 } as KvCache);
   const parent = { ...request('parent', 4, 4), kv: sequenceOf(4) };
-  expect(capacity.admit(request('child', 4, 4), 8, 4, parent)).toBe(3);
-  expect(capacity.admit(request('beam', 6, 4), 8, 6, parent)).toBe(4);
+  const like = (id: string, promptTokens: number) => {
+    const child = request(id, promptTokens, 4);
+    child.stream[0] = parent.stream[0]!;
+    return child;
+  };
+  expect(capacity.admit(like('child', 4), 8, 4, parent)).toBe(3);
+  expect(capacity.admit(like('beam', 6), 8, 6, parent)).toBe(4);
   expect(shares).toEqual([3, 4]);
 });
 

@@ -1,5 +1,6 @@
 import type { Capacity } from '@heddle/batcher';
 import type { KvCache, KvPrompt, KvSequence } from '@heddle/kvcache';
+import { HeldSequences } from './held-sequences.ts';
 import type { ScheduledGeneration } from './request.ts';
 
 /**
@@ -8,12 +9,13 @@ import type { ScheduledGeneration } from './request.ts';
  * @param options.shareUpTo longer sequences share nothing with others, by default all do
  * @param options.computedWith what computes tokens beside the model (hooks): those that were computed with something else are not
  *   shared
+ * @param options.held where the caches of requests with `hold` are kept
  */
 export function cacheCapacity(
   cache: KvCache,
-  options: { readonly shareUpTo?: number; readonly computedWith?: string } = {},
+  options: { readonly shareUpTo?: number; readonly computedWith?: string; readonly held?: HeldSequences } = {},
 ): Capacity<ScheduledGeneration> {
-  const { shareUpTo = Number.POSITIVE_INFINITY, computedWith } = options;
+  const { shareUpTo = Number.POSITIVE_INFINITY, computedWith, held = new HeldSequences() } = options;
   // names of adapters say nothing outside of their pool: what a store has of them is found by nobody else
   const pool = crypto.randomUUID();
   const promptOf = (request: ScheduledGeneration, length: number): KvPrompt => {
@@ -25,40 +27,59 @@ export function cacheCapacity(
   };
   const grow = (request: ScheduledGeneration, tokens: number) => {
     const { kv } = request;
-    return kv?.reserve(Math.max(0, tokens - kv.length)) ?? false;
+    if (!kv) return false;
+    const more = Math.max(0, tokens - kv.length);
+    return kv.reserve(more) || (held.clear() && kv.reserve(more));
   };
   const open = (
     request: ScheduledGeneration,
     length: number,
-    parent: KvSequence | undefined,
+    parent: ScheduledGeneration | undefined,
   ): KvSequence | 'full' | 'pending' => {
-    if (Math.max(length, parent?.length ?? 0) > shareUpTo) return cache.sequence(request.id);
-    const shared = parent ? Math.min(request.promptTokens - 1, parent.length) : 0;
-    return shared > 0 ? parent!.fork(request.id, shared) : cache.sequence(request.id, promptOf(request, length));
+    const from = parent?.kv;
+    if (Math.max(length, from?.length ?? 0) > shareUpTo) return cache.sequence(request.id);
+    const shared = parent && from && isAlike(parent, request) ? Math.min(request.promptTokens - 1, from.length) : 0;
+    return shared > 0 && beginsWith(request.stream, parent!.stream, shared)
+      ? from!.fork(request.id, shared)
+      : cache.sequence(request.id, promptOf(request, length));
+  };
+  const admit = (request: ScheduledGeneration, tokens: number, length: number, running?: ScheduledGeneration) => {
+    const parent = running ?? (request.parent === undefined ? undefined : held.get(request.parent));
+    const kv = open(request, length, parent);
+    if (typeof kv === 'string') return kv;
+    request.kv = kv;
+    if (grow(request, tokens)) {
+      request.onCached?.(kv.length);
+      return kv.length;
+    }
+    kv.dispose();
+    request.kv = undefined;
+    return 'full';
   };
   return {
     maxSequenceTokens: cache.maxSequenceTokens,
     admit(request, tokens, length, parent) {
-      const isAlike = parent?.adapter?.key === request.adapter?.key;
-      const kv = open(request, length, isAlike ? parent?.kv : undefined);
-      if (typeof kv === 'string') return kv;
-      request.kv = kv;
-      if (grow(request, tokens)) {
-        request.onCached?.(kv.length);
-        return kv.length;
-      }
-      kv.dispose();
-      request.kv = undefined;
-      return 'full';
+      const found = admit(request, tokens, length, parent);
+      return found === 'full' && held.clear() ? admit(request, tokens, length, parent) : found;
     },
     withdraw: (request) => cache.withdraw?.(request.id),
     reserve: grow,
-    release(request) {
-      request.kv?.dispose();
+    release(request, why) {
+      if (why === 'preempted' || !held.keep(request)) request.kv?.dispose();
       request.kv = undefined;
       cache.withdraw?.(request.id);
     },
     cachedTokens: (request) =>
       request.stream.length > shareUpTo ? 0 : cache.match(promptOf(request, request.stream.length)),
   };
+}
+
+/** Whether one may have what was computed for the other. */
+function isAlike(a: ScheduledGeneration, b: ScheduledGeneration): boolean {
+  return a.adapter?.key === b.adapter?.key && a.tenant === b.tenant;
+}
+
+function beginsWith(stream: readonly number[], other: readonly number[], length: number): boolean {
+  for (let i = 0; i < length; i++) if (stream[i] !== other[i]) return false;
+  return true;
 }

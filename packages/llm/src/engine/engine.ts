@@ -14,6 +14,7 @@ import type { Sampler } from '../sampler.ts';
 import { type DeviceSampling, greedySampling } from '../sampling/sample-plan.ts';
 import type { Speculation } from '../speculation/speculation.ts';
 import { cacheCapacity } from './cache-capacity.ts';
+import { HeldSequences } from './held-sequences.ts';
 import { withLanes } from './lanes.ts';
 import { shareUpTo } from './longer-sequences.ts';
 import { type PrepareOptions, sizesOf } from './prepare-sizes.ts';
@@ -88,6 +89,8 @@ export interface Engine extends AsyncDisposable {
    *   found that the device was lost: open another device, load the model there, and open another engine
    */
   generate(request: GenerationRequest, options?: GenerateOptions<ScheduledGeneration>): TokenStream;
+  /** Gives up what a request with `hold` has left. Idempotent. */
+  release(id: string): void;
   /**
    * Compiles and allocates for the steps of prompts of so many tokens, or for what the options say, so that no step has to wait
    * for it: prompts, and sequences that decode together while they grow.
@@ -150,6 +153,7 @@ class StepEngine implements Engine {
   readonly #runner: StepRunner;
   readonly #sampling: DeviceSampling;
   readonly #batcher: ContinuousBatcher<ScheduledGeneration>;
+  readonly #held = new HeldSequences();
   #requests = 0;
   #disposal: Promise<void> | undefined;
 
@@ -158,7 +162,8 @@ class StepEngine implements Engine {
     this.#parts = parts;
     this.#sampling = sampling;
     const computedWith = parts.hooks && `hooks ${parts.hooks.digest}`;
-    const capacity = cacheCapacity(cache, { shareUpTo: shareUpTo(model), ...(computedWith && { computedWith }) });
+    const sharing = { shareUpTo: shareUpTo(model), held: this.#held };
+    const capacity = cacheCapacity(cache, { ...sharing, ...(computedWith && { computedWith }) });
     const released = (request: ScheduledGeneration) => this.#runner.speculating?.end(request);
     const scheduler = parts.scheduler(withLanes(capacity, cache.maxSequences, sampling, released));
     this.#batcher = continuousBatcher({
@@ -190,6 +195,10 @@ class StepEngine implements Engine {
       adapter?.release();
       throw error;
     }
+  }
+
+  release(id: string): void {
+    this.#held.drop(id);
   }
 
   async prepare(sizes: number | PrepareOptions): Promise<void> {
@@ -231,6 +240,7 @@ class StepEngine implements Engine {
     const reason = new DisposedError('generate: the engine was disposed of before the request had ended');
     const { cache } = this.#parts;
     this.#disposal ??= this.#batcher.close({ abort: true, reason }).then(async () => {
+      this.#held.clear();
       this.#runner.dispose();
       try {
         await cache.persist?.();

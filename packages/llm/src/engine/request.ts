@@ -43,6 +43,13 @@ export interface GenerationRequest {
   readonly adapter?: string;
   /** False guesses no tokens of it, another value fewer at once than the engine's `speculation` does. By default as many. */
   readonly speculation?: SpeculationWish;
+  /**
+   * The id of a request that runs, or that ended with `hold`, whose tokens begin like this one's: its cache is shared, to the last
+   * token, and copied where one of them writes. Of use for all but the last token of this one; what differs is computed anew.
+   */
+  readonly parent?: string;
+  /** Keep its cache when it ends at `maxTokens`, for requests with it as `parent`: until `release`, or as long as there is room. */
+  readonly hold?: boolean;
   /** Unique among those alive; by default a number. */
   readonly id?: string;
   /** Higher goes first, where the scheduler's policy looks at it. */
@@ -67,6 +74,7 @@ export interface ScheduledGeneration extends SequenceRequest {
   readonly onCached?: ((tokens: number) => void) | undefined;
   /** Why its constraint could not tell what may come: what is chosen then is nobody's. */
   readonly adapter?: HeldAdapter | undefined;
+  readonly hold?: boolean;
   failure?: { readonly error: unknown /** After how many drafts. */; readonly row: number };
   /** Undefined where nothing is guessed of it. */
   readonly guessing?: Guessing | undefined;

@@ -13,6 +13,7 @@ export const gemma2: Family = {
   modelType: 'gemma2',
   tokens,
   read(config) {
+    config.only('use_bidirectional_attention', [false], 'only causal attention is computed');
     const sizes = readSizes(config, { maxPositions: 8192, keyValueHeads: 4, headDim: 256 });
     const rotary = parseRotary(config, { ...sizes, whole: true });
     const types = readLayerTypes(config, sizes.layers, (i) => i % 2 === 0);
@@ -58,13 +59,17 @@ export const gemma3: Family = {
       config.optionalInteger('_sliding_window_pattern', { min: 1 }) ??
       6;
     const types = readLayerTypes(config, sizes.layers, (i) => (i + 1) % pattern !== 0);
-    const window = readWindow(config, 4096);
+    const bidirectional = config.boolean('use_bidirectional_attention', false);
+    const given = readWindow(config, 4096);
+    // as far to both sides as the given window reaches to one
+    const window = bidirectional && given !== undefined ? Math.floor(given / 2) + 1 : given;
     const layer = gemmaLayer(config, undefined);
     return {
       layout: standardLayout(
         sizes,
         (i) => ({
           ...layer,
+          bidirectional: bidirectional || undefined,
           headNorms: 'head',
           rotary: rotary[types[i]!].spec,
           window: types[i] === 'sliding_attention' ? window : undefined,
@@ -78,7 +83,6 @@ export const gemma3: Family = {
 };
 
 function gemmaLayer(config: JsonFields, usualSoftcap: number | undefined): StandardLayer {
-  config.only('use_bidirectional_attention', [false], 'only causal attention is computed');
   const bias = readBias(config, 'attention_bias');
   config.value('hidden_act'); // older files have it beside the field that counts
   return {

@@ -32,6 +32,8 @@ export interface StandardLayer {
   readonly headNorms?: 'head' | 'all';
   readonly rotary?: RotarySpec | undefined;
   readonly window?: number | undefined;
+  /** Whether rows see those after them, too. */
+  readonly bidirectional?: boolean | undefined;
   readonly softcap?: number | undefined;
   readonly scale?: number | undefined;
   readonly queryGrowth?: AttentionLayout['queryGrowth'] | undefined;
@@ -97,7 +99,7 @@ export function standardLayer(
 export function standardAttention(sizes: DecoderSizes, name: string, options: StandardLayer): AttentionLayout {
   const { hiddenSize: E, heads: H, keyValueHeads: K, headDim: D, epsilon } = sizes;
   const { inputBias = 'open', outputBias = 'open', fused, headNorms, lessOne } = options;
-  const { rotary, window, softcap, scale, queryGrowth } = options;
+  const { rotary, window, bidirectional, softcap, scale, queryGrowth } = options;
   const linear = (part: string, outSize: number): LinearLayout => ({
     site: `${name}.${part}`,
     inSize: E,
@@ -121,7 +123,7 @@ export function standardAttention(sizes: DecoderSizes, name: string, options: St
       : { query: linear('q_proj', H * D), key: linear('k_proj', K * D), value: linear('v_proj', K * D) },
     output: { site: `${name}.o_proj`, inSize: H * D, outSize: E, bias: outputBias },
     ...(headNorms && { headNorms: { over: headNorms, query: norm('q_norm', H), key: norm('k_norm', K) } }),
-    ...given({ rotary, window, softcap, scale, queryGrowth }),
+    ...given({ rotary, window, bidirectional, softcap, scale, queryGrowth }),
   };
 }
 

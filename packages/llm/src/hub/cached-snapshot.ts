@@ -22,6 +22,8 @@ export async function cachedSnapshot(
   const hasAll = async (files: readonly string[]) => (await Promise.all(files.map(has))).every(Boolean);
   if (id.file !== undefined) return (await hasAll(ggufParts(id.file))) ? { commit, gguf: id.file } : undefined;
   if (purpose === 'tokenizer') return (await has('tokenizer.json')) ? { commit } : undefined;
+  // fetched for something else before
+  if (purpose === 'embedding' && !(await has('modules.json'))) return undefined;
   const { fs } = nodeModules();
   if (await has('config.json')) {
     if (purpose === 'config' || (await has(weightsFile))) return { commit };

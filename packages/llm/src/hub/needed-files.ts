@@ -2,11 +2,13 @@ import { HubError } from './hub-error.ts';
 import type { HubId } from './hub-id.ts';
 import type { RemoteFile, Repository } from './repository.ts';
 
-/** What a model is fetched for: to be loaded, to have its texts encoded, or to be described. */
-export type HubPurpose = 'model' | 'tokenizer' | 'config';
+/** What a model is fetched for: to be loaded, with what makes vectors of its texts, to have its texts encoded, or to be described. */
+export type HubPurpose = 'model' | 'embedding' | 'tokenizer' | 'config';
 
 const configFiles = ['config.json', 'generation_config.json'];
 const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja', 'chat_template.json'];
+const embeddingFiles = ['modules.json', 'config_sentence_transformers.json', 'sentence_bert_config.json'];
+const modules = /^\d+_\w+\/(?:config\.json|model\.safetensors)$/;
 const templates = /^additional_chat_templates\/[^/]+\.jinja$/;
 export const weightsFile = 'model.safetensors';
 export const indexFile = 'model.safetensors.index.json';
@@ -29,6 +31,9 @@ export function neededFiles(id: HubId, { files }: Repository, purpose: HubPurpos
   if (purpose === 'tokenizer') return { files: text };
   if (!files.has('config.json')) throw missing(id, 'has no config.json', files);
   if (purpose === 'config') return { files: present(configFiles) };
+  if (!hasFolder(files)) throw missing(id, 'has no safetensors', files);
+  if (purpose === 'embedding')
+    text.push(...present(embeddingFiles), ...[...files.values()].filter(({ path }) => modules.test(path)));
   return { files: [...present(configFiles), ...text, files.get(weightsFile) ?? files.get(indexFile)!] };
 }
 

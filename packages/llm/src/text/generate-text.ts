@@ -1,11 +1,11 @@
 import { ArgumentError } from '@heddle/tensor';
 import { type TextOptions, textRequest } from './text-options.ts';
-import type { TextResult } from './text-result.ts';
+import type { TextResult, TextUsage } from './text-result.ts';
 import { startText, type TextStream } from './text-stream.ts';
 
 /** A text, and the others that were asked for with it. */
 export interface GeneratedText extends TextResult {
-  /** All `n` of them, of which the first is this one. */
+  /** All `n` of them, of which the first is this one. Each counts the prompt; `usage` of this counts it once, and all outputs. */
   readonly samples: readonly TextResult[];
 }
 
@@ -14,7 +14,7 @@ export interface GeneratedText extends TextResult {
  *
  * Without options the model's own defaults hold: its chat template, its end tokens and its `generation_config.json`. Requests
  * that come at once are computed together; prompts that begin alike are computed once.
- * @param options.n how many texts, each with draws of its own: default 1
+ * @param options.n how many texts, each with draws of its own: default 1. The prompt is computed once, and its cache shared
  * @throws ArgumentError, the signal's reason, BatcherError `ERR_DEADLINE`, LogitsError, or what the tokenizer throws
  * @example
  * const { text, usage } = await generateText({ model, messages: [{ role: 'user', content: 'Why is the sky blue?' }] });
@@ -33,15 +33,37 @@ export async function generateText(options: TextOptions & { readonly n?: number 
   const signal = started.signal ? AbortSignal.any([started.signal, controller.signal]) : controller.signal;
   const streams: TextStream[] = [];
   try {
-    for (let sequence = 0; sequence < n; sequence++)
-      streams.push(startText(options.model, { ...started, signal, request: { ...started.request, sequence } }));
+    const id = crypto.randomUUID();
+    for (let sequence = 0; sequence < n; sequence++) {
+      const request = { ...started.request, sequence, ...(sequence === 0 ? { id } : { parent: id }) };
+      streams.push(startText(options.model, { ...started, signal, request }));
+    }
     const samples = await Promise.all(streams.map((stream) => stream.result));
-    return { ...samples[0]!, samples };
+    return { ...samples[0]!, samples, usage: usageOf(samples.map(({ usage }) => usage)) };
   } catch (error) {
     controller.abort(error);
     await Promise.allSettled(streams.map((stream) => stream.result));
     throw error;
   }
+}
+
+/** What texts of one prompt took together. */
+function usageOf(all: readonly TextUsage[]): TextUsage {
+  const sum = (of: (usage: TextUsage) => number) => all.reduce((total, usage) => total + of(usage), 0);
+  const [first] = all;
+  const outputTokens = sum((usage) => usage.outputTokens);
+  return {
+    ...first!,
+    outputTokens,
+    totalTokens: first!.inputTokens + outputTokens,
+    reasoningTokens: sum((usage) => usage.reasoningTokens),
+    ...(first!.speculation && {
+      speculation: {
+        draftedTokens: sum(({ speculation }) => speculation?.draftedTokens ?? 0),
+        acceptedTokens: sum(({ speculation }) => speculation?.acceptedTokens ?? 0),
+      },
+    }),
+  };
 }
 
 /**

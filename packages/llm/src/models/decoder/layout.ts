@@ -58,8 +58,10 @@ export interface AttentionLayout {
   readonly rotary?: RotarySpec;
   /** Factor on the scores; by default 1 / sqrt(D). */
   readonly scale?: number;
-  /** Only keys less than `window` positions back are seen. */
+  /** Only keys less than `window` positions back are seen; with `bidirectional` also as many ahead. */
   readonly window?: number;
+  /** Whether rows see those after them, too; then the model computes batches of whole texts, and generates nothing. */
+  readonly bidirectional?: boolean;
   /** Scores become softcap * tanh(score / softcap). */
   readonly softcap?: number;
   /** Name of a logit per head `[H]` that takes part in the softmax and has no value. */
