@@ -126,7 +126,7 @@ const caches = faultsOf(
       file: 'prefix-file.ts',
       find: 'if (sum.some((byte, i) => byte !== own[end + i])) return undefined;',
       put: '',
-      tests: ['demoted/faults.test.ts'],
+      tests: ['demoted/prefix-file.test.ts'],
       projects: ['unit'],
     },
     {
