@@ -196,8 +196,8 @@ const onHost = faultsOf(
     {
       breaks: 'a head keeps four bits as other matrices',
       file: 'quantize/stored-type.ts',
-      find: "isHead && (dtype === 'q4_0' || dtype === 'q4_k') ? 'q6_k' : dtype",
-      put: 'isHead ? dtype : dtype',
+      find: "isHead && fourBits.has(dtype) ? 'q6_k' : dtype",
+      put: 'dtype',
       tests: ['quantize-model.test.ts'],
     },
     {
