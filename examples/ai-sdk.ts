@@ -35,6 +35,7 @@ const { toolCalls, toolResults } = await generateText({
   toolChoice: 'required',
   maxOutputTokens: 120,
   seed: 1,
+  providerOptions: { heddle: { parallelToolCalls: false } }, // whatever generateText of @heddle/llm takes
 });
 for (const { toolName, input } of toolCalls) console.log('called:', toolName, JSON.stringify(input));
 for (const { output } of toolResults) console.log('result:', output);

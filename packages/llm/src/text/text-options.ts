@@ -112,7 +112,7 @@ export function conversationRequest(
 }
 
 /** The request of a prompt whose tokens are known. @throws ArgumentError */
-export function requestOf(
+function requestOf(
   operation: string,
   model: TextModel,
   tokens: readonly number[],
