@@ -1,16 +1,41 @@
-import { createRequire } from 'node:module';
 import { openReference } from '@heddle/tensor/reference';
-import type * as api from '@opentelemetry/api';
-import type * as sdk from '@opentelemetry/sdk-trace-base';
 import { expect, test } from 'vitest';
 import { summingModel } from '../../../../test-support/summing-model.ts';
-import { openEngine, prometheusText, type Sampler, stepSpans, tracedEngine } from '../index.ts';
+import { openEngine, prometheusText, type Sampler, type SpanTracer, stepSpans, tracedEngine } from '../index.ts';
 
-// the form that they have for Node: vitest would take the one for bundlers, which Node does not load
-const require = createRequire(import.meta.url);
-const { SpanStatusCode } = require('@opentelemetry/api') as typeof api;
-const { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } =
-  require('@opentelemetry/sdk-trace-base') as typeof sdk;
+type Attributes = Record<string, string | number | string[]>;
+
+/** A span as a tracer keeps it. */
+interface Kept {
+  readonly name: string;
+  readonly attributes: Attributes;
+  readonly startTime: number;
+  readonly events: { readonly name: string; readonly time: number }[];
+  code: number;
+  endTime: number;
+}
+
+/** A tracer that keeps its spans, in the order of their ends. */
+function keepingTracer(): { readonly tracer: SpanTracer; readonly spans: Kept[] } {
+  const spans: Kept[] = [];
+  const startSpan: SpanTracer['startSpan'] = (name, { attributes, startTime }) => {
+    const span: Kept = { name, attributes: { ...attributes }, startTime, events: [], code: 0, endTime: Number.NaN };
+    return {
+      setAttributes: (more) => Object.assign(span.attributes, more),
+      addEvent: (event, _, time) => span.events.push({ name: event, time }),
+      recordException: ({ message }, time) => span.events.push({ name: message, time }),
+      setStatus: ({ code }) => {
+        span.code = code;
+      },
+      end(time) {
+        expect(span.endTime).toBeNaN(); // a span ends once
+        span.endTime = time;
+        spans.push(span);
+      },
+    };
+  };
+  return { tracer: { startSpan }, spans };
+}
 
 const failing: Sampler = {
   name: 'failing',
@@ -20,9 +45,7 @@ const failing: Sampler = {
 };
 
 test('requests and steps become spans, and what an engine says of itself the text of Prometheus', async () => {
-  const exporter = new InMemorySpanExporter();
-  const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
-  const tracer = provider.getTracer('test');
+  const { tracer, spans } = keepingTracer();
   const device = await openReference();
   const began = Date.now();
   const inner = openEngine(summingModel(device, 24), {
@@ -36,13 +59,13 @@ test('requests and steps become spans, and what an engine says of itself the tex
   expect(got).toHaveLength(4);
   const failed = engine.generate({ tokens: [1], maxTokens: 4, sampler: failing });
   await expect(failed.next()).rejects.toThrow('no more luck');
+  await failed.ended;
   expect(() => engine.generate({ tokens: [], maxTokens: 4 })).toThrow('at least one token');
   expect(engine.size).toEqual(inner.size);
   const stats = engine.stats();
   await engine.dispose();
   await expect(inner.prepare(1)).rejects.toThrow('disposed');
 
-  const spans = exporter.getFinishedSpans();
   const requests = spans.filter(({ name }) => name === 'heddle.generate');
   const steps = spans.filter(({ name }) => name === 'heddle.step');
   expect(requests.map(({ attributes }) => attributes)).toEqual([
@@ -57,19 +80,11 @@ test('requests and steps become spans, and what an engine says of itself the tex
     expect.objectContaining({ 'gen_ai.usage.input_tokens': 0 }),
   ]);
   expect(requests[0]!.events.map(({ name }) => name)).toEqual(['admitted', 'first token']);
-  expect(requests.map(({ status }) => status.code)).toEqual([
-    SpanStatusCode.UNSET,
-    SpanStatusCode.ERROR,
-    SpanStatusCode.ERROR,
-  ]);
-  expect(requests[1]!.events.at(-1)).toMatchObject({
-    name: 'exception',
-    attributes: { 'exception.message': 'no more luck' },
-  });
+  expect(requests.map(({ code }) => code)).toEqual([0, 2, 2]);
+  expect(requests[1]!.events.at(-1)?.name).toBe('no more luck');
   expect(steps).toHaveLength(stats.steps);
   for (const { startTime, endTime, events, attributes } of steps) {
-    const ms = ([seconds, nanoseconds]: readonly [number, number]) => 1000 * seconds + nanoseconds / 1e6;
-    const times = [startTime, ...events.map(({ time }) => time), endTime].map(ms);
+    const times = [startTime, ...events.map(({ time }) => time), endTime];
     expect(times).toEqual([...times].sort((a, b) => a - b));
     expect(times[0]).toBeGreaterThan(began - 1000);
     expect(attributes['heddle.tokens']).toBeGreaterThan(0);
@@ -85,6 +100,5 @@ test('requests and steps become spans, and what an engine says of itself the tex
   expect(prometheusText(stats)).toContain('\nheddle_engine_cache_bytes ');
   expect(() => prometheusText(stats, { prefix: '1 ' })).toThrow(/prefix must be of letters/);
   expect(() => prometheusText(stats, { labels: { 'a-b': '' } })).toThrow(/a label must be of letters/);
-  await provider.shutdown();
   await device.dispose();
 });
