@@ -9,19 +9,16 @@ async function searched(model: CausalLm, prompt: readonly number[], rules: Const
   const beams = new Beams(rules);
   const V = model.config.vocabularySize;
   while (!beams.done) {
-    const logits = await model.logits(beams.running.map(({ tokens }) => [...prompt, ...tokens]));
-    const values = (await logits.data()) as Float32Array;
-    const length = values.length / V / beams.running.length;
-    logits.dispose();
-    beams.advance(
-      beams.running.map((_, b) => {
-        const end = (b + 1) * length * V;
-        const row = [...values.subarray(end - V, end)];
-        const total = Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
-        const all = row.map((logit, token) => ({ token, logprob: logit - total }));
-        return all.sort((a, b) => b.logprob - a.logprob).slice(0, beams.width);
-      }),
-    );
+    const found = [];
+    for (const { tokens } of beams.running) {
+      const logits = await model.logits([[...prompt, ...tokens]]);
+      const row = [...((await logits.data()) as Float32Array).slice(-V)];
+      logits.dispose();
+      const total = Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
+      const all = row.map((logit, token) => ({ token, logprob: logit - total }));
+      found.push(all.sort((a, b) => b.logprob - a.logprob).slice(0, beams.width));
+    }
+    beams.advance(found);
   }
   return beams.finished;
 }

@@ -61,8 +61,9 @@ export class RankingModel implements AsyncDisposable {
     return found;
   }
 
+  /** Of several prompts together; one alone may be longer. */
   get #mostTokens(): number {
-    return Math.max(this.maxTokens, 4096);
+    return Math.min(this.maxTokens, 4096);
   }
 
   /** Logits of no and yes, `[B, 2]`. */
@@ -101,7 +102,7 @@ export class RankingModel implements AsyncDisposable {
       {
         device: model.device,
         inputs: [{ tokens: T, positions: T, segments: T, rows: R, ...(model.lengthScaling && { sequenceLengths: T }) }],
-        symbols: { T: this.#mostTokens, R: maxRows },
+        symbols: { T: this.maxTokens, R: maxRows },
         name: 'ranking',
       },
     );
