@@ -1,10 +1,11 @@
 /**
  * Packs every package, installs each tarball into an empty project with what its README says to install, type checks
- * the README's first example against the installed declarations, and runs it with plain node, without TypeScript. The
+ * the README's first example against the installed declarations, and runs it with plain node, without TypeScript; so what
+ * newcomers write first (`newcomers/`). The
  * packages of models are packed too, and installed where a README says so.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -96,8 +97,23 @@ function tryOut(each: Package, packages: ReadonlyMap<string, Package>, scratch: 
   run(project, bin('tsc'), [...compile, ...types, 'example.ts']);
   const out = run(project, process.execPath, ['example.js'], 120_000);
   console.log(out.trimEnd().replace(/^/gm, '    '));
+  asNewcomer(each, project, types);
   for (const command of Object.keys(each.manifest.bin ?? {}))
     run(project, join(project, 'node_modules/.bin', command), ['--help'], 60_000);
+}
+
+/**
+ * Runs what a newcomer writes first, `newcomers/<package>.ts`, and type checks it in the settings that people have: ES2022 without
+ * the DOM's types, and declarations checked too.
+ */
+function asNewcomer(each: Package, project: string, types: readonly string[]): void {
+  const program = join(root, 'scripts/newcomers', `${each.manifest.name.replace('@heddle/', '')}.ts`);
+  if (!existsSync(program)) return;
+  writeFileSync(join(project, 'newcomer.ts'), readFileSync(program, 'utf8'));
+  const settings = ['--strict', '--module', 'nodenext', '--target', 'es2022', '--types', 'node'];
+  run(project, bin('tsc'), [...settings, '--lib', 'es2022', '--noEmit', ...types, 'newcomer.ts']);
+  run(project, bin('tsc'), [...settings, '--skipLibCheck', ...types, 'newcomer.ts']);
+  console.log(run(project, process.execPath, ['newcomer.js'], 120_000).trimEnd().replace(/^/gm, '    '));
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'heddle-tarballs-'));

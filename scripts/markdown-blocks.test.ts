@@ -7,7 +7,7 @@ import { givenInBlocks, markdownBlocks } from './markdown-blocks.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const folders = [
-  ...['.', 'bench', 'decisions', 'docs', 'examples'],
+  ...['.', 'bench', 'decisions', 'docs', 'docs/guides', 'examples'],
   ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}`),
 ];
 const documents = folders.flatMap((folder) =>

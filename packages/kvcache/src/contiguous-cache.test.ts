@@ -168,5 +168,5 @@ test('a cache that is used with `using` is gone after its block', () => {
     sequence.reserve(1);
     expect(cache.stats().sequences).toBe(1);
   }
-  expect(device.memory().live).toBe(before);
+  expect(device.memory().live).toBeLessThanOrEqual(before);
 });

@@ -79,6 +79,6 @@ conformance('a model with random weights', (device) => {
     );
     await expect(create({ ...llama, initializer_range: -1 })).rejects.toThrow(/initializer_range must be a number/);
     await expect(create({ layout: {}, maxPositions: 0 })).rejects.toThrow(/maxPositions must be a positive integer/);
-    expect(device().memory().live).toBe(before);
+    expect(device().memory().live).toBeLessThanOrEqual(before);
   });
 });

@@ -51,7 +51,7 @@ test('an engine that cannot be put together leaves nothing on the device', async
     { maxSequenceTokens: 1.5 },
   ])
     expect(() => openEngine(model, wrong)).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
-  expect(device.memory().live).toBe(before);
+  expect(device.memory().live).toBeLessThanOrEqual(before);
   await model.dispose();
   await device.dispose();
 });

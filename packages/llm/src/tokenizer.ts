@@ -141,6 +141,20 @@ export function createTokenizer(
   const decodeText = (ids: readonly number[]) =>
     ids.length === 0 ? '' : inner.decode([...ids], { clean_up_tokenization_spaces: false });
 
+  const encoded = (text: string, addSpecialTokens: boolean) => {
+    try {
+      return inner.encode(text, { add_special_tokens: addSpecialTokens });
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new ArgumentError(
+        `encode: a text of ${text.length} characters is too long for ${label} at once; divide it`,
+        {
+          cause,
+        },
+      );
+    }
+  };
+
   let bytes: readonly (Uint8Array | undefined)[] | undefined;
   const chat = chatTemplates({ label, settings, ...templates });
   return {
@@ -153,7 +167,7 @@ export function createTokenizer(
     eosTokenId: specialTokenId(inner, settings, 'eos_token'),
     encode(text, { addSpecialTokens = true } = {}) {
       if (typeof text !== 'string') throw new ArgumentError(`encode: takes a string, got ${describe(text)}`);
-      const { ids, tokens } = inner.encode(text, { add_special_tokens: addSpecialTokens });
+      const { ids, tokens } = encoded(text, addSpecialTokens);
       const missing = ids.findIndex((id: unknown) => id === undefined);
       if (missing < 0) return ids;
       throw new ArgumentError(`encode: ${label} has neither ${JSON.stringify(tokens[missing])} nor an unknown token`);

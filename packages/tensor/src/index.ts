@@ -2,6 +2,8 @@ export { checkpoint } from './autograd/checkpoint.ts';
 export { customVjp, type VjpContext } from './autograd/custom-vjp.ts';
 export { type Gradient, type Gradients, grad, valueAndGrad } from './autograd/grad.ts';
 export { gradients } from './autograd/gradients.ts';
+export { jvp } from './autograd/jvp.ts';
+export { type VmapOptions, vmap } from './autograd/vmap.ts';
 export {
   type CompiledFunction,
   type CompileOptions,

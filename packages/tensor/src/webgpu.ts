@@ -1,3 +1,4 @@
+/// <reference lib="dom" preserve="true" />
 import { createDevice } from './create-device.ts';
 import { describeInfo, type GpuOptions, gpuOf, requestAdapter, requestDevice } from './executors/webgpu/adapters.ts';
 import { capabilitiesOf } from './executors/webgpu/capabilities.ts';

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { BatchRunner } from './batch-runner.ts';
 import type {
   CollatingBatcherOptions,

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { BatchObserver, DynamicFigures } from './dynamic-statistics.ts';
 import type { Failed } from './item-failure.ts';
 

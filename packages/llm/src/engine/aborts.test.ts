@@ -52,6 +52,6 @@ test('a thousand requests that are aborted before, between and after their token
   for (const count of Object.values(counts)) expect(count).toBeGreaterThan(20);
   await engine.dispose();
   await device.trim();
-  expect(device.memory().live).toBe(empty);
+  expect(device.memory().live).toBeLessThanOrEqual(empty);
   await device.dispose();
 }, 240_000);

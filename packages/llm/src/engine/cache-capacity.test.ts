@@ -117,7 +117,7 @@ test.for(['contiguous', 'paged', 'paged and crowded'])(
     cache.checkIntegrity();
     await engine.dispose();
     await device.trim();
-    expect(device.memory().live).toBe(before);
+    expect(device.memory().live).toBeLessThanOrEqual(before);
     await model.dispose();
   },
 );

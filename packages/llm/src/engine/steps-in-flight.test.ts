@@ -237,7 +237,7 @@ test.each([1, 2, 3])(
         sums.drafted += bench.runner.counts.draftedTokens;
         sums.accepted += bench.runner.counts.acceptedTokens;
         bench.dispose();
-        expect(device.memory().live).toBe(before);
+        expect(device.memory().live).toBeLessThanOrEqual(before);
         for (const request of requests) {
           const { tokens, reason, error } = outcomes.get(request.id)!;
           const right = expected(request);

@@ -131,7 +131,8 @@ function memoryError(error: unknown, { heapMiB }: ThreadLimits): unknown {
 async function openChannel({ heapMiB, worker }: ThreadLimits, listener: Listener): Promise<Channel> {
   const { url, options } = worker ? { url: worker, options: {} } : workerModule();
   if (typeof process === 'object' && process.versions?.node !== undefined) {
-    const { Worker: NodeWorker } = await import('node:worker_threads');
+    // asked of the process: bundlers for browsers have no such module
+    const { Worker: NodeWorker } = process.getBuiltinModule('node:worker_threads');
     const thread = new NodeWorker(url, { ...options, resourceLimits: { maxOldGenerationSizeMb: heapMiB } });
     thread.on('message', (message) => {
       thread.unref(); // a worker with nothing to do keeps no process

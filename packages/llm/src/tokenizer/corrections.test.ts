@@ -260,3 +260,9 @@ test('tokens that stand in the settings alone are tokens', () => {
   expect(tokenizer.decode([1, base.length], { skipSpecialTokens: true })).toBe('a');
   expect(tokenizer.vocabularySize).toBe(base.length + 1);
 });
+
+test('a long text is encoded at once', () => {
+  const tokenizer = createTokenizer(definition({ model: bpe(base), pre_tokenizer: { type: 'WhitespaceSplit' } }));
+  const ids = tokenizer.encode('a b '.repeat(150_000));
+  expect([ids.length, ids[0], ids.at(-1)]).toEqual([300_000, base.indexOf('a'), base.indexOf('b')]);
+});

@@ -162,7 +162,8 @@ function encodeText(inner: Inner, text: string): string[] {
         const words = inner.pre_tokenizer
           ? inner.pre_tokenizer(part.text, { section_index: part.isFirst ? 0 : 1 })
           : [part.text];
-        pieces.push(...inner.model(words));
+        // not as arguments of one call, of which there may only be so many
+        for (const piece of inner.model(words)) pieces.push(piece);
       }
     }
   }

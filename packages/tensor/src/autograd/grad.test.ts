@@ -177,7 +177,7 @@ describe('valueAndGrad', () => {
     const { live } = device.memory();
     const { grads } = valueAndGrad(cube)(x);
     await list(grads[0]!);
-    expect(device.memory().live).toBe(live);
+    expect(device.memory().live).toBeLessThanOrEqual(live);
     expect(await list(x)).toEqual([1, 2]);
   });
 });

@@ -60,7 +60,8 @@ export interface WarmOptions {
 export interface CompiledFunction<A extends readonly unknown[], R> {
   /**
    * Runs a plan for these arguments, compiled at the first call. Outputs belong to the plan: its next run makes them stale,
-   * and use then throws; `clone()` keeps one. Calls take effect in their order.
+   * and use then throws; `clone()` keeps one. Where the next call does not wait for them, they are copied and the caller's own.
+   * Calls take effect in their order.
    * @throws ShapeError, DTypeError, ArgumentError for arguments that do not fit; OutOfMemoryError before anything is allocated
    */
   (...args: FedArguments<A>): Promise<Results<R>>;
@@ -196,7 +197,10 @@ export function compile<A extends readonly unknown[], R>(
   };
   const run = async (args: readonly unknown[], symbols: SymbolValues) => {
     const { trace, fed } = bind(args, symbols);
-    return (await trace.run(fed, symbols)) as Results<R>;
+    const call = { isDelivered: false };
+    const result = (await trace.run(fed, symbols, call)) as Results<R>;
+    call.isDelivered = true;
+    return result;
   };
 
   return Object.assign((...args: FedArguments<A>) => run(args as readonly unknown[], {}), {

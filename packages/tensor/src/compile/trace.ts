@@ -32,6 +32,12 @@ export interface TracedInput {
   readonly donated: boolean;
 }
 
+/** One call of a compiled function. */
+export interface TracedCall {
+  /** Whether the caller has its result: what was called before that did not wait for it. */
+  isDelivered: boolean;
+}
+
 /** A function traced for one signature: its program, and how arguments and results map to the program's. */
 export class Trace {
   readonly #device: Device;
@@ -50,6 +56,8 @@ export class Trace {
   #disposed = false;
   /** Handles of the last run's outputs, which the next run makes stale. */
   #outputs: readonly Tensor[] = [];
+  /** The call that they are of. */
+  #lastCall: TracedCall | undefined;
 
   /**
    * @param types what each tensor leaf of the arguments is
@@ -92,7 +100,7 @@ export class Trace {
     return [...this.#bounds.keys()].filter((name) => sizes[name] === 0);
   }
 
-  run(fed: readonly Fed[], symbols: SymbolValues): Promise<unknown> {
+  run(fed: readonly Fed[], symbols: SymbolValues, call: TracedCall): Promise<unknown> {
     const sizes: Record<string, number> = { ...symbols };
     const inputs = this.#ports.map((port, i) => this.#own(port, port.accept(fed[i]!, sizes)));
     this.#checkBounds(sizes);
@@ -101,8 +109,8 @@ export class Trace {
     computed?.catch(() => {}); // the run rejects with it
     return this.#device.enqueue(() => {
       const program = this.#program;
-      if (program && !computed) return this.#execute(program, inputs, sizes);
-      return this.#ready(computed).then((compiled) => this.#execute(compiled, inputs, sizes));
+      if (program && !computed) return this.#execute(program, inputs, sizes, call);
+      return this.#ready(computed).then((compiled) => this.#execute(compiled, inputs, sizes, call));
     });
   }
 
@@ -212,7 +220,7 @@ export class Trace {
     return input;
   }
 
-  #execute(program: Program, inputs: readonly (HostArray | Tensor)[], sizes: SymbolValues): unknown {
+  #execute(program: Program, inputs: readonly (HostArray | Tensor)[], sizes: SymbolValues, call: TracedCall): unknown {
     this.#assertUsable();
     for (const i of this.#donated) assertGivenAway(this.#ports[i]!.path, i, inputs, this.#graph.constants);
     const copies: Storage[] = [];
@@ -224,7 +232,9 @@ export class Trace {
       copies.push(this.#device.executor.copy(input.storage!, this.#owner));
       return copies.at(-1)!;
     });
+    if (this.#lastCall?.isDelivered === false) this.#giveCopies();
     this.#expire();
+    this.#lastCall = call;
     if (copies.length > 0) return this.#runOnCopies(program, inputs, given, sizes, copies);
     const storages = this.#start(program, given, sizes);
     if (storages instanceof Promise) return storages.then((list) => this.#wrap(list, inputs));
@@ -259,6 +269,13 @@ export class Trace {
     return this.#resultOf(outputs);
   }
 
+  /** Outputs that their caller has not seen yet get values of their own: the next run overwrites the plan's. */
+  #giveCopies(): void {
+    for (const tensor of this.#outputs)
+      if (tensor.isUsable) tensor.keepCopy(this.#device.executor.copy(tensor.storage!, 'tensors'));
+    this.#outputs = [];
+  }
+
   #expire(): void {
     for (const tensor of this.#outputs) tensor.expire();
     this.#outputs = [];
@@ -282,4 +299,5 @@ export class Trace {
   }
 }
 
-const isLazy = (input: HostArray | Tensor): input is Tensor => input instanceof Tensor && !input.storage;
+const isLazy = (input: HostArray | Tensor): input is Tensor =>
+  input instanceof Tensor && (!input.storage || input.isRemembered);

@@ -43,6 +43,12 @@ export interface BuiltGraph {
  */
 export function buildGraph(executor: Lowerer, recording: Recording, leaves: 'inputs' | 'constants'): BuiltGraph {
   checkUpdates(recording.updates);
+  const first = recording.outputs[0] ?? recording.updates[0]?.variable;
+  const build = () => rewriteAll(executor, recording, leaves);
+  return first ? first.device.remembered.withoutUses(build) : build();
+}
+
+function rewriteAll(executor: Lowerer, recording: Recording, leaves: 'inputs' | 'constants'): BuiltGraph {
   const rewriter = new Rewriter(executor, recording.inputs, leaves, containersOf(recording));
   for (const { dtype } of recording.outputs)
     if (isBlockFormat(dtype))
@@ -87,6 +93,9 @@ function checkUpdates(updates: readonly Update[]): void {
     if (before && !(before.rows && update.rows))
       throw new ArgumentError(`assign: variable '${update.variable.name}' is assigned and changed again in one run`);
     seen.set(update.variable, update);
+  }
+  for (const update of updates) {
+    update.variable.noteUpdate(update);
   }
 }
 
@@ -145,7 +154,7 @@ class Rewriter {
         continue;
       }
       tensor.assertUsable(tensor.node.op.name);
-      if (tensor.storage || isLeafOp(tensor.node.op)) {
+      if (this.#isStored(tensor) || isLeafOp(tensor.node.op)) {
         this.#leafOf(tensor);
         continue;
       }
@@ -162,6 +171,11 @@ class Rewriter {
       else this.#application(tensor.node, stack);
     }
     return this.#done.get(root)!;
+  }
+
+  /** What is only remembered may be forgotten: a program that is kept does not count on it. */
+  #isStored(tensor: Tensor): boolean {
+    return tensor.storage !== undefined && !(this.#leafMode === 'constants' && tensor.isRemembered);
   }
 
   #leafOf(tensor: Tensor): void {

@@ -1,7 +1,7 @@
 import { describe } from '../describe.ts';
 import type { Dim } from '../dim.ts';
 import { type DType, type HostArray, hostLength, isHostArrayOf } from '../dtype.ts';
-import { ArgumentError, DisposedError, DTypeError, ShapeError } from '../errors.ts';
+import { ArgumentError, DisposedError, DTypeError, isHeddleError, ShapeError } from '../errors.ts';
 import { bf16ToF32, f16ToF32 } from '../float16.ts';
 import { checkType, type HostData, parseData, type TensorOptions } from '../host-data.ts';
 import type { HeldAllocation, MemoryReport } from '../memory.ts';
@@ -11,6 +11,7 @@ import type { Executor, Storage } from './executor.ts';
 import { Lifetimes, type Own } from './lifetimes.ts';
 import { dataOp } from './op.ts';
 import { recordOn } from './record.ts';
+import { Remembered } from './remembered.ts';
 import { Tensor } from './tensor.ts';
 import type { TensorOperations } from './tensor-operations.ts';
 import { type Update, Variable } from './variable.ts';
@@ -25,9 +26,12 @@ export class Device implements AsyncDisposable {
   readonly operations: TensorOperations;
   /** Which of its tensors hold values. @internal */
   readonly lifetimes: Lifetimes = new Lifetimes();
+  /** Values that reads computed on the way. @internal */
+  readonly remembered: Remembered = new Remembered((task) => this.afterCalls(task));
   readonly #programs: EagerPrograms;
   readonly #identities = new WeakMap<object, number>();
   #identityCount = 0;
+  #hasWarned = false;
   #pending = 0;
   #tail: Promise<unknown> = Promise.resolve();
   #reads = 0;
@@ -151,13 +155,12 @@ export class Device implements AsyncDisposable {
    */
   async realize<const T extends readonly Tensor[]>(tensors: T, updates: readonly Update[] = []): Promise<T> {
     this.#assertOwn('realize', [...tensors, ...updates.map(({ variable }) => variable)]);
-    const open = tensors.filter((tensor) => {
-      tensor.assertUsable('realize');
-      return !tensor.storage;
-    });
+    for (const tensor of tensors) tensor.assertUsable('realize');
+    for (const tensor of tensors) tensor.settle();
+    const open = [...new Set(tensors.filter(({ storage }) => !storage))];
     if (open.length === 0 && updates.length === 0) return tensors;
-    const storages = await this.#programs.compute([...new Set(open)], updates);
-    [...new Set(open)].forEach((tensor, i) => {
+    const storages = await this.#computeAndRemember(open, updates);
+    open.forEach((tensor, i) => {
       tensor.hold(storages[i]!);
     });
     return tensors;
@@ -180,14 +183,15 @@ export class Device implements AsyncDisposable {
     this.#reads++;
     try {
       if (tensor.storage) {
+        const remembered = tensor.isRemembered ? tensor.storage : undefined;
         // the copy is taken in order, the wait for it holds up no call
         const { values } = await this.enqueue(() => {
-          tensor.assertUsable('data');
-          return { values: this.executor.read(tensor.storage!) };
+          if (!remembered) tensor.assertUsable('data');
+          return { values: this.executor.read(remembered ?? tensor.storage!) };
         });
         return await values;
       }
-      const [storage] = await this.#programs.compute([tensor], []);
+      const [storage] = await this.#computeAndRemember([tensor], []);
       try {
         return await this.executor.read(storage!);
       } finally {
@@ -196,6 +200,21 @@ export class Device implements AsyncDisposable {
     } finally {
       this.#reads--;
       if (this.#reads === 0) this.#readsDone?.();
+    }
+  }
+
+  /** Storages of `outputs`, owned by the caller; what else is of use later is remembered, where it fits. */
+  async #computeAndRemember(outputs: readonly Tensor[], updates: readonly Update[]): Promise<readonly Storage[]> {
+    const also = this.remembered.worthKeeping(outputs);
+    const computed = this.#programs.compute([...outputs, ...also], updates);
+    if (also.length === 0) return computed;
+    try {
+      const storages = await computed;
+      this.remembered.keep(also, storages.slice(outputs.length));
+      return storages.slice(0, outputs.length);
+    } catch (error) {
+      if (!isHeddleError(error, 'ERR_OUT_OF_MEMORY')) throw error;
+      return this.#programs.compute(outputs, updates);
     }
   }
 
@@ -273,8 +292,9 @@ export class Device implements AsyncDisposable {
     return identity;
   }
 
-  /** Frees the programs of past realizations, which are kept for the next equal one. */
+  /** Frees the programs of past realizations, which are kept for the next equal one, and values that reads have kept. */
   trim(): Promise<void> {
+    this.remembered.clear();
     return this.enqueue(() => this.#programs.clear());
   }
 
@@ -294,6 +314,12 @@ export class Device implements AsyncDisposable {
     const { allocations } = this.memory();
     if (!allocations) throw new ArgumentError('leaks: open the device with debug: true to have allocations noted');
     return allocations;
+  }
+
+  /** The first hint of a device is printed. @internal */
+  warnOnce(message: string): void {
+    if (!this.#hasWarned) console.warn(`heddle: ${message}`);
+    this.#hasWarned = true;
   }
 
   /** @throws DisposedError */

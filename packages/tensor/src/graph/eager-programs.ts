@@ -24,6 +24,7 @@ export class EagerPrograms {
   /** Storages of `outputs`, owned by the caller. */
   compute(outputs: readonly Tensor[], updates: readonly Update[]): Promise<readonly Storage[]> {
     const { graph, key, leaves, checks } = buildGraph(this.#executor, { outputs, updates, inputs: [] }, 'inputs');
+    const remembered = leaves.map((leaf) => (leaf.isRemembered ? leaf.storage : undefined));
     return this.#enqueue(async () => {
       let program = this.#programs.get(key);
       this.#programs.delete(key); // and to the end: least recently used first
@@ -34,9 +35,9 @@ export class EagerPrograms {
         this.#programs.delete(oldest);
         old.dispose();
       }
-      const inputs = leaves.map((leaf) => {
-        leaf.assertUsable('realize');
-        return leaf.storage!;
+      const inputs = leaves.map((leaf, i) => {
+        if (!remembered[i]) leaf.assertUsable('realize');
+        return remembered[i] ?? leaf.storage!;
       });
       const run = program.run(inputs, noSymbols);
       return checks.length > 0 ? checkedRun(this.#executor, run, checks, noSymbols, true) : run;

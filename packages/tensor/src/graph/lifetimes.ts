@@ -13,22 +13,25 @@ interface AsyncContext {
   getStore(): Scope | undefined;
 }
 
-/** Handles that were made in one call of `tidy`. */
-class Scope {
+/** Handles that were made in one call of `tidy` and hold values. */
+export class Scope {
   readonly parent: Scope | undefined;
   readonly #handles = new Set<Disposes>();
+  #ended = false;
 
   constructor(parent: Scope | undefined) {
     this.parent = parent;
   }
   add(handle: Disposes): void {
-    this.#handles.add(handle);
+    if (this.#ended) this.parent?.add(handle);
+    else this.#handles.add(handle);
   }
   delete(handle: Disposes): void {
     this.#handles.delete(handle);
   }
   /** Frees all but `kept`, which are the outer scope's from now on. */
   end(kept: ReadonlySet<unknown>): void {
+    this.#ended = true;
     for (const handle of this.#handles)
       if (!kept.has(handle)) handle.dispose();
       else this.parent?.add(handle);
@@ -46,24 +49,23 @@ export class Lifetimes {
   #current: Scope | undefined;
 
   /** A handle owns values from now on. */
-  begin(tensor: Tensor, storage: Storage, scoped: boolean): void {
+  begin(tensor: Tensor, storage: Storage): void {
     this.#collected.register(tensor, storage, tensor);
-    if (scoped) this.#scope?.add(tensor);
   }
   /** A handle owns none any more. */
   end(tensor: Tensor): void {
     this.#collected.unregister(tensor);
-    this.#scope?.delete(tensor);
   }
 
-  get #scope(): Scope | undefined {
+  /** The scope in which handles are made now. */
+  get scope(): Scope | undefined {
     return this.#context ? this.#context.getStore() : this.#current;
   }
 
   /** Runs `fn` as a scope. @param settle realizes what an asynchronous scope gives, before what it was computed from is freed */
   tidy<T>(fn: (own: Own) => T, settle: (tensors: readonly Tensor[]) => Promise<unknown>): T {
     this.#context ??= asyncContext();
-    const scope = new Scope(this.#scope);
+    const scope = new Scope(this.scope);
     const own: Own = (handle) => {
       scope.add(handle);
       return handle;

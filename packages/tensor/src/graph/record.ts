@@ -41,6 +41,7 @@ export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[]
       throw new DTypeError(`${op.name}: gives no ${type.dtype}, which is only stored; cast the result`);
     outputs.push(new Tensor(device, node as Node, index, type));
   });
+  device.remembered.noteUses(inputs);
   return outputs;
 }
 

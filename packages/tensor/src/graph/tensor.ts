@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { describe } from '../describe.ts';
 import type { DType, HostArrays } from '../dtype.ts';
 import { ArgumentError, DisposedError, HeddleError } from '../errors.ts';
@@ -5,6 +6,7 @@ import { checkReadable, type NestedNumbers, nestedValues, readAs } from '../host
 import type { Shape, TensorType } from '../shape.ts';
 import type { Device } from './device.ts';
 import type { Storage } from './executor.ts';
+import type { Scope } from './lifetimes.ts';
 import { dataOp, type Node, variableOp } from './op.ts';
 import { printTensor } from './print-tensor.ts';
 import { TensorMethods } from './tensor-methods.ts';
@@ -27,6 +29,14 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
   #borrowed = false;
   #unusable: 'disposed' | 'stale' | undefined;
   #history: Node | undefined;
+  #isRemembered = false;
+  readonly #scope: Scope | undefined;
+  /** How often operations were recorded on it. @internal */
+  uses = 0;
+  /** How many reads of its device came before it. @internal */
+  readonly epoch: number;
+  /** Whether an operation was recorded on it after a later read. @internal */
+  outlivedRead = false;
 
   /** Tensors are made by devices and operations. */
   constructor(device: Device, node: Node, outputIndex: number, type: TensorType) {
@@ -36,6 +46,8 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
     this.outputIndex = outputIndex;
     this.shape = type.shape;
     this.dtype = type.dtype;
+    this.#scope = device.lifetimes.scope;
+    this.epoch = device.remembered.epoch;
   }
 
   /** The application of an operation that this is a result of. */
@@ -134,7 +146,14 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
     }
     this.#storage = storage;
     this.#borrowed = borrowed;
-    if (!borrowed) this.device.lifetimes.begin(this, storage, this.#node.op !== variableOp);
+    if (!borrowed) this.#own(storage);
+    this.#becomeLeaf();
+  }
+  #own(storage: Storage): void {
+    this.device.lifetimes.begin(this, storage);
+    if (this.#node.op !== variableOp) this.#scope?.add(this);
+  }
+  #becomeLeaf(): void {
     if (this.#node.inputs.length > 0) {
       this.#history = this.#node;
       this.#node = {
@@ -144,6 +163,41 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
         outputs: [this],
       } as Node;
     }
+  }
+  /** Keeps values that were computed on the way to others, and can be again: to gradients it stays what it is. @internal */
+  remember(storage: Storage): void {
+    if (this.#storage || this.#unusable) {
+      storage.dispose();
+      return;
+    }
+    this.#storage = storage;
+    this.#isRemembered = true;
+    this.#own(storage);
+  }
+  /** Whether its values are only remembered, and may be forgotten. @internal */
+  get isRemembered(): boolean {
+    return this.#isRemembered;
+  }
+  /** What is remembered is owned like what was realized. @internal */
+  settle(): void {
+    if (!this.#isRemembered) return;
+    this.#isRemembered = false;
+    this.#becomeLeaf();
+  }
+  /** Lets go of remembered values, which the caller disposes of. @internal */
+  forget(): Storage | undefined {
+    if (!this.#isRemembered) return undefined;
+    const storage = this.#storage;
+    this.#isRemembered = false;
+    this.#storage = undefined;
+    this.device.lifetimes.end(this);
+    return storage;
+  }
+  /** Holds a copy of its own of what it borrowed. @internal */
+  keepCopy(storage: Storage): void {
+    this.#storage = storage;
+    this.#borrowed = false;
+    this.#own(storage);
   }
   /** Lets go of storage that somebody else owns and overwrites now. For compiled functions. @internal */
   expire(): void {

@@ -1,5 +1,5 @@
 import { describe } from '../describe.ts';
-import { isBlockFormat } from '../dtype.ts';
+import { type DType, type HostArrays, isBlockFormat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import { type ConcreteType, formatShape, shapesEqual } from '../shape.ts';
 import type { Device } from './device.ts';
@@ -30,6 +30,7 @@ export class Variable extends Tensor {
   readonly name: string;
   /** A frozen variable never changes: executors may bake it into programs (ONNX: an initialiser). */
   readonly frozen: boolean;
+  #open: Update | undefined;
 
   constructor(device: Device, name: string, type: ConcreteType, storage: Storage, frozen: boolean) {
     const outputs: Tensor[] = [];
@@ -41,7 +42,7 @@ export class Variable extends Tensor {
     this.hold(storage);
   }
 
-  /** Replaces the whole value by `value` of the same shape and dtype. */
+  /** Replaces the whole value by `value` of the same shape and dtype, when the update that it gives is applied. */
   assign(value: Tensor): Update {
     this.#assertMutable('assign', value);
     if (!shapesEqual(value.shape, this.shape))
@@ -49,7 +50,24 @@ export class Variable extends Tensor {
         `assign: ${this.name} has shape ${formatShape(this.shape)}, got a value of ${formatShape(value.shape)}`,
       );
     this.#assertDType('assign', value);
-    return new Update(this, value);
+    this.warnOfOpenUpdate();
+    this.#open = new Update(this, value);
+    return this.#open;
+  }
+  /** An update is about to be applied. @internal */
+  noteUpdate(update: Update): void {
+    if (this.#open === update) this.#open = undefined;
+  }
+  /** Says once of a device that an update was recorded and not applied. @internal */
+  warnOfOpenUpdate(): void {
+    if (this.#open)
+      this.device.warnOnce(
+        `variable '${this.name}' has its old value: assign() only records; pass what it gives to device.realize([], [update]), or return it from a compiled function`,
+      );
+  }
+  override data<D extends DType = DType>(dtype?: D): Promise<HostArrays[D]> {
+    this.warnOfOpenUpdate();
+    return super.data(dtype);
   }
 
   /**

@@ -522,7 +522,7 @@ describe('createTrainStep', () => {
     await step(batch);
     const { live } = device.memory();
     for (let i = 0; i < 1000; i++) await step(batch);
-    expect(device.memory().live).toBe(live);
+    expect(device.memory().live).toBeLessThanOrEqual(live);
     expect(device.memory().peak).toBeLessThanOrEqual(live * 2);
     step.dispose();
     onlyTheModelIsLeft();

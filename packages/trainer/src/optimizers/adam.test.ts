@@ -133,7 +133,7 @@ describe('adamw', () => {
     expect([...(await once.parameters[0]!.data())]).toEqual([...(await twice.parameters[0]!.data())]);
     expect([...(await once.parameters[0]!.data())][0]).toBeCloseTo(1 - 0.1 * 0.01 - 0.1, 6); // a first step has length lr
     expect([...(await state.firstMoments[0]!.data())]).toEqual([0, 0, 0, 0]);
-    expect(device.memory().live).toBe(live);
+    expect(device.memory().live).toBeLessThanOrEqual(live);
   });
 
   test('keeps f32 moments for f16 parameters', async () => {

@@ -92,6 +92,6 @@ conformance('optimizers follow PyTorch for 12 steps of given gradients', (device
       }
     }
     dispose();
-    expect(device().memory().live).toBe(live);
+    expect(device().memory().live).toBeLessThanOrEqual(live);
   });
 });

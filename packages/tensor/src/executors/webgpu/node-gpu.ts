@@ -18,17 +18,19 @@ export interface NodeGpuOptions {
 export async function createNodeGpu({ toggles = [], vulkanLoader }: NodeGpuOptions): Promise<GPU> {
   if (typeof process === 'undefined' || !process.versions?.node)
     throw new DeviceError('openWebGpu: this environment has no navigator.gpu');
-  // asked here, since Dawn prints a warning of its own where there is none
-  if (vulkanLoader || process.platform === 'linux') loadVulkan(vulkanLoader ?? 'libvulkan.so.1');
   let create: (flags: string[]) => GPU;
   try {
-    ({ create } = await import('webgpu'));
+    // not in the import itself: bundlers for browsers, which have no use for it, would follow it
+    const name = 'webgpu';
+    ({ create } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('webgpu'));
   } catch (cause) {
     throw new DeviceError(
       'openWebGpu: in Node this needs the package webgpu: npm install webgpu (or pass your own gpu, adapter or device)',
       { cause },
     );
   }
+  // asked here, since Dawn prints a warning of its own where there is none
+  if (vulkanLoader || process.platform === 'linux') loadVulkan(vulkanLoader ?? 'libvulkan.so.1');
   // timestamps are rounded to 65 us otherwise, against fingerprinting in browsers
   const exact = 'disable-dawn-features=timestamp_quantization';
   return create([`enable-dawn-features=${[...defaultToggles, ...toggles].join(',')}`, exact]);

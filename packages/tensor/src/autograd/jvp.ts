@@ -1,0 +1,59 @@
+import { describe } from '../describe.ts';
+import { isFloat } from '../dtype.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
+import { Tensor } from '../graph/tensor.ts';
+import { full } from '../ops/create/creation.ts';
+import { identity } from '../ops/movement/identity.ts';
+import { formatShape, shapesEqual } from '../shape.ts';
+import { refusePromises } from '../tree.ts';
+import { gradients } from './gradients.ts';
+
+/**
+ * The value of a function and its derivative in a direction: how the result changes when the arguments move along `tangents`.
+ * Records only, and can be differentiated again. It is the gradient of a gradient: costs are a few times those of the function.
+ *
+ * ```ts
+ * const { value, tangent } = jvp((x: Tensor) => x.mul(x), [x], [direction]); // tangent is 2 x direction
+ * ```
+ * @param args f32 or f16 tensors @param tangents one for each, of its shape and dtype
+ * @throws ArgumentError, ShapeError, DTypeError
+ */
+export function jvp<A extends readonly Tensor[]>(
+  fn: (...args: A) => Tensor,
+  args: A,
+  tangents: { readonly [I in keyof A]: Tensor },
+): { readonly value: Tensor; readonly tangent: Tensor } {
+  if (typeof fn !== 'function') throw new ArgumentError(`jvp: takes a function, got ${describe(fn)}`);
+  const [points, directions] = [checked('arguments', args), checked('tangents', tangents)];
+  if (points.length === 0 || points.length !== directions.length)
+    throw new ArgumentError(`jvp: takes a tangent for each argument, got ${directions.length} for ${points.length}`);
+  points.forEach((point, i) => {
+    const direction = directions[i]!;
+    if (!shapesEqual(direction.shape, point.shape))
+      throw new ShapeError(
+        `jvp: tangent ${i} must have the shape ${formatShape(point.shape)}, got ${formatShape(direction.shape)}`,
+      );
+    if (!isFloat(point.dtype) || direction.dtype !== point.dtype)
+      throw new DTypeError(
+        `jvp: argument ${i} and its tangent must be both f32 or f16, got ${point.dtype} and ${direction.dtype}`,
+      );
+  });
+  const own = points.map((point) => identity(point));
+  const value: unknown = fn(...(own as unknown as A));
+  refusePromises('jvp', value);
+  if (!(value instanceof Tensor))
+    throw new ArgumentError(`jvp: the function must give a tensor, got ${describe(value)}`);
+  if (!isFloat(value.dtype)) throw new DTypeError(`jvp: the function must give f32 or f16, got ${value.dtype}`);
+  // the gradient by the arguments is linear in the weights of the results; its own gradient by these is the derivative
+  const weights = identity(full(value.device, value.shape, 1, value.dtype));
+  const back = gradients(value.mul(weights).sum(), own);
+  const moved = back.map((slope, i) => slope.mul(directions[i]!).sum().cast('f32')).reduce((a, b) => a.add(b));
+  const [tangent] = gradients(moved, [weights]);
+  return { value, tangent };
+}
+
+function checked(what: string, tensors: unknown): readonly Tensor[] {
+  if (!Array.isArray(tensors) || !tensors.every((tensor) => tensor instanceof Tensor))
+    throw new ArgumentError(`jvp: ${what} must be a list of tensors, got ${describe(tensors)}`);
+  return tensors;
+}
