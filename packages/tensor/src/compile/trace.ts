@@ -15,6 +15,7 @@ import type { TensorType } from '../shape.ts';
 import { copierOf, refusePromises, tensorsOf, updatesOf } from '../tree.ts';
 import { assertGivenAway } from './donated.ts';
 import { type Fed, InputPort } from './input-spec.ts';
+import { isLazy, type TracedCall } from './traced-call.ts';
 import { everyBucket, prepareAll, type WarmProgress } from './warm.ts';
 
 /** What a trace is told of its function. */
@@ -30,12 +31,6 @@ export interface TracedInput {
   readonly type: TensorType;
   /** Whether runs consume what they are given for it. */
   readonly donated: boolean;
-}
-
-/** One call of a compiled function. */
-export interface TracedCall {
-  /** Whether the caller has its result: what was called before that did not wait for it. */
-  isDelivered: boolean;
 }
 
 /** A function traced for one signature: its program, and how arguments and results map to the program's. */
@@ -298,6 +293,3 @@ export class Trace {
     for (const variable of this.#graph.variables) variable.assertUsable(this.#owner);
   }
 }
-
-const isLazy = (input: HostArray | Tensor): input is Tensor =>
-  input instanceof Tensor && (!input.storage || input.isRemembered);
