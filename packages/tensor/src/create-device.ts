@@ -1,3 +1,5 @@
+import { describe } from './describe.ts';
+import { ArgumentError } from './errors.ts';
 import { Device } from './graph/device.ts';
 import type { Executor } from './graph/executor.ts';
 import { tensorOperations } from './ops/tensor-operations.ts';
@@ -7,5 +9,7 @@ import { tensorOperations } from './ops/tensor-operations.ts';
  * the others. The device owns the executor: disposing of the one disposes of the other.
  */
 export function createDevice(executor: Executor): Device {
+  if (typeof executor?.compile !== 'function')
+    throw new ArgumentError(`createDevice: takes an executor, got ${describe(executor)}`);
   return new Device(executor, tensorOperations);
 }

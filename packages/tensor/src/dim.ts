@@ -1,3 +1,4 @@
+import { describe } from './describe.ts';
 import { ArgumentError } from './errors.ts';
 
 /** A named dimension whose size is known only when a plan runs; never larger than `bound`. */
@@ -62,25 +63,43 @@ function normalize(terms: readonly Term[]): Dim {
 
 /** The named dimension `name`, at most `bound`. */
 export function symbolicDim(name: string, bound: number): SymbolicDim {
-  if (!/^[A-Za-z_]\w*$/.test(name)) throw new ArgumentError(`symbolicDim: '${name}' is no name for a dimension`);
+  if (typeof name !== 'string' || !/^[A-Za-z_]\w*$/.test(name))
+    throw new ArgumentError(`symbolicDim: '${name}' is no name for a dimension`);
   if (!Number.isSafeInteger(bound) || bound < 1)
     throw new ArgumentError(`symbolicDim: the bound of ${name} must be a positive integer, got ${bound}`);
   return new SymbolicDim([{ symbols: [{ name, bound }], coefficient: 1 }]);
 }
 
+/** Whether a value is a size: a number or named dimensions. */
+export function isDim(value: unknown): value is Dim {
+  return typeof value === 'number' || value instanceof SymbolicDim;
+}
+
+/** @throws ArgumentError for what is no size */
+function checkDims(operation: string, ...dims: readonly unknown[]): void {
+  const wrong = dims.findIndex((dim) => !isDim(dim));
+  if (wrong >= 0)
+    throw new ArgumentError(`${operation}: sizes are numbers and named dimensions, got ${describe(dims[wrong])}`);
+}
+
 /** The sum of two sizes, of which each may depend on named dimensions. */
 export function addDims(a: Dim, b: Dim): Dim {
-  return typeof a === 'number' && typeof b === 'number' ? a + b : normalize([...termsOf(a), ...termsOf(b)]);
+  if (typeof a === 'number' && typeof b === 'number') return a + b;
+  checkDims('addDims', a, b);
+  return normalize([...termsOf(a), ...termsOf(b)]);
 }
 
 /** The difference of two sizes. */
 export function subtractDims(a: Dim, b: Dim): Dim {
+  checkDims('subtractDims', a, b);
   return addDims(a, multiplyDims(b, -1));
 }
 
 /** The product of two sizes. */
 export function multiplyDims(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number') return typeof b === 'number' ? a * b + 0 : scaled(b, a); // -0 would be another size in a key
+  if (typeof a === 'number' && typeof b === 'number') return a * b + 0; // -0 would be another size in a key
+  checkDims('multiplyDims', a, b);
+  if (typeof a === 'number') return scaled(b as SymbolicDim, a);
   if (typeof b === 'number') return scaled(a, b);
   const products = termsOf(a).flatMap((x) =>
     termsOf(b).map((y) => ({
@@ -99,6 +118,7 @@ function scaled(dim: SymbolicDim, factor: number): Dim {
 
 /** `a / b` where it is exact for every value of the named dimensions and `b` is a single product; otherwise undefined. */
 export function divideDims(a: Dim, b: Dim): Dim | undefined {
+  checkDims('divideDims', a, b);
   if (typeof a === 'number' && typeof b === 'number') return b !== 0 && a % b === 0 ? a / b : undefined;
   if (dimsEqual(a, b)) return 1;
   const [divisor, ...rest] = termsOf(b);
@@ -119,12 +139,13 @@ export function divideDims(a: Dim, b: Dim): Dim | undefined {
 
 /** Whether two sizes are equal whatever the named dimensions are. */
 export function dimsEqual(a: Dim, b: Dim): boolean {
-  return a === b || (typeof a !== 'number' && typeof b !== 'number' && a.key === b.key);
+  return a === b || (a instanceof SymbolicDim && b instanceof SymbolicDim && a.key === b.key);
 }
 
 /** The size in a run. @throws ArgumentError where a named dimension has no value */
 export function evaluateDim(dim: Dim, values: SymbolValues): number {
   if (typeof dim === 'number') return dim;
+  checkDims('evaluateDim', dim);
   let total = 0;
   for (const { symbols, coefficient } of dim.terms) {
     let product = coefficient;

@@ -1,3 +1,5 @@
+import { DTypeError } from './errors.ts';
+
 /** Block-quantised element types, for weights: a block of 32 (q8_0, q4_0, mxfp4) or 256 values (q4_k, q5_k, q6_k) shares scales. */
 export type BlockFormat = 'q8_0' | 'q4_0' | 'mxfp4' | 'q4_k' | 'q5_k' | 'q6_k';
 
@@ -71,6 +73,8 @@ export function hostLength(dtype: DType, count: number): number {
 
 /** A zeroed host array of `count` values of `dtype`. */
 export function hostArray<D extends DType>(dtype: D, count: number): HostArrays[D] {
+  if (!Object.hasOwn(constructors, dtype))
+    throw new DTypeError(`hostArray: dtypes are ${Object.keys(constructors).join(', ')}, got ${String(dtype)}`);
   return new constructors[dtype](hostLength(dtype, count)) as HostArrays[D];
 }
 

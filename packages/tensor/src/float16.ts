@@ -1,3 +1,6 @@
+import { describe } from './describe.ts';
+import { ArgumentError } from './errors.ts';
+
 /*
  * Half-precision numbers as bits in typed arrays of integers. `Float16Array` is not used: Node 20 has none, and where it
  * exists several native libraries misread it.
@@ -45,6 +48,7 @@ export function numberToBf16Bits(value: number): number {
 
 /** Widens binary16 bits to float32, exactly, into a new array. */
 export function f16ToF32(bits: Uint16Array): Float32Array<ArrayBuffer> {
+  if (!(bits instanceof Uint16Array)) throw new ArgumentError(`f16ToF32: takes a Uint16Array, got ${describe(bits)}`);
   const out = new Float32Array(bits.length);
   widenF16(bits, new Uint32Array(out.buffer));
   return out;
@@ -59,6 +63,8 @@ export function widenF16(bits: Uint16Array, words: Uint32Array): void {
 
 /** Rounds float32 values to binary16 bits (nearest, ties to even), into a new array. */
 export function f32ToF16(values: Float32Array): Uint16Array<ArrayBuffer> {
+  if (!(values instanceof Float32Array))
+    throw new ArgumentError(`f32ToF16: takes a Float32Array, got ${describe(values)}`);
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);
   for (let i = 0; i < words.length; i++) bits[i] = roundF32Bits(words[i]!);
@@ -67,6 +73,7 @@ export function f32ToF16(values: Float32Array): Uint16Array<ArrayBuffer> {
 
 /** Widens bfloat16 bits to float32, exactly, into a new array. */
 export function bf16ToF32(bits: Uint16Array): Float32Array<ArrayBuffer> {
+  if (!(bits instanceof Uint16Array)) throw new ArgumentError(`bf16ToF32: takes a Uint16Array, got ${describe(bits)}`);
   const out = new Float32Array(bits.length);
   widenBf16(bits, new Uint32Array(out.buffer));
   return out;
@@ -79,6 +86,8 @@ export function widenBf16(bits: Uint16Array, words: Uint32Array): void {
 
 /** Rounds float32 values to bfloat16 bits (nearest, ties to even), into a new array. */
 export function f32ToBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
+  if (!(values instanceof Float32Array))
+    throw new ArgumentError(`f32ToBf16: takes a Float32Array, got ${describe(values)}`);
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);
   for (let i = 0; i < words.length; i++) bits[i] = roundToBf16(words[i]!);

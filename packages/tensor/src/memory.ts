@@ -126,6 +126,6 @@ const ownFolder = /^(.*\/)memory\.[jt]s/.exec(import.meta.url.replace(/^file:\/\
 
 function isOurs(frame: string): boolean {
   if (/\.test\.[jt]s/.test(frame)) return false;
-  if (!frame.includes('/')) return true; // the engine's own, such as Array.map
+  if (!frame.includes('/') || frame.includes('node:internal')) return true; // the engine's own, such as Array.map
   return frame.includes('/node_modules/@heddle/') || (ownFolder !== undefined && frame.includes(ownFolder));
 }

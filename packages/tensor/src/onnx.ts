@@ -1,3 +1,4 @@
+import { checkOptions } from './check-options.ts';
 import { createDevice } from './create-device.ts';
 import { ArgumentError } from './errors.ts';
 import { OnnxExecutor } from './executors/onnx/executor.ts';
@@ -34,6 +35,7 @@ export interface OnnxOptions {
  * @throws DeviceError where `onnxruntime-node` does not load, saying what to install; ArgumentError
  */
 export async function openOnnx(options: OnnxOptions = {}): Promise<Device> {
+  checkOptions('openOnnx', options, ['memoryBudget', 'debug', 'threads', 'runtime']);
   const { memoryBudget, debug = false } = options;
   checkBudget('openOnnx', memoryBudget);
   if (options.threads !== undefined && (!Number.isInteger(options.threads) || options.threads < 1))

@@ -1,3 +1,5 @@
+import { checkList } from './check-arguments.ts';
+
 /** Rotations of the eight rounds that repeat. */
 export const rotations: readonly number[] = [13, 15, 26, 6, 17, 29, 16, 24];
 
@@ -31,7 +33,9 @@ export function threefry2x32(key0: number, key1: number, counter0: number, count
 }
 
 /** A number in [0, 1) of 53 random bits, from the two words of `threefry2x32`. */
-export function uniformFromBits([high, low]: readonly [number, number]): number {
+export function uniformFromBits(words: readonly [number, number]): number {
+  checkList('uniformFromBits', 'the words', words);
+  const [high, low] = words;
   return ((high >>> 5) * 2 ** 26 + (low >>> 6)) * 2 ** -53;
 }
 
@@ -39,7 +43,9 @@ export function uniformFromBits([high, low]: readonly [number, number]): number 
  * A value of the standard Gumbel distribution, -log(-log(1 - v)), from the two words of `threefry2x32`: v is the middle of one
  * of 2^23 cells between 0 and 1, below 1/8 of one of 2^46, for the rare large values are those that decide.
  */
-export function gumbelFromBits([high, low]: readonly [number, number]): number {
+export function gumbelFromBits(words: readonly [number, number]): number {
+  checkList('gumbelFromBits', 'the words', words);
+  const [high, low] = words;
   const cell = high >>> 9;
   const coarse = (2 * cell + 1) * 2 ** -24;
   if (cell >= 2 ** 20) return -Math.log(-Math.log1p(-coarse));

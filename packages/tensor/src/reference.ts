@@ -1,3 +1,4 @@
+import { checkOptions } from './check-options.ts';
 import { createDevice } from './create-device.ts';
 import { ReferenceExecutor } from './executors/reference/executor.ts';
 import type { Device } from './graph/device.ts';
@@ -15,6 +16,7 @@ export interface ReferenceOptions {
 
 /** Opens the reference device: plain TypeScript in float64, on any machine. Owned by the caller. @throws ArgumentError */
 export async function openReference(options: ReferenceOptions = {}): Promise<Device> {
+  checkOptions('openReference', options, ['memoryBudget', 'debug']);
   checkBudget('openReference', options.memoryBudget);
   return createDevice(new ReferenceExecutor(options));
 }

@@ -1,4 +1,6 @@
-import { addDims, type Dim, dimsEqual, evaluateDim, multiplyDims, type SymbolValues } from './dim.ts';
+import { checkList } from './check-arguments.ts';
+import { describe } from './describe.ts';
+import { addDims, type Dim, dimsEqual, evaluateDim, isDim, multiplyDims, type SymbolValues } from './dim.ts';
 import { byteSize, type DType } from './dtype.ts';
 import { DTypeError, ShapeError } from './errors.ts';
 
@@ -19,11 +21,14 @@ export interface ConcreteType {
 
 /** A shape as messages have it: `[2, N]`. */
 export function formatShape(shape: Shape): string {
+  checkList('formatShape', 'the shape', shape);
   return `[${shape.join(', ')}]`;
 }
 
 /** Whether two shapes are equal whatever the named dimensions are. */
 export function shapesEqual(a: Shape, b: Shape): boolean {
+  checkList('shapesEqual', 'a shape', a);
+  checkList('shapesEqual', 'a shape', b);
   return a.length === b.length && a.every((dim, i) => dimsEqual(dim, b[i]!));
 }
 
@@ -61,13 +66,18 @@ export function checkDType(operation: string, dtype: DType): void {
 
 /** @throws ShapeError naming `operation` where a size is no whole number from 0 */
 export function checkSizes(operation: string, shape: Shape): void {
+  checkList(operation, 'a shape', shape);
   for (const dim of shape)
-    if (typeof dim === 'number' && !(Number.isSafeInteger(dim) && dim >= 0))
+    if (!isDim(dim))
+      throw new ShapeError(`${operation}: sizes are whole numbers and named dimensions, got ${describe(dim)}`);
+    else if (typeof dim === 'number' && !(Number.isSafeInteger(dim) && dim >= 0))
       throw new ShapeError(`${operation}: sizes must be whole numbers from 0, got ${formatShape(shape)}`);
 }
 
 /** The common shape of operands by NumPy's rule. @throws ShapeError naming `operation` and both shapes */
 export function broadcastShapes(operation: string, shapes: readonly Shape[]): Shape {
+  checkList(operation, 'shapes', shapes);
+  for (const shape of shapes) checkList(operation, 'a shape', shape);
   const rank = Math.max(0, ...shapes.map((shape) => shape.length));
   const out: Dim[] = [];
   for (let axis = -rank; axis < 0; axis++) {
@@ -98,6 +108,7 @@ export function normalizeAxis(operation: string, axis: number, rank: number): nu
 /** `axes` counted from the front, ascending, each once; all axes where none are named. */
 export function normalizeAxes(operation: string, axes: number | readonly number[] | undefined, rank: number): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, i) => i);
+  if (typeof axes !== 'number') checkList(operation, 'axes', axes);
   const list = (typeof axes === 'number' ? [axes] : axes).map((axis) => normalizeAxis(operation, axis, rank));
   if (new Set(list).size !== list.length)
     throw new ShapeError(`${operation}: an axis is named twice in [${list.join(', ')}]`);

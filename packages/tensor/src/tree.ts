@@ -1,3 +1,4 @@
+import { describe } from './describe.ts';
 import { ArgumentError } from './errors.ts';
 import { Tensor } from './graph/tensor.ts';
 import { Update } from './graph/variable.ts';
@@ -18,6 +19,7 @@ export function mapTree(
   isLeaf: (value: unknown) => boolean = () => false,
   path = '',
 ): unknown {
+  if (typeof replace !== 'function') throw new ArgumentError(`mapTree: takes a function, got ${describe(replace)}`);
   if (!isBranch(tree) || isLeaf(tree)) return replace(tree, path);
   if (Array.isArray(tree)) return tree.map((child, i) => mapTree(child, replace, isLeaf, `${path}[${i}]`));
   return Object.fromEntries(

@@ -1,4 +1,5 @@
 /// <reference lib="dom" preserve="true" />
+import { checkOptions } from './check-options.ts';
 import { createDevice } from './create-device.ts';
 import { describeInfo, type GpuOptions, gpuOf, requestAdapter, requestDevice } from './executors/webgpu/adapters.ts';
 import { capabilitiesOf } from './executors/webgpu/capabilities.ts';
@@ -31,12 +32,18 @@ export interface WebGpuOptions extends GpuOptions {
   readonly tuning?: TuningCache | undefined;
 }
 
+const optionNames = [
+  ...['gpu', 'adapter', 'device', 'powerPreference', 'allowFallbackAdapter', 'memoryBudget', 'fuse', 'debug', 'tuning'],
+  ...['toggles', 'vulkanLoader'],
+];
+
 /**
  * Opens a GPU through WebGPU: in browsers `navigator.gpu`, in Node the package `webgpu`, or what the caller passes. Owned by
  * the caller, whose `dispose()` also lets Node exit.
  * @throws DeviceError where there is no adapter, or no `webgpu` package in Node; ArgumentError
  */
 export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device> {
+  checkOptions('openWebGpu', options, optionNames);
   const { memoryBudget, fuse, debug, tuning } = options;
   checkBudget('openWebGpu', memoryBudget);
   if (options.device) {

@@ -12,7 +12,15 @@ import { formatShape } from '../shape.ts';
 export function assertNoneForgotten(output: Tensor, wrt: readonly Tensor[]): void {
   const asked = new Set(wrt);
   const behind = new Set<Tensor>();
-  for (const realized of reachable([output], new Set(), ({ node }) => node))
+  const before = new Set<Tensor>();
+  const all = [...reachable([output], before, ({ node }) => node)];
+  const cut = all.find(({ isCutOff }) => isCutOff);
+  const lost = cut && wrt.find((tensor) => !before.has(tensor) && tensor.epoch <= cut.epoch);
+  if (lost)
+    throw new ArgumentError(
+      `gradients: tensor ${wrt.indexOf(lost)} of ${formatShape(lost.shape)} may be behind one of ${formatShape(cut.shape)} that was computed for a read so long ago that nothing is known of what it was computed from: take gradients earlier`,
+    );
+  for (const realized of all)
     if (realized.history && !isStopGradient(realized.history))
       for (const tensor of reachable(realized.history.inputs, behind, ({ node, history }) => history ?? node))
         if (asked.has(tensor))

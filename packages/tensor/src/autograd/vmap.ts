@@ -1,3 +1,4 @@
+import { checkOptions } from '../check-options.ts';
 import { describe } from '../describe.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import type { Node } from '../graph/op.ts';
@@ -33,6 +34,7 @@ export function vmap<A extends readonly unknown[], R>(
   options: VmapOptions = {},
 ): (...args: A) => R {
   if (typeof fn !== 'function') throw new ArgumentError(`vmap: takes a function, got ${describe(fn)}`);
+  checkOptions('vmap', options, ['inAxes', 'outAxis']);
   const { inAxes = 0, outAxis = 0 } = options;
   return (...args) => {
     if (typeof inAxes !== 'number' && inAxes.length !== args.length)

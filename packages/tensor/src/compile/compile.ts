@@ -1,3 +1,5 @@
+import { checkFunction, checkList } from '../check-arguments.ts';
+import { checkOptions } from '../check-options.ts';
 import type { SymbolValues } from '../dim.ts';
 import { ArgumentError, DisposedError } from '../errors.ts';
 import type { Device } from '../graph/device.ts';
@@ -116,6 +118,8 @@ export function compile<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   options: CompileOptions<A> = {},
 ): CompiledFunction<A, R> {
+  checkFunction('compile', fn);
+  checkOptions('compile', options, ['device', 'inputs', 'symbols', 'name', 'donate', 'memoryBudget']);
   const { name = fn.name || 'compiled function', symbols: bounds = {}, donate = [], memoryBudget } = options;
   checkBudget(name, memoryBudget);
   const traces = new Map<string, Trace>();
@@ -124,6 +128,7 @@ export function compile<A extends readonly unknown[], R>(
   const places = placesOf(options.inputs ?? [], isInputSpec);
   if (memoryBudget !== undefined && !(memoryBudget >= 0))
     throw new ArgumentError(`${name}: memoryBudget must be a number of bytes from 0, got ${memoryBudget}`);
+  checkList(name, 'donate', donate);
   for (const index of donate)
     if (
       !Number.isInteger(index) ||

@@ -1,3 +1,4 @@
+import { checkDevice, checkObject, checkTensors } from '../check-arguments.ts';
 import { isStorageDType } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { Device } from '../graph/device.ts';
@@ -10,7 +11,10 @@ import type { NpyArray } from './npy.ts';
  * the others stay as they are.
  * @throws DTypeError where a 64-bit integer does not fit; OutOfMemoryError
  */
-export function tensorOfNpy(device: Device, { dtype, shape, data }: NpyArray): Tensor {
+export function tensorOfNpy(device: Device, array: NpyArray): Tensor {
+  checkDevice('tensorOfNpy', device);
+  checkObject('tensorOfNpy', array);
+  const { dtype, shape, data } = array;
   switch (dtype) {
     case 'f64':
       return device.tensor(Float32Array.from(data), { shape, dtype: 'f32' });
@@ -46,6 +50,7 @@ function narrow<T extends Int32Array | Uint32Array>(
 
 /** The values of a tensor as an array to write. @throws ShapeError for named dimensions; DTypeError where NumPy has no such dtype */
 export async function npyOfTensor(tensor: Tensor): Promise<NpyArray> {
+  checkTensors('npyOfTensor', { tensor });
   const { shape, dtype } = tensor;
   if (!shape.every((size): size is number => typeof size === 'number'))
     throw new ShapeError(`npyOfTensor: sizes must be numbers, got ${formatShape(shape)}`);

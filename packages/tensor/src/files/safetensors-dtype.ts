@@ -1,5 +1,6 @@
+import { describe } from '../describe.ts';
 import type { HostArrays } from '../dtype.ts';
-import { DTypeError } from '../errors.ts';
+import { ArgumentError, DTypeError } from '../errors.ts';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../float16.ts';
 
 /** Element types of the safetensors format, as its headers name them. */
@@ -50,6 +51,8 @@ export function itemSize(dtype: SafetensorsDType): number {
  * @throws DTypeError for integers, BOOL, C64, and F6 and F4, whose order in a byte the format leaves open.
  */
 export function safetensorsToF32(dtype: SafetensorsDType, bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  if (!(bytes instanceof Uint8Array))
+    throw new ArgumentError(`safetensorsToF32: takes a Uint8Array, got ${describe(bytes)}`);
   const { buffer, byteOffset } = bytes;
   const length = bytes.byteLength / itemSizes[dtype];
   switch (dtype) {

@@ -1,3 +1,4 @@
+import { describe } from '../describe.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { isSafetensorsDType, itemSize, type SafetensorsDType, safetensorsDTypes } from './safetensors-dtype.ts';
 import { maxHeaderLength, prefixLength } from './safetensors-header.ts';
@@ -79,6 +80,8 @@ function inFileOrder<T extends Described>(
   tensors: Named<T>,
   metadata: Readonly<Record<string, string>> | undefined,
 ): (readonly [string, T])[] {
+  if (typeof tensors !== 'object' || tensors === null)
+    throw new ArgumentError(`writeSafetensors: takes tensors by name, got ${describe(tensors)}`);
   const entries = Symbol.iterator in tensors ? [...tensors] : Object.entries(tensors);
   checkEntries(entries);
   for (const [key, text] of Object.entries(metadata ?? {}))
@@ -89,7 +92,11 @@ function inFileOrder<T extends Described>(
 
 function checkEntries(entries: readonly (readonly [string, Described])[]): void {
   const names = new Set<string>();
-  for (const [name, { dtype, shape }] of entries) {
+  for (const entry of entries) {
+    const { dtype, shape } = (Array.isArray(entry) ? (entry[1] ?? {}) : {}) as Described;
+    const name: unknown = Array.isArray(entry) ? entry[0] : entry;
+    if (typeof name !== 'string' || !Array.isArray(shape))
+      throw new ArgumentError(`writeSafetensors: ${describe(name)} needs { dtype, shape, data }`);
     if (name === '__metadata__') throw new ArgumentError('writeSafetensors: __metadata__ is not a tensor name');
     if (names.has(name)) throw new ArgumentError(`writeSafetensors: ${name} is given twice`);
     names.add(name);

@@ -207,14 +207,14 @@ export class Device implements AsyncDisposable {
   async #computeAndRemember(outputs: readonly Tensor[], updates: readonly Update[]): Promise<readonly Storage[]> {
     const also = this.remembered.worthKeeping(outputs);
     const computed = this.#programs.compute([...outputs, ...also], updates);
-    if (also.length === 0) return computed;
+    if (also.length === 0) return await computed;
     try {
       const storages = await computed;
       this.remembered.keep(also, storages.slice(outputs.length));
       return storages.slice(0, outputs.length);
     } catch (error) {
       if (!isHeddleError(error, 'ERR_OUT_OF_MEMORY')) throw error;
-      return this.#programs.compute(outputs, updates);
+      return await this.#programs.compute(outputs, updates);
     }
   }
 

@@ -1,4 +1,5 @@
 import type { StorageDType } from '../dtype.ts';
+import { ArgumentError } from '../errors.ts';
 import type { Shape, TensorType } from '../shape.ts';
 import type { OnnxLowering } from './onnx-lowering.ts';
 import type { ReferenceLowering } from './reference-lowering.ts';
@@ -60,6 +61,8 @@ export interface Op<A = unknown> extends OpDefinition<A> {}
 
 /** Defines an operation. Nothing is registered: whoever holds the value can record it with `record`. */
 export function defineOp<A>(definition: OpDefinition<A>): Op<A> {
+  if (typeof definition?.shape !== 'function' || typeof definition.name !== 'string')
+    throw new ArgumentError('defineOp: takes a definition with name and shape');
   return Object.freeze(definition);
 }
 

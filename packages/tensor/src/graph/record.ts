@@ -1,3 +1,4 @@
+import { checkDevice, checkList } from '../check-arguments.ts';
 import { describe } from '../describe.ts';
 import { type DType, isBlockFormat, isStorageDType } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
@@ -13,13 +14,19 @@ import { Tensor } from './tensor.ts';
  *   DisposedError where an input was disposed of
  */
 export function record<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
-  if (inputs.length === 0)
-    throw new ArgumentError(`${op.name}: an operation without inputs is recorded with recordOn(device, ...)`);
-  return recordOn(inputs[0]?.device as Device, op, inputs, attributes);
+  if (typeof op?.shape !== 'function') throw new ArgumentError(`record: takes an operation, got ${describe(op)}`);
+  checkList(op.name, 'inputs', inputs);
+  const [first] = inputs;
+  if (!first) throw new ArgumentError(`${op.name}: an operation without inputs is recorded with recordOn(device, ...)`);
+  if (!first.node) throw new ArgumentError(`${op.name}: input 0 must be a tensor, got ${describe(first)}`);
+  return recordOn(first.device, op, inputs, attributes);
 }
 
 /** Records an application of `op` on `device`: for operations that have no inputs. */
 export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
+  checkDevice('recordOn', device);
+  if (typeof op?.shape !== 'function') throw new ArgumentError(`recordOn: takes an operation, got ${describe(op)}`);
+  checkList(op.name, 'inputs', inputs);
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i]!;
     if (!(input as Tensor | undefined)?.node)

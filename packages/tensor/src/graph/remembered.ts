@@ -102,7 +102,7 @@ export class Remembered {
         const tensor = entry.tensor.deref();
         if (!tensor?.isRemembered) return false;
         if (entry.read < this.#epoch - keptReads) {
-          tensor.settle();
+          tensor.cutOff();
           return false;
         }
         bytes += tensor.storage!.byteLength;

@@ -35,6 +35,8 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
   uses = 0;
   /** How many reads of its device came before it. @internal */
   readonly epoch: number;
+  /** Whether it is a leaf by now of which nobody knows how it was computed. @internal */
+  isCutOff = false;
   /** Whether an operation was recorded on it after a later read. @internal */
   outlivedRead = false;
 
@@ -183,6 +185,12 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
     if (!this.#isRemembered) return;
     this.#isRemembered = false;
     this.#becomeLeaf();
+  }
+  /** The same, without a trace of what it was computed from: so that this can be collected. @internal */
+  cutOff(): void {
+    this.settle();
+    this.#history = undefined;
+    this.isCutOff = true;
   }
   /** Lets go of remembered values, which the caller disposes of. @internal */
   forget(): Storage | undefined {

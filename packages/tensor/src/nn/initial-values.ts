@@ -81,7 +81,8 @@ export function kaimingUniform(shape: readonly number[], options: KaimingOptions
 
 /** Kaiming He's normal distribution (https://arxiv.org/abs/1502.01852). @param shape of a weight, outputs first */
 export function kaimingNormal(shape: readonly number[], options: KaimingOptions): Float32Array<ArrayBuffer> {
-  return normalValues(shape, { seed: options.seed, std: kaimingStd('kaimingNormal', shape, options) });
+  const std = kaimingStd('kaimingNormal', shape, options);
+  return normalValues(shape, { seed: options.seed, std });
 }
 
 /** Xavier Glorot's even distribution (https://proceedings.mlr.press/v9/glorot10a.html). @param shape of a weight, outputs first */
@@ -92,7 +93,8 @@ export function xavierUniform(shape: readonly number[], options: XavierOptions):
 
 /** Xavier Glorot's normal distribution (https://proceedings.mlr.press/v9/glorot10a.html). @param shape of a weight, outputs first */
 export function xavierNormal(shape: readonly number[], options: XavierOptions): Float32Array<ArrayBuffer> {
-  return normalValues(shape, { seed: options.seed, std: xavierStd('xavierNormal', shape, options) });
+  const std = xavierStd('xavierNormal', shape, options);
+  return normalValues(shape, { seed: options.seed, std });
 }
 
 /** How many values one output is made of, and one input goes into. */

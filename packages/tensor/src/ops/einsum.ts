@@ -1,3 +1,5 @@
+import { checkTensors } from '../check-arguments.ts';
+import { describe } from '../describe.ts';
 import { type Dim, dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
@@ -29,6 +31,8 @@ interface Equation {
  * @throws ArgumentError for an equation that cannot be read; ShapeError where sizes of a letter differ; DTypeError
  */
 export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor {
+  if (typeof equation !== 'string') throw new ArgumentError(`einsum: takes an equation, got ${describe(equation)}`);
+  checkTensors('einsum', { ...operands });
   const parsed = parse(equation, operands);
   const sizes = new Map<string, Dim>();
   operands.forEach((tensor, i) => {

@@ -1,3 +1,4 @@
+import { checkObject, checkTensors } from '../check-arguments.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -33,6 +34,8 @@ function lossOf(
 
 /** Mean of the squared differences. f32 or f16 of one shape; the result is f32. @throws ShapeError, DTypeError, ArgumentError */
 export function mseLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkTensors('mseLoss', { x, target });
+  checkObject('mseLoss', options);
   return lossOf('mseLoss', x, target, options, (a, b) => {
     const distance = a.sub(b);
     return distance.mul(distance);
@@ -41,6 +44,8 @@ export function mseLoss(x: Tensor, target: Tensor, options: LossOptions = {}): T
 
 /** Mean of the sizes of the differences; otherwise as `mseLoss`. @throws ShapeError, DTypeError, ArgumentError */
 export function l1Loss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkTensors('l1Loss', { x, target });
+  checkObject('l1Loss', options);
   return lossOf('l1Loss', x, target, options, (a, b) => a.sub(b).abs());
 }
 
@@ -50,6 +55,8 @@ export function l1Loss(x: Tensor, target: Tensor, options: LossOptions = {}): Te
  * @throws ShapeError, DTypeError; ArgumentError for a delta that is not positive
  */
 export function huberLoss(x: Tensor, target: Tensor, options: LossOptions & { readonly delta?: number } = {}): Tensor {
+  checkTensors('huberLoss', { x, target });
+  checkObject('huberLoss', options);
   const { delta = 1 } = options;
   if (!(delta > 0 && delta < Number.POSITIVE_INFINITY))
     throw new ArgumentError(`huberLoss: delta must be a positive number, got ${delta}`);
@@ -71,6 +78,8 @@ export function binaryCrossEntropyWithLogits(
   target: Tensor,
   options: LossOptions & { readonly positiveWeight?: number | Tensor } = {},
 ): Tensor {
+  checkTensors('binaryCrossEntropyWithLogits', { x, target });
+  checkObject('binaryCrossEntropyWithLogits', options);
   const { positiveWeight = 1 } = options;
   const name = 'binaryCrossEntropyWithLogits';
   if (typeof positiveWeight !== 'number') broadcastShapes(name, [positiveWeight.shape, x.shape]);
@@ -94,6 +103,8 @@ function weighted(weight: Tensor, loss: Tensor): Tensor {
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function klDiv(x: Tensor, target: Tensor, options: LossOptions & { readonly logTarget?: boolean } = {}): Tensor {
+  checkTensors('klDiv', { x, target });
+  checkObject('klDiv', options);
   return lossOf('klDiv', x, target, options, (a, b) => {
     if (options.logTarget) {
       const isNone = b.equal(Number.NEGATIVE_INFINITY);

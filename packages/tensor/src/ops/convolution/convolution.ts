@@ -1,3 +1,4 @@
+import { checkObject, checkTensors } from '../../check-arguments.ts';
 import { dimsEqual, divideDims, multiplyDims, subtractDims } from '../../dim.ts';
 import { isFloat, promote } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -159,6 +160,8 @@ export type Conv2dOptions = Options<number | readonly [number, number], number |
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): Tensor {
+  checkTensors('conv1d', { x, weight });
+  checkObject('conv1d', options);
   const { stride = 1, padding = 0, dilation = 1 } = options;
   return convolution('conv1d', 1, x, weight, options, { stride: [stride], padding: [padding], dilation: [dilation] });
 }
@@ -169,6 +172,8 @@ export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): 
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  checkTensors('conv2d', { x, weight });
+  checkObject('conv2d', options);
   const both = <T>(value: T | readonly [T, T]) =>
     Array.isArray(value) ? (value as readonly [T, T]) : [value as T, value as T];
   const { stride = 1, padding = 0, dilation = 1 } = options;

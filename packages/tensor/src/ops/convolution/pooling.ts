@@ -1,3 +1,4 @@
+import { checkObject, checkTensors } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -91,11 +92,15 @@ export interface AvgPoolOptions extends PoolOptions {
  * @throws ShapeError where the window does not fit; DTypeError, ArgumentError
  */
 export function maxPool1d(x: Tensor, size: number, options: PoolOptions & { readonly dilation?: number } = {}): Tensor {
+  checkTensors('maxPool1d', { x });
+  checkObject('maxPool1d', options);
   return maxPool('maxPool1d', 1, x, size, options);
 }
 
 /** `maxPool1d` over the last two axes of `x` `[N, C, H, W]`; pairs are of the vertical and the horizontal axis. */
 export function maxPool2d(x: Tensor, size: Each, options: PoolOptions & { readonly dilation?: Each } = {}): Tensor {
+  checkTensors('maxPool2d', { x });
+  checkObject('maxPool2d', options);
   return maxPool('maxPool2d', 2, x, size, options);
 }
 
@@ -104,10 +109,14 @@ export function maxPool2d(x: Tensor, size: Each, options: PoolOptions & { readon
  * @throws ShapeError where the window does not fit; DTypeError, ArgumentError
  */
 export function avgPool1d(x: Tensor, size: number, options: AvgPoolOptions = {}): Tensor {
+  checkTensors('avgPool1d', { x });
+  checkObject('avgPool1d', options);
   return avgPool('avgPool1d', 1, x, size, options);
 }
 
 /** `avgPool1d` over the last two axes of `x` `[N, C, H, W]`; pairs are of the vertical and the horizontal axis. */
 export function avgPool2d(x: Tensor, size: Each, options: AvgPoolOptions = {}): Tensor {
+  checkTensors('avgPool2d', { x });
+  checkObject('avgPool2d', options);
   return avgPool('avgPool2d', 2, x, size, options);
 }

@@ -1,3 +1,4 @@
+import { checkTensors } from '../../check-arguments.ts';
 import { type DType, isBlockFormat, isFloat, isStorageDType } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
 import { registerType } from '../../executors/webgpu/codegen/buffer-form.ts';
@@ -69,6 +70,7 @@ const holdsFloats = (dtype: DType) => isFloat(dtype) || isStorageDType(dtype);
  * @throws DTypeError for a block format as the result
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
+  checkTensors('cast', { x });
   return x.dtype === dtype ? x : recordOne(castOp, [x], { to: dtype });
 }
 
@@ -78,6 +80,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
  * @throws DTypeError for a tensor that can be computed with
  */
 export function dequantize(x: Tensor, dtype: 'f32' | 'f16' = 'f32'): Tensor {
+  checkTensors('dequantize', { x });
   if (!isStorageDType(x.dtype)) throw new DTypeError(`dequantize: takes bf16 and block formats, got ${x.dtype}`);
   return cast(x, dtype);
 }

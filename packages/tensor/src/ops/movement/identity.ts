@@ -1,3 +1,4 @@
+import { checkTensors } from '../../check-arguments.ts';
 import { defineOp, type Node, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -12,6 +13,7 @@ const identityOp: Op<None> = defineOp<None>({
 
 /** Another handle on the same value: a place at which a gradient can be taken. */
 export function identity(x: Tensor): Tensor {
+  checkTensors('identity', { x });
   return recordOne(identityOp, [x], none);
 }
 
@@ -29,5 +31,6 @@ export function isStopGradient({ op }: Node): boolean {
 
 /** The same value, a constant to gradients. */
 export function stopGradient(x: Tensor): Tensor {
+  checkTensors('stopGradient', { x });
   return recordOne(stopGradientOp, [x], none);
 }

@@ -1,0 +1,110 @@
+/**
+ * Every exported function of the entries that are held to it, called with what it does not take: it may do something with it, or refuse it with an
+ * error that has a code. What a person without an editor's help gets wrong must not end as `Cannot read properties of undefined`.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type Device, isHeddleError, type Tensor } from '@heddle/tensor';
+import { openReference } from '@heddle/tensor/reference';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runs } from '../test-support/properties.ts';
+
+const packages = fileURLToPath(new URL('../packages/', import.meta.url));
+
+/** Functions that are not called, and why. */
+const leftOut: Readonly<Record<string, string>> = {
+  '@heddle/tensor/safetensors saveTensors': 'writes a file of any name',
+  '@heddle/tensor threefryWords': 'writes kernels: its arguments are arithmetic in some language',
+};
+
+/** Entries that are held to it. */
+const held = [
+  '@heddle/batcher',
+  ...['', '/onnx', '/reference', '/safetensors', '/nn', '/npy', '/quantized'].map((entry) => `@heddle/tensor${entry}`),
+];
+
+let device: Device;
+let tensor: Tensor;
+beforeAll(async () => {
+  device = await openReference();
+  tensor = device.tensor([1, 2]);
+});
+afterAll(() => device.dispose());
+
+const junk = () =>
+  fc.oneof(
+    fc.constantFrom<unknown>(undefined, null, 5, -1, 0.5, Number.NaN, 'text', '', true),
+    fc
+      .constantFrom<() => unknown>(
+        () => ({}),
+        () => [],
+        () => ({ unknown: 1 }),
+        () => () => undefined,
+        () => new Float32Array(2),
+        () => new Date(0),
+        () => device,
+        () => tensor,
+      )
+      .map((make) => make()),
+  );
+
+/** The error of a call, if it is none that a person can read. */
+async function untyped(call: () => unknown): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const given = call();
+    const result = await Promise.race([
+      Promise.resolve(given),
+      new Promise((resolve) => {
+        timer = setTimeout(resolve, 3000);
+      }),
+    ]);
+    const made = result as
+      | Partial<AsyncIterable<unknown> & { dispose(): unknown; close(): unknown }>
+      | undefined
+      | null;
+    if (typeof made === 'object' && made !== null) {
+      if (made !== (device as unknown) && made !== (tensor as unknown) && typeof made.dispose === 'function')
+        await made.dispose();
+      if (typeof made[Symbol.asyncIterator] === 'function') await made[Symbol.asyncIterator]!().next();
+    }
+    return undefined;
+  } catch (error) {
+    return isHeddleError(error) ? undefined : error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const entries = readdirSync(packages).flatMap((folder) => {
+  const { name, exports } = JSON.parse(readFileSync(`${packages}${folder}/package.json`, 'utf8')) as {
+    name: string;
+    exports: Record<string, { '@heddle/source': string }>;
+  };
+  return Object.entries(exports).map(([entry, conditions]) => ({
+    specifier: `${name}${entry.slice(1)}`,
+    file: `${packages}${folder}/${conditions['@heddle/source']}`,
+  }));
+});
+
+describe.each(entries.filter(({ specifier }) => held.includes(specifier)))('$specifier', ({ specifier, file }) => {
+  test('answers junk with errors of its own', async () => {
+    const module = (await import(/* @vite-ignore */ file)) as Record<string, unknown>;
+    const failures: string[] = [];
+    for (const [name, value] of Object.entries(module)) {
+      if (typeof value !== 'function' || /^class\b/.test(Function.prototype.toString.call(value))) continue;
+      if (`${specifier} ${name}` in leftOut) continue;
+      const property = fc.asyncProperty(fc.array(junk(), { maxLength: 4 }), async (args) => {
+        const error = await untyped(() => (value as (...args: unknown[]) => unknown)(...args));
+        if (error) throw error;
+      });
+      const result = await fc.check(property, { ...runs(40), endOnFailure: true });
+      if (result.failed)
+        failures.push(
+          `${name}(${fc.stringify(result.counterexample?.[0]).slice(1, -1).slice(0, 80)}): ${String(result.errorInstance).split('\n')[0]}`,
+        );
+    }
+    expect(failures).toEqual([]);
+  });
+});
