@@ -113,9 +113,10 @@ export class ForwardStep {
     { inputs, positions, segments, sizes }: KvBatch,
   ): Promise<Tensor> {
     const lengths = this.#byLength && { sequenceLengths };
-    const values = { tokens, positions, segments, rows, cache: inputs, ...lengths, ...(adapters && { adapters }) };
-    const plan = adapters ? this.#adapted! : this.#plain;
-    const { logits } = await plan.run([values], { symbols: sizes });
+    // a model that has none, as one that guesses, computes rows of requests with adapters as all others
+    const plan = adapters && this.#adapted;
+    const values = { tokens, positions, segments, rows, cache: inputs, ...lengths, ...(plan && { adapters }) };
+    const { logits } = await (plan ?? this.#plain).run([values], { symbols: sizes });
     return logits;
   }
 
