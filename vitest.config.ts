@@ -123,7 +123,8 @@ async function backends(): Promise<TestProjectConfiguration[]> {
 
 export default defineConfig({
   resolve: { conditions: [source, ...defaultClientConditions] },
-  ssr: { resolve: { conditions: [source, ...defaultServerConditions] } },
+  // 'module' is for bundlers: what Node loads by it need not be what Node can load
+  ssr: { resolve: { conditions: [source, ...defaultServerConditions.filter((name) => name !== 'module')] } },
   test: {
     reporters: ['default', new ClosingLine({ times, seed })],
     pool: 'forks',
