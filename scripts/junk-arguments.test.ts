@@ -15,6 +15,7 @@ const packages = fileURLToPath(new URL('../packages/', import.meta.url));
 /** Functions that are not called, and why. */
 const leftOut: Readonly<Record<string, string>> = {
   '@heddle/tensor/safetensors saveTensors': 'writes a file of any name',
+  '@heddle/tensor matrixFragment': 'is asked by kernels, of what a device can do',
   '@heddle/tensor threefryWords': 'writes kernels: its arguments are arithmetic in some language',
 };
 

@@ -42,6 +42,6 @@ conformance('Gumbel noise', (device) => {
     );
     expect(() => randomGumbel(u32([1, 2, 3, 4], [2, 2]), one, 3)).toThrow(/got \[2, 2\] and \[1\]/);
     expect(() => randomGumbel(device().full([1, 2], 1), one, 3)).toThrow(/must be u32, got f32 and u32/);
-    expect(() => randomGumbel(7 as never, one, 3)).toThrow(/takes tensors as keys and counters, got the number 7/);
+    expect(() => randomGumbel(7 as never, one, 3)).toThrow(/keys must be a tensor, got the number 7/);
   });
 });
