@@ -185,10 +185,14 @@ class StepEngine implements Engine {
     const { speculating } = this.#runner;
     const engine = { number, sampler, vocabularySize, sampling, adapters, speculating };
     const scheduled = scheduledGeneration(request, engine);
-    const { adapter } = scheduled;
+    const { adapter, hold, id } = scheduled;
     try {
       const stream = this.#batcher.generate(scheduled, options);
       this.#requests++;
+      if (hold) {
+        this.#held.want(id);
+        void stream.ended.then(({ reason }) => reason !== 'length' && this.#held.drop(id));
+      }
       if (adapter) void stream.ended.then(() => adapter.release());
       return stream;
     } catch (error) {
