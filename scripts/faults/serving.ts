@@ -152,14 +152,14 @@ const llm = faultsOf(
     {
       breaks: 'an engine shares a parent token that is still to be computed',
       file: 'engine/cache-capacity.ts',
-      find: 'Math.min(request.promptTokens - 1, parent.length)',
+      find: 'Math.min(request.promptTokens - 1, from.length)',
       put: 'Math.min(request.promptTokens, parent.length)',
       tests: ['engine/cache-capacity.test.ts'],
     },
     {
       breaks: 'the cache of a request that found no room stays open',
       file: 'engine/cache-capacity.ts',
-      find: '      kv.dispose();\n',
+      find: '    kv.dispose();\n',
       put: '',
       tests: ['engine/cache-capacity.test.ts', 'engine/engine.test.ts'],
     },
@@ -270,14 +270,14 @@ const llm = faultsOf(
     },
     {
       breaks: 'an option that is given twice is taken once',
-      file: 'command/options.ts',
+      file: 'command/option-values.ts',
       find: 'names.indexOf(name) < i',
       put: 'names.indexOf(name) < 0',
       tests: ['command/options.test.ts'],
     },
     {
       breaks: 'a probability above 1 is taken',
-      file: 'command/options.ts',
+      file: 'command/chat-options.ts',
       find: "number('--top-p', values['top-p'], 0, 1)",
       put: "number('--top-p', values['top-p'], 0)",
       tests: ['command/options.test.ts'],
@@ -291,7 +291,7 @@ const llm = faultsOf(
     },
     {
       breaks: 'an empty number counts as 0',
-      file: 'command/options.ts',
+      file: 'command/option-values.ts',
       find: "if (value.trim() === '' || !Number.isSafeInteger(parsed) || parsed < min)",
       put: 'if (!Number.isSafeInteger(parsed) || parsed < min)',
       tests: ['command/options.test.ts'],
