@@ -28,6 +28,7 @@ const request = (id: string, promptTokens: number, maxTokens: number): Scheduled
   serial: false,
   flights: 0,
   kv: undefined,
+  room: 0,
   lane: -1,
   stranded: false,
   ended: false,

@@ -29,7 +29,9 @@ export function cacheCapacity(
     const { kv } = request;
     if (!kv) return false;
     const more = Math.max(0, tokens - kv.length);
-    return kv.reserve(more) || (held.clear() && kv.reserve(more));
+    const fits = kv.reserve(more) || (held.clear() && kv.reserve(more));
+    if (fits) request.room = tokens;
+    return fits;
   };
   const open = (
     request: ScheduledGeneration,

@@ -35,7 +35,8 @@ export async function recompute(
 ): Promise<void> {
   const kv = request.kv!;
   kv.truncate(0);
-  if (!kv.reserve(end)) throw new ArgumentError(`generate: the cache has no room for ${end} tokens of ${request.id}`);
+  const room = Math.max(end, request.room);
+  if (!kv.reserve(room)) throw new ArgumentError(`generate: the cache has no room for ${room} tokens of ${request.id}`);
   for (let from = 0; from < start; from += maxBatchTokens) {
     const to = Math.min(start, from + maxBatchTokens);
     const rows = layout.of([{ request, start: from, end: to, drafts: 0, yields: false }]);

@@ -86,6 +86,8 @@ export interface ScheduledGeneration extends SequenceRequest {
   flights: number;
   /** Its cache while it is admitted. */
   kv: KvSequence | undefined;
+  /** Tokens that its cache has room for: with those of steps that are planned and not submitted. */
+  room: number;
   /** Its place in what the device keeps of every request while it is admitted; otherwise -1. */
   lane: number;
   /** Whether a step of it could not be submitted: later ones leave it out. */
@@ -142,6 +144,7 @@ export function scheduledGeneration(
     serial: choosesOnHost || (guessing !== undefined && engine.speculating!.waits),
     flights: 0,
     kv: undefined,
+    room: 0,
     lane: -1,
     stranded: false,
     ended: false,

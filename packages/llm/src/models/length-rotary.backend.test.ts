@@ -77,8 +77,10 @@ async function generated(
   prompts: readonly (readonly number[])[],
   maxTokens: number,
   maxBatchTokens: number,
+  stepsInFlight = 3,
 ): Promise<number[][]> {
-  const engine = openEngine(model, { maxSequences: prompts.length, maxSequenceTokens: 128, maxBatchTokens });
+  const limits = { maxSequences: prompts.length, maxSequenceTokens: 128, maxBatchTokens };
+  const engine = openEngine(model, { ...limits, stepsInFlight });
   const all = await Promise.all(
     prompts.map(async (tokens) => {
       const out: number[] = [];
@@ -119,7 +121,8 @@ conformance('rotary scaling by length', (device: () => Device) => {
       await recomputed(model, long, 5),
       await recomputed(model, short, 5),
     ];
-    expect((await generated(model, [crossing], 5, 128))[0]).toEqual(right[0]);
+    for (const stepsInFlight of [1, 2, 3])
+      expect((await generated(model, [crossing], 5, 128, stepsInFlight))[0]).toEqual(right[0]);
     expect(await generated(model, [crossing, long, short], 5, 24)).toEqual(right);
     await model.dispose();
   });

@@ -96,7 +96,9 @@ conformance('texts of a form', (device) => {
     leaveToNode(context);
     const model = await open(1);
     const ask = { model, prompt: 'Once', format: person };
-    await expect(generateText({ ...ask, sampler: greedy() })).rejects.toThrow(/a format needs a sampler of options/);
+    await expect(generateText({ ...ask, sampler: greedy() })).rejects.toThrow(
+      /a format, tools and a budget of reasoning need a sampler of options/,
+    );
     await expect(generateText({ ...ask, stopTokens: [] })).rejects.toThrow(/a format needs tokens that end the text/);
     const constraint = { allowed: async () => new Uint32Array(200) };
     expect(() => model.engine.generate({ tokens: [1], maxTokens: 2, constraint })).toThrow(
