@@ -17,8 +17,9 @@ export function record<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): 
   if (typeof op?.shape !== 'function') throw new ArgumentError(`record: takes an operation, got ${describe(op)}`);
   checkList(op.name, 'inputs', inputs);
   const [first] = inputs;
-  if (!first) throw new ArgumentError(`${op.name}: an operation without inputs is recorded with recordOn(device, ...)`);
-  if (!first.node) throw new ArgumentError(`${op.name}: input 0 must be a tensor, got ${describe(first)}`);
+  if (inputs.length === 0)
+    throw new ArgumentError(`${op.name}: an operation without inputs is recorded with recordOn(device, ...)`);
+  if (!first?.node) throw new ArgumentError(`${op.name}: input 0 must be a tensor, got ${describe(first)}`);
   return recordOn(first.device, op, inputs, attributes);
 }
 

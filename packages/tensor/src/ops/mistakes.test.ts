@@ -38,7 +38,7 @@ const b = (...shape: number[]): Tensor => device.zeros(shape, 'bool');
 
 /** A mistake, the code of its error, and what the message must tell. */
 const mistakes: readonly (readonly [() => unknown, string, string])[] = [
-  [() => relu(undefined as never), 'ERR_ARGUMENT', 'relu: x must be a tensor, got undefined'],
+  [() => relu(undefined as never), 'ERR_ARGUMENT', 'relu: input 0 must be a tensor, got undefined'],
   [() => f(2).sub(undefined as never), 'ERR_ARGUMENT', 'sub: operand 1 must be a tensor or a number, got undefined'],
   [() => f(2).add('1' as never), 'ERR_ARGUMENT', 'add: operand 1 must be a tensor or a number, got the string 1'],
   [() => f(2).mul([1] as never), 'ERR_ARGUMENT', 'mul: operand 1 must be a tensor or a number, got Array'],
