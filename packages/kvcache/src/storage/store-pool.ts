@@ -11,7 +11,7 @@ export interface StorePlace {
 }
 
 /** Integers and factors, and how they are to be read. */
-export interface QuantizedPages {
+interface QuantizedPages {
   readonly words: Tensor;
   readonly scales: Tensor;
   readonly bits: PageBits;

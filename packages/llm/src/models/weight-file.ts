@@ -14,14 +14,14 @@ export interface StoredTensor {
 }
 
 /** A tensor as a device takes it, some rows at a time: whole blocks of sixteen, but for the last ones. */
-export interface StoredParts {
+interface StoredParts {
   readonly dtype: StoredTensor['dtype'];
   readonly parts: AsyncIterable<HostArray>;
   readonly note?: string;
 }
 
 /** A weight, and the tensors that it is read from. */
-export interface ReadWeight {
+interface ReadWeight {
   readonly stored: readonly string[];
   readonly shape: readonly number[];
   readonly source?: WeightSource;

@@ -26,7 +26,7 @@ function bytesOf([, { dtype, shape }]: SavedTensors[number]): number {
 }
 
 /** The index beside a file whose tensors are in shards. */
-export const indexOf = (path: string): string => `${path}.index.json`;
+const indexOf = (path: string): string => `${path}.index.json`;
 
 /**
  * Writes one file, or shards and their index. Until the last file is in its place, what was saved there before is whole: shards

@@ -98,7 +98,7 @@ export function xavierNormal(shape: readonly number[], options: XavierOptions): 
 }
 
 /** How many values one output is made of, and one input goes into. */
-export function fans(name: string, shape: readonly number[]): { readonly fanIn: number; readonly fanOut: number } {
+function fans(name: string, shape: readonly number[]): { readonly fanIn: number; readonly fanOut: number } {
   if (shape.length < 2)
     throw new ShapeError(`${name}: takes the shape of a weight, [out, in, ...window], got ${formatShape(shape)}`);
   const window = sizeOf(shape.slice(2));

@@ -16,8 +16,8 @@ export interface Moments8bit {
   readonly scales: Tensor;
 }
 
-export const firstCode: BlockwiseCode = { signed: true, degree: 2 };
-export const secondCode: BlockwiseCode = { signed: false, degree: 4 };
+const firstCode: BlockwiseCode = { signed: true, degree: 2 };
+const secondCode: BlockwiseCode = { signed: false, degree: 4 };
 
 const row = (x: Tensor, index: number) => x.slice(0, index, index + 1).reshape([x.shape[1]!]);
 const rows = (first: Tensor, second: Tensor) => concat([first.reshape([1, -1]), second.reshape([1, -1])], 0);
