@@ -1,7 +1,5 @@
 import { describe } from './describe.ts';
 import { ArgumentError } from './errors.ts';
-import { Tensor } from './graph/tensor.ts';
-import { Update } from './graph/variable.ts';
 
 /** Whether a value is an array or a plain object, through which trees are walked. */
 export function isBranch(value: unknown): value is readonly unknown[] | Readonly<Record<string, unknown>> {
@@ -114,14 +112,4 @@ export function refusePromises(operation: string, result: unknown): void {
       `${operation}: the function must give its results at once, got a promise${path ? ` as ${path}` : ''}: it only records`,
     );
   });
-}
-
-/** The tensors among the leaves. */
-export function tensorsOf(tree: unknown): Tensor[] {
-  return leavesOf(tree).filter((leaf): leaf is Tensor => leaf instanceof Tensor);
-}
-
-/** The updates among the leaves. */
-export function updatesOf(tree: unknown): Update[] {
-  return leavesOf(tree).filter((leaf): leaf is Update => leaf instanceof Update);
 }

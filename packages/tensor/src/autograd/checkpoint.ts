@@ -1,12 +1,13 @@
 import { isFloat } from '../dtype.ts';
 import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
 import { record } from '../graph/record.ts';
+import { tensorsOf } from '../graph/recorded-leaves.ts';
 import { nodesBetween, replay } from '../graph/replay.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { type None, none } from '../ops/elementwise/define-elementwise.ts';
 import { barrier } from '../ops/movement/barrier.ts';
 import { identity } from '../ops/movement/identity.ts';
-import { mapTree, refusePromises, tensorsOf } from '../tree.ts';
+import { mapTree, refusePromises } from '../tree.ts';
 import { backward } from './gradients.ts';
 
 /**

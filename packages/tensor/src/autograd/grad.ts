@@ -3,9 +3,10 @@ import { checkOptions } from '../check-options.ts';
 import { describe } from '../describe.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
+import { tensorsOf } from '../graph/recorded-leaves.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { identity } from '../ops/movement/identity.ts';
-import { mapTree, refusePromises, tensorsOf } from '../tree.ts';
+import { mapTree, refusePromises } from '../tree.ts';
 import { gradients } from './gradients.ts';
 
 /** The gradient by an argument: a tensor for a tensor, the same tree for a tree of them. */

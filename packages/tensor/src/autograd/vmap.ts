@@ -2,13 +2,14 @@ import { checkOptions } from '../check-options.ts';
 import { describe } from '../describe.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import type { Node } from '../graph/op.ts';
+import { tensorsOf } from '../graph/recorded-leaves.ts';
 import { nodesBetween } from '../graph/replay.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { full } from '../ops/create/creation.ts';
 import { identity } from '../ops/movement/identity.ts';
 import { expand, permute } from '../ops/movement/movement.ts';
 import { formatShape, normalizeAxis } from '../shape.ts';
-import { mapTree, refusePromises, tensorsOf } from '../tree.ts';
+import { mapTree, refusePromises } from '../tree.ts';
 import { type Batched, batchNode } from './batch-rules.ts';
 
 /** Where the axis of the examples is. */
