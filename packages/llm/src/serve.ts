@@ -11,6 +11,7 @@ export type {
   ServedText,
   SpelledToken,
 } from './serve/served-model.ts';
-export { createServer, type HeddleServer, type LogEntry, type ServerOptions } from './serve/server.ts';
+export { createServer, type HeddleServer } from './serve/server.ts';
+export type { LogEntry, ServerOptions } from './serve/server-options.ts';
 export type { WorkerModelOptions } from './serve/worker-messages.ts';
 export { type WorkerEvents, type WorkerModel, workerModel } from './serve/worker-model.ts';

@@ -1,0 +1,25 @@
+import type { AdmissionOptions } from './admission.ts';
+import type { GuardOptions } from './guard.ts';
+
+/** How a server answers. */
+export interface ServerOptions extends GuardOptions, AdmissionOptions {
+  /** How long a request may take, in milliseconds. Default 10 minutes. */
+  readonly requestTimeoutMs?: number;
+  /** How long a client may take to read what was sent, in milliseconds. Default a minute. */
+  readonly stallTimeoutMs?: number;
+  /** Told of every response; it holds nothing of prompts and answers. */
+  readonly log?: (entry: LogEntry) => void;
+}
+
+/** What there is to say of a request. */
+export interface LogEntry {
+  readonly time: string;
+  readonly requestId: string;
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly ms: number;
+  readonly model?: string;
+  /** Why it failed, where that is not the client's doing. */
+  readonly error?: string;
+}
