@@ -1,11 +1,12 @@
 import { describe } from '../describe.ts';
 import type { Dim } from '../dim.ts';
-import { type DType, type HostArray, hostLength, isHostArrayOf } from '../dtype.ts';
-import { ArgumentError, DisposedError, DTypeError, isHeddleError, ShapeError } from '../errors.ts';
+import type { DType, HostArray } from '../dtype.ts';
+import { ArgumentError, DisposedError, isHeddleError, ShapeError } from '../errors.ts';
 import { bf16ToF32, f16ToF32 } from '../float16.ts';
 import { checkType, type HostData, parseData, type TensorOptions } from '../host-data.ts';
 import type { HeldAllocation, MemoryReport } from '../memory.ts';
-import { type ConcreteType, formatShape, type Shape, sizeOf } from '../shape.ts';
+import { type ConcreteType, formatShape, type Shape } from '../shape.ts';
+import { CallQueue } from './call-queue.ts';
 import { EagerPrograms } from './eager-programs.ts';
 import type { Executor, Storage } from './executor.ts';
 import { Lifetimes, type Own } from './lifetimes.ts';
@@ -15,6 +16,7 @@ import { Remembered } from './remembered.ts';
 import { Tensor } from './tensor.ts';
 import type { TensorOperations } from './tensor-operations.ts';
 import { type Update, Variable } from './variable.ts';
+import { writeParts } from './write-parts.ts';
 
 /**
  * Where tensors live and are computed: an executor with the ways to make tensors. Open one with `openReference`,
@@ -29,11 +31,10 @@ export class Device implements AsyncDisposable {
   /** Values that reads computed on the way. @internal */
   readonly remembered: Remembered = new Remembered((task) => this.afterCalls(task));
   readonly #programs: EagerPrograms;
+  readonly #calls = new CallQueue();
   readonly #identities = new WeakMap<object, number>();
   #identityCount = 0;
   #hasWarned = false;
-  #pending = 0;
-  #tail: Promise<unknown> = Promise.resolve();
   #reads = 0;
   #readsDone: (() => void) | undefined;
   #disposal: Promise<void> | undefined;
@@ -100,21 +101,9 @@ export class Device implements AsyncDisposable {
     this.assertOpen('variableOfParts');
     const { shape, dtype } = options;
     checkType('variableOfParts', shape, dtype);
-    const length = hostLength(dtype, sizeOf(shape));
     const variable = this.#newVariable({ shape, dtype }, options);
-    const wrong = (got: string) =>
-      new ShapeError(`variableOfParts: ${variable.name} ${formatShape(shape)} takes ${length} values, got ${got}`);
     try {
-      let at = 0;
-      for await (const part of parts) {
-        if (!isHostArrayOf(dtype, part))
-          throw new DTypeError(`variableOfParts: ${variable.name} is ${dtype}, got a part of another type`);
-        if (at + part.length > length) throw wrong(`${at + part.length} or more`);
-        this.assertOpen('variableOfParts');
-        this.executor.write(variable.storage!, part, at);
-        at += part.length;
-      }
-      if (at !== length) throw wrong(String(at));
+      await writeParts(variable, parts);
       return variable;
     } catch (error) {
       variable.dispose();
@@ -256,30 +245,12 @@ export class Device implements AsyncDisposable {
 
   /** Runs tasks one after the other in the order of the calls; at once where none is waiting. @internal */
   enqueue<T>(task: () => T | Promise<T>): Promise<T> {
-    const before = this.#pending === 0 ? undefined : this.#tail;
-    this.#pending++;
-    let done!: () => void;
-    this.#tail = new Promise<void>((resolve) => {
-      done = resolve;
-    });
-    return this.#call(task, before, done);
-  }
-
-  /** Awaits what it is given, and nothing awaits it but the caller: so stacks of errors and of leaks reach the caller. */
-  async #call<T>(task: () => T | Promise<T>, before: Promise<unknown> | undefined, done: () => void): Promise<T> {
-    try {
-      if (before) await before;
-      return await task();
-    } finally {
-      this.#pending--;
-      done();
-    }
+    return this.#calls.enqueue(task);
   }
 
   /** Does what waits for nothing: at once where no call is under way, otherwise behind those that are. @internal */
   afterCalls(task: () => void): void {
-    if (this.#pending === 0) task();
-    else void this.enqueue(task);
+    this.#calls.after(task);
   }
 
   /** A number that stays with an object: which variable, which constant a program is for. */
@@ -333,7 +304,7 @@ export class Device implements AsyncDisposable {
     return this.#disposal;
   }
   async #end(): Promise<void> {
-    await this.#tail;
+    await this.#calls.done;
     if (this.#reads > 0)
       await new Promise<void>((resolve) => {
         this.#readsDone = resolve;
