@@ -46,7 +46,7 @@ chat (/help says what can be typed)
   --reasoning-budget N    most tokens of thought before an answer
 
 serve
-  --model [NAME=]MODEL    as above; several times for several models, each in a thread of its own
+  --model [NAME=]MODEL    as above; several times for several models, each in a process of its own
   --host H, --port N      (default 127.0.0.1, 8080; 0 takes a free port); another host needs a key, or --insecure
   --api-key KEY           which clients must have, several times for several (also HEDDLE_API_KEY)
   --allow-host NAME, --allow-origin ORIGIN    further names of this server, pages that may ask it

@@ -1,4 +1,3 @@
-import { parentPort, workerData } from 'node:worker_threads';
 import { continuousScheduler, fairShare } from '@heddle/batcher';
 import { type OpenTextModelOptions, openTextModel } from '../text/text-model.ts';
 import { faultOf } from './fault.ts';
@@ -6,17 +5,27 @@ import { localModel } from './local-model.ts';
 import type { ServedPart } from './served-model.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
 
-/** A thread that holds a model and computes: requests come in, parts of answers go out, as many at once as there are. */
-const port = parentPort!;
-const { source, options } = workerData as WorkerStart;
-const { components, fairShare: shared, ...plain } = options;
-const own = components === undefined ? {} : ((await import(components)) as { default: OpenTextModelOptions }).default;
-const scheduler: OpenTextModelOptions['scheduler'] = (capacity, limits) =>
-  continuousScheduler({ ...limits, capacity, policy: fairShare() });
-const opened = await openTextModel(source, { ...plain, ...(shared && { scheduler }), ...own });
+/** A process that holds a model and computes: requests come in, parts of answers go out, as many at once as there are. */
+const post = (message: FromWorker, sent?: () => void) => void process.send!(message, sent ?? (() => {}));
+
+async function open({ source, options }: WorkerStart): ReturnType<typeof openTextModel> {
+  const { components, fairShare: shared, ...plain } = options;
+  const own = components === undefined ? {} : ((await import(components)) as { default: OpenTextModelOptions }).default;
+  const scheduler: OpenTextModelOptions['scheduler'] = (capacity, limits) =>
+    continuousScheduler({ ...limits, capacity, policy: fairShare() });
+  return await openTextModel(source, { ...plain, ...(shared && { scheduler }), ...own });
+}
+
+// the server says when to end: signals to a group of processes are its own. Without it there is nothing to do
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+process.on('disconnect', () => process.exit());
+const start = await new Promise<WorkerStart>((resolve) => void process.once('message', resolve));
+const opened = await open(start).catch((error: unknown) => {
+  post({ kind: 'failed', error }, () => process.exit(1));
+  return new Promise<never>(() => {});
+});
 const model = localModel('', opened);
 const running = new Map<number, AbortController>();
-const post = (message: FromWorker) => port.postMessage(message);
 
 /** Parts of one turn go out together: under load a message per token is what costs most. */
 const waiting = new Map<number, ServedPart[]>();
@@ -58,7 +67,7 @@ async function value(id: number, of: Promise<Extract<FromWorker, { kind: 'value'
   }
 }
 
-port.on('message', (message: ToWorker) => {
+process.on('message', (message: ToWorker) => {
   switch (message.kind) {
     case 'generate':
       return void generate(message);
@@ -71,7 +80,7 @@ port.on('message', (message: ToWorker) => {
     case 'stats':
       return void value(message.id, model.stats());
     case 'stop':
-      opened.dispose().finally(() => port.close());
+      opened.dispose().finally(() => process.disconnect());
   }
 });
 post({ kind: 'ready', maxSequenceTokens: model.maxSequenceTokens, notes: opened.model.deviations });

@@ -1,7 +1,7 @@
 import { isBatcherError, RejectedError } from '@heddle/batcher';
 import { isHeddleError } from '@heddle/tensor';
 
-/** Why a request is refused or has failed, as clients are told: data that can cross to another thread. */
+/** Why a request is refused or has failed, as clients are told: data that can cross to another process. */
 export interface Fault {
   readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 500 | 503 | 504;
   /** One sentence, without secrets. */

@@ -2,7 +2,7 @@ import type { TextSettings } from '../text/text-options.ts';
 import type { TextPart } from '../text/text-result.ts';
 import type { ChatMessage } from '../tokenizer/chat-template.ts';
 
-/** What is asked of a model: data that can cross to another thread. */
+/** What is asked of a model: data that can cross to another process. */
 export interface ServedRequest extends Omit<TextSettings, 'sampler' | 'signal' | 'allowedTokens'> {
   readonly prompt?: string | readonly number[];
   readonly messages?: readonly ChatMessage[];
@@ -31,7 +31,7 @@ export interface ServedStats {
   readonly cacheUsage: number;
 }
 
-/** A model as a server sees it, in this thread or in another. */
+/** A model as a server sees it, in this process or in another. */
 export interface ServedModel {
   /** Its name in requests. */
   readonly id: string;

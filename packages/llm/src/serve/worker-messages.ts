@@ -36,6 +36,8 @@ export type ToWorker =
 
 /** From the worker. */
 export type FromWorker =
+  /** The model could not be opened; then the worker ends. */
+  | { readonly kind: 'failed'; readonly error: unknown }
   | { readonly kind: 'ready'; readonly maxSequenceTokens: number; readonly notes: readonly string[] }
   | { readonly kind: 'parts'; readonly id: number; readonly parts: readonly ServedPart[] }
   | { readonly kind: 'end'; readonly id: number }

@@ -1,27 +1,27 @@
-import { Worker } from 'node:worker_threads';
+import { type ChildProcess, fork } from 'node:child_process';
 import { type Fault, FaultError, stopping } from './fault.ts';
 import type { ServedModel, ServedPart, ServedRequest, ServedStats, ServedText } from './served-model.ts';
 import type { FromWorker, ToWorker, WorkerModelOptions, WorkerStart } from './worker-messages.ts';
 
-/** A model that computes in a thread of its own. */
+/** A model that computes in a process of its own. */
 export interface WorkerModel extends ServedModel, AsyncDisposable {
   /** What its files ask for and it does not do, when it has been opened. */
   readonly notes: readonly string[];
   /** Resolves when it can answer. @throws what opening it threw; then it is not tried again */
   readonly opened: Promise<void>;
-  /** How many times its thread was started again. */
+  /** How many times its process was started again. */
   readonly restarts: number;
-  /** Ends the thread at once, as a crash does; another takes its place. */
+  /** Ends the process at once, as a crash does; another takes its place. */
   kill(): Promise<void>;
-  /** Ends the thread and what is under way. Idempotent. */
+  /** Ends the process and what is under way. Idempotent. */
   dispose(): Promise<void>;
 }
 
-/** What is told of a thread that ended. */
+/** What is told of a process that ended. */
 export interface WorkerEvents {
-  /** A thread that had been ready ended, and another is started. */
+  /** A process that had been ready ended, and another is started. */
   readonly onRestart?: (error: unknown) => void;
-  /** The thread's module, for bundlers that put it elsewhere, and for tests. */
+  /** The process's module, for bundlers that put it elsewhere, and for tests. */
   readonly worker?: URL;
 }
 
@@ -34,21 +34,21 @@ const dead: Fault = {
 const restartMs = 1000;
 
 /**
- * Opens a model in a worker, so that computing takes no time of the thread that answers requests. A worker that dies fails what it had
- * to do with 503, and another takes its place. Node only. Owned by the caller, who disposes of it.
+ * Opens a model in a process of its own, so that computing takes no time of the thread that answers requests, and no crash of a driver
+ * or a library ends the server. One that dies fails what it had to do with 503, and another takes its place. Node only. Owned by the caller, who disposes of it.
  * @param source what `openTextModel` takes: a folder, a GGUF file, `owner/name`
  */
 export function workerModel(id: string, source: string, options: WorkerModelOptions & WorkerEvents = {}): WorkerModel {
-  return new ThreadModel(id, source, options);
+  return new ProcessModel(id, source, options);
 }
 
 /** What waits for an answer of the worker. */
 interface Waiting {
-  answer(message: FromWorker): void;
+  answer(message: Exclude<FromWorker, { kind: 'ready' | 'failed' }>): void;
   fail(error: unknown): void;
 }
 
-class ThreadModel implements WorkerModel {
+class ProcessModel implements WorkerModel {
   readonly id: string;
   readonly opened: Promise<void>;
   notes: readonly string[] = [];
@@ -57,7 +57,7 @@ class ThreadModel implements WorkerModel {
   readonly #start: WorkerStart;
   readonly #events: WorkerEvents;
   readonly #waiting = new Map<number, Waiting>();
-  #worker: Worker | undefined;
+  #worker: ChildProcess | undefined;
   #ready = false;
   #wasReady = false;
   #calls = 0;
@@ -119,7 +119,7 @@ class ThreadModel implements WorkerModel {
     } finally {
       signal.removeEventListener('abort', abort);
       // one that was left, whose end nobody waits for
-      if (this.#waiting.delete(id)) this.#worker?.postMessage({ kind: 'abort', id } satisfies ToWorker);
+      if (this.#waiting.delete(id)) this.#worker?.send({ kind: 'abort', id } satisfies ToWorker);
     }
   }
 
@@ -134,7 +134,11 @@ class ThreadModel implements WorkerModel {
   }
 
   async kill(): Promise<void> {
-    await this.#worker?.terminate();
+    const worker = this.#worker;
+    if (!worker) return;
+    const exited = exitOf(worker);
+    worker.kill('SIGKILL');
+    await exited;
   }
 
   dispose(): Promise<void> {
@@ -151,26 +155,34 @@ class ThreadModel implements WorkerModel {
     this.#failAll(new FaultError(stopping));
     const worker = this.#worker;
     if (!worker) return;
-    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    worker.postMessage({ kind: 'stop' } satisfies ToWorker);
-    const timer = setTimeout(() => void worker.terminate(), 10_000);
+    const exited = exitOf(worker);
+    worker.send({ kind: 'stop' } satisfies ToWorker);
+    const timer = setTimeout(() => void worker.kill('SIGKILL'), 10_000);
     await exited;
     clearTimeout(timer);
   }
 
   #open(): void {
     const { url, options } = workerModule(this.#events.worker);
-    const worker = new Worker(url, { ...options, workerData: this.#start });
+    const worker = fork(url, { ...options, serialization: 'advanced' });
     this.#worker = worker;
     let failure: unknown;
-    worker.on('message', (message: FromWorker) => this.#receive(message));
-    worker.on('error', (error) => {
-      failure = error;
+    worker.on('message', (message: FromWorker) => {
+      if (message.kind === 'failed') failure = message.error;
+      else this.#receive(message);
     });
-    worker.on('exit', (code) => this.#exited(worker, failure ?? new Error(`the worker ended with code ${code}`)));
+    worker.on('error', (error) => {
+      failure ??= error;
+      // one that could not be started has no exit
+      if (worker.pid === undefined) this.#exited(worker, failure);
+    });
+    worker.on('exit', (code, signal) =>
+      this.#exited(worker, failure ?? new Error(`the worker ended with ${signal ?? `code ${code}`}`)),
+    );
+    worker.send(this.#start);
   }
 
-  #receive(message: FromWorker): void {
+  #receive(message: Exclude<FromWorker, { kind: 'failed' }>): void {
     if (message.kind !== 'ready') {
       this.#waiting.get(message.id)?.answer(message);
       return;
@@ -181,7 +193,7 @@ class ThreadModel implements WorkerModel {
     this.#settle?.resolve();
   }
 
-  #exited(worker: Worker, error: unknown): void {
+  #exited(worker: ChildProcess, error: unknown): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
     this.#ready = false;
@@ -220,7 +232,7 @@ class ThreadModel implements WorkerModel {
     if (!this.#ready) throw new FaultError(this.#disposal ? stopping : dead);
     const id = this.#calls++;
     this.#waiting.set(id, waiting);
-    this.#worker!.postMessage(make(id));
+    this.#worker!.send(make(id));
     return id;
   }
 
@@ -228,6 +240,8 @@ class ThreadModel implements WorkerModel {
     this.#waiting.delete(id);
   }
 }
+
+const exitOf = (worker: ChildProcess) => new Promise<void>((resolve) => void worker.once('exit', () => resolve()));
 
 function faultError({ fault, error }: Extract<FromWorker, { kind: 'fault' }>): FaultError {
   return new FaultError(fault, { cause: new Error(error) });
