@@ -5,7 +5,8 @@ import { localModel } from './local-model.ts';
 import type { ServedPart } from './served-model.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
 
-/** A process that holds a model and computes: requests come in, parts of answers go out, as many at once as there are. */
+// A process that holds a model and computes: requests come in, parts of answers go out, as many at once as there are.
+
 const post = (message: FromWorker, sent?: () => void) => void process.send!(message, sent ?? (() => {}));
 
 async function open({ source, options }: WorkerStart): ReturnType<typeof openTextModel> {
