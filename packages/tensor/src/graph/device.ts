@@ -1,7 +1,7 @@
 import { describe } from '../describe.ts';
 import type { Dim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
-import { ArgumentError, DisposedError, isHeddleError, ShapeError } from '../errors.ts';
+import { ArgumentError, DisposedError, ShapeError } from '../errors.ts';
 import { bf16ToF32, f16ToF32 } from '../float16.ts';
 import { checkType, type HostData, parseData, type TensorOptions } from '../host-data.ts';
 import type { HeldAllocation, MemoryReport } from '../memory.ts';
@@ -148,7 +148,7 @@ export class Device implements AsyncDisposable {
     for (const tensor of tensors) tensor.settle();
     const open = [...new Set(tensors.filter(({ storage }) => !storage))];
     if (open.length === 0 && updates.length === 0) return tensors;
-    const storages = await this.#computeAndRemember(open, updates);
+    const storages = await this.remembered.computeWith(this.#programs, open, updates);
     open.forEach((tensor, i) => {
       tensor.hold(storages[i]!);
     });
@@ -180,7 +180,7 @@ export class Device implements AsyncDisposable {
         });
         return await values;
       }
-      const [storage] = await this.#computeAndRemember([tensor], []);
+      const [storage] = await this.remembered.computeWith(this.#programs, [tensor], []);
       try {
         return await this.executor.read(storage!);
       } finally {
@@ -189,21 +189,6 @@ export class Device implements AsyncDisposable {
     } finally {
       this.#reads--;
       if (this.#reads === 0) this.#readsDone?.();
-    }
-  }
-
-  /** Storages of `outputs`, owned by the caller; what else is of use later is remembered, where it fits. */
-  async #computeAndRemember(outputs: readonly Tensor[], updates: readonly Update[]): Promise<readonly Storage[]> {
-    const also = this.remembered.worthKeeping(outputs);
-    const computed = this.#programs.compute([...outputs, ...also], updates);
-    if (also.length === 0) return await computed;
-    try {
-      const storages = await computed;
-      this.remembered.keep(also, storages.slice(outputs.length));
-      return storages.slice(0, outputs.length);
-    } catch (error) {
-      if (!isHeddleError(error, 'ERR_OUT_OF_MEMORY')) throw error;
-      return await this.#programs.compute(outputs, updates);
     }
   }
 

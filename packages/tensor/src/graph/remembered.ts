@@ -1,7 +1,9 @@
+import { isHeddleError } from '../errors.ts';
+import type { EagerPrograms } from './eager-programs.ts';
 import type { Storage } from './executor.ts';
 import { isLeafOp } from './op.ts';
 import type { Tensor } from './tensor.ts';
-import { Variable } from './variable.ts';
+import { type Update, Variable } from './variable.ts';
 
 /** Operations that are computed again rather than kept. */
 const cheapOperations = 32;
@@ -76,6 +78,25 @@ export class Remembered {
       if (isNeeded && isCostly(tensor, kept)) kept.add(tensor);
     }
     return [...kept];
+  }
+
+  /** Storages of `outputs`, owned by the caller; what else is of use later is kept, where it fits. */
+  async computeWith(
+    programs: EagerPrograms,
+    outputs: readonly Tensor[],
+    updates: readonly Update[],
+  ): Promise<readonly Storage[]> {
+    const also = this.worthKeeping(outputs);
+    const computed = programs.compute([...outputs, ...also], updates);
+    if (also.length === 0) return await computed;
+    try {
+      const storages = await computed;
+      this.keep(also, storages.slice(outputs.length));
+      return storages.slice(0, outputs.length);
+    } catch (error) {
+      if (!isHeddleError(error, 'ERR_OUT_OF_MEMORY')) throw error;
+      return await programs.compute(outputs, updates);
+    }
   }
 
   /** Keeps what `worthKeeping` named. */
