@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { defaultClientConditions, defaultServerConditions } from 'vite';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 import ClosingLine from './scripts/closing-line.ts';
+import { officialClients } from './test-support/official-clients.ts';
 import { serveTestData } from './test-support/serve-test-data.ts';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -133,6 +134,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
+        plugins: [officialClients()],
         test: {
           name: 'unit',
           include: [`${folders}/**/*.test.ts`],

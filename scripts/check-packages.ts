@@ -6,13 +6,12 @@ import { closeRun, joinReports } from './report.ts';
 import { runCheck, runCounted } from './run-step.ts';
 
 const report = joinReports([
-  runCheck('build', ['turbo', 'run', 'build', '--filter=!docs', '--output-logs=errors-only']),
+  runCheck('build', ['turbo', 'run', 'build', '--output-logs=errors-only']),
   runCheck('publint and attw', [
     'turbo',
     'run',
     'publint',
     'attw',
-    '--filter=!docs',
     '--continue',
     '--output-logs=errors-only',
   ]),

@@ -11,7 +11,7 @@ import { runTests } from './run-tests.ts';
 const args = process.argv.slice(2);
 const report = joinReports([
   runCheck('lint', ['turbo', 'run', 'lint', 'lint:root', '--continue', '--output-logs=errors-only']),
-  runCheck('build', ['turbo', 'run', 'build', '--filter=!docs', '--output-logs=errors-only']),
+  runCheck('build', ['turbo', 'run', 'build', '--output-logs=errors-only']),
   runCheck('types', ['tsc', '-b']),
   runCheck('imports', ['tsx', '--experimental-vm-modules', '--no-warnings', 'scripts/check-imports.ts']),
   args.length > 0 ? runCounted('tests', ['vitest', 'run', ...args]) : runTests(),

@@ -1,11 +1,11 @@
 // A model of this process in the AI SDK: text as it comes, and a tool that the model has to call.
-//   npx tsx --conditions=@heddle/source examples/ai-sdk.ts [MODEL] [DEVICE]      after `npm run build`
+//   npx tsx --conditions=@heddle/source examples/clients/ai-sdk.ts [MODEL] [DEVICE]      after `npm ci --prefix examples/clients`
 import { openTextModel } from '@heddle/llm';
 import { createHeddle } from '@heddle/llm/ai-sdk';
 import { generateText, jsonSchema, streamText, tool } from 'ai';
-import { exampleArguments } from './arguments.ts';
+import { exampleArguments } from '../arguments.ts';
 
-const { args, device } = exampleArguments('ai-sdk.ts [MODEL]', 1);
+const { args, device } = exampleArguments('clients/ai-sdk.ts [MODEL]', 1);
 const opened = await openTextModel(args[0] ?? 'node_modules/@heddle/prose4m', { device, maxSequences: 2 });
 const model = createHeddle({ local: opened })('local');
 

@@ -1,12 +1,12 @@
 // A server that clients of OpenAI's API talk to, and such a client: an answer as it comes, and one that is of a schema.
-//   npx tsx --conditions=@heddle/source examples/chat-server.ts [MODEL] [DEVICE]      after `npm run build`
+//   npx tsx --conditions=@heddle/source examples/clients/chat-server.ts [MODEL] [DEVICE]      after `npm ci --prefix examples/clients`
 import { openTextModel } from '@heddle/llm';
 import { createServer } from '@heddle/llm/serve';
 import { serve } from '@hono/node-server';
 import OpenAI from 'openai';
-import { exampleArguments } from './arguments.ts';
+import { exampleArguments } from '../arguments.ts';
 
-const { args, device } = exampleArguments('chat-server.ts [MODEL]', 1);
+const { args, device } = exampleArguments('clients/chat-server.ts [MODEL]', 1);
 const model = await openTextModel(args[0] ?? 'node_modules/@heddle/prose4m', { device, maxSequences: 4 });
 const app = createServer({ local: model });
 const { address, server } = await new Promise<{ address: string; server: ReturnType<typeof serve> }>((resolve) => {
