@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { clientsInstalled, clientsMissing } from '../test-support/official-clients.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -43,13 +44,15 @@ test('structured-output writes texts of a form', async () => {
   expect(output).toMatch(/\npages and mood: ([1-9]|[123]\d|40) (glad|grave|tender)\n$/);
 }, 180_000);
 
-test('chat-server answers a client as it comes, and in JSON', async () => {
-  const output = await run('chat-server', 'examples/models/prose4m', 'onnx');
+test('chat-server answers a client as it comes, and in JSON', async (context) => {
+  if (!clientsInstalled) context.skip(clientsMissing);
+  const output = await run('clients/chat-server', 'examples/models/prose4m', 'onnx');
   expect(output).toMatch(/^local at http:\/\/127\.0\.0\.1:\d+\/v1\n.{20,}\nas JSON: (glad|grave)\ntokens: \d+\n$/s);
 }, 180_000);
 
-test('ai-sdk writes text and has a tool called', async () => {
-  const output = await run('ai-sdk', 'examples/models/prose4m', 'onnx');
+test('ai-sdk writes text and has a tool called', async (context) => {
+  if (!clientsInstalled) context.skip(clientsMissing);
+  const output = await run('clients/ai-sdk', 'examples/models/prose4m', 'onnx');
   expect(output).toMatch(
     /.{20,}\ncalled: feel \{"mood":"(glad|grave|tender)"\}\n[\s\S]*result: so you are (glad|grave|tender)\n/s,
   );

@@ -7,14 +7,7 @@ import { runCheck, runCounted } from './run-step.ts';
 
 const report = joinReports([
   runCheck('build', ['turbo', 'run', 'build', '--output-logs=errors-only']),
-  runCheck('publint and attw', [
-    'turbo',
-    'run',
-    'publint',
-    'attw',
-    '--continue',
-    '--output-logs=errors-only',
-  ]),
+  runCheck('publint and attw', ['turbo', 'run', 'publint', 'attw', '--continue', '--output-logs=errors-only']),
   runCheck('knip', ['knip']),
   runCheck('size', ['size-limit']),
   runCounted('tarballs', ['tsx', 'scripts/check-tarballs.ts']),

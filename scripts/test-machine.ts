@@ -1,17 +1,20 @@
 import { createHash } from 'node:crypto';
-import { type Dirent, readdirSync, statSync } from 'node:fs';
+import { type Dirent, existsSync, readdirSync, statSync } from 'node:fs';
 import { arch, cpus, platform, release } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { clientsInstalled } from '../test-support/official-clients.ts';
 
 /**
  * What a test result depends on beside the repository's files, in a few characters: the machine, Node, and the test data
- * beside the repository (names, sizes and times of its files). Results are kept for the same machine only.
+ * beside the repository (names, sizes and times of its files), and whether what tests need on demand is installed. Results are kept for the same machine only.
  */
 export function testMachine(): string {
   const hash = createHash('sha256');
   hash.update([process.version, platform(), arch(), release(), cpus()[0]?.model ?? '', cpus().length].join(' '));
   for (const line of listing(fileURLToPath(new URL('../../shared', import.meta.url)))) hash.update(`\n${line}`);
+  const tokenizers = existsSync(fileURLToPath(new URL('../test-support/tokenizers/node_modules', import.meta.url)));
+  hash.update(`\n${clientsInstalled} ${tokenizers}`);
   return hash.digest('hex').slice(0, 16);
 }
 
