@@ -18,6 +18,7 @@ export function mapTree(
   path = '',
 ): unknown {
   if (typeof replace !== 'function') throw new ArgumentError(`mapTree: takes a function, got ${describe(replace)}`);
+  if (typeof isLeaf !== 'function') throw new ArgumentError(`mapTree: isLeaf is a function, got ${describe(isLeaf)}`);
   if (!isBranch(tree) || isLeaf(tree)) return replace(tree, path);
   if (Array.isArray(tree)) return tree.map((child, i) => mapTree(child, replace, isLeaf, `${path}[${i}]`));
   return Object.fromEntries(
