@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { clientsInstalled } from '../test-support/official-clients.ts';
 
 /**
- * What a test result depends on beside the repository's files, in a few characters: the machine, Node, and the test data
- * beside the repository (names, sizes and times of its files), and whether what tests need on demand is installed. Results are kept for the same machine only.
+ * What a test result depends on beside the repository's files, in a few characters: the machine, Node, the test data beside
+ * the repository (names, sizes and times of its files), and whether what some tests need on demand is installed. Results are
+ * kept for the same machine only.
  */
 export function testMachine(): string {
   const hash = createHash('sha256');

@@ -9,7 +9,8 @@ export function isBranch(value: unknown): value is readonly unknown[] | Readonly
 
 /**
  * Replaces the leaves of nested arrays and plain objects, in order. `isLeaf` names plain objects that are leaves.
- * Paths read like the source: `batch.tokens`, `layers[2]`.
+ * Paths read like the source: `batch.tokens`, `layers[2]`; they begin with `path`.
+ * @throws ArgumentError when `replace` or `isLeaf` is no function
  */
 export function mapTree(
   tree: unknown,
@@ -19,11 +20,14 @@ export function mapTree(
 ): unknown {
   if (typeof replace !== 'function') throw new ArgumentError(`mapTree: takes a function, got ${describe(replace)}`);
   if (typeof isLeaf !== 'function') throw new ArgumentError(`mapTree: isLeaf is a function, got ${describe(isLeaf)}`);
-  if (!isBranch(tree) || isLeaf(tree)) return replace(tree, path);
-  if (Array.isArray(tree)) return tree.map((child, i) => mapTree(child, replace, isLeaf, `${path}[${i}]`));
-  return Object.fromEntries(
-    Object.entries(tree).map(([key, child]) => [key, mapTree(child, replace, isLeaf, path ? `${path}.${key}` : key)]),
-  );
+  const walk = (part: unknown, place: string): unknown => {
+    if (!isBranch(part) || isLeaf(part)) return replace(part, place);
+    if (Array.isArray(part)) return part.map((child, i) => walk(child, `${place}[${i}]`));
+    return Object.fromEntries(
+      Object.entries(part).map(([key, child]) => [key, walk(child, place ? `${place}.${key}` : key)]),
+    );
+  };
+  return walk(tree, path);
 }
 
 /**

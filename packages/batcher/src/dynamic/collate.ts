@@ -21,7 +21,7 @@ export interface PackedBatch {
   readonly positions: Int32Array;
   /** [all tokens], the row that each belongs to. */
   readonly segments: Int32Array;
-  /** [rows + 1]: row i is tokens[offsets[i]] to tokens[offsets[i + 1] - 1]. */
+  /** `[rows + 1]`; row i is `tokens.subarray(offsets[i], offsets[i + 1])`. */
   readonly offsets: Int32Array;
 }
 

@@ -12,16 +12,21 @@ const chunk = 256;
 /**
  * A sequence as one file: what every store holds of it, bit by bit, as the steps that were submitted before the call leave it.
  * What a window has given back is not in it; of states it has the last.
- * @param options.model what tells the model, and whatever else decides keys and values (adapter, activations), from others: a
- *   snapshot is only restored for the same
- * @param options.tokens ids of its first tokens; they are known again when it is restored
  * @throws ArgumentError for more tokens than it has; for caches that cannot say what they hold (`held`), for layers with states,
  *   and for a sequence of which a window has given rows back
  */
 export async function takeSnapshot(
   cache: KvCache,
   sequence: KvSequence,
-  { model, tokens = [] }: { readonly model: string; readonly tokens?: ArrayLike<number> },
+  {
+    model,
+    tokens = [],
+  }: {
+    /** What tells the model, and whatever else decides keys and values (adapter, activations), from others: a snapshot is only restored for the same. */
+    readonly model: string;
+    /** Ids of its first tokens; they are known again when it is restored. */
+    readonly tokens?: ArrayLike<number>;
+  },
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { length } = sequence;
   if (typeof model !== 'string') throw new ArgumentError(`snapshot: model must be a string, got ${String(model)}`);

@@ -62,9 +62,17 @@ conformance('NaN and infinities in some requests', (device) => {
         const results = await Promise.all(requests.map((one) => outcome(together, one)));
         for (const [i, one] of requests.entries()) {
           const values = one.tokens.flatMap((token) => bad.get(token) ?? []);
-          // which of its own sums leaves the range of f32 is a matter of the kernel that the rows of its step chose
-          if (values.length > 0 && values.every((value) => value === 3e38)) continue;
-          expect(results[i]!.endsWith('ERR_LOGITS')).toBe(values.length > 0);
+          const overflows = values.length > 0 && values.every((value) => value === 3e38);
+          // A product of few rows that has a norm folded in multiplies by the norm's factor last: its sum leaves the range of
+          // f32 where the norm's own kernel gives zeros. So the error may come in the one company and not in the other.
+          if (overflows && backendName.startsWith('webgpu')) {
+            const outcomes = [results[i], await outcome(alone, one)].filter(
+              (result) => !result!.endsWith('ERR_LOGITS'),
+            );
+            expect(new Set(outcomes).size).toBeLessThanOrEqual(1);
+            continue;
+          }
+          expect(results[i]!.endsWith('ERR_LOGITS')).toBe(values.length > 0 && !overflows);
           expect(results[i]).toBe(await outcome(alone, one));
         }
       }),
