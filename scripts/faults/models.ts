@@ -168,7 +168,7 @@ const onHost = faultsOf(
     {
       breaks: 'a model of a hub may be named by a path that leaves its folder',
       file: 'hub/hub-id.ts',
-      find: "segment !== '' && !/^\\.+$/.test(segment)",
+      find: "segment !== '' && !/[. ]$/.test(segment)",
       put: "segment !== ''",
       tests: ['hub/hub-id.test.ts', hub],
     },
@@ -198,7 +198,7 @@ const onHost = faultsOf(
       file: 'quantize/stored-type.ts',
       find: "isHead && fourBits.has(dtype) ? 'q6_k' : dtype",
       put: 'dtype',
-      tests: ['quantize-model.test.ts'],
+      tests: ['quantize/stored-type.test.ts'],
     },
     {
       breaks: 'rows of no whole blocks are stored in the wanted blocks',
@@ -219,14 +219,14 @@ const onHost = faultsOf(
       file: 'tiers/block-file.ts',
       find: '  if (sum.some((byte, i) => byte !== own[end + i])) return undefined;\n',
       put: '',
-      tests: ['tiers/stores.test.ts'],
+      tests: ['tiers/block-file.test.ts'],
     },
     {
       breaks: 'a block of another store is read as this one',
       file: 'tiers/block-file.ts',
       find: '  if (header.some((byte, i) => byte !== own[i])) return undefined;\n',
       put: '',
-      tests: ['tiers/stores.test.ts'],
+      tests: ['tiers/block-file.test.ts'],
     },
   ],
 );

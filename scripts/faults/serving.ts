@@ -280,7 +280,7 @@ const llm = faultsOf(
       file: 'command/chat-options.ts',
       find: "number('--top-p', values['top-p'], 0, 1)",
       put: "number('--top-p', values['top-p'], 0)",
-      tests: ['command/options.test.ts'],
+      tests: ['command/chat-options.test.ts'],
     },
     {
       breaks: 'a prompt and token ids may be given together',

@@ -12,12 +12,18 @@ export interface Guessing {
   /** Tokens that steps of it had as drafts, and those that were right. */
   drafted: number;
   accepted: number;
+  /** Whether the drafter failed for it: it goes on without guesses. */
+  failed: boolean;
+  /** Whether the drafter was told that it ended or lost its place, since it was last asked. */
+  forgotten: boolean;
 }
 
 /** How a request differs from its engine in speculation: not at all, or with fewer drafts at once. */
 export type SpeculationWish = false | { readonly maxDrafts: number };
 
 type Results = (SequenceResult | undefined)[];
+/** The guesses of each wish; nothing of those for which the drafter failed. */
+type Guesses = readonly (readonly number[] | undefined)[];
 
 /** The guesses of an engine: makes them when tokens have come, and learns from what became of them. */
 export class Speculating {
@@ -25,7 +31,12 @@ export class Speculating {
   readonly #engine: DraftedEngine;
   readonly #drafter: Drafter;
   readonly #beyond: number;
-  readonly counts = { drafted: 0, accepted: 0 };
+  readonly counts: { drafted: number; accepted: number; failed: number; error: unknown } = {
+    drafted: 0,
+    accepted: 0,
+    failed: 0,
+    error: undefined,
+  };
 
   /**
    * @param beyond no step goes beyond this length with drafts
@@ -53,10 +64,13 @@ export class Speculating {
         `generate: speculation takes maxDrafts from 1 to ${maxDrafts}, that of the engine, got ${String(most)}`,
       );
     const pace = new Pace(most, (drafts) => this.#speculation.cost(drafts, this.#engine));
-    return { pace, drafts: [], drafted: 0, accepted: 0 };
+    return { pace, drafts: [], drafted: 0, accepted: 0, failed: false, forgotten: false };
   }
 
-  /** Guesses what follows the tokens of a step; its results then say how much. */
+  /**
+   * Guesses what follows the tokens of a step; its results then say how much. Guesses change no token, so a request for which the
+   * drafter fails goes on without them, and the others of the step have theirs.
+   */
   async follow(chunks: readonly ScheduledSequence<ScheduledGeneration>[], results: Results): Promise<void> {
     const wishes: DraftWish[] = [];
     const places: number[] = [];
@@ -67,7 +81,7 @@ export class Speculating {
       if (!guessing || !result || result.tokens.length === 0) continue;
       this.#learn(guessing, drafts, result.tokens.length);
       guessing.drafts = [];
-      if (result.finish) continue;
+      if (result.finish || guessing.failed) continue;
       const count = this.#room(request);
       request.serial = request.choosesOnHost || (this.waits && count > 0);
       if (count === 0 || (this.waits && request.flights > 0)) continue;
@@ -76,25 +90,71 @@ export class Speculating {
       wishes.push({ id, tokens, promptTokens, count, sampler, sequence });
     }
     if (wishes.length === 0) return;
+    const asked = places.map((i) => chunks[i]!.request);
+    for (const { guessing } of asked) guessing!.forgotten = false;
+    let found: Guesses;
     try {
-      const found = this.#drafter.draft(wishes);
-      const all = 'then' in found ? await found : found;
-      for (const [w, i] of places.entries()) this.#offer(chunks[i]!.request, all[w]!, wishes[w]!, results, i);
+      const given = this.#drafter.draft(wishes);
+      found = this.#checked('then' in given ? await given : given, wishes);
     } catch (error) {
-      for (const i of places) {
-        results[i] = { tokens: results[i]!.tokens, finish: 'error', error };
-        chunks[i]!.request.ended = true;
-      }
+      found = await this.#oneByOne(wishes, asked, error);
+    }
+    for (const [w, i] of places.entries()) {
+      const drafts = found[w];
+      if (drafts) this.#offer(asked[w]!, drafts, wishes[w]!, results, i);
     }
   }
 
   /** A request is no longer admitted. */
   end({ id, guessing }: ScheduledGeneration): void {
-    if (guessing) this.#drafter.end(id);
+    if (!guessing) return;
+    guessing.forgotten = true;
+    try {
+      this.#drafter.end(id);
+    } catch (error) {
+      this.counts.error = error;
+    }
   }
 
   dispose(): void {
     this.#drafter[Symbol.dispose]();
+  }
+
+  /** Asks again, for each wish by itself, after a call for all of them has failed with `first`. */
+  async #oneByOne(
+    wishes: readonly DraftWish[],
+    asked: readonly ScheduledGeneration[],
+    first: unknown,
+  ): Promise<Guesses> {
+    const found: (readonly number[] | undefined)[] = [];
+    for (const [w, wish] of wishes.entries()) {
+      const request = asked[w]!;
+      try {
+        if (wishes.length === 1) throw first;
+        // what has ended meanwhile would stay with the drafter
+        const given = request.guessing!.forgotten ? [[]] : await this.#drafter.draft([wish]);
+        found.push(this.#checked(given, [wish])[0]);
+      } catch (error) {
+        this.counts.failed++;
+        this.counts.error = error;
+        request.guessing!.failed = true;
+        request.serial = request.choosesOnHost;
+        this.end(request);
+        found.push(undefined);
+      }
+    }
+    return found;
+  }
+
+  /** @throws ArgumentError unless there are guesses of each wish */
+  #checked(given: Guesses, wishes: readonly DraftWish[]): Guesses {
+    const wrong = wishes.findIndex((_, w) => !Array.isArray(given[w]));
+    if (Array.isArray(given) && given.length === wishes.length && wrong < 0) return given;
+    throw new ArgumentError(
+      `${this.#speculation.name}: draft must give an array of tokens for each of ${wishes.length} wishes, got ${
+        Array.isArray(given) ? `${given.length}, and ${String(given[wrong])} for one` : String(given)
+      }`,
+    );
   }
 
   #offer(

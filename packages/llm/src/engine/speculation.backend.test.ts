@@ -133,6 +133,63 @@ conformance('guessed tokens', (device) => {
     await model.dispose();
   });
 
+  test('of a drafter that fails for one request: that one goes on without, the others with theirs', async (context) => {
+    leaveToNode(context);
+    const model = await loadModel(tinyLlama(), { device: device() });
+    const asked = [requests[0]!, requests[1]!];
+    const plain = openEngine(model, { maxSequences: 2, maxSequenceTokens: 24 });
+    const all = await Promise.all(asked.map((request) => collect(plain, request)));
+    await plain.dispose();
+    const fail = () => {
+      throw new Error('nothing comes to mind');
+    };
+    const ways: readonly { instant: boolean; failing: () => never; message: RegExp }[] = [
+      { instant: true, failing: fail, message: /nothing comes to mind/ },
+      { instant: false, failing: () => Promise.reject(new Error('too late')) as never, message: /too late/ },
+      { instant: true, failing: () => [undefined] as never, message: /an array of tokens for each of 1 .*undefined/ },
+    ];
+    for (const { instant, failing, message } of softwareGpu ? ways.slice(0, 1) : ways) {
+      const good = guesses(
+        (id) => all[asked.findIndex((request) => request.id === id)]!,
+        () => 0.4,
+        { instant },
+      );
+      const ended: string[] = [];
+      const open: Speculation['open'] = (on) => {
+        const { draft, [Symbol.dispose]: dispose } = good.open(on);
+        return {
+          draft: (wishes) => (wishes.some(({ id }) => id === 'r1') ? failing() : draft(wishes)),
+          end: (id) => {
+            ended.push(id);
+            if (id === 'r1') fail();
+          },
+          [Symbol.dispose]: dispose,
+        };
+      };
+      const engine = openEngine(model, {
+        ...{ maxSequences: 2, maxSequenceTokens: 24, stepsInFlight: 2 },
+        speculation: { ...good, open },
+      });
+      expect(await Promise.all(asked.map((request) => collect(engine, request)))).toEqual(all);
+      const { acceptedTokens, failedDrafts } = engine.stats();
+      expect(acceptedTokens).toBeGreaterThan(5);
+      expect(failedDrafts).toBe(1);
+      expect(ended).toEqual(expect.arrayContaining(['r0', 'r1']));
+      // the drafter itself was told that it need not guess for it, which it refused, too
+      const told: unknown[] = [];
+      const alone = openEngine(model, {
+        ...{ maxSequences: 1, maxSequenceTokens: 24 },
+        speculation: { ...good, open: (on) => ({ ...open(on), end: (id) => void told.push(id) }) },
+      });
+      expect(await collect(alone, asked[1]!)).toEqual(all[1]);
+      expect(alone.stats()).toMatchObject({ failedDrafts: 1, draftedTokens: 0 });
+      expect(String(alone.stats().draftError)).toMatch(message);
+      expect(told).toContain('r1');
+      for (const each of [engine, alone]) await each.dispose();
+    }
+    await model.dispose();
+  }, 240_000);
+
   test('of a small model are those that come without: all right where it is the model itself, some where it is another', async (context) => {
     leaveToNode(context);
     const model = await loadModel(tinyLlama(), { device: device() });

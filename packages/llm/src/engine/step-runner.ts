@@ -30,6 +30,9 @@ export interface StepCounts {
   /** Guessed tokens that steps had as drafts, and those of them that were right. */
   draftedTokens: number;
   acceptedTokens: number;
+  /** Requests that go on without guesses because their drafter failed, and the last error of a drafter. */
+  failedDrafts: number;
+  draftError: unknown;
 }
 
 /** A step that was submitted: which sequences it has, and what comes back of it. */
@@ -71,6 +74,8 @@ export class StepRunner {
     generatedTokens: 0,
     draftedTokens: 0,
     acceptedTokens: 0,
+    failedDrafts: 0,
+    draftError: undefined,
   };
   #loss: Error | undefined;
 
@@ -234,8 +239,14 @@ export class StepRunner {
       this.counts.steps++;
       this.counts.computedTokens += computed;
       await this.speculating?.follow(all, results);
-      this.counts.draftedTokens = this.speculating?.counts.drafted ?? 0;
-      this.counts.acceptedTokens = this.speculating?.counts.accepted ?? 0;
+      if (this.speculating) {
+        const { drafted, accepted, failed, error } = this.speculating.counts;
+        const { counts } = this;
+        counts.draftedTokens = drafted;
+        counts.acceptedTokens = accepted;
+        counts.failedDrafts = failed;
+        counts.draftError = error;
+      }
       const times = { step, sequences: sequences.length, tokens: computed, planned, begun, submitted, read };
       this.#onStep?.({ ...times, completed: performance.now() });
       return results;

@@ -33,5 +33,6 @@ export function hubIdOf(operation: string, text: string): HubId {
 export function isPlainPath(path: string): boolean {
   // no drive letters, other separators or control characters either
   if (/[\\:<>"|?*]/.test(path) || [...path].some((character) => character.charCodeAt(0) < 32)) return false;
-  return path.split('/').every((segment) => segment !== '' && !/^\.+$/.test(segment) && !/[. ]$/.test(segment));
+  // '.' and '..' end with a dot, too
+  return path.split('/').every((segment) => segment !== '' && !/[. ]$/.test(segment));
 }

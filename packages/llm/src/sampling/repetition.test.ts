@@ -59,3 +59,13 @@ test('settings out of range are refused by name', () => {
       expect.objectContaining({ code: 'ERR_ARGUMENT', message: expect.stringMatching(message) }),
     );
 });
+
+test('an n-gram that begins with another token is none that has occurred', () => {
+  const apply = (tokens: readonly number[]) => {
+    const logits = new Float32Array(5);
+    noRepeatNgram(3).apply(logits, tokens);
+    return [...logits.keys()].filter((id) => logits[id] === Number.NEGATIVE_INFINITY);
+  };
+  expect(apply([1, 2, 3, 4, 2])).toEqual([]);
+  expect(apply([1, 2, 3, 1, 2])).toEqual([3]);
+});

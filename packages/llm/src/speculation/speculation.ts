@@ -19,8 +19,8 @@ export interface DraftWish {
 export interface Drafter extends Disposable {
   /**
    * Guesses for each wish, at most as many tokens as it asks for, none where it has no guess. Called when the tokens of a step are
-   * known. At once where the drafter is `instant`.
-   * @throws what then ends the requests of the wishes
+   * known. At once where the drafter is `instant`. If it throws for several wishes it is asked again for each alone; a request for
+   * which it throws then goes on without guesses, and `stats()` of the engine has the error (`failedDrafts`, `draftError`).
    */
   draft(wishes: readonly DraftWish[]): readonly (readonly number[])[] | Promise<readonly (readonly number[])[]>;
   /** A request has ended, or lost its place. Idempotent. */

@@ -141,6 +141,17 @@ conformance('gradients whose terms would leave the range of their dtype', (devic
     expectClose(slope, [3.3523767e-4, 3.3523767e-4], 1e-3);
   });
 
+  test('matrices of f16 that broadcast: their products are added up as they are, and stored once', async () => {
+    // each product is beyond f16, or rounds 1 away beside 4096; their sum is neither
+    const rows = device().tensor([[[60000]], [[-60000]], [[4096]], [[1]], [[-4096]]], { dtype: 'f16' });
+    const twice = f16(device(), [2]).reshape([1, 1]);
+    const weights = device().tensor([[[2]], [[2]], [[1]], [[1]], [[1]]], { dtype: 'f16' });
+    const right = grad((b: Tensor) => rows.matmul(b).mul(weights).sum())(twice)[0];
+    expect(await numbers(right)).toEqual([1]);
+    const left = grad((a: Tensor) => a.matmul(rows).mul(weights).sum())(twice)[0];
+    expect(await numbers(left)).toEqual([1]);
+  });
+
   test('softmax of f16 is rounded once', async () => {
     const x = f16(device(), [1, 2, 3, 4]);
     const weights = f16(device(), [1, 0, 0, 0]);

@@ -6,7 +6,7 @@ import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { MatmulOptions } from '../../graph/tensor-operations.ts';
-import { broadcastShapes, formatShape, sizeOf, stridesOf } from '../../shape.ts';
+import { broadcastShapes, formatShape, type Shape, sizeOf, stridesOf } from '../../shape.ts';
 import { cast } from '../elementwise/cast.ts';
 import { reshape, transpose } from '../movement/movement.ts';
 import { sumTo } from '../reduce/sum-to.ts';
@@ -34,15 +34,20 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
     // gradients of a product of f16 are products of f16, also where its sums are given as f32
     const isHalf = a!.dtype === 'f16' && (b!.dtype === 'f16' || isStorageDType(b!.dtype));
     const g = isHalf ? cast(given!, 'f16') : given;
+    // the products of a broadcast operand are added up as they are, and stored once
+    const wide = (own: Tensor) =>
+      isHalf && own.dtype === 'f16' && !isStorageDType(b!.dtype) && !sameBatch(own.shape, g!.shape)
+        ? ({ dtype: 'f32' } as const)
+        : {};
     // what is only stored is read on the right alone
     const byA = () =>
       transposeA && !isStorageDType(b!.dtype)
-        ? matmul(b!, g!, { transposeA: transposeB, transposeB: true })
-        : turned(matmul(g!, b!, { transposeB: !transposeB }), transposeA);
+        ? matmul(b!, g!, { transposeA: transposeB, transposeB: true, ...wide(a!) })
+        : turned(matmul(g!, b!, { transposeB: !transposeB, ...wide(a!) }), transposeA);
     const byB = () =>
       transposeB
-        ? matmul(g!, a!, { transposeA: true, transposeB: transposeA })
-        : matmul(a!, g!, { transposeA: !transposeA });
+        ? matmul(g!, a!, { transposeA: true, transposeB: transposeA, ...wide(b!) })
+        : matmul(a!, g!, { transposeA: !transposeA, ...wide(b!) });
     return [
       needs[0] ? cast(sumTo(byA(), a!.shape), a!.dtype) : undefined,
       needs[1] ? cast(sumTo(byB(), b!.shape), b!.dtype) : undefined,
@@ -73,6 +78,9 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
     webgpu: matmulWebGpu,
   },
 });
+
+const sameBatch = (a: Shape, b: Shape) =>
+  a.length === b.length && a.slice(0, -2).every((size, i) => dimsEqual(size, b[i]!));
 
 const turned = (x: Tensor, turn: boolean) => (turn ? transpose(x) : x);
 
