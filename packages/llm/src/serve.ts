@@ -2,8 +2,13 @@ export { adapterModel } from './serve/adapter-model.ts';
 export type { AdmissionOptions } from './serve/admission.ts';
 export type { Fault } from './serve/fault.ts';
 export type { GuardOptions } from './serve/guard.ts';
+export { localEmbeddingModel, localRankingModel } from './serve/local-embedding.ts';
 export { localModel } from './serve/local-model.ts';
 export type {
+  Embedded,
+  EmbedRequest,
+  Ranked,
+  RankRequest,
   ServedModel,
   ServedPart,
   ServedRequest,

@@ -5,9 +5,16 @@ import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
 import { flag, number, oneOf, text, wholeNumber } from './option-values.ts';
 import { UsageError } from './usage.ts';
 
+/** A model to serve: its name, where it is, and what it does. */
+export interface ServedSource {
+  readonly id: string;
+  readonly source: string;
+  readonly kind: 'text' | 'embedding' | 'ranking';
+}
+
 export interface ServeCommand {
   /** By the names that requests have. */
-  readonly models: readonly { readonly id: string; readonly source: string }[];
+  readonly models: readonly ServedSource[];
   readonly host: string;
   readonly port: number;
   readonly keys: readonly string[];
@@ -29,7 +36,11 @@ const loopback: readonly string[] = ['127.0.0.1', 'localhost', '::1'];
 /** @throws UsageError; another host than this machine needs a key, or `--insecure` */
 export function parseServe(args: readonly string[], environment: NodeJS.ProcessEnv = process.env): ServeCommand {
   const values = parsed(args);
-  const models = (values.model ?? []).map(modelOf);
+  const models = [
+    ...(values.model ?? []).map((given) => modelOf('text', given)),
+    ...(values['embedding-model'] ?? []).map((given) => modelOf('embedding', given)),
+    ...(values['ranking-model'] ?? []).map((given) => modelOf('ranking', given)),
+  ];
   if (models.length === 0)
     throw new UsageError('serve needs --model MODEL: a Hugging Face folder, a GGUF file, or owner/name of a hub');
   const twice = models.find(({ id }, i) => models.some((each, j) => j < i && each.id === id));
@@ -69,6 +80,8 @@ function parsed(args: readonly string[]) {
       allowPositionals: false,
       options: {
         model: many,
+        'embedding-model': many,
+        'ranking-model': many,
         'api-key': many,
         'allow-host': many,
         'allow-origin': many,
@@ -90,10 +103,10 @@ function parsed(args: readonly string[]) {
 }
 
 /** `NAME=SOURCE`, or a source whose last part is the name. */
-function modelOf(given: string): { readonly id: string; readonly source: string } {
+function modelOf(kind: ServedSource['kind'], given: string): ServedSource {
   const named = /^([\w.:/-]+)=(.+)$/.exec(given);
-  if (named) return { id: named[1]!, source: named[2]! };
+  if (named) return { id: named[1]!, source: named[2]!, kind };
   const id = basename(given.replace(/[/\\]+$/, '')).replace(/\.gguf$/, '');
   if (id === '') throw new UsageError(`--model takes a path or a name, got '${given}'`);
-  return { id, source: given };
+  return { id, source: given, kind };
 }

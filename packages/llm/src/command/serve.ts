@@ -1,7 +1,7 @@
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import { createServer, type HeddleServer } from '../serve/server.ts';
 import { type WorkerModel, workerModel } from '../serve/worker-model.ts';
-import type { ServeCommand } from './serve-options.ts';
+import type { ServeCommand, ServedSource } from './serve-options.ts';
 
 /**
  * `heddle serve`: opens models in workers and answers until it is told to stop.
@@ -11,7 +11,7 @@ export async function serveCommand(command: ServeCommand, signal: AbortSignal): 
   const say = (entry: object) => {
     if (!command.quiet) process.stderr.write(`${JSON.stringify(entry)}\n`);
   };
-  const models = command.models.map(({ id, source }) => openModel(command, id, source, say));
+  const models = command.models.map((served) => openModel(command, served, say));
   try {
     await Promise.race([Promise.all(models.map(({ opened }) => opened)), aborted(signal)]);
     signal.throwIfAborted();
@@ -35,9 +35,14 @@ export async function serveCommand(command: ServeCommand, signal: AbortSignal): 
   }
 }
 
-function openModel(command: ServeCommand, id: string, source: string, say: (entry: object) => void): WorkerModel {
+function openModel(
+  command: ServeCommand,
+  { id, source, kind }: ServedSource,
+  say: (entry: object) => void,
+): WorkerModel {
   const { device, dtype, maxSequences, maxSequenceTokens } = command;
   return workerModel(id, source, {
+    kind,
     device,
     fairShare: command.keys.length > 1,
     ...(dtype && { dtype }),

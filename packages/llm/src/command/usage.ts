@@ -47,6 +47,7 @@ chat (/help says what can be typed)
 
 serve
   --model [NAME=]MODEL    as above; several times for several models, each in a process of its own
+  --embedding-model, --ranking-model [NAME=]MODEL    for /v1/embeddings and /v1/rerank
   --host H, --port N      (default 127.0.0.1, 8080; 0 takes a free port); another host needs a key, or --insecure
   --api-key KEY           which clients must have, several times for several (also HEDDLE_API_KEY)
   --allow-host NAME, --allow-origin ORIGIN    further names of this server, pages that may ask it

@@ -53,7 +53,8 @@ export async function embed(options: EmbedOptions): Promise<Float32Array[]> {
   return vectors;
 }
 
-function prefixOf({ model, prompt, prefix }: EmbedOptions): string {
+/** What stands before each text. @throws ArgumentError for a prompt that the model has not */
+export function prefixOf({ model, prompt, prefix }: Omit<EmbedOptions, 'texts'>): string {
   if (prompt !== undefined && prefix !== undefined)
     throw new ArgumentError('embed: takes either a prompt or a prefix, got both');
   if (prefix !== undefined) return prefix;

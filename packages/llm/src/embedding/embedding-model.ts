@@ -89,8 +89,12 @@ function checkedSizes(label: string, { poolings, dense }: EmbeddingModules, hidd
   return size;
 }
 
+export function isEmbeddingModel(value: unknown): value is EmbeddingModel {
+  return (value as Partial<EmbeddingModel> | null)?.step instanceof EmbeddingStep;
+}
+
 /** @throws ArgumentError for what is no embedding model */
 export function checkEmbeddingModel(operation: string, value: unknown): void {
-  if ((value as Partial<EmbeddingModel> | null)?.step instanceof EmbeddingStep) return;
+  if (isEmbeddingModel(value)) return;
   throw new ArgumentError(`${operation}: needs a model, as openEmbeddingModel() gives one, got ${describe(value)}`);
 }

@@ -1,16 +1,40 @@
 import { continuousScheduler, fairShare } from '@heddle/batcher';
-import { type OpenTextModelOptions, openTextModel } from '../text/text-model.ts';
+import { type EmbeddingModel, openEmbeddingModel } from '../embedding/embedding-model.ts';
+import { openRankingModel, type RankingModel } from '../embedding/ranking-model.ts';
+import { type OpenedTextModel, type OpenTextModelOptions, openTextModel } from '../text/text-model.ts';
 import { faultOf } from './fault.ts';
+import { localEmbeddingModel, localRankingModel } from './local-embedding.ts';
 import { localModel } from './local-model.ts';
-import type { ServedPart } from './served-model.ts';
+import { embedWith, rankWith } from './served-calls.ts';
+import type { ServedModel, ServedPart } from './served-model.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
 
 // A process that holds a model and computes: requests come in, parts of answers go out, as many at once as there are.
 
 const post = (message: FromWorker, sent?: () => void) => void process.send!(message, sent ?? (() => {}));
 
-async function open({ source, options }: WorkerStart): ReturnType<typeof openTextModel> {
-  const { components, fairShare: shared, ...plain } = options;
+interface Opened {
+  readonly model: ServedModel;
+  readonly opened: OpenedTextModel | EmbeddingModel | RankingModel;
+}
+
+async function open({ source, options }: WorkerStart): Promise<Opened> {
+  const { kind = 'text', device, dtype, activations } = options;
+  const loading = { ...(device && { device }), ...(dtype && { dtype }), ...(activations && { activations }) };
+  if (kind === 'text') {
+    const opened = await openText({ source, options });
+    return { opened, model: localModel('', opened) };
+  }
+  if (kind === 'embedding') {
+    const opened = await openEmbeddingModel(source, loading);
+    return { opened, model: localEmbeddingModel('', opened) };
+  }
+  const opened = await openRankingModel(source, loading);
+  return { opened, model: localRankingModel('', opened) };
+}
+
+async function openText({ source, options }: WorkerStart): Promise<OpenedTextModel> {
+  const { kind: _, components, fairShare: shared, ...plain } = options;
   const own = components === undefined ? {} : ((await import(components)) as { default: OpenTextModelOptions }).default;
   const scheduler: OpenTextModelOptions['scheduler'] = (capacity, limits) =>
     continuousScheduler({ ...limits, capacity, policy: fairShare() });
@@ -21,11 +45,10 @@ async function open({ source, options }: WorkerStart): ReturnType<typeof openTex
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 process.on('disconnect', () => process.exit());
 const start = await new Promise<WorkerStart>((resolve) => void process.once('message', resolve));
-const opened = await open(start).catch((error: unknown) => {
+const { opened, model } = await open(start).catch((error: unknown) => {
   post({ kind: 'failed', error }, () => process.exit(1));
   return new Promise<never>(() => {});
 });
-const model = localModel('', opened);
 const running = new Map<number, AbortController>();
 
 /** Parts of one turn go out together: under load a message per token is what costs most. */
@@ -78,6 +101,10 @@ process.on('message', (message: ToWorker) => {
       return void value(message.id, model.tokens(message.of));
     case 'text':
       return void value(message.id, model.text(message.tokens));
+    case 'embed':
+      return void value(message.id, embedWith(model, message.request));
+    case 'rank':
+      return void value(message.id, rankWith(model, message.request));
     case 'stats':
       return void value(message.id, model.stats());
     case 'stop':

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { countBody, messagesBody } from './anthropic/messages.ts';
 import { chatBody } from './openai/chat.ts';
 import { completionBody } from './openai/completions.ts';
+import { embeddingBody } from './openai/embeddings.ts';
 import { responseBody } from './openai/responses.ts';
+import { rerankBody } from './rerank.ts';
 import { detokenizeBody, tokenizeBody } from './tokenize.ts';
 
 const posts: Readonly<Record<string, readonly [string, z.ZodType]>> = {
@@ -11,6 +13,8 @@ const posts: Readonly<Record<string, readonly [string, z.ZodType]>> = {
   '/v1/responses': ['Answers, as the Responses API has it', responseBody],
   '/v1/messages': ['Answers a conversation, as Anthropic has it', messagesBody],
   '/v1/messages/count_tokens': ['Counts the tokens of a conversation', countBody],
+  '/v1/embeddings': ['Vectors of texts', embeddingBody],
+  '/v1/rerank': ['Documents by how well they answer', rerankBody],
   '/tokenize': ['Tokens of a text or a conversation', tokenizeBody],
   '/detokenize': ['Text of tokens', detokenizeBody],
 };

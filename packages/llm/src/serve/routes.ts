@@ -7,9 +7,11 @@ import { handlers } from './handle.ts';
 import type { Job } from './job.ts';
 import { chatJob } from './openai/chat.ts';
 import { completionJob } from './openai/completions.ts';
+import { embeddings } from './openai/embeddings.ts';
 import { responseJob } from './openai/responses.ts';
 import { seconds } from './openai/shared.ts';
 import { openApi } from './openapi.ts';
+import { rerank } from './rerank.ts';
 import type { ServedModel } from './served-model.ts';
 import { type Handler, json, modelOf, type Parts } from './server-parts.ts';
 import { detokenize, tokenize } from './tokenize.ts';
@@ -44,6 +46,8 @@ export function routes(parts: Parts): Hono<BlankEnv> {
   app.post('/v1/completions', handle(job(completionJob)));
   app.post('/v1/messages', handle(job(messagesJob)));
   app.post('/v1/messages/count_tokens', handle(answer(countTokens)));
+  app.post('/v1/embeddings', handle(answer(embeddings)));
+  app.post('/v1/rerank', handle(answer(rerank)));
   app.post('/tokenize', handle(answer(tokenize)));
   app.post('/detokenize', handle(answer(detokenize)));
   app.get(

@@ -1,3 +1,4 @@
+import type { RankedDocument } from '../embedding/rank.ts';
 import type { TextSettings } from '../text/text-options.ts';
 import type { TextPart } from '../text/text-result.ts';
 import type { ChatMessage } from '../tokenizer/chat-template.ts';
@@ -23,6 +24,35 @@ export interface SpelledToken {
 /** What comes of a generation. Log-probabilities are spelled. */
 export type ServedPart = TextPart & { readonly spelled?: SpelledToken & { readonly top: readonly SpelledToken[] } };
 
+/** Texts to embed. */
+export interface EmbedRequest {
+  readonly texts: readonly string[];
+  /** Which of the model's prompts stands before each. */
+  readonly prompt?: string;
+}
+
+/** Their vectors, in their order. */
+export interface Embedded {
+  readonly vectors: readonly Float32Array[];
+  /** Tokens that were read, prompts included. */
+  readonly tokens: number;
+}
+
+/** Documents to rank. */
+export interface RankRequest {
+  readonly query: string;
+  readonly documents: readonly string[];
+  /** What a good document does. */
+  readonly instruction?: string;
+}
+
+/** The documents, the best first. */
+export interface Ranked {
+  readonly documents: readonly RankedDocument[];
+  /** Tokens of the documents, each with the query. */
+  readonly tokens: number;
+}
+
 /** Where a model stands. */
 export interface ServedStats {
   readonly running: number;
@@ -43,4 +73,8 @@ export interface ServedModel {
   tokens(of: ServedText): Promise<readonly number[]>;
   text(tokens: readonly number[]): Promise<string>;
   stats(): Promise<ServedStats>;
+  /** Of a model that embeds texts. */
+  embed?(request: EmbedRequest): Promise<Embedded>;
+  /** Of a model that ranks documents. */
+  rank?(request: RankRequest): Promise<Ranked>;
 }

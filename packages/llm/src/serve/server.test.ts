@@ -149,6 +149,8 @@ describe('bodies', () => {
       '/v1/messages',
       '/v1/responses',
       '/v1/messages/count_tokens',
+      '/v1/embeddings',
+      '/v1/rerank',
       '/tokenize',
       '/detokenize',
     ];

@@ -2,9 +2,12 @@ import { ArgumentError } from '@heddle/tensor';
 import type { Hono } from 'hono';
 import type { BlankEnv } from 'hono/types';
 import { describe } from '../check-options.ts';
+import { type EmbeddingModel, isEmbeddingModel } from '../embedding/embedding-model.ts';
+import { RankingModel } from '../embedding/ranking-model.ts';
 import { notTextModel, type TextModel } from '../text/text-model.ts';
 import { Admission } from './admission.ts';
 import { Guard } from './guard.ts';
+import { localEmbeddingModel, localRankingModel } from './local-embedding.ts';
 import { localModel } from './local-model.ts';
 import { ServerMetrics } from './metrics.ts';
 import { routes } from './routes.ts';
@@ -27,7 +30,7 @@ export type HeddleServer = Hono<BlankEnv> & {
  * A server of models for the clients of OpenAI's and Anthropic's APIs, as a hono app.
  *
  * Requests come from this machine alone, unless `hosts` and `keys` say otherwise. Models stay the caller's.
- * @param models by name, as `openTextModel` gives them; or served ones, such as a `workerModel`
+ * @param models by name, as `openTextModel`, `openEmbeddingModel` and `openRankingModel` give them; or served ones, such as a `workerModel`
  * @throws ArgumentError
  * @example
  * import { serve } from '@hono/node-server';
@@ -35,7 +38,7 @@ export type HeddleServer = Hono<BlankEnv> & {
  * serve({ fetch: app.fetch, port: 8080, hostname: '127.0.0.1' });
  */
 export function createServer(
-  models: Readonly<Record<string, TextModel>> | readonly ServedModel[],
+  models: Readonly<Record<string, TextModel | EmbeddingModel | RankingModel>> | readonly ServedModel[],
   options: ServerOptions = {},
 ): HeddleServer {
   const served = servedModels(models);
@@ -56,6 +59,8 @@ function servedModels(models: unknown): readonly ServedModel[] {
     throw new ArgumentError(`createServer: takes models by name, got ${describe(models)}`);
   if (Array.isArray(models)) return models as ServedModel[];
   return Object.entries(models).map(([id, model]) => {
+    if (model instanceof RankingModel) return localRankingModel(id, model);
+    if (isEmbeddingModel(model)) return localEmbeddingModel(id, model);
     const wrong = notTextModel(model);
     if (wrong)
       throw new ArgumentError(`createServer: '${id}' must be a model, as openTextModel() gives one, got ${wrong}`);

@@ -1,9 +1,20 @@
 import type { OpenTextModelOptions } from '../text/text-model.ts';
 import type { Fault } from './fault.ts';
-import type { ServedPart, ServedRequest, ServedStats, ServedText } from './served-model.ts';
+import type {
+  Embedded,
+  EmbedRequest,
+  Ranked,
+  RankRequest,
+  ServedPart,
+  ServedRequest,
+  ServedStats,
+  ServedText,
+} from './served-model.ts';
 
 /** What a worker opens: data, and a module for what is none. */
 export interface WorkerModelOptions extends Pick<OpenTextModelOptions, 'dtype' | 'activations'> {
+  /** What the model does: generate text, embed texts or rank documents. Default 'text'. */
+  readonly kind?: 'text' | 'embedding' | 'ranking';
   readonly device?: Extract<OpenTextModelOptions['device'], string>;
   readonly maxSequences?: number;
   readonly maxSequenceTokens?: number;
@@ -31,6 +42,8 @@ export type ToWorker =
   | { readonly kind: 'abort'; readonly id: number }
   | { readonly kind: 'tokens'; readonly id: number; readonly of: ServedText }
   | { readonly kind: 'text'; readonly id: number; readonly tokens: readonly number[] }
+  | { readonly kind: 'embed'; readonly id: number; readonly request: EmbedRequest }
+  | { readonly kind: 'rank'; readonly id: number; readonly request: RankRequest }
   | { readonly kind: 'stats'; readonly id: number }
   | { readonly kind: 'stop' };
 
@@ -41,5 +54,9 @@ export type FromWorker =
   | { readonly kind: 'ready'; readonly maxSequenceTokens: number; readonly notes: readonly string[] }
   | { readonly kind: 'parts'; readonly id: number; readonly parts: readonly ServedPart[] }
   | { readonly kind: 'end'; readonly id: number }
-  | { readonly kind: 'value'; readonly id: number; readonly value: readonly number[] | string | ServedStats }
+  | {
+      readonly kind: 'value';
+      readonly id: number;
+      readonly value: readonly number[] | string | ServedStats | Embedded | Ranked;
+    }
   | { readonly kind: 'fault'; readonly id: number; readonly fault: Fault; readonly error: string };

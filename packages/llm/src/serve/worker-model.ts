@@ -1,6 +1,16 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { type Fault, FaultError, stopping } from './fault.ts';
-import type { ServedModel, ServedPart, ServedRequest, ServedStats, ServedText } from './served-model.ts';
+import type {
+  Embedded,
+  EmbedRequest,
+  Ranked,
+  RankRequest,
+  ServedModel,
+  ServedPart,
+  ServedRequest,
+  ServedStats,
+  ServedText,
+} from './served-model.ts';
 import type { FromWorker, ToWorker, WorkerModelOptions, WorkerStart } from './worker-messages.ts';
 
 /** A model that computes in a process of its own. */
@@ -131,6 +141,13 @@ class ProcessModel implements WorkerModel {
   }
   stats(): Promise<ServedStats> {
     return this.#value((id) => ({ kind: 'stats', id }));
+  }
+
+  embed(request: EmbedRequest): Promise<Embedded> {
+    return this.#value((id) => ({ kind: 'embed', id, request }));
+  }
+  rank(request: RankRequest): Promise<Ranked> {
+    return this.#value((id) => ({ kind: 'rank', id, request }));
   }
 
   async kill(): Promise<void> {
