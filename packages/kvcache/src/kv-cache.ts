@@ -174,7 +174,10 @@ export interface KvStats {
   readonly missTokens: number;
   /** Blocks of tokens that were forgotten to make room. */
   readonly evictions: number;
-  /** Where the tokens of sequences are, from the device's memory down, with the option `retain`; otherwise empty. */
+  /**
+   * By tier, from the device's memory down: tokens of open sequences with the option `retain`, tokens that prompts may begin with
+   * with the option `tiers`. Otherwise empty.
+   */
   readonly tiers: readonly KvTierStats[];
 }
 

@@ -60,7 +60,7 @@ export class Windows {
   }
 
   /**
-   * Gives back what is out of the windows of what comes next, but for `spare` rows that a truncation may want again. What may
+   * Gives back what is out of the windows of what comes next, but for a block of rows that a truncation may want again. What may
    * still be listed for others is kept until it is known, unless `all`.
    */
   slide(sequence: BlockSequence, all: boolean = false): void {

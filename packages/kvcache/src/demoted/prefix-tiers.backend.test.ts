@@ -69,7 +69,7 @@ conformance('tiers of prefixes', (device) => {
       await device().trim();
       return device().memory().live;
     };
-    await expect.poll(left).toBeLessThanOrEqual(live);
+    await expect.poll(left).toBe(live);
   }
 
   for (const [name, shape] of Object.entries(shapes)) {

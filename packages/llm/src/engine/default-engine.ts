@@ -53,8 +53,8 @@ export interface EngineOptions {
   /** What is done to the residual stream between layers, in every step. */
   readonly hooks?: ForwardHooks;
   /**
-   * Where tokens go that the cache has to forget, so that prompts still begin with them: the host's memory, a folder. Goes to
-   * `cache` with the size.
+   * Where tokens go that the cache has to forget, so that prompts still begin with them: the host's memory, a folder. With a
+   * `store`, `model` must name the weights (a digest of their files): its blocks outlive the engine. Goes to `cache` with the size.
    */
   readonly cacheTiers?: PrefixTierOptions;
   /** Adapters that requests may name: a `createAdapterPool` for this model. They stay the caller's. Default none. */

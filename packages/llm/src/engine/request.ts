@@ -72,9 +72,9 @@ export interface ScheduledGeneration extends SequenceRequest {
   readonly topLogprobs?: number | undefined;
   readonly constraint?: TokenConstraint | undefined;
   readonly onCached?: ((tokens: number) => void) | undefined;
-  /** Why its constraint could not tell what may come: what is chosen then is nobody's. */
   readonly adapter?: HeldAdapter | undefined;
   readonly hold?: boolean;
+  /** Why its constraint could not tell what may come: what is chosen then is nobody's. */
   failure?: { readonly error: unknown /** After how many drafts. */; readonly row: number };
   /** Undefined where nothing is guessed of it. */
   readonly guessing?: Guessing | undefined;
