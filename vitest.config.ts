@@ -4,6 +4,7 @@ import { defaultClientConditions, defaultServerConditions } from 'vite';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 import ClosingLine from './scripts/closing-line.ts';
 import { officialClients } from './test-support/official-clients.ts';
+import { onnxWeb, onnxWebInstalled, onnxWebMissing } from './test-support/onnx-web.ts';
 import { serveTestData } from './test-support/serve-test-data.ts';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -22,7 +23,7 @@ const leftOut = named('WITHOUT_BACKENDS');
 /** Every `*.backend.test.ts`, run on the back end `name`; `module` stands in for its own file in test-support/backends. */
 const backend = (name: string, test: object = {}, module: string = name) => ({
   extends: true as const,
-  plugins: [serveTestData()],
+  plugins: [serveTestData(), onnxWeb()],
   optimizeDeps: {
     include: ['fast-check', '@huggingface/jinja', '@huggingface/tokenizers'],
     // the last finds its WebAssembly beside its own file
@@ -104,7 +105,9 @@ async function bundledDriver(): Promise<TestProjectConfiguration[]> {
     const browser = { enabled: true, headless: true, screenshotFailures: false, provider, instances };
     return backend(name, { browser, ...test });
   };
-  const onnxBrowser = { ...inBrowser('onnx-browser', onnxInBrowser), server: { headers: crossOriginIsolation } };
+  const onnxBrowser = onnxWebInstalled
+    ? { ...inBrowser('onnx-browser', onnxInBrowser), server: { headers: crossOriginIsolation } }
+    : unavailable('onnx-browser', onnxWebMissing, onnxInBrowser);
   return [node, inBrowser('webgpu-browser'), onnxBrowser];
 }
 

@@ -12,7 +12,8 @@ function run(name: string, command: readonly string[], env: Readonly<Record<stri
   console.log(`\n--- ${name}`);
   const [file = '', ...args] = command;
   const started = performance.now();
-  const PATH = [join(root, 'node_modules/.bin'), process.env['PATH']].join(delimiter);
+  const programs = ['node_modules/.bin', 'scripts/checks/node_modules/.bin'].map((folder) => join(root, folder));
+  const PATH = [...programs, process.env['PATH']].join(delimiter);
   const { status, signal, error } = spawnSync(file, args, {
     cwd: root,
     stdio: 'inherit',

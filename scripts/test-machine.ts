@@ -4,6 +4,7 @@ import { arch, cpus, platform, release } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { clientsInstalled } from '../test-support/official-clients.ts';
+import { onnxWebInstalled } from '../test-support/onnx-web.ts';
 
 /**
  * What a test result depends on beside the repository's files, in a few characters: the machine, Node, the test data beside
@@ -15,7 +16,7 @@ export function testMachine(): string {
   hash.update([process.version, platform(), arch(), release(), cpus()[0]?.model ?? '', cpus().length].join(' '));
   for (const line of listing(fileURLToPath(new URL('../../shared', import.meta.url)))) hash.update(`\n${line}`);
   const tokenizers = existsSync(fileURLToPath(new URL('../test-support/tokenizers/node_modules', import.meta.url)));
-  hash.update(`\n${clientsInstalled} ${tokenizers}`);
+  hash.update(`\n${clientsInstalled} ${tokenizers} ${onnxWebInstalled}`);
   return hash.digest('hex').slice(0, 16);
 }
 
