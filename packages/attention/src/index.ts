@@ -1,3 +1,4 @@
+export { alibiScores } from './dense/alibi.ts';
 export { attention, attentionWithLse, attentionWithMass } from './dense/attention.ts';
 export type { AttentionDropout, AttentionSpec } from './dense/attention-spec.ts';
 export { mergeAttention } from './dense/merge-attention.ts';

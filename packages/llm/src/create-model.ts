@@ -1,24 +1,9 @@
 import { type AttentionKernel, flash } from '@heddle/attention';
 import { ArgumentError, type Device, randomNormal, type Tensor, type Variable } from '@heddle/tensor';
 import { checkOptions, describe } from './check-options.ts';
-import type { ModelConfig } from './config.ts';
-import { describeModel, type ModelDescription } from './families.ts';
+import { type AnyConfig, type Described, describeConfig } from './described-config.ts';
 import type { CausalLm } from './models/causal-lm.ts';
-import { Decoder } from './models/decoder/decoder.ts';
-import type { DecoderLayout } from './models/decoder/layout.ts';
-import { weightTable } from './models/decoder/weight-shapes.ts';
 import { Weights } from './models/weights.ts';
-
-/** A model by its layers, where no family's configuration says it. */
-export interface LayoutConfig {
-  readonly layout: DecoderLayout;
-  /** Longest sequence, in tokens. */
-  readonly maxPositions: number;
-  /** Whether the output projection is the token embedding. Default true. */
-  readonly tieWordEmbeddings?: boolean;
-  /** Deviation of matrices. Default 0.02. */
-  readonly initializer_range?: number;
-}
 
 export interface CreateModelOptions {
   readonly device: Device;
@@ -33,7 +18,7 @@ export interface CreateModelOptions {
 }
 
 /**
- * A model with random weights, to be trained: of any family, by the fields of its `config.json`, or by its layers. Matrices and
+ * A model with random weights, to be trained: of any family, by the fields of its `config.json`, by its blocks, or by its layers. Matrices and
  * embeddings are of a normal distribution with the deviation `initializer_range` (by default 0.02), norms begin as 1, biases as 0.
  * Owned by the caller.
  *
@@ -43,13 +28,11 @@ export interface CreateModelOptions {
  *   { device },
  * );
  * ```
+ * @see transformerBlock for models by their blocks
  * @throws FileFormatError `ERR_CONFIG`, `ERR_UNKNOWN_ARCHITECTURE` for fields that do not fit, ArgumentError for options that do not,
  *   OutOfMemoryError; then nothing is left on the device
  */
-export async function createModel(
-  config: Readonly<Record<string, unknown>> | LayoutConfig,
-  options: CreateModelOptions,
-): Promise<CausalLm & AsyncDisposable> {
+export async function createModel(config: AnyConfig, options: CreateModelOptions): Promise<CausalLm & AsyncDisposable> {
   checkOptions('createModel', options, ['device', 'seed', 'dtype', 'activations', 'attention']);
   const { device, seed = 0, dtype = 'f32', activations = dtype, attention = flash() } = options;
   for (const [name, value] of Object.entries({ dtype, activations }))
@@ -60,9 +43,7 @@ export async function createModel(
   const deviation = config['initializer_range' as keyof typeof config] ?? 0.02;
   if (typeof deviation !== 'number' || !(deviation >= 0 && deviation < Number.POSITIVE_INFINITY))
     throw new ArgumentError(`createModel: initializer_range must be a number from 0, got ${describe(deviation)}`);
-  const described = isLayout(config)
-    ? describedByLayout(config)
-    : describeModel({ label: 'config', text: JSON.stringify(config) });
+  const described = describeConfig(config);
   const weights = await randomWeights(device, described, { seed, dtype, deviation });
   try {
     const model = described.create(device, weights, { attention, activations });
@@ -73,51 +54,10 @@ export async function createModel(
   }
 }
 
-const isLayout = (config: Readonly<Record<string, unknown>> | LayoutConfig): config is LayoutConfig =>
-  typeof config['layout' as keyof typeof config] === 'object';
-
-type Described = Pick<ModelDescription, 'shapes' | 'starts' | 'create'>;
-
-function describedByLayout({ layout, maxPositions, tieWordEmbeddings = true }: LayoutConfig): Described {
-  if (!Number.isSafeInteger(maxPositions) || maxPositions < 1)
-    throw new ArgumentError(`createModel: maxPositions must be a positive integer, got ${describe(maxPositions)}`);
-  const nothing = undefined;
-  const config: ModelConfig = {
-    architecture: 'layout',
-    vocabularySize: layout.vocabularySize,
-    hiddenSize: layout.hiddenSize,
-    layers: layout.layers.length,
-    maxPositions,
-    tieWordEmbeddings,
-    layout,
-    bosTokenId: nothing,
-    eosTokenIds: [],
-    padTokenId: nothing,
-    generation: {
-      sample: false,
-      temperature: nothing,
-      topK: nothing,
-      topP: nothing,
-      minP: nothing,
-      typicalP: nothing,
-      epsilonCutoff: nothing,
-      etaCutoff: nothing,
-      repetitionPenalty: nothing,
-      noRepeatNgramSize: nothing,
-      maxNewTokens: nothing,
-      maxLength: nothing,
-    },
-  };
-  return {
-    ...weightTable(layout, tieWordEmbeddings),
-    create: (device, weights, parts) => new Decoder(device, config, weights, parts),
-  };
-}
-
 /** Each weight draws by its place among the others, so that it does not depend on the device or on dtypes. */
 async function randomWeights(
   device: Device,
-  { shapes, starts }: Described,
+  { shapes, starts }: Pick<Described, 'shapes' | 'starts'>,
   { seed, dtype, deviation }: { readonly seed: number; readonly dtype: 'f32' | 'f16'; readonly deviation: number },
 ): Promise<Weights> {
   const made = new Map<string, Variable>();

@@ -1,10 +1,20 @@
 export { type AdapterPool, type AdapterPoolOptions, createAdapterPool } from './adapters/adapter-pool.ts';
 export { type BeamResult, type BeamSearchOptions, beamSearch } from './beams/beam-search.ts';
 export type { EarlyStopping } from './beams/beams.ts';
+export type { BlocksConfig } from './blocks/block-layout.ts';
+export { type BlockNames, gpt2Names, llamaNames } from './blocks/block-names.ts';
+export {
+  type BlockActivation,
+  type BlockPositions,
+  type TransformerBlock,
+  type TransformerBlockOptions,
+  transformerBlock,
+} from './blocks/transformer-block.ts';
 export type { GenerationDefaults } from './config/generation.ts';
 export type { SpecialTokens } from './config/special-tokens.ts';
 export type { ModelConfig } from './config.ts';
-export { type CreateModelOptions, createModel, type LayoutConfig } from './create-model.ts';
+export { type CreateModelOptions, createModel } from './create-model.ts';
+export type { LayoutConfig } from './described-config.ts';
 export { type EmbedOptions, embed } from './embedding/embed.ts';
 export {
   type EmbeddingModel,

@@ -1,5 +1,6 @@
 import { ArgumentError } from '@heddle/tensor';
 import { checkOptions } from '../check-options.ts';
+import { type AnyConfig, describeConfig } from '../described-config.ts';
 import { describeModel } from '../families.ts';
 import { openModelFolder } from '../folder.ts';
 import type { HubOptions } from '../hub/hub-options.ts';
@@ -18,13 +19,13 @@ const known = ['dtype', 'cacheDtype', 'length', 'batch', 'memory', 'hub'];
  * What a model costs, from its files' headers or its configuration alone: parameters by part, memory by dtype, bytes of keys and
  * values, operations of prefill and decoding, layer by layer; with `memory` also what fits it. Nothing is allocated for it.
  *
- * @param source What `loadModel` takes (a folder, a GGUF file, a hub id, files), the fields of a config.json, or the name of a
- *   preset: gpt2-small, llama-7b, llama-65b, and with the attention of a comparison blocks-gpt2-small-mha, blocks-llama-7b-mqa,
+ * @param source What `loadModel` takes (a folder, a GGUF file, a hub id, files), the fields of a config.json, blocks or layers as
+ *   `createModel` takes them, or the name of a preset: gpt2-small, llama-7b, llama-65b, and with the attention of a comparison blocks-gpt2-small-mha, blocks-llama-7b-mqa,
  *   blocks-llama-65b-gqa-8.
  * @throws ArgumentError for options that do not fit; FileFormatError as `loadModel`
  */
 export async function inspectModel(
-  source: string | ModelFiles | Readonly<Record<string, unknown>>,
+  source: string | ModelFiles | AnyConfig,
   options: InspectOptions = {},
 ): Promise<ModelReport> {
   checkOptions('inspectModel', options, known);
@@ -49,15 +50,12 @@ function checkNumbers({ dtype, cacheDtype, length, batch, memory }: InspectOptio
       throw new ArgumentError(`inspectModel: ${name} must be a positive integer, got ${String(value)}`);
 }
 
-async function sizesOf(
-  source: string | ModelFiles | Readonly<Record<string, unknown>>,
-  hub: HubOptions,
-): Promise<ModelSizes> {
+async function sizesOf(source: string | ModelFiles | AnyConfig, hub: HubOptions): Promise<ModelSizes> {
   if (typeof source === 'string') return presetNames.includes(source) ? presetSizes(source) : sizesOfName(source, hub);
   if (typeof source !== 'object' || source === null || Array.isArray(source))
     throw new ArgumentError('inspectModel: takes a path, a preset, files or the fields of a config.json');
   if (isModelFiles(source)) return sizesOfFiles(source);
-  return sizesOfDescription('config', describeModel({ label: 'config', text: JSON.stringify(source) }));
+  return sizesOfDescription('config', describeConfig(source));
 }
 
 const isModelFiles = (source: object): source is ModelFiles =>

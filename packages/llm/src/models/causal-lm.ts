@@ -27,6 +27,11 @@ export interface ForwardInputs {
   readonly attention?: AttentionKernel;
   /** What is added to the results of linear layers. */
   readonly adapters?: ForwardAdapters;
+  /**
+   * u32 `[2]`: which values a model with `dropout` leaves out, in training. The same key leaves out the same ones. Without it none
+   * are.
+   */
+  readonly dropoutKey?: Tensor;
   /** What is done to the residual stream between layers. */
   readonly hooks?: ForwardHooks;
   /**

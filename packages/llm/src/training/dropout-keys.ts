@@ -1,7 +1,7 @@
 import { ArgumentError } from '@heddle/tensor';
 
 /**
- * Gives each batch a `dropoutKey` of its own, by which an adapter's dropout leaves out other values in each step: the same ones
+ * Gives each batch a `dropoutKey` of its own, by which the dropout of a model or an adapter leaves out other values in each step: the same ones
  * for the same seed and place.
  * @param options `from`: the place of the first batch, for a run that goes on; 0 where not named
  */

@@ -13,7 +13,7 @@ export interface LmBatch {
   readonly positions?: Tensor;
   /** i32 `[B, L]`: which example of its row a token belongs to, -1 for padding; each row is one where not there. */
   readonly segments?: Tensor;
-  /** u32 `[2]`: what an adapter leaves out in this step, where it has `dropout`. See `withDropoutKeys`. */
+  /** u32 `[2]`: what is left out in this step, where the model or its adapter has `dropout`. See `withDropoutKeys`. */
   readonly dropoutKey?: Tensor;
 }
 
@@ -60,6 +60,7 @@ export function trainableLm(
         tokens,
         ...(positions && { positions }),
         ...(segments && { segments }),
+        ...(dropoutKey && { dropoutKey }),
         ...(adapter && { adapters: adaptersOf(adapter, dropoutKey && { key: dropoutKey }) }),
         blocks: (x, each) => context.blocks(x, each),
         hidden: [layers],

@@ -1,4 +1,4 @@
-import { type AttendSpec, type AttentionKernel, attention as denseAttention } from '@heddle/attention';
+import { type AttendSpec, type AttentionKernel, alibiScores, attention as denseAttention } from '@heddle/attention';
 import { ArgumentError, arange, type Device, full, type Tensor, type Update } from '@heddle/tensor';
 import type { ForwardInputs } from '../causal-lm.ts';
 
@@ -6,6 +6,7 @@ import type { ForwardInputs } from '../causal-lm.ts';
 interface LayerScores extends Pick<AttendSpec, 'scale' | 'window' | 'softcap' | 'sinks' | 'valueDim'> {
   /** Whether rows see those after them, too. */
   readonly bidirectional?: boolean;
+  readonly alibi?: boolean;
 }
 
 /** Which keys and values a layer reads, and whether it is the one that keeps them. */
@@ -32,12 +33,12 @@ export function packedAttend(
 ): Attend {
   const kernel = attention ?? usual;
   const places = { positions, segments: segments ?? full(device, tokens.shape, 0, 'i32') };
-  return (q, { keys, values, layer, own }, { bidirectional, ...scores }) => {
+  return (q, { keys, values, layer, own }, { bidirectional, alibi, ...scores }) => {
     if (bidirectional)
       throw new ArgumentError(
         'forward: a model that attends in both directions takes a batch [B, L] of tokens, got packed rows [T]',
       );
-    const spec = { ...places, ...scores };
+    const spec = { ...places, ...scores, ...(alibi && { scoreMod: alibiScores(Number(q.shape[1])) }) };
     const reason = kernel.supports(spec);
     if (reason !== undefined) throw new ArgumentError(`forward: attention ${kernel.name} cannot be used: ${reason}`);
     if (kv && own) updates.push(...kv.write(layer, values ? { keys, values } : { latent: keys }));

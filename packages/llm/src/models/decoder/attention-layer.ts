@@ -15,7 +15,7 @@ export function attentionLayer(
   x: Tensor,
   shared: SharedKeysAndValues,
 ): Tensor {
-  const { heads, headDim, output, scale, window, softcap, sinks, bidirectional } = layout;
+  const { heads, headDim, output, scale, window, softcap, sinks, bidirectional, alibi } = layout;
   const lead = x.shape.slice(0, -1);
   const { query, key, value, gate } = project(pass, layout, x);
   const q = cast(grown(pass, layout, rotated(pass, layout, query)), pass.activations);
@@ -34,6 +34,7 @@ export function attentionLayer(
     ...(window !== undefined && { window }),
     ...(softcap !== undefined && { softcap }),
     ...(bidirectional && { bidirectional }),
+    ...(alibi && { alibi }),
     ...(sinks !== undefined && { sinks: pass.weights.get(sinks) }),
   });
   const all = mixed.reshape([...lead, heads * headDim]);

@@ -1,4 +1,4 @@
-import type { AttentionKernel } from '@heddle/attention';
+import { type AttentionKernel, createSinusoidalPositions, type PositionModule } from '@heddle/attention';
 import type { KvShape } from '@heddle/kvcache';
 import {
   ArgumentError,
@@ -43,6 +43,7 @@ export class Decoder implements CausalLm {
   readonly #weights: Weights;
   readonly #projections: Projections;
   readonly #rotations: Rotations;
+  readonly #sinusoidal: PositionModule | undefined;
   readonly #attention: AttentionKernel;
   readonly #rowLogits: RowLogits;
 
@@ -61,6 +62,7 @@ export class Decoder implements CausalLm {
     this.#rotations = new Rotations(device, config.layout, config.maxPositions);
     const { lengthScaling } = this.#rotations;
     if (lengthScaling) this.lengthScaling = lengthScaling;
+    this.#sinusoidal = this.#sinusoidalPositions();
     this.#attention = attention;
     this.#rowLogits = new RowLogits(this);
   }
@@ -86,6 +88,7 @@ export class Decoder implements CausalLm {
       attend: packed ? packedAttend(this.device, inputs, positions, this.#attention, updates) : denseAttend(inputs),
       recurrent: packed ? packedRows(this.device, inputs, positions, updates, parts) : denseRows(inputs, parts),
       positions,
+      dropoutKey: inputs.dropoutKey,
     });
     const shared: SharedKeysAndValues = new Map();
     const wanted = new WantedStates(layers.length, inputs.hidden);
@@ -93,8 +96,8 @@ export class Decoder implements CausalLm {
       const x = hooks ? hooks.at(i, input) : input;
       wanted.offer(i, () => (rows ? take(x, rows) : x));
       const { mixer, feedForward: fed, perLayer, scalar } = layers[i]!;
-      const mixed = branch(pass, mixer, x, (part, state) => mix(pass, i, part, state, shared));
-      const own = branch(pass, fed, mixed, (part, state) => feedForward(pass, part, state));
+      const mixed = branch(pass, 2 * i, mixer, x, (part, state) => mix(pass, i, part, state, shared));
+      const own = branch(pass, 2 * i + 1, fed, mixed, (part, state) => feedForward(pass, part, state));
       const left = perLayer && perLayerInput ? addPerLayer(pass, perLayer, own, perLayerInput(i)) : own;
       return scalar === undefined ? left : left.mul(this.#weights.get(scalar));
     };
@@ -118,14 +121,28 @@ export class Decoder implements CausalLm {
   async dispose(): Promise<void> {
     this.#rowLogits.dispose();
     this.#rotations.dispose();
+    this.#sinusoidal?.dispose();
     for (const parameter of this.parameters) parameter.dispose();
+  }
+
+  /** @throws ArgumentError, OutOfMemoryError; then nothing of the constructor's is left on the device */
+  #sinusoidalPositions(): PositionModule | undefined {
+    const { maxPositions, layout } = this.config;
+    if (!layout.embedding.sinusoidal) return undefined;
+    try {
+      return createSinusoidalPositions(this.device, { maxPositions, width: layout.hiddenSize });
+    } catch (error) {
+      this.#rotations.dispose();
+      throw error;
+    }
   }
 
   #embed(tokens: Tensor, positions: Tensor): Tensor {
     const { site, multiplier, positions: learned } = this.config.layout.embedding;
     const look = (table: string, ids: Tensor) => cast(embedding(this.#weights.get(`${table}.weight`), ids), 'f32');
     const x = scaled(look(site, tokens), multiplier);
-    return learned ? x.add(look(learned.site, positions)) : x;
+    const placed = learned ? x.add(look(learned.site, positions)) : x;
+    return this.#sinusoidal ? this.#sinusoidal.forward({ x: placed, positions }) : placed;
   }
 
   #logits(pass: Pass, x: Tensor): Tensor {
@@ -143,14 +160,16 @@ function mix(pass: Pass, index: number, part: MixerLayout, x: Tensor, shared: Sh
   return part.kind === 'latent-attention' ? latentLayer(pass, index, part, x) : recurrentLayer(pass, index, part, x);
 }
 
-/** x + multiplier * after(part(before(x))). */
+/** sum(x + multiplier * dropout(after(part(before(x))))). */
 function branch<P>(
   pass: Pass,
-  { part, before, after, multiplier }: BranchLayout<P>,
+  place: number,
+  { part, before, after, sum, dropout, multiplier }: BranchLayout<P>,
   x: Tensor,
   run: (part: P, x: Tensor) => Tensor,
 ): Tensor {
-  return x.add(scaled(pass.norm(after, run(part, pass.norm(before, x))), multiplier));
+  const added = pass.dropout(dropout, place, pass.norm(after, run(part, pass.norm(before, x))));
+  return pass.norm(sum, x.add(scaled(added, multiplier)));
 }
 
 const scaled = (x: Tensor, factor = 1): Tensor => (factor === 1 ? x : x.mul(factor));

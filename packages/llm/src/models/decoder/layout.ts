@@ -66,6 +66,8 @@ export interface AttentionLayout {
   readonly softcap?: number;
   /** Name of a logit per head `[H]` that takes part in the softmax and has no value. */
   readonly sinks?: string;
+  /** Whether scores lose a slope of their head times the distance, in place of other positions. */
+  readonly alibi?: boolean;
   /** Queries grow with the position: by 1 + beta * log(1 + floor(position / positions)). */
   readonly queryGrowth?: { readonly beta: number; readonly positions: number };
   /** Whether `query` gives a gate after the query of each head; sigmoid(gate) is a factor on what is attended to. */
@@ -127,11 +129,15 @@ export interface ExpertsLayout {
   readonly down: ExpertMatrixLayout;
 }
 
-/** A branch of the residual stream: x + multiplier * after(part(before(x))). */
+/** A branch of the residual stream: sum(x + multiplier * after(part(before(x)))). */
 export interface BranchLayout<P> {
   readonly part: P;
   readonly before?: NormLayout;
   readonly after?: NormLayout;
+  /** Norm of the sum, which is what the branch leaves, as in the first Transformer (https://arxiv.org/abs/1706.03762). */
+  readonly sum?: NormLayout;
+  /** How likely a value of what is added is left out in training, in [0, 1). Default 0. */
+  readonly dropout?: number;
   /** Default 1. */
   readonly multiplier?: number;
 }
@@ -189,6 +195,8 @@ export interface DecoderLayout {
     readonly multiplier?: number;
     /** Learned embeddings of the positions that are added, `[size, E]`. */
     readonly positions?: { readonly site: string; readonly size: number };
+    /** Whether sines and cosines of the positions are added (https://arxiv.org/abs/1706.03762). */
+    readonly sinusoidal?: boolean;
   };
   readonly perLayerEmbedding?: PerLayerEmbeddingLayout;
   readonly layers: readonly LayerLayout[];

@@ -1,4 +1,16 @@
-import { ArgumentError, gelu, layerNorm, relu, rmsNorm, rsqrt, silu, square, type Tensor } from '@heddle/tensor';
+import {
+  ArgumentError,
+  dropout,
+  foldKey,
+  gelu,
+  layerNorm,
+  relu,
+  rmsNorm,
+  rsqrt,
+  silu,
+  square,
+  type Tensor,
+} from '@heddle/tensor';
 import type { ForwardAdapters } from '../causal-lm.ts';
 import type { Projections } from '../projections.ts';
 import type { Weights } from '../weights.ts';
@@ -23,6 +35,8 @@ export interface PassParts {
   readonly activations: 'f32' | 'f16';
   /** i32, of the shape of the tokens. */
   readonly positions: Tensor;
+  /** u32 `[2]`, in training. */
+  readonly dropoutKey: Tensor | undefined;
 }
 
 /** One forward pass over the weights of a decoder: the parts that its layers are made of. */
@@ -37,6 +51,7 @@ export class Pass {
   readonly #projections: Projections;
   readonly #adapters: ForwardAdapters | undefined;
   readonly #isCached: boolean;
+  readonly #dropoutKey: Tensor | undefined;
 
   constructor(parts: PassParts) {
     const { weights, projections, adapters, rotations, attend, recurrent, activations, positions } = parts;
@@ -50,6 +65,7 @@ export class Pass {
     this.positions = positions;
     this.#projections = projections;
     this.#adapters = adapters;
+    this.#dropoutKey = parts.dropoutKey;
   }
 
   /** Whether an adapter adds to what a linear layer gives. */
@@ -65,6 +81,11 @@ export class Pass {
   /** f32 `[..., out]`, with the bias that there is and what adapters add. */
   linear({ site }: Pick<LinearLayout, 'site'>, x: Tensor): Tensor {
     return this.#projections.apply(site, x, this.#adapters);
+  }
+
+  /** x with some values left out in training, other ones for each `place` in the model. */
+  dropout(rate: number | undefined, place: number, x: Tensor): Tensor {
+    return rate === undefined || !this.#dropoutKey ? x : dropout(x, rate, foldKey(this.#dropoutKey, place));
   }
 
   /** x itself where there is no norm. */

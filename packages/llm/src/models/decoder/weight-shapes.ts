@@ -40,9 +40,11 @@ export function weightTable(layout: DecoderLayout, tied: boolean): WeightTable {
     table.norm(mixer.before);
     table.mixer(mixer.part);
     table.norm(mixer.after);
+    table.norm(mixer.sum);
     table.norm(feedForward.before);
     table.feedForward(feedForward.part);
     table.norm(feedForward.after);
+    table.norm(feedForward.sum);
     table.linear(perLayer?.gate);
     table.linear(perLayer?.projection);
     table.norm(perLayer?.after);
