@@ -2,7 +2,7 @@ import { adamw, createTrainStep } from '@heddle/trainer';
 import { expect } from 'vitest';
 import { readCheckpoint } from '../../../../test-support/shared.ts';
 import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
-import { createModel, gpt2Names, loadModel, openEngine, transformerBlock } from '../index.ts';
+import { type CausalLm, createModel, gpt2Names, loadModel, openEngine, transformerBlock } from '../index.ts';
 import { nextTokenLoss, trainableLm } from '../training.ts';
 import type { BlocksConfig } from './block-layout.ts';
 
@@ -19,8 +19,7 @@ const mixed: BlocksConfig = {
     block,
     transformerBlock({ attention: 'mqa', norm: 'rms', normPosition: 'post', activation: 'swiglu', positions: 'alibi' }),
     transformerBlock({ attention: 'gqa', norm: 'rms', activation: 'geglu', positions: 'rotary', bias: false }),
-    transformerBlock({ attention: 'gqa-2', normPosition: 'post', activation: 'relu', positions: 'sinusoidal' }),
-    transformerBlock({ activation: 'reglu', positions: 'none', bias: false, heads: 2, feedForwardWidth: 8 }),
+    transformerBlock({ attention: 'gqa-2', normPosition: 'post', positions: 'sinusoidal', heads: 2, feedForwardWidth: 8 }),
   ],
 };
 const tokens = [3, 17, 5, 9, 22, 1, 14, 8];
@@ -33,7 +32,7 @@ conformance('models of blocks', (device) => {
     leaveToNode(context);
     await using model = await createModel(mixed, { device: device(), seed: 5 });
     expect(model.config.layout.embedding).toMatchObject({ positions: { size: 32 }, sinusoidal: true });
-    const engine = openEngine(model, { maxSequences: 1, maxSequenceTokens: 24, maxBatchTokens: 4 });
+    const engine = openEngine(model, { maxSequences: 1, maxSequenceTokens: 24, maxBatchTokens: 8 });
     const generated: number[] = [];
     for await (const token of engine.generate({ tokens, maxTokens: 4 })) generated.push(token);
     await engine.dispose();
@@ -75,20 +74,19 @@ conformance('models of blocks', (device) => {
         { device: device() },
       );
       const theirs = new Map(loaded.parameters.map((parameter) => [parameter.name, parameter]));
-      expect(model.parameters.map(({ name, shape }) => [name, shape])).toEqual(
-        loaded.parameters.map(({ name, shape }) => [name, shape]),
-      );
+      const shapes = (of: CausalLm) => new Map(of.parameters.map(({ name, shape }) => [name, shape]));
+      expect(shapes(model)).toEqual(shapes(loaded));
       await device().realize(
         [],
         model.parameters.map((parameter) => parameter.assign(theirs.get(parameter.name)!)),
       );
-      const logitsOf = async (of: typeof model) => {
+      const logitsOf = async (of: CausalLm) => {
         const logits = await of.logits([tokens]);
         const values = await numbers(logits);
         logits.dispose();
         return values;
       };
-      expect(furthest(await logitsOf(model), await logitsOf(loaded as never))).toBeLessThan(1e-5);
+      expect(furthest(await logitsOf(model), await logitsOf(loaded))).toBeLessThan(1e-5);
       await loaded.dispose();
     });
 
@@ -96,11 +94,11 @@ conformance('models of blocks', (device) => {
     leaveToNode(context);
     if (backendName.startsWith('webgpu'))
       context.skip('its steps are made of the same kernels as those of other models');
-    const dropping = { ...mixed, blocks: mixed.blocks.map((each) => ({ ...each, dropout: 0.2 })) };
+    const dropping = { ...mixed, blocks: mixed.blocks.slice(0, 2).map((each) => ({ ...each, dropout: 0.2 })) };
     const cut = (from: number) => device().tensor(Int32Array.from(tokens.slice(from, from + 7)), { shape: [1, 7] });
     const losses = async (seed: number, checkpointing: 'none' | 'every', steps: number) => {
       await using model = await createModel(dropping, { device: device(), seed: 5 });
-      const optimizer = adamw({ learningRate: 0.01 });
+      const optimizer = adamw({ learningRate: 0.02 });
       using step = createTrainStep({ model: trainableLm(model), loss: nextTokenLoss, optimizer, checkpointing });
       const found: number[] = [];
       for (let i = 0; i < steps; i++) {
@@ -109,9 +107,9 @@ conformance('models of blocks', (device) => {
       }
       return found;
     };
-    const first = await losses(1, 'none', 12);
+    const first = await losses(1, 'none', 8);
     expect(first.at(-1)! / first[0]!).toBeLessThan(0.7);
-    const again = await losses(1, 'every', 3);
+    const again = await losses(1, 'every', 2);
     expect(furthest(again, first)).toBeLessThan(1e-4);
     expect((await losses(2, 'none', 1))[0]).not.toBeCloseTo(first[0]!, 3);
   });
