@@ -19,7 +19,13 @@ const mixed: BlocksConfig = {
     block,
     transformerBlock({ attention: 'mqa', norm: 'rms', normPosition: 'post', activation: 'swiglu', positions: 'alibi' }),
     transformerBlock({ attention: 'gqa', norm: 'rms', activation: 'geglu', positions: 'rotary', bias: false }),
-    transformerBlock({ attention: 'gqa-2', normPosition: 'post', positions: 'sinusoidal', heads: 2, feedForwardWidth: 8 }),
+    transformerBlock({
+      attention: 'gqa-2',
+      normPosition: 'post',
+      positions: 'sinusoidal',
+      heads: 2,
+      feedForwardWidth: 8,
+    }),
   ],
 };
 const tokens = [3, 17, 5, 9, 22, 1, 14, 8];
