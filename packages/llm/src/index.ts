@@ -33,6 +33,7 @@ export type { PrepareOptions } from './engine/prepare-sizes.ts';
 export type { GenerationRequest, ScheduledGeneration } from './engine/request.ts';
 export type { HeldAdapter, RequestAdapters } from './engine/request-adapters.ts';
 export { prometheusText } from './engine/stats-text.ts';
+export type { DeterministicSteps } from './engine/step-parts.ts';
 export { chromeTrace, type StepTimes, type TraceEvent } from './engine/step-trace.ts';
 export { type SpanTracer, stepSpans, tracedEngine } from './engine/telemetry.ts';
 export type { TokenConstraint } from './engine/token-constraint.ts';

@@ -2,6 +2,7 @@ import { describe } from '../checks.ts';
 import { BatcherError, type BatcherErrorCode, RejectedError } from '../errors.ts';
 import type { SequenceRequest, SequenceResult, StepPlan } from './scheduler.ts';
 import { roomOf, type SequenceState } from './sequence.ts';
+import type { StepLimits } from './step-planner.ts';
 
 /** Why a request cannot be taken, if it cannot. */
 export function refusal(
@@ -38,6 +39,17 @@ export function refusal(
     return because('ERR_DEADLINE', `has its deadline ${deadlineMs} ms from now`);
   }
   return undefined;
+}
+
+/** @throws BatcherError where a prompt could wait for ever for the room of a chunk */
+export function checkChunks({ maxBatchTokens, maxSequences, maxChunkTokens, chunkMultiple }: StepLimits): void {
+  if (chunkMultiple === 1) return;
+  const most = Math.min(maxChunkTokens, maxBatchTokens - (maxSequences - 1));
+  if (chunkMultiple > most)
+    throw new BatcherError(
+      'ERR_ARGUMENT',
+      `continuousScheduler: chunkMultiple must leave room for one chunk in every step: at most ${most} with maxBatchTokens ${maxBatchTokens}, maxSequences ${maxSequences}, maxChunkTokens ${maxChunkTokens}; got ${chunkMultiple}`,
+    );
 }
 
 /** @throws BatcherError ERR_PROTOCOL unless the results fit the plan, whose sequences stand as `sequences` says */

@@ -14,7 +14,7 @@ import { firstCome } from '../policies/policies.ts';
 import type { Policy } from '../policies/policy.ts';
 import { type AdmissionRule, optimistic } from './admission.ts';
 import type { Capacity } from './capacity.ts';
-import { checkResults, refusal } from './checks.ts';
+import { checkChunks, checkResults, refusal } from './checks.ts';
 import { Lifecycle } from './lifecycle.ts';
 import type {
   Admission,
@@ -44,6 +44,11 @@ export interface ContinuousSchedulerOptions<R extends SequenceRequest = Sequence
   readonly admission?: AdmissionRule<NoInfer<R>>;
   /** Most prompt tokens of one sequence in a step. Default `maxBatchTokens`. */
   readonly maxChunkTokens?: number;
+  /**
+   * A chunk that does not end its prompt ends at a multiple of so many tokens, for engines that compute prompts on a grid. A step
+   * must have room for one beside the tokens of all other sequences. Default 1.
+   */
+  readonly chunkMultiple?: number;
   /** Most requests that wait; more are refused with ERR_QUEUE_FULL. Default no limit. */
   readonly maxWaiting?: number;
   /**
@@ -100,14 +105,16 @@ class ContinuousScheduler<R extends SequenceRequest> implements Scheduler<R> {
       policy: optional(having('compare')),
       admission: optional(having('tokens')),
       maxChunkTokens: optional(count(1)),
+      chunkMultiple: optional(count(1)),
       maxWaiting: optional(atLeast0),
       maxPlansInFlight: optional(count(1)),
       clock: optional(aFunction),
     });
     checkArgument('continuousScheduler', 'capacity.maxSequenceTokens', options.capacity.maxSequenceTokens, number);
     const { maxBatchTokens, maxSequences, maxChunkTokens = maxBatchTokens, maxPlansInFlight = 1 } = options;
-    const { capacity, policy = firstCome(), admission = optimistic() } = options;
-    const limits = { maxBatchTokens, maxSequences, maxChunkTokens };
+    const { capacity, policy = firstCome(), admission = optimistic(), chunkMultiple = 1 } = options;
+    const limits = { maxBatchTokens, maxSequences, maxChunkTokens, chunkMultiple };
+    checkChunks(limits);
     this.#capacity = capacity;
     this.#clock = options.clock ?? (() => performance.now());
     this.#maxWaiting = options.maxWaiting ?? Number.POSITIVE_INFINITY;

@@ -11,6 +11,8 @@ export interface StepLimits {
   readonly maxBatchTokens: number;
   readonly maxChunkTokens: number;
   readonly maxSequences: number;
+  /** Where chunks end that do not end their prompt: at multiples of so many tokens. */
+  readonly chunkMultiple: number;
 }
 
 /** Decides what a step computes: grants tokens and drafts to the running sequences. */
@@ -65,7 +67,7 @@ export class StepPlanner<R extends SequenceRequest> {
       else if (ready > 1) prompts = true;
     }
     const left = Math.max(0, this.#budget - decodes);
-    let drafts = prompts ? left >> 1 : left;
+    let drafts = prompts ? Math.min(left >> 1, Math.max(0, left - this.#limits.chunkMultiple)) : left;
     for (const sequence of running) {
       if (this.#budget === 0) return;
       if (sequence.ready !== 1) continue;
@@ -82,6 +84,7 @@ export class StepPlanner<R extends SequenceRequest> {
       if (this.#budget === 0) return;
       if (sequence.ready <= 1) continue;
       const tokens = this.#chunk(sequence);
+      if (tokens === 0) continue;
       if (this.#grow(sequence, sequence.computed + tokens, 0) !== undefined) this.#grant(sequence, tokens, 0);
     }
   }
@@ -96,6 +99,8 @@ export class StepPlanner<R extends SequenceRequest> {
         if (this.#displaceFor(sequence)) continue;
         return;
       }
+      // nobody begins who could not go on to the end of a chunk
+      if (this.#budget < Math.min(sequence.length, this.#limits.chunkMultiple)) return;
       const tokens = Math.min(sequence.room, Math.max(sequence.length, this.#admission.tokens(sequence)));
       const found = this.#capacity.admit(sequence.request, tokens, sequence.length, this.#parentOf(sequence));
       if (found === 'pending') waiting.defer(sequence);
@@ -111,8 +116,13 @@ export class StepPlanner<R extends SequenceRequest> {
     }
   }
 
-  #chunk(sequence: Sequence<R>): number {
-    return Math.min(sequence.ready, this.#budget, this.#limits.maxChunkTokens);
+  /** Tokens that a sequence computes of those that are known; 0 where no end of a chunk is within what is left. */
+  #chunk({ ready, computed }: Sequence<R>): number {
+    const { maxChunkTokens, chunkMultiple } = this.#limits;
+    const most = Math.min(ready, this.#budget, maxChunkTokens);
+    if (most === ready || chunkMultiple === 1) return most;
+    const end = computed + most;
+    return Math.max(0, end - (end % chunkMultiple) - computed);
   }
 
   #grant(sequence: Sequence<R>, tokens: number, drafts: number): void {

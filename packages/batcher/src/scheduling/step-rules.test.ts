@@ -48,6 +48,27 @@ describe('a step', () => {
     expect(turn(scheduler)).toEqual(['a[6,7)']);
   });
 
+  it('ends chunks of prompts at multiples of chunkMultiple, and begins with nobody who has no room for one', () => {
+    const scheduler = make({ chunkMultiple: 4, maxSequences: 3 });
+    scheduler.add({ id: 'a', promptTokens: 6, maxTokens: 3 });
+    scheduler.add({ id: 'b', promptTokens: 9, maxTokens: 1 });
+    scheduler.add({ id: 'c', promptTokens: 3, maxTokens: 1 });
+    expect(turn(scheduler)).toEqual(['a[0,6)']);
+    expect(turn(scheduler)).toEqual(['a[6,7)', 'b[0,4)', 'c[0,3)']);
+    expect(turn(scheduler)).toEqual(['a[7,8)', 'b[4,9)']);
+    expect(scheduler.idle).toBe(true);
+  });
+
+  it('refuses a chunkMultiple that a prompt could wait for for ever', () => {
+    const refused = (options: Options) => expect(() => make(options));
+    refused({ chunkMultiple: 6 }).toThrow(
+      'continuousScheduler: chunkMultiple must leave room for one chunk in every step: at most 5 with maxBatchTokens 8, maxSequences 4, maxChunkTokens 8; got 6',
+    );
+    refused({ chunkMultiple: 4, maxChunkTokens: 3 }).toThrow('at most 3');
+    refused({ chunkMultiple: 0 }).toThrow('chunkMultiple');
+    expect(() => make({ chunkMultiple: 5 })).not.toThrow();
+  });
+
   it('shares no parent that computes its prompt once more', () => {
     const counts = blockCapacity({ blocks: 100, blockSize: 1 });
     const parents: Record<string, string | undefined> = {};

@@ -20,6 +20,7 @@ const schedulers: Record<string, MakeScheduler> = {
   'shortest remaining': (parts) => continuousScheduler({ ...parts, policy: shortestRemaining({ preemptive: true }) }),
   'earliest deadline': (parts) => continuousScheduler({ ...parts, policy: earliestDeadline() }),
   'longest prefix': (parts) => continuousScheduler({ ...parts, policy: longestPrefix() }),
+  'chunks on a grid': (parts) => continuousScheduler({ ...parts, chunkMultiple: 3 }),
   'fair share, estimating': (parts) =>
     continuousScheduler({ ...parts, policy: fairShare(), admission: estimated({ minSamples: 2, quantile: 0.5 }) }),
 };

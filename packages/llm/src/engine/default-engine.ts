@@ -11,6 +11,7 @@ import { type CacheSize, cacheSize } from './cache-size.ts';
 import { createEngine, type Engine } from './engine.ts';
 import type { ScheduledGeneration } from './request.ts';
 import type { RequestAdapters } from './request-adapters.ts';
+import { chunkFor } from './step-parts.ts';
 import type { StepTimes } from './step-trace.ts';
 
 export interface EngineOptions {
@@ -39,6 +40,12 @@ export interface EngineOptions {
    * those that come without. By default none are guessed.
    */
   readonly speculation?: Speculation;
+  /**
+   * Whether logits, and so tokens, depend on nothing but the request and these options, to the last bit: not on what runs beside
+   * it, how its prompt is scheduled, what is cached of it, or preemption. Every request is then computed by itself, which takes
+   * longer where several decode together. Not with `speculation`, nor with a cache that rounds. Default false.
+   */
+  readonly deterministic?: boolean;
   /** Told when each step did what, for a trace (`chromeTrace`). If it throws, the step's requests fail. */
   readonly onStep?: (step: StepTimes) => void;
   /** For requests that name none. Default `greedy()`. */
@@ -67,7 +74,13 @@ export interface EngineOptions {
   /** Makes the scheduler. Default `continuousScheduler`, first come first served. */
   readonly scheduler?: (
     capacity: Capacity<ScheduledGeneration>,
-    limits: { readonly maxBatchTokens: number; readonly maxSequences: number; readonly maxPlansInFlight: number },
+    limits: {
+      readonly maxBatchTokens: number;
+      readonly maxSequences: number;
+      readonly maxPlansInFlight: number;
+      /** Only where the engine is deterministic: where chunks of prompts end. */
+      readonly chunkMultiple?: number;
+    },
   ) => Scheduler<ScheduledGeneration>;
 }
 
@@ -78,6 +91,7 @@ const known = new Set([
   'cacheBytes',
   'stepsInFlight',
   'speculation',
+  'deterministic',
   'onStep',
   'sampler',
   'stages',
@@ -106,13 +120,17 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
   for (const [name, count] of Object.entries(counts))
     if (count !== undefined && !(Number.isSafeInteger(count) && count > 0))
       throw new ArgumentError(`openEngine: ${name} must be a positive integer, got ${count}`);
+  if (options.deterministic !== undefined && typeof options.deterministic !== 'boolean')
+    throw new ArgumentError(`openEngine: deterministic must be true or false, got ${options.deterministic}`);
+  const deterministic = options.deterministic ? chunkFor(maxBatchTokens, maxSequences) : undefined;
   const wishes = { maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes };
   const size = cacheSize(device, shape, config.maxPositions, wishes);
   const { cacheTiers: tiers, hooks } = options;
   const cache = open(device, { ...size, shape, ...(tiers && { tiers }) }, options.cache ?? pagedCache);
   const { maxSequences: lanes, maxSequenceTokens: longest } = cache;
   const { vocabularySize } = config;
-  const limits = { maxBatchTokens, maxSequences, maxPlansInFlight: stepsInFlight };
+  const chunks = deterministic && { chunkMultiple: deterministic.chunkTokens };
+  const limits = { maxBatchTokens, maxSequences, maxPlansInFlight: stepsInFlight, ...chunks };
   try {
     return createEngine({
       device,
@@ -131,6 +149,7 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
       ...(options.adapters && { adapters: options.adapters }),
       ...(hooks && { hooks }),
       ...(speculation && { speculation }),
+      ...(deterministic && { deterministic }),
       ...(options.onStep && { onStep: options.onStep }),
     });
   } catch (error) {

@@ -20,6 +20,7 @@ import { shareUpTo } from './longer-sequences.ts';
 import { type PrepareOptions, sizesOf } from './prepare-sizes.ts';
 import { type GenerationRequest, type ScheduledGeneration, scheduledGeneration } from './request.ts';
 import type { RequestAdapters } from './request-adapters.ts';
+import type { DeterministicSteps } from './step-parts.ts';
 import { type StepCounts, StepRunner } from './step-runner.ts';
 import type { StepTimes } from './step-trace.ts';
 
@@ -55,6 +56,11 @@ export interface EngineParts {
    * come without; how fast they come depends on the guesses. By default none are.
    */
   readonly speculation?: Speculation;
+  /**
+   * Computes every request by itself, so that its logits are the same to the last bit whatever runs beside it. Needs a scheduler
+   * that cuts prompts at multiples of `chunkTokens` (`chunkMultiple`), a cache that keeps exactly, and no speculation.
+   */
+  readonly deterministic?: DeterministicSteps;
   /** Told when each step did what, for a trace (`chromeTrace`). If it throws, the step's requests fail. */
   readonly onStep?: (step: StepTimes) => void;
 }
@@ -128,7 +134,24 @@ export function createEngine(parts: EngineParts): Engine {
     throw new ArgumentError(
       `createEngine: speculation needs sample plans that take several rows of a request (drafts), got '${plan.name}'`,
     );
+  if (parts.deterministic) checkDeterministic(parts, parts.deterministic);
   return new StepEngine(parts);
+}
+
+/** @throws ArgumentError for parts with which bits would depend on more than the request */
+function checkDeterministic({ cache, speculation, maxBatchTokens }: EngineParts, { chunkTokens }: DeterministicSteps) {
+  if (!(Number.isSafeInteger(chunkTokens) && chunkTokens > 0 && chunkTokens <= maxBatchTokens))
+    throw new ArgumentError(
+      `createEngine: deterministic chunkTokens must be an integer from 1 to maxBatchTokens (${maxBatchTokens}), got ${chunkTokens}`,
+    );
+  if (speculation)
+    throw new ArgumentError(
+      'createEngine: deterministic computes each token by itself, so it takes no speculation, which verifies several in one step',
+    );
+  if (!cache.exact)
+    throw new ArgumentError(
+      'createEngine: deterministic needs a cache that keeps rows as they were computed, got one that rounds or drops them',
+    );
 }
 
 /** @throws ArgumentError naming the first layer that the cache does not hold as the model writes it */
@@ -162,7 +185,8 @@ class StepEngine implements Engine {
     this.#parts = parts;
     this.#sampling = sampling;
     const computedWith = parts.hooks && `hooks ${parts.hooks.digest}`;
-    const sharing = { shareUpTo: shareUpTo(model), held: this.#held };
+    const { deterministic } = parts;
+    const sharing = { shareUpTo: shareUpTo(model), held: this.#held, ...(deterministic && { deterministic }) };
     const capacity = cacheCapacity(cache, { ...sharing, ...(computedWith && { computedWith }) });
     const released = (request: ScheduledGeneration) => this.#runner.speculating?.end(request);
     const scheduler = parts.scheduler(withLanes(capacity, cache.maxSequences, sampling, released));

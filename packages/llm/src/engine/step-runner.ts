@@ -13,6 +13,7 @@ import type { ScheduledGeneration } from './request.ts';
 import { type Sampled, SampleStep } from './sample-step.ts';
 import { resultOf } from './sequence-result.ts';
 import { Speculating } from './speculating.ts';
+import { type DeterministicSteps, runApart, wholeChunks } from './step-parts.ts';
 import { type Chunk, chooses, choosingRows, StepLayout } from './step-rows.ts';
 import type { StepTimes } from './step-trace.ts';
 import { Turns } from './turns.ts';
@@ -62,6 +63,7 @@ export class StepRunner {
   readonly #maxBatchTokens: number;
   readonly #shareUpTo: number;
   readonly #beyond: number;
+  readonly #deterministic: DeterministicSteps | undefined;
   readonly #choosing = new ChoosingRows();
   readonly #hasStates: boolean;
   /** The guesses of requests, where the engine speculates. */
@@ -83,6 +85,7 @@ export class StepRunner {
   constructor(parts: EngineParts & { readonly sampling: DeviceSampling }) {
     const { device, model, attention, cache, maxBatchTokens, sampling } = parts;
     this.#onStep = parts.onStep;
+    this.#deterministic = parts.deterministic;
     this.#device = device;
     this.#model = model;
     this.#cache = cache;
@@ -111,6 +114,11 @@ export class StepRunner {
 
   /** Resolves with the step's results when those of the steps before have come. */
   run(plan: StepPlan<ScheduledGeneration>): Promise<Results> {
+    const together = (part: StepPlan<ScheduledGeneration>) => this.#runTogether(part);
+    return this.#deterministic ? runApart(plan, this.#deterministic, together) : together(plan);
+  }
+
+  #runTogether(plan: StepPlan<ScheduledGeneration>): Promise<Results> {
     const planned = performance.now();
     for (const { request } of plan.sequences) request.flights++;
     const before = this.#completions.settled;
@@ -264,7 +272,8 @@ export class StepRunner {
   #share({ kv, stream, promptTokens, flights }: ScheduledGeneration, end: number): void {
     if (flights === 0 && kv!.length > end) kv!.truncate(end);
     if (Math.max(promptTokens, end) > this.#shareUpTo) return;
-    const known = Math.min(end, kv!.length);
+    const prompt = this.#deterministic ? wholeChunks(promptTokens, this.#deterministic) : end;
+    const known = Math.min(end, kv!.length, prompt);
     if (known > kv!.known) kv!.know(stream.slice(kv!.known, known));
   }
 
