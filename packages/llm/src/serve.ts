@@ -4,6 +4,7 @@ export type { Fault } from './serve/fault.ts';
 export type { GuardOptions } from './serve/guard.ts';
 export { localEmbeddingModel, localRankingModel } from './serve/local-embedding.ts';
 export { localModel } from './serve/local-model.ts';
+export { type PromptNormalizer, standardNormalizers, withoutLines } from './serve/normalizers.ts';
 export type {
   Embedded,
   EmbedRequest,

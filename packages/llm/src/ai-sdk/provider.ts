@@ -56,7 +56,7 @@ function embeddingModel(modelId: string, model: EmbeddingModel): EmbeddingModelV
     async doEmbed({ values, abortSignal, providerOptions }) {
       abortSignal?.throwIfAborted();
       const own = (providerOptions?.['heddle'] ?? {}) as { readonly prompt?: string };
-      const vectors = await embed({ model, texts: values, ...own });
+      const vectors = await embed({ model, texts: values, ...own, ...(abortSignal && { signal: abortSignal }) });
       const tokenizer = model.model.requireTokenizer();
       const prefix = prefixOf({ model, ...own });
       const tokens = values.reduce((total, text) => total + tokenizer.encode(prefix + text).length, 0);

@@ -2,7 +2,7 @@ import { inspectModel } from '../inspect/inspect-model.ts';
 import type { InspectOptions } from '../inspect/report.ts';
 import { weightDTypes } from '../models/weight-file.ts';
 import { reportText } from './inspect-text.ts';
-import { flag, oneOf, parse, text, wholeNumber } from './option-values.ts';
+import { bytes, flag, oneOf, parse, text, wholeNumber } from './option-values.ts';
 import { UsageError } from './usage.ts';
 
 export interface InspectCommand {
@@ -28,34 +28,10 @@ export function parseInspect(args: readonly string[]): InspectCommand {
     cacheDtype: oneOf('--cache-dtype', values['cache-dtype'], ['f32', 'f16'] as const),
     length: wholeNumber('--context', values.context, 1),
     batch: wholeNumber('--batch', values.batch, 1),
-    memory: bytesOf('--memory', values.memory),
+    memory: bytes('--memory', values.memory),
   };
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   return { model: values.model, options: given, json: values.json ?? false };
-}
-
-const units: Readonly<Record<string, number>> = {
-  '': 1,
-  B: 1,
-  kB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
-};
-
-/** A number of bytes with its unit, such as 24GiB. */
-function bytesOf(name: string, value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(value.trim()) ?? [];
-  const scale = Object.hasOwn(units, unit) ? units[unit] : undefined;
-  const bytes = digits === undefined || scale === undefined ? Number.NaN : Math.floor(Number(digits) * scale);
-  if (!Number.isSafeInteger(bytes) || bytes < 1)
-    throw new UsageError(`${name} takes bytes with a unit, such as 24GiB or 80GB, got '${value}'`);
-  return bytes;
 }
 
 /** `heddle inspect`: what a model costs, without loading it. */

@@ -55,3 +55,27 @@ export function oneOf<T extends string>(name: string, value: string | undefined,
   if (!found) throw new UsageError(`${name} takes ${among.join(', ')}, got '${value}'`);
   return found;
 }
+
+const units: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+
+/** A number of bytes with its unit, such as 24GiB. */
+export function bytes(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(value.trim()) ?? [];
+  const scale = Object.hasOwn(units, unit) ? units[unit] : undefined;
+  const count = digits === undefined || scale === undefined ? Number.NaN : Math.floor(Number(digits) * scale);
+  if (!Number.isSafeInteger(count) || count < 1)
+    throw new UsageError(`${name} takes bytes with a unit, such as 24GiB or 80GB, got '${value}'`);
+  return count;
+}

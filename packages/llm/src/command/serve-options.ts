@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type DeviceName, deviceNames } from '@heddle/tensor';
 import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
-import { flag, number, oneOf, text, wholeNumber } from './option-values.ts';
+import { bytes, flag, number, oneOf, text, wholeNumber } from './option-values.ts';
 import { UsageError } from './usage.ts';
 
 /** A model to serve: its name, where it is, and what it does. */
@@ -10,6 +10,8 @@ export interface ServedSource {
   readonly id: string;
   readonly source: string;
   readonly kind: 'text' | 'embedding' | 'ranking';
+  /** Folders by names under which the model answers with them. */
+  readonly adapters: Readonly<Record<string, string>>;
 }
 
 export interface ServeCommand {
@@ -26,6 +28,11 @@ export interface ServeCommand {
   readonly maxSequences: number | undefined;
   readonly maxSequenceTokens: number | undefined;
   readonly maxRequests: number | undefined;
+  /** Keeps what prompts begin with. */
+  readonly cacheFolder: string | undefined;
+  readonly cacheFolderBytes: number | undefined;
+  /** Patterns of lines of system messages that are left out. */
+  readonly dropLines: readonly RegExp[];
   readonly graceSeconds: number;
   readonly quiet: boolean;
 }
@@ -36,15 +43,17 @@ const loopback: readonly string[] = ['127.0.0.1', 'localhost', '::1'];
 /** @throws UsageError; another host than this machine needs a key, or `--insecure` */
 export function parseServe(args: readonly string[], environment: NodeJS.ProcessEnv = process.env): ServeCommand {
   const values = parsed(args);
-  const models = [
+  const named = [
     ...(values.model ?? []).map((given) => modelOf('text', given)),
     ...(values['embedding-model'] ?? []).map((given) => modelOf('embedding', given)),
     ...(values['ranking-model'] ?? []).map((given) => modelOf('ranking', given)),
   ];
+  const models = withAdapters(named, values.adapter ?? []);
   if (models.length === 0)
     throw new UsageError('serve needs --model MODEL: a Hugging Face folder, a GGUF file, or owner/name of a hub');
-  const twice = models.find(({ id }, i) => models.some((each, j) => j < i && each.id === id));
-  if (twice) throw new UsageError(`two models are called '${twice.id}': name one as --model NAME=PATH`);
+  const ids = models.flatMap(({ id, adapters }) => [id, ...Object.keys(adapters)]);
+  const twice = ids.find((id, i) => ids.indexOf(id) < i);
+  if (twice) throw new UsageError(`two models are called '${twice}': name one as --model NAME=PATH`);
   const fromEnvironment = environment['HEDDLE_API_KEY'];
   const keys = [...(values['api-key'] ?? []), ...(fromEnvironment ? [fromEnvironment] : [])];
   if (keys.some((key) => key.length < 8)) throw new UsageError('--api-key takes at least 8 characters');
@@ -67,6 +76,9 @@ export function parseServe(args: readonly string[], environment: NodeJS.ProcessE
     maxSequences: wholeNumber('--max-sequences', values['max-sequences'], 1),
     maxSequenceTokens: wholeNumber('--context', values.context, 1),
     maxRequests: wholeNumber('--max-requests', values['max-requests'], 1),
+    cacheFolder: values['cache-dir'],
+    cacheFolderBytes: bytes('--cache-dir-size', values['cache-dir-size']),
+    dropLines: (values['drop-line'] ?? []).map((pattern) => regularExpression('--drop-line', pattern)),
     graceSeconds: number('--grace', values.grace, 0, 3600) ?? 10,
     quiet: values.quiet ?? false,
   };
@@ -82,7 +94,11 @@ function parsed(args: readonly string[]) {
         model: many,
         'embedding-model': many,
         'ranking-model': many,
+        adapter: many,
         'api-key': many,
+        'drop-line': many,
+        'cache-dir': text,
+        'cache-dir-size': text,
         'allow-host': many,
         'allow-origin': many,
         host: text,
@@ -105,8 +121,41 @@ function parsed(args: readonly string[]) {
 /** `NAME=SOURCE`, or a source whose last part is the name. */
 function modelOf(kind: ServedSource['kind'], given: string): ServedSource {
   const named = /^([\w.:/-]+)=(.+)$/.exec(given);
-  if (named) return { id: named[1]!, source: named[2]!, kind };
+  const adapters = {};
+  if (named) return { id: named[1]!, source: named[2]!, kind, adapters };
   const id = basename(given.replace(/[/\\]+$/, '')).replace(/\.gguf$/, '');
   if (id === '') throw new UsageError(`--model takes a path or a name, got '${given}'`);
-  return { id, source: given, kind };
+  return { id, source: given, kind, adapters };
+}
+
+/** `NAME=FOLDER` for the only model that generates text, `NAME@MODEL=FOLDER` for one of several. */
+function withAdapters(models: readonly ServedSource[], given: readonly string[]): readonly ServedSource[] {
+  const adapters = given.map((each) => {
+    const parts = /^([\w.:/-]+)(?:@([\w.:/-]+))?=(.+)$/.exec(each);
+    if (!parts) throw new UsageError(`--adapter takes NAME=FOLDER, or NAME@MODEL=FOLDER, got '${each}'`);
+    const texts = models.filter(({ kind, id }) => kind === 'text' && (parts[2] === undefined || parts[2] === id));
+    if (texts.length !== 1)
+      throw new UsageError(
+        texts.length === 0
+          ? `--adapter ${each}: there is no ${parts[2] === undefined ? 'such model' : `model '${parts[2]}'`} that generates text`
+          : `--adapter ${each}: there are several models, say which as NAME@MODEL=FOLDER`,
+      );
+    return { model: texts[0]!.id, name: parts[1]!, folder: parts[3]! };
+  });
+  const twice = adapters.find(({ name }, i) => adapters.findIndex((each) => each.name === name) < i);
+  if (twice) throw new UsageError(`two adapters are called '${twice.name}'`);
+  return models.map((model) => ({
+    ...model,
+    adapters: Object.fromEntries(
+      adapters.filter((each) => each.model === model.id).map((each) => [each.name, each.folder]),
+    ),
+  }));
+}
+
+function regularExpression(option: string, pattern: string): RegExp {
+  try {
+    return new RegExp(pattern);
+  } catch (error) {
+    throw new UsageError(`${option}: ${(error as Error).message}`);
+  }
 }

@@ -62,6 +62,13 @@ test.for([
   [['--model', 'x/a', '--model', 'y/a'], /two models are called 'a'/],
   [['--model', 'a', '--port', '70000'], /up to 65535/],
   [['--model', 'a', '--what'], /what/],
+  [['--model', 'a', '--adapter', 'b'], /NAME=FOLDER/],
+  [['--model', 'a', '--adapter', 'b@c=d'], /no model 'c' that generates text/],
+  [['--model', 'a', '--model', 'b', '--adapter', 'c=d'], /say which as NAME@MODEL=FOLDER/],
+  [['--model', 'a', '--adapter', 'a=d'], /two models are called 'a'/],
+  [['--model', 'a', '--adapter', 'b=c', '--adapter', 'b=d'], /two adapters are called 'b'/],
+  [['--model', 'a', '--cache-dir-size', '5 bananas'], /--cache-dir-size takes bytes with a unit/],
+  [['--model', 'a', '--drop-line', '('], /--drop-line: .*regular expression/],
 ] as const)('%j is wrong use', ([args, message]) => {
   expect(() => parseServe(args, {})).toThrow(UsageError);
   expect(() => parseServe(args, {})).toThrow(message);
@@ -90,4 +97,21 @@ test('names, keys and hosts', () => {
     port: 8080,
   });
   expect(parseServe(['--model', 'a', '--host', '0.0.0.0', '--insecure'], {}).keys).toEqual([]);
+  const several = [
+    '--model',
+    'a',
+    '--model',
+    'b',
+    '--adapter',
+    'c@b=d/e',
+    '--cache-dir',
+    'f',
+    '--cache-dir-size',
+    '2GiB',
+  ];
+  expect(parseServe(several, {})).toMatchObject({
+    models: [{ adapters: {} }, { adapters: { c: 'd/e' } }],
+    cacheFolder: 'f',
+    cacheFolderBytes: 2 ** 31,
+  });
 });

@@ -1,4 +1,6 @@
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
+import { adapterModel } from '../serve/adapter-model.ts';
+import { standardNormalizers, withoutLines } from '../serve/normalizers.ts';
 import { createServer, type HeddleServer } from '../serve/server.ts';
 import { type WorkerModel, workerModel } from '../serve/worker-model.ts';
 import type { ServeCommand, ServedSource } from './serve-options.ts';
@@ -17,7 +19,12 @@ export async function serveCommand(command: ServeCommand, signal: AbortSignal): 
     signal.throwIfAborted();
     for (const model of models) for (const note of model.notes) say({ model: model.id, note });
     const { keys, origins, maxRequests } = command;
-    const app = createServer(models, {
+    const served = models.flatMap((model, i) => [
+      model,
+      ...Object.keys(command.models[i]!.adapters).map((name) => adapterModel(name, model, name)),
+    ]);
+    const app = createServer(served, {
+      normalizers: [...standardNormalizers, ...command.dropLines.map((line) => withoutLines(line.source, line))],
       keys,
       origins,
       hosts: hostsOf(command),
@@ -27,7 +34,7 @@ export async function serveCommand(command: ServeCommand, signal: AbortSignal): 
     const server = await listen(app, command);
     const { port } = server.address() as { readonly port: number };
     const name = command.host.includes(':') ? `[${command.host}]` : command.host;
-    process.stdout.write(`${models.map(({ id }) => id).join(', ')} at http://${name}:${port}/v1\n`);
+    process.stdout.write(`${served.map(({ id }) => id).join(', ')} at http://${name}:${port}/v1\n`);
     await aborted(signal);
     return await stop(app, server, command.graceSeconds);
   } finally {
@@ -37,10 +44,10 @@ export async function serveCommand(command: ServeCommand, signal: AbortSignal): 
 
 function openModel(
   command: ServeCommand,
-  { id, source, kind }: ServedSource,
+  { id, source, kind, adapters }: ServedSource,
   say: (entry: object) => void,
 ): WorkerModel {
-  const { device, dtype, maxSequences, maxSequenceTokens } = command;
+  const { device, dtype, maxSequences, maxSequenceTokens, cacheFolder, cacheFolderBytes } = command;
   return workerModel(id, source, {
     kind,
     device,
@@ -48,6 +55,10 @@ function openModel(
     ...(dtype && { dtype }),
     ...(maxSequences !== undefined && { maxSequences }),
     ...(maxSequenceTokens !== undefined && { maxSequenceTokens }),
+    ...(kind === 'text' && { adapters }),
+    ...(kind === 'text' && cacheFolder !== undefined && { cacheFolder }),
+    ...(kind === 'text' && cacheFolderBytes !== undefined && { cacheFolderBytes }),
+    onNote: (note) => say({ model: id, note }),
     onRestart: (error) => say({ model: id, restarted: String(error).split('\n')[0] }),
   });
 }

@@ -48,6 +48,9 @@ chat (/help says what can be typed)
 serve
   --model [NAME=]MODEL    as above; several times for several models, each in a process of its own
   --embedding-model, --ranking-model [NAME=]MODEL    for /v1/embeddings and /v1/rerank
+  --adapter NAME=FOLDER   a low-rank adapter under a name of its own; NAME@MODEL=FOLDER where there are several models
+  --cache-dir FOLDER      keeps what prompts begin with over restarts; --cache-dir-size SIZE, such as 20GiB, bounds it
+  --drop-line REGEX       lines of system prompts that change every turn and say nothing, left out; several times for several
   --host H, --port N      (default 127.0.0.1, 8080; 0 takes a free port); another host needs a key, or --insecure
   --api-key KEY           which clients must have, several times for several (also HEDDLE_API_KEY)
   --allow-host NAME, --allow-origin ORIGIN    further names of this server, pages that may ask it

@@ -11,6 +11,8 @@ export interface EmbedOptions {
   readonly prompt?: string;
   /** A text that stands before each text, in place of one of the model's prompts. */
   readonly prefix?: string;
+  /** Ends it between batches: it throws the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface EmbedOptions {
  * const likeness = a!.reduce((sum, value, i) => sum + value * b![i]!, 0);
  */
 export async function embed(options: EmbedOptions): Promise<Float32Array[]> {
-  checkOptions('embed', options, ['model', 'texts', 'prompt', 'prefix']);
+  checkOptions('embed', options, ['model', 'texts', 'prompt', 'prefix', 'signal']);
   const { model, texts } = options;
   checkEmbeddingModel('embed', model);
   if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string'))
@@ -45,6 +47,7 @@ export async function embed(options: EmbedOptions): Promise<Float32Array[]> {
     let end = start + 1;
     while (end < byLength.length && end - start < EmbeddingStep.textsOf(byLength[end]!.tokens.length)) end++;
     const group = byLength.slice(start, end);
+    options.signal?.throwIfAborted();
     const values = await model.step.run(group);
     for (const [row, { place }] of group.entries())
       vectors[place] = values.slice(row * model.dimensions, (row + 1) * model.dimensions);
@@ -54,7 +57,7 @@ export async function embed(options: EmbedOptions): Promise<Float32Array[]> {
 }
 
 /** What stands before each text. @throws ArgumentError for a prompt that the model has not */
-export function prefixOf({ model, prompt, prefix }: Omit<EmbedOptions, 'texts'>): string {
+export function prefixOf({ model, prompt, prefix }: Omit<EmbedOptions, 'texts' | 'signal'>): string {
   if (prompt !== undefined && prefix !== undefined)
     throw new ArgumentError('embed: takes either a prompt or a prefix, got both');
   if (prefix !== undefined) return prefix;

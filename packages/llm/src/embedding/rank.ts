@@ -9,6 +9,8 @@ export interface RankOptions {
   readonly documents: readonly string[];
   /** What a good document does. Default that it answers a web search. */
   readonly instruction?: string;
+  /** Ends it between batches: it throws the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** A document, and how well it answers. */
@@ -32,7 +34,7 @@ const usualInstruction = 'Given a web search query, retrieve relevant passages t
  * for (const { index, score } of await rank({ model, query, documents })) console.log(score, documents[index]);
  */
 export async function rank(options: RankOptions): Promise<RankedDocument[]> {
-  checkOptions('rank', options, ['model', 'query', 'documents', 'instruction']);
+  checkOptions('rank', options, ['model', 'query', 'documents', 'instruction', 'signal']);
   const { model, query, documents, instruction = usualInstruction } = options;
   if (!(model instanceof RankingModel))
     throw new ArgumentError(`rank: needs a model, as openRankingModel() gives one, got ${describe(model)}`);
@@ -53,6 +55,6 @@ export async function rank(options: RankOptions): Promise<RankedDocument[]> {
       `rank: document ${i} with its query must have at most ${model.maxTokens} tokens, got ${prompt.length}`,
     );
   });
-  const scores = await model.probabilities(prompts);
+  const scores = await model.probabilities(prompts, options.signal);
   return scores.map((score, index) => ({ index, score })).sort((a, b) => b.score - a.score || a.index - b.index);
 }

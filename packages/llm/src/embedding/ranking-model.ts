@@ -42,10 +42,11 @@ export class RankingModel implements AsyncDisposable {
   }
 
   /** The probability of yes after each prompt, of yes and no alone. @internal */
-  async probabilities(prompts: readonly (readonly number[])[]): Promise<number[]> {
+  async probabilities(prompts: readonly (readonly number[])[], signal?: AbortSignal): Promise<number[]> {
     const found = new Array<number>(prompts.length);
     const order = [...prompts.keys()].sort((a, b) => prompts[a]!.length - prompts[b]!.length);
     for (let start = 0; start < order.length; ) {
+      signal?.throwIfAborted();
       let [end, total] = [start, 0];
       while (end < order.length && end - start < maxRows) {
         const { length } = prompts[order[end]!]!;

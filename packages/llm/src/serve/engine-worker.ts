@@ -1,10 +1,10 @@
-import { continuousScheduler, fairShare } from '@heddle/batcher';
 import { type EmbeddingModel, openEmbeddingModel } from '../embedding/embedding-model.ts';
 import { openRankingModel, type RankingModel } from '../embedding/ranking-model.ts';
-import { type OpenedTextModel, type OpenTextModelOptions, openTextModel } from '../text/text-model.ts';
+import type { OpenedTextModel } from '../text/text-model.ts';
 import { faultOf } from './fault.ts';
 import { localEmbeddingModel, localRankingModel } from './local-embedding.ts';
 import { localModel } from './local-model.ts';
+import { openServedText } from './open-served-text.ts';
 import { embedWith, rankWith } from './served-calls.ts';
 import type { ServedModel, ServedPart } from './served-model.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
@@ -22,7 +22,7 @@ async function open({ source, options }: WorkerStart): Promise<Opened> {
   const { kind = 'text', device, dtype, activations } = options;
   const loading = { ...(device && { device }), ...(dtype && { dtype }), ...(activations && { activations }) };
   if (kind === 'text') {
-    const opened = await openText({ source, options });
+    const opened = await openServedText(source, options, (note) => post({ kind: 'note', note }));
     return { opened, model: localModel('', opened) };
   }
   if (kind === 'embedding') {
@@ -31,14 +31,6 @@ async function open({ source, options }: WorkerStart): Promise<Opened> {
   }
   const opened = await openRankingModel(source, loading);
   return { opened, model: localRankingModel('', opened) };
-}
-
-async function openText({ source, options }: WorkerStart): Promise<OpenedTextModel> {
-  const { kind: _, components, fairShare: shared, ...plain } = options;
-  const own = components === undefined ? {} : ((await import(components)) as { default: OpenTextModelOptions }).default;
-  const scheduler: OpenTextModelOptions['scheduler'] = (capacity, limits) =>
-    continuousScheduler({ ...limits, capacity, policy: fairShare() });
-  return await openTextModel(source, { ...plain, ...(shared && { scheduler }), ...own });
 }
 
 // the server says when to end: signals to a group of processes are its own. Without it there is nothing to do
@@ -83,11 +75,17 @@ function fail(id: number, error: unknown): void {
   post({ kind: 'fault', id, fault: faultOf(error), error: String(error).split('\n')[0]!.slice(0, 300) });
 }
 
-async function value(id: number, of: Promise<Extract<FromWorker, { kind: 'value' }>['value']>): Promise<void> {
+type Value = Extract<FromWorker, { kind: 'value' }>['value'];
+
+async function value(id: number, of: (signal: AbortSignal) => Promise<Value>): Promise<void> {
+  const controller = new AbortController();
+  running.set(id, controller);
   try {
-    post({ kind: 'value', id, value: await of });
+    post({ kind: 'value', id, value: await of(controller.signal) });
   } catch (error) {
     fail(id, error);
+  } finally {
+    running.delete(id);
   }
 }
 
@@ -98,17 +96,22 @@ process.on('message', (message: ToWorker) => {
     case 'abort':
       return running.get(message.id)?.abort(new Error('aborted'));
     case 'tokens':
-      return void value(message.id, model.tokens(message.of));
+      return void value(message.id, () => model.tokens(message.of));
     case 'text':
-      return void value(message.id, model.text(message.tokens));
+      return void value(message.id, () => model.text(message.tokens));
     case 'embed':
-      return void value(message.id, embedWith(model, message.request));
+      return void value(message.id, (signal) => embedWith(model, message.request, signal));
     case 'rank':
-      return void value(message.id, rankWith(model, message.request));
+      return void value(message.id, (signal) => rankWith(model, message.request, signal));
     case 'stats':
-      return void value(message.id, model.stats());
+      return void value(message.id, () => model.stats());
     case 'stop':
       opened.dispose().finally(() => process.disconnect());
   }
 });
-post({ kind: 'ready', maxSequenceTokens: model.maxSequenceTokens, notes: opened.model.deviations });
+post({
+  kind: 'ready',
+  maxSequenceTokens: model.maxSequenceTokens,
+  notes: opened.model.deviations,
+  memoryBytes: opened.model.device.memory().live,
+});

@@ -10,9 +10,9 @@ export function localEmbeddingModel(id: string, model: EmbeddingModel): ServedMo
   const calls = { running: 0 };
   return {
     ...withoutText(id, model, calls),
-    embed: (request) =>
+    embed: (request, signal) =>
       counted(calls, async () => {
-        const vectors = await embed({ model, ...request });
+        const vectors = await embed({ model, ...request, signal });
         const prefix = prefixOf({ model, ...request });
         return {
           vectors,
@@ -30,9 +30,9 @@ export function localRankingModel(id: string, model: RankingModel): ServedModel 
   const calls = { running: 0 };
   return {
     ...withoutText(id, model, calls),
-    rank: (request) =>
+    rank: (request, signal) =>
       counted(calls, async () => {
-        const documents = await rank({ model, ...request });
+        const documents = await rank({ model, ...request, signal });
         const read = request.documents.flatMap((document) => [request.query, document]);
         return { documents, tokens: tokensOf(model, read) };
       }),

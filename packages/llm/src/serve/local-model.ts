@@ -1,8 +1,11 @@
 import type { Engine } from '../engine/engine.ts';
 import type { TokenLogprobs } from '../sampling/logprobs.ts';
 import { conversationText } from '../text/answers/conversation.ts';
+import { toolsOf } from '../text/answers/tool-options.ts';
+import { KeptTurns, type WriteConversation } from '../text/kept-turns.ts';
 import type { TextModel } from '../text/text-model.ts';
-import { textRequest } from '../text/text-options.ts';
+import { conversationRequest, type TextRequest, textRequest } from '../text/text-options.ts';
+import type { TextResult } from '../text/text-result.ts';
 import { startText } from '../text/text-stream.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import type { ServedModel, ServedPart, ServedRequest, ServedStats, ServedText, SpelledToken } from './served-model.ts';
@@ -10,11 +13,12 @@ import type { ServedModel, ServedPart, ServedRequest, ServedStats, ServedText, S
 /** A model of this thread under a name; it stays the caller's. */
 export function localModel(id: string, model: TextModel): ServedModel {
   const { engine } = model;
+  const turns = model.tokenizer && new KeptTurns(model.tokenizer);
   return {
     id,
     ready: true,
     maxSequenceTokens: engine.size.maxSequenceTokens,
-    generate: (request, signal) => generate(model, request, signal),
+    generate: (request, signal) => generate(model, turns, request, signal),
     tokens: async (of) => tokensOf(model, of),
     text: async (tokens) => model.requireTokenizer().decode(tokens),
     stats: async () => statsOf(engine),
@@ -23,17 +27,45 @@ export function localModel(id: string, model: TextModel): ServedModel {
 
 async function* generate(
   model: TextModel,
-  { sequence, ...request }: ServedRequest,
+  turns: KeptTurns | undefined,
+  { sequence, ...asked }: ServedRequest,
   signal: AbortSignal,
 ): AsyncGenerator<ServedPart, undefined> {
-  const started = textRequest('generateText', { ...request, model, signal });
+  const { started, ended } = conversation(model, turns, { ...asked, signal });
   const numbered = sequence === undefined ? started.request : { ...started.request, sequence };
-  const stream = startText(model, { ...started, request: numbered });
+  const stream = startText(model, { ...started, request: numbered }, ended);
   stream.result.catch(() => {}); // the loop tells
   const { tokenizer } = model;
   for await (const part of stream.fullStream)
     yield part.logprobs && tokenizer ? { ...part, spelled: spell(tokenizer, part.logprobs) } : part;
   return undefined;
+}
+
+interface Started {
+  readonly started: TextRequest;
+  readonly ended?: (result: TextResult | undefined) => void;
+}
+
+/** A turn of a conversation begins with the tokens that were generated in the ones before. */
+function conversation(
+  model: TextModel,
+  turns: KeptTurns | undefined,
+  asked: Omit<ServedRequest, 'sequence'> & { readonly signal: AbortSignal },
+): Started {
+  const { messages, template, tenant = '' } = asked;
+  if (!messages || !turns) return { started: textRequest('generateText', { ...asked, model }) };
+  toolsOf('generateText', asked);
+  const tokenizer = model.requireTokenizer();
+  const write: WriteConversation = (some, generation) =>
+    conversationText(tokenizer, model.answers, some, template, asked, generation);
+  const text = write(messages, true);
+  const tokens = turns.tokens(tenant, messages, text, write);
+  return {
+    started: conversationRequest('generateText', model, text, asked, tokens),
+    ended: (result) => {
+      if (result && result.finishReason !== 'aborted') turns.keep(tenant, messages, text, tokens, result);
+    },
+  };
 }
 
 function spell(tokenizer: Tokenizer, { token, logprob, top }: TokenLogprobs): NonNullable<ServedPart['spelled']> {

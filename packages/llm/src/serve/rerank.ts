@@ -19,11 +19,15 @@ const schema = z.looseObject({
 export const rerankBody: z.ZodType = schema;
 
 /** Documents as Cohere's and Jina's APIs rank them. @throws FaultError 400 */
-export async function rerank(value: unknown, modelOf: (id: string) => ServedModel): Promise<object> {
+export async function rerank(
+  value: unknown,
+  modelOf: (id: string) => ServedModel,
+  signal: AbortSignal,
+): Promise<object> {
   const body = checked(schema, value);
   const texts = body.documents.map((each) => (typeof each === 'string' ? each : each.text));
   const request = { query: body.query, documents: texts, ...present({ instruction: body.instruction }) };
-  const { documents, tokens } = await rankWith(modelOf(body.model), request);
+  const { documents, tokens } = await rankWith(modelOf(body.model), request, signal);
   return {
     id: `rerank-${crypto.randomUUID().replaceAll('-', '')}`,
     model: body.model,

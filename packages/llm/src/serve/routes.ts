@@ -14,21 +14,31 @@ import { openApi } from './openapi.ts';
 import { rerank } from './rerank.ts';
 import type { ServedModel } from './served-model.ts';
 import { type Handler, json, modelOf, type Parts } from './server-parts.ts';
+import { before, timeLimit } from './time-limit.ts';
 import { detokenize, tokenize } from './tokenize.ts';
 
 /** Every path of a server. */
 export function routes(parts: Parts): Hono<BlankEnv> {
-  const { models, guard, admission, metrics } = parts;
+  const { models, guard, admission, metrics, options } = parts;
   const app = new Hono();
   const handle = handlers(parts);
   const job = (make: (body: unknown) => Job) => generation(parts, make);
   const answer =
-    (make: (body: unknown, model: (id: string) => ServedModel) => Promise<object>): Handler =>
+    (make: (body: unknown, model: (id: string) => ServedModel, signal: AbortSignal) => Promise<object>): Handler =>
     async (asked) => {
       const admitted = admission.enter(asked.key);
+      const { raw } = asked.context.req;
+      const { signal, end } = timeLimit(options.requestTimeoutMs ?? 600_000, [admitted.signal, raw.signal]);
       try {
-        return json(await make(await guard.readJson(asked.context.req.raw), (id) => modelOf(parts, asked, id)));
+        const body = await before(signal, guard.readJson(raw));
+        return json(
+          await before(
+            signal,
+            make(body, (id) => modelOf(parts, asked, id), signal),
+          ),
+        );
       } finally {
+        end();
         admitted.leave();
       }
     };

@@ -74,7 +74,7 @@ export interface ServedModel {
   text(tokens: readonly number[]): Promise<string>;
   stats(): Promise<ServedStats>;
   /** Of a model that embeds texts. */
-  embed?(request: EmbedRequest): Promise<Embedded>;
+  embed?(request: EmbedRequest, signal: AbortSignal): Promise<Embedded>;
   /** Of a model that ranks documents. */
-  rank?(request: RankRequest): Promise<Ranked>;
+  rank?(request: RankRequest, signal: AbortSignal): Promise<Ranked>;
 }

@@ -1,5 +1,6 @@
 import type { AdmissionOptions } from './admission.ts';
 import type { GuardOptions } from './guard.ts';
+import type { PromptNormalizer } from './normalizers.ts';
 
 /** How a server answers. */
 export interface ServerOptions extends GuardOptions, AdmissionOptions {
@@ -7,6 +8,8 @@ export interface ServerOptions extends GuardOptions, AdmissionOptions {
   readonly requestTimeoutMs?: number;
   /** How long a client may take to read what was sent, in milliseconds. Default a minute. */
   readonly stallTimeoutMs?: number;
+  /** What is done to the messages of every request first, in order. Default `standardNormalizers`. */
+  readonly normalizers?: readonly PromptNormalizer[];
   /** Told of every response; it holds nothing of prompts and answers. */
   readonly log?: (entry: LogEntry) => void;
 }

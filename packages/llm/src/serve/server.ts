@@ -10,6 +10,7 @@ import { Guard } from './guard.ts';
 import { localEmbeddingModel, localRankingModel } from './local-embedding.ts';
 import { localModel } from './local-model.ts';
 import { ServerMetrics } from './metrics.ts';
+import { normalized, standardNormalizers } from './normalizers.ts';
 import { routes } from './routes.ts';
 import type { ServedModel } from './served-model.ts';
 import type { ServerOptions } from './server-options.ts';
@@ -41,7 +42,8 @@ export function createServer(
   models: Readonly<Record<string, TextModel | EmbeddingModel | RankingModel>> | readonly ServedModel[],
   options: ServerOptions = {},
 ): HeddleServer {
-  const served = servedModels(models);
+  const { normalizers = standardNormalizers } = options;
+  const served = servedModels(models).map((model) => normalized(model, normalizers));
   const parts: Parts = {
     models: new Map(served.map((model) => [model.id, model])),
     guard: new Guard(options),

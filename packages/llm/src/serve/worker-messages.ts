@@ -23,6 +23,15 @@ export interface WorkerModelOptions extends Pick<OpenTextModelOptions, 'dtype' |
   readonly stepsInFlight?: number;
   /** Whether keys share the device equally, whatever each asks for. */
   readonly fairShare?: boolean;
+  /** Folders of adapters in PEFT's format by the names that requests have (`adapterModel`). */
+  readonly adapters?: Readonly<Record<string, string>>;
+  /**
+   * A folder that keeps what prompts begin with, so that it need not be computed again after a restart. Several models and processes
+   * may share one; it holds nothing that another model would take for its own.
+   */
+  readonly cacheFolder?: string;
+  /** Bytes that it may take. Default without bound. */
+  readonly cacheFolderBytes?: number;
   /**
    * A module whose default export gives further options of `openTextModel`: an attention, a cache, a scheduler, stages, `answers` of
    * one's own.
@@ -51,7 +60,14 @@ export type ToWorker =
 export type FromWorker =
   /** The model could not be opened; then the worker ends. */
   | { readonly kind: 'failed'; readonly error: unknown }
-  | { readonly kind: 'ready'; readonly maxSequenceTokens: number; readonly notes: readonly string[] }
+  | {
+      readonly kind: 'ready';
+      readonly maxSequenceTokens: number;
+      readonly notes: readonly string[];
+      /** What it takes of its device. */
+      readonly memoryBytes: number;
+    }
+  | { readonly kind: 'note'; readonly note: string }
   | { readonly kind: 'parts'; readonly id: number; readonly parts: readonly ServedPart[] }
   | { readonly kind: 'end'; readonly id: number }
   | {

@@ -39,6 +39,17 @@ test('a model in a worker answers as one beside; leaving ends it; a worker that 
   await streamed.body!.cancel();
   await expect.poll(async () => (await model.stats()).running, { timeout: 20_000 }).toBe(0);
 
+  // an abort is heard while nobody asks for the next part
+  const controller = new AbortController();
+  const generation = model
+    .generate({ prompt: 'Once upon a time', maxTokens: 390 }, controller.signal)
+    [Symbol.asyncIterator]();
+  await generation.next();
+  expect((await model.stats()).running).toBe(1);
+  controller.abort(new Error('enough'));
+  await expect.poll(async () => (await model.stats()).running, { timeout: 20_000 }).toBe(0);
+  await expect(generation.next()).rejects.toThrow('enough');
+
   const cut = await app.request('/v1/completions', init({ ...ask, max_tokens: 300, stream: true }));
   const whole = app.request('/v1/completions', init({ ...ask, max_tokens: 300 }));
   await expect.poll(async () => (await model.stats()).running, { timeout: 20_000 }).toBe(2);

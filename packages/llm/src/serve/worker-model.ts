@@ -19,6 +19,8 @@ export interface WorkerModel extends ServedModel, AsyncDisposable {
   readonly notes: readonly string[];
   /** Resolves when it can answer. @throws what opening it threw; then it is not tried again */
   readonly opened: Promise<void>;
+  /** What it takes of its device, in bytes, when it has been opened. */
+  readonly memoryBytes: number;
   /** How many times its process was started again. */
   readonly restarts: number;
   /** Ends the process at once, as a crash does; another takes its place. */
@@ -31,6 +33,8 @@ export interface WorkerModel extends ServedModel, AsyncDisposable {
 export interface WorkerEvents {
   /** A process that had been ready ended, and another is started. */
   readonly onRestart?: (error: unknown) => void;
+  /** What a cache in a folder could not do: a disk that is full, a file that is damaged. */
+  readonly onNote?: (note: string) => void;
   /** The process's module, for bundlers that put it elsewhere, and for tests. */
   readonly worker?: URL;
 }
@@ -54,7 +58,7 @@ export function workerModel(id: string, source: string, options: WorkerModelOpti
 
 /** What waits for an answer of the worker. */
 interface Waiting {
-  answer(message: Exclude<FromWorker, { kind: 'ready' | 'failed' }>): void;
+  answer(message: Exclude<FromWorker, { kind: 'ready' | 'failed' | 'note' }>): void;
   fail(error: unknown): void;
 }
 
@@ -63,6 +67,7 @@ class ProcessModel implements WorkerModel {
   readonly opened: Promise<void>;
   notes: readonly string[] = [];
   maxSequenceTokens = 0;
+  memoryBytes = 0;
   restarts = 0;
   readonly #start: WorkerStart;
   readonly #events: WorkerEvents;
@@ -75,10 +80,14 @@ class ProcessModel implements WorkerModel {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #settle: { resolve(): void; reject(error: unknown): void } | undefined;
 
-  constructor(id: string, source: string, { onRestart, worker, ...options }: WorkerModelOptions & WorkerEvents) {
+  constructor(
+    id: string,
+    source: string,
+    { onRestart, onNote, worker, ...options }: WorkerModelOptions & WorkerEvents,
+  ) {
     this.id = id;
     this.#start = { source, options };
-    this.#events = { ...(onRestart && { onRestart }), ...(worker && { worker }) };
+    this.#events = { ...(onRestart && { onRestart }), ...(onNote && { onNote }), ...(worker && { worker }) };
     this.opened = new Promise<void>((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -110,8 +119,11 @@ class ProcessModel implements WorkerModel {
         wake();
       },
     });
+    // at once, also while nobody asks for the next part
     const abort = () => {
+      this.#abort(id);
       failure ??= { error: signal.reason };
+      queue.length = 0;
       over = true;
       wake();
     };
@@ -128,8 +140,7 @@ class ProcessModel implements WorkerModel {
       return undefined;
     } finally {
       signal.removeEventListener('abort', abort);
-      // one that was left, whose end nobody waits for
-      if (this.#waiting.delete(id)) this.#worker?.send({ kind: 'abort', id } satisfies ToWorker);
+      this.#abort(id);
     }
   }
 
@@ -143,11 +154,11 @@ class ProcessModel implements WorkerModel {
     return this.#value((id) => ({ kind: 'stats', id }));
   }
 
-  embed(request: EmbedRequest): Promise<Embedded> {
-    return this.#value((id) => ({ kind: 'embed', id, request }));
+  embed(request: EmbedRequest, signal: AbortSignal): Promise<Embedded> {
+    return this.#value((id) => ({ kind: 'embed', id, request }), signal);
   }
-  rank(request: RankRequest): Promise<Ranked> {
-    return this.#value((id) => ({ kind: 'rank', id, request }));
+  rank(request: RankRequest, signal: AbortSignal): Promise<Ranked> {
+    return this.#value((id) => ({ kind: 'rank', id, request }), signal);
   }
 
   async kill(): Promise<void> {
@@ -174,7 +185,10 @@ class ProcessModel implements WorkerModel {
     if (!worker) return;
     const exited = exitOf(worker);
     worker.send({ kind: 'stop' } satisfies ToWorker);
-    const timer = setTimeout(() => void worker.kill('SIGKILL'), 10_000);
+    const timer = setTimeout(
+      () => void worker.kill('SIGKILL'),
+      this.#start.options.cacheFolder === undefined ? 10_000 : 60_000,
+    );
     await exited;
     clearTimeout(timer);
   }
@@ -186,6 +200,7 @@ class ProcessModel implements WorkerModel {
     let failure: unknown;
     worker.on('message', (message: FromWorker) => {
       if (message.kind === 'failed') failure = message.error;
+      else if (message.kind === 'note') this.#events.onNote?.(message.note);
       else this.#receive(message);
     });
     worker.on('error', (error) => {
@@ -199,12 +214,12 @@ class ProcessModel implements WorkerModel {
     worker.send(this.#start);
   }
 
-  #receive(message: Exclude<FromWorker, { kind: 'failed' }>): void {
+  #receive(message: Exclude<FromWorker, { kind: 'failed' | 'note' }>): void {
     if (message.kind !== 'ready') {
       this.#waiting.get(message.id)?.answer(message);
       return;
     }
-    ({ maxSequenceTokens: this.maxSequenceTokens, notes: this.notes } = message);
+    ({ maxSequenceTokens: this.maxSequenceTokens, notes: this.notes, memoryBytes: this.memoryBytes } = message);
     this.#ready = true;
     this.#wasReady = true;
     this.#settle?.resolve();
@@ -232,8 +247,10 @@ class ProcessModel implements WorkerModel {
     for (const each of waiting) each.fail(error);
   }
 
-  #value<T>(make: (id: number) => ToWorker): Promise<T> {
+  #value<T>(make: (id: number) => ToWorker, signal?: AbortSignal): Promise<T> {
+    let leave = () => {};
     return new Promise<T>((resolve, reject) => {
+      signal?.throwIfAborted();
       const id = this.#ask(make, {
         answer: (message) => {
           this.#done(id);
@@ -242,7 +259,18 @@ class ProcessModel implements WorkerModel {
         },
         fail: reject,
       });
-    });
+      const abort = () => {
+        this.#abort(id);
+        reject(signal!.reason);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      leave = () => signal?.removeEventListener('abort', abort);
+    }).finally(() => leave());
+  }
+
+  /** Ends what nobody waits for any more. */
+  #abort(id: number): void {
+    if (this.#waiting.delete(id)) this.#worker?.send({ kind: 'abort', id } satisfies ToWorker);
   }
 
   #ask(make: (id: number) => ToWorker, waiting: Waiting): number {

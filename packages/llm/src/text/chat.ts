@@ -3,6 +3,7 @@ import { checkOptions, describe } from '../check-options.ts';
 import type { ChatMessage } from '../tokenizer/chat-template.ts';
 import { conversationText } from './answers/conversation.ts';
 import { toolsOf } from './answers/tool-options.ts';
+import { answerMessage, type PastTurns, pastWith, tokensFrom } from './kept-turns.ts';
 import { notTextModel, type TextModel } from './text-model.ts';
 import { conversationRequest, settingNames, type TextSettings } from './text-options.ts';
 import type { TextResult } from './text-result.ts';
@@ -27,12 +28,6 @@ export interface Chat {
   stream(message: string | ChatMessage | readonly ChatMessage[], settings?: TextSettings): TextStream;
 }
 
-/** What the tokens of a conversation stand for, up to the end of the last answer. */
-interface Past {
-  readonly text: string;
-  readonly tokens: readonly number[];
-}
-
 /**
  * A conversation whose turns go on from each other: what was computed of earlier ones is still in the engine's cache. Answers are
  * kept as the tokens that were generated, so that encoding their text again, which may give others, does not end the prefix.
@@ -54,7 +49,7 @@ export function chat(options: ChatOptions): Chat {
     ...(system === undefined ? [] : [{ role: 'system', content: system }]),
     ...before,
   ];
-  let past: Past | undefined;
+  let past: PastTurns | undefined;
   let busy = false;
 
   const stream: Chat['stream'] = (message, settings = {}) => {
@@ -65,22 +60,15 @@ export function chat(options: ChatOptions): Chat {
     toolsOf('chat', merged);
     const text = conversationText(tokenizer, model.answers, asked, merged.template, merged);
     // where the template gives earlier turns in another way (without reasoning, say), all is encoded anew
-    const tokens =
-      past && text.startsWith(past.text) ? [...past.tokens, ...encode(text.slice(past.text.length))] : encode(text);
+    const tokens = tokensFrom(tokenizer, past, text);
     const running = startText(model, conversationRequest('chat', model, text, merged, tokens), (result) => {
       busy = false;
       if (!result || result.finishReason === 'aborted') return;
       messages = [...asked, answerMessage(result)];
-      past = { text: text + rawText(tokens, result.tokens), tokens: [...tokens, ...result.tokens] };
+      past = pastWith(tokenizer, text, tokens, result.tokens);
     });
     busy = true;
     return running;
-  };
-  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-  /** The text of an answer with its special tokens, as a template writes it. */
-  const rawText = (after: readonly number[], tokens: readonly number[]) => {
-    const decoder = tokenizer.stream({ after });
-    return tokens.map((token) => decoder.push(token)).join('') + decoder.finish();
   };
   return {
     get messages() {
@@ -88,18 +76,6 @@ export function chat(options: ChatOptions): Chat {
     },
     stream,
     send: async (message, settings) => stream(message, settings).result,
-  };
-}
-
-/** An answer as a message of the conversation. */
-function answerMessage({ text, reasoning, toolCalls }: TextResult): ChatMessage {
-  return {
-    role: 'assistant',
-    content: text,
-    ...(reasoning !== '' && { reasoning_content: reasoning }),
-    ...(toolCalls.length > 0 && {
-      tool_calls: toolCalls.map(({ id, ...called }) => ({ id, type: 'function', function: called })),
-    }),
   };
 }
 

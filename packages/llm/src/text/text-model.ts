@@ -3,6 +3,7 @@ import { describe } from '../check-options.ts';
 import type { ModelConfig } from '../config.ts';
 import { type EngineOptions, openEngine } from '../engine/default-engine.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { RequestAdapters } from '../engine/request-adapters.ts';
 import { GrammarPool, type GrammarPoolOptions } from '../grammar/grammar-pool.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel } from '../load-model.ts';
 import type { ModelFiles } from '../model-files.ts';
@@ -28,13 +29,18 @@ export interface TextModel extends AsyncDisposable {
 }
 
 /** How to open a model for text: on which device, how its weights are stored, and the parts and bounds of its engine. */
-export interface OpenTextModelOptions extends EngineOptions {
+export interface OpenTextModelOptions extends Omit<EngineOptions, 'adapters'> {
   /** A device of one's own, which stays the caller's, or the name of one to open. Default 'auto'. */
   readonly device?: DeviceName | Device;
   readonly dtype?: LoadModelOptions['dtype'];
   readonly activations?: LoadModelOptions['activations'];
   readonly onProgress?: LoadModelOptions['onProgress'];
   readonly answers?: TextModelOptions['answers'];
+  /**
+   * Adapters that requests may name: folders in PEFT's format (or their files) by name, opened with the model, or a
+   * `createAdapterPool` for it, which stays the caller's.
+   */
+  readonly adapters?: RequestAdapters | Readonly<Record<string, string | ModelFiles>>;
 }
 
 /** How a model for text answers, where that is not as its files say. */
@@ -66,10 +72,11 @@ export async function openTextModel(
   source: string | ModelFiles,
   options: OpenTextModelOptions = {},
 ): Promise<OpenedTextModel> {
-  const { device: where = 'auto', dtype, activations, onProgress, answers, ...engineOptions } = options;
+  const { device: where = 'auto', dtype, activations, onProgress, answers, adapters, ...engineOptions } = options;
   const device = typeof where === 'string' ? await openDevice(where) : where;
   const own = typeof where === 'string';
   let model: LoadedModel | undefined;
+  let pool: (RequestAdapters & Disposable & { dispose(): void }) | undefined;
   try {
     model = await loadModel(source, {
       device,
@@ -78,12 +85,19 @@ export async function openTextModel(
       ...(onProgress && { onProgress }),
     });
     const loaded = model;
-    const engine = openEngine(loaded, engineOptions);
+    const named = isPool(adapters) ? undefined : adapters;
+    if (named && Object.keys(named).length > 0) {
+      const { openAdapterPool } = await import('../adapters/open-adapter-pool.ts');
+      pool = await openAdapterPool(loaded, named);
+    }
+    const given = isPool(adapters) ? adapters : pool;
+    const engine = openEngine(loaded, { ...engineOptions, ...(given && { adapters: given }) });
     const text = textModel(loaded, engine, { ...(answers && { answers }) });
     let disposal: Promise<void> | undefined;
     const dispose = () => {
       disposal ??= (async () => {
         await engine.dispose();
+        pool?.dispose();
         text.dispose();
         await loaded.dispose();
         if (own) await device.dispose();
@@ -92,10 +106,15 @@ export async function openTextModel(
     };
     return { ...text, engine, model: loaded, dispose, [Symbol.asyncDispose]: dispose };
   } catch (error) {
+    pool?.dispose();
     await model?.dispose();
     if (own) await device.dispose();
     throw error;
   }
+}
+
+function isPool(adapters: OpenTextModelOptions['adapters']): adapters is RequestAdapters {
+  return typeof (adapters as Partial<RequestAdapters> | undefined)?.hold === 'function';
 }
 
 /**

@@ -18,11 +18,15 @@ const schema = z.looseObject({
 export const embeddingBody: z.ZodType = schema;
 
 /** @throws FaultError 400 */
-export async function embeddings(value: unknown, modelOf: (id: string) => ServedModel): Promise<object> {
+export async function embeddings(
+  value: unknown,
+  modelOf: (id: string) => ServedModel,
+  signal: AbortSignal,
+): Promise<object> {
   const body = checked(schema, value);
   const model = modelOf(body.model);
   const texts = typeof body.input === 'string' ? [body.input] : body.input;
-  const { vectors, tokens } = await embedWith(model, { texts, ...present({ prompt: body.prompt }) });
+  const { vectors, tokens } = await embedWith(model, { texts, ...present({ prompt: body.prompt }) }, signal);
   const size = vectors[0]!.length;
   const { dimensions } = body;
   if (dimensions && dimensions > size)

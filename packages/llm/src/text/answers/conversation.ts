@@ -11,7 +11,7 @@ interface WrittenCall {
 }
 
 /**
- * The text of a conversation, up to where the model answers. Tools go through the chat template where it looks at them; others
+ * The text of a conversation, up to where the model answers, or without `addGenerationPrompt` up to the end of its last message. Tools go through the chat template where it looks at them; others
  * are told in the system message, and calls and results stand in messages of those who said them.
  */
 export function conversationText(
@@ -20,6 +20,7 @@ export function conversationText(
   messages: readonly ChatMessage[],
   template: Omit<ChatTemplateOptions, 'addGenerationPrompt'> = {},
   options: AnswerOptions = {},
+  addGenerationPrompt = true,
 ): string {
   const { tools = [], toolChoice, reasoning } = options;
   const told = toolChoice === 'none' ? [] : tools;
@@ -27,7 +28,7 @@ export function conversationText(
     template.template ?? (told.length > 0 && tokenizer.chatTemplateNames.includes('tool_use') ? 'tool_use' : 'default');
   const text = tokenizer.chatTemplateText(named) ?? template.template ?? '';
   const variables = { ...variablesOf(reasoning), ...template.variables };
-  const rest = { ...template, ...(Object.keys(variables).length > 0 && { variables }), addGenerationPrompt: true };
+  const rest = { ...template, ...(Object.keys(variables).length > 0 && { variables }), addGenerationPrompt };
   const looks = /\btools\b|tool_calls/.test(text);
   if (looks || !format || (!messages.some(isOfTools) && told.length === 0)) {
     const shown = told.length > 0 ? { tools: told.map(functionOf) } : {};
