@@ -1,7 +1,7 @@
 /**
  * `npm run check:packages`: what only the built packages show. Each package's manifest and types (publint, attw),
- * dead code and undeclared dependencies (knip), the sizes in checks/.size-limit.json, and its tarball in an empty project. What checks them is installed by
- * `npm ci --prefix scripts/checks`.
+ * dead code and undeclared dependencies (knip), the sizes in checks/.size-limit.json, every entry in bundles for browsers,
+ * and its tarball in an empty project. What checks them is installed by `npm ci --prefix scripts/checks`.
  */
 import { existsSync } from 'node:fs';
 import { closeRun, joinReports } from './report.ts';
@@ -16,6 +16,7 @@ const report = joinReports([
   runCheck('publint and attw', ['turbo', 'run', 'publint', 'attw', '--continue', '--output-logs=errors-only']),
   runCheck('knip', ['knip']),
   runCheck('size', ['npm', 'run', 'size', '--prefix', 'scripts/checks']),
+  runCounted('bundles', ['tsx', 'scripts/checks/bundles.js']),
   runCounted('tarballs', ['tsx', 'scripts/check-tarballs.ts']),
 ]);
 process.exitCode = report.counts.failed > 0 ? 1 : 0;

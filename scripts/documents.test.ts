@@ -35,6 +35,26 @@ describe('documents', () => {
     expect(gone).toEqual([]);
   });
 
+  it('of packages link to what their tarballs hold: a reader on npm has nothing else', () => {
+    const packages = ['packages', 'examples/models'].flatMap((parent) =>
+      readdirSync(join(root, parent)).map((name) => `${parent}/${name}`),
+    );
+    const gone = packages.flatMap((folder) => {
+      const { files: packed } = JSON.parse(read(`${folder}/package.json`)) as { readonly files: readonly string[] };
+      const documents = files.filter(
+        (path) => path.startsWith(`${folder}/`) && /^[^/]+\.md$/.test(path.slice(folder.length + 1)),
+      );
+      expect(documents).toContain(`${folder}/README.md`);
+      return documents.flatMap((path) =>
+        linksOf(path)
+          .map((target) => relative(folder, target))
+          .filter((target) => target !== 'README.md' && !packed.some((entry) => `${target}/`.startsWith(`${entry}/`)))
+          .map((target) => `${path}: ${target}`),
+      );
+    });
+    expect(gone).toEqual([]);
+  });
+
   it('ARCHITECTURE.md has each folder of each package once in its list', () => {
     const text = read('ARCHITECTURE.md');
     const list = text.slice(text.indexOf('## Folders'), text.indexOf('## Tests'));

@@ -32,7 +32,7 @@ const templateFolder = 'additional_chat_templates';
  */
 export async function openRepository(id: HubId, settings: HubSettings, get: HubFetch): Promise<Repository> {
   // loaded where it is needed: half a megabyte
-  const { listFiles, modelInfo } = await import('@huggingface/hub');
+  const { listFiles, modelInfo } = await import('#hub-listing');
   const hubUrl = settings.endpoint.href.replace(/\/+$/, '');
   const fetch = libraryFetch(get);
   const { name: today, sha } = await modelInfo({
