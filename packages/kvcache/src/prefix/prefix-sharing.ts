@@ -27,6 +27,8 @@ export class PrefixSharing {
   readonly #exact: boolean;
   readonly #announcements: Announcements;
   readonly #completeness: Completeness;
+  /** By group, what a sequence has for the block that is being listed: one array for all of them. */
+  readonly #ownBlocks: number[];
   /** Counts by tier, where there are tiers. */
   counts: TierCounts | undefined;
   hitTokens = 0;
@@ -41,6 +43,7 @@ export class PrefixSharing {
     this.#groups = groups;
     this.#blockSize = blockSize;
     this.#shares = eviction !== undefined;
+    this.#ownBlocks = new Array<number>(groups.length).fill(-1);
     this.tree = new BlockTree(groups, blockSize, eviction ?? leastRecentlyUsed());
     this.#announcements = new Announcements(blockSize);
     this.#completeness = new Completeness(groups, blockSize);
@@ -106,21 +109,21 @@ export class PrefixSharing {
   know(sequence: BlockSequence, tokens: ArrayLike<number>): void {
     sequence.known += tokens.length;
     for (let i = 0; i < tokens.length && sequence.listed; i++) {
-      sequence.tail.push(tokens[i]!);
-      if (sequence.tail.length === this.#blockSize) this.#publish(sequence);
+      sequence.tail[sequence.tailLength++] = tokens[i]!;
+      if (sequence.tailLength === this.#blockSize) this.#publish(sequence);
     }
   }
 
   /** Forgets what a sequence knows from position `length` on. */
   cut(sequence: BlockSequence, length: number): void {
     if (length >= sequence.known) return;
-    const { path, tail } = sequence;
+    const { path } = sequence;
     const listed = Math.floor(length / this.#blockSize);
     if (listed < path.length) {
-      const open = path[listed]!.tokens.subarray(0, length % this.#blockSize);
+      sequence.tailLength = length % this.#blockSize;
+      for (let i = 0; i < sequence.tailLength; i++) sequence.tail[i] = path[listed]!.tokens[i]!;
       path.length = listed;
-      tail.splice(0, tail.length, ...open);
-    } else tail.length = Math.max(0, length - path.length * this.#blockSize);
+    } else sequence.tailLength = Math.max(0, length - path.length * this.#blockSize);
     sequence.known = length;
     // what it computes from here on need not be the prompt that it was opened with
     this.#withdraw(sequence);
@@ -135,6 +138,7 @@ export class PrefixSharing {
     copy.exact = source.exact;
     copy.path = [...source.path];
     copy.tail.push(...source.tail);
+    copy.tailLength = source.tailLength;
     copy.known = source.known;
     this.cut(copy, copy.length);
   }
@@ -157,28 +161,29 @@ export class PrefixSharing {
   }
 
   #publish(sequence: BlockSequence): void {
-    const { path, tail, lists, origin } = sequence;
+    const { path, lists, origin } = sequence;
+    const { tail } = sequence;
     const column = path.length;
-    const parent = path.at(-1) ?? this.tree.root(origin.namespace);
+    const parent = column > 0 ? path[column - 1]! : this.tree.root(origin.namespace);
+    sequence.tailLength = 0;
     if (!parent.attached) {
       // windows only: what came before was forgotten, and nobody can find what comes after it
       sequence.listed = false;
-      tail.length = 0;
       this.#withdraw(sequence);
       return;
     }
     const groups = this.#groups.length;
     const state = lists.length < groups ? sequence.states.at((column + 1) * this.#blockSize) : undefined;
-    const blockOf = (group: number) => {
+    const blocks = this.#ownBlocks;
+    for (let group = 0; group < groups; group++) {
       const list = lists[group];
-      if (!list) return state?.slot ?? -1;
-      return list.holds(column) ? list.table[column]! : -1;
-    };
-    const node = this.tree.publish(parent, new Int32Array(tail), blockOf, origin.priority, sequence.exact);
-    tail.length = 0;
+      blocks[group] = list ? (list.holds(column) ? list.table[column]! : -1) : (state?.slot ?? -1);
+    }
+    const node = this.tree.publish(parent, tail, blocks, origin.priority, sequence.exact);
     path.push(node);
     for (let group = 0; group < groups; group++) {
-      const [own, listed] = [blockOf(group), node.blocks[group]!];
+      const own = blocks[group]!;
+      const listed = node.blocks[group]!;
       if (own < 0 || own === listed) continue;
       if (node.arriving) sequence.follow(node.arriving);
       // somebody else was first: one block is enough for both
