@@ -6,10 +6,12 @@ import { Notes } from './config/notes.ts';
 import { parseSpecialTokens, type TokenizerTokens } from './config/special-tokens.ts';
 import { noteUnusedFields } from './config/unused-fields.ts';
 import type { ConfigFile, ModelConfig } from './config.ts';
+import { cohere2 } from './families/cohere2.ts';
 import { deepseekV3 } from './families/deepseek.ts';
 import type { Family } from './families/family.ts';
 import { gemma2, gemma3 } from './families/gemma.ts';
 import { gemma4 } from './families/gemma4.ts';
+import { glm4 } from './families/glm4.ts';
 import { gptOss } from './families/gpt-oss.ts';
 import { gpt2 } from './families/gpt2.ts';
 import { granite } from './families/granite.ts';
@@ -55,6 +57,8 @@ export const families: readonly Family[] = [
   gptOss,
   qwen3Next,
   deepseekV3,
+  glm4,
+  cohere2,
 ];
 
 /** A model of which the configuration is read, and nothing else yet. */

@@ -55,16 +55,18 @@ function layerTable({ layers, cacheDtype, length, batch }: ModelReport): string[
   return [title, ...table([[...head, 'decode attention', 'rest'], ...rows])];
 }
 
-function attentionText({ attention }: LayerReport): string {
-  if (!attention) return 'none';
+function attentionText({ attention, recurrent, stateBytes }: LayerReport): string {
+  if (!attention) return recurrent ? `${recurrent} (state ${bytesText(stateBytes)})` : 'none';
   const { kind, heads, headDim, window } = attention;
   return `${kind} (${heads} x ${headDim}${window === undefined ? '' : `, window ${window}`})`;
 }
 
-function totals({ prefill, decode, cacheBytesPerToken, cacheBytes, memory, length, batch }: ModelReport): string[] {
+function totals(report: ModelReport): string[] {
+  const { prefill, decode, cacheBytesPerToken, stateBytes, cacheBytes, memory, tableBytes, length, batch } = report;
   const tokens = length * batch;
+  const states = stateBytes > 0 ? `${bytesText(stateBytes)} of states a sequence, ` : '';
   return [
-    `cache: ${bytesText(cacheBytesPerToken)} a token, ${bytesText(cacheBytes)} in all; with the weights ${bytesText(memory.total + cacheBytes)}`,
+    `cache: ${bytesText(cacheBytesPerToken)} a token, ${states}${bytesText(cacheBytes)} in all; with the weights ${bytesText(memory.total + cacheBytes)}, and ${bytesText(tableBytes)} of tables of positions`,
     `prefill: ${flopsText(prefill.total)} (attention ${flopsText(prefill.attention)}, rest ${flopsText(prefill.rest)}, head ${flopsText(prefill.head)}), ${flopsText(prefill.total / tokens)} a token`,
     `decode: ${flopsText(decode.total / batch)} a token (attention ${flopsText(decode.attention / batch)}, rest ${flopsText(decode.rest / batch)}, head ${flopsText(decode.head / batch)})`,
   ];

@@ -68,11 +68,8 @@ export function parseRotary(config: JsonFields, head: RotatedHead): ParsedRotary
     fields?.optionalNumber('rope_theta', { above: 0 }) ??
     config.optionalNumber(head.thetaField ?? 'rope_theta', { above: 0 }) ??
     head.theta;
-  const share =
-    fields?.optionalNumber('partial_rotary_factor', { above: 0 }) ??
-    config.optionalNumber('partial_rotary_factor', { above: 0 }) ??
-    head.share ??
-    1;
+  const [inner, outer] = [fields, config].map((of) => of?.optionalNumber('partial_rotary_factor', { above: 0 }));
+  const share = inner ?? outer ?? head.share ?? 1;
   const whole = fields?.value('rope_type') === 'proportional';
   const dim = whole ? headDim : Math.trunc(headDim * share);
   if (dim < 2 || dim > headDim || dim % 2 !== 0) {

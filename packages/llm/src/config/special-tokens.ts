@@ -18,13 +18,19 @@ export interface TokenizerTokens {
   readonly eosTokenId: number | undefined;
 }
 
+/** What transformers takes for the tokens of a family where its configuration has no field. */
+export interface FamilyTokens {
+  readonly bosTokenId: number | undefined;
+  readonly eosTokenId: number | readonly number[] | undefined;
+}
+
 /** Where the tokens of a model are looked up. */
 export interface SpecialTokenSources {
   readonly config: JsonFields;
   readonly generation: JsonFields | undefined;
   readonly tokenizer: TokenizerTokens | undefined;
   /** What transformers takes for the family where its configuration has no field. */
-  readonly family: TokenizerTokens;
+  readonly family: FamilyTokens;
   readonly vocabularySize: number;
 }
 
@@ -32,12 +38,15 @@ export interface SpecialTokenSources {
 export function parseSpecialTokens(sources: SpecialTokenSources, notes: Notes): SpecialTokens {
   const { config, generation, tokenizer, family, vocabularySize } = sources;
   const stated = (name: string) => stateOf(generation, name, notes) ?? stateOf(config, name, notes);
-  const otherwise = (name: string, known: number | undefined, usual: number | undefined): readonly number[] => {
+  const otherwise = (
+    name: string,
+    known: number | undefined,
+    usual: FamilyTokens['eosTokenId'],
+  ): readonly number[] => {
     const from = known !== undefined ? 'the tokenizer' : 'the default of its family';
-    const id = known ?? usual;
-    if (id === undefined || id >= vocabularySize) return [];
-    notes.add(`${config.file}: ${name} is not there; ${id} is taken, from ${from}`);
-    return [id];
+    const ids = [known ?? usual ?? []].flat().filter((id) => id < vocabularySize);
+    if (ids.length > 0) notes.add(`${config.file}: ${name} is not there; ${ids.join(', ')} is taken, from ${from}`);
+    return ids;
   };
   const bos = stated('bos_token_id') ?? otherwise('bos_token_id', tokenizer?.bosTokenId, family.bosTokenId);
   const eos = stated('eos_token_id') ?? otherwise('eos_token_id', tokenizer?.eosTokenId, family.eosTokenId);

@@ -69,6 +69,8 @@ const ownFixtures = [
   'own/gpt-oss',
   'own/qwen3-next',
   'own/deepseek-v3',
+  'own/glm4',
+  'own/cohere2',
 ] as const;
 const fixtures = [...sharedFixtures, ...ownFixtures];
 type Fixture = (typeof fixtures)[number];
@@ -84,7 +86,7 @@ const hasShared = (await readShared('fixtures/models/llama-mqa/config.json')) !=
  * kernels compute. The others differ in names, sizes and tables.
  */
 const onWebGpu: Readonly<Record<'plain' | 'cached' | 'trained', readonly Fixture[]>> = {
-  plain: ['llama-mqa', 'ministral', 'phi3-longrope', 'gemma3', 'olmo3', 'gpt2', 'qwen3_5', 'gpt-oss'],
+  plain: ['llama-mqa', 'ministral', 'phi3-longrope', 'gemma3', 'olmo3', 'gpt2', 'qwen3_5', 'gpt-oss', 'own/cohere2'],
   cached: [
     'llama-mqa',
     'phi3-longrope',

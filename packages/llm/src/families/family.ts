@@ -1,5 +1,5 @@
 import type { JsonFields } from '../config/json-fields.ts';
-import type { TokenizerTokens } from '../config/special-tokens.ts';
+import type { FamilyTokens } from '../config/special-tokens.ts';
 import type { DecoderLayout } from '../models/decoder/layout.ts';
 
 /** What the configuration of a family says of the model itself. */
@@ -19,7 +19,7 @@ export interface Family {
   /** What `model_type` calls it, for files that list no architecture. */
   readonly modelType: string;
   /** What transformers takes for its tokens where the configuration has no field. */
-  readonly tokens: TokenizerTokens;
+  readonly tokens: FamilyTokens;
   /**
    * Reads every field that changes what is computed: what is not read is said to be without use. Defaults are those of
    * transformers.

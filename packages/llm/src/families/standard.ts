@@ -31,6 +31,8 @@ export interface StandardLayer {
   /** Norms of queries and keys: of each head, or of all heads at once. */
   readonly headNorms?: 'head' | 'all';
   readonly rotary?: RotarySpec | undefined;
+  /** Whether neighbours are rotated together, not the halves of a head. */
+  readonly interleaved?: boolean;
   readonly window?: number | undefined;
   /** Whether rows see those after them, too. */
   readonly bidirectional?: boolean | undefined;
@@ -99,7 +101,7 @@ export function standardLayer(
 export function standardAttention(sizes: DecoderSizes, name: string, options: StandardLayer): AttentionLayout {
   const { hiddenSize: E, heads: H, keyValueHeads: K, headDim: D, epsilon } = sizes;
   const { inputBias = 'open', outputBias = 'open', fused, headNorms, lessOne } = options;
-  const { rotary, window, bidirectional, softcap, scale, queryGrowth } = options;
+  const { rotary, interleaved, window, bidirectional, softcap, scale, queryGrowth } = options;
   const linear = (part: string, outSize: number): LinearLayout => ({
     site: `${name}.${part}`,
     inSize: E,
@@ -123,7 +125,7 @@ export function standardAttention(sizes: DecoderSizes, name: string, options: St
       : { query: linear('q_proj', H * D), key: linear('k_proj', K * D), value: linear('v_proj', K * D) },
     output: { site: `${name}.o_proj`, inSize: H * D, outSize: E, bias: outputBias },
     ...(headNorms && { headNorms: { over: headNorms, query: norm('q_norm', H), key: norm('k_norm', K) } }),
-    ...given({ rotary, window, bidirectional, softcap, scale, queryGrowth }),
+    ...given({ rotary, interleaved, window, bidirectional, softcap, scale, queryGrowth }),
   };
 }
 

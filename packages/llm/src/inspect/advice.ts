@@ -22,7 +22,7 @@ export interface StorageChoice {
   readonly cacheDtype: 'f32' | 'f16';
   readonly weightBytes: number;
   readonly cacheBytesPerSequence: number;
-  /** How many sequences fit beside the weights; 0 also where the weights alone do not. */
+  /** How many sequences fit beside the weights and tables of positions; 0 also where the weights alone do not. */
   readonly sequences: number;
 }
 
@@ -70,7 +70,7 @@ export function advise(sizes: ModelSizes, wishes: AdviceWishes): Advice {
 function storageChoice(sizes: ModelSizes, { dtype, cacheDtype, length, memory }: AdviceWishes): StorageChoice {
   const weightBytes = totalsByPart(sizes, (shape) => storedBytes(shape, dtype)).total;
   const cacheBytesPerSequence = sizes.layers.reduce((sum, layer) => sum + cachedBytes(layer, cacheDtype, length), 0);
-  const sequences = sequencesThatFit(memory - weightBytes, cacheBytesPerSequence);
+  const sequences = sequencesThatFit(memory - weightBytes - sizes.tableBytes, cacheBytesPerSequence);
   return { dtype, cacheDtype, weightBytes, cacheBytesPerSequence, sequences };
 }
 
@@ -100,7 +100,10 @@ function attentionChoice(
   let kind = 'none';
   for (const layer of sizes.layers) {
     const { attention } = layer;
-    if (!attention) continue;
+    if (!attention) {
+      cacheBytesPerSequence += cachedBytes(layer, cacheDtype, length);
+      continue;
+    }
     const changed = { ...attention, keyValueHeads: headsOf(attention) };
     if (kind === 'none') kind = attentionKind(changed);
     cacheBytesPerSequence += cachedBytes({ attention: changed }, cacheDtype, length);
@@ -115,7 +118,7 @@ function attentionChoice(
     kind,
     parameters,
     cacheBytesPerSequence,
-    sequences: sequencesThatFit(memory - changedBytes, cacheBytesPerSequence),
+    sequences: sequencesThatFit(memory - changedBytes - sizes.tableBytes, cacheBytesPerSequence),
   };
 }
 

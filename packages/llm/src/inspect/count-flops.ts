@@ -1,4 +1,4 @@
-import type { AttentionSizes, ModelSizes } from './model-sizes.ts';
+import { type AttentionSizes, type ModelSizes, stateProducts } from './model-sizes.ts';
 import { activeShare, layerOf, partOf, sizeOf } from './weight-parts.ts';
 
 /** Floating-point operations of one layer: two for each multiplication that is added to a sum. */
@@ -49,9 +49,12 @@ export function countFlops(
   return { layers, model };
 }
 
-/** Every weight with two axes or more multiplies each token once, except for tables of embeddings, which are looked up. */
+/**
+ * Every weight with two axes or more multiplies each token once, except for tables of embeddings, which are looked up. States of
+ * recurrences are counted as they are computed token by token.
+ */
 function tokenProducts(sizes: ModelSizes): readonly TokenProducts[] & { outside: number } {
-  const layers = sizes.layers.map(() => ({ attention: 0, rest: 0 }));
+  const layers = sizes.layers.map((layer) => ({ attention: 0, rest: stateProducts(layer) }));
   let outside = 0;
   for (const [name, shape] of sizes.shapes) {
     const part = partOf(name);

@@ -1,5 +1,6 @@
 import type { ModelDescription } from '../families.ts';
 import type { LayerLayout } from '../models/decoder/layout.ts';
+import { tableBytes } from '../models/decoder/rotations.ts';
 import type { LayerSizes, ModelSizes } from './model-sizes.ts';
 
 /** The sizes of a model whose configuration was read. */
@@ -16,6 +17,7 @@ export function sizesOfDescription(
     maxPositions,
     shapes: new Map([...shapes].filter(([weight]) => !buffers.has(weight))),
     tied,
+    tableBytes: tableBytes(config.layout, maxPositions),
     layers: config.layout.layers.map(layerSizes),
   };
 }
@@ -27,8 +29,7 @@ function layerSizes({ mixer: { part }, feedForward: { part: fed } }: LayerLayout
     const absorbed = { keyDim: latentDim + rotaryDim, valueDim: latentDim, valuesInKeys: true };
     return { attention: { heads, keyValueHeads: 1, ...absorbed }, ...experts };
   }
-  // what a recurrent layer keeps does not grow with the sequence
-  if (part.kind !== 'attention') return { ...experts };
+  if (part.kind !== 'attention') return { recurrent: part, ...experts };
   const { heads, keyValueHeads, headDim, window, sharedWith } = part;
   return {
     attention: {

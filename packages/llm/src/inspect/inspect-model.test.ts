@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { prose4m, sharedModel } from '../../../../test-support/model-files.ts';
 import { runs } from '../../../../test-support/properties.ts';
-import { needSharedJson, readShared } from '../../../../test-support/shared.ts';
+import { needSharedJson, readCheckpoint, readShared } from '../../../../test-support/shared.ts';
 import { tinyGguf } from '../../../../test-support/tiny-gguf.ts';
 import { tinyLlama } from '../../../../test-support/tiny-llama.ts';
 import { loadModel } from '../load-model.ts';
@@ -131,6 +131,22 @@ describe('memory', () => {
     expect(report.memory.total).toBe(report.weightBytes.q4_k);
   });
 
+  test.each(['granite4', 'qwen3_5', 'lfm2', 'qwen3-next'])('states of a %s are those of its cache', async (name) => {
+    const files = { label: name, open: async (file: string) => (await readCheckpoint(`${name}/${file}`)) ?? undefined };
+    await using device = await openReference();
+    await using model = await loadModel(files, { device });
+    const cacheOf = (length: number) => inspectModel(files, { cacheDtype: 'f32', length, batch: 3 });
+    const [short, long] = [await cacheOf(16), await cacheOf(48)];
+    const states = model.kvShape.layers.flatMap((layer) => Object.values(layer).filter(({ kind }) => kind === 'state'));
+    const held = states.reduce((sum, { shape }) => sum + (shape as readonly number[]).reduce((a, b) => a * b, 4), 0);
+    const rows = short.layers.filter(({ recurrent }) => recurrent).map((layer) => layer.stateBytes);
+    expect(short.stateBytes).toBe(rows.reduce((sum, bytes) => sum + bytes, 0));
+    expect(short.stateBytes).toBeGreaterThan(held);
+    expect(short.cacheBytes).toBe(3 * (16 * short.cacheBytesPerToken + short.stateBytes));
+    expect(long.cacheBytes - short.cacheBytes).toBe(3 * 32 * short.cacheBytesPerToken);
+    expect(short.layers.some(({ recurrent }) => recurrent)).toBe(true);
+  });
+
   test('a token takes what the cache of the model takes', async () => {
     await using device = await openReference();
     const model = await loadModel(tinyLlama(), { device });
@@ -181,10 +197,10 @@ describe('advice', () => {
         fc.integer({ min: 1, max: 1024 }),
         fc.integer({ min: 1, max: 64 }),
         async (name, memory, length, batch) => {
-          const { advice } = await inspectModel(name, { memory, length, batch });
+          const { advice, tableBytes } = await inspectModel(name, { memory, length, batch });
           for (const { weightBytes, cacheBytesPerSequence, sequences } of advice!.storage) {
-            if (sequences > 0) expect(weightBytes + sequences * cacheBytesPerSequence).toBeLessThanOrEqual(memory);
-            expect(weightBytes + (sequences + 1) * cacheBytesPerSequence).toBeGreaterThan(memory);
+            if (sequences > 0) expect(tableBytes + weightBytes + sequences * cacheBytesPerSequence).toBeLessThanOrEqual(memory);
+            expect(tableBytes + weightBytes + (sequences + 1) * cacheBytesPerSequence).toBeGreaterThan(memory);
           }
           const kept = advice!.attention.map(({ cacheBytesPerSequence }) => cacheBytesPerSequence);
           expect(kept).toEqual([...kept].sort((a, b) => b - a));
@@ -198,8 +214,8 @@ describe('advice', () => {
   test('says what fits, which attention, and what limits decoding', async () => {
     const { advice } = await inspectModel(llama31, { memory: 24 * 2 ** 30, length: 8192, batch: 8, dtype: 'q8_0' });
     expect(advice!.lines).toEqual([
-      '24.0 GiB hold 8 sequences of 8192 tokens with weights of f16 (15.0 GiB) and an f16 cache (1.00 GiB a sequence): 24.0 GiB have room for 9 sequences.',
-      'With q8_0 weights and an f16 cache: mha 4.00 GiB a sequence (3 sequences), gqa-8 1.00 GiB a sequence (16 sequences), mqa 128.0 MiB a sequence (130 sequences); the most key-value heads with which 8 sequences fit are those of gqa-8.',
+      '24.0 GiB hold 8 sequences of 8192 tokens with weights of f16 (15.0 GiB) and an f16 cache (1.00 GiB a sequence): 24.0 GiB have room for 8 sequences.',
+      'With q8_0 weights and an f16 cache: mha 4.00 GiB a sequence (3 sequences), gqa-8 1.00 GiB a sequence (15 sequences), mqa 128.0 MiB a sequence (129 sequences); the most key-value heads with which 8 sequences fit are those of gqa-8.',
       expect.stringMatching(
         /^A step of decoding \(8 sequences at 8192 tokens\) reads 7\.43 GiB of weights and 8\.00 GiB of cache/,
       ),

@@ -1,5 +1,7 @@
-import { type KvShape, type KvStore, keyValueShape } from '@heddle/kvcache';
+import { bytesPerState, bytesPerToken, type KvShape, type KvStore, keyValueShape } from '@heddle/kvcache';
 import { byteSize } from '@heddle/tensor';
+import type { RecurrentLayout } from '../models/decoder/recurrent-layouts.ts';
+import { storesOf as storesOfLayer } from '../models/decoder/stores.ts';
 
 /** Attention of one layer: every query is compared with the keys of its own and earlier positions. */
 export interface AttentionSizes {
@@ -22,6 +24,8 @@ export interface AttentionSizes {
 /** What a layer computes beyond what its weights say. */
 export interface LayerSizes {
   readonly attention?: AttentionSizes;
+  /** A layer that keeps a state of each sequence, which does not grow with it. */
+  readonly recurrent?: RecurrentLayout;
   /** Of the weights named `experts`, those of so many experts compute each token. */
   readonly experts?: { readonly count: number; readonly perToken: number };
 }
@@ -39,6 +43,8 @@ export interface ModelSizes {
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   /** Whether the head is the token embedding. */
   readonly tied: boolean;
+  /** Of the tables of positions. */
+  readonly tableBytes: number;
   readonly layers: readonly LayerSizes[];
 }
 
@@ -60,7 +66,21 @@ export function kvShapeOf({ layers }: ModelSizes, dtype: 'f32' | 'f16'): KvShape
 export function cachedBytes(layer: LayerSizes, dtype: 'f32' | 'f16', length: number): number {
   const bytes = ({ shape: [heads, width], window = length, keepFirst = 0 }: KvStore) =>
     heads * width * byteSize[dtype] * Math.min(length, window + keepFirst);
-  return Object.values(storesOf(layer, dtype)).reduce((sum, store) => sum + bytes(store), 0);
+  const rows = Object.values(storesOf(layer, dtype)).reduce((sum, store) => sum + bytes(store), 0);
+  return rows + stateBytes(layer, dtype);
+}
+
+/** Bytes that a layer keeps of a sequence, however long it is: the state of a recurrence, and the rows that a convolution reaches. */
+export function stateBytes({ recurrent: part }: LayerSizes, dtype: 'f32' | 'f16'): number {
+  if (!part) return 0;
+  const shape = { layers: [storesOfLayer({ mixer: { part } }, dtype)] };
+  return bytesPerState(shape) + part.convolution.width * bytesPerToken(shape);
+}
+
+/** Multiplications of one token with the state of a layer: it is read by key and query, and added to. */
+export function stateProducts({ recurrent: part }: LayerSizes): number {
+  if (part?.kind === 'delta-net') return 3 * part.valueHeads * part.keyDim * part.valueDim;
+  return part?.kind === 'mamba2' ? 2 * part.heads * part.stateSize * part.headDim : 0;
 }
 
 /** The name of a kind of attention: `mha`, `mqa`, or `gqa-K` with so many key-value heads. */

@@ -3,7 +3,7 @@ import type { HubOptions } from '../hub/hub-options.ts';
 import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
 import { type Advice, advise } from './advice.ts';
 import { countFlops, type LayerFlops, type ModelFlops } from './count-flops.ts';
-import { attentionKind, cachedBytes, kvShapeOf, type ModelSizes, storesOf } from './model-sizes.ts';
+import { attentionKind, cachedBytes, kvShapeOf, type ModelSizes, stateBytes, storesOf } from './model-sizes.ts';
 import { activeShare, layerOf, type PartTotals, sizeOf, storedBytes, totalsByPart } from './weight-parts.ts';
 
 /** For which use a model is inspected. */
@@ -34,8 +34,12 @@ export interface LayerReport {
     readonly headDim: number;
     readonly window?: number;
   };
+  /** What a layer that is no attention is. */
+  readonly recurrent?: 'short-convolution' | 'delta-net' | 'mamba2';
   readonly cacheBytesPerToken: number;
-  /** Of all sequences at their length: a window keeps no more than it sees. */
+  /** What it keeps of each sequence, however long it is. */
+  readonly stateBytes: number;
+  /** Of all sequences at their length, states included: a window keeps no more than it sees. */
   readonly cacheBytes: number;
   readonly prefill: LayerFlops;
   readonly decode: LayerFlops;
@@ -58,8 +62,12 @@ export interface ModelReport {
   readonly memory: PartTotals;
   /** Bytes of the weights in each dtype. */
   readonly weightBytes: Readonly<Record<WeightDType, number>>;
+  /** Bytes of the tables by which positions are rotated or added. */
+  readonly tableBytes: number;
   readonly cacheBytesPerToken: number;
-  /** Of all sequences at their length. */
+  /** Of each sequence, however long it is: the states of recurrent layers. */
+  readonly stateBytes: number;
+  /** Of all sequences at their length, states included. */
   readonly cacheBytes: number;
   /** Computing the whole of all sequences, with the logits that follow each. */
   readonly prefill: ModelFlops;
@@ -98,7 +106,9 @@ export function reportOf(
     activeParameters: activeParameters(sizes),
     memory: totalsByPart(sizes, (shape) => storedBytes(shape, dtype)),
     weightBytes,
+    tableBytes: sizes.tableBytes,
     cacheBytesPerToken: bytesPerToken(kvShapeOf(sizes, cacheDtype)),
+    stateBytes: layers.reduce((sum, layer) => sum + layer.stateBytes, 0),
     cacheBytes: layers.reduce((sum, { cacheBytes }) => sum + cacheBytes, 0),
     prefill: prefill.model,
     decode: decode.model,
@@ -133,7 +143,9 @@ function layerReports(
           ...(attention.window !== undefined && { window: attention.window }),
         },
       }),
+      ...(layer.recurrent && { recurrent: layer.recurrent.kind }),
       cacheBytesPerToken: bytesPerToken({ layers: [storesOf(layer, cacheDtype)] }),
+      stateBytes: stateBytes(layer, cacheDtype),
       cacheBytes: batch * cachedBytes(layer, cacheDtype, length),
     };
   });

@@ -8,6 +8,7 @@ import {
 import {
   ArgumentError,
   arange,
+  byteSize,
   cast,
   cos,
   type Device,
@@ -57,6 +58,14 @@ export function modelRotary(device: Device, spec: RotarySpec, maxPositions: numb
   if (scaling.kind === 'dynamic' && maxPositions > scaling.maxPositions) return growing(device, spec, scaling);
   const table = rotaryTable(device, spec, maxPositions);
   return { rows: ({ positions }) => ({ places: positions, table }), dispose: () => free(table) };
+}
+
+/** Bytes of a device that it holds. */
+export function modelRotaryBytes({ dim, scaling }: RotarySpec, maxPositions: number): number {
+  const rowBytes = dim * byteSize.f32; // a cosine and a sine of each pair
+  if (scaling.kind === 'longrope' && maxPositions > scaling.originalMaxPositions) return 2 * maxPositions * rowBytes;
+  if (scaling.kind === 'dynamic' && maxPositions > scaling.maxPositions) return rowBytes;
+  return maxPositions * rowBytes;
 }
 
 /** longrope: one table under the other, and rows of sequences beyond the original length look into the second. */

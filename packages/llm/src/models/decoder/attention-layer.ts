@@ -88,10 +88,10 @@ function queries(
   return { query: half(0), gate: { gate: half(headDim) } };
 }
 
-function rotated(pass: Pass, { rotary: spec }: AttentionLayout, x: Tensor): Tensor {
+function rotated(pass: Pass, { rotary: spec, interleaved = false }: AttentionLayout, x: Tensor): Tensor {
   if (!spec) return x;
   const { places, table } = pass.rotations.of(spec);
-  return rotary(x, places, table);
+  return rotary(x, places, table, { interleaved });
 }
 
 function grown({ positions }: Pass, { queryGrowth }: AttentionLayout, q: Tensor): Tensor {

@@ -95,9 +95,9 @@ export class Decoder implements CausalLm {
     const run = (i: number, input: Tensor) => {
       const x = hooks ? hooks.at(i, input) : input;
       wanted.offer(i, () => (rows ? take(x, rows) : x));
-      const { mixer, feedForward: fed, perLayer, scalar } = layers[i]!;
-      const mixed = branch(pass, 2 * i, mixer, x, (part, state) => mix(pass, i, part, state, shared));
-      const own = branch(pass, 2 * i + 1, fed, mixed, (part, state) => feedForward(pass, part, state));
+      const { mixer, feedForward: fed, parallel, perLayer, scalar } = layers[i]!;
+      const mixed = branch(pass, 2 * i, mixer, { taken: x, sum: x }, (part, state) => mix(pass, i, part, state, shared));
+      const own = branch(pass, 2 * i + 1, fed, { taken: parallel ? x : mixed, sum: mixed }, (part, state) => feedForward(pass, part, state));
       const left = perLayer && perLayerInput ? addPerLayer(pass, perLayer, own, perLayerInput(i)) : own;
       return scalar === undefined ? left : left.mul(this.#weights.get(scalar));
     };
@@ -160,16 +160,16 @@ function mix(pass: Pass, index: number, part: MixerLayout, x: Tensor, shared: Sh
   return part.kind === 'latent-attention' ? latentLayer(pass, index, part, x) : recurrentLayer(pass, index, part, x);
 }
 
-/** sum(x + multiplier * dropout(after(part(before(x))))). */
+/** norm(sum + multiplier * dropout(after(part(before(taken))))). */
 function branch<P>(
   pass: Pass,
   place: number,
-  { part, before, after, sum, dropout, multiplier }: BranchLayout<P>,
-  x: Tensor,
+  { part, before, after, sum: norm, dropout, multiplier }: BranchLayout<P>,
+  { taken, sum }: { readonly taken: Tensor; readonly sum: Tensor },
   run: (part: P, x: Tensor) => Tensor,
 ): Tensor {
-  const added = pass.dropout(dropout, place, pass.norm(after, run(part, pass.norm(before, x))));
-  return pass.norm(sum, x.add(scaled(added, multiplier)));
+  const added = pass.dropout(dropout, place, pass.norm(after, run(part, pass.norm(before, taken))));
+  return pass.norm(norm, sum.add(scaled(added, multiplier)));
 }
 
 const scaled = (x: Tensor, factor = 1): Tensor => (factor === 1 ? x : x.mul(factor));

@@ -56,6 +56,8 @@ export interface AttentionLayout {
   };
   /** How queries and keys are rotated; not at all without it. */
   readonly rotary?: RotarySpec;
+  /** Whether neighbours are rotated together (0 with 1), not the halves of a head (0 with D / 2). */
+  readonly interleaved?: boolean;
   /** Factor on the scores; by default 1 / sqrt(D). */
   readonly scale?: number;
   /** Only keys less than `window` positions back are seen; with `bidirectional` also as many ahead. */
@@ -176,6 +178,8 @@ export interface PerLayerEmbeddingLayout {
 export interface LayerLayout {
   readonly mixer: BranchLayout<MixerLayout>;
   readonly feedForward: BranchLayout<FeedForwardLayout>;
+  /** Whether the feed-forward takes what the mixer takes, not what it leaves; what both add is added all the same. */
+  readonly parallel?: boolean;
   /** Where the decoder has embeddings for each layer. */
   readonly perLayer?: PerLayerLayout;
   /** Name of a factor `[1]` on what the layer leaves. */

@@ -1,6 +1,6 @@
 import type { RotarySpec } from '@heddle/attention';
-import type { Device } from '@heddle/tensor';
-import { type ModelRotary, modelRotary, type RowPlaces, type RowRotation } from '../length-rotary.ts';
+import { byteSize, type Device } from '@heddle/tensor';
+import { type ModelRotary, modelRotary, modelRotaryBytes, type RowPlaces, type RowRotation } from '../length-rotary.ts';
 import type { DecoderLayout } from './layout.ts';
 
 /** How the rows of one pass turn, by the rotary embedding of a layer. */
@@ -15,11 +15,7 @@ export class Rotations {
   /** @throws ArgumentError, OutOfMemoryError; then nothing is left on the device */
   constructor(device: Device, layout: DecoderLayout, maxPositions: number) {
     try {
-      for (const { mixer } of layout.layers) {
-        const spec = 'rotary' in mixer.part ? mixer.part.rotary : undefined;
-        if (!spec || this.#byKey.has(keyOf(spec))) continue;
-        this.#byKey.set(keyOf(spec), modelRotary(device, spec, maxPositions));
-      }
+      for (const [key, spec] of specsOf(layout)) this.#byKey.set(key, modelRotary(device, spec, maxPositions));
     } catch (error) {
       this.dispose();
       throw error;
@@ -49,6 +45,17 @@ export class Rotations {
   dispose(): void {
     for (const rotary of this.#byKey.values()) rotary.dispose();
   }
+}
+
+/** Bytes of a device that the tables of positions of a decoder take. */
+export function tableBytes(layout: DecoderLayout, maxPositions: number): number {
+  const rotary = [...specsOf(layout).values()].reduce((sum, spec) => sum + modelRotaryBytes(spec, maxPositions), 0);
+  return rotary + (layout.embedding.sinusoidal ? maxPositions * layout.hiddenSize * byteSize.f32 : 0);
+}
+
+function specsOf({ layers }: DecoderLayout): ReadonlyMap<string, RotarySpec> {
+  const specs = layers.flatMap(({ mixer: { part } }) => ('rotary' in part && part.rotary ? [part.rotary] : []));
+  return new Map(specs.map((spec) => [keyOf(spec), spec]));
 }
 
 const keyOf = (spec: RotarySpec): string => JSON.stringify(spec);
