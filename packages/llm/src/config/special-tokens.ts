@@ -38,11 +38,7 @@ export interface SpecialTokenSources {
 export function parseSpecialTokens(sources: SpecialTokenSources, notes: Notes): SpecialTokens {
   const { config, generation, tokenizer, family, vocabularySize } = sources;
   const stated = (name: string) => stateOf(generation, name, notes) ?? stateOf(config, name, notes);
-  const otherwise = (
-    name: string,
-    known: number | undefined,
-    usual: FamilyTokens['eosTokenId'],
-  ): readonly number[] => {
+  const otherwise = (name: string, known: number | undefined, usual: FamilyTokens['eosTokenId']): readonly number[] => {
     const from = known !== undefined ? 'the tokenizer' : 'the default of its family';
     const ids = [known ?? usual ?? []].flat().filter((id) => id < vocabularySize);
     if (ids.length > 0) notes.add(`${config.file}: ${name} is not there; ${ids.join(', ')} is taken, from ${from}`);

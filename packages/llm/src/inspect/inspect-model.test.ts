@@ -199,7 +199,8 @@ describe('advice', () => {
         async (name, memory, length, batch) => {
           const { advice, tableBytes } = await inspectModel(name, { memory, length, batch });
           for (const { weightBytes, cacheBytesPerSequence, sequences } of advice!.storage) {
-            if (sequences > 0) expect(tableBytes + weightBytes + sequences * cacheBytesPerSequence).toBeLessThanOrEqual(memory);
+            if (sequences > 0)
+              expect(tableBytes + weightBytes + sequences * cacheBytesPerSequence).toBeLessThanOrEqual(memory);
             expect(tableBytes + weightBytes + (sequences + 1) * cacheBytesPerSequence).toBeGreaterThan(memory);
           }
           const kept = advice!.attention.map(({ cacheBytesPerSequence }) => cacheBytesPerSequence);

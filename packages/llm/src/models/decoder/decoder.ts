@@ -96,8 +96,12 @@ export class Decoder implements CausalLm {
       const x = hooks ? hooks.at(i, input) : input;
       wanted.offer(i, () => (rows ? take(x, rows) : x));
       const { mixer, feedForward: fed, parallel, perLayer, scalar } = layers[i]!;
-      const mixed = branch(pass, 2 * i, mixer, { taken: x, sum: x }, (part, state) => mix(pass, i, part, state, shared));
-      const own = branch(pass, 2 * i + 1, fed, { taken: parallel ? x : mixed, sum: mixed }, (part, state) => feedForward(pass, part, state));
+      const mixed = branch(pass, 2 * i, mixer, { taken: x, sum: x }, (part, state) =>
+        mix(pass, i, part, state, shared),
+      );
+      const own = branch(pass, 2 * i + 1, fed, { taken: parallel ? x : mixed, sum: mixed }, (part, state) =>
+        feedForward(pass, part, state),
+      );
       const left = perLayer && perLayerInput ? addPerLayer(pass, perLayer, own, perLayerInput(i)) : own;
       return scalar === undefined ? left : left.mul(this.#weights.get(scalar));
     };
