@@ -45,6 +45,8 @@ export {
   type StorageDType,
 } from './dtype.ts';
 export * from './errors.ts';
+export { ExpressionWriter, type ExpressionSource, NoExpressionError } from './executors/webgpu/codegen/expression-writer.ts';
+export { Place } from './executors/webgpu/codegen/place.ts';
 export { type MatrixFragment, matrixFragment } from './executors/webgpu/matrix-fragment.ts';
 export { spreadWorkgroups } from './executors/webgpu/workgroups.ts';
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from './float16.ts';
@@ -57,6 +59,7 @@ export type { OnnxBuilder, OnnxLowering, OnnxTurn, OnnxTyped } from './graph/onn
 export { defineOp, type GradientContext, type Node, type Op, type OpDefinition } from './graph/op.ts';
 export { record, recordOn, recordOne } from './graph/record.ts';
 export type { ReferenceArray, ReferenceLowering } from './graph/reference-lowering.ts';
+export { type Replacement, type RewriteRules, replay, rewriteGraph } from './graph/replay.ts';
 export { Tensor } from './graph/tensor.ts';
 export type { MatmulOptions, Operand } from './graph/tensor-operations.ts';
 export { Update, Variable } from './graph/variable.ts';

@@ -1,7 +1,7 @@
-import { type Device, defineOp, type Op, pad, recordOn, type Shape, type Tensor } from '@heddle/tensor';
+import { type Device, defineOp, type Op, pad, recordOn, replay, type Shape, type Tensor } from '@heddle/tensor';
 import type { DenseSizes } from '../dense/arguments.ts';
 import { blockSize, maskBlocksWebGpu } from './block-mask.wgsl.ts';
-import { replayer, substitutesFor, type TracedFunctions } from './trace.ts';
+import { substitutesFor, type TracedFunctions } from './trace.ts';
 
 /** Sizes of the attention, and equal for functions that compute the same. */
 interface BlockAttributes extends DenseSizes {
@@ -42,7 +42,8 @@ function maskBlocksOp(traced: TracedFunctions, L: number, S: number): Op<BlockAt
     shape: () => [{ shape: blocks, dtype: 'i32' }],
     decompose(captured, sizes) {
       const [score] = [...traced.standIns].find(([, name]) => name === 'score')!;
-      const seen = replayer(substitutesFor(traced, score, sizes, captured))(mask).expand([b!, h!, L, S]);
+      const [own] = replay([mask], substitutesFor(traced, score, sizes, captured));
+      const seen = own!.expand([b!, h!, L, S]);
       return [some(seen).mul(some(seen.not()).neg().add(2))];
     },
     lower: { webgpu: maskBlocksWebGpu(traced, blocks) },

@@ -1,7 +1,18 @@
-import { full, gradients, type KernelNames, record, type Tensor, type TensorType } from '@heddle/tensor';
+import {
+  full,
+  gradients,
+  type KernelNames,
+  NoExpressionError,
+  type Node,
+  type PointwiseContext,
+  record,
+  rewriteGraph,
+  type Tensor,
+  type TensorType,
+} from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from '../dense/arguments.ts';
 import { broadcastPlace } from '../dense/wgsl/scores.wgsl.ts';
-import { isWritable, NoText, write } from './emit.wgsl.ts';
+import { isWritable, write } from './emit.wgsl.ts';
 import type { TracedFunctions } from './trace.ts';
 
 /**
@@ -73,17 +84,14 @@ function readsAndFactors(functions: TracedFunctions, tensor: Tensor) {
     const { score, standIns } = withReads(functions, tensor);
     return { standIns, factors: gradients(score.sum(), [...standIns.keys()]) };
   } catch (error) {
-    if (error instanceof NoText) return undefined;
+    if (error instanceof NoExpressionError) return undefined;
     throw error;
   }
 }
 
-/** Operations that give values of their first input as they are. */
-const moving = new Set(['take', 'reshape', 'permute', 'expand', 'identity']);
-
 /**
  * The score function with stand-ins `[B, H, L, S]` for what is read of a captured tensor; from there on its operations are
- * functions of single values. @throws NoText
+ * functions of single values. @throws NoExpressionError
  */
 function withReads(
   { score, standIns }: TracedFunctions,
@@ -91,31 +99,63 @@ function withReads(
 ): { readonly score: Tensor; readonly standIns: ReadonlyMap<Tensor, Tensor> } {
   const [like] = [...standIns].find(([, name]) => name === 'score')!;
   const reads = new Map<Tensor, Tensor>();
-  const done = new Map<Tensor, Tensor>();
   const isRead = (tensor: Tensor): boolean =>
-    tensor === captured || (moving.has(tensor.node.op.name) && isRead(tensor.node.inputs[0]!));
-  const rewrite = (tensor: Tensor): Tensor => {
-    let found = done.get(tensor);
-    if (!found) {
-      found = rewritten(tensor);
-      done.set(tensor, found);
-    }
-    return found;
+    tensor === captured || (passesValuesOn(tensor) && isRead(tensor.node.inputs[0]!));
+  const [found] = rewriteGraph([score!], {
+    replace(tensor) {
+      if (standIns.has(tensor)) return { tensor };
+      if (isRead(tensor)) {
+        const standIn = full(like.device, like.shape, 0, tensor.dtype);
+        reads.set(standIn, tensor);
+        return { tensor: standIn };
+      }
+      const { op, inputs, attributes } = tensor.node;
+      // what has a gradient of its own keeps it
+      if (op.lower?.webgpu || !op.decompose || op.gradient) return undefined;
+      return { tensor: op.decompose(inputs, attributes)[tensor.outputIndex]!, isRewritten: true };
+    },
+    rebuild(node, inputs) {
+      const lowering = node.op.lower?.webgpu;
+      const isOfValues = lowering ? 'expression' in lowering : isItsInput(node);
+      if (!isOfValues) throw new NoExpressionError(node.op.name);
+      return record(node.op, inputs, node.attributes);
+    },
+  });
+  return { score: found!, standIns: reads };
+}
+
+/** Whether an operation is by definition its first input. */
+const isItsInput = ({ op, inputs, attributes }: Node): boolean =>
+  op.lower?.webgpu === undefined && op.decompose?.(inputs, attributes)[0] === inputs[0];
+
+/** Whether values of a result are values of the first input as they are, at other places, and so is the gradient. */
+function passesValuesOn(output: Tensor): boolean {
+  const { node } = output;
+  const { op, inputs, outputs, attributes } = node;
+  if (inputs[0]?.dtype !== output.dtype || outputs.length > 1 || !(isItsInput(node) || readsItsInput(output)))
+    return false;
+  if (!op.gradient) return true;
+  const needs = inputs.map(() => true);
+  return op.gradient({ inputs, outputs, outputGradients: outputs, needs, attributes })[0] !== undefined;
+}
+
+/** Whether what an operation writes for a value is a read of its first input and nothing else. */
+function readsItsInput(output: Tensor): boolean {
+  const { op, inputs, attributes } = output.node;
+  const lowering = op.lower?.webgpu;
+  if (!lowering || !('at' in lowering)) return false;
+  const context: PointwiseContext<unknown> = {
+    attributes,
+    inputs,
+    output,
+    read: (index) => `input${index}`,
+    dim: () => 'size',
+    let: (expression) => expression,
   };
-  const rewritten = (tensor: Tensor): Tensor => {
-    if (standIns.has(tensor)) return tensor;
-    if (isRead(tensor)) {
-      const standIn = full(like.device, like.shape, 0, tensor.dtype);
-      reads.set(standIn, tensor);
-      return standIn;
-    }
-    const { op, inputs, attributes } = tensor.node;
-    const own = inputs.map(rewrite);
-    if (own.every((input, i) => input === inputs[i])) return tensor;
-    const lowering = op.lower?.webgpu;
-    if (!lowering && op.decompose) return rewrite(op.decompose(inputs, attributes)[tensor.outputIndex]!);
-    if (!lowering || !('expression' in lowering)) throw new NoText();
-    return record(op, own, attributes)[tensor.outputIndex]!;
-  };
-  return { score: rewrite(score!), standIns: reads };
+  return (
+    lowering.at(
+      context,
+      output.shape.map((_, axis) => `place${axis}`),
+    ) === 'input0'
+  );
 }

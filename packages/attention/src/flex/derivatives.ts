@@ -1,6 +1,6 @@
-import { full, gradients, isFloat, type Tensor } from '@heddle/tensor';
+import { full, gradients, isFloat, replay, type Tensor } from '@heddle/tensor';
 import type { DenseSizes } from '../dense/arguments.ts';
-import { type FunctionSlopes, replayer, substitutesFor, type TracedFunctions } from './trace.ts';
+import { type FunctionSlopes, substitutesFor, type TracedFunctions } from './trace.ts';
 
 /** The functions with the derivatives of the score function, recorded by autograd over the same stand-ins. */
 export function differentiated(traced: TracedFunctions): TracedFunctions {
@@ -14,10 +14,9 @@ function byCaptured(traced: TracedFunctions, score: Tensor): Omit<FunctionSlopes
   const like = ({ device, shape, dtype }: Tensor) => full(device, shape, 0, dtype);
   const captured = traced.captured.map(like);
   const seed = like(score);
-  const same = [...traced.standIns.keys()].map((tensor): [Tensor, Tensor] => [tensor, tensor]);
-  const replayed = replayer(new Map([...same, ...traced.captured.map((c, i): [Tensor, Tensor] => [c, captured[i]!])]));
+  const [own] = replay([traced.score!], new Map(traced.captured.map((tensor, i) => [tensor, captured[i]!])));
   const floats = captured.filter(({ dtype }) => isFloat(dtype));
-  const found = gradients(replayed(traced.score!).mul(seed).sum(), floats);
+  const found = gradients(own!.mul(seed).sum(), floats);
   return { seed, captured, byCaptured: captured.map((tensor) => found[floats.indexOf(tensor)]) };
 }
 
@@ -36,5 +35,5 @@ export function capturedGradient(
   captured: readonly Tensor[],
 ): Tensor {
   const substitutes = substitutesFor(traced, score, sizes, captured).set(traced.slopes!.seed, byScore);
-  return replayer(substitutes)(traced.slopes!.byCaptured[index]!);
+  return replay([traced.slopes!.byCaptured[index]!], substitutes)[0]!;
 }

@@ -1,10 +1,10 @@
 import {
-  type Dim,
   dimsEqual,
+  ExpressionWriter,
   type KernelBuffer,
   type KernelNames,
-  type PointwiseContext,
-  type Shape,
+  NoExpressionError,
+  Place,
   type Tensor,
   type TensorType,
 } from '@heddle/tensor';
@@ -71,7 +71,7 @@ export function isWritable(text: (names: KernelNames) => unknown): boolean {
     text(anyNames);
     return true;
   } catch (error) {
-    if (error instanceof NoText) return false;
+    if (error instanceof NoExpressionError) return false;
     throw error;
   }
 }
@@ -82,9 +82,6 @@ const anyNames: KernelNames = {
   ...{ array: anyName, size: anyName, shared: anyName, own: anyName },
 };
 
-/** What a text is refused with. */
-export class NoText extends Error {}
-
 /** What is read in another way than its text says. */
 interface OtherReads {
   /** Stand-ins `[B, H, L, S]` for tensors that are read at each place of a score. */
@@ -93,7 +90,7 @@ interface OtherReads {
   readonly placeOf?: Tensor;
 }
 
-/** A traced value at the place of a score. @throws NoText */
+/** A traced value at the place of a score. @throws NoExpressionError */
 export function write(
   names: KernelNames,
   traced: TracedFunctions,
@@ -105,7 +102,10 @@ export function write(
   return { statements, value: values[0]! };
 }
 
-/** Traced values at the place of a score; what they have in common is computed once. @throws NoText */
+/** Where a score stands, in WGSL. */
+const ownPlace = ['batch', 'query.head', 'query.row', 'key'];
+
+/** Traced values at the place of a score; what they have in common is computed once. @throws NoExpressionError */
 function writeAll(
   { at: reads, size: sizeNames }: KernelNames,
   { standIns, captured }: TracedFunctions,
@@ -113,81 +113,50 @@ function writeAll(
   roots: readonly Tensor[],
   others: OtherReads = {},
 ): { readonly statements: string; readonly values: readonly string[] } {
-  const statements: string[] = [];
-  const known = new Map<string, string>();
-  const bind = (expression: string): string => {
-    if (/^\w+$/.test(expression)) return expression;
-    let name = known.get(expression);
-    if (name === undefined) {
-      name = `t${known.size}`;
-      known.set(expression, name);
-      statements.push(`  let ${name} = ${expression};`);
-    }
-    return name;
-  };
-  const dim = (size: Dim): string => {
-    if (typeof size === 'number') return `${size}u`;
-    for (const [name, own] of Object.entries({ B, L, S })) if (dimsEqual(size, own)) return sizeNames[name]!;
-    if (dimsEqual(size, H)) return 'H';
-    throw new NoText();
-  };
-  const linear = (shape: Shape, coordinates: readonly string[]) =>
-    shape.reduce<string>((place, size, axis) => {
-      if (size === 1) return place;
-      return place === '0u' ? coordinates[axis]! : `(${place} * ${dim(size)} + ${coordinates[axis]})`;
-    }, '0u');
-  /** Coordinates of a broadcast operand. */
-  const aligned = (shape: Shape, coordinates: readonly string[]) =>
-    shape.map((size, i) => (size === 1 ? '0u' : coordinates[coordinates.length - shape.length + i]!));
-
-  const full = ['batch', 'query.head', 'query.row', 'key'];
-  // a score is at hand for this place alone
-  const assertHere = (coordinates: readonly string[]) => {
-    if (coordinates.some((at, axis) => at !== full[axis] && at !== '0u')) throw new NoText();
-  };
-  const standInAt = (name: PlaceName, coordinates: readonly string[]): string => {
+  const writer: ExpressionWriter = new ExpressionWriter({
+    dim(size) {
+      if (typeof size === 'number') return `${size}u`;
+      for (const [name, own] of Object.entries({ B, L, S })) if (dimsEqual(size, own)) return sizeNames[name]!;
+      if (dimsEqual(size, H)) return 'H';
+      throw new NoExpressionError(`the size ${size}`);
+    },
+    read(tensor, place) {
+      const name = standIns.get(tensor);
+      if (name) return standInAt(name, place);
+      const read = others.standIns?.get(tensor);
+      if (read) {
+        assertHere(place);
+        return writer.value(read, here(read));
+      }
+      if (tensor === others.placeOf) return place.linear();
+      const index = captured.indexOf(tensor);
+      return index < 0 ? undefined : `${reads[`captured${index}`]}(${place.linear()})`;
+    },
+  });
+  /** The place in a tensor that broadcasts to the scores. */
+  const here = ({ shape }: Tensor) =>
+    Place.at(
+      shape,
+      shape.map((size, axis) => (size === 1 ? '0u' : ownPlace[ownPlace.length - shape.length + axis]!)),
+      writer,
+    );
+  const standInAt = (name: PlaceName, place: Place): string => {
     if (name === 'score') {
-      assertHere(coordinates);
+      assertHere(place);
       return 'score';
     }
     const axis = ['b', 'h', 'q', 'k'].indexOf(name);
-    const own = coordinates[axis]!;
-    if (name !== 'q') return bind(`i32(${own})`);
-    return own === full[axis] ? 'query.position' : bind(`(i32(${own}) + i32(${sizeNames.S}) - i32(${sizeNames.L}))`);
+    const own = place.coordinate(axis);
+    if (name !== 'q') return `i32(${own})`;
+    if (own === ownPlace[axis]) return 'query.position';
+    return `(i32(${own}) + i32(${sizeNames.S}) - i32(${sizeNames.L}))`;
   };
-  const valueAt = (tensor: Tensor, coordinates: readonly string[]): string => {
-    const name = standIns.get(tensor);
-    if (name) return standInAt(name, coordinates);
-    const read = others.standIns?.get(tensor);
-    if (read) {
-      assertHere(coordinates);
-      return valueAt(read, aligned(read.shape, full));
-    }
-    if (tensor === others.placeOf) return linear(tensor.shape, coordinates);
-    const place = captured.indexOf(tensor);
-    if (place >= 0) return bind(`${reads[`captured${place}`]}(${linear(tensor.shape, coordinates)})`);
-    const { op, inputs, attributes } = tensor.node;
-    const lowering = op.lower?.webgpu;
-    if (!lowering) {
-      const parts = op.decompose?.(inputs, attributes);
-      if (!parts) throw new NoText();
-      return valueAt(parts[tensor.outputIndex]!, coordinates);
-    }
-    if ('expression' in lowering) {
-      const values = inputs.map((input) => valueAt(input, aligned(input.shape, coordinates)));
-      return bind(lowering.expression(values, attributes, tensor.node));
-    }
-    if (!('at' in lowering)) throw new NoText();
-    const context: PointwiseContext<unknown> = {
-      attributes,
-      inputs,
-      output: tensor,
-      read: (index, at) => valueAt(inputs[index]!, at),
-      dim,
-      let: bind,
-    };
-    return bind(lowering.at(context, coordinates));
-  };
-  const values = roots.map((root) => bind(valueAt(root, aligned(root.shape, full))));
-  return { statements: statements.join('\n'), values };
+  const values = roots.map((root) => writer.value(root, here(root)));
+  return { statements: writer.statements.map((line) => `  ${line}`).join('\n'), values };
+}
+
+/** A score is at hand for its own place alone. @throws NoExpressionError */
+function assertHere(place: Place): void {
+  if (place.coordinates().some((at, axis) => at !== ownPlace[axis] && at !== '0u'))
+    throw new NoExpressionError('a score of another place');
 }

@@ -6,7 +6,7 @@ import {
   formatShape,
   full,
   type Node,
-  record,
+  replay,
   type Shape,
   ShapeError,
   shapesEqual,
@@ -168,21 +168,6 @@ export function substitutesFor(
   return found;
 }
 
-/** Records what leads to a tensor once more, with others in the place of some. */
-export function replayer(substitutes: ReadonlyMap<Tensor, Tensor>): (tensor: Tensor) => Tensor {
-  const done = new Map(substitutes);
-  const replay = (tensor: Tensor): Tensor => {
-    let found = done.get(tensor);
-    if (!found) {
-      const { op, inputs, attributes } = tensor.node;
-      found = inputs.length === 0 ? tensor : record(op, inputs.map(replay), attributes)[tensor.outputIndex]!;
-      done.set(tensor, found);
-    }
-    return found;
-  };
-  return replay;
-}
-
 /** Records the functions on a real score, its place and the captured tensors. */
 export function replayFunctions(
   traced: TracedFunctions,
@@ -190,10 +175,12 @@ export function replayFunctions(
   sizes: DenseSizes,
   captured: readonly Tensor[],
 ): { readonly score: Tensor; readonly seen: Tensor | undefined; readonly slope: Tensor | undefined } {
-  const replay = replayer(substitutesFor(traced, score, sizes, captured));
+  const roots = [traced.score, traced.mask, traced.slopes?.byScore].filter((root) => root !== undefined);
+  const results = replay(roots, substitutesFor(traced, score, sizes, captured));
+  const resultOf = (root: Tensor | undefined) => root && results[roots.indexOf(root)];
   return {
-    score: traced.score ? replay(traced.score) : score,
-    seen: traced.mask && replay(traced.mask),
-    slope: traced.slopes && replay(traced.slopes.byScore),
+    score: resultOf(traced.score) ?? score,
+    seen: resultOf(traced.mask),
+    slope: resultOf(traced.slopes?.byScore),
   };
 }

@@ -7,6 +7,14 @@ import { shapesEqual } from '../../../shape.ts';
 import { getOrMake } from '../get-or-make.ts';
 import { Place, type PlaceText } from './place.ts';
 
+/** That something has no WGSL value by value: an operation with kernels of its own and no buffer, or a place that is not at hand. */
+export class NoExpressionError extends DeviceError {
+  constructor(what: string) {
+    super(`${what}: has no value by value lowering and no buffer`);
+    this.name = 'NoExpressionError';
+  }
+}
+
 /** Where an expression gets what it does not compute. */
 export interface ExpressionSource {
   /** An expression of the value of a tensor that has a buffer, or is in a register, at `place`; undefined: it is computed. */
@@ -17,6 +25,15 @@ export interface ExpressionSource {
 /**
  * Writes the WGSL statements that compute values of a graph at places, inlining whatever has no buffer. What is asked for
  * twice at one place is computed once.
+ *
+ * ```ts
+ * // the statements that compute y at row `i` from x, which is a buffer of the kernel
+ * const writer = new ExpressionWriter({
+ *   read: (tensor, place) => (tensor === x ? `${at.x}(${place.linear()})` : undefined),
+ *   dim: (dim) => `${dim}u`,
+ * });
+ * const value = writer.value(y, Place.at(y.shape, ['i'], writer));
+ * ```
  */
 export class ExpressionWriter implements PlaceText {
   readonly statements: string[] = [];
@@ -68,7 +85,9 @@ export class ExpressionWriter implements PlaceText {
       if (lowering.keepsOrder && input) return this.value(input, this.#reordered(node, input, place));
       return lowering.at(this.#context(node, place), place.coordinates());
     }
-    throw new DeviceError(`${node.op.name}: has no value by value lowering and no buffer`);
+    const simpler = lowering ? undefined : node.op.decompose?.(node.inputs, node.attributes);
+    if (!simpler) throw new NoExpressionError(node.op.name);
+    return this.value(simpler[tensor.outputIndex]!, place);
   }
 
   /** The place of an operand that broadcasts to the place of the result. */
