@@ -45,7 +45,11 @@ export {
   type StorageDType,
 } from './dtype.ts';
 export * from './errors.ts';
-export { ExpressionWriter, type ExpressionSource, NoExpressionError } from './executors/webgpu/codegen/expression-writer.ts';
+export {
+  type ExpressionSource,
+  ExpressionWriter,
+  NoExpressionError,
+} from './executors/webgpu/codegen/expression-writer.ts';
 export { Place } from './executors/webgpu/codegen/place.ts';
 export { type MatrixFragment, matrixFragment } from './executors/webgpu/matrix-fragment.ts';
 export { spreadWorkgroups } from './executors/webgpu/workgroups.ts';
@@ -72,6 +76,8 @@ export type {
   KernelContext,
   KernelNames,
   PointwiseContext,
+  Prelude,
+  PreludeFunction,
   WebGpuCapabilities,
   WebGpuLowering,
   WorkgroupArray,

@@ -2,8 +2,8 @@ import {
   full,
   gradients,
   type KernelNames,
-  NoExpressionError,
   type Node,
+  NoExpressionError,
   type PointwiseContext,
   record,
   rewriteGraph,
@@ -12,7 +12,7 @@ import {
 } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from '../dense/arguments.ts';
 import { broadcastPlace } from '../dense/wgsl/scores.wgsl.ts';
-import { isWritable, write } from './emit.wgsl.ts';
+import { anyNames, isWritable, write } from './emit.wgsl.ts';
 import type { TracedFunctions } from './trace.ts';
 
 /**
@@ -151,6 +151,7 @@ function readsItsInput(output: Tensor): boolean {
     read: (index) => `input${index}`,
     dim: () => 'size',
     let: (expression) => expression,
+    prelude: anyNames.prelude,
   };
   return (
     lowering.at(

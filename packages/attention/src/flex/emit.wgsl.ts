@@ -5,6 +5,7 @@ import {
   type KernelNames,
   NoExpressionError,
   Place,
+  type Prelude,
   type Tensor,
   type TensorType,
 } from '@heddle/tensor';
@@ -76,10 +77,11 @@ export function isWritable(text: (names: KernelNames) => unknown): boolean {
   }
 }
 
-const anyName: Readonly<Record<string, string>> = new Proxy({}, { get: (_, name) => String(name) });
-const anyNames: KernelNames = {
+const anyName = new Proxy<Record<string, string>>({}, { get: (_, name) => String(name) });
+/** Names for texts that no kernel gets. */
+export const anyNames: KernelNames = {
   ...{ at: anyName, at2: anyName, at4: anyName, set: anyName, set2: anyName, set4: anyName },
-  ...{ array: anyName, size: anyName, shared: anyName, own: anyName },
+  ...{ array: anyName, size: anyName, shared: anyName, own: anyName, prelude: anyName as Prelude },
 };
 
 /** What is read in another way than its text says. */
@@ -107,7 +109,7 @@ const ownPlace = ['batch', 'query.head', 'query.row', 'key'];
 
 /** Traced values at the place of a score; what they have in common is computed once. @throws NoExpressionError */
 function writeAll(
-  { at: reads, size: sizeNames }: KernelNames,
+  { at: reads, size: sizeNames, prelude }: KernelNames,
   { standIns, captured }: TracedFunctions,
   { B, H, L, S }: DenseSizes,
   roots: readonly Tensor[],
@@ -120,6 +122,7 @@ function writeAll(
       if (dimsEqual(size, H)) return 'H';
       throw new NoExpressionError(`the size ${size}`);
     },
+    prelude,
     read(tensor, place) {
       const name = standIns.get(tensor);
       if (name) return standInAt(name, place);

@@ -3,7 +3,7 @@ import type { RotaryAttributes } from './rotary.ts';
 
 /** Value by value, so that it fuses with what makes x and with what takes the result. */
 export const rotaryWebGpu: WebGpuLowering<RotaryAttributes> = {
-  at({ inputs: [x, , cos], attributes: { interleaved, inverse }, read, dim, let: bind }, coordinates) {
+  at({ inputs: [x, , cos], attributes: { interleaved, inverse }, read, dim, let: bind, prelude }, coordinates) {
     const half = cos!.shape[1] as number;
     const front = coordinates.slice(0, -1);
     const d = coordinates.at(-1)!;
@@ -23,7 +23,9 @@ export const rotaryWebGpu: WebGpuLowering<RotaryAttributes> = {
     const other = read(0, [...front, partner]);
     const [c, s] = [read(2, [position, pair]), read(3, [position, pair])];
     const sign = inverse ? `select(1.0, -1.0, ${second})` : `select(-1.0, 1.0, ${second})`;
-    const turned = bind(`select(nan_value(), ${own} * ${c} + ${sign} * ${other} * ${s}, ${asked} < ${rows})`);
+    const turned = bind(
+      `select(${prelude.nan_value}(), ${own} * ${c} + ${sign} * ${other} * ${s}, ${asked} < ${rows})`,
+    );
     return x!.shape.at(-1) === 2 * half ? turned : `select(${own}, ${turned}, ${d} < ${2 * half}u)`;
   },
 };

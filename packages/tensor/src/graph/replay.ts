@@ -62,7 +62,7 @@ export interface RewriteRules {
  */
 export function rewriteGraph(outputs: readonly Tensor[], rules: RewriteRules): Tensor[] {
   checkList('rewriteGraph', 'outputs', outputs);
-  outputs.forEach((output, i) => checkTensors('rewriteGraph', { [`output ${i}`]: output }));
+  checkTensors('rewriteGraph', Object.fromEntries(outputs.map((output, i) => [`output ${i}`, output])));
   checkFunction('rewriteGraph', (rules as RewriteRules | null | undefined)?.replace);
   const rewriter = new Rewriter(rules);
   return outputs.map((output) => rewriter.rewrite(output));

@@ -29,6 +29,42 @@ export interface WebGpuCapabilities {
   readonly maxBindingBytes: number;
 }
 
+/** WGSL functions that are at hand for every kernel (`prelude.ts` has them). */
+export type PreludeFunction =
+  | 'nan_value'
+  | 'infinity_value'
+  | 'safe_div'
+  | 'is_nan'
+  | 'are_numbers'
+  | 'safe_max'
+  | 'safe_min'
+  | 'pack_halves'
+  | 'round_f16'
+  | 'safe_sign'
+  | 'safe_exp'
+  | 'safe_exp4'
+  | 'safe_log'
+  | 'gumbel_of_bits'
+  | 'safe_sin'
+  | 'safe_cos'
+  | 'turned'
+  | 'safe_tanh'
+  | 'safe_pow'
+  | 'safe_remainder'
+  | 'unpack2xbf16'
+  | 'pack2xbf16'
+  | 'round_bf16'
+  | 'block_bytes'
+  | 'fp4_levels'
+  | 'e8m0_half'
+  | 'q4_k_factors';
+
+/**
+ * What these are called in the text that is being written. A text gets those that were asked for here, so what calls one must
+ * take its name from here.
+ */
+export type Prelude = Readonly<Record<PreludeFunction, string>>;
+
 /** Builds the WGSL expression of one output value. Coordinates are `u32` expressions, one per axis. */
 export interface PointwiseContext<A> {
   readonly attributes: A;
@@ -40,6 +76,8 @@ export interface PointwiseContext<A> {
   dim(dim: Dim): string;
   /** Binds an expression to a name, so that it is computed once. */
   let(expression: string): string;
+  /** Functions that may be called. */
+  readonly prelude: Prelude;
 }
 
 /** Which values a kernel reads or writes. */
@@ -113,6 +151,8 @@ export interface KernelNames {
   readonly shared: Readonly<Record<string, string>>;
   /** Functions, structures, constants and private variables of the kernel's own, where it may share a dispatch. */
   readonly own: Readonly<Record<string, string>>;
+  /** Functions that are at hand for every kernel: not of finite numbers alone, in few bits, of block formats. */
+  readonly prelude: Prelude;
 }
 
 /** The WGSL of a kernel. */
@@ -189,7 +229,7 @@ export interface KernelContext<A> {
 /** How the WebGPU executor computes an operation. */
 export type WebGpuLowering<A> =
   /** Value by value from the inputs' values at the same (broadcast) place; fuses with its neighbours. */
-  | { expression(values: readonly string[], attributes: A, node: Node<A>): string }
+  | { expression(values: readonly string[], attributes: A, node: Node<A>, prelude: Prelude): string }
   /** Value by value from any place of the inputs (movement, gathering, generation); fuses with its neighbours. */
   | {
       at(context: PointwiseContext<A>, coordinates: readonly string[]): string;
@@ -200,7 +240,7 @@ export type WebGpuLowering<A> =
   | {
       readonly reduce: {
         readonly identity: string;
-        combine(a: string, b: string, type: 'f32' | 'i32' | 'u32'): string;
+        combine(a: string, b: string, type: 'f32' | 'i32' | 'u32', prelude: Prelude): string;
       };
     }
   /** Kernels of its own. */

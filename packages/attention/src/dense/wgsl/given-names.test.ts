@@ -49,6 +49,7 @@ const given: KernelNames = {
   ...{ at: under('zz_', '_at'), at2: under('zz_', '_at2'), at4: under('zz_', '_at4'), array: under('zz_', '') },
   ...{ set: under('zz_', '_set'), set2: under('zz_', '_set2'), set4: under('zz_', '_set4') },
   ...{ size: under('zz.', ''), shared: under('zz_shared_', ''), own: under('zz_own_', '') },
+  prelude: under('zz_prelude_', '') as KernelNames['prelude'],
 };
 
 /** Where a kernel's text uses a buffer, a size or memory of the workgroup by another name than the one it is given. */

@@ -98,7 +98,7 @@ export function denseScores(
   attributes: DenseAttributes,
   functions?: FunctionsInKernel,
 ): string {
-  const { at, size } = names;
+  const { at, size, prelude } = names;
   const { scale, softcap, causal, window, keepFirst, dropout } = attributes;
   const { bias, mask, keyLengths, slopes, segments } = extrasOf(inputs, attributes);
   const { B, L, S, H } = sizesOf(inputs);
@@ -132,7 +132,7 @@ ${functions?.text(names) ?? ''}
 ${dropout ? dropoutText(names, dropout) : ''}
 // without branches: these are inlined many times, and some compilers take minutes over that many paths
 fn unmodified(product: f32, query: Query, key: u32) -> f32 {
-  return ${placed(softcap === undefined ? `product * ${f32(scale)}` : `${f32(softcap)} * safe_tanh(product * ${f32(scale / softcap)})`)};
+  return ${placed(softcap === undefined ? `product * ${f32(scale)}` : `${f32(softcap)} * ${prelude.safe_tanh}(product * ${f32(scale / softcap)})`)};
 }
 fn score_of(product: f32, query: Query, key: u32) -> f32 {
   return ${functions?.traced.score ? 'score_mod(unmodified(product, query, key), query, key)' : 'unmodified(product, query, key)'};
@@ -177,7 +177,7 @@ export function hasSlope({ softcap }: DenseAttributes, functions?: FunctionsInKe
 
 /** WGSL of a score together with what it changes by where the scaled product changes by one. */
 function slopeText(
-  { size }: KernelNames,
+  { size, prelude }: KernelNames,
   { scale, softcap }: DenseAttributes,
   placed: (score: string) => string,
   functions: FunctionsInKernel | undefined,
@@ -185,7 +185,7 @@ function slopeText(
   const plain =
     softcap === undefined
       ? `let both = vec2<f32>(${placed(`product * ${f32(scale)}`)}, 1.0);`
-      : `let t = safe_tanh(product * ${f32(scale / softcap)});
+      : `let t = ${prelude.safe_tanh}(product * ${f32(scale / softcap)});
   let both = vec2<f32>(${placed(`${f32(softcap)} * t`)}, 1.0 - t * t);`;
   const { score, slopes } = functions?.traced ?? {};
   const modified = slopes

@@ -68,7 +68,7 @@ export function decodeLanes(
       sums: { type: 'vec4<f32>', length: groups * width * D4 },
     },
     write: (names) => {
-      const { array, at, set4, shared, size } = names;
+      const { array, at, set4, shared, size, prelude } = names;
       /** The fours of key `u` that are this lane's. */
       const read = (name: string, u: number, buffer: string) => {
         if (!eights.has(buffer))
@@ -105,7 +105,7 @@ export function decodeLanes(
     ${keysOf(
       (u) => `var s${u} = ${fours.map((f) => `dot(q${g}_${f}, k${u}_${f})`).join(' + ')};
     ${steps.map((step) => `s${u} += subgroupShuffleXor(s${u}, ${step}u);`).join(' ')}
-    ${softcap === undefined ? '' : `s${u} = ${f32(softcap * Math.LOG2E)} * safe_tanh(s${u} / ${f32(softcap)});`}
+    ${softcap === undefined ? '' : `s${u} = ${f32(softcap * Math.LOG2E)} * ${prelude.safe_tanh}(s${u} / ${f32(softcap)});`}
     s${u} = select(${lowest}, s${u}, seen${u});`,
     )}
     let new_top = max(top${g}, ${numbers(ahead)

@@ -14,12 +14,12 @@ import type { PackedAttributes } from '../attributes.ts';
  *
  * Uses `sequence`, and `slot_of` of `slotText`.
  */
-export function packedScoreText({ at }: KernelNames, attributes: PackedAttributes): string {
+export function packedScoreText({ at, prelude }: KernelNames, attributes: PackedAttributes): string {
   const { scale, window, keepFirst, softcap, cache, inputs } = attributes;
   const score =
     softcap === undefined
       ? `product * ${f32(scale)}`
-      : `${f32(softcap)} * safe_tanh(product * ${f32(scale)} / ${f32(softcap)})`;
+      : `${f32(softcap)} * ${prelude.safe_tanh}(product * ${f32(scale)} / ${f32(softcap)})`;
   const near = window === undefined ? 'true' : `position - other < ${window}`;
   const startOf = (sequence: string) => (inputs.includes('starts') ? `${at.starts}(u32(${sequence}))` : '0');
   const begin =

@@ -65,7 +65,7 @@ export const packedRecurrenceWebGpu: WebGpuLowering<RecurrenceAttributes> = {
         sums: { type: 'f32', length: 3 * threads },
       },
       flops: multiplyDims(T, 2 * H * Dk * Dv * (isDelta ? 4 : 3)),
-      write: ({ at, set, size, shared: { keys, queries, sums } }) => {
+      write: ({ at, set, size, prelude, shared: { keys, queries, sums } }) => {
         const element = (i: number, c: number) => `(part * ${4 * vectors}u + ${4 * i + c}u)`;
         const place = (base: string, i: number, c: number) => `(${base} + ${element(i, c)} * ${Dv}u + column)`;
         const each = (write: (i: number, c: number, name: string) => string) =>
@@ -131,7 +131,7 @@ ${each((i, c, name) => `    if (${element(i, c)} < ${Dk}u) { ${name} = ${at.pool
       if (sequence != own) { break; }
 ${load(keys!, at.k!)}${load(queries!, at.q!)}
       let gate = i * ${H}u + head;
-      let factor = safe_exp(${at.decay}(gate));
+      let factor = ${prelude.safe_exp}(${at.decay}(gate));
       var value = 0.0;
       if (column < ${Dv}u) { value = ${at.v}(gate * ${Dv}u + column); }
       workgroupBarrier();

@@ -82,7 +82,7 @@ export function stagedRecurrence(
       gates: { type: 'vec2<f32>', length: R },
     },
     flops: multiplyDims(T, 2 * H * Dk * Dv * (isDelta ? 4 : 3)),
-    write: ({ at, at4, set, size, shared: { keys, queries, values, gates } }) => {
+    write: ({ at, at4, set, size, prelude, shared: { keys, queries, values, gates } }) => {
       const element = (i: number, c: number) => `(part * ${4 * vectors}u + ${4 * i + c}u)`;
       const each = (write: (place: string, inside: string, name: string) => string) =>
         of(vectors * 4, (n) => {
@@ -163,7 +163,7 @@ ${each((place, inside, name) => `    if (${inside}) { ${name} = ${at.pool}(${pla
     }
     if (l < limit) {
       let gate = (start + l) * ${H}u + head;
-      ${gates}[l] = vec2<f32>(safe_exp(${at.decay}(gate)), ${isDelta ? `${at.beta}(gate)` : '1.0'});
+      ${gates}[l] = vec2<f32>(${prelude.safe_exp}(${at.decay}(gate)), ${isDelta ? `${at.beta}(gate)` : '1.0'});
     }
     workgroupBarrier();
     for (var r = 0u; r < limit; r++) {

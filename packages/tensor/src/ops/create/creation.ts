@@ -8,6 +8,7 @@ import type { Device } from '../../graph/device.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOn } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import type { Prelude } from '../../graph/webgpu-lowering.ts';
 import { type Shape, sizeOf } from '../../shape.ts';
 
 const fullOp: Op<{ readonly shape: Shape; readonly value: number; readonly dtype: DType }> = defineOp({
@@ -23,15 +24,15 @@ const fullOp: Op<{ readonly shape: Shape; readonly value: number; readonly dtype
         return shape.length === 0 ? scalar : builder.op('Expand', [scalar, builder.sizes(shape)]);
       },
     },
-    webgpu: { at: ({ attributes: { value, dtype } }) => literal(value, dtype) },
+    webgpu: { at: ({ attributes: { value, dtype }, prelude }) => literal(value, dtype, prelude) },
   },
 });
 
 /** WGSL of a number as it is in registers. */
-function literal(value: number, dtype: DType): string {
+function literal(value: number, dtype: DType, prelude: Prelude): string {
   if (dtype === 'i32') return `i32(${value})`;
   if (!isFloat(dtype)) return `${dtype === 'bool' ? Number(value !== 0) : value}u`;
-  return floatLiteral(dtype === 'f16' ? f16ToF32(f32ToF16(Float32Array.of(value)))[0]! : value);
+  return floatLiteral(dtype === 'f16' ? f16ToF32(f32ToF16(Float32Array.of(value)))[0]! : value, prelude);
 }
 
 /**

@@ -54,10 +54,10 @@ const gumbelOp: Op<{ readonly size: Dim }> = defineOp({
       },
     },
     webgpu: {
-      at({ read, let: bind }, [row, place]) {
+      at({ read, let: bind, prelude }, [row, place]) {
         const key = [read(0, [row!, '0u']), read(0, [row!, '1u'])] as const;
         const [high, low] = threefryWords(wgslWords(bind), key, [place!, read(1, [row!])]);
-        return `gumbel_of_bits(${high}, ${low})`;
+        return `${prelude.gumbel_of_bits}(${high}, ${low})`;
       },
     },
   },

@@ -5,6 +5,7 @@ import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import type { Prelude } from '../../graph/webgpu-lowering.ts';
 import type { TensorType } from '../../shape.ts';
 import { cast } from './cast.ts';
 import { type None, none, unary } from './define-elementwise.ts';
@@ -26,7 +27,7 @@ export const relu: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.max(x!, 0),
   onnx: 'Relu',
-  webgpu: ([x]) => `safe_max(${x}, 0.0)`,
+  webgpu: ([x], _, { safe_max }) => `${safe_max}(${x}, 0.0)`,
   gradient: ([x], _, g) => [where(x!.greater(0), g, 0)],
 });
 
@@ -69,7 +70,7 @@ const geluOp: Op<None> = defineOp<None>({
 
 const root = Math.sqrt(2 / Math.PI);
 const tanhGate = (wide: Tensor) => wide.mul(wide).mul(0.044715).add(1).mul(wide).mul(root).tanh();
-const tanhText = (x: string) => `safe_tanh(${root} * ${x} * (1.0 + 0.044715 * ${x} * ${x}))`;
+const tanhText = (x: string, { safe_tanh }: Prelude) => `${safe_tanh}(${root} * ${x} * (1.0 + 0.044715 * ${x} * ${x}))`;
 /** Beyond this the gate is flat, and its slope would be infinite times 0. */
 const flatFrom = 50;
 
@@ -87,7 +88,10 @@ const geluByTanhOp: Op<None> = defineOp<None>({
       supports: ({ inputs: [x] }) => x!.dtype === 'f32',
       emit: (builder, [x]) => builder.op('Gelu', [aboveLowest(builder, x!)], { attributes: { approximate: 'tanh' } }),
     },
-    webgpu: { expression: ([x]) => `(0.5 * safe_max(${x}, ${-lowest}.0) * (1.0 + ${tanhText(x!)}))` },
+    webgpu: {
+      expression: ([x], _, __, prelude) =>
+        `(0.5 * ${prelude.safe_max}(${x}, ${-lowest}.0) * (1.0 + ${tanhText(x!, prelude)}))`,
+    },
   },
 });
 
@@ -107,9 +111,9 @@ const geluByTanhGradientOp: Op<None> = defineOp<None>({
   },
   lower: {
     webgpu: {
-      expression([given, g]) {
-        const x = `safe_min(safe_max(${given}, ${-flatFrom}.0), ${flatFrom}.0)`;
-        const gate = tanhText(x);
+      expression([given, g], _, __, prelude) {
+        const x = `${prelude.safe_min}(${prelude.safe_max}(${given}, ${-flatFrom}.0), ${flatFrom}.0)`;
+        const gate = tanhText(x, prelude);
         const slope = `(${root} * (1.0 + ${3 * 0.044715} * ${x} * ${x}))`;
         return `(0.5 * ${g} * (1.0 + ${gate} + ${x} * ${slope} * (1.0 - ${gate} * ${gate})))`;
       },

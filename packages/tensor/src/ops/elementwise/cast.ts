@@ -38,13 +38,14 @@ export const castOp: Op<{ readonly to: DType }> = defineOp({
       },
     },
     webgpu: {
-      expression: ([x], { to }, node) => {
-        if (to === 'bf16') return `round_bf16(f32(${x}))`;
+      expression: ([x], { to }, node, prelude) => {
+        if (to === 'bf16') return `${prelude.round_bf16}(f32(${x}))`;
         const { dtype } = node.inputs[0]!;
         const from = registerType[dtype];
-        if (to === 'f16') return dtype === 'bool' ? `f32(${x})` : `round_f16(${from === 'f32' ? x : `f32(${x})`})`;
+        if (to === 'f16')
+          return dtype === 'bool' ? `f32(${x})` : `${prelude.round_f16}(${from === 'f32' ? x : `f32(${x})`})`;
         // a value that nobody has stored yet is wider than its f16
-        const value = dtype === 'f16' && !isFloat(to) ? `round_f16(${x})` : x!;
+        const value = dtype === 'f16' && !isFloat(to) ? `${prelude.round_f16}(${x})` : x!;
         // by the bits: what is not a number is not 0
         if (to === 'bool')
           return from === 'f32' ? `u32((bitcast<u32>(${value}) << 1u) != 0u)` : `u32(${x} != ${from}(0))`;

@@ -9,8 +9,8 @@ import { binary, type Elementwise, infix, unary } from './define-elementwise.ts'
  */
 const order =
   (operator: '<' | '<='): Elementwise['webgpu'] =>
-  ([a, b], dtype) =>
-    isFloat(dtype) ? `u32(${a} ${operator} ${b} && are_numbers(${a}, ${b}))` : `u32(${a} ${operator} ${b})`;
+  ([a, b], dtype, prelude) =>
+    isFloat(dtype) ? `u32(${a} ${operator} ${b} && ${prelude.are_numbers}(${a}, ${b}))` : `u32(${a} ${operator} ${b})`;
 const bit = (value: boolean) => (value ? 1 : 0);
 
 /**
@@ -84,5 +84,5 @@ export const isNan: (x: Tensor) => Tensor = unary({
   gives: 'bool',
   reference: (x) => bit(Number.isNaN(x!)),
   onnx: 'IsNaN',
-  webgpu: ([x]) => `u32(is_nan(${x}))`,
+  webgpu: ([x], _, { is_nan }) => `u32(${is_nan}(${x}))`,
 });

@@ -6,6 +6,7 @@ import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
 import { recordOne, refuseStored } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { Operand } from '../../graph/tensor-operations.ts';
+import type { Prelude, PreludeFunction } from '../../graph/webgpu-lowering.ts';
 import { broadcastShapes } from '../../shape.ts';
 import { checkHolds, full } from '../create/creation.ts';
 import { cast } from './cast.ts';
@@ -39,7 +40,7 @@ export interface Elementwise {
   /** An operator of ONNX with the operands as inputs, or nodes. */
   readonly onnx: string | ((builder: OnnxBuilder, inputs: readonly string[], dtype: DType) => string);
   /** WGSL of the operands' values; bool is `u32` 0 or 1. */
-  webgpu(values: readonly string[], dtype: DType): string;
+  webgpu(values: readonly string[], dtype: DType, prelude: Prelude): string;
   /** Gradients by the operands, in f32, before broadcasting is undone; none for operations that are flat wherever they are smooth. */
   gradient?(inputs: readonly Tensor[], output: Tensor, gradient: Tensor): readonly (Tensor | undefined)[];
 }
@@ -78,7 +79,7 @@ function defineElementwise(row: Elementwise): Op<None> {
         emit: (builder, inputs, node) =>
           typeof onnx === 'string' ? builder.op(onnx, inputs) : onnx(builder, inputs, node.inputs[0]!.dtype),
       },
-      webgpu: { expression: (values, _, node) => row.webgpu(values, node.inputs[0]!.dtype) },
+      webgpu: { expression: (values, _, node, prelude) => row.webgpu(values, node.inputs[0]!.dtype, prelude) },
     },
   });
   return op;
@@ -119,7 +120,12 @@ export function infix(operator: string): Elementwise['webgpu'] {
   return ([a, b]) => `(${a} ${operator} ${b})`;
 }
 
-/** WGSL: a call of a function. */
+/** WGSL: a call of a function that the language has. */
 export function call(name: string): Elementwise['webgpu'] {
   return (values) => `${name}(${values.join(', ')})`;
+}
+
+/** WGSL: a call of a function of the prelude. */
+export function callPrelude(name: PreludeFunction): Elementwise['webgpu'] {
+  return (values, _, prelude) => `${prelude[name]}(${values.join(', ')})`;
 }

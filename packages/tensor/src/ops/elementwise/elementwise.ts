@@ -6,16 +6,27 @@ import { defineOp, type Node, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { Operand } from '../../graph/tensor-operations.ts';
+import type { PreludeFunction } from '../../graph/webgpu-lowering.ts';
 import { broadcastShapes } from '../../shape.ts';
 import { full } from '../create/creation.ts';
 import { sumTo } from '../reduce/sum-to.ts';
-import { binary, call, type Elementwise, infix, type None, none, together, unary } from './define-elementwise.ts';
+import {
+  binary,
+  call,
+  callPrelude,
+  type Elementwise,
+  infix,
+  type None,
+  none,
+  together,
+  unary,
+} from './define-elementwise.ts';
 
 /** The function of floats keeps what is not a number; that of WGSL may lose it. */
 const extremum =
-  (safe: string, plain: string): Elementwise['webgpu'] =>
-  ([a, b], dtype) =>
-    `${isFloat(dtype) ? safe : plain}(${a}, ${b})`;
+  (safe: PreludeFunction, plain: string): Elementwise['webgpu'] =>
+  ([a, b], dtype, prelude) =>
+    `${isFloat(dtype) ? prelude[safe] : plain}(${a}, ${b})`;
 
 /**
  * Sum of two operands, which broadcast by NumPy's rule and meet in the larger dtype (`bool < u32 < i32 < f16 < f32`). f32, f16,
@@ -57,8 +68,8 @@ export const div: (a: Operand, b: Operand) => Tensor = binary({
   reference: (a, b) => a! / b!,
   onnx: (builder, [a, b], dtype) =>
     isFloat(dtype) ? builder.op('Div', [a!, b!]) : builder.cast(divideWhole(builder, a!, b!), dtype),
-  webgpu([a, b], dtype) {
-    if (isFloat(dtype)) return `safe_div(${a}, ${b})`;
+  webgpu([a, b], dtype, prelude) {
+    if (isFloat(dtype)) return `${prelude.safe_div}(${a}, ${b})`;
     const suffix = dtype === 'i32' ? 'i' : 'u';
     const isZero = `${b} == 0${suffix}`;
     return `select(${a} / select(${b}, 1${suffix}, ${isZero}), 0${suffix}, ${isZero})`;
@@ -97,7 +108,7 @@ export const pow: (a: Operand, b: Operand) => Tensor = binary({
   // unlike JavaScript, C and ONNX: 1 to the power of what is no finite number is 1
   reference: (a, b) => (a === 1 || (a === -1 && Math.abs(b!) === Number.POSITIVE_INFINITY) ? 1 : a! ** b!),
   onnx: 'Pow',
-  webgpu: call('safe_pow'),
+  webgpu: callPrelude('safe_pow'),
   gradient: ([a, b], _, g) => [powerByBase(a!, b!, g), powerByExponent(a!, b!, g)],
 });
 /** To the power of 0 everything is 1: the slope is 0 at 0 too, where 0 to the power of -1 is not. */
@@ -156,7 +167,7 @@ export const sign: (x: Tensor) => Tensor = unary({
   takes: 'signed',
   reference: (x) => Math.sign(x!),
   onnx: signOnnx,
-  webgpu: ([x], dtype) => `${isFloat(dtype) ? 'safe_sign' : 'sign'}(${x})`,
+  webgpu: ([x], dtype, prelude) => `${isFloat(dtype) ? prelude.safe_sign : 'sign'}(${x})`,
 });
 /** The runtime gives 0 for what is not a number in f16. */
 function signOnnx(builder: OnnxBuilder, [x]: readonly string[], dtype: DType): string {
@@ -178,7 +189,7 @@ export const exp: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.exp(x!),
   onnx: 'Exp',
-  webgpu: call('safe_exp'),
+  webgpu: callPrelude('safe_exp'),
   gradient: (_, y, g) => [g.mul(y)],
 });
 /** Natural logarithm: -Infinity at 0, NaN below. f32 or f16. @throws DTypeError for others */
@@ -187,7 +198,7 @@ export const log: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.log(x!),
   onnx: 'Log',
-  webgpu: call('safe_log'),
+  webgpu: callPrelude('safe_log'),
   gradient: ([x], _, g) => [g.div(x!)],
 });
 /** Square root: NaN below 0. f32 or f16. @throws DTypeError for others */
@@ -215,7 +226,7 @@ export const sin: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.sin(x!),
   onnx: 'Sin',
-  webgpu: call('safe_sin'),
+  webgpu: callPrelude('safe_sin'),
   gradient: ([x], _, g) => [g.mul(cos(x!))],
 });
 /** Cosine of radians; GPUs lose digits beyond 1e5. f32 or f16. @throws DTypeError for others */
@@ -224,7 +235,7 @@ export const cos: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.cos(x!),
   onnx: 'Cos',
-  webgpu: call('safe_cos'),
+  webgpu: callPrelude('safe_cos'),
   gradient: ([x], _, g) => [g.mul(sin(x!)).neg()],
 });
 /** Hyperbolic tangent. f32 or f16. @throws DTypeError for others */
@@ -233,7 +244,7 @@ export const tanh: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.tanh(x!),
   onnx: 'Tanh',
-  webgpu: call('safe_tanh'),
+  webgpu: callPrelude('safe_tanh'),
   gradient: (_, y, g) => [g.mul(y.mul(y).neg().add(1))],
 });
 /** 1 / (1 + exp(-x)). f32 or f16. @throws DTypeError for others */
@@ -242,7 +253,7 @@ export const sigmoid: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => 1 / (1 + Math.exp(-x!)),
   onnx: 'Sigmoid',
-  webgpu: ([x]) => `(1.0 / (1.0 + safe_exp(-${x})))`,
+  webgpu: ([x], _, { safe_exp }) => `(1.0 / (1.0 + ${safe_exp}(-${x})))`,
   // not by 1 - y, which loses its digits where y is nearly 1
   gradient: ([x], y, g) => [g.mul(y).mul(sigmoid(x!.neg()))],
 });

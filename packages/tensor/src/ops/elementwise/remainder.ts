@@ -36,8 +36,8 @@ export const remainder: (a: Operand, b: Operand) => Tensor = binary({
     const rest = builder.op('Mod', [builder.cast(a!, 'i64'), builder.op('Where', [isZero, one, divisor])]);
     return builder.cast(builder.op('Where', [isZero, zero, rest]), dtype);
   },
-  webgpu([a, b], dtype) {
-    if (isFloat(dtype)) return `safe_remainder(${a}, ${b})`;
+  webgpu([a, b], dtype, prelude) {
+    if (isFloat(dtype)) return `${prelude.safe_remainder}(${a}, ${b})`;
     const [zero, one] = dtype === 'i32' ? ['0i', '1i'] : ['0u', '1u'];
     const rest = `(${a} % select(${b}, ${one}, ${b} == ${zero}))`;
     return `select(${rest}, ${rest} + ${b}, ${rest} != ${zero} && (${rest} < ${zero}) != (${b} < ${zero}))`;

@@ -17,7 +17,7 @@ export const tan: (x: Tensor) => Tensor = unary({
   takes: 'float',
   reference: (x) => Math.tan(x!),
   onnx: 'Tan',
-  webgpu: ([x]) => `safe_div(safe_sin(${x}), safe_cos(${x}))`,
+  webgpu: ([x], _, { safe_div, safe_sin, safe_cos }) => `${safe_div}(${safe_sin}(${x}), ${safe_cos}(${x}))`,
   gradient: (_, y, g) => [g.mul(y.mul(y).add(1))],
 });
 

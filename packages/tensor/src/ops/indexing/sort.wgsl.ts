@@ -21,10 +21,10 @@ function keyOf(value: string, dtype: DType, largest: boolean, { own }: KernelNam
   ];
   return largest ? `~${key}` : key;
 }
-const floatKey = ({ own }: KernelNames) => `fn ${own.float_key}(value: f32) -> u32 {
+const floatKey = ({ own, prelude }: KernelNames) => `fn ${own.float_key}(value: f32) -> u32 {
   let own = bitcast<u32>(value);
   let bits = select(own, 0u, (own << 1u) == 0u); // drivers may take the sum of a value and 0 for the value
-  return select(select(bits ^ 0x80000000u, ~bits, bits >= 0x80000000u), 0xffffffffu, is_nan(value));
+  return select(select(bits ^ 0x80000000u, ~bits, bits >= 0x80000000u), 0xffffffffu, ${prelude.is_nan}(value));
 }`;
 
 const threads = 256;

@@ -27,7 +27,10 @@ const maxOp: Op<ReduceAttributes> = defineReduction({
   identity: (dtype) => (dtype === 'u32' ? 0 : dtype === 'i32' ? -2147483648 : -Infinity),
   combine: Math.max,
   onnx: keepingNaN('ReduceMax'),
-  webgpu: { identity: 'lowest', combine: (a, b, type) => `${type === 'f32' ? 'safe_max' : 'max'}(${a}, ${b})` },
+  webgpu: {
+    identity: 'lowest',
+    combine: (a, b, type, prelude) => `${type === 'f32' ? prelude.safe_max : 'max'}(${a}, ${b})`,
+  },
   gradient: (context) => extremumGradient(context, max),
 });
 
@@ -36,7 +39,10 @@ const minOp: Op<ReduceAttributes> = defineReduction({
   identity: (dtype) => (dtype === 'u32' ? 2 ** 32 - 1 : dtype === 'i32' ? 2 ** 31 - 1 : Infinity),
   combine: Math.min,
   onnx: keepingNaN('ReduceMin'),
-  webgpu: { identity: 'highest', combine: (a, b, type) => `${type === 'f32' ? 'safe_min' : 'min'}(${a}, ${b})` },
+  webgpu: {
+    identity: 'highest',
+    combine: (a, b, type, prelude) => `${type === 'f32' ? prelude.safe_min : 'min'}(${a}, ${b})`,
+  },
   gradient: (context) => extremumGradient(context, min),
 });
 

@@ -6,6 +6,7 @@ import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { ReferenceContext } from '../../graph/reference-lowering.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import type { Prelude } from '../../graph/webgpu-lowering.ts';
 import { normalizeAxes, type Shape, sizeOf, stridesOf, type TensorType } from '../../shape.ts';
 import { sizeScalar } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
@@ -35,7 +36,10 @@ export function defineReduction(row: {
   readonly onnx:
     | string
     | ((builder: OnnxBuilder, x: string, axes: string, keepdims: number, input: TensorType) => string);
-  readonly webgpu: { readonly identity: string; combine(a: string, b: string, type: 'f32' | 'i32' | 'u32'): string };
+  readonly webgpu: {
+    readonly identity: string;
+    combine(a: string, b: string, type: 'f32' | 'i32' | 'u32', prelude: Prelude): string;
+  };
   gradient(context: GradientContext<ReduceAttributes>): readonly (Tensor | undefined)[];
 }): Op<ReduceAttributes> {
   return defineOp<ReduceAttributes>({

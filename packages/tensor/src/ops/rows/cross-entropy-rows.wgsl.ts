@@ -23,6 +23,8 @@ export const crossEntropyRowsWebGpu = (gradient: boolean): WebGpuLowering<CrossE
     const write = (names: KernelNames): KernelBody => {
       const { at, at4, set, set4, size } = names;
       const reduce = (name: 'row_sum' | 'row_max', value: string) => reduceRow(name, value, names, capabilities);
+      const { prelude } = names;
+      const exponential = inFours ? prelude.safe_exp4 : prelude.safe_exp;
       const each = `for (var k = l; k < ${size.columns}; k += ${lanes}u)`;
       const spread = labelSmoothing === 0 ? undefined : `f32(${labelSmoothing}) / f32(${size.classes})`;
       const main = `  let place = (w.z * n.y + w.y) * n.x + w.x;
@@ -37,7 +39,7 @@ export const crossEntropyRowsWebGpu = (gradient: boolean): WebGpuLowering<CrossE
   ${each} {
     let x = ${inFours ? at4.x : at.x}(row * ${size.columns} + k);
     let top = max(high, ${highest});
-    total = total * exp(high - top) + ${sum(inFours ? 'safe_exp4(x - top)' : 'safe_exp(x - top)')};
+    total = total * exp(high - top) + ${sum(`${exponential}(x - top)`)};
     high = top;${spread ? `\n    plain += ${sum('x')};` : ''}
   }
   let most = ${reduce('row_max', 'high')};
@@ -47,7 +49,7 @@ export const crossEntropyRowsWebGpu = (gradient: boolean): WebGpuLowering<CrossE
     if (l == 0u) {
       let own_logit = ${at.x}(row * ${size.classes} + own) - most;
       let expected = ${spread ? `f32(${1 - labelSmoothing}) * own_logit + (values - most * f32(${size.classes})) * ${spread}` : 'own_logit'};
-      ${set.losses}(row, select(0.0, select(nan_value(), safe_log(all) - expected, is_class), counts));
+      ${set.losses}(row, select(0.0, select(${prelude.nan_value}(), ${prelude.safe_log}(all) - expected, is_class), counts));
     }
     ${
       gradient
@@ -55,8 +57,8 @@ export const crossEntropyRowsWebGpu = (gradient: boolean): WebGpuLowering<CrossE
     ${each} {
       let x = ${inFours ? at4.x : at.x}(row * ${size.columns} + k);
       let wanted = select(${type}(), ${type}(${1 - labelSmoothing}), ${places})${spread ? ` + ${spread}` : ''};
-      let value = ${inFours ? 'safe_exp4' : 'safe_exp'}(x - most) * inverse - wanted;
-      ${inFours ? set4.y : set.y}(row * ${size.columns} + k, select(${type}(), select(${type}(nan_value()), value, is_class), counts));
+      let value = ${exponential}(x - most) * inverse - wanted;
+      ${inFours ? set4.y : set.y}(row * ${size.columns} + k, select(${type}(), select(${type}(${prelude.nan_value}()), value, is_class), counts));
     }`
         : ''
     }

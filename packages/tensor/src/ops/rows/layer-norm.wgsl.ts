@@ -31,7 +31,7 @@ export const layerNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
 };
 
 /** Of the row `x`: `c0`, `c1`, ... are its fours less the mean, 0 beyond its end, and `inverse` is 1 / sqrt(variance + epsilon). */
-export function centredRow({ fours, reduce, names: { size } }: RowText, epsilon: number): string {
+export function centredRow({ fours, reduce, names: { size, prelude } }: RowText, epsilon: number): string {
   const centred = ({ index: i, valid }: RowFour) =>
     `  let c${i} = ${valid ? `select(vec4<f32>(), x${i} - mean, ${valid})` : `x${i} - mean`};`;
   const sum = sumOfFours(fours, (i) => `dot(x${i}, vec4<f32>(1.0))`);
@@ -40,6 +40,6 @@ export function centredRow({ fours, reduce, names: { size } }: RowText, epsilon:
     `  let mean = ${reduce('row_sum', sum)} / f32(${size.width});`,
     ...fours.map(centred),
     `  let squares = ${reduce('row_sum', squares)};`,
-    `  let inverse = inverseSqrt(squares / f32(${size.width}) + ${floatLiteral(epsilon)});`,
+    `  let inverse = inverseSqrt(squares / f32(${size.width}) + ${floatLiteral(epsilon, prelude)});`,
   ].join('\n');
 }

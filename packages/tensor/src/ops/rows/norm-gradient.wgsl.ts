@@ -81,7 +81,7 @@ function rowsText(
   { centred, epsilon, by }: NormGradientAttributes,
   weighted: boolean,
 ): string {
-  const { at4, set4, size } = names;
+  const { at4, set4, size, prelude } = names;
   const has = (input: (typeof by)[number]) => by.includes(input);
   const kept = (['weight', 'bias'] as const).filter(has);
   const each = (text: (four: RowFour) => string) => fours.map(text).join('\n');
@@ -108,7 +108,7 @@ ${
     : `${each(({ index: i }) => `  let c${i} = x${i};`)}\n  let inverse = inverseSqrt(${reduce(
         'row_sum',
         sumOfFours(fours, (i) => `dot(x${i}, x${i})`),
-      )} / f32(${size.width}) + ${floatLiteral(epsilon)});`
+      )} / f32(${size.width}) + ${floatLiteral(epsilon, prelude)});`
 }
 ${each(({ index: i }) => `  let u${i} = c${i} * inverse;`)}
 ${has('x') ? byRows() : ''}

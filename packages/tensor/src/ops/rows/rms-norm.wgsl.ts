@@ -16,13 +16,13 @@ export const rmsNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
       ],
       rows: { x: '0.0' },
       reductions: ['row_sum'],
-      body: ({ fours, reduce, names: { at4, size } }) =>
+      body: ({ fours, reduce, names: { at4, size, prelude } }) =>
         [
           `  let squares = ${reduce(
             'row_sum',
             sumOfFours(fours, (i) => `dot(x${i}, x${i})`),
           )};`,
-          `  let inverse = inverseSqrt(squares / f32(${size.width}) + ${floatLiteral(context.attributes.epsilon)});`,
+          `  let inverse = inverseSqrt(squares / f32(${size.width}) + ${floatLiteral(context.attributes.epsilon, prelude)});`,
           ...fours.map(({ index: i, at }) => `  let y${i} = x${i} * inverse * ${at4.weight}(${at});`),
         ].join('\n'),
     }),

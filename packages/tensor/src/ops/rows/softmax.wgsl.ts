@@ -1,4 +1,4 @@
-import type { WebGpuLowering } from '../../graph/webgpu-lowering.ts';
+import type { Prelude, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
 import { fitsRowTeam, type RowFour } from './row-team.wgsl.ts';
 
@@ -14,12 +14,12 @@ const supports: NonNullable<Extract<SoftmaxLowering, { kernels: unknown }>['supp
 /** Along the innermost axis with a row in registers; elsewhere the decomposition runs. */
 export function softmaxWebGpu(name: 'softmax' | 'logSoftmax'): SoftmaxLowering {
   const highest = ({ index }: RowFour) => `max(max(x${index}.x, x${index}.y), max(x${index}.z, x${index}.w))`;
-  const exponential = ({ index, valid }: RowFour) => {
-    const value = `safe_exp4(x${index} - high)`;
+  const exponential = ({ index, valid }: RowFour, { safe_exp4 }: Prelude) => {
+    const value = `${safe_exp4}(x${index} - high)`;
     return `  let e${index} = ${valid ? `select(vec4<f32>(), ${value}, ${valid})` : value};`;
   };
-  const result = ({ index }: RowFour) =>
-    `  let y${index} = ${name === 'softmax' ? `e${index} / total` : `x${index} - high - safe_log(total)`};`;
+  const result = ({ index }: RowFour, prelude: Prelude) =>
+    `  let y${index} = ${name === 'softmax' ? `e${index} / total` : `x${index} - high - ${prelude.safe_log}(total)`};`;
   return {
     supports,
     kernels: (context) => [
@@ -31,18 +31,18 @@ export function softmaxWebGpu(name: 'softmax' | 'logSoftmax'): SoftmaxLowering {
         ],
         rows: { x: lowest },
         reductions: ['row_max', 'row_sum'],
-        body: ({ fours, reduce }) =>
+        body: ({ fours, reduce, names: { prelude } }) =>
           [
             `  let high = ${reduce(
               'row_max',
               fours.map(highest).reduce((a, b) => `max(${a}, ${b})`),
             )};`,
-            ...fours.map(exponential),
+            ...fours.map((four) => exponential(four, prelude)),
             `  let total = ${reduce(
               'row_sum',
               sumOfFours(fours, (i) => `dot(e${i}, vec4<f32>(1.0))`),
             )};`,
-            ...fours.map(result),
+            ...fours.map((four) => result(four, prelude)),
           ].join('\n'),
       }),
     ],

@@ -1,4 +1,5 @@
 import { type DType, isBlockFormat } from '../../../dtype.ts';
+import type { Prelude } from '../../../graph/webgpu-lowering.ts';
 import { blockForm } from './block-form.ts';
 
 /** WGSL types of values in registers: f16, and what is only stored, is computed in f32, bool is 0 or 1. */
@@ -24,7 +25,7 @@ export const registerType: Readonly<Record<DType, 'f32' | 'i32' | 'u32'>> = {
 export interface BufferForm {
   readonly element: string;
   /** A function that reading calls. */
-  readonly helper?: string;
+  readonly helper?: () => string;
   readonly read: (i: string) => string;
   readonly read2: (k: string) => string;
   readonly read4: (k: string) => string;
@@ -36,16 +37,27 @@ export interface BufferForm {
 
 /** How two values of 16 bits get out of a word and into it. */
 interface Pairs {
-  readonly unpack: string;
-  readonly pack: string;
+  unpack(word: string): string;
+  pack(two: string): string;
 }
-const pairsOfF16: Pairs = { unpack: 'unpack2x16float', pack: 'pack_halves' };
-const pairsOfBf16: Pairs = { unpack: 'unpack2xbf16', pack: 'pack2xbf16' };
+const pairsOf = (dtype: DType, prelude: Prelude): Pairs =>
+  dtype === 'bf16'
+    ? { unpack: (word) => `${prelude.unpack2xbf16}(${word})`, pack: (two) => `${prelude.pack2xbf16}(${two})` }
+    : { unpack: (word) => `unpack2x16float(${word})`, pack: (two) => `${prelude.pack_halves}(${two})` };
 
-/** The form of values of `dtype`; `packed`: in pairs in u32, as bf16 always is, and f16 where the adapter has no shader-f16. */
-export function bufferForm(name: string, dtype: DType, vector: 1 | 4 | 8, packed: boolean): BufferForm {
-  if (isBlockFormat(dtype)) return blockForm(name, dtype, vector);
-  const pairs = dtype === 'bf16' ? pairsOfBf16 : pairsOfF16;
+/** How values lie in a buffer, and the functions that may be called for them. */
+interface FormSpec {
+  readonly dtype: DType;
+  readonly vector: 1 | 4 | 8;
+  /** Whether they are in pairs in u32, as bf16 always is, and f16 where the adapter has no shader-f16. */
+  readonly packed: boolean;
+  readonly prelude: Prelude;
+}
+
+/** The form of a buffer's values. */
+export function bufferForm(name: string, { dtype, vector, packed, prelude }: FormSpec): BufferForm {
+  if (isBlockFormat(dtype)) return blockForm(name, dtype, vector, prelude);
+  const pairs = pairsOf(dtype, prelude);
   if (vector === 8) return eightHalves(name, pairs);
   if (packed) return vector === 4 ? packedVectors(name, pairs) : packedWords(name, pairs);
   const types = { stored: dtype === 'f16' ? 'f16' : registerType[dtype], register: registerType[dtype] };
@@ -97,34 +109,34 @@ function vectors(b: string, { stored, register }: Types): BufferForm {
 function packedWords(b: string, { unpack, pack }: Pairs): BufferForm {
   return {
     element: 'u32',
-    read: (i) => `${unpack}(${b}[${i} >> 1u])[${i} & 1u]`,
-    read2: (k) => `${unpack}(${b}[${k}])`,
-    read4: (k) => `vec4<f32>(${unpack}(${b}[2u * ${k}]), ${unpack}(${b}[2u * ${k} + 1u]))`,
-    write2: (k, v) => `${b}[${k}] = ${pack}(${v});`,
-    write4: (k, v) => `${b}[2u * ${k}] = ${pack}(${v}.xy); ${b}[2u * ${k} + 1u] = ${pack}(${v}.zw);`,
+    read: (i) => `${unpack(`${b}[${i} >> 1u]`)}[${i} & 1u]`,
+    read2: (k) => `${unpack(`${b}[${k}]`)}`,
+    read4: (k) => `vec4<f32>(${unpack(`${b}[2u * ${k}]`)}, ${unpack(`${b}[2u * ${k} + 1u]`)})`,
+    write2: (k, v) => `${b}[${k}] = ${pack(v)};`,
+    write4: (k, v) => `${b}[2u * ${k}] = ${pack(`${v}.xy`)}; ${b}[2u * ${k} + 1u] = ${pack(`${v}.zw`)};`,
   };
 }
 
 function packedVectors(b: string, { unpack, pack }: Pairs): BufferForm {
   return {
     element: 'vec2<u32>',
-    read: (i) => `${unpack}(${b}[${i} >> 2u][(${i} >> 1u) & 1u])[${i} & 1u]`,
-    read2: (k) => `${unpack}(${b}[${k} >> 1u][${k} & 1u])`,
-    read4: (k) => `vec4<f32>(${unpack}(${b}[${k}].x), ${unpack}(${b}[${k}].y))`,
-    write2: (k, v) => `${b}[${k} >> 1u][${k} & 1u] = ${pack}(${v});`,
-    write4: (k, v) => `${b}[${k}] = vec2<u32>(${pack}(${v}.xy), ${pack}(${v}.zw));`,
+    read: (i) => `${unpack(`${b}[${i} >> 2u][(${i} >> 1u) & 1u]`)}[${i} & 1u]`,
+    read2: (k) => `${unpack(`${b}[${k} >> 1u][${k} & 1u]`)}`,
+    read4: (k) => `vec4<f32>(${unpack(`${b}[${k}].x`)}, ${unpack(`${b}[${k}].y`)})`,
+    write2: (k, v) => `${b}[${k} >> 1u][${k} & 1u] = ${pack(v)};`,
+    write4: (k, v) => `${b}[${k}] = vec2<u32>(${pack(`${v}.xy`)}, ${pack(`${v}.zw`)});`,
   };
 }
 
 function eightHalves(b: string, { unpack, pack }: Pairs): BufferForm {
   return {
     element: 'vec4<u32>',
-    read: (i) => `${unpack}(${b}[${i} >> 3u][(${i} >> 1u) & 3u])[${i} & 1u]`,
-    read2: (k) => `${unpack}(${b}[${k} >> 2u][${k} & 3u])`,
+    read: (i) => `${unpack(`${b}[${i} >> 3u][(${i} >> 1u) & 3u]`)}[${i} & 1u]`,
+    read2: (k) => `${unpack(`${b}[${k} >> 2u][${k} & 3u]`)}`,
     read4: (k) =>
-      `vec4<f32>(${unpack}(${b}[${k} >> 1u][2u * (${k} & 1u)]), ${unpack}(${b}[${k} >> 1u][2u * (${k} & 1u) + 1u]))`,
-    write2: (k, v) => `${b}[${k} >> 2u][${k} & 3u] = ${pack}(${v});`,
+      `vec4<f32>(${unpack(`${b}[${k} >> 1u][2u * (${k} & 1u)]`)}, ${unpack(`${b}[${k} >> 1u][2u * (${k} & 1u) + 1u]`)})`,
+    write2: (k, v) => `${b}[${k} >> 2u][${k} & 3u] = ${pack(v)};`,
     write4: (k, v) =>
-      `${b}[${k} >> 1u][2u * (${k} & 1u)] = ${pack}(${v}.xy); ${b}[${k} >> 1u][2u * (${k} & 1u) + 1u] = ${pack}(${v}.zw);`,
+      `${b}[${k} >> 1u][2u * (${k} & 1u)] = ${pack(`${v}.xy`)}; ${b}[${k} >> 1u][2u * (${k} & 1u) + 1u] = ${pack(`${v}.zw`)};`,
   };
 }

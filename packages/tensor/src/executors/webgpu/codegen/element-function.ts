@@ -35,6 +35,7 @@ export function elementFunction(spec: ElementSpec): ElementFunction {
   const fours = new Map<string, string>();
   const writer: ExpressionWriter = new ExpressionWriter({
     dim: (dim) => builder.sizes.expression(dim),
+    prelude: builder.names.prelude,
     read(tensor, place) {
       const register = registers?.get(tensor);
       if (register) return register;

@@ -2,7 +2,7 @@ import type { Dim } from '../../../dim.ts';
 import { DeviceError } from '../../../errors.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
-import type { PointwiseContext } from '../../../graph/webgpu-lowering.ts';
+import type { PointwiseContext, Prelude } from '../../../graph/webgpu-lowering.ts';
 import { shapesEqual } from '../../../shape.ts';
 import { getOrMake } from '../get-or-make.ts';
 import { Place, type PlaceText } from './place.ts';
@@ -20,6 +20,8 @@ export interface ExpressionSource {
   /** An expression of the value of a tensor that has a buffer, or is in a register, at `place`; undefined: it is computed. */
   read(tensor: Tensor, place: Place): string | undefined;
   dim(dim: Dim): string;
+  /** `prelude` of the names that the kernel is written with. */
+  readonly prelude: Prelude;
 }
 
 /**
@@ -29,8 +31,9 @@ export interface ExpressionSource {
  * ```ts
  * // the statements that compute y at row `i` from x, which is a buffer of the kernel
  * const writer = new ExpressionWriter({
- *   read: (tensor, place) => (tensor === x ? `${at.x}(${place.linear()})` : undefined),
+ *   read: (tensor, place) => (tensor === x ? `${names.at.x}(${place.linear()})` : undefined),
  *   dim: (dim) => `${dim}u`,
+ *   prelude: names.prelude,
  * });
  * const value = writer.value(y, Place.at(y.shape, ['i'], writer));
  * ```
@@ -78,7 +81,7 @@ export class ExpressionWriter implements PlaceText {
     const lowering = node.op.lower?.webgpu;
     if (lowering && 'expression' in lowering) {
       const values = node.inputs.map((input) => this.value(input, this.#broadcast(place, input)));
-      return lowering.expression(values, node.attributes, node);
+      return lowering.expression(values, node.attributes, node, this.#source.prelude);
     }
     if (lowering && 'at' in lowering) {
       const input = node.inputs[0];
@@ -106,6 +109,7 @@ export class ExpressionWriter implements PlaceText {
       attributes: node.attributes,
       inputs: node.inputs,
       output: node.outputs[0]!,
+      prelude: this.#source.prelude,
       dim: (dim) => this.dim(dim),
       let: (expression) => this.let(expression),
       read: (index, coordinates) => {

@@ -113,6 +113,7 @@ export class KernelBuilder {
       workgroup,
       body,
       used: this.names.used,
+      asked: this.names.asked,
       requires,
     };
     const isShareable = rewrite && buffers.every(({ parts }) => !parts);

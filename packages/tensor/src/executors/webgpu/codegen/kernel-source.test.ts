@@ -14,7 +14,7 @@ const written = (
   const names = new GivenNames();
   const body = { main: main(names) };
   const entry = { threads: 1, builtins: {} };
-  return { label, buffers, parameters: [], entry, workgroup: {}, body, used: names.used, ...rest };
+  return { label, buffers, parameters: [], entry, workgroup: {}, body, used: names.used, asked: names.asked, ...rest };
 };
 
 const copy = (dtype: 'f32' | 'f16' | 'bool', vector: 1 | 4): SourceSpec =>
@@ -135,11 +135,19 @@ describe('the text of a kernel', () => {
   });
 
   test('contains the prelude functions that are called, and what those call', () => {
-    const spec = written('power', () => 'let x = safe_pow(2.0, 3.0);', { requires: ['subgroups'] });
+    const spec = written('power', ({ prelude }) => `let x = ${prelude.safe_pow}(2.0, 3.0);`, {
+      requires: ['subgroups'],
+    });
     const text = kernelSource(spec, packed);
     expect(text.startsWith('enable subgroups;\n')).toBe(true);
     for (const name of ['nan_value', 'infinity_value', 'safe_pow']) expect(text.split(`fn ${name}(`)).toHaveLength(2);
     expect(text).not.toContain('safe_tanh');
+  });
+
+  test('is refused for a function that the prelude has not', () => {
+    expect(() => written('guess', ({ prelude }) => prelude['safe_guess' as 'safe_exp'])).toThrow(
+      /no function safe_guess/,
+    );
   });
 
   test('binds a large buffer in parts, of which the functions choose', () => {

@@ -1,10 +1,16 @@
 import type { DType } from '../../../dtype.ts';
 import { DeviceError } from '../../../errors.ts';
-import type { KernelBody, KernelBuiltin, WebGpuCapabilities, WorkgroupArray } from '../../../graph/webgpu-lowering.ts';
+import type {
+  KernelBody,
+  KernelBuiltin,
+  PreludeFunction,
+  WebGpuCapabilities,
+  WorkgroupArray,
+} from '../../../graph/webgpu-lowering.ts';
 import { type BufferForm, bufferForm, registerType } from './buffer-form.ts';
 import type { BufferUse, BufferUses } from './names.ts';
 import type { Parts } from './parts.ts';
-import { preludeFor } from './prelude.ts';
+import { preludeFor, preludeNames } from './prelude.ts';
 
 /** A storage buffer as a kernel's text sees it. */
 interface SourceBuffer {
@@ -38,6 +44,8 @@ export interface SourceSpec {
   readonly body: KernelBody;
   /** The functions of buffers that `body` calls. */
   readonly used: BufferUses;
+  /** The functions of the prelude that `body` calls. */
+  readonly asked: ReadonlySet<PreludeFunction>;
   /** Extensions to enable beyond `f16` for buffers. */
   readonly requires?: readonly string[];
 }
@@ -69,10 +77,12 @@ export const builtinTypes: Readonly<Record<KernelBuiltin, string>> = {
  */
 export function kernelSource(spec: SourceSpec, f16: F16Support): string {
   const { label, buffers, parameters, entry, workgroup, body, used, requires = [] } = spec;
+  const asked = new Set(spec.asked);
+  const prelude = preludeNames(asked);
   const native16 = f16.shaderF16 && buffers.some(({ dtype }) => dtype === 'f16');
   const extensions = new Set([...(native16 ? ['f16'] : []), ...requires]);
   const formsOf = ({ name, dtype, vector, parts }: SourceBuffer) =>
-    arraysOf(name, parts).map((array) => bufferForm(array, dtype, vector, isPacked(dtype, f16)));
+    arraysOf(name, parts).map((array) => bufferForm(array, { dtype, vector, packed: isPacked(dtype, f16), prelude }));
   const arrays = buffers.flatMap((buffer) => {
     if (buffer.parts && used.get(buffer.name)?.has('array')) refuseParts(label, buffer.parts);
     const { element } = formsOf(buffer)[0]!;
@@ -93,8 +103,7 @@ export function kernelSource(spec: SourceSpec, f16: F16Support): string {
       `var<workgroup> ${name}: ${length === undefined ? type : `array<${type}, ${length}>`};`,
   );
   const text = [...(body.functions ? [body.functions] : []), entryPoint(entry, body.main)];
-  const prelude = preludeFor([...functions, ...text].join('\n'));
-  return [...lines, ...declarations, ...functions, ...prelude, ...memory, ...text].join('\n');
+  return [...lines, ...declarations, ...functions, ...preludeFor(asked), ...memory, ...text].join('\n');
 }
 
 function entryPoint({ threads, builtins }: KernelEntry, main: string): string {
@@ -143,5 +152,5 @@ function accessors(
       found.push(`fn ${name}_set${suffix}(i: u32, v: ${type(width)}) { ${text} }`);
     }
   }
-  return found.length > 0 && form!.helper ? [form!.helper, ...found] : found;
+  return found.length > 0 && form!.helper ? [form!.helper(), ...found] : found;
 }

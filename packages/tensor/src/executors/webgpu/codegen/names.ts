@@ -1,4 +1,5 @@
-import type { KernelNames } from '../../../graph/webgpu-lowering.ts';
+import type { KernelNames, Prelude, PreludeFunction } from '../../../graph/webgpu-lowering.ts';
+import { preludeNames } from './prelude.ts';
 
 /** How the text of a kernel may use a buffer. */
 export type BufferUse = 'at' | 'at2' | 'at4' | 'set' | 'set2' | 'set4' | 'array';
@@ -24,9 +25,12 @@ export const plainScope: NameScope = {
 const lookup = (find: (name: string) => string): Readonly<Record<string, string>> =>
   new Proxy({}, { get: (_, name) => find(String(name)) });
 
-/** Names of a scope, which note the buffers that are used. */
+/** Names of a scope, which note what is used. */
 export class GivenNames implements KernelNames {
   readonly used: Map<string, Set<BufferUse>> = new Map();
+  /** Functions of the prelude that were asked for. */
+  readonly asked: Set<PreludeFunction> = new Set();
+  readonly prelude: Prelude = preludeNames(this.asked);
   readonly at: Readonly<Record<string, string>>;
   readonly at2: Readonly<Record<string, string>>;
   readonly at4: Readonly<Record<string, string>>;
@@ -79,7 +83,7 @@ export function withOwnSets(names: KernelNames, output: string, widths: Set<SetW
       widths.add(width);
       return names.own[`${name}_${table}`]!;
     });
-  const { at, at2, at4, array, size, shared, own } = names;
+  const { at, at2, at4, array, size, shared, own, prelude } = names;
   return {
     at,
     at2,
@@ -88,6 +92,7 @@ export function withOwnSets(names: KernelNames, output: string, widths: Set<SetW
     size,
     shared,
     own,
+    prelude,
     set: through('set', 1),
     set2: through('set2', 2),
     set4: through('set4', 4),

@@ -1,7 +1,7 @@
 import type { Dim } from '../../../dim.ts';
 import type { DType } from '../../../dtype.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
-import type { KernelBody, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
+import type { KernelBody, Prelude, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { type Shape, sizeOf } from '../../../shape.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { spreadWorkgroups } from '../workgroups.ts';
@@ -21,7 +21,10 @@ export interface ReductionSpec {
   readonly label: string;
   readonly input: Tensor;
   readonly axes: readonly number[];
-  readonly reduce: { readonly identity: string; combine(a: string, b: string, type: RegisterType): string };
+  readonly reduce: {
+    readonly identity: string;
+    combine(a: string, b: string, type: RegisterType, prelude: Prelude): string;
+  };
   /** Where the result, or what the epilogue makes of it, is stored. */
   readonly target: BufferValue;
   readonly epilogue?: Epilogue | undefined;
@@ -198,7 +201,7 @@ function rowsBody(
   const value = (v: string, row: string) => (epilogue ? `${names.own['epilogue']}(${row}, ${v})` : v);
   const fold = Array.from({ length: Math.log2(lanes) }, (_, i) => lanes >> (i + 1)).map(
     (half) => `  workgroupBarrier();
-  if (own < ${half}u) { ${partial}[l] = ${reduce.combine(`${partial}[l]`, `${partial}[l + ${half * step}u]`, type)}; }`,
+  if (own < ${half}u) { ${partial}[l] = ${reduce.combine(`${partial}[l]`, `${partial}[l + ${half * step}u]`, type, names.prelude)}; }`,
   );
   const store = () => {
     const result = shared ? `${partial}[l]` : 'total';
@@ -222,13 +225,13 @@ function rowsBody(
   const combine = Array.from(
     { length: width },
     (_, lane) =>
-      `      total = ${reduce.combine('total', `${names.own['element']}(${['row', 'j', `${lane}u`, ...source.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`, type)};`,
+      `      total = ${reduce.combine('total', `${names.own['element']}(${['row', 'j', `${lane}u`, ...source.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`, type, names.prelude)};`,
   );
   const main = `  let group = (w.z * n.y + w.y) * n.x + w.x;
   let part = group % ${parts}u;
   let own = ${own};
   let row = group / ${parts}u * ${rows}u + ${slot};
-  var total = ${identityOf(reduce.identity, type)};
+  var total = ${identityOf(reduce.identity, type, names.prelude)};
   if (row < ${source.rows}) {
     ${range}
     for (var j = start + own * ${width}u; j < end; j += ${chunk}u) {
@@ -243,8 +246,9 @@ ${fold.join('\n')}
 }
 
 /** The value that leaves others as they are, in WGSL. 'lowest' and 'highest' are the least and the largest value that a type has. */
-function identityOf(identity: string, type: RegisterType): string {
-  if (identity === 'lowest') return { f32: '-infinity_value()', i32: 'i32(-2147483648)', u32: '0u' }[type];
-  if (identity === 'highest') return { f32: 'infinity_value()', i32: '2147483647i', u32: '4294967295u' }[type];
+function identityOf(identity: string, type: RegisterType, prelude: Prelude): string {
+  const infinity = () => `${prelude.infinity_value}()`;
+  if (identity === 'lowest') return type === 'f32' ? `-${infinity()}` : { i32: 'i32(-2147483648)', u32: '0u' }[type];
+  if (identity === 'highest') return type === 'f32' ? infinity() : { i32: '2147483647i', u32: '4294967295u' }[type];
   return `${type}(${identity})`;
 }

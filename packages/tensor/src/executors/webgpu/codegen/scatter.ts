@@ -1,6 +1,6 @@
 import type { Dim } from '../../../dim.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
-import type { KernelBody, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
+import type { KernelBody, KernelNames, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { BufferValue, Step } from '../values.ts';
 import { spreadWorkgroups } from '../workgroups.ts';
@@ -74,7 +74,7 @@ function written({ value, rows, target, bufferOf, capabilities, bound }: Scatter
       `${names.own['element']}(${['base', `${lane}u`, ...element.arguments.map((b) => `${b}_4[${lane}]`)].join(', ')})`,
   );
   const store = () => {
-    if (merges) return mergeHalf(names.array[out]!, values[0]!);
+    if (merges) return mergeHalf(names.array[out]!, values[0]!, names);
     if (lanes === 1) return `${names.set[out]}(to, ${values[0]});`;
     const type = dtype === 'i32' ? 'i32' : dtype === 'f32' || dtype === 'f16' ? 'f32' : 'u32';
     return `${names[lanes === 2 ? 'set2' : 'set4'][out]}(to / ${lanes}u, vec${lanes}<${type}>(${values.join(', ')}));`;
@@ -92,8 +92,8 @@ ${element.arguments.map((b) => `  let ${b}_4 = ${names.at4[b]}(k);\n`).join('')}
 }
 
 /** Sets one half of a word that another invocation may be setting the other half of. */
-function mergeHalf(out: string, value: string): string {
-  return `let half = pack_halves(vec2<f32>(${value}, 0.0)) & 0xffffu;
+function mergeHalf(out: string, value: string, { prelude }: KernelNames): string {
+  return `let half = ${prelude.pack_halves}(vec2<f32>(${value}, 0.0)) & 0xffffu;
   let shift = 16u * (to & 1u);
   loop {
     let old = atomicLoad(&${out}[to / 2u]);

@@ -1,4 +1,4 @@
-import type { KernelBody, KernelBuiltin, WorkgroupArray } from '../../../graph/webgpu-lowering.ts';
+import type { KernelBody, KernelBuiltin, PreludeFunction, WorkgroupArray } from '../../../graph/webgpu-lowering.ts';
 import type { ShareableKernel } from '../values.ts';
 import { builtinTypes, type KernelEntry } from './kernel-source.ts';
 import { type BufferUses, GivenNames } from './names.ts';
@@ -17,6 +17,7 @@ export interface SharedKernel {
   readonly workgroup: Readonly<Record<string, WorkgroupArray>>;
   readonly body: KernelBody;
   readonly used: BufferUses;
+  readonly asked: ReadonlySet<PreludeFunction>;
 }
 
 const bytesOf: Readonly<Record<WorkgroupArray['type'], number>> = {
@@ -43,6 +44,7 @@ export function workgroupBytes(workgroup: ShareableKernel['workgroup']): number 
 export function sharedKernel(parts: readonly KernelPart[]): SharedKernel {
   const memory = new WorkgroupMemory();
   const used = new Map<string, Set<'at' | 'at2' | 'at4' | 'set' | 'set2' | 'set4' | 'array'>>();
+  const asked = new Set<PreludeFunction>();
   const builtins = new Map<KernelBuiltin, string>();
   const texts = parts.map(({ kernel, buffers, sizes }, i) => {
     const shared = memory.place(kernel.workgroup, `part${i}_`);
@@ -55,6 +57,7 @@ export function sharedKernel(parts: readonly KernelPart[]): SharedKernel {
     });
     const { functions, main } = kernel.write(names);
     for (const [buffer, uses] of names.used) used.set(buffer, new Set([...(used.get(buffer) ?? []), ...uses]));
+    for (const name of names.asked) asked.add(name);
     const taken = Object.entries(kernel.entry.builtins);
     for (const [, builtin] of taken) builtins.set(builtin, builtin);
     const parameters = taken.map(([name, builtin]) => `${name}: ${builtinTypes[builtin]}`).join(', ');
@@ -73,6 +76,7 @@ export function sharedKernel(parts: readonly KernelPart[]): SharedKernel {
     workgroup: memory.arrays,
     body: { functions: texts.join('\n'), main: calls.join('\n') },
     used,
+    asked,
   };
 }
 

@@ -138,9 +138,9 @@ fn ${names.own.b_raw}(e: u32) -> vec4<u32> {
   return vec4<u32>(${wordsOf('group + block', '2u * (e & 1u)', names)}, ${names.array.b}[group + 16u][block >> 2u], 0u);
 }
 fn ${names.own.b_halves}(raw: vec4<u32>, more: vec4<u32>, e: u32) -> vec4<u32> {
-  let d = e8m0_half((raw.z >> (8u * ((e >> 2u) & 3u))) & 255u);
+  let d = ${names.prelude.e8m0_half}((raw.z >> (8u * ((e >> 2u) & 3u))) & 255u);
   let q = raw.xy >> vec2<u32>(2u * (e & 2u));
-  return vec4<u32>(${names.own.halves_of}((${names.own.bytes_of}(fp4_levels(q.x)) - 16.0) * d), ${names.own.halves_of}((${names.own.bytes_of}(fp4_levels(q.y)) - 16.0) * d));
+  return vec4<u32>(${names.own.halves_of}((${names.own.bytes_of}(${names.prelude.fp4_levels}(q.x)) - 16.0) * d), ${names.own.halves_of}((${names.own.bytes_of}(${names.prelude.fp4_levels}(q.y)) - 16.0) * d));
 }`,
 };
 

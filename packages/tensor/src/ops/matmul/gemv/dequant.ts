@@ -31,9 +31,9 @@ export interface WeightCodec {
 export function codecOf(dtype: DType, half: boolean): WeightCodec | undefined {
   switch (dtype) {
     case 'f16':
-      return halves('unpack2x16float');
+      return halves(() => 'unpack2x16float');
     case 'bf16':
-      return halves('unpack2xbf16');
+      return halves(({ prelude }) => prelude.unpack2xbf16);
     case 'q4_0':
       return q4_0(half);
     case 'q8_0':
@@ -54,8 +54,8 @@ export function codecOf(dtype: DType, half: boolean): WeightCodec | undefined {
 const lanes = ['x', 'y', 'z', 'w'];
 const fours = [0, 1, 2, 3];
 
-function halves(unpack: string): WeightCodec {
-  const two = (c: number, pair: number) => `${unpack}(w${c}.${lanes[pair]})`;
+function halves(unpack: (names: KernelNames) => string): WeightCodec {
+  const two = (c: number, pair: number, names: KernelNames) => `${unpack(names)}(w${c}.${lanes[pair]})`;
   return {
     values: 8,
     first: '2u * p',
@@ -64,7 +64,7 @@ function halves(unpack: string): WeightCodec {
     half: false,
     load: (c, row, b) => [`let w${c} = ${b}[${row} / 8u + p];`],
     groups: [{ slots: [0, 1] }],
-    raw: (c, slot) => `vec4<f32>(${two(c, 2 * slot)}, ${two(c, 2 * slot + 1)})`,
+    raw: (c, slot, names) => `vec4<f32>(${two(c, 2 * slot, names)}, ${two(c, 2 * slot + 1, names)})`,
   };
 }
 
@@ -151,17 +151,17 @@ function mxfp4(half: boolean): WeightCodec {
     stride: 4,
     functions: (names) => fractions(half, 8, 16, names),
     half,
-    load: (c, row, b) => [
+    load: (c, row, b, { prelude }) => [
       `let block${c} = ${row} / 32u + p;`,
       `let group${c} = (block${c} >> 4u) * 17u;`,
       `let w${c} = ${b}[group${c} + (block${c} & 15u)];`,
-      `let d${c} = e8m0_half((${b}[group${c} + 16u][(block${c} & 15u) >> 2u] >> (8u * (block${c} & 3u))) & 255u);`,
+      `let d${c} = ${prelude.e8m0_half}((${b}[group${c} + 16u][(block${c} & 15u) >> 2u] >> (8u * (block${c} & 3u))) & 255u);`,
     ],
     groups: [{ slots: [...fours, 4, 5, 6, 7], ...factors(half, 256, 16)((c) => `d${c}`) }],
-    raw: (c, slot, { own }) =>
+    raw: (c, slot, { own, prelude }) =>
       slot < 4
-        ? `${own.octets}(fp4_levels(w${c}.${lanes[slot]}))`
-        : `${own.octets}(fp4_levels(w${c}.${lanes[slot - 4]} >> 4u))`,
+        ? `${own.octets}(${prelude.fp4_levels}(w${c}.${lanes[slot]}))`
+        : `${own.octets}(${prelude.fp4_levels}(w${c}.${lanes[slot - 4]} >> 4u))`,
   };
 }
 

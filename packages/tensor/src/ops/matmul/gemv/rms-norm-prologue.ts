@@ -46,5 +46,5 @@ export function leftBuffers(
 }
 
 /** WGSL of what a sum of products has to be multiplied by, from the sum of the row's squares. */
-export const normFactor = ({ epsilon }: RmsNormPrologue, squares: string, { size }: KernelNames): string =>
-  `inverseSqrt(${squares} / f32(${size.k}) + ${floatLiteral(epsilon)})`;
+export const normFactor = ({ epsilon }: RmsNormPrologue, squares: string, { size, prelude }: KernelNames): string =>
+  `inverseSqrt(${squares} / f32(${size.k}) + ${floatLiteral(epsilon, prelude)})`;
