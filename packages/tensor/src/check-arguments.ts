@@ -1,6 +1,11 @@
 import { describe } from './describe.ts';
 import { ArgumentError } from './errors.ts';
 
+/** What tells a device. */
+interface Device {
+  readonly name: string;
+}
+
 /** @throws ArgumentError naming `operation` and the first of `tensors`, by their names, that is none */
 export function checkTensors(operation: string, tensors: Readonly<Record<string, unknown>>): void {
   for (const name in tensors)
@@ -28,4 +33,15 @@ export function checkList(operation: string, name: string, list: unknown): void 
 /** @throws ArgumentError naming `operation` where what should be a function is none */
 export function checkFunction(operation: string, value: unknown): void {
   if (typeof value !== 'function') throw new ArgumentError(`${operation}: takes a function, got ${describe(value)}`);
+}
+
+/** @throws ArgumentError naming `operation` for what is no tensor of a device */
+export function checkTensorsOf(operation: string, device: Device, tensors: readonly unknown[]): void {
+  for (const tensor of tensors) {
+    const own = (tensor as { readonly device?: Device } | null | undefined)?.device;
+    if (own !== device)
+      throw new ArgumentError(
+        `${operation}: takes tensors of this ${device.name} device, got ${own ? `one of another (${own.name})` : describe(tensor)}`,
+      );
+  }
 }

@@ -1,7 +1,7 @@
 import { ArgumentError, type Tensor } from '@heddle/tensor';
 import type { AttendSpec } from '../kernels/attention-kernel.ts';
 import type { KvView } from '../kernels/kv-view.ts';
-import { type PackedAttributes, type PackedInput, packedInputs } from './attributes.ts';
+import { type PackedAttributes, type PackedInput, packedInputs, scoreNumbers } from './attributes.ts';
 
 /** A packed attention to be recorded. */
 export interface PackedCall {
@@ -19,36 +19,16 @@ export function packedArguments({ q, k, v, kv, spec, lse = false, layout = 'auto
   readonly inputs: readonly Tensor[];
   readonly attributes: PackedAttributes;
 } {
-  const { segments, positions, sinks, scale, window, keepFirst, softcap } = spec;
-  for (const [name, value] of Object.entries({ window, keepFirst, valueDim: spec.valueDim ?? kv?.valueDim }))
-    if (value !== undefined && (!Number.isInteger(value) || value < 1))
-      throw new ArgumentError(`attend: ${name} must be a positive integer, got ${value}`);
-  if (softcap !== undefined && !(softcap > 0))
-    throw new ArgumentError(`attend: softcap must be a positive number, got ${softcap}`);
-  const given: Partial<Record<PackedInput, Tensor | undefined>> = {
-    ...{ q, k, v, segments, positions, sinks },
-    ...(kv
-      ? {
-          keys: kv.keys,
-          values: kv.values,
-          table: kv.blockTable,
-          lengths: kv.lengths,
-          keyScales: kv.quantized?.keyScales,
-          valueScales: kv.quantized?.valueScales,
-          starts: kv.starts,
-          keyPositions: kv.keyPositions,
-        }
-      : {}),
-  };
-  const names = packedInputs.filter((name) => given[name] !== undefined);
+  const call: PackedCall = { q, k, v, kv, spec };
+  const names = (Object.keys(packedInputs) as PackedInput[]).filter((name) => packedInputs[name](call) !== undefined);
   const dim = Number(q.shape.at(-1));
+  const valueDim = spec.valueDim ?? kv?.valueDim;
+  if (valueDim !== undefined) checkNumber('valueDim', valueDim, 'a positive integer');
   const attributes: PackedAttributes = {
     inputs: names,
-    scale: scale ?? 1 / Math.sqrt(dim),
-    ...(window === undefined ? {} : { window }),
-    ...(window === undefined || keepFirst === undefined ? {} : { keepFirst }),
-    ...(softcap === undefined ? {} : { softcap }),
-    valueDim: v ? Number(v.shape.at(-1)) : (spec.valueDim ?? kv?.valueDim ?? dim),
+    scale: spec.scale ?? 1 / Math.sqrt(dim),
+    ...numbersOf(spec),
+    valueDim: v ? Number(v.shape.at(-1)) : (valueDim ?? dim),
     ...(kv
       ? {
           cache: {
@@ -61,5 +41,25 @@ export function packedArguments({ q, k, v, kv, spec, lse = false, layout = 'auto
     lse,
     layout,
   };
-  return { inputs: names.map((name) => given[name]!), attributes };
+  return { inputs: names.map((name) => packedInputs[name](call)!), attributes };
+}
+
+type ScoreNumber = keyof typeof scoreNumbers;
+
+/** The numbers of a score that are given; first tokens are kept of a window alone. @throws ArgumentError */
+function numbersOf(spec: AttendSpec): Partial<Record<ScoreNumber, number>> {
+  const given: Partial<Record<ScoreNumber, number>> = {};
+  for (const name of Object.keys(scoreNumbers) as ScoreNumber[]) {
+    const value = spec[name];
+    if (value === undefined) continue;
+    checkNumber(name, value, scoreNumbers[name]);
+    if (name !== 'keepFirst' || spec.window !== undefined) given[name] = value;
+  }
+  return given;
+}
+
+/** @throws ArgumentError where a number is not what it must be */
+function checkNumber(name: string, value: number, rule: (typeof scoreNumbers)[ScoreNumber]): void {
+  if (value > 0 && (rule === 'a positive number' || Number.isInteger(value))) return;
+  throw new ArgumentError(`attend: ${name} must be ${rule}, got ${value}`);
 }

@@ -1,24 +1,41 @@
-import type { Dim, DType, Shape, TensorType } from '@heddle/tensor';
+import type { Dim, DType, Shape, Tensor, TensorType } from '@heddle/tensor';
+import type { PackedCall } from './arguments.ts';
 import type { PageBits } from './quantized-pages.ts';
 
-/** What a packed attention may read, in the order of its inputs; those that it has are its attributes' `inputs`. */
-export const packedInputs = [
-  'q',
-  'k',
-  'v',
-  'segments',
-  'positions',
-  'keys',
-  'values',
-  'table',
-  'lengths',
-  'keyScales',
-  'valueScales',
-  'starts',
-  'keyPositions',
-  'sinks',
-] as const;
-export type PackedInput = (typeof packedInputs)[number];
+/** What a packed attention may read. */
+export type PackedInput =
+  | 'q'
+  | 'k'
+  | 'v'
+  | 'segments'
+  | 'positions'
+  | 'keys'
+  | 'values'
+  | 'table'
+  | 'lengths'
+  | 'keyScales'
+  | 'valueScales'
+  | 'starts'
+  | 'keyPositions'
+  | 'sinks';
+
+/** These in the order of inputs, and where a call has each; those that it has are its attributes' `inputs`. */
+export const packedInputs: Readonly<Record<PackedInput, (call: PackedCall) => Tensor | undefined>> = {
+  q: ({ q }) => q,
+  k: ({ k }) => k,
+  v: ({ v }) => v,
+  segments: ({ spec }) => spec.segments,
+  positions: ({ spec }) => spec.positions,
+  keys: ({ kv }) => kv?.keys,
+  values: ({ kv }) => kv?.values,
+  table: ({ kv }) => kv?.blockTable,
+  lengths: ({ kv }) => kv?.lengths,
+  keyScales: ({ kv }) => kv?.quantized?.keyScales,
+  valueScales: ({ kv }) => kv?.quantized?.valueScales,
+  starts: ({ kv }) => kv?.starts,
+  keyPositions: ({ kv }) => kv?.keyPositions,
+  sinks: ({ spec }) => spec.sinks,
+};
 
 /** What happens to the score of a row and a key. */
 export interface PackedScores {
@@ -28,6 +45,15 @@ export interface PackedScores {
   readonly keepFirst?: number;
   readonly softcap?: number;
 }
+
+/** What numbers of a score must be, which a caller may leave out. */
+export const scoreNumbers: Readonly<
+  Record<Exclude<keyof PackedScores, 'scale'>, 'a positive integer' | 'a positive number'>
+> = {
+  window: 'a positive integer',
+  keepFirst: 'a positive integer',
+  softcap: 'a positive number',
+};
 
 /**
  * Attention of packed rows over a cache and over each other: what happens to a score, and what the cache holds. Every

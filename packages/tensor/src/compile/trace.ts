@@ -14,8 +14,10 @@ import { Update } from '../graph/variable.ts';
 import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
 import type { TensorType } from '../shape.ts';
 import { copierOf, refusePromises } from '../tree.ts';
+import { Bounds } from './bounds.ts';
 import { assertGivenAway } from './donated.ts';
 import { type Fed, InputPort } from './input-spec.ts';
+import { RunOutputs } from './run-outputs.ts';
 import { isLazy, type TracedCall } from './traced-call.ts';
 import { everyBucket, prepareAll, type WarmProgress } from './warm.ts';
 
@@ -46,14 +48,10 @@ export class Trace {
   readonly #memoryBudget: number | undefined;
   /** Ports of arguments that runs consume. */
   readonly #donated: readonly number[];
-  readonly #bounds: ReadonlyMap<string, number>;
-  readonly #names: Graph['symbols'];
+  readonly #bounds: Bounds;
+  readonly #outputs: RunOutputs;
   #program: Program | undefined;
   #disposed = false;
-  /** Handles of the last run's outputs, which the next run makes stale. */
-  #outputs: readonly Tensor[] = [];
-  /** The call that they are of. */
-  #lastCall: TracedCall | undefined;
 
   /**
    * @param types what each tensor leaf of the arguments is
@@ -84,22 +82,22 @@ export class Trace {
     const { graph, checks } = buildGraph(device.executor, recording, 'constants');
     this.#graph = graph;
     this.#checks = checks;
-    this.#names = this.#graph.symbols;
-    this.#bounds = new Map(this.#graph.symbols.map(({ name, bound }) => [name, bound]));
+    this.#bounds = new Bounds(owner, graph.symbols);
+    this.#outputs = new RunOutputs(device);
   }
 
   /** The named dimensions that are 0 in a run, where the executor wants a trace of its own for them. */
   emptyIn(fed: readonly Fed[], symbols: SymbolValues): readonly string[] {
-    if (!this.#device.executor.tracesEmptyApart || this.#bounds.size === 0) return [];
+    if (!this.#device.executor.tracesEmptyApart || this.#bounds.names.length === 0) return [];
     const sizes: Record<string, number> = { ...symbols };
     for (const [i, port] of this.#ports.entries()) if (fed.length > 0) port.accept(fed[i]!, sizes);
-    return [...this.#bounds.keys()].filter((name) => sizes[name] === 0);
+    return this.#bounds.names.filter((name) => sizes[name] === 0);
   }
 
   run(fed: readonly Fed[], symbols: SymbolValues, call: TracedCall): Promise<unknown> {
     const sizes: Record<string, number> = { ...symbols };
     const inputs = this.#ports.map((port, i) => this.#own(port, port.accept(fed[i]!, sizes)));
-    this.#checkBounds(sizes);
+    this.#bounds.check(sizes);
     // what is lazy is computed before the run, which takes its place in the order of calls at once
     const computed = inputs.some(isLazy) ? this.#device.realize(inputs.filter(isLazy)) : undefined;
     computed?.catch(() => {}); // the run rejects with it
@@ -114,7 +112,7 @@ export class Trace {
   profile(fed: readonly Fed[], symbols: SymbolValues): Promise<readonly KernelTime[]> {
     const sizes: Record<string, number> = { ...symbols };
     const inputs = this.#ports.map((port, i) => this.#own(port, port.accept(fed[i]!, sizes)));
-    this.#checkBounds(sizes);
+    this.#bounds.check(sizes);
     return this.#device.enqueue(async () => {
       const program = await this.#ready();
       if (!program.profile)
@@ -125,32 +123,32 @@ export class Trace {
         if (!input.storage) throw new DeviceError(`${this.#owner}: profile takes host values and realized tensors`);
         return input.storage;
       });
-      this.#expire();
+      this.#outputs.expire();
       return program.profile(given, sizes);
     });
   }
 
   /** Compiles, and does what the first run of these sizes would have to wait for. */
   async prepare(symbols: SymbolValues, onKernel?: (done: number, total: number) => void): Promise<void> {
-    this.#checkBounds(symbols);
+    this.#bounds.check(symbols);
     await this.#device.enqueue(async () => (await this.#ready()).prepare(symbols, onKernel));
   }
 
   /** Compiles for all of these sizes side by side, and does what their first runs would have to wait for. */
   async warm(sizes: readonly SymbolValues[] | undefined, onProgress?: (progress: WarmProgress) => void): Promise<void> {
-    const list = sizes ?? everyBucket(this.#bounds);
-    for (const symbols of list) this.#checkBounds(symbols);
+    const list = sizes ?? everyBucket(this.#bounds.byName);
+    for (const symbols of list) this.#bounds.check(symbols);
     await this.#device.enqueue(async () => prepareAll(await this.#ready(), list, onProgress));
   }
 
   /** Measures and takes the fastest kernels for these sizes, by default for dimensions at their bounds. */
   async tune(sizes: readonly SymbolValues[] | undefined): Promise<readonly TuningResult[]> {
-    const list = sizes ?? [Object.fromEntries(this.#bounds)];
-    for (const symbols of list) this.#checkBounds(symbols);
+    const list = sizes ?? [this.#bounds.sizes];
+    for (const symbols of list) this.#bounds.check(symbols);
     return this.#device.enqueue(async () => {
       const program = await this.#ready();
       if (!program.tune) return [];
-      this.#expire();
+      this.#outputs.expire();
       const results: TuningResult[] = [];
       for (const symbols of list) results.push(...(await program.tune(symbols)));
       return results;
@@ -159,8 +157,8 @@ export class Trace {
 
   /** What runs up to these sizes do and take; dimensions that are not named are at their bounds. Allocates nothing. */
   async report(symbols: SymbolValues): Promise<PlanReport> {
-    const sizes = { ...Object.fromEntries(this.#bounds), ...symbols };
-    this.#checkBounds(sizes);
+    const sizes = { ...this.#bounds.sizes, ...symbols };
+    this.#bounds.check(sizes);
     const program = await this.#device.enqueue(() => this.#ready());
     if (!program.report)
       throw new DeviceError(`${this.#owner}: the ${this.#device.name} device does not say what a run takes`);
@@ -178,7 +176,7 @@ export class Trace {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#expire();
+    this.#outputs.expire();
     const program = this.#program;
     this.#program = undefined;
     // after the calls under way, which may be waiting for pipelines or for the device
@@ -228,9 +226,7 @@ export class Trace {
       copies.push(this.#device.executor.copy(input.storage!, this.#owner));
       return copies.at(-1)!;
     });
-    if (this.#lastCall?.isDelivered === false) this.#giveCopies();
-    this.#expire();
-    this.#lastCall = call;
+    this.#outputs.begin(call);
     if (copies.length > 0) return this.#runOnCopies(program, inputs, given, sizes, copies);
     const storages = this.#start(program, given, sizes);
     if (storages instanceof Promise) return storages.then((list) => this.#wrap(list, inputs));
@@ -260,32 +256,7 @@ export class Trace {
   /** The function's result with tensors over the program's outputs, and undefined where updates were; takes what was donated. */
   #wrap(storages: readonly Storage[], inputs: readonly (HostArray | Tensor)[]): unknown {
     for (const i of this.#donated) if (inputs[i] instanceof Tensor) inputs[i].dispose();
-    const outputs = storages.map((storage) => this.#device.adopt(storage, true));
-    this.#outputs = outputs;
-    return this.#resultOf(outputs);
-  }
-
-  /** Outputs that their caller has not seen yet get values of their own: the next run overwrites the plan's. */
-  #giveCopies(): void {
-    for (const tensor of this.#outputs)
-      if (tensor.isUsable) tensor.keepCopy(this.#device.executor.copy(tensor.storage!, 'tensors'));
-    this.#outputs = [];
-  }
-
-  #expire(): void {
-    for (const tensor of this.#outputs) tensor.expire();
-    this.#outputs = [];
-  }
-
-  #checkBounds(sizes: SymbolValues): void {
-    for (let i = 0; i < this.#names.length; i++) {
-      const { name, bound } = this.#names[i]!;
-      const size = sizes[name];
-      if (size === undefined || !Number.isInteger(size) || size < 0 || size > bound)
-        throw new ArgumentError(
-          `${this.#owner}: dimension ${name} must be a whole number up to its bound ${bound}, got ${size}`,
-        );
-    }
+    return this.#resultOf(this.#outputs.hold(storages));
   }
 
   #assertUsable(): void {

@@ -1,11 +1,10 @@
-import { describe } from '../describe.ts';
+import { checkTensorsOf } from '../check-arguments.ts';
 import type { Dim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
-import { ArgumentError, DisposedError, ShapeError } from '../errors.ts';
-import { bf16ToF32, f16ToF32 } from '../float16.ts';
+import { ArgumentError, DisposedError } from '../errors.ts';
 import { checkType, type HostData, parseData, type TensorOptions } from '../host-data.ts';
 import type { HeldAllocation, MemoryReport } from '../memory.ts';
-import { type ConcreteType, formatShape, type Shape } from '../shape.ts';
+import type { ConcreteType, Shape } from '../shape.ts';
 import { CallQueue } from './call-queue.ts';
 import { EagerPrograms } from './eager-programs.ts';
 import type { Executor, Storage } from './executor.ts';
@@ -13,7 +12,7 @@ import { Lifetimes, type Own } from './lifetimes.ts';
 import { dataOp } from './op.ts';
 import { recordOn } from './record.ts';
 import { Remembered } from './remembered.ts';
-import { Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 import type { TensorOperations } from './tensor-operations.ts';
 import { type Update, Variable } from './variable.ts';
 import { writeParts } from './write-parts.ts';
@@ -143,7 +142,7 @@ export class Device implements AsyncDisposable {
    * `updates`. @throws ArgumentError for those of other devices
    */
   async realize<const T extends readonly Tensor[]>(tensors: T, updates: readonly Update[] = []): Promise<T> {
-    this.#assertOwn('realize', [...tensors, ...updates.map(({ variable }) => variable)]);
+    checkTensorsOf('realize', this, [...tensors, ...updates.map(({ variable }) => variable)]);
     for (const tensor of tensors) tensor.assertUsable('realize');
     for (const tensor of tensors) tensor.settle();
     const open = [...new Set(tensors.filter(({ storage }) => !storage))];
@@ -168,7 +167,7 @@ export class Device implements AsyncDisposable {
 
   /** Values on the host; what had to be computed for it is freed again. */
   async read(tensor: Tensor): Promise<HostArray> {
-    this.#assertOwn('read', [tensor]);
+    checkTensorsOf('read', this, [tensor]);
     this.#reads++;
     try {
       if (tensor.storage) {
@@ -190,15 +189,6 @@ export class Device implements AsyncDisposable {
       this.#reads--;
       if (this.#reads === 0) this.#readsDone?.();
     }
-  }
-
-  /** The single value of a tensor of one element. @throws ShapeError @internal */
-  async readNumber(tensor: Tensor): Promise<number> {
-    if (tensor.shape.some((dim) => dim !== 1))
-      throw new ShapeError(`item: takes a tensor of one value, got ${formatShape(tensor.shape)}`);
-    const data = await tensor.data();
-    if (tensor.dtype === 'bf16') return bf16ToF32(data as Uint16Array)[0]!;
-    return tensor.dtype === 'f16' ? f16ToF32(data as Uint16Array)[0]! : data[0]!;
   }
 
   /** A tensor of its own with the values of another. @internal */
@@ -299,14 +289,5 @@ export class Device implements AsyncDisposable {
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
-  }
-
-  /** @throws ArgumentError for what is no tensor of this device */
-  #assertOwn(operation: string, tensors: readonly Tensor[]): void {
-    for (const tensor of tensors)
-      if ((tensor as Tensor | undefined)?.device !== this)
-        throw new ArgumentError(
-          `${operation}: takes tensors of this ${this.name} device, got ${tensor instanceof Tensor ? `one of another (${tensor.device.name})` : describe(tensor)}`,
-        );
   }
 }

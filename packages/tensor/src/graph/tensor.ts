@@ -1,9 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { describe } from '../describe.ts';
 import type { DType, HostArrays } from '../dtype.ts';
-import { ArgumentError, DisposedError, HeddleError } from '../errors.ts';
+import { ArgumentError, DisposedError, HeddleError, ShapeError } from '../errors.ts';
 import { checkReadable, type NestedNumbers, nestedValues, readAs } from '../host-data.ts';
-import type { Shape, TensorType } from '../shape.ts';
+import { formatShape, type Shape, type TensorType } from '../shape.ts';
 import type { Device } from './device.ts';
 import type { Storage } from './executor.ts';
 import type { Scope } from './lifetimes.ts';
@@ -81,7 +81,9 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
   }
   /** The single value of a tensor of one element, as a number. */
   async item(): Promise<number> {
-    return this.device.readNumber(this);
+    if (this.shape.some((dim) => dim !== 1))
+      throw new ShapeError(`item: takes a tensor of one value, got ${formatShape(this.shape)}`);
+    return Number(nestedValues(this.dtype, await this.data(), []));
   }
   /**
    * Computes the values and gives them as nested arrays of numbers or booleans; a scalar as itself.

@@ -1,28 +1,17 @@
 import type { WebGpuLowering } from '@heddle/tensor';
 import { packedPrefillByMatrix } from '../../tensor-core/packed-prefill.wgsl.ts';
-import { named, type PackedAttributes, type PackedSetting, settingsOf } from '../attributes.ts';
+import { named, type PackedAttributes, settingsOf } from '../attributes.ts';
 import { packedDecode } from './decode.wgsl.ts';
 import { packedPrefill } from './prefill.wgsl.ts';
+import { knownSettings } from './scores.wgsl.ts';
 
 /** Rows up to which each gets workgroups of its own, whatever sequences they are of. */
 const fewRows = 8;
 
-/** Settings that the kernels know. */
-const known: readonly PackedSetting[] = [
-  'sinks',
-  'keepFirst',
-  'valueDim',
-  'starts',
-  'keyPositions',
-  'lse',
-  'softcap',
-  'quantized',
-];
-
 export const packedWebGpu: WebGpuLowering<PackedAttributes> = {
   supports({ inputs, attributes, outputs }, { shaderF16, maxStorageBuffers }) {
     const { q } = named(inputs, attributes);
-    if (!settingsOf(inputs, attributes).every((name) => known.includes(name))) return false;
+    if (!settingsOf(inputs, attributes).every((name) => knownSettings.includes(name))) return false;
     const odd = (q.shape[2] as number) % 4 !== 0 || attributes.valueDim % 4 !== 0;
     return !(odd && q.dtype === 'f16' && !shaderF16) && inputs.length + outputs.length <= maxStorageBuffers;
   },

@@ -1,6 +1,18 @@
 import type { KernelNames } from '@heddle/tensor';
 import { f32, lowest } from '../../tiles/score.wgsl.ts';
-import type { PackedAttributes } from '../attributes.ts';
+import type { PackedAttributes, PackedSetting } from '../attributes.ts';
+
+/** Settings that the kernels of a GPU know. An attention with another one is decomposed. */
+export const knownSettings: readonly PackedSetting[] = [
+  'sinks',
+  'keepFirst',
+  'valueDim',
+  'starts',
+  'keyPositions',
+  'lse',
+  'softcap',
+  'quantized',
+];
 
 /**
  * What the kernels of a packed attention ask of a score and of a cached key, in WGSL:

@@ -6,7 +6,8 @@ import type { BufferValue } from '../values.ts';
 import type { Cone } from './cones.ts';
 import { kindOf } from './dataflow.ts';
 import type { Fusion } from './fusion.ts';
-import { planUpdates, type UpdateContext } from './updates.ts';
+import type { UpdateContext } from './update-groups.ts';
+import { planUpdates } from './updates.ts';
 
 /** What becomes one kernel, or the kernels of one operation. */
 export type Unit =

@@ -1,0 +1,99 @@
+import { type Dim, dimsEqual } from '../../../dim.ts';
+import type { Graph } from '../../../graph/graph.ts';
+import type { Tensor } from '../../../graph/tensor.ts';
+import type { Update } from '../../../graph/variable.ts';
+import type { WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
+import { shapesEqual, sizeOf } from '../../../shape.ts';
+import type { BufferOf } from '../codegen/kernel-builder.ts';
+import { pointwiseKernel } from '../codegen/pointwise.ts';
+import type { Fusion } from './fusion.ts';
+
+export interface UpdateContext {
+  readonly graph: Graph;
+  readonly fusion: Fusion;
+  readonly bufferOf: BufferOf;
+  readonly capabilities: WebGpuCapabilities;
+  bound(dim: Dim): number;
+}
+
+/** Updates whose values one kernel can compute and write over the variables, by each update of the group. */
+export function groupsInPlace(context: UpdateContext, updated: ReadonlySet<Tensor>): Map<Update, readonly Update[]> {
+  const { graph, fusion } = context;
+  const groups: (readonly Update[])[] = [];
+  const once = graph.updates.filter((u) =>
+    graph.updates.every((other) => other === u || other.variable !== u.variable),
+  );
+  const candidates = once.filter(({ value, rows }) => !rows && fusion.isForUpdates(value));
+  const large = (leaf: Tensor, size: Dim) => size !== 1 && dimsEqual(sizeOf(leaf.shape), size);
+  /** Groups that share what takes time to read; those that are too many for a kernel, by what they must have in common. */
+  const attempts: readonly ((leaf: Tensor, size: Dim) => boolean)[] = [large, (leaf) => updated.has(leaf)];
+  const place = (group: readonly Update[], attempt: number) => {
+    if (fits(group, context, updated)) groups.push(group);
+    else if (group.length > 1)
+      for (const smaller of attempts[attempt] ? groupsOf(group, fusion, attempts[attempt]) : group.map((u) => [u]))
+        place(smaller, attempt + 1);
+  };
+  for (const group of groupsOf(candidates, fusion, attempts[0]!)) place(group, 1);
+  const packed = pack(groups, (group) => fits(group, context, updated));
+  return new Map(packed.flatMap((group) => group.map((update) => [update, group] as const)));
+}
+
+/** Values of a variable up to which a dispatch of its own takes longer than the update. */
+const smallUpdate = 1 << 18;
+
+/** Joins groups of one small shape as far as a kernel's buffers go. */
+function pack(
+  groups: readonly (readonly Update[])[],
+  oneKernel: (group: readonly Update[]) => boolean,
+): (readonly Update[])[] {
+  const packed: (readonly Update[])[] = [];
+  const open = new Map<string, number>();
+  for (const group of groups) {
+    const { shape } = group[0]!.variable;
+    const size = sizeOf(shape);
+    const key = String(shape);
+    const at = open.get(key);
+    const joined = at === undefined ? undefined : [...packed[at]!, ...group];
+    if (joined && oneKernel(joined)) packed[at!] = joined;
+    else {
+      if (typeof size === 'number' && size <= smallUpdate) open.set(key, packed.length);
+      packed.push(group);
+    }
+  }
+  return packed;
+}
+
+/** Updates of one shape that read a tensor in common, of those that `counts`. */
+function groupsOf(
+  updates: readonly Update[],
+  fusion: Fusion,
+  counts: (leaf: Tensor, size: Dim) => boolean,
+): Update[][] {
+  const groups: { readonly members: Update[]; readonly reads: Set<Tensor> }[] = [];
+  for (const update of updates) {
+    const size = sizeOf(update.value.shape);
+    const reads = new Set([...fusion.leavesOf(update.value)].filter((leaf) => counts(leaf, size)));
+    const joined = groups.filter(
+      ({ members, reads: theirs }) =>
+        shapesEqual(members[0]!.value.shape, update.value.shape) && [...reads].some((leaf) => theirs.has(leaf)),
+    );
+    for (const group of joined) groups.splice(groups.indexOf(group), 1);
+    groups.push({
+      members: [...joined.flatMap(({ members }) => members), update],
+      reads: new Set([...reads, ...joined.flatMap((group) => [...group.reads])]),
+    });
+  }
+  return groups.map(({ members }) => members);
+}
+
+/** Whether one kernel can bind what a group reads and writes, and reads no updated variable at another place than it writes. */
+function fits(group: readonly Update[], context: UpdateContext, updated: ReadonlySet<Tensor>): boolean {
+  const { bufferOf, capabilities, bound } = context;
+  const roots = group.map(({ value, variable }) => ({ tensor: value, target: bufferOf(variable)! }));
+  const { step, readElsewhere } = pointwiseKernel({ label: 'update', roots, bufferOf, capabilities, bound });
+  if (step.bindings.length > capabilities.maxStorageBuffers) return false;
+  return step.bindings.every(({ value, access }) => {
+    if (value.kind !== 'variable' || !updated.has(value.tensor)) return true;
+    return access === 'write' && !readElsewhere.has(value);
+  });
+}
