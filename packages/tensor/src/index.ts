@@ -54,7 +54,6 @@ export { Place } from './executors/webgpu/codegen/place.ts';
 export { type MatrixFragment, matrixFragment } from './executors/webgpu/matrix-fragment.ts';
 export { spreadWorkgroups } from './executors/webgpu/workgroups.ts';
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from './float16.ts';
-export { formatProfile, formatReport } from './format-report.ts';
 export type { Device } from './graph/device.ts';
 export type { CompileTarget, Executor, Program, Storage } from './graph/executor.ts';
 export type { Graph } from './graph/graph.ts';
@@ -83,7 +82,6 @@ export type {
   WorkgroupArray,
 } from './graph/webgpu-lowering.ts';
 export type { HostData, NestedNumbers, TensorOptions } from './host-data.ts';
-export type { HeldAllocation, Holder, MemoryReport } from './memory.ts';
 export { type DeviceName, deviceNames, type OpenDeviceOptions, openDevice } from './open-device.ts';
 export {
   type AxisPadding,
@@ -110,9 +108,11 @@ export { eye, linspace, oneHot, tril, triu } from './ops/create/construction.ts'
 export { arange, full, sizeScalar } from './ops/create/creation.ts';
 export { dropout } from './ops/create/dropout.ts';
 export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/create/random.ts';
+export { gumbelFromBits, threefry2x32, uniformFromBits } from './ops/create/random-bits.ts';
 export { randomCategorical } from './ops/create/random-categorical.ts';
 export { randomGumbel } from './ops/create/random-gumbel.ts';
 export { tensorWords } from './ops/create/threefry.ts';
+export { threefryWords, type WordArithmetic, wgslWords } from './ops/create/threefry-words.ts';
 export { einsum } from './ops/einsum.ts';
 export { gelu, relu, silu, softplus } from './ops/elementwise/activation.ts';
 export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/elementwise/bitwise.ts';
@@ -193,8 +193,15 @@ export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/rows/l
 export { groupNorm, layerNorm } from './ops/rows/normalization.ts';
 export { rmsNorm } from './ops/rows/rms-norm.ts';
 export { logSoftmax, softmax } from './ops/rows/softmax.ts';
-export type { BufferUse, KernelReport, KernelTime, PlanMemory, PlanReport, TuningResult } from './plan-report.ts';
-export { gumbelFromBits, threefry2x32, uniformFromBits } from './random-bits.ts';
+export { formatProfile, formatReport } from './report/format-report.ts';
+export type { HeldAllocation, Holder, MemoryReport } from './report/memory.ts';
+export type {
+  BufferUse,
+  KernelReport,
+  KernelTime,
+  PlanMemory,
+  PlanReport,
+  TuningResult,
+} from './report/plan-report.ts';
 export { broadcastShapes, type ConcreteType, formatShape, type Shape, shapesEqual, type TensorType } from './shape.ts';
-export { threefryWords, type WordArithmetic, wgslWords } from './threefry-words.ts';
 export { mapTree } from './tree.ts';

@@ -4,7 +4,7 @@ import { ArgumentError } from './errors.ts';
 import { OnnxExecutor } from './executors/onnx/executor.ts';
 import { loadRuntime, type OnnxRuntime, threadsOf } from './executors/onnx/runtime.ts';
 import type { Device } from './graph/device.ts';
-import { checkBudget } from './memory.ts';
+import { checkBudget } from './report/memory.ts';
 
 export { type Example, type ExportOptions, exportOnnx } from './executors/onnx/export/export.ts';
 export type { OnnxFile } from './executors/onnx/export/onnx-file.ts';

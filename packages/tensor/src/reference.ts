@@ -2,7 +2,7 @@ import { checkOptions } from './check-options.ts';
 import { createDevice } from './create-device.ts';
 import { ReferenceExecutor } from './executors/reference/executor.ts';
 import type { Device } from './graph/device.ts';
-import { checkBudget } from './memory.ts';
+import { checkBudget } from './report/memory.ts';
 
 export interface ReferenceOptions {
   /** The most bytes that tensors and variables may take (eight a value). */

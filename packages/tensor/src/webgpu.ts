@@ -7,7 +7,7 @@ import { assertCapable, WebGpuExecutor } from './executors/webgpu/executor.ts';
 import { letGoOf } from './executors/webgpu/node-gpu.ts';
 import type { TuningCache } from './executors/webgpu/tuning/tuning-cache.ts';
 import type { Device } from './graph/device.ts';
-import { checkBudget } from './memory.ts';
+import { checkBudget } from './report/memory.ts';
 
 export { type AdapterDescription, describeAdapters, type GpuOptions } from './executors/webgpu/adapters.ts';
 export { TuningCache, type TuningJson, type TuningRecord } from './executors/webgpu/tuning/tuning-cache.ts';

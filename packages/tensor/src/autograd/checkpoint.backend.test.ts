@@ -7,7 +7,7 @@ import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { dropout } from '../ops/create/dropout.ts';
 import { randomKey, randomNormal } from '../ops/create/random.ts';
-import type { PlanReport } from '../plan-report.ts';
+import type { PlanReport } from '../report/plan-report.ts';
 import { checkpoint } from './checkpoint.ts';
 import { grad, valueAndGrad } from './grad.ts';
 

@@ -11,7 +11,7 @@ import { recordOn } from '../graph/record.ts';
 import { tensorsOf, updatesOf } from '../graph/recorded-leaves.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { Update } from '../graph/variable.ts';
-import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
+import type { KernelTime, PlanReport, TuningResult } from '../report/plan-report.ts';
 import type { TensorType } from '../shape.ts';
 import { copierOf, refusePromises } from '../tree.ts';
 import { Bounds } from './bounds.ts';

@@ -3,7 +3,7 @@ import type { Dim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
 import { ArgumentError, DisposedError } from '../errors.ts';
 import { checkType, type HostData, parseData, type TensorOptions } from '../host-data.ts';
-import type { HeldAllocation, MemoryReport } from '../memory.ts';
+import type { HeldAllocation, MemoryReport } from '../report/memory.ts';
 import type { ConcreteType, Shape } from '../shape.ts';
 import { CallQueue } from './call-queue.ts';
 import { EagerPrograms } from './eager-programs.ts';

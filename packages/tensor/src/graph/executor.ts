@@ -1,7 +1,7 @@
 import type { SymbolValues } from '../dim.ts';
 import type { HostArray } from '../dtype.ts';
-import type { MemoryReport } from '../memory.ts';
-import type { KernelTime, PlanReport, TuningResult } from '../plan-report.ts';
+import type { MemoryReport } from '../report/memory.ts';
+import type { KernelTime, PlanReport, TuningResult } from '../report/plan-report.ts';
 import type { ConcreteType } from '../shape.ts';
 import type { Graph } from './graph.ts';
 import type { Node } from './op.ts';

@@ -4,7 +4,7 @@ import { DeviceError, DisposedError } from '../../errors.ts';
 import type { Executor, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/op.ts';
-import { MemoryAccount, type MemoryReport } from '../../memory.ts';
+import { MemoryAccount, type MemoryReport } from '../../report/memory.ts';
 import { type ConcreteType, evaluateShape, type Shape, sizeOf } from '../../shape.ts';
 import { convertGraph, isLoweredToOnnx } from './convert.ts';
 import { type EncodedModel, encodeModel } from './model.ts';

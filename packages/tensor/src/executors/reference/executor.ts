@@ -8,8 +8,8 @@ import type { Node } from '../../graph/op.ts';
 import type { ReferenceArray } from '../../graph/reference-lowering.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { toHostArray } from '../../host-data.ts';
-import { MemoryAccount, type MemoryReport } from '../../memory.ts';
 import { decodeFormat } from '../../quantized/decode.ts';
+import { MemoryAccount, type MemoryReport } from '../../report/memory.ts';
 import { broadcastShapes, type ConcreteType, evaluateShape, sizeOf, stridesOf } from '../../shape.ts';
 
 /** Values of the reference executor: float64, whatever the dtype. */

@@ -4,7 +4,7 @@ import type { CompileTarget, Executor, Program, Storage } from '../../graph/exec
 import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/op.ts';
 import type { WebGpuCapabilities } from '../../graph/webgpu-lowering.ts';
-import { MemoryAccount, type MemoryReport } from '../../memory.ts';
+import { MemoryAccount, type MemoryReport } from '../../report/memory.ts';
 import { type ConcreteType, sizeOf } from '../../shape.ts';
 import { bindingsOf } from './codegen/parts.ts';
 import { DeviceHealth } from './health.ts';

@@ -1,10 +1,10 @@
 import type { SymbolValues } from '../../dim.ts';
 import { evaluateDim } from '../../dim.ts';
 import { DisposedError, OutOfMemoryError } from '../../errors.ts';
-import { formatReport } from '../../format-report.ts';
 import type { CompileTarget, Program, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
-import type { KernelTime, PlanMemory, PlanReport, TuningResult } from '../../plan-report.ts';
+import { formatReport } from '../../report/format-report.ts';
+import type { KernelTime, PlanMemory, PlanReport, TuningResult } from '../../report/plan-report.ts';
 import { bindingsOf } from './codegen/parts.ts';
 import { getOrMake } from './get-or-make.ts';
 import { Plan } from './plan.ts';

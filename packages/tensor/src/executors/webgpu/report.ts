@@ -1,5 +1,5 @@
 import type { Dim } from '../../dim.ts';
-import type { BufferUse, KernelReport, PlanMemory, PlanReport } from '../../plan-report.ts';
+import type { BufferUse, KernelReport, PlanMemory, PlanReport } from '../../report/plan-report.ts';
 import type { Plan } from './plan.ts';
 import { boundOf } from './planning/buckets.ts';
 import { wholeBindings, workAt } from './planning/work.ts';

@@ -1,5 +1,5 @@
 import type { WebGpuCapabilities } from '../../graph/webgpu-lowering.ts';
-import type { MemoryAccount } from '../../memory.ts';
+import type { MemoryAccount } from '../../report/memory.ts';
 import type { DeviceHealth } from './health.ts';
 import type { Arena } from './memory/arena.ts';
 import type { BufferPool } from './memory/buffers.ts';

@@ -1,5 +1,5 @@
 import { OutOfMemoryError } from '../../../errors.ts';
-import type { MemoryAccount } from '../../../memory.ts';
+import type { MemoryAccount } from '../../../report/memory.ts';
 import { getOrMake } from '../get-or-make.ts';
 import { bufferUsage } from '../gpu-flags.ts';
 

@@ -5,7 +5,7 @@ import type { Program, Storage } from '../../../graph/executor.ts';
 import type { Graph } from '../../../graph/graph.ts';
 import { inputOp } from '../../../graph/op.ts';
 import { record, recordOn } from '../../../graph/record.ts';
-import type { TuningResult } from '../../../plan-report.ts';
+import type { TuningResult } from '../../../report/plan-report.ts';
 import { evaluateShape, sizeOf } from '../../../shape.ts';
 import { bufferBytes } from '../memory/buffer-bytes.ts';
 import { WebGpuStorage } from '../memory/storage.ts';

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { compile } from './compile/compile.ts';
-import { isHeddleError, OutOfMemoryError } from './errors.ts';
-import type { Tensor } from './graph/tensor.ts';
+import { compile } from '../compile/compile.ts';
+import { isHeddleError, OutOfMemoryError } from '../errors.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { openOnnx } from '../onnx.ts';
+import { openReference } from '../reference.ts';
+import { openWebGpu } from '../webgpu.ts';
 import { MemoryAccount } from './memory.ts';
-import { openOnnx } from './onnx.ts';
-import { openReference } from './reference.ts';
-import { openWebGpu } from './webgpu.ts';
 
 describe('an account', () => {
   test('knows what is live, the most that was, and by whom', () => {
