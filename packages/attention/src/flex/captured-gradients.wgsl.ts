@@ -21,7 +21,7 @@ import type { TracedFunctions } from './trace.ts';
 
 /** Values of all workgroups' tables together, at most. */
 const tableValues = 2 ** 24;
-const mostWorkgroups = 512;
+const maxWorkgroups = 512;
 
 /** How many values a tensor has; undefined where that is unknown, or so many that the scores of a head are no more. */
 function tableSize(
@@ -158,7 +158,7 @@ function tableKernels(
   // tables begin at whole fours
   const pitch = 4 * Math.ceil(values / 4);
   const tiles = Math.ceil((bound(L) * (H / K)) / forwardQueries) * K * bound(B);
-  const workgroups = Math.max(1, Math.min(mostWorkgroups, tiles, Math.floor(tableValues / pitch)));
+  const workgroups = Math.max(1, Math.min(maxWorkgroups, tiles, Math.floor(tableValues / pitch)));
   const table = { scratch: 'table', type: { shape: [workgroups, pitch], dtype: 'f32' as const } };
   const each = (text: (r: number, c: number) => string) =>
     [0, 1].flatMap((r) => [0, 1, 2, 3].map((c) => text(r, c))).join('\n    ');

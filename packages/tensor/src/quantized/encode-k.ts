@@ -188,10 +188,10 @@ function putScalesWithMinima(
   search: LevelSearch,
 ): void {
   for (let j = 0; j < 8; j++) findScaleWithMinimum(values, from + 32 * j, j, search);
-  const [mostScale, mostMinimum] = [max(...scales4), max(...minima4)];
+  const [maxScale, maxMinimum] = [max(...scales4), max(...minima4)];
   const packed = at + 4;
   for (let j = 0; j < 8; j++) {
-    const [s, m] = [sixBits(scales4[j]!, mostScale), sixBits(minima4[j]!, mostMinimum)];
+    const [s, m] = [sixBits(scales4[j]!, maxScale), sixBits(minima4[j]!, maxMinimum)];
     if (j < 4) {
       bytes[packed + j]! |= s;
       bytes[packed + j + 4]! |= m;
@@ -201,8 +201,8 @@ function putScalesWithMinima(
       bytes[packed + j]! |= (m >> 4) << 6;
     }
   }
-  putHalf(bytes, at, mostScale / 63);
-  putHalf(bytes, at + 2, mostMinimum / 63);
+  putHalf(bytes, at, maxScale / 63);
+  putHalf(bytes, at + 2, maxMinimum / 63);
 }
 
 /** Blocks of eight parts with a scale and a minimum each; `put` takes the level of value `i` of part `j`. */

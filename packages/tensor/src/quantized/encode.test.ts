@@ -173,13 +173,13 @@ const checkWithMinima =
   (search: Search, levelAt: (bytes: Uint8Array, at: number, j: number, i: number) => number): BlockCheck =>
   (values, from, bytes, at) => {
     const parts = Array.from({ length: 8 }, (_, j) => scaleWithMinimum(values, from + 32 * j, search));
-    const [mostScale, mostMinimum] = [max(...parts.map((p) => p.scale)), max(...parts.map((p) => p.minimum))];
+    const [maxScale, maxMinimum] = [max(...parts.map((p) => p.scale)), max(...parts.map((p) => p.minimum))];
     const [d, dmin] = [halfAt(bytes, at), halfAt(bytes, at + 2)];
-    if (d !== numberToF16Bits(mostScale / 63) || dmin !== numberToF16Bits(mostMinimum / 63)) return false;
+    if (d !== numberToF16Bits(maxScale / 63) || dmin !== numberToF16Bits(maxMinimum / 63)) return false;
     const sixBits = (value: number, most: number) => (most > 0 ? clamp(nearest((63 * value) / most), 0, 63) : 0);
     return parts.every(({ scale, minimum }, j) => {
       const [s, m] = scaleAndMinimum(bytes, at + 4, j);
-      if (s !== sixBits(scale, mostScale) || m !== sixBits(minimum, mostMinimum)) return false;
+      if (s !== sixBits(scale, maxScale) || m !== sixBits(minimum, maxMinimum)) return false;
       const [step, offset] = [fround(f16BitsToNumber(d) * s), fround(f16BitsToNumber(dmin) * m)];
       return Array.from(values.subarray(from + 32 * j, from + 32 * j + 32)).every((value, i) => {
         const level = step === 0 ? 0 : clamp(nearest(fround((value + offset) / step)), 0, search.highest);

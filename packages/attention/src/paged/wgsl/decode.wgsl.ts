@@ -25,7 +25,7 @@ const W = 128;
  */
 const defaultShape: DecodeShape = { threads: 128, heads: 2, ahead: 4, workgroups: 2048, wide: true };
 /** Heads of a group that share one read of the keys. */
-const mostHeads = 8;
+const maxHeads = 8;
 
 /**
  * Few rows and long keys: a workgroup for each row, key-value head and part of the keys, in which the heads of a group share
@@ -65,7 +65,7 @@ function decodeTiles(
   const [D4, V4] = [Math.ceil(D / 4), Math.ceil(V / 4)];
   const bytesOfHead = 16 * (D4 + W) + 4 * (W + 16);
   const room = Math.floor((capabilities.maxWorkgroupStorageBytes - 4 * W - 64) / bytesOfHead);
-  const heads = Math.max(1, Math.min(G, mostHeads, room));
+  const heads = Math.max(1, Math.min(G, maxHeads, room));
   const rounds = Math.ceil(G / heads);
   const from = valueBuffers(inputs, attributes);
   const columns = Math.min(W, 2 ** Math.ceil(Math.log2(V4)));

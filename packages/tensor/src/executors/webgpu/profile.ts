@@ -5,7 +5,7 @@ import { bufferUsage, mapModeRead } from './gpu-flags.ts';
 const trials = 3;
 /** Milliseconds of work in front of the run whose times are given: clocks fall while a GPU waits for the host. */
 const settling = 20;
-const mostRuns = 64;
+const maxRuns = 64;
 
 /**
  * GPU microseconds of the `count` passes that `encode` records, by timestamps `2 i` and `2 i + 1` around pass i.
@@ -36,7 +36,7 @@ export async function profilePlan(
     runs(trials);
     await device.queue.onSubmittedWorkDone();
     const one = (performance.now() - begin) / trials;
-    runs(Math.min(mostRuns, Math.ceil(settling / one)) + 1);
+    runs(Math.min(maxRuns, Math.ceil(settling / one)) + 1);
     await mapped.mapAsync(mapModeRead);
     const times = new BigUint64Array(mapped.getMappedRange().slice(0));
     return Array.from({ length: count }, (_, i) => Number(times[2 * i + 1]! - times[2 * i]!) / 1000);

@@ -9,7 +9,7 @@ import { type QuantizedGemvShape, quantizedGemv, subgroupSize } from './gemv/qua
 import type { MatmulSpec } from './spec.ts';
 
 /** Bytes of f16 weights that are unpacked for one product: what a buffer binding may have everywhere. */
-const mostUnpackedBytes = 2 ** 27;
+const maxUnpackedBytes = 2 ** 27;
 
 /** A product of up to `rows` rows with weights that are read by pieces, where they can be; f16 ones for several rows. */
 export function storedRows(
@@ -48,7 +48,7 @@ export function unpackedProduct(
   const { dtype, shape } = inputs[1]!;
   if (!isBlockFormat(dtype)) return undefined;
   const count = shape.reduce<number>((size, dim) => (typeof dim === 'number' ? size * dim : Number.NaN), 1);
-  if (!(2 * count <= mostUnpackedBytes)) return undefined;
+  if (!(2 * count <= maxUnpackedBytes)) return undefined;
   const type = { shape, dtype: 'f16' as const };
   const scratch = { scratch: 'unpacked', type } as const;
   const calls = multiply({ ...spec, b: { ...spec.b, type, source: { ...scratch, access: 'read' } } });

@@ -4,7 +4,7 @@ import { sizeOf } from '../../shape.ts';
 import { type RowReduction, reduceRow, teamReductions } from '../rows/row-team.wgsl.ts';
 
 /** Passes after which an interval of values is down to one: each second one leaves a quarter of the bit patterns at most. */
-const mostPasses = 34;
+const maxPasses = 34;
 /** Values of an interval that are few enough to be weighed against each other in the memory of a workgroup: a power of two. */
 const fewValues = 512;
 
@@ -95,7 +95,7 @@ export const massThresholdWebGpu: WebGpuLowering<null> = {
   // 0: the interval is to be narrowed, 1: it is one value, 2: it has few
   var reached = 0u;
   var own = 0.0;
-  for (var turn = 0u; turn < ${mostPasses}u; turn++) {
+  for (var turn = 0u; turn < ${maxPasses}u; turn++) {
     let points = vec3<f32>(${own.point}(low, high, turn, 1u), ${own.point}(low, high, turn, 2u), ${own.point}(low, high, turn, 3u));
     var weigh = vec3<f32>();
     var largest = lowest;

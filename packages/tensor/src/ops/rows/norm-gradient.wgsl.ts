@@ -15,7 +15,7 @@ import {
 } from './row-team.wgsl.ts';
 
 /** Workgroups among which rows are dealt out: enough to fill a large GPU, and few enough for their sums to be little to add. */
-const mostGroups = 1024;
+const maxGroups = 1024;
 
 /**
  * One pass over the rows, each in the registers of a workgroup, which adds up what its rows give to the gradients by weight
@@ -27,7 +27,7 @@ export const normGradientWebGpu: WebGpuLowering<NormGradientAttributes> = {
     const { inputs, attributes, bound } = context;
     const width = inputs[0]!.shape.at(-1) as number;
     const vectors = attributes.by.filter((input) => input !== 'x');
-    const groups = Math.min(bound(sizeOf(inputs[0]!.shape.slice(0, -1))), mostGroups);
+    const groups = Math.min(bound(sizeOf(inputs[0]!.shape.slice(0, -1))), maxGroups);
     const partial = (access: 'read' | 'write'): KernelBuffer => ({
       name: 'partial',
       scratch: 'partial',
@@ -71,7 +71,7 @@ function rowsCall(
       const main = rowsText({ fours, names, reduce }, attributes, weighted);
       return { functions: functions(names), main };
     },
-    workgroups: (size) => [Math.min(size(rows), mostGroups), 1, 1],
+    workgroups: (size) => [Math.min(size(rows), maxGroups), 1, 1],
   };
 }
 
@@ -149,7 +149,7 @@ function columnsCall(
           `if (column / ${size.fours} == ${part}u) { ${set4[name]}(column % ${size.fours}, ${sums}[l]); }`,
       );
       const main = `  let column = w.x * 4u + l % 4u;
-  let groups = min(${size.rows}, ${mostGroups}u);
+  let groups = min(${size.rows}, ${maxGroups}u);
   let place = min(column, ${size.columns} - 1u);
   var sum = vec4<f32>();
   for (var group = l / 4u; group < groups; group += 64u) { sum += ${at4.partial}(group * ${size.columns} + place); }

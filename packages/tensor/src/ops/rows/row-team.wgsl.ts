@@ -2,7 +2,7 @@ import type { KernelBuiltin, KernelNames, WebGpuCapabilities, WorkgroupArray } f
 import type { TensorType } from '../../shape.ts';
 
 /** Fours of a row that an invocation keeps in registers at most. */
-const mostFours = 8;
+const maxFours = 8;
 
 /** One of the fours of a row that an invocation has. */
 export interface RowFour {
@@ -23,7 +23,7 @@ export interface RowTeam {
 export function fitsRowTeam(x: TensorType, { maxInvocations }: WebGpuCapabilities): boolean {
   const width = x.shape.at(-1);
   return (
-    typeof width === 'number' && width > 0 && width % 4 === 0 && width / 4 <= mostFours * lanesOf(width, maxInvocations)
+    typeof width === 'number' && width > 0 && width % 4 === 0 && width / 4 <= maxFours * lanesOf(width, maxInvocations)
   );
 }
 

@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
 }`;
 
 /** Halves that are written at once. */
-const mostHalves = 1 << 24;
+const maxHalves = 1 << 24;
 /** Bindings begin at multiples of this many bytes. */
 const alignment = 256;
 
@@ -44,7 +44,7 @@ export class HalfWriter {
   /** @throws OutOfMemoryError before anything is written */
   write(buffer: DeviceBuffer, data: Uint16Array, offset: number): void {
     // pieces that a binding can reach, wherever they are in a large buffer
-    const most = Math.min(mostHalves, this.#device.limits.maxStorageBufferBindingSize / 2 - alignment);
+    const most = Math.min(maxHalves, this.#device.limits.maxStorageBufferBindingSize / 2 - alignment);
     for (let from = 0; from < data.length; from += most)
       this.#writePiece(buffer, data.subarray(from, from + most), offset + from);
   }

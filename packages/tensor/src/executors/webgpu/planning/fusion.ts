@@ -3,8 +3,8 @@ import type { Graph } from '../../../graph/graph.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import { sizeOf } from '../../../shape.ts';
-import { type Cone, coneOf } from './cones.ts';
 import { Dataflow, kindOf } from './dataflow.ts';
+import { type EpilogueGroup, epilogueGroupOf } from './epilogue-groups.ts';
 
 export interface FusionOptions {
   /** Whether operations share kernels at all. */
@@ -16,9 +16,9 @@ export interface FusionOptions {
 }
 
 /** Operations of one kernel: no more, so that texts stay readable and registers suffice. */
-const mostCost = 48;
+const maxCost = 48;
 /** A value that costs more than this is not computed again for every value of something larger. */
-const mostRepeatedCost = 6;
+const maxRepeatedCost = 6;
 
 /**
  * Which values get buffers. Everything else is computed inside of the kernels that use it.
@@ -31,7 +31,7 @@ export class Fusion {
   /** Bases that get buffers, computed by kernels of this graph. */
   readonly stored: Set<Tensor> = new Set();
   /** By the node of their source. */
-  readonly cones: Map<Node, Cone> = new Map();
+  readonly epilogueGroups: Map<Node, EpilogueGroup> = new Map();
   readonly #inner = new Set<Node>();
   readonly #costs = new Map<Tensor, number>();
   readonly #leaves = new Map<Tensor, ReadonlySet<Tensor>>();
@@ -43,14 +43,14 @@ export class Fusion {
     this.flow = new Dataflow(graph);
     this.#options = options;
     if (options.fuse) {
-      this.#findCones();
+      this.#findEpilogueGroups();
       this.#findForUpdates();
     }
     // first, because each is one more buffer for whoever reads it along with what it is computed from
     for (const tensor of graph.outputs) this.store(tensor);
     for (const { rows } of graph.updates) if (rows) this.store(rows);
     for (const node of graph.nodes) this.#decide(node);
-    this.#dropBrokenCones();
+    this.#dropBrokenGroups();
   }
 
   /** Gives a value a buffer, unless it is a leaf, which has one. */
@@ -79,26 +79,26 @@ export class Fusion {
   }
 
   #isSource(base: Tensor): boolean {
-    return this.cones.get(base.node)?.source === base;
+    return this.epilogueGroups.get(base.node)?.source === base;
   }
 
-  #findCones(): void {
+  #findEpilogueGroups(): void {
     const { flow } = this;
     // the last of several sources that meet in one operation goes on computing: the others are ready by then
     for (const node of [...flow.graph.nodes].reverse()) {
       if (kindOf(node) !== 'reduction' && !(kindOf(node) === 'kernels' && node.outputs.length === 1)) continue;
-      const cone = coneOf(node.outputs[0]!, flow, this.#inner);
-      if (!cone) continue;
-      this.cones.set(node, cone);
-      for (const inner of cone.nodes) this.#inner.add(inner);
+      const group = epilogueGroupOf(node.outputs[0]!, flow, this.#inner);
+      if (!group) continue;
+      this.epilogueGroups.set(node, group);
+      for (const inner of group.nodes) this.#inner.add(inner);
     }
   }
 
-  /** A cone of which an inside value had to be stored after all is computed apart from its source. */
-  #dropBrokenCones(): void {
-    for (const [node, { source, root, nodes }] of this.cones)
+  /** A group of which an inside value had to be stored after all is computed apart from its source. */
+  #dropBrokenGroups(): void {
+    for (const [node, { source, root, nodes }] of this.epilogueGroups)
       if (nodes.some(({ outputs: [output] }) => output !== root && this.stored.has(output!))) {
-        this.cones.delete(node);
+        this.epilogueGroups.delete(node);
         this.store(source);
       }
   }
@@ -136,7 +136,7 @@ export class Fusion {
 
   #isRoot(node: Node): boolean {
     if (!this.#inner.has(node)) return false;
-    for (const { root } of this.cones.values()) if (root === node.outputs[0]) return true;
+    for (const { root } of this.epilogueGroups.values()) if (root === node.outputs[0]) return true;
     return false;
   }
 
@@ -144,7 +144,7 @@ export class Fusion {
   #fit(node: Node): void {
     const larger = node.outputs[0] && kindOf(node) === 'value' ? sizeOf(node.outputs[0].shape) : undefined;
     for (const input of node.inputs)
-      if (larger !== undefined && this.#costOf(input) > mostRepeatedCost && !dimsEqual(sizeOf(input.shape), larger))
+      if (larger !== undefined && this.#costOf(input) > maxRepeatedCost && !dimsEqual(sizeOf(input.shape), larger))
         this.#storeUnlessInner(input);
     const { maxStorageBuffers, bindingsOf } = this.#options;
     const limit = maxStorageBuffers - bindingsOf(node.outputs[0]!);
@@ -176,7 +176,7 @@ export class Fusion {
   #isWorthStoring(node: Node, cost: number): boolean {
     if (!this.#options.fuse) return true;
     const output = node.outputs[0]!;
-    if (cost > mostCost) return true;
+    if (cost > maxCost) return true;
     if (this.#forUpdates.has(node)) return false;
     const uses = this.flow.uses(output);
     const users = uses.nodes.length + uses.outputs + uses.updates;

@@ -19,15 +19,15 @@ interface Context {
 }
 
 /** A kernel of more workgroups than these fills a large GPU by itself. */
-const mostWorkgroups = 1024;
+const maxWorkgroups = 1024;
 /**
  * A kernel with more workgroup memory than this works through tiles and has its values in registers, which several together
  * spill: on an H100 three products of 512 rows by subgroup matrices took 81 us in one dispatch and about 50 in three.
  */
-const mostWorkgroupBytes = 4096;
+const maxWorkgroupBytes = 4096;
 /** How many dispatches forward a step may go, the first tried first. */
 const reaches = [8, 3, 1];
-const mostParts = 8;
+const maxParts = 8;
 /** What a plan may take more: that of its buffers fit together less well. */
 const spareBytes = 1 << 16;
 
@@ -94,17 +94,17 @@ function gather(steps: readonly Step[], live: readonly number[], farthest: numbe
 
 /**
  * The earliest dispatch that can take a step which so far would come behind all of them: what depends on the step then goes
- * together too. None beyond one during which more than `mostLive` is alive already.
+ * together too. None beyond one during which more than `maxLive` is alive already.
  */
 function placeFor(
   part: Part,
   dispatches: readonly Dispatch[],
-  mostLive: number,
+  maxLive: number,
   context: Context,
 ): Dispatch | undefined {
   let place: Dispatch | undefined;
   for (const dispatch of [...dispatches].reverse()) {
-    if (dispatch.live > mostLive || dispatch.steps.some((step) => conflict(step, part.step))) break;
+    if (dispatch.live > maxLive || dispatch.steps.some((step) => conflict(step, part.step))) break;
     if (fits(part, dispatch.parts, context)) place = dispatch;
   }
   return place;
@@ -119,14 +119,14 @@ function partOf(step: Step, { bound }: Context): Part | undefined {
   const { shareable } = step;
   if (!shareable) return undefined;
   const bytes = workgroupBytes(shareable.workgroup);
-  if (bytes > mostWorkgroupBytes) return undefined;
+  if (bytes > maxWorkgroupBytes) return undefined;
   const [x, y, z] = step.workgroups(bound);
-  if (z > 1 || x * y > mostWorkgroups) return undefined;
+  if (z > 1 || x * y > maxWorkgroups) return undefined;
   return { step: { ...step, shareable }, alone: step, threads: shareable.entry.threads, workgroupBytes: bytes };
 }
 
 function fits(part: Part, others: readonly Part[], { capabilities }: Context): boolean {
-  if (others.length === 0 || others.length === mostParts || others[0]!.threads !== part.threads) return false;
+  if (others.length === 0 || others.length === maxParts || others[0]!.threads !== part.threads) return false;
   const all = [...others, part];
   const bytes = all.reduce((sum, { workgroupBytes }) => sum + workgroupBytes, 0);
   return bytes <= capabilities.maxWorkgroupStorageBytes && joinBindings(all).length <= capabilities.maxStorageBuffers;

@@ -11,8 +11,8 @@ import { scatterStep } from '../codegen/scatter.ts';
 import { getOrMake } from '../get-or-make.ts';
 import { shapeClassOf } from '../tuning/choices.ts';
 import type { BufferValue, Step } from '../values.ts';
-import type { Cone } from './cones.ts';
 import { kindOf } from './dataflow.ts';
+import type { EpilogueGroup } from './epilogue-groups.ts';
 import { hoistUpdates } from './hoist-updates.ts';
 import type { KnownKernels, PlanQuestions } from './known-kernels.ts';
 import type { Schedule, Unit } from './units.ts';
@@ -76,25 +76,25 @@ const labelOf = (roots: readonly Tensor[]) => [...new Set(roots.map(({ node }) =
 
 /** The kernels of a reduction or an operation of its own, with its epilogue inside where that fits, otherwise behind. */
 function nodeSteps(unit: NodeUnit, schedule: Schedule, context: PlanContext): Step[] {
-  const { node, cone } = unit;
+  const { node, group } = unit;
   const generate = unit.kind === 'reduction' ? reductionOf : callsOf;
-  if (!cone) return generate(node, undefined, schedule.bufferOf, context)!;
-  const target = schedule.bufferOf(cone.root)!;
-  const fused = generate(node, { cone, target, beside: companionsOf(cone, schedule) }, schedule.bufferOf, context);
+  if (!group) return generate(node, undefined, schedule.bufferOf, context)!;
+  const target = schedule.bufferOf(group.root)!;
+  const fused = generate(node, { group, target, beside: companionsOf(group, schedule) }, schedule.bufferOf, context);
   if (fused?.every(({ bindings }) => bindings.length <= context.capabilities.maxStorageBuffers)) return fused;
-  const source = temporary(node.op.name, cone.source);
-  const bufferOf = (tensor: Tensor) => (tensor === cone.source ? source : schedule.bufferOf(tensor));
-  const roots = [{ tensor: cone.root, target }];
+  const source = temporary(node.op.name, group.source);
+  const bufferOf = (tensor: Tensor) => (tensor === group.source ? source : schedule.bufferOf(tensor));
+  const roots = [{ tensor: group.root, target }];
   return [
     ...generate(node, undefined, bufferOf, context)!,
-    pointwiseStep(roots, computing(cone.root, bufferOf), context),
+    pointwiseStep(roots, computing(group.root, bufferOf), context),
   ];
 }
 
 interface Fused {
-  readonly cone: Cone;
+  readonly group: EpilogueGroup;
   readonly target: BufferValue;
-  /** Stored values that the cone reads, by what they are computed from. */
+  /** Stored values that the group reads, by what they are computed from. */
   readonly beside: ReadonlyMap<Tensor, Tensor>;
 }
 
@@ -106,19 +106,19 @@ function reductionOf(
 ): Step[] {
   const lowering = node.op.lower!.webgpu!;
   if (!('reduce' in lowering)) throw new TypeError(`${node.op.name} is no reduction`);
-  const inside = fused ? computing(fused.cone.root, bufferOf) : bufferOf;
+  const inside = fused ? computing(fused.group.root, bufferOf) : bufferOf;
   const steps = reductionSteps({
-    label: fused ? `${node.op.name}+${labelOf([fused.cone.root])}` : node.op.name,
+    label: fused ? `${node.op.name}+${labelOf([fused.group.root])}` : node.op.name,
     input: node.inputs[0]!,
     axes: (node.attributes as { readonly axes: readonly number[] }).axes,
     reduce: lowering.reduce,
     target: fused ? fused.target : bufferOf(node.outputs[0]!)!,
-    epilogue: fused?.cone,
+    epilogue: fused?.group,
     bufferOf: inside,
     scratch: (shape, dtype) => temporary('partial', { shape, dtype }),
     ...context,
   });
-  return withReductionWork(steps, node.inputs[0]!, fused?.cone, inside);
+  return withReductionWork(steps, node.inputs[0]!, fused?.group, inside);
 }
 
 /** Undefined where an epilogue is wanted and the kernels take none. */
@@ -166,21 +166,21 @@ function callsOf(
     const inside = takes(call);
     const also = 'write' in call ? call.also : undefined;
     const inlined = also && computing(fused!.beside.get(also)!, bufferOf);
-    const buffers = inside ? computing(inside.cone.root, inlined ?? bufferOf) : bufferOf;
+    const buffers = inside ? computing(inside.group.root, inlined ?? bufferOf) : bufferOf;
     const step = callStep({
-      call: inside ? { ...call, label: `${call.label}+${labelOf([inside.cone.root])}` } : call,
+      call: inside ? { ...call, label: `${call.label}+${labelOf([inside.group.root])}` } : call,
       bufferFor,
       capabilities: context.capabilities,
       bound: context.bound,
-      epilogue: inside && { of: { ...inside.cone, also }, target: inside.target },
+      epilogue: inside && { of: { ...inside.group, also }, target: inside.target },
       bufferOf: buffers,
     });
-    return withCallWork(step, call, inside?.cone, buffers);
+    return withCallWork(step, call, inside?.group, buffers);
   });
 }
 
 /** Stored values that an epilogue reads where it writes, by the results of other kernels that they are computed from. */
-function companionsOf({ source, nodes }: Cone, schedule: Schedule): Map<Tensor, Tensor> {
+function companionsOf({ source, nodes }: EpilogueGroup, schedule: Schedule): Map<Tensor, Tensor> {
   const found = new Map<Tensor, Tensor>();
   for (const { inputs, outputs } of nodes)
     for (const input of inputs) {

@@ -3,8 +3,8 @@ import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import { type BufferOf, computing } from '../codegen/kernel-builder.ts';
 import type { BufferValue } from '../values.ts';
-import type { Cone } from './cones.ts';
 import { kindOf } from './dataflow.ts';
+import type { EpilogueGroup } from './epilogue-groups.ts';
 import type { Fusion } from './fusion.ts';
 import type { UpdateContext } from './update-groups.ts';
 import { planUpdates } from './updates.ts';
@@ -16,7 +16,7 @@ export type Unit =
       readonly roots: readonly { readonly tensor: Tensor; readonly target: BufferValue }[];
       readonly bufferOf: BufferOf;
     }
-  | { readonly kind: 'reduction' | 'kernels'; readonly node: Node; readonly cone: Cone | undefined }
+  | { readonly kind: 'reduction' | 'kernels'; readonly node: Node; readonly group: EpilogueGroup | undefined }
   | {
       readonly kind: 'scatter';
       readonly value: Tensor;
@@ -63,7 +63,7 @@ export class Schedule {
     const base = this.#fusion.flow.base(tensor);
     if (!this.#fusion.stored.has(base)) return undefined;
     if (kindOf(base.node) === 'kernels') return base;
-    for (const { root, source } of this.#fusion.cones.values())
+    for (const { root, source } of this.#fusion.epilogueGroups.values())
       if (root === base && kindOf(source.node) === 'kernels') return source;
     return undefined;
   }
@@ -82,15 +82,16 @@ export class Schedule {
   }
 
   #main(): Unit[] {
-    const { flow, stored, cones } = this.#fusion;
-    const roots = new Map<Node, Cone>();
-    for (const cone of cones.values()) roots.set(cone.root.node, cone);
+    const { flow, stored, epilogueGroups } = this.#fusion;
+    const roots = new Map<Node, EpilogueGroup>();
+    for (const group of epilogueGroups.values()) roots.set(group.root.node, group);
     return this.graph.nodes.flatMap((node): Unit[] => {
-      const cone = roots.get(node);
-      if (cone) return [{ kind: kindOf(cone.source.node) as 'reduction' | 'kernels', node: cone.source.node, cone }];
+      const group = roots.get(node);
+      if (group)
+        return [{ kind: kindOf(group.source.node) as 'reduction' | 'kernels', node: group.source.node, group }];
       const kind = kindOf(node);
-      if (kind === 'alias' || cones.has(node)) return [];
-      if (kind !== 'value') return [{ kind, node, cone: undefined }];
+      if (kind === 'alias' || epilogueGroups.has(node)) return [];
+      if (kind !== 'value') return [{ kind, node, group: undefined }];
       const tensor = flow.base(node.outputs[0]!);
       if (!stored.has(tensor)) return [];
       const root = { tensor, target: this.bufferOf(tensor)! };

@@ -6,7 +6,7 @@ import { sizeOf } from '../../../shape.ts';
 import type { BufferOf } from '../codegen/kernel-builder.ts';
 import { bufferBytes } from '../memory/buffer-bytes.ts';
 import type { BufferValue, Step, Work } from '../values.ts';
-import type { Cone } from './cones.ts';
+import type { EpilogueGroup } from './epilogue-groups.ts';
 
 const bytesOf = ({ type }: BufferValue, count: number) => bufferBytes(type.dtype, count);
 const wholeBytes = (value: BufferValue, size: (dim: Dim) => number) => bytesOf(value, size(sizeOf(value.type.shape)));
@@ -86,17 +86,17 @@ export function scatterWork(value: Tensor, rows: BufferValue, target: BufferValu
 }
 
 /** What an epilogue adds to the kernel that it is fused into: operations, and what it reads beside the kernel's own values. */
-function epilogueOf(cone: Cone | undefined, bufferOf: BufferOf) {
-  if (!cone) return nothingMore;
-  const inside = new Set(cone.nodes);
-  const others = cone.nodes.flatMap(({ inputs }) =>
-    inputs.filter((input) => input !== cone.source && !inside.has(input.node)),
+function epilogueOf(group: EpilogueGroup | undefined, bufferOf: BufferOf) {
+  if (!group) return nothingMore;
+  const inside = new Set(group.nodes);
+  const others = group.nodes.flatMap(({ inputs }) =>
+    inputs.filter((input) => input !== group.source && !inside.has(input.node)),
   );
   const { reads } = inlinedIn(others, bufferOf);
   return {
     operations: 0,
     reads: [...reads.keys()],
-    epilogue: multiplyDims(sizeOf(cone.root.shape), cone.nodes.length),
+    epilogue: multiplyDims(sizeOf(group.root.shape), group.nodes.length),
   };
 }
 
@@ -104,12 +104,12 @@ function epilogueOf(cone: Cone | undefined, bufferOf: BufferOf) {
 export function withReductionWork(
   steps: readonly Step[],
   input: Tensor,
-  cone: Cone | undefined,
+  group: EpilogueGroup | undefined,
   bufferOf: BufferOf,
 ): Step[] {
   const [first, ...rest] = steps;
   const target = first!.bindings.find(({ access }) => access === 'write')!.value;
-  const epilogue = rest.length > 0 ? nothingMore : epilogueOf(cone, bufferOf);
+  const epilogue = rest.length > 0 ? nothingMore : epilogueOf(group, bufferOf);
   const targets = [{ value: target, count: sizeOf(target.type.shape) }];
   const work = workOf([input], sizeOf(input.shape), bufferOf, targets, { ...epilogue, operations: 1 });
   const combining = (step: Step): Step => {
@@ -123,10 +123,10 @@ export function withReductionWork(
 export function withCallWork(
   step: Step,
   { flops, bytes }: KernelCall,
-  cone: Cone | undefined,
+  group: EpilogueGroup | undefined,
   bufferOf: BufferOf,
 ): Step {
-  const { epilogue, reads } = epilogueOf(cone, bufferOf);
+  const { epilogue, reads } = epilogueOf(group, bufferOf);
   if (flops === undefined && bytes === undefined) return step;
   return {
     ...step,

@@ -5,26 +5,26 @@ import { shapesEqual, sizeOf } from '../../../shape.ts';
 import { type Dataflow, kindOf } from './dataflow.ts';
 
 /** Elementwise operations that follow a kernel and that its stores can compute: `root` is all that is left of `source`. */
-export interface Cone {
+export interface EpilogueGroup {
   readonly source: Tensor;
   readonly root: Tensor;
   /** The operations from the source to the root. */
   readonly nodes: readonly Node[];
 }
 
-/** A cone is a handful of operations; more are better off in a kernel of their own. */
-const mostNodes = 24;
+/** A group is a handful of operations; more are better off in a kernel of their own. */
+const maxNodes = 24;
 
 /**
- * The largest cone behind `source`: value by value at the same place, nothing but the root used outside. `taken` are
- * operations of other cones.
+ * The largest epilogue group of `source`: value by value at the same place, nothing but the root used outside. `taken` are
+ * operations of other groups.
  */
-export function coneOf(source: Tensor, flow: Dataflow, taken: ReadonlySet<Node>): Cone | undefined {
+export function epilogueGroupOf(source: Tensor, flow: Dataflow, taken: ReadonlySet<Node>): EpilogueGroup | undefined {
   const open = new Set([source]);
   const nodes: Node[] = [];
   const inside = new Set<Node>();
-  let found: Cone | undefined;
-  while (nodes.length < mostNodes) {
+  let found: EpilogueGroup | undefined;
+  while (nodes.length < maxNodes) {
     for (const tensor of open) if (flow.uses(tensor).outputs + flow.uses(tensor).updates > 0) return found;
     const next = firstUser(open, flow, inside);
     if (!next || taken.has(next) || !followsInPlace(next, open, source, flow)) return found;
