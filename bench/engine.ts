@@ -57,8 +57,9 @@ function steadyRate(all: readonly (readonly number[])[]): number {
   return counted / (end - begin);
 }
 
-const open = (stepsInFlight: number, maxSequences: number) =>
+const open = (stepsInFlight: number, maxSequences: number, deterministic = false) =>
   openEngine(model, {
+    deterministic,
     onStep: slow.onStep,
     stepsInFlight,
     maxSequences,
@@ -91,6 +92,8 @@ for (const batch of batches.slice(0, 2)) {
 }
 for (const [batch, ms] of bare) note(`bare step, batch ${batch}, context ${context}`, (1000 * batch) / ms, 'tok/s');
 
+/** Tokens a millisecond of the deepest engine, by batch. */
+const usual = new Map<number, number>();
 for (const depth of [1, 2, 3]) {
   const engine = open(depth, batches.at(-1)!);
   const ms = await prepared(engine, batches.at(-1)!, context, context + steps);
@@ -100,6 +103,7 @@ for (const depth of [1, 2, 3]) {
   for (const batch of batches) {
     const all = await Promise.all(Array.from({ length: batch }, () => timesOf(engine, context, steps)));
     const rate = steadyRate(all);
+    usual.set(batch, rate);
     await slow.print();
     const limit = batch / bare.get(batch)!;
     note(
@@ -110,6 +114,20 @@ for (const depth of [1, 2, 3]) {
       'bare step',
     );
   }
+  await engine.dispose();
+}
+
+// once with room for as many sequences as run, and once with room for the most
+for (const [batch, room] of batches.flatMap((each) =>
+  [...new Set([each, batches.at(-1)!])].map((most) => [each, most] as const),
+)) {
+  const engine = open(3, room, true);
+  await prepared(engine, batch, context, context + steps);
+  await settle(engine);
+  const all = await Promise.all(Array.from({ length: batch }, () => timesOf(engine, context, steps)));
+  const rate = steadyRate(all);
+  const what = `deterministic, batch ${batch} of ${room}, context ${context}`;
+  note(what, 1000 * rate, 'tok/s', rate / usual.get(batch)!, 'the usual engine');
   await engine.dispose();
 }
 
@@ -154,15 +172,20 @@ for (const depth of [1, 2, 3]) {
 {
   const [count, length] = small ? [4, 16] : [64, 128];
   const limit = (1000 * batches.at(-1)!) / bare.get(batches.at(-1)!)!;
-  for (const depth of [1, 2, 3]) {
-    const engine = open(depth, count);
+  for (const [depth, deterministic] of [
+    [1, false],
+    [2, false],
+    [3, false],
+    [3, true],
+  ] as const) {
+    const engine = open(depth, count, deterministic);
     await prepared(engine, count, length, 2 * length);
     // the first wave settles the clocks
     await Promise.all(Array.from({ length: small ? 0 : count }, () => timesOf(engine, length, length)));
     const begin = performance.now();
     const all = await Promise.all(Array.from({ length: count }, () => timesOf(engine, length, length)));
     const seconds = (performance.now() - begin) / 1000;
-    const name = `${count} requests of ${length} + ${length}, ${depth} in flight`;
+    const name = `${deterministic ? 'deterministic, ' : ''}${count} requests of ${length} + ${length}, ${depth} in flight`;
     note(
       `${name}: prompt and new tokens`,
       (2 * count * length) / seconds,

@@ -11,7 +11,7 @@ export {
   type KernelChoice,
   type KernelCost,
 } from './kernels/first-supported.ts';
-export { decode, flash, paged } from './kernels/flash.ts';
+export { decode, flash, paged, singleRows } from './kernels/flash.ts';
 export type { KvView } from './kernels/kv-view.ts';
 export { measuredCost, type SampleCall } from './kernels/measured-cost.ts';
 export { naive } from './kernels/naive.ts';

@@ -20,6 +20,15 @@ export function decode(): AttentionKernel {
   return packed('decode', 'rows');
 }
 
+/**
+ * `decode` for steps in which each row is of another sequence. On WebGPU keys are split at places that depend on the cache's bounds
+ * alone, so in plans that are the same for all sizes (`onePlan` of `compile`) what a row gives does not depend on other rows, to the
+ * last bit. A second row of a sequence would not see the first.
+ */
+export function singleRows(): AttentionKernel {
+  return packed('single rows', 'single');
+}
+
 function packed(name: string, layout: PackedAttributes['layout']): AttentionKernel {
   return {
     name,

@@ -67,8 +67,11 @@ export interface PackedAttributes extends PackedScores {
   readonly cache?: { readonly blockSize: number; readonly maxLength: Dim; readonly bits?: PageBits };
   /** Whether the log-sum-exp is an output, too. */
   readonly lse: boolean;
-  /** How a GPU's workgroups are laid out: tiles of neighbouring rows, each row with its keys split, or what fits the sizes. */
-  readonly layout: 'auto' | 'tiles' | 'rows';
+  /**
+   * How a GPU's workgroups are laid out: tiles of neighbouring rows, each row with its keys split, or what fits the sizes. 'single':
+   * as 'rows', where each row is of another sequence; keys are split at the same places whatever the lengths.
+   */
+  readonly layout: 'auto' | 'tiles' | 'rows' | 'single';
 }
 
 export type Named<T> = Readonly<Partial<Record<PackedInput, T>> & Record<'q' | 'k' | 'segments' | 'positions', T>>;

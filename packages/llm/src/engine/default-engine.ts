@@ -1,4 +1,4 @@
-import { type AttentionKernel, flash } from '@heddle/attention';
+import { type AttentionKernel, flash, singleRows } from '@heddle/attention';
 import { type Capacity, continuousScheduler, type Scheduler } from '@heddle/batcher';
 import { type KvCache, type PrefixTierOptions, pagedCache } from '@heddle/kvcache';
 import { ArgumentError, type Device, OutOfMemoryError } from '@heddle/tensor';
@@ -11,7 +11,7 @@ import { type CacheSize, cacheSize } from './cache-size.ts';
 import { createEngine, type Engine } from './engine.ts';
 import type { ScheduledGeneration } from './request.ts';
 import type { RequestAdapters } from './request-adapters.ts';
-import { chunkFor } from './step-parts.ts';
+import { chunkFor, type DeterministicSteps } from './step-parts.ts';
 import type { StepTimes } from './step-trace.ts';
 
 export interface EngineOptions {
@@ -42,8 +42,9 @@ export interface EngineOptions {
   readonly speculation?: Speculation;
   /**
    * Whether logits, and so tokens, depend on nothing but the request and these options, to the last bit: not on what runs beside
-   * it, how its prompt is scheduled, what is cached of it, or preemption. Every request is then computed by itself, which takes
-   * longer where several decode together. Not with `speculation`, nor with a cache that rounds. Default false.
+   * it, how its prompt is scheduled, what is cached of it, or preemption. Prompts are then computed one by one; generated
+   * tokens together on WebGPU with the default `attention`, by the kernels for `maxSequences` rows, and one by one elsewhere. Not with
+   * `speculation`, nor with a cache that rounds. Default false.
    */
   readonly deterministic?: boolean;
   /** Told when each step did what, for a trace (`chromeTrace`). If it throws, the step's requests fail. */
@@ -122,7 +123,7 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
       throw new ArgumentError(`openEngine: ${name} must be a positive integer, got ${count}`);
   if (options.deterministic !== undefined && typeof options.deterministic !== 'boolean')
     throw new ArgumentError(`openEngine: deterministic must be true or false, got ${options.deterministic}`);
-  const deterministic = options.deterministic ? chunkFor(maxBatchTokens, maxSequences) : undefined;
+  const deterministic = options.deterministic ? stepsFor(device, maxBatchTokens, options) : undefined;
   const wishes = { maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes };
   const size = cacheSize(device, shape, config.maxPositions, wishes);
   const { cacheTiers: tiers, hooks } = options;
@@ -156,6 +157,15 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
     cache.dispose();
     throw error;
   }
+}
+
+/**
+ * How a deterministic engine computes. Where the kernels are those of this repository it knows that rows do not depend on each other.
+ * @throws ArgumentError where a step has no room for a chunk
+ */
+function stepsFor(device: Device, maxBatchTokens: number, options: EngineOptions): DeterministicSteps {
+  const steps = chunkFor(maxBatchTokens, options.maxSequences ?? 8);
+  return device.name === 'webgpu' && !options.attention ? { ...steps, decoding: singleRows() } : steps;
 }
 
 /** @throws OutOfMemoryError naming the options that decide the size */

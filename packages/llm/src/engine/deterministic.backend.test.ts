@@ -85,7 +85,7 @@ conformance('a deterministic engine', (device) => {
         onHost: i % 3 === 0,
       }));
       const alone: Answer[] = [];
-      const single = open(model, 1, 1);
+      const single = open(model, 1, 3);
       for (const [i, { request, onHost }] of requests.entries())
         alone.push(await answer(single, { ...request, tenant: `shares nothing ${i}` }, onHost));
       await single.dispose();
@@ -125,12 +125,46 @@ conformance('a deterministic engine', (device) => {
     },
   );
 
+  test.for(['llama', 'qwen3_5', 'mixtral', 'deepseek-v3'] as const)(
+    '%s: bits are those of the request alone where a dozen decode together',
+    { timeout: 120_000 },
+    async (name, context) => {
+      leaveToNode(context);
+      const onGpu = backendName.startsWith('webgpu');
+      if (!onGpu && name !== 'llama') context.skip('requests are computed one by one there');
+      const model = await loadModel(filesOf(name), { device: device() });
+      const random = seededRandom(seed);
+      const below = (end: number) => Math.floor(random() * end);
+      const requests = Array.from({ length: 14 }, (_, i) => ({
+        tokens: Array.from({ length: 1 + below(6) }, () => below(vocabulary)),
+        maxTokens: 3 + below(10),
+        ...(i % 5 === 1 && { sampler: sampler({ temperature: 1.5, topK: 9, seed: i }) }),
+      }));
+      await using engine = openEngine(model, {
+        ...{ maxSequences: 12, maxSequenceTokens: longest, maxBatchTokens: 27, deterministic: true },
+      });
+      const alone: Answer[] = [];
+      for (const [i, request] of requests.entries()) alone.push(await answer(engine, request, i % 3 === 0));
+      const { steps, generatedTokens } = engine.stats();
+      expect(steps).toBeGreaterThanOrEqual(generatedTokens);
+      for (let company = 0; company < 2 * times; company++) {
+        const order = requests.map((_, i) => (i * 5 + company) % requests.length);
+        const found = await Promise.all(order.map((i) => answer(engine, requests[i]!, i % 3 === 0)));
+        expect(found, `seed ${seed}, company ${company}`).toEqual(order.map((i) => alone[i]));
+      }
+      const after = engine.stats();
+      if (onGpu) expect(after.steps - steps).toBeLessThan((after.generatedTokens - generatedTokens) / 2);
+      await engine.dispose();
+      await model.dispose();
+    },
+  );
+
   test('gives a child the whole chunks of what its parent has, and the bits of the request alone', async (context) => {
     leaveToNode(context);
     const model = await loadModel(filesOf('llama'), { device: device() });
     const tokens = Array.from({ length: 21 }, (_, i) => (7 * i + 3) % vocabulary);
     const child = { tokens: [...tokens, 5], maxTokens: 4 };
-    await using alone = open(model, 1, 1);
+    await using alone = open(model, 1, 3);
     const expected = await answer(alone, child, true);
     await using engine = open(model, 3, 3, 132);
     await answer(engine, { tokens, maxTokens: 3, id: 'parent', hold: true }, false);

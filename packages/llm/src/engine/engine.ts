@@ -20,8 +20,9 @@ import { shareUpTo } from './longer-sequences.ts';
 import { type PrepareOptions, sizesOf } from './prepare-sizes.ts';
 import { type GenerationRequest, type ScheduledGeneration, scheduledGeneration } from './request.ts';
 import type { RequestAdapters } from './request-adapters.ts';
+import type { StepCounts } from './step-counts.ts';
 import type { DeterministicSteps } from './step-parts.ts';
-import { type StepCounts, StepRunner } from './step-runner.ts';
+import { StepRunner } from './step-runner.ts';
 import type { StepTimes } from './step-trace.ts';
 
 /** The parts of an engine; each is a value that can be one's own. */
@@ -57,7 +58,7 @@ export interface EngineParts {
    */
   readonly speculation?: Speculation;
   /**
-   * Computes every request by itself, so that its logits are the same to the last bit whatever runs beside it. Needs a scheduler
+   * Computes requests so that the logits of each are the same to the last bit whatever runs beside it. Needs a scheduler
    * that cuts prompts at multiples of `chunkTokens` (`chunkMultiple`), a cache that keeps exactly, and no speculation.
    */
   readonly deterministic?: DeterministicSteps;
@@ -231,7 +232,8 @@ class StepEngine implements Engine {
 
   async prepare(sizes: number | PrepareOptions): Promise<void> {
     this.#assertOpen('prepare');
-    const { cache, maxBatchTokens } = this.#parts;
+    const { cache, deterministic } = this.#parts;
+    const maxBatchTokens = deterministic?.chunkTokens ?? this.#parts.maxBatchTokens;
     const { symbols, maxSequences, maxSequenceTokens } = cache;
     const { sampler = this.#parts.sampler, ...options } = typeof sizes === 'number' ? { promptTokens: sizes } : sizes;
     const bounds = {

@@ -45,6 +45,17 @@ export interface StepRows {
   readonly adapters?: Int32Array | undefined;
 }
 
+/** What else forward passes have. */
+export interface ForwardOptions {
+  readonly adapters?: RequestAdapters | undefined;
+  /** The most rows of a step whose logits are wanted; by default one of each sequence. */
+  readonly maxRows?: number;
+  /** What is done to the residual stream between layers. */
+  readonly hooks?: ForwardHooks | undefined;
+  /** Whether steps of all sizes run the plan of the largest. */
+  readonly onePlan?: boolean;
+}
+
 type StepPlan = CompiledFunction<[StepInputs], StepOutputs>;
 
 /**
@@ -58,8 +69,6 @@ export class ForwardStep {
 
   /**
    * @param chosen i32, by lane: the tokens that were chosen last
-   * @param maxRows the most rows of a step whose logits are wanted; by default one of each sequence
-   * @param hooks what is done to the residual stream between layers
    */
   constructor(
     model: CausalLm,
@@ -67,9 +76,7 @@ export class ForwardStep {
     cache: KvCache,
     chosen: Variable,
     maxBatchTokens: number,
-    adapters?: RequestAdapters,
-    maxRows: number = cache.maxSequences,
-    hooks?: ForwardHooks,
+    { adapters, maxRows = cache.maxSequences, hooks, onePlan = false }: ForwardOptions = {},
   ) {
     const i32 = (size: string) => ({ shape: [size], dtype: 'i32' as const });
     this.#byLength = model.lengthScaling !== undefined;
@@ -101,10 +108,12 @@ export class ForwardStep {
             },
           ],
           symbols: { ...cache.symbols, T: maxBatchTokens, R: maxRows },
+          onePlan,
         },
       );
-    this.#plain = planOf('engine step');
-    this.#adapted = adapters && planOf('engine step with adapters', adapters);
+    const name = onePlan ? 'engine step of single rows' : 'engine step';
+    this.#plain = planOf(name);
+    this.#adapted = adapters && planOf(`${name} with adapters`, adapters);
   }
 
   /** Logits f32 `[R, V]` of the wanted rows, until the next run. */

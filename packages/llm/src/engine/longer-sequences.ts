@@ -15,9 +15,12 @@ export function recomputeBeyond({ lengthScaling }: CausalLm): number {
 }
 
 /** Whether a sequence grows with this chunk beyond the length at which the model computes it in another way. */
-export function outgrows({ request, start, end }: Chunk, beyond: number): boolean {
+function outgrows({ request, start, end }: Chunk, beyond: number): boolean {
   return start > 0 && end > beyond && Math.max(start, request.promptTokens) <= beyond;
 }
+
+/** Whether nothing more is computed of a request. */
+export const isOver = ({ request }: Chunk): boolean => request.ended || request.stranded;
 
 /** Where and how `recompute` computes. */
 export interface Recomputation {
@@ -28,8 +31,25 @@ export interface Recomputation {
   readonly run: (rows: StepRows, batch: KvBatch) => Promise<unknown>;
 }
 
+/**
+ * Computes anew what is cached of sequences that grow beyond the length at which the model computes them in another way.
+ * @param before when the host knows all of their tokens, and whether they have ended
+ */
+export async function recomputeWhereLonger(
+  sequences: readonly Chunk[],
+  before: Promise<unknown>,
+  beyond: number,
+  how: Recomputation,
+): Promise<void> {
+  for (const chunk of sequences) {
+    if (!outgrows(chunk, beyond)) continue;
+    await before;
+    if (!isOver(chunk)) await recompute(chunk, how);
+  }
+}
+
 /** Computes what is cached of a sequence anew, as the longer sequence that it is now. The host knows all of its tokens. */
-export async function recompute(
+async function recompute(
   { request, start, end }: Chunk,
   { cache, layout, maxBatchTokens, run }: Recomputation,
 ): Promise<void> {

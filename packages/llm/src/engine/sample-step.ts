@@ -50,6 +50,7 @@ export class SampleStep {
   readonly #sampling: DeviceSampling;
   readonly #chosen: Variable;
   readonly #maxRows: number;
+  readonly #onePlan: boolean;
   readonly #vocabularySize: number;
   readonly #maxDrafts: number;
   readonly #plans: (Plan | undefined)[] = [];
@@ -67,12 +68,19 @@ export class SampleStep {
     device: Device,
     sampling: DeviceSampling,
     chosen: Variable,
-    sizes: { readonly maxRows: number; readonly vocabularySize: number; readonly maxDrafts?: number },
+    sizes: {
+      readonly maxRows: number;
+      readonly vocabularySize: number;
+      readonly maxDrafts?: number;
+      /** Whether steps of all sizes run the plans of the largest. */
+      readonly onePlan?: boolean;
+    },
   ) {
     this.#device = device;
     this.#sampling = sampling;
     this.#chosen = chosen;
     this.#maxRows = sizes.maxRows;
+    this.#onePlan = sizes.onePlan ?? false;
     this.#vocabularySize = sizes.vocabularySize;
     this.#maxDrafts = sizes.maxDrafts ?? 0;
     this.#ahead = new HostColumn(new Int32Array(sizes.maxRows * this.#maxDrafts));
@@ -158,6 +166,11 @@ export class SampleStep {
     this.#sampling[Symbol.dispose]();
   }
 
+  /** Which plan a request gets where it is by itself; in company it may be a dearer one, with the same result but for rounding. */
+  kindOf(request: Pick<ChoosingRequest, 'sampler'>): number {
+    return this.#planFor([request]);
+  }
+
   /** The cheapest plan that does what all of these want; samplers of the host want to know whether logits are usable. */
   #planFor(requests: readonly Pick<ChoosingRequest, 'sampler'>[]): number {
     let which = 0;
@@ -184,6 +197,7 @@ export class SampleStep {
       name: 'log-probabilities',
       inputs: [{ shape: ['R', this.#vocabularySize] }, { shape: ['R'], dtype: 'i32' }],
       symbols: { R: this.#maxRows },
+      onePlan: this.#onePlan,
     });
   }
 
@@ -208,6 +222,7 @@ export class SampleStep {
           },
         ],
         symbols: { R: this.#maxRows },
+        onePlan: this.#onePlan,
       },
     );
   }

@@ -1,3 +1,4 @@
+import type { AttentionKernel } from '@heddle/attention';
 import type { ScheduledSequence, SequenceResult, StepPlan } from '@heddle/batcher';
 import { ArgumentError } from '@heddle/tensor';
 import type { ScheduledGeneration } from './request.ts';
@@ -12,10 +13,15 @@ export interface StepPart {
   readonly last: boolean;
 }
 
-/** How an engine computes every request by itself, so that its bits are its own. */
+/** How an engine computes requests so that the bits of each are its own. */
 export interface DeterministicSteps {
   /** Prompts are computed in chunks of so many tokens, counted from their beginning; the last one may be shorter. */
   readonly chunkTokens: number;
+  /**
+   * Attention with which what a row gives does not depend on other rows (`singleRows()` on WebGPU): generated tokens of several
+   * requests are then computed together. Where it is absent, each is computed by itself.
+   */
+  readonly decoding?: AttentionKernel;
 }
 
 /** The last end of a whole chunk of a prompt, at or before a length. */
@@ -71,23 +77,60 @@ export function chunkFor(maxBatchTokens: number, maxSequences: number): Determin
   return { chunkTokens: Math.min(256, 2 ** Math.floor(Math.log2(room))) };
 }
 
-/** Runs a step part by part, each in a submission of its own. Rejects where one has failed, when all are over. */
+/** What is submitted at once: parts of a step that do not change each other. */
+interface Submission {
+  readonly parts: readonly StepPart[];
+  /** Whether all of them are single tokens behind prompts, for the kernels of `decoding`. */
+  readonly decodes: boolean;
+}
+
+/** How a submission of a step is run. */
+export interface SubmissionRunner {
+  /** Requests of one kind run the same kernels when each is by itself, so they may run together. */
+  kindOf(request: ScheduledGeneration): number;
+  run(plan: StepPlan<ScheduledGeneration>, decodes: boolean): Promise<readonly (SequenceResult | undefined)[]>;
+}
+
+/** The parts of a step in the order in which they are computed: those of prompts one by one, then token after token of all others. */
+function submissionsOf(
+  parts: readonly StepPart[],
+  steps: DeterministicSteps,
+  kindOf: SubmissionRunner['kindOf'],
+): readonly Submission[] {
+  const apart: Submission[] = [];
+  const rounds = new Map<string, StepPart[]>();
+  let round = 0;
+  for (const [i, part] of parts.entries()) {
+    const { request, start } = part.chunk;
+    if (!steps.decoding || start < request.promptTokens) apart.push({ parts: [part], decodes: false });
+    else {
+      // the tokens of a sequence that was preempted come one after the other
+      round = parts[i - 1]?.place === part.place ? round + 1 : 0;
+      const key = `${round} ${kindOf(request)}`;
+      rounds.set(key, [...(rounds.get(key) ?? []), part]);
+    }
+  }
+  return [...apart, ...[...rounds.values()].map((together) => ({ parts: together, decodes: true }))];
+}
+
+/** Runs a step in submissions, each of them on its own. Rejects where one has failed, when all are over. */
 export async function runApart(
   { step, sequences }: StepPlan<ScheduledGeneration>,
   steps: DeterministicSteps,
-  run: (part: StepPlan<ScheduledGeneration>) => Promise<readonly (SequenceResult | undefined)[]>,
+  { kindOf, run }: SubmissionRunner,
 ): Promise<(SequenceResult | undefined)[]> {
   const results = new Array<SequenceResult | undefined>(sequences.length).fill(undefined);
-  const parts = partsOf(sequences, steps);
-  const runs = parts.map(({ chunk }) => run({ step, sequences: [chunk], tokens: chunk.end - chunk.start }));
+  const submissions = submissionsOf(partsOf(sequences, steps), steps, kindOf);
+  const runs = submissions.map(({ parts, decodes }) => {
+    const tokens = parts.reduce((sum, { chunk }) => sum + chunk.end - chunk.start, 0);
+    return run({ step, sequences: parts.map(({ chunk }) => chunk), tokens }, decodes);
+  });
   for (const [i, settled] of (await Promise.allSettled(runs)).entries()) {
-    const { place, last } = parts[i]!;
-    if (settled.status === 'fulfilled') {
-      if (last) results[place] = settled.value[0];
-      continue;
+    if (settled.status === 'rejected') {
+      for (const { request } of sequences) request.ended = true;
+      throw settled.reason;
     }
-    for (const { request } of sequences) request.ended = true;
-    throw settled.reason;
+    for (const [at, { place, last }] of submissions[i]!.parts.entries()) if (last) results[place] = settled.value[at];
   }
   return results;
 }

@@ -1,3 +1,4 @@
+import type { AttentionKernel } from '@heddle/attention';
 import type { ScheduledSequence, SequenceResult, StepPlan } from '@heddle/batcher';
 import { CacheIntegrityError, type KvBatch, type KvBatchRows, type KvCache } from '@heddle/kvcache';
 import { type Device, isHeddleError, type SymbolValues, type Tensor, type Variable } from '@heddle/tensor';
@@ -8,11 +9,12 @@ import { ChoosingRows } from './choosing-rows.ts';
 import { constrain } from './constrain.ts';
 import type { EngineParts } from './engine.ts';
 import { ForwardStep, type StepRows } from './forward-step.ts';
-import { outgrows, recompute, recomputeBeyond, shareUpTo } from './longer-sequences.ts';
+import { isOver, type Recomputation, recomputeBeyond, recomputeWhereLonger, shareUpTo } from './longer-sequences.ts';
 import type { ScheduledGeneration } from './request.ts';
 import { type Sampled, SampleStep } from './sample-step.ts';
 import { resultOf } from './sequence-result.ts';
 import { Speculating } from './speculating.ts';
+import type { StepCounts } from './step-counts.ts';
 import { type DeterministicSteps, runApart, wholeChunks } from './step-parts.ts';
 import { type Chunk, chooses, choosingRows, StepLayout } from './step-rows.ts';
 import type { StepTimes } from './step-trace.ts';
@@ -20,21 +22,6 @@ import { Turns } from './turns.ts';
 
 type Sequences = readonly ScheduledSequence<ScheduledGeneration>[];
 type Results = (SequenceResult | undefined)[];
-
-/** What an engine has done so far. */
-export interface StepCounts {
-  steps: number;
-  /** Token rows that were computed, of prompts and generated ones, those that were computed again too. */
-  computedTokens: number;
-  /** Tokens that were chosen, those after a late stop too. */
-  generatedTokens: number;
-  /** Guessed tokens that steps had as drafts, and those of them that were right. */
-  draftedTokens: number;
-  acceptedTokens: number;
-  /** Requests that go on without guesses because their drafter failed, and the last error of a drafter. */
-  failedDrafts: number;
-  draftError: unknown;
-}
 
 /** A step that was submitted: which sequences it has, and what comes back of it. */
 interface Flight {
@@ -55,6 +42,8 @@ export class StepRunner {
   readonly #model: CausalLm;
   readonly #cache: KvCache;
   readonly #forward: ForwardStep;
+  /** For single tokens of several requests, where the bits of each are its own. */
+  readonly #decoding: ForwardStep | undefined;
   readonly #sampling: SampleStep;
   readonly #chosen: Variable;
   readonly #layout: StepLayout;
@@ -63,6 +52,8 @@ export class StepRunner {
   readonly #maxBatchTokens: number;
   readonly #shareUpTo: number;
   readonly #beyond: number;
+  /** How sequences are computed anew. */
+  readonly #anew: Recomputation;
   readonly #deterministic: DeterministicSteps | undefined;
   readonly #choosing = new ChoosingRows();
   readonly #hasStates: boolean;
@@ -100,11 +91,19 @@ export class StepRunner {
     this.speculating = speculation && new Speculating(speculation, drafted, this.#beyond);
     const maxRows = Math.max(lanes, Math.min(lanes * (1 + maxDrafts), maxBatchTokens));
     this.#chosen = device.zeroVariable([lanes], { dtype: 'i32', name: 'chosen', owner: 'engine' });
-    const { adapters, hooks } = parts;
-    this.#forward = new ForwardStep(model, attention, cache, this.#chosen, maxBatchTokens, adapters, maxRows, hooks);
+    const { adapters, hooks, deterministic } = parts;
+    const forward = (kernel: AttentionKernel, tokens: number, onePlan: boolean) =>
+      new ForwardStep(model, kernel, cache, this.#chosen, tokens, { adapters, maxRows, hooks, onePlan });
+    this.#forward = forward(attention, maxBatchTokens, false);
+    this.#decoding = deterministic?.decoding && forward(deterministic.decoding, lanes, true);
     const { vocabularySize } = model.config;
-    this.#sampling = new SampleStep(device, sampling, this.#chosen, { maxRows, vocabularySize, maxDrafts });
+    this.#sampling = new SampleStep(device, sampling, this.#chosen, {
+      ...{ maxRows, vocabularySize, maxDrafts },
+      onePlan: this.#decoding !== undefined,
+    });
     this.#layout = new StepLayout(maxBatchTokens, maxRows, this.#beyond);
+    const run: Recomputation['run'] = (rows, batch) => this.#runForward(rows, batch);
+    this.#anew = { cache, layout: this.#layout, maxBatchTokens, run };
   }
 
   /** The loss of the device: no step runs any more. */
@@ -114,30 +113,36 @@ export class StepRunner {
 
   /** Resolves with the step's results when those of the steps before have come. */
   run(plan: StepPlan<ScheduledGeneration>): Promise<Results> {
-    const together = (part: StepPlan<ScheduledGeneration>) => this.#runTogether(part);
-    return this.#deterministic ? runApart(plan, this.#deterministic, together) : together(plan);
+    if (!this.#deterministic) return this.#runTogether(plan);
+    return runApart(plan, this.#deterministic, {
+      kindOf: (request) => 2 * this.#sampling.kindOf(request) + (request.adapter ? 1 : 0),
+      run: (part, decodes) => this.#runTogether(part, decodes ? this.#decoding : undefined),
+    });
   }
 
-  #runTogether(plan: StepPlan<ScheduledGeneration>): Promise<Results> {
+  #runTogether(plan: StepPlan<ScheduledGeneration>, forward = this.#forward): Promise<Results> {
     const planned = performance.now();
     for (const { request } of plan.sequences) request.flights++;
     const before = this.#completions.settled;
-    const flight = this.#submissions.run(() => this.#submit(plan.sequences, before));
+    const flight = this.#submissions.run(() => this.#submit(plan.sequences, before, forward));
     return this.#completions.run(() => this.#complete(plan, planned, flight));
   }
 
   async prepare(sizes: readonly SymbolValues[], sampler: Sampler): Promise<void> {
     await this.#forward.prepare(sizes);
+    const lanes = this.#cache.maxSequences;
+    await this.#decoding?.prepare([{ ...this.#cache.symbols, T: lanes, R: lanes }]);
     await this.#sampling.prepare(sizes, sampler);
   }
 
   explain(): string {
-    return `${this.#forward.explain()}\n${this.#sampling.explain()}`;
+    return [this.#forward, this.#decoding, this.#sampling].flatMap((step) => step?.explain() ?? []).join('\n');
   }
 
   dispose(): void {
     this.speculating?.dispose();
     this.#forward.dispose();
+    this.#decoding?.dispose();
     this.#sampling.dispose();
     this.#chosen.dispose();
   }
@@ -150,14 +155,14 @@ export class StepRunner {
    * Brings a step on its way to the device. A request that has ended meanwhile is left out.
    * @param before when the results of the steps before have come
    */
-  async #submit(all: Sequences, before: Promise<unknown>): Promise<Flight> {
+  async #submit(all: Sequences, before: Promise<unknown>, forward: ForwardStep): Promise<Flight> {
     const begun = performance.now();
     try {
-      if (this.#beyond < Number.POSITIVE_INFINITY) await this.#recomputeWhereLonger(all, before);
+      if (this.#beyond < Number.POSITIVE_INFINITY) await recomputeWhereLonger(all, before, this.#beyond, this.#anew);
       const sequences = all.some(isOver) ? all.filter((chunk) => !isOver(chunk)) : all;
       // forward pass, sampling and the copy of its tokens go to the device as one submission; where the choice waits for tokens of
       // the step before, the forward pass goes first
-      const compute = () => this.#compute(sequences, before);
+      const compute = () => this.#compute(sequences, before, forward);
       const waits = sequences.some(({ request }) => request.constraint);
       const sampled = await (waits ? compute() : this.#device.submitTogether(compute));
       return { sequences, sampled, begun, submitted: performance.now() };
@@ -168,11 +173,11 @@ export class StepRunner {
     }
   }
 
-  async #compute(chunks: readonly Chunk[], before: Promise<unknown>): Promise<Sampled> {
+  async #compute(chunks: readonly Chunk[], before: Promise<unknown>, forward: ForwardStep): Promise<Sampled> {
     if (chunks.length === 0) return this.#sampling.none();
     for (const chunk of chunks) if (chunk.request.kv!.length !== chunk.start) await this.#computeWhatIsLost(chunk);
     const batch = this.#cache.batch(chunks.map((chunk) => this.#rowsOf(chunk)));
-    const running = this.#runForward(this.#layout.of(chunks), batch);
+    const running = this.#runForward(this.#layout.of(chunks), batch, forward);
     const { requests, indices, drafts } = this.#choosing.of(chunks);
     const logits = await running;
     const bound = chunks.filter((chunk) => chunk.request.constraint && chooses(chunk));
@@ -278,26 +283,9 @@ export class StepRunner {
   }
 
   /** Submits a forward pass, and counts its rows as written in the same turn. */
-  #runForward(rows: StepRows, batch: KvBatch): Promise<Tensor> {
-    const running = this.#forward.run(rows, batch);
+  #runForward(rows: StepRows, batch: KvBatch, forward = this.#forward): Promise<Tensor> {
+    const running = forward.run(rows, batch);
     batch.advance();
     return running;
   }
-
-  /** Computes anew what is cached of sequences that grow beyond the length at which the model computes them in another way. */
-  async #recomputeWhereLonger(sequences: Sequences, before: Promise<unknown>): Promise<void> {
-    for (const chunk of sequences) {
-      if (!outgrows(chunk, this.#beyond)) continue;
-      await before; // the host knows all of its tokens then, and whether it has ended
-      if (isOver(chunk)) continue;
-      await recompute(chunk, {
-        cache: this.#cache,
-        layout: this.#layout,
-        maxBatchTokens: this.#maxBatchTokens,
-        run: (rows, batch) => this.#runForward(rows, batch),
-      });
-    }
-  }
 }
-
-const isOver = ({ request }: Chunk): boolean => request.ended || request.stranded;

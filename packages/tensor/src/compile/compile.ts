@@ -49,6 +49,12 @@ export interface CompileOptions<A extends readonly unknown[]> {
    * anything is allocated. Needs a device that knows (WebGPU).
    */
   readonly memoryBudget?: number;
+  /**
+   * Whether one plan, made for the bounds of the named dimensions, computes runs of all sizes; by default there is one for every
+   * power of two, with kernels for that size. Where operations compute each row by itself, its values are then the same to the
+   * last bit whatever the number of rows. Small runs take longer. Only WebGPU chooses by size. Needs `inputs`.
+   */
+  readonly onePlan?: boolean;
 }
 
 /** What to prepare ahead. */
@@ -119,8 +125,8 @@ export function compile<A extends readonly unknown[], R>(
   options: CompileOptions<A> = {},
 ): CompiledFunction<A, R> {
   checkFunction('compile', fn);
-  checkOptions('compile', options, ['device', 'inputs', 'symbols', 'name', 'donate', 'memoryBudget']);
-  const { name = fn.name || 'compiled function', symbols: bounds = {}, donate = [], memoryBudget } = options;
+  checkOptions('compile', options, ['device', 'inputs', 'symbols', 'name', 'donate', 'memoryBudget', 'onePlan']);
+  const { name = fn.name || 'compiled function', symbols: bounds = {}, donate = [], memoryBudget, onePlan } = options;
   checkBudget(name, memoryBudget);
   const traces = new Map<string, Trace>();
   let last: Trace | undefined;
@@ -128,6 +134,8 @@ export function compile<A extends readonly unknown[], R>(
   const places = placesOf(options.inputs ?? [], isInputSpec);
   if (memoryBudget !== undefined && !(memoryBudget >= 0))
     throw new ArgumentError(`${name}: memoryBudget must be a number of bytes from 0, got ${memoryBudget}`);
+  if (onePlan !== undefined && (typeof onePlan !== 'boolean' || (onePlan && !options.inputs)))
+    throw new ArgumentError(`${name}: onePlan must be true or false, and true needs inputs, got ${String(onePlan)}`);
   checkList(name, 'donate', donate);
   for (const index of donate)
     if (
@@ -151,7 +159,7 @@ export function compile<A extends readonly unknown[], R>(
       };
       mapTree(argument, note, isTensor, `[${i}]`);
     });
-    return new Trace(device, { owner: name, memoryBudget }, types, (placeholders) => {
+    return new Trace(device, { owner: name, memoryBudget, onePlan }, types, (placeholders) => {
       let next = 0;
       const args = mapTree(template, (leaf) => (isTensor(leaf) ? placeholders[next++] : leaf), isTensor);
       return fn(...(args as unknown as A));

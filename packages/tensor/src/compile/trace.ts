@@ -26,6 +26,8 @@ interface TraceOptions {
   readonly owner: string;
   /** The most bytes that a run may take beyond arguments, weights and variables. */
   readonly memoryBudget: number | undefined;
+  /** Whether one plan serves all sizes. */
+  readonly onePlan: boolean | undefined;
 }
 
 /** A tensor leaf of the arguments. */
@@ -46,6 +48,7 @@ export class Trace {
   readonly #resultOf: (outputs: readonly unknown[]) => unknown;
   readonly #owner: string;
   readonly #memoryBudget: number | undefined;
+  readonly #onePlan: boolean | undefined;
   /** Ports of arguments that runs consume. */
   readonly #donated: readonly number[];
   readonly #bounds: Bounds;
@@ -59,13 +62,14 @@ export class Trace {
    */
   constructor(
     device: Device,
-    { owner, memoryBudget }: TraceOptions,
+    { owner, memoryBudget, onePlan }: TraceOptions,
     types: readonly TracedInput[],
     call: (placeholders: readonly Tensor[]) => unknown,
   ) {
     this.#device = device;
     this.#owner = owner;
     this.#memoryBudget = memoryBudget;
+    this.#onePlan = onePlan;
     this.#donated = types.flatMap(({ donated }, i) => (donated ? [i] : []));
     this.#ports = types.map(({ path, type }) => new InputPort(path, type));
     const inputs = types.map(
@@ -193,6 +197,7 @@ export class Trace {
       ownOutputs: false,
       donated: this.#donated,
       memoryBudget: this.#memoryBudget,
+      onePlan: this.#onePlan,
     });
     if (this.#memoryBudget !== undefined && !program.report) {
       program.dispose();

@@ -61,6 +61,8 @@ export interface CompileTarget {
   readonly donated?: readonly number[];
   /** The most bytes that a run may take beyond inputs, weights and variables: a program that has `report` refuses before. */
   readonly memoryBudget?: number | undefined;
+  /** Whether runs of all sizes are computed by the kernels of the largest, where kernels are chosen by size. */
+  readonly onePlan?: boolean | undefined;
 }
 
 /** A prepared graph. */

@@ -27,7 +27,7 @@ export function lanesOf(
  */
 export function decodeLanes(
   { inputs, attributes, capabilities }: KernelContext<PackedAttributes>,
-  { T, H, K, G, D, splits, keys }: DecodeSizes,
+  { T, H, K, G, D, splits, keys, single }: DecodeSizes,
   parts: KernelBuffer | undefined,
   lanes: number,
   { threads: W, heads, ahead, ...shape }: DecodeShape,
@@ -136,7 +136,7 @@ var<private> sequence: i32;
 ${slotText(names, cache.blockSize)}
 ${pageText(names, inputs, attributes)}
 ${packedScoreText(names, { ...attributes, inputs: inputNames.filter((name) => name !== 'sinks') })}`;
-      const main = `  ${decodePlaces(names, splits, K, rounds, heads)}
+      const main = `  ${decodePlaces(names, splits, K, rounds, heads, single)}
   let lane = local % ${lanes}u;
   let group = local / ${lanes}u;
   ${each((g) => fours.map((f) => `var q${g}_${f} = vec4<f32>();${guard(f) ? `\n  if (true${guard(f)}) {` : ''} q${g}_${f} = ${loadHead4(names, 'q', `row * H + min(head_first + ${g}u, head_end - 1u)`, column(f), D)} * ${unit};${guard(f) ? ' }' : ''}`).join('\n'))}
@@ -155,7 +155,7 @@ ${packedScoreText(names, { ...attributes, inputs: inputNames.filter((name) => na
   )}
   ${loop(
     ['max(first, before)', 'end'],
-    (u) => `let own${u} = min(key${u}, end - 1u) - before;
+    (u) => `let own${u} = ${single ? 'row' : `min(key${u}, end - 1u) - before`};
     let position${u} = ${at.positions}(own${u});
     var seen${u} = (key${u} < end) & (${at.segments}(own${u}) == segment) & (position${u} <= position) & is_near(position, position${u});
     let at${u} = own${u} * K + kv_head;`,

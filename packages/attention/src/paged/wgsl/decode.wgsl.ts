@@ -38,9 +38,11 @@ export function packedDecode(
   const { inputs, attributes, bound } = context;
   const own = packedSizes(inputs, attributes);
   const { T, H, K, V } = own;
-  const keys = addDims(attributes.cache!.maxLength, T);
+  const single = attributes.layout === 'single';
+  // so many at the bounds of the plan, that parts begin at the same keys in every run
+  const keys = single ? bound(attributes.cache!.maxLength) + 1 : addDims(attributes.cache!.maxLength, T);
   const splits = Math.ceil(Math.min(bound(keys) / fewestKeys, Math.max(1, shape.workgroups / (bound(T) * K))));
-  const sizes = { ...own, splits, keys };
+  const sizes = { ...own, splits, keys, single };
   const parts = { scratch: 'parts', type: { shape: [splits, T, H, partSize(V)], dtype: 'f32' } } as const;
   const lanes = lanesOf(own, context.capabilities);
   const rowsCall = (to?: KernelBuffer) =>
@@ -58,7 +60,7 @@ const partSize = (V: number) => (Math.ceil(V / 4) + 1) * 4;
 /** Decoding without subgroups: each invocation scores a key, then the values are summed column by column. */
 function decodeTiles(
   { inputs, attributes, capabilities }: KernelContext<PackedAttributes>,
-  { T, H, K, G, D, V, splits, keys }: DecodeSizes,
+  { T, H, K, G, D, V, splits, keys, single }: DecodeSizes,
   parts: KernelBuffer | undefined,
 ): KernelCall {
   const cache = attributes.cache!;
@@ -90,13 +92,13 @@ function decodeTiles(
       const { at, set4, shared, size } = names;
       const load = (pool: string, own: string, width: number, pitch: number) => `
   if (key < cached) { return ${loadHead4(headNames(names, attributes, pool), pool, 'slot_of(key) * K + kv_head', 'c', width, pitch)}; }
-  return ${loadHead4(names, own, '(key - cached) * K + kv_head', 'c', width, pitch)};`;
+  return ${loadHead4(names, own, `${single ? 'own_row' : '(key - cached)'} * K + kv_head`, 'c', width, pitch)};`;
       const functions = `const G = ${G}u;
 const H = ${H}u;
 const K = ${K}u;
 var<private> kv_head: u32;
 var<private> sequence: i32;
-var<private> cached: u32;
+var<private> cached: u32;${single ? '\nvar<private> own_row: u32;' : ''}
 ${scoreText}
 ${slotText(names, cache.blockSize)}
 ${pageText(names, inputs, attributes)}
@@ -116,8 +118,8 @@ fn joint_sum(g: u32) -> f32 {
   for (var i = 0u; i < 16u; i++) { value += ${shared.partial}[g * 16u + i]; }
   return value;
 }`;
-      const main = `  ${decodePlaces(names, splits, K, rounds, heads)}
-  cached = before;
+      const main = `  ${decodePlaces(names, splits, K, rounds, heads, single)}
+  cached = before;${single ? '\n  own_row = row;' : ''}
   for (var i = local; i < ${heads * D4}u; i += ${W}u) {
     let head = min(head_first + i / ${D4}u, head_end - 1u);
     ${shared.q_row}[i] = ${loadHead4(names, 'q', 'row * H + head', `(i % ${D4}u)`, D)};
@@ -130,8 +132,8 @@ fn joint_sum(g: u32) -> f32 {
     var seen = key < end;
     if (seen && key < cached) { seen = is_near(position, cached_position(key)); }
     else if (seen) {
-      let other = ${at.positions}(key - cached);
-      seen = ${at.segments}(key - cached) == segment && other <= position && is_near(position, other);
+      let other = ${at.positions}(${single ? 'row' : 'key - cached'});
+      seen = ${at.segments}(${single ? 'row' : 'key - cached'}) == segment && other <= position && is_near(position, other);
     }
     workgroupBarrier();
     ${shared.visible}[local] = u32(seen);

@@ -21,7 +21,7 @@ export const packedWebGpu: WebGpuLowering<PackedAttributes> = {
     const rows = bound(q.shape[0]!);
     // about one row of each sequence: decoding
     const few = attributes.cache !== undefined && rows <= Math.max(fewRows, bound(lengths!.shape[0]!));
-    const byRow = attributes.layout === 'auto' ? few : attributes.layout === 'rows' && attributes.cache !== undefined;
+    const byRow = attributes.layout === 'auto' ? few : attributes.layout !== 'tiles' && attributes.cache !== undefined;
     return byRow ? packedDecode(context) : [packedPrefillByMatrix(context) ?? packedPrefill(context)];
   },
 };

@@ -10,6 +10,8 @@ export interface DecodeSizes extends PackedSizes {
   readonly splits: number;
   /** Cached keys and own rows together, at most. */
   readonly keys: Dim;
+  /** Whether each row is of another sequence: of the step's own keys it sees its own alone. */
+  readonly single: boolean;
 }
 
 /** How decoding is laid out where subgroups can shuffle. */
@@ -54,6 +56,7 @@ export const decodePlaces = (
   K: number,
   rounds: number,
   heads: number,
+  single: boolean,
 ): string => `// parts are equally long for every row, so that the second kernel knows how many there are
   let share = max(${fewestKeys}u, (${size.longest} + ${splits - 1}u) / ${splits}u);
   ${gridPlace(size.T!, K * rounds, `((${size.longest} + share - 1u) / share)`)}
@@ -67,4 +70,4 @@ export const decodePlaces = (
   var before = 0u;
   if (segment >= 0) { before = cached_of(segment); }
   let first = w.z * share;
-  let end = min(first + share, select(0u, before + ${size.T}, segment >= 0));`;
+  let end = min(first + share, select(0u, before + ${single ? '1u' : size.T}, segment >= 0));`;

@@ -8,7 +8,7 @@ import type { KernelTime, PlanMemory, PlanReport, TuningResult } from '../../rep
 import { bindingsOf } from './codegen/parts.ts';
 import { getOrMake } from './get-or-make.ts';
 import { Plan } from './plan.ts';
-import { boundOf, bucketIndex, bucketOf } from './planning/buckets.ts';
+import { boundOf, bucketIndex, bucketOf, wholeBucket } from './planning/buckets.ts';
 import { Fusion } from './planning/fusion.ts';
 import { KnownKernels } from './planning/known-kernels.ts';
 import { Schedule } from './planning/units.ts';
@@ -197,10 +197,11 @@ export class WebGpuProgram implements Program {
 
   #planOf(symbols: SymbolValues): Plan {
     const { symbols: names } = this.#graph;
-    return getOrMake(this.#plans, bucketIndex(names, symbols), () => {
+    const { fuse, onePlan } = this.#options;
+    return getOrMake(this.#plans, onePlan ? 0 : bucketIndex(names, symbols), () => {
       const donated = new Set(this.#options.donated);
-      const { fuse } = this.#options;
-      return new Plan(this.#schedule, bucketOf(names, symbols), this.#services, { donated, fuse, known: this.#known });
+      const bucket = onePlan ? wholeBucket(names) : bucketOf(names, symbols);
+      return new Plan(this.#schedule, bucket, this.#services, { donated, fuse, known: this.#known });
     });
   }
 }

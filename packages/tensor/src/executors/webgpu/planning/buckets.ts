@@ -37,6 +37,13 @@ export function bucketOf(symbols: readonly DimSymbol[], values: SymbolValues): B
   return { key, least, most };
 }
 
+/** All sizes up to the bounds. */
+export function wholeBucket(symbols: readonly DimSymbol[]): Bucket {
+  const most = Object.fromEntries(symbols.map(({ name, bound }) => [name, bound]));
+  const least = Object.fromEntries(symbols.map(({ name }) => [name, 0]));
+  return { key: symbols.map(({ name, bound }) => `${name}<=${bound}`).join(' '), least, most };
+}
+
 /** The most that a size can be in a bucket. */
 export function boundOf(dim: Dim, { least, most }: Bucket): number {
   if (typeof dim === 'number') return dim;
