@@ -1,5 +1,5 @@
 // What guessed tokens bring: a random Llama of a billion parameters through `engine.generate`, with prompt lookup and without, in the
-// same process: greedy, where such a model soon repeats itself, and drawn at random, where nothing repeats.
+// same process: greedy over a few tokens or one, which repeats itself, over all, and drawn at random, where nothing repeats.
 //   node bench/dist/speculation.js       BENCH_SMALL=1: a small model, to try the benchmark itself
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,6 +23,8 @@ const adapter = `${device.name}: ${device.description}${toggles ? ' (unsafe togg
 const model = await loadModel(folder, { device, dtype: 'f16', activations: 'f16' });
 const measurements: Measurement[] = [];
 
+/** A bias that leaves so many tokens. */
+const only = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [3 + 7 * i, 1000]));
 const prompt = Array.from({ length: context }, (_, i) => 3 + ((i * 37 + i * i) % (sizes.vocabulary - 3)));
 
 /** Tokens a second after the first eight, and the tokens. */
@@ -42,7 +44,9 @@ const guessing = openEngine(model, { ...size, speculation: promptLookup() });
 for (const engine of [plain, guessing])
   await engine.prepare({ promptTokens: context, sequences: 1, sequenceTokens: context + maxTokens });
 for (const [name, own] of [
-  ['greedy, which repeats itself', sampler({ temperature: 0 })],
+  ['greedy over one token', sampler({ temperature: 0, logitBias: only(1) })],
+  ['greedy over 8 tokens', sampler({ temperature: 0, logitBias: only(8) })],
+  ['greedy', sampler({ temperature: 0 })],
   ['drawn at random', sampler({ temperature: 4, seed: 1 })],
 ] as const) {
   const rates: [number[], number[]] = [[], []];
