@@ -22,6 +22,7 @@ import { writeParts } from './write-parts.ts';
  * `openOnnx` or `openWebGpu`; who opens it disposes of it, which frees everything on it.
  */
 export class Device implements AsyncDisposable {
+  /** What compiles and runs its programs. */
   readonly executor: Executor;
   /** The functions behind its and its tensors' methods. @internal */
   readonly operations: TensorOperations;

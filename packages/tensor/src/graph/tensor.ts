@@ -19,8 +19,11 @@ import { TensorMethods } from './tensor-methods.ts';
  * never consumed. Operations that are methods too are the functions of their names, which say what they take.
  */
 export class Tensor extends TensorMethods implements TensorType, Disposable {
+  /** Where it is computed, and its values live. */
   readonly device: Device;
+  /** Its sizes, the outermost first: numbers, or named dimensions. */
   readonly shape: Shape;
+  /** What its values are stored as. */
   readonly dtype: DType;
   #node: Node;
   /** Which output of its node this is. */
@@ -64,6 +67,7 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
   get history(): Node | undefined {
     return this.#history;
   }
+  /** How many sizes it has. */
   get rank(): number {
     return this.shape.length;
   }

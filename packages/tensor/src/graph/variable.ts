@@ -9,7 +9,9 @@ import { Tensor } from './tensor.ts';
 
 /** A change of a variable, applied when what returns or realizes it runs, after every read of that run. */
 export class Update {
+  /** What changes. */
   readonly variable: Variable;
+  /** What it changes to. */
   readonly value: Tensor;
   /** Rows that `value` overwrites, or undefined: `value` replaces everything. Negative rows are passed over. */
   readonly rows: Tensor | undefined;
@@ -27,6 +29,7 @@ export class Update {
  * the value from before. Owned by whoever created it.
  */
 export class Variable extends Tensor {
+  /** What errors and files call it. */
   readonly name: string;
   /** A frozen variable never changes: executors may bake it into programs (ONNX: an initialiser). */
   readonly frozen: boolean;
