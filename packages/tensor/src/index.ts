@@ -108,11 +108,9 @@ export { eye, linspace, oneHot, tril, triu } from './ops/create/construction.ts'
 export { arange, full, sizeScalar } from './ops/create/creation.ts';
 export { dropout } from './ops/create/dropout.ts';
 export { foldKey, type RandomKey, randomBits, randomKey, randomNormal, randomUniform } from './ops/create/random.ts';
-export { gumbelFromBits, threefry2x32, uniformFromBits } from './ops/create/random-bits.ts';
 export { randomCategorical } from './ops/create/random-categorical.ts';
 export { randomGumbel } from './ops/create/random-gumbel.ts';
 export { tensorWords } from './ops/create/threefry.ts';
-export { threefryWords, type WordArithmetic, wgslWords } from './ops/create/threefry-words.ts';
 export { einsum } from './ops/einsum.ts';
 export { gelu, relu, silu, softplus } from './ops/elementwise/activation.ts';
 export { bitAnd, bitOr, bitXor, shiftLeft, shiftRight } from './ops/elementwise/bitwise.ts';
@@ -193,6 +191,8 @@ export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/rows/l
 export { groupNorm, layerNorm } from './ops/rows/normalization.ts';
 export { rmsNorm } from './ops/rows/rms-norm.ts';
 export { logSoftmax, softmax } from './ops/rows/softmax.ts';
+export { gumbelFromBits, threefry2x32, uniformFromBits } from './random/random-bits.ts';
+export { threefryWords, type WordArithmetic, wgslWords } from './random/threefry-words.ts';
 export { formatProfile, formatReport } from './report/format-report.ts';
 export type { HeldAllocation, Holder, MemoryReport } from './report/memory.ts';
 export type {

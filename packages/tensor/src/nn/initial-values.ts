@@ -1,7 +1,7 @@
 import { checkOptions } from '../check-options.ts';
 import { describe } from '../describe.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
-import { threefry2x32, uniformFromBits } from '../ops/create/random-bits.ts';
+import { threefry2x32, uniformFromBits } from '../random/random-bits.ts';
 import { checkSizes, formatShape, sizeOf } from '../shape.ts';
 
 /** How values are drawn: those of one seed and shape are the same on every machine. */

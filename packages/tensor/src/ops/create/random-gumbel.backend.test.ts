@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { operations } from '../../../../../test-support/operations.ts';
 import { conformance, test } from '../../../../../test-support/suite.ts';
-import { gumbelFromBits, threefry2x32 } from './random-bits.ts';
+import { gumbelFromBits, threefry2x32 } from '../../random/random-bits.ts';
 import { randomGumbelCases } from './random-gumbel.cases.ts';
 import { randomGumbel } from './random-gumbel.ts';
 

@@ -5,6 +5,8 @@ import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import { gumbelFromBits, threefry2x32 } from '../../random/random-bits.ts';
+import { threefryWords, wgslWords } from '../../random/threefry-words.ts';
 import { formatShape } from '../../shape.ts';
 import { bitAnd, bitOr, shiftLeft, shiftRight } from '../elementwise/bitwise.ts';
 import { cast } from '../elementwise/cast.ts';
@@ -12,9 +14,7 @@ import { where } from '../elementwise/elementwise.ts';
 import { polynomial } from '../elementwise/polynomial.ts';
 import { reshape } from '../movement/movement.ts';
 import { arange } from './creation.ts';
-import { gumbelFromBits, threefry2x32 } from './random-bits.ts';
 import { tensorWords } from './threefry.ts';
-import { threefryWords, wgslWords } from './threefry-words.ts';
 
 /** 1 / (n + 1): of -log(1 - v) / v, enough below 1/8. */
 const series = [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 6, 1 / 7, 1 / 8] as const;

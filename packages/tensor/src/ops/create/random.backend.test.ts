@@ -3,9 +3,9 @@ import { expect } from 'vitest';
 import { operations } from '../../../../../test-support/operations.ts';
 import { conformance, test } from '../../../../../test-support/suite.ts';
 import { f16ToF32 } from '../../float16.ts';
+import { threefry2x32 } from '../../random/random-bits.ts';
 import { randomCases } from './random.cases.ts';
 import { randomBits, randomNormal, randomUniform } from './random.ts';
-import { threefry2x32 } from './random-bits.ts';
 
 operations('random', randomCases);
 

@@ -2,10 +2,10 @@ import { DTypeError, ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import { threefry2x32 } from '../../random/random-bits.ts';
+import { threefryWords, type WordArithmetic, wgslWords } from '../../random/threefry-words.ts';
 import { formatShape } from '../../shape.ts';
 import { bitOr, bitXor, shiftLeft, shiftRight } from '../elementwise/bitwise.ts';
-import { threefry2x32 } from './random-bits.ts';
-import { threefryWords, type WordArithmetic, wgslWords } from './threefry-words.ts';
 
 export interface ThreefryAttributes {
   /** The second word of the counter: draws of one key for different purposes differ in it. */
