@@ -8,6 +8,10 @@ export interface ProseServer {
   readonly app: HeddleServer;
   /** Requests that run and wait, and steps in flight. */
   busy(): number;
+  /** Bytes on the device. */
+  liveBytes(): number;
+  /** Blocks of the cache that sequences hold. */
+  heldBlocks(): number;
   dispose(): Promise<void>;
 }
 
@@ -28,6 +32,8 @@ export async function proseServer(): Promise<ProseServer> {
       const { running, waiting, stepsInFlight } = engine.stats();
       return running + waiting + stepsInFlight;
     },
+    liveBytes: () => device.memory().live,
+    heldBlocks: () => engine.stats().cache.blocksUsed,
     dispose: async () => {
       await engine.dispose();
       await Promise.all([model.dispose(), thinker.dispose()]);

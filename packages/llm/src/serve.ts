@@ -5,9 +5,18 @@ export type { GuardOptions } from './serve/guard.ts';
 export { localEmbeddingModel, localRankingModel } from './serve/local-embedding.ts';
 export { localModel } from './serve/local-model.ts';
 export { type PromptNormalizer, standardNormalizers, withoutLines } from './serve/normalizers.ts';
+export {
+  type ModelShelf,
+  type OnDemandOptions,
+  type OnDemandSource,
+  onDemand,
+  type ShelvedModel,
+} from './serve/on-demand.ts';
+export { type PageFile, type PageFiles, readPage } from './serve/page.ts';
 export type {
   Embedded,
   EmbedRequest,
+  ModelKind,
   Ranked,
   RankRequest,
   ServedModel,

@@ -33,7 +33,13 @@ export interface ServeCommand {
   readonly cacheFolderBytes: number | undefined;
   /** Patterns of lines of system messages that are left out. */
   readonly dropLines: readonly RegExp[];
+  /** Bytes that all models may take together: then they are opened on demand. */
+  readonly memoryBytes: number | undefined;
+  /** After so many minutes without a request a model is closed: then they are opened on demand. */
+  readonly idleMinutes: number | undefined;
   readonly graceSeconds: number;
+  /** Whether there is a page at `/`. */
+  readonly page: boolean;
   readonly quiet: boolean;
 }
 
@@ -79,7 +85,10 @@ export function parseServe(args: readonly string[], environment: NodeJS.ProcessE
     cacheFolder: values['cache-dir'],
     cacheFolderBytes: bytes('--cache-dir-size', values['cache-dir-size']),
     dropLines: (values['drop-line'] ?? []).map((pattern) => regularExpression('--drop-line', pattern)),
+    memoryBytes: bytes('--memory', values.memory),
+    idleMinutes: number('--idle', values.idle, 0.01),
     graceSeconds: number('--grace', values.grace, 0, 3600) ?? 10,
+    page: !values['no-page'],
     quiet: values.quiet ?? false,
   };
 }
@@ -101,6 +110,8 @@ function parsed(args: readonly string[]) {
         'cache-dir-size': text,
         'allow-host': many,
         'allow-origin': many,
+        memory: text,
+        idle: text,
         host: text,
         port: text,
         device: text,
@@ -110,6 +121,7 @@ function parsed(args: readonly string[]) {
         'max-requests': text,
         grace: text,
         insecure: flag,
+        'no-page': flag,
         quiet: flag,
       },
     }).values;

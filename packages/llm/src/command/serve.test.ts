@@ -112,6 +112,7 @@ test('names, keys and hosts', () => {
   expect(parseServe(several, {})).toMatchObject({
     models: [{ adapters: {} }, { adapters: { c: 'd/e' } }],
     cacheFolder: 'f',
+    memoryBytes: undefined,
     cacheFolderBytes: 2 ** 31,
   });
 });

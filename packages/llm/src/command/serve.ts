@@ -1,6 +1,10 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import { adapterModel } from '../serve/adapter-model.ts';
 import { standardNormalizers, withoutLines } from '../serve/normalizers.ts';
+import { type ModelShelf, onDemand } from '../serve/on-demand.ts';
+import { readPage } from '../serve/page.ts';
 import { createServer, type HeddleServer } from '../serve/server.ts';
 import { type WorkerModel, workerModel } from '../serve/worker-model.ts';
 import type { ServeCommand, ServedSource } from './serve-options.ts';
@@ -13,17 +17,16 @@ export async function serveCommand(command: ServeCommand, signal: AbortSignal): 
   const say = (entry: object) => {
     if (!command.quiet) process.stderr.write(`${JSON.stringify(entry)}\n`);
   };
-  const models = command.models.map((served) => openModel(command, served, say));
+  const shelf = await opened(command, signal, say);
+  const { models } = shelf;
   try {
-    await Promise.race([Promise.all(models.map(({ opened }) => opened)), aborted(signal)]);
-    signal.throwIfAborted();
-    for (const model of models) for (const note of model.notes) say({ model: model.id, note });
     const { keys, origins, maxRequests } = command;
     const served = models.flatMap((model, i) => [
       model,
       ...Object.keys(command.models[i]!.adapters).map((name) => adapterModel(name, model, name)),
     ]);
     const app = createServer(served, {
+      ...(command.page && { page: await readPage() }),
       normalizers: [...standardNormalizers, ...command.dropLines.map((line) => withoutLines(line.source, line))],
       keys,
       origins,
@@ -34,12 +37,56 @@ export async function serveCommand(command: ServeCommand, signal: AbortSignal): 
     const server = await listen(app, command);
     const { port } = server.address() as { readonly port: number };
     const name = command.host.includes(':') ? `[${command.host}]` : command.host;
-    process.stdout.write(`${served.map(({ id }) => id).join(', ')} at http://${name}:${port}/v1\n`);
+    process.stdout.write(
+      `${served.map(({ id }) => id).join(', ')} at http://${name}:${port}/v1${command.page ? `, a page to talk to them at http://${name}:${port}/` : ''}\n`,
+    );
     await aborted(signal);
     return await stop(app, server, command.graceSeconds);
   } finally {
-    await Promise.all(models.map((model) => model.dispose()));
+    await shelf.dispose();
   }
+}
+
+/** Models that are open, or on a shelf to be opened on demand. */
+async function opened(
+  command: ServeCommand,
+  signal: AbortSignal,
+  say: (entry: object) => void,
+): Promise<Pick<ModelShelf, 'models' | 'dispose'>> {
+  const { memoryBytes, idleMinutes } = command;
+  if (memoryBytes !== undefined || idleMinutes !== undefined) {
+    const sources = command.models.map(async (served) => ({
+      id: served.id,
+      kind: served.kind,
+      bytes: await weightBytes(served.source),
+      open: () => openModel(command, served, say),
+    }));
+    return onDemand(await Promise.all(sources), {
+      ...(memoryBytes !== undefined && { memoryBytes }),
+      ...(idleMinutes !== undefined && { idleMs: idleMinutes * 60_000 }),
+      onChange: (model, change) => say({ model, change }),
+    });
+  }
+  const models = command.models.map((served) => openModel(command, served, say));
+  const dispose = async () => void (await Promise.all(models.map((model) => model.dispose())));
+  try {
+    await Promise.race([Promise.all(models.map((model) => model.opened)), aborted(signal)]);
+    signal.throwIfAborted();
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  for (const model of models) for (const note of model.notes) say({ model: model.id, note });
+  return { models, dispose };
+}
+
+/** What the weights of a model take on disk; 0 where that is not known, as of a model of a hub. */
+async function weightBytes(source: string): Promise<number> {
+  const found = await stat(source).catch(() => undefined);
+  if (!found?.isDirectory()) return found?.size ?? 0;
+  const weights = (await readdir(source)).filter((name) => name.endsWith('.safetensors'));
+  const sizes = await Promise.all(weights.map(async (name) => (await stat(join(source, name))).size));
+  return sizes.reduce((total, size) => total + size, 0);
 }
 
 function openModel(

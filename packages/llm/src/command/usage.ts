@@ -51,13 +51,15 @@ serve
   --adapter NAME=FOLDER   a low-rank adapter under a name of its own; NAME@MODEL=FOLDER where there are several models
   --cache-dir FOLDER      keeps what prompts begin with over restarts; --cache-dir-size SIZE, such as 20GiB, bounds it
   --drop-line REGEX       lines of system prompts that change every turn and say nothing, left out; several times for several
+  --memory SIZE           what all models may take together, such as 40GiB; --idle MINUTES without a request close one:
+                          with either of them models are opened when they are first asked for
   --host H, --port N      (default 127.0.0.1, 8080; 0 takes a free port); another host needs a key, or --insecure
   --api-key KEY           which clients must have, several times for several (also HEDDLE_API_KEY)
   --allow-host NAME, --allow-origin ORIGIN    further names of this server, pages that may ask it
   --max-sequences N, --context N    sequences at once (default 8), tokens of one
   --max-requests N        requests under way, running and waiting, before others get 429 (default 256)
   --grace S               seconds for what is under way when it is told to stop (default 10)
-  --device NAME, --dtype NAME    as above; --quiet logs nothing
+  --device NAME, --dtype NAME    as above; --quiet logs nothing; --no-page has no chat page at /
 
 eval
   --text FILE             perplexity and bits per byte of a text

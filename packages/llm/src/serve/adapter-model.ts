@@ -8,6 +8,7 @@ import type { ServedModel } from './served-model.ts';
 export function adapterModel(id: string, model: ServedModel, adapter: string): ServedModel {
   return {
     id,
+    kind: 'text',
     get ready() {
       return model.ready;
     },
@@ -18,6 +19,6 @@ export function adapterModel(id: string, model: ServedModel, adapter: string): S
     tokens: (of) => model.tokens(of),
     text: (tokens) => model.text(tokens),
     // what runs and waits is counted for the model
-    stats: async () => ({ ...(await model.stats()), running: 0, waiting: 0 }),
+    stats: async () => ({ running: 0, waiting: 0, cacheUsage: 0 }),
   };
 }

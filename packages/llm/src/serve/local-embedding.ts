@@ -10,6 +10,7 @@ export function localEmbeddingModel(id: string, model: EmbeddingModel): ServedMo
   const calls = { running: 0 };
   return {
     ...withoutText(id, model, calls),
+    kind: 'embedding',
     embed: (request, signal) =>
       counted(calls, async () => {
         const vectors = await embed({ model, ...request, signal });
@@ -30,6 +31,7 @@ export function localRankingModel(id: string, model: RankingModel): ServedModel 
   const calls = { running: 0 };
   return {
     ...withoutText(id, model, calls),
+    kind: 'ranking',
     rank: (request, signal) =>
       counted(calls, async () => {
         const documents = await rank({ model, ...request, signal });
@@ -71,6 +73,11 @@ function withoutText(id: string, { model, maxTokens }: Opened, calls: Calls): Se
         ? model.requireTokenizer().encode(of.text, { addSpecialTokens: of.addSpecialTokens ?? true })
         : none(),
     text: async (tokens) => model.requireTokenizer().decode(tokens),
-    stats: async () => ({ running: calls.running, waiting: 0, cacheUsage: 0 }),
+    stats: async () => ({
+      running: calls.running,
+      waiting: 0,
+      cacheUsage: 0,
+      memoryBytes: model.device.memory().live,
+    }),
   };
 }

@@ -3,7 +3,7 @@ import type { TokenLogprobs } from '../sampling/logprobs.ts';
 import { conversationText } from '../text/answers/conversation.ts';
 import { toolsOf } from '../text/answers/tool-options.ts';
 import { KeptTurns, type WriteConversation } from '../text/kept-turns.ts';
-import type { TextModel } from '../text/text-model.ts';
+import type { OpenedTextModel, TextModel } from '../text/text-model.ts';
 import { conversationRequest, type TextRequest, textRequest } from '../text/text-options.ts';
 import type { TextResult } from '../text/text-result.ts';
 import { startText } from '../text/text-stream.ts';
@@ -21,7 +21,7 @@ export function localModel(id: string, model: TextModel): ServedModel {
     generate: (request, signal) => generate(model, turns, request, signal),
     tokens: async (of) => tokensOf(model, of),
     text: async (tokens) => model.requireTokenizer().decode(tokens),
-    stats: async () => statsOf(engine),
+    stats: async () => statsOf(model),
   };
 }
 
@@ -80,9 +80,17 @@ function tokensOf(model: TextModel, of: ServedText): readonly number[] {
   return tokenizer.encode(text, { addSpecialTokens: false });
 }
 
-function statsOf(engine: TextModel['engine']): ServedStats {
-  const { stats } = engine as Partial<Engine>;
+function statsOf(model: TextModel): ServedStats {
+  const { stats } = model.engine as Partial<Engine>;
   if (!stats) return { running: 0, waiting: 0, cacheUsage: 0 };
-  const { running, waiting, cache } = stats.call(engine);
-  return { running, waiting, cacheUsage: cache.blocks > 0 ? cache.blocksUsed / cache.blocks : 0 };
+  const { running, waiting, cache } = stats.call(model.engine);
+  // a model of one's own parts may not say where it is
+  const { device } = (model as Partial<OpenedTextModel>).model ?? {};
+  return {
+    running,
+    waiting,
+    cacheUsage: cache.blocks > 0 ? cache.blocksUsed / cache.blocks : 0,
+    ...(device && { memoryBytes: device.memory().live }),
+    tiers: cache.tiers.map(({ name, length, bytes }) => ({ name, tokens: length, bytes })),
+  };
 }

@@ -1,9 +1,15 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { NumberedPart } from './answers.ts';
-import type { ServedModel } from './served-model.ts';
+import type { ServedModel, ServedStats } from './served-model.ts';
 
 const seconds = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 const labelNames = ['model_name'];
+
+/** Of models that can say; one that has just died cannot. */
+async function standing(models: readonly ServedModel[]): Promise<(readonly [string, ServedStats])[]> {
+  const all = models.filter(({ ready }) => ready).map(async (model) => [model.id, await model.stats()] as const);
+  return (await Promise.allSettled(all)).flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+}
 
 /** Figures of a server for Prometheus, under vLLM's names where it has them. */
 export class ServerMetrics {
@@ -48,9 +54,29 @@ export class ServerMetrics {
         labelNames,
         registers,
         async collect() {
-          for (const model of models) if (model.ready) this.set({ model_name: model.id }, (await model.stats())[field]);
+          for (const [id, stats] of await standing(models)) this.set({ model_name: id }, stats[field]);
         },
       });
+    new Gauge({
+      name: 'heddle:device_memory_bytes',
+      help: 'Memory that a model takes of its device',
+      labelNames,
+      registers,
+      async collect() {
+        for (const [id, { memoryBytes }] of await standing(models))
+          if (memoryBytes !== undefined) this.set({ model_name: id }, memoryBytes);
+      },
+    });
+    new Gauge({
+      name: 'heddle:cache_tier_tokens',
+      help: 'Tokens of prompts that the cache keeps, by where',
+      labelNames: [...labelNames, 'tier'],
+      registers,
+      async collect() {
+        for (const [id, { tiers = [] }] of await standing(models))
+          for (const { name, tokens } of tiers) this.set({ model_name: id, tier: name }, tokens);
+      },
+    });
   }
 
   responded(path: string, status: number): void {

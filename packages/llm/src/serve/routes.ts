@@ -11,6 +11,7 @@ import { embeddings } from './openai/embeddings.ts';
 import { responseJob } from './openai/responses.ts';
 import { seconds } from './openai/shared.ts';
 import { openApi } from './openapi.ts';
+import { pageHeaders } from './page.ts';
 import { rerank } from './rerank.ts';
 import type { ServedModel } from './served-model.ts';
 import { type Handler, json, modelOf, type Parts } from './server-parts.ts';
@@ -43,13 +44,21 @@ export function routes(parts: Parts): Hono<BlankEnv> {
       }
     };
 
+  for (const [path, file] of options.page ?? [])
+    app.get(
+      `/${path}`,
+      handle(() => new Response(file.body, { headers: { ...pageHeaders, 'content-type': file.type } }), true),
+    );
+
   const created = seconds();
   const described = (id: string) => ({
     id,
     object: 'model',
     created,
     owned_by: 'heddle',
-    max_model_len: models.get(id)!.maxSequenceTokens,
+    kind: models.get(id)!.kind ?? 'text',
+    // one that was never open has not said
+    ...(models.get(id)!.maxSequenceTokens > 0 && { max_model_len: models.get(id)!.maxSequenceTokens }),
   });
   app.post('/v1/chat/completions', handle(job(chatJob)));
   app.post('/v1/responses', handle(job(responseJob)));

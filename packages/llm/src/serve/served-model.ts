@@ -53,12 +53,19 @@ export interface Ranked {
   readonly tokens: number;
 }
 
+/** What a model does: it generates text, embeds texts or ranks documents. */
+export type ModelKind = 'text' | 'embedding' | 'ranking';
+
 /** Where a model stands. */
 export interface ServedStats {
   readonly running: number;
   readonly waiting: number;
   /** How much of the cache is taken, from 0 to 1. */
   readonly cacheUsage: number;
+  /** What it takes of its device, in bytes. */
+  readonly memoryBytes?: number;
+  /** Tokens of prompts that its cache keeps, and where: on the device, with 8 bits, on the host, in a store. */
+  readonly tiers?: readonly { readonly name: string; readonly tokens: number; readonly bytes: number }[];
 }
 
 /** A model as a server sees it, in this process or in another. */
@@ -68,6 +75,8 @@ export interface ServedModel {
   /** Whether it can answer; a server is ready when all of its models are. */
   readonly ready: boolean;
   readonly maxSequenceTokens: number;
+  /** What it does. Default 'text'. */
+  readonly kind?: ModelKind;
   /** @throws what `faultOf` tells clients about */
   generate(request: ServedRequest, signal: AbortSignal): AsyncIterable<ServedPart>;
   tokens(of: ServedText): Promise<readonly number[]>;

@@ -1,6 +1,7 @@
 import type { AdmissionOptions } from './admission.ts';
 import type { GuardOptions } from './guard.ts';
 import type { PromptNormalizer } from './normalizers.ts';
+import type { PageFiles } from './page.ts';
 
 /** How a server answers. */
 export interface ServerOptions extends GuardOptions, AdmissionOptions {
@@ -10,6 +11,8 @@ export interface ServerOptions extends GuardOptions, AdmissionOptions {
   readonly stallTimeoutMs?: number;
   /** What is done to the messages of every request first, in order. Default `standardNormalizers`. */
   readonly normalizers?: readonly PromptNormalizer[];
+  /** The chat page at `/`, as `readPage()` gives it. Default none. */
+  readonly page?: PageFiles;
   /** Told of every response; it holds nothing of prompts and answers. */
   readonly log?: (entry: LogEntry) => void;
 }

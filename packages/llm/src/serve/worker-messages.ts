@@ -3,6 +3,7 @@ import type { Fault } from './fault.ts';
 import type {
   Embedded,
   EmbedRequest,
+  ModelKind,
   Ranked,
   RankRequest,
   ServedPart,
@@ -14,7 +15,7 @@ import type {
 /** What a worker opens: data, and a module for what is none. */
 export interface WorkerModelOptions extends Pick<OpenTextModelOptions, 'dtype' | 'activations'> {
   /** What the model does: generate text, embed texts or rank documents. Default 'text'. */
-  readonly kind?: 'text' | 'embedding' | 'ranking';
+  readonly kind?: ModelKind;
   readonly device?: Extract<OpenTextModelOptions['device'], string>;
   readonly maxSequences?: number;
   readonly maxSequenceTokens?: number;

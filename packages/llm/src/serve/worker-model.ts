@@ -3,6 +3,7 @@ import { type Fault, FaultError, stopping } from './fault.ts';
 import type {
   Embedded,
   EmbedRequest,
+  ModelKind,
   Ranked,
   RankRequest,
   ServedModel,
@@ -12,6 +13,7 @@ import type {
   ServedText,
 } from './served-model.ts';
 import type { FromWorker, ToWorker, WorkerModelOptions, WorkerStart } from './worker-messages.ts';
+import { workerModule } from './worker-module.ts';
 
 /** A model that computes in a process of its own. */
 export interface WorkerModel extends ServedModel, AsyncDisposable {
@@ -93,6 +95,10 @@ class ProcessModel implements WorkerModel {
     });
     this.opened.catch(() => {}); // who waits for it hears of it
     this.#open();
+  }
+
+  get kind(): ModelKind {
+    return this.#start.options.kind ?? 'text';
   }
 
   get ready(): boolean {
@@ -290,18 +296,4 @@ const exitOf = (worker: ChildProcess) => new Promise<void>((resolve) => void wor
 
 function faultError({ fault, error }: Extract<FromWorker, { kind: 'fault' }>): FaultError {
   return new FaultError(fault, { cause: new Error(error) });
-}
-
-/** Node takes no TypeScript: where this file is a source, so is the worker, which brings a loader. */
-function workerModule(given: URL | undefined): {
-  readonly url: URL;
-  readonly options: { readonly execArgv?: string[] };
-} {
-  if (given) return { url: given, options: {} };
-  if (import.meta.url.endsWith('.ts'))
-    return {
-      url: new URL('./source-worker.js', import.meta.url),
-      options: { execArgv: ['--conditions=@heddle/source'] },
-    };
-  return { url: new URL('./engine-worker.js', import.meta.url), options: {} };
 }

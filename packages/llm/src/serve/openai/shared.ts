@@ -18,6 +18,7 @@ interface Sampling
     logit_bias: Record<string, number>;
     stop: string | string[];
     n: number;
+    ignore_eos: boolean;
     stream: boolean;
     stream_options: { include_usage?: boolean | null | undefined };
   }> {}
@@ -29,6 +30,8 @@ export const sampling: Shape<Sampling> = {
   logit_bias: z.record(z.string().regex(/^\d+$/, 'takes token ids'), z.number().min(-100).max(100)).nullish(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(16)]).nullish(),
   n: z.int().min(1).max(128).nullish(),
+  /** Goes on after the end token; no field of OpenAI's. */
+  ignore_eos: z.boolean().nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
 };
@@ -47,6 +50,7 @@ export function samplingOf(body: Sampling): Partial<ServedRequest> {
     // -100 bans a token
     logitBias: bias && Object.fromEntries(bias.map(([id, by]) => [id, by <= -100 ? Number.NEGATIVE_INFINITY : by])),
     stop: body.stop,
+    stopTokens: body.ignore_eos ? [] : undefined,
   });
 }
 
