@@ -6,11 +6,14 @@ import { textModel } from '../text/text-model.ts';
 import type { ChatCommand } from './chat-options.ts';
 import { ChatSession, type Screen } from './chat-session.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
+import { measuredDevice } from './measured-device.ts';
 import { progressBar } from './pull.ts';
 
 /** `heddle chat`: a conversation in the terminal, or with the lines of standard input. */
 export async function chatCommand(command: ChatCommand, signal: AbortSignal): Promise<number> {
-  const device = await openDevice(command.device, { webgpu: gpuEnvironment() });
+  const asked = { source: command.model, ...(command.dtype && { dtype: command.dtype }) };
+  const name = await measuredDevice(command.device, asked, signal);
+  const device = await openDevice(name, { webgpu: gpuEnvironment() });
   try {
     const bar = progressBar();
     const onProgress = () => signal.throwIfAborted();

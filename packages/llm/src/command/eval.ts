@@ -3,12 +3,15 @@ import { ArgumentError, openDevice } from '@heddle/tensor';
 import { type LoadedModel, loadModel } from '../load-model.ts';
 import type { EvalCommand } from './eval-options.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
+import { measuredDevice } from './measured-device.ts';
 import { progressBar } from './pull.ts';
 import { TokenScorer } from './token-scorer.ts';
 
 /** `heddle eval`: the perplexity of a text, or how many questions are answered right. */
 export async function evalCommand(command: EvalCommand, signal: AbortSignal): Promise<number> {
-  const device = await openDevice(command.device, { webgpu: gpuEnvironment() });
+  const asked = { source: command.model, ...(command.dtype && { dtype: command.dtype }) };
+  const name = await measuredDevice(command.device, asked, signal);
+  const device = await openDevice(name, { webgpu: gpuEnvironment() });
   try {
     const bar = progressBar();
     const onProgress = () => signal.throwIfAborted();

@@ -10,6 +10,7 @@ import type { Tokenizer } from '../tokenizer.ts';
 import { adaptedModel } from '../training/adapted-model.ts';
 import { openAdapter } from '../training/adapter-folder.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
+import { measuredDevice } from './measured-device.ts';
 import type { GenerateCommand } from './options.ts';
 import { Output } from './output.ts';
 import { progressBar } from './pull.ts';
@@ -17,7 +18,9 @@ import { progressBar } from './pull.ts';
 /** `heddle generate`: loads a model and streams what it writes. */
 export async function generate(command: GenerateCommand, signal: AbortSignal): Promise<number> {
   const started = performance.now();
-  const device = await openDevice(command.device, { webgpu: gpuEnvironment() });
+  const asked = { source: command.model, ...(command.dtype && { dtype: command.dtype }) };
+  const name = await measuredDevice(command.device, asked, signal);
+  const device = await openDevice(name, { webgpu: gpuEnvironment() });
   try {
     signal.throwIfAborted();
     const onProgress = () => signal.throwIfAborted();

@@ -7,6 +7,7 @@ import { type ModelShelf, onDemand } from '../serve/on-demand.ts';
 import { readPage } from '../serve/page.ts';
 import { createServer, type HeddleServer } from '../serve/server.ts';
 import { type WorkerModel, workerModel } from '../serve/worker-model.ts';
+import { measuredDevice } from './measured-device.ts';
 import type { ServeCommand, ServedSource } from './serve-options.ts';
 
 /**
@@ -53,13 +54,22 @@ async function opened(
   signal: AbortSignal,
   say: (entry: object) => void,
 ): Promise<Pick<ModelShelf, 'models' | 'dispose'>> {
-  const { memoryBytes, idleMinutes } = command;
+  const { memoryBytes, idleMinutes, dtype } = command;
+  const devices = new Map<string, ServeCommand['device']>();
+  for (const { id, kind, source } of command.models)
+    devices.set(
+      id,
+      kind === 'text'
+        ? await measuredDevice(command.device, { source, ...(dtype && { dtype }) }, signal)
+        : command.device,
+    );
+  const open = (served: ServedSource) => openModel({ ...command, device: devices.get(served.id)! }, served, say);
   if (memoryBytes !== undefined || idleMinutes !== undefined) {
     const sources = command.models.map(async (served) => ({
       id: served.id,
       kind: served.kind,
       bytes: await weightBytes(served.source),
-      open: () => openModel(command, served, say),
+      open: () => open(served),
     }));
     return onDemand(await Promise.all(sources), {
       ...(memoryBytes !== undefined && { memoryBytes }),
@@ -67,7 +77,7 @@ async function opened(
       onChange: (model, change) => say({ model, change }),
     });
   }
-  const models = command.models.map((served) => openModel(command, served, say));
+  const models = command.models.map(open);
   const dispose = async () => void (await Promise.all(models.map((model) => model.dispose())));
   try {
     await Promise.race([Promise.all(models.map((model) => model.opened)), aborted(signal)]);
