@@ -1,4 +1,4 @@
-import { type Device, type HostArray, hostArray, type Tensor, take, type Update, type Variable } from '@heddle/tensor';
+import { type Device, type DType, type HostArray, type Tensor, take, type Update, type Variable } from '@heddle/tensor';
 import { padded } from './store-pools.ts';
 
 /** Where the blocks of a group lie. */
@@ -70,16 +70,18 @@ export class RawBlocks {
     const made: Tensor[] = [at];
     try {
       let start = 0;
+      // tensors copy what they are made of, so one array does for all parts: fresh memory costs more than the copies
+      const memory = new ArrayBuffer(count * Math.max(...parts.map(slotBytes)));
       const loaded = parts.map((part) => {
         const slot = slotBytes(part);
         const size = slots * slot;
-        const all = new Uint8Array(count * slot);
+        const all = new Uint8Array(memory, 0, count * slot);
         for (const [i, block] of bytes.entries()) all.set(block.subarray(start, start + size), i * size);
         // the last slot stands for those that are added, and so does its content
         for (let end = blocks.length * size; end < all.length; end += slot) all.copyWithin(end, end - slot, end);
         start += size;
         const shape = [count, ...(part.shape.slice(1) as number[])];
-        const tensor = this.#device.tensor(arrayOf(part, all), { shape, dtype: part.dtype });
+        const tensor = this.#device.tensor(valuesIn(memory, part.dtype, all.length), { shape, dtype: part.dtype });
         made.push(tensor);
         return tensor;
       });
@@ -107,9 +109,10 @@ function slotBytes({ shape, dtype }: Variable): number {
 
 const bytesOf = (data: HostArray): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-function arrayOf({ dtype }: Variable, bytes: Uint8Array<ArrayBuffer>): HostArray {
-  const count = bytes.byteLength / elementBytes[dtype as keyof typeof elementBytes];
-  const array = hostArray(dtype, count);
-  bytesOf(array).set(bytes);
-  return array;
+const arrays = { f32: Float32Array, u32: Uint32Array, f16: Uint16Array } as const;
+
+/** The values of a dtype in the first bytes of some memory. */
+function valuesIn(memory: ArrayBuffer, dtype: DType, byteLength: number): HostArray {
+  const kind = dtype as keyof typeof arrays;
+  return new arrays[kind](memory, 0, byteLength / elementBytes[kind]);
 }
