@@ -43,6 +43,7 @@ test('has one block for each sequence: slots after each length, one column of bl
   expect(cache.stats()).toMatchObject({
     sequences: 2,
     tokens: 2,
+    lossy: [],
     tokenCapacity: 8,
     blocksUsed: 2,
     blocks: 2,

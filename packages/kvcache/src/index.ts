@@ -9,6 +9,7 @@ export type {
   KvBatch,
   KvBatchRows,
   KvCache,
+  KvLoss,
   KvPrompt,
   KvSequence,
   KvStats,

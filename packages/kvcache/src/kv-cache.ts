@@ -156,7 +156,15 @@ export interface KvStep {
   save(index: number, states: Readonly<Record<string, Tensor>>): readonly Update[];
 }
 
+/**
+ * What makes a cache lossy: rows of fewer bits (`format`), attention to the hot part of a sequence only (`retain`), tokens that
+ * sequences forget between others (`drops`), prefixes that come back from 8 bits (`warm`, an option of `tiers`).
+ */
+export type KvLoss = 'format' | 'retain' | 'drops' | 'warm';
+
 export interface KvStats {
+  /** What it was opened with that changes what is computed; empty where the cache is exact. */
+  readonly lossy: readonly KvLoss[];
   readonly sequences: number;
   /** Tokens written, over all sequences; shared ones count for each. */
   readonly tokens: number;

@@ -19,7 +19,7 @@ import type {
   KvStats,
   KvStep,
 } from '../kv-cache.ts';
-import { type KvShape, keepsExactly } from '../kv-shape.ts';
+import type { KvShape } from '../kv-shape.ts';
 import { PrefixSharing } from '../prefix/prefix-sharing.ts';
 import { HeldRows } from '../snapshot/held-rows.ts';
 import type { StatePools } from '../storage/state-pools.ts';
@@ -35,6 +35,7 @@ import { BlockTables } from './block-tables.ts';
 import { auditCache } from './cache-audit.ts';
 import { countBlocks } from './cache-counts.ts';
 import type { Group } from './group.ts';
+import { isOfTiers, lossesOf } from './losses.ts';
 import { openMemory, openPrefixTiers } from './open-memory.ts';
 import { slotsOfRange } from './range-slots.ts';
 import { SequenceChanges } from './sequence-changes.ts';
@@ -52,6 +53,7 @@ export class BlockCache implements KvCache, SequenceOwner {
   readonly maxSequences: number;
   readonly inputs: Readonly<Record<string, InputSpec>>;
   readonly symbols: SymbolValues;
+  readonly #lossy: KvStats['lossy'];
   readonly #inputSizes: StepInputSizes;
   readonly #maxBatchTokens: number | undefined;
   /** Groups of rows, and then that of states, where there is one. */
@@ -77,8 +79,8 @@ export class BlockCache implements KvCache, SequenceOwner {
   constructor(device: Device, parts: BlockCacheParts) {
     const { shape, blockSize, maxSequences, maxSequenceTokens, groups, groupOf, retain } = parts;
     this.shape = shape;
-    const keeps = keepsExactly(shape, parts.formatOf) && !retain && !parts.drops;
-    this.exact = keeps && !parts.tiers?.warm;
+    this.#lossy = lossesOf(parts);
+    this.exact = this.#lossy.length === 0;
     this.blockSize = blockSize;
     this.maxSequenceTokens = maxSequenceTokens;
     this.maxSequences = maxSequences;
@@ -96,7 +98,7 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.#pools = pools;
     this.#statePools = states;
     this.#tiers = tiers;
-    this.#prefixes = new PrefixSharing(groups, blockSize, parts.eviction, keeps);
+    this.#prefixes = new PrefixSharing(groups, blockSize, parts.eviction, this.#lossy.every(isOfTiers));
     const { tree } = this.#prefixes;
     this.#supply = new BlockSupply(groups, tree, (group) => this.#reclaim(group));
     this.#holdings = new BlockHoldings(groups, blockSize, tree, this.#pools, this.#supply);
@@ -192,6 +194,7 @@ export class BlockCache implements KvCache, SequenceOwner {
     return {
       ...countBlocks(sequences, this.#groups, this.#prefixes, this),
       bytes: hot + below,
+      lossy: this.#lossy,
       tiers: this.#tiers?.stats(sequences, hot) ?? this.prefixTiers?.stats(hot) ?? [],
     };
   }
@@ -256,12 +259,7 @@ export class BlockCache implements KvCache, SequenceOwner {
   readHeld(sequence: BlockSequence): Promise<HeldKv> | undefined {
     return this.#tiers ? undefined : this.#held.read(sequence);
   }
-  restore(
-    id: string,
-    length: number,
-    held: HeldKv,
-    prompt?: KvPrompt,
-  ): { sequence: KvSequence; written: Promise<void> } | 'full' | undefined {
+  restore(id: string, length: number, held: HeldKv, prompt?: KvPrompt): ReturnType<NonNullable<KvCache['restore']>> {
     this.#assertOpen('restore');
     if (this.#tiers) return undefined;
     this.#held.check(length, held);

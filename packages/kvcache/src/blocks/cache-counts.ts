@@ -13,7 +13,7 @@ export function countBlocks(
     maxSequences,
     maxSequenceTokens,
   }: { blockSize: number; maxSequences: number; maxSequenceTokens: number },
-): Omit<KvStats, 'bytes' | 'tiers'> {
+): Omit<KvStats, 'bytes' | 'tiers' | 'lossy'> {
   let [blocks, free, cached] = [0, 0, 0];
   for (const [group, { pool }] of groups.entries()) {
     blocks += pool.blocks;

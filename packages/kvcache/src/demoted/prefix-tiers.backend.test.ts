@@ -114,6 +114,7 @@ conformance('tiers of prefixes', (device) => {
     const shape = keyValueShape({ layers: 1, heads: 1, headDim: 8, dtype: 'f32' });
     const tiers = { warm: 24, cold: 48, load: 'always', timeoutMs: patient } as const;
     const cache = pagedCache(device(), { ...base, tokens: 24, shape, tiers });
+    expect([cache.exact, cache.stats().lossy]).toEqual([false, ['warm']]);
     const write = async (first: number, exact = false) => {
       const tokens = prompt(first);
       let sequence = cache.sequence(`p${first}`, { tokens, exact });

@@ -16,6 +16,7 @@ conformance('tokens that are dropped', (device) => {
     const options = { shape, maxSequences: 2, maxSequenceTokens: 64, tokens: 64, blockSize: 4, drops: true };
     const cache = pagedCache(device(), options);
     expect(cache.exact).toBe(false);
+    expect(cache.stats().lossy).toEqual(['drops']);
     const sequence = openSequence(cache, 'a');
     const [keys, values] = [wave(22 * 8, 1), wave(22 * 8, 2)];
     const rows = [{ keys: tensor(keys, 22), values: tensor(values, 22) }];

@@ -65,6 +65,7 @@ conformance('formats of stores', (device) => {
     const shape = keyValueShape({ layers: 2, heads: 2, headDim: 16, dtype: 'f32' });
     const cache = open(shape, { format: { bits: 8, groups: 2 } });
     expect(cache.exact).toBe(false);
+    expect(cache.stats().lossy).toEqual(['format']);
     const rows = tensors(shape, 10, 1);
     const a = await fill(cache, 'a', rows);
     const b = a.fork('b');

@@ -141,6 +141,7 @@ conformance('tiers of a cache', (device) => {
     const sequence = openSequence(cache, 'a');
     await add(cache, sequence, 150);
     expect(cache.exact).toBe(false);
+    expect(cache.stats().lossy).toEqual(['retain']);
     const q = device().tensor(
       Float32Array.from({ length: 8 }, (_, i) => (i - 3) / 20),
       { shape: [1, 1, 8] },
