@@ -37,17 +37,20 @@ export class RawBlocks {
     const found = parts.map((part) => take(part, at));
     try {
       await this.#device.realize(found);
-      const data = await Promise.all(found.map((tensor) => tensor.data()));
-      return blocks.map((_, i) => {
-        const bytes = new Uint8Array(this.byteLength(group));
-        let end = 0;
-        for (const [p, part] of parts.entries()) {
-          const size = slots * slotBytes(part);
-          bytes.set(bytesOf(data[p] as HostArray).subarray(i * size, (i + 1) * size), end);
-          end += size;
-        }
-        return bytes;
-      });
+      const byteLength = this.byteLength(group);
+      const read = blocks.map(() => new Uint8Array(byteLength));
+      let start = 0;
+      // each part as it comes, so that no turn of the host takes long
+      await Promise.all(
+        found.map(async (tensor, p) => {
+          const size = slots * slotBytes(parts[p]!);
+          const place = start;
+          start += size;
+          const bytes = bytesOf((await tensor.data()) as HostArray);
+          for (const [i, block] of read.entries()) block.set(bytes.subarray(i * size, (i + 1) * size), place);
+        }),
+      );
+      return read;
     } finally {
       for (const tensor of [at, ...found]) tensor.dispose();
     }
