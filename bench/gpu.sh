@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The benchmarks of a GPU, each with its peers measured in the same run, as rows of results.csv (BENCH_RESULTS names another file):
-#   bench/gpu.sh [kernels] [gemv] [attention] [recurrent] [llama] [engine] [speculation] [sampling] [gpt2] [training] [large] [lora] [replay] [tune]        all of them by default
+#   bench/gpu.sh [kernels] [gemv] [attention] [recurrent] [llama] [engine] [speculation] [sampling] [cache] [gpt2] [training] [large] [lora] [replay] [tune]        all of them by default
 # after `npm run build`. Needs python3 with PyTorch for the peers; a benchmark of which they fail runs without ratios.
 # LLAMA_CPP: a command that prints llama.cpp's figures for a GGUF type, as {"prefill tok/s": 1, "decode tok/s": 2}.
 set -uo pipefail
@@ -41,6 +41,7 @@ one() {
     engine) node bench/dist/engine.js ;;
     speculation) node bench/dist/speculation.js ;;
     sampling) node bench/dist/sampling.js ;;
+    cache) for each in kvcache kvcache-tiers kvcache-retain; do node "bench/dist/$each.js" || return; done ;;
     gpt2) peers torch_gpt2.py; node bench/dist/gpt2-training.js ;;
     training) peers torch_training.py; node bench/dist/training.js ;;
     large) node bench/dist/large-gpt2.js 124M 20 plain; node bench/dist/large-gpt2.js 1.5B 20 ;;
@@ -51,7 +52,7 @@ one() {
   esac
 }
 
-[ $# -gt 0 ] || set -- kernels gemv attention recurrent llama engine speculation sampling gpt2 training large lora replay tune
+[ $# -gt 0 ] || set -- kernels gemv attention recurrent llama engine speculation sampling cache gpt2 training large lora replay tune
 failed=0
 for name; do one "$name" || failed=1; done
 exit $failed
