@@ -16,12 +16,26 @@ const slack = 8;
  * begin as `.first`, of which `next` is the first tile, and `more`.
  */
 export function forwardText(
-  { array, shared }: KernelNames,
+  names: KernelNames,
   D: number,
   tile: ForwardTile,
   fragment: MatrixFragment,
   hooks: ForwardHooks,
 ): Omit<KernelParts, 'functions'> {
+  const layout = layoutOf(names, D, tile, fragment, hooks);
+  return { begin: beginText(layout), loop: loopText(layout), finish: finishText(layout) };
+}
+
+type Layout = ReturnType<typeof layoutOf>;
+
+/** How a workgroup's tiles lie, and the texts that bring them there. */
+function layoutOf(
+  { array, shared }: KernelNames,
+  D: number,
+  tile: ForwardTile,
+  fragment: MatrixFragment,
+  hooks: ForwardHooks,
+) {
   const { M, N, K, lanes } = fragment;
   const { down, across = 1, keys, early = false, stay = false } = tile;
   const { rows, perRow, fours, threads, scorePitch, weightPitch } = forwardTileSizes(tile, fragment);
@@ -46,7 +60,29 @@ export function forwardText(
     from: i * room,
     width: Math.min(room, D - i * room),
   }));
-  const begin = `
+  const fetch = hooks.fetch ?? ((_tile, from) => from(array.k!, array.v!));
+  const fetchKeys = fetch('next', (from) => k.fetch(from, (x) => hooks.keyHead('next', x)));
+  const fetchValues = fetch('tile', (_, from) => v.fetch(from, (x) => hooks.keyHead('tile', x)));
+  const reads = `${fetchValues}
+    if (more) { ${fetchKeys} }`;
+  // a weight of 0 takes nothing of a value, also where 0 times it is NaN; where all is seen there is no such weight
+  const puts = `${v.put}
+    ${k.put}
+    if (!(${hooks.allFree})) {
+      ${v.clean((x) => `atomicStore(&${shared.odd_keys}[${x}], count); atomicStore(&${shared.grown}, count);`)}
+    }`;
+  return {
+    ...{ array, shared, D, hooks, M, N, K, lanes, down, across, keys, early, stay, rows, perRow, fours, threads },
+    ...{ scorePitch, weightPitch, left, right, result, columns, steps, parts, inner, lines, pitch, k, v, row, change },
+    ...{ inBase2, fourOf, queryLoad, queryParts, place, placePitch, fetchKeys, reads, puts },
+  };
+}
+
+/** Places of lanes, the queries, and sums of nothing. */
+function beginText(layout: Layout): string {
+  const { K, lanes, down, across, keys, stay, rows, fours, threads, scorePitch, weightPitch, result, parts } = layout;
+  const { lines, k, v, array, shared, D, hooks, queryLoad, queryParts, place, placePitch } = layout;
+  return `
   let role = subgroup % ${across}u;
   let own_first = subgroup / ${across}u * ${rows}u;
   let own = own_first * ${scorePitch}u;
@@ -74,48 +110,12 @@ export function forwardText(
   var top = ${hooks.first[0]};
   var total = select(0.0, ${hooks.first[1]}, part == 0u);
   var count = 0u;`;
-  const fetch = hooks.fetch ?? ((_tile, from) => from(array.k!, array.v!));
-  const fetchKeys = fetch('next', (from) => k.fetch(from, (x) => hooks.keyHead('next', x)));
-  const fetchValues = fetch('tile', (_, from) => v.fetch(from, (x) => hooks.keyHead('tile', x)));
-  const reads = `${fetchValues}
-    if (more) { ${fetchKeys} }`;
-  // a weight of 0 takes nothing of a value, also where 0 times it is NaN; where all is seen there is no such weight
-  const puts = `${v.put}
-    ${k.put}
-    if (!(${hooks.allFree})) {
-      ${v.clean((x) => `atomicStore(&${shared.odd_keys}[${x}], count); atomicStore(&${shared.grown}, count);`)}
-    }`;
-  /** Makes weights of keys with values that are not finite NaN, unless they are 0. */
-  const spoilWeights = `for (var i = 0u; i < ${fours / 2}u; i++) {
-      var eight = ${shared.p_tile}[my_weights + i];
-      for (var j = 0u; j < 8u; j++) {
-        let half = (eight[j / 2u] >> (j % 2u * 16u)) & 0x7fffu;
-        let is_odd = atomicLoad(&${shared.odd_keys}[part * ${4 * fours}u + 8u * i + j]) == count;
-        eight[j / 2u] |= select(0u, 0x7e00u << (j % 2u * 16u), is_odd & (half != 0u));
-      }
-      ${shared.p_tile}[my_weights + i] = eight;
-    }
-    workgroupBarrier();`;
-  /** What `change` makes of the sums' columns in pieces of a tile of scores, where lanes have their rows. */
-  const throughRows = (change: (from: number) => string, back: boolean) =>
-    each(Math.ceil(D / keys), (piece) => {
-      const width = Math.min(keys, D - piece * keys) / across;
-      const all = (text: (r: number, c: number, at: string) => string) =>
-        each(down, (r) =>
-          each(width / N, (c) =>
-            text(r, (piece * keys) / across / N + c, `${row(r)} + role * ${keys / across / 4}u + ${(c * N) / 4}u`),
-          ),
-        );
-      return `${all((r, c, at) => `subgroupMatrixStore<row_major>(&${shared.s_tile}, ${at}, o${r}_${c}, ${scorePitch}u);`)}
-    workgroupBarrier();
-    ${change(piece * keys)}
-    workgroupBarrier();
-    ${back ? all((r, c, at) => `o${r}_${c} = subgroupMatrixLoad<${result}, row_major>(&${shared.s_tile}, ${at}, ${scorePitch}u);`) : ''}
-    ${back ? 'workgroupBarrier();' : ''}`;
-    });
-  const sharedByLanes = (value: string, join: (a: string, b: string) => string) =>
-    each(Math.log2(perRow), (i) => `${value} = ${join(value, `subgroupShuffleXor(${value}, ${lines * 2 ** i}u)`)};`);
-  const loop = `
+}
+
+/** Tile after tile of keys and values. */
+function loopText(layout: Layout): string {
+  const { early, fours, k, shared, hooks, fetchKeys, reads, puts } = layout;
+  return `
   if (more) { ${fetchKeys} }
   ${k.put}
   workgroupBarrier();
@@ -124,7 +124,24 @@ export function forwardText(
     count++;
     ${hooks.advance}
     ${early ? reads : ''}
-    {
+${productsText(layout)}
+    workgroupBarrier();
+    ${early ? puts : reads}
+${weightsText(layout)}
+    ${early ? '' : puts}
+    if (workgroupUniformLoad(&${shared.grown}) == count) {
+    ${throughRows(layout, () => `for (var i = 0u; i < ${fours}u; i++) { ${shared.s_tile}[mine + i] = bitcast<vec4<u32>>(bitcast<vec4<f32>>(${shared.s_tile}[mine + i]) * fade); }`, true)}
+    ${spoilWeights(layout)}
+    }
+${sumsText(layout)}
+  }`;
+}
+
+/** Scores of a tile, into workgroup memory. */
+function productsText(layout: Layout): string {
+  const { N, K, down, across, keys, stay, scorePitch, right, result, columns, steps, pitch, row, shared, queryLoad } =
+    layout;
+  return `    {
     ${each(down, (r) => each(columns, (c) => `var s${r}_${c} = ${result}();`))}
     ${each(
       steps,
@@ -139,10 +156,13 @@ export function forwardText(
     )} }`,
     )}
     ${each(down, (r) => each(columns, (c) => `subgroupMatrixStore<row_major>(&${shared.s_tile}, ${row(r)} + role * ${keys / across / 4}u + ${(c * N) / 4}u, s${r}_${c}, ${scorePitch}u);`))}
-    }
-    workgroupBarrier();
-    ${early ? puts : reads}
-    let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
+    }`;
+}
+
+/** Weights of a tile from its scores, with the rows' maximum and sum. */
+function weightsText(layout: Layout): string {
+  const { fours, change, inBase2, fourOf, shared, hooks } = layout;
+  return `    let free = ${change || hooks.scale > 0 ? hooks.free : 'false'};
     if (!free) {
       for (var i = 0u; i < ${fours}u; i++) {
         let four = bitcast<vec4<f32>>(${shared.s_tile}[mine + i]);
@@ -164,7 +184,7 @@ export function forwardText(
     var most = x0;
     ${each(fours - 1, (i) => `most = max(most, x${i + 1});`)}
     var highest = max(max(most.x, most.y), max(most.z, most.w)) * unit;
-    ${sharedByLanes('highest', (a, b) => `max(${a}, ${b})`)}
+    ${sharedByLanes(layout, 'highest', (a, b) => `max(${a}, ${b})`)}
     var fade = 1.0;
     if (highest > top + ${f32(change ? slack * Math.LN2 : slack)}) {
       // sums of a row that saw nothing so far are 0
@@ -179,13 +199,28 @@ export function forwardText(
     let sum = ${Array.from({ length: fours }, (_, i) => `x${i}`).join(' + ')};
     total += sum.x + sum.y + sum.z + sum.w;
     ${hooks.keep ? each(fours, (i) => `x${i} *= ${hooks.keep!(`(tile.first + 4u * (part * ${fours}u + ${i}u))`)};`) : ''}
-    ${each(fours / 2, (i) => `${shared.p_tile}[my_weights + ${i}u] = vec4<u32>(pack2x16float(x${2 * i}.xy), pack2x16float(x${2 * i}.zw), pack2x16float(x${2 * i + 1}.xy), pack2x16float(x${2 * i + 1}.zw));`)}
-    ${early ? '' : puts}
-    if (workgroupUniformLoad(&${shared.grown}) == count) {
-    ${throughRows(() => `for (var i = 0u; i < ${fours}u; i++) { ${shared.s_tile}[mine + i] = bitcast<vec4<u32>>(bitcast<vec4<f32>>(${shared.s_tile}[mine + i]) * fade); }`, true)}
-    ${spoilWeights}
+    ${each(fours / 2, (i) => `${shared.p_tile}[my_weights + ${i}u] = vec4<u32>(pack2x16float(x${2 * i}.xy), pack2x16float(x${2 * i}.zw), pack2x16float(x${2 * i + 1}.xy), pack2x16float(x${2 * i + 1}.zw));`)}`;
+}
+
+/** Makes weights of keys with values that are not finite NaN, unless they are 0. */
+function spoilWeights(layout: Layout): string {
+  const { fours, shared } = layout;
+  return `for (var i = 0u; i < ${fours / 2}u; i++) {
+      var eight = ${shared.p_tile}[my_weights + i];
+      for (var j = 0u; j < 8u; j++) {
+        let half = (eight[j / 2u] >> (j % 2u * 16u)) & 0x7fffu;
+        let is_odd = atomicLoad(&${shared.odd_keys}[part * ${4 * fours}u + 8u * i + j]) == count;
+        eight[j / 2u] |= select(0u, 0x7e00u << (j % 2u * 16u), is_odd & (half != 0u));
+      }
+      ${shared.p_tile}[my_weights + i] = eight;
     }
-    {
+    workgroupBarrier();`;
+}
+
+/** Weights times values, added to the sums. */
+function sumsText(layout: Layout): string {
+  const { M, N, K, down, across, weightPitch, left, right, parts, inner, pitch, shared, D } = layout;
+  return `    {
     ${each(
       inner,
       (s) => `{
@@ -199,14 +234,19 @@ export function forwardText(
     )}
     }`,
     )}
-    }
-  }`;
-  const finish = `
-  ${sharedByLanes('total', (a, b) => `${a} + ${b}`)}
+    }`;
+}
+
+/** The sums, divided, to where they are stored. */
+function finishText(layout: Layout): string {
+  const { across, keys, fours, change, shared, D, hooks } = layout;
+  return `
+  ${sharedByLanes(layout, 'total', (a, b) => `${a} + ${b}`)}
   let inverse = select(0.0, 1.0 / total, total > 0.0);
   if (part == 0u) { ${hooks.storeSoftmax(`select(top${change ? '' : ` * ${f32(Math.LN2)}`}, ${lowest}, total == 0.0)`, 'select(log(total), 0.0, total == 0.0)')} }
   workgroupBarrier();
   ${throughRows(
+    layout,
     (from) => `for (var i = 0u; i < ${fours}u; i++) {
       let place = part * ${fours}u + i;
       let inside = ${from / across / 4}u + place % ${keys / across / 4}u;
@@ -215,5 +255,30 @@ export function forwardText(
     }`,
     false,
   )}`;
-  return { begin, loop, finish };
 }
+
+/** What `change` makes of the sums' columns in pieces of a tile of scores, where lanes have their rows. */
+function throughRows(
+  { N, down, across, keys, scorePitch, result, row, shared, D }: Layout,
+  change: (from: number) => string,
+  back: boolean,
+): string {
+  return each(Math.ceil(D / keys), (piece) => {
+    const width = Math.min(keys, D - piece * keys) / across;
+    const all = (text: (r: number, c: number, at: string) => string) =>
+      each(down, (r) =>
+        each(width / N, (c) =>
+          text(r, (piece * keys) / across / N + c, `${row(r)} + role * ${keys / across / 4}u + ${(c * N) / 4}u`),
+        ),
+      );
+    return `${all((r, c, at) => `subgroupMatrixStore<row_major>(&${shared.s_tile}, ${at}, o${r}_${c}, ${scorePitch}u);`)}
+    workgroupBarrier();
+    ${change(piece * keys)}
+    workgroupBarrier();
+    ${back ? all((r, c, at) => `o${r}_${c} = subgroupMatrixLoad<${result}, row_major>(&${shared.s_tile}, ${at}, ${scorePitch}u);`) : ''}
+    ${back ? 'workgroupBarrier();' : ''}`;
+  });
+}
+
+const sharedByLanes = ({ perRow, lines }: Layout, value: string, join: (a: string, b: string) => string): string =>
+  each(Math.log2(perRow), (i) => `${value} = ${join(value, `subgroupShuffleXor(${value}, ${lines * 2 ** i}u)`)};`);

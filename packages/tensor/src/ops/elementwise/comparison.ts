@@ -1,7 +1,8 @@
 import { isFloat } from '../../dtype.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { Operand } from '../../graph/tensor-operations.ts';
-import { binary, type Elementwise, infix, unary } from './define-elementwise.ts';
+import { binary, type Elementwise, unary } from './define-elementwise.ts';
+import { infix } from './expressions.ts';
 
 /**
  * Drivers take a choice by the order of what is chosen from for a maximum, which loses NaN. They do not where the order

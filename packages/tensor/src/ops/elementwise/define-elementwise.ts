@@ -6,7 +6,7 @@ import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
 import { recordOne, refuseStored } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { Operand } from '../../graph/tensor-operations.ts';
-import type { Prelude, PreludeFunction } from '../../graph/webgpu-lowering.ts';
+import type { Prelude } from '../../graph/webgpu-lowering.ts';
 import { broadcastShapes } from '../../shape.ts';
 import { checkHolds, full } from '../create/creation.ts';
 import { cast } from './cast.ts';
@@ -113,19 +113,4 @@ export function unary(row: Elementwise): (x: Tensor) => Tensor {
 export function binary(row: Elementwise): (a: Operand, b: Operand) => Tensor {
   const op = defineElementwise(row);
   return (a, b) => recordOne(op, together(row.name, [a, b]), none);
-}
-
-/** WGSL: an operator between two values. */
-export function infix(operator: string): Elementwise['webgpu'] {
-  return ([a, b]) => `(${a} ${operator} ${b})`;
-}
-
-/** WGSL: a call of a function that the language has. */
-export function call(name: string): Elementwise['webgpu'] {
-  return (values) => `${name}(${values.join(', ')})`;
-}
-
-/** WGSL: a call of a function of the prelude. */
-export function callPrelude(name: PreludeFunction): Elementwise['webgpu'] {
-  return (values, _, prelude) => `${prelude[name]}(${values.join(', ')})`;
 }

@@ -10,17 +10,8 @@ import type { PreludeFunction } from '../../graph/webgpu-lowering.ts';
 import { broadcastShapes } from '../../shape.ts';
 import { full } from '../create/creation.ts';
 import { sumTo } from '../reduce/sum-to.ts';
-import {
-  binary,
-  call,
-  callPrelude,
-  type Elementwise,
-  infix,
-  type None,
-  none,
-  together,
-  unary,
-} from './define-elementwise.ts';
+import { binary, type Elementwise, type None, none, together, unary } from './define-elementwise.ts';
+import { call, callPrelude, infix } from './expressions.ts';
 
 /** The function of floats keeps what is not a number; that of WGSL may lose it. */
 const extremum =
