@@ -15,12 +15,12 @@ export const isSeenScore = (score: string): string => `is_seen_score(${score})`;
 export const scoreText: string = `
 fn score_or_lowest(score: f32, seen: bool) -> f32 {
   let bits = bitcast<u32>(score);
-  let raised = select(score, ${f32(lowestSeenScore)}, (bits > ${bitsOf(lowestSeenScore)}) & (bits < ${bitsOf(Number.NEGATIVE_INFINITY)}));
-  return select(raised, ${f32(lowestScore)}, !seen | (bits == ${bitsOf(Number.NEGATIVE_INFINITY)}));
+  // the bits of minus infinity are those of the lowest number and one; what is above them is NaN
+  let raised = select(min(bits, ${bitsOf(lowestSeenScore)}), bits - 1u, bits >= ${bitsOf(Number.NEGATIVE_INFINITY)});
+  return bitcast<f32>(select(${bitsOf(lowestScore)}, raised, seen));
 }
 fn is_seen_score(score: f32) -> bool {
-  let bits = bitcast<u32>(score);
-  return (bits < ${bitsOf(lowestScore / 2)}) | (bits > ${bitsOf(Number.NEGATIVE_INFINITY)});
+  return bitcast<u32>(score) - ${bitsOf(lowestScore / 2)} > ${bitsOf(Number.NEGATIVE_INFINITY)} - ${bitsOf(lowestScore / 2)};
 }`;
 
 /** WGSL of the bits of a number as f32. Those of negative numbers grow with their size. */
