@@ -15,7 +15,7 @@ export const isSeenScore = (score: string): string => `is_seen_score(${score})`;
 export const scoreText: string = `
 fn score_or_lowest(score: f32, seen: bool) -> f32 {
   let bits = bitcast<u32>(score);
-  // the bits of minus infinity are those of the lowest number and one; what is above them is NaN
+  // the bits of minus infinity are those of the lowest number and one; above them is NaN, of which what is computed is never the first
   let raised = select(min(bits, ${bitsOf(lowestSeenScore)}), bits - 1u, bits >= ${bitsOf(Number.NEGATIVE_INFINITY)});
   return bitcast<f32>(select(${bitsOf(lowestScore)}, raised, seen));
 }
