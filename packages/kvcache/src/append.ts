@@ -1,4 +1,4 @@
-import { ArgumentError, type Device, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Device, type Tensor } from '@heddle/tensor';
 import { boundNow } from './bound-now.ts';
 import { CacheFullError } from './errors.ts';
 import type { KvCache, KvSequence } from './kv-cache.ts';
@@ -16,6 +16,10 @@ export function append(
   rows: readonly Readonly<Record<string, Tensor>>[],
   states: readonly Readonly<Record<string, Tensor>>[] = [],
 ): Promise<void> {
+  checkArguments('append', 'device', { device });
+  checkArguments('append', 'object', { cache, sequence });
+  checkArguments('append', 'object', { 'cache.shape': cache.shape });
+  checkArguments('append', 'list', { rows, states });
   const tokens = checkedCount(cache, rows);
   checkStates(cache, states);
   if (!sequence.reserve(tokens))

@@ -1,4 +1,4 @@
-import { ArgumentError, type Device } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Device } from '@heddle/tensor';
 import { BlockCache } from './blocks/block-cache.ts';
 import { BlockPool } from './blocks/block-pool.ts';
 import { type CheckpointOptions, checkpointSlots } from './checkpoint-options.ts';
@@ -23,6 +23,10 @@ export interface ContiguousCacheOptions extends CheckpointOptions {
  *   allocated
  */
 export function contiguousCache(device: Device, options: ContiguousCacheOptions): KvCache {
+  checkArguments('contiguousCache', 'device', { device });
+  checkArguments('contiguousCache', 'object', { options });
+  checkArguments('contiguousCache', 'object', { 'options.shape': options.shape });
+  checkArguments('contiguousCache', 'list', { 'options.shape.layers': options.shape.layers });
   const { shape, maxSequences, maxSequenceTokens } = options;
   checkShape('contiguousCache', shape);
   checkCounts('contiguousCache', { maxSequences, maxSequenceTokens });

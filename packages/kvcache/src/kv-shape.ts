@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { CacheFormatError } from './errors.ts';
 
 /** One row `[heads, width]` of each token: keys, values, or what else a layer reads again. */
@@ -76,6 +76,7 @@ export interface KeyValueSizes {
 
 /** The shape of a model whose layers all keep keys `[K, D]` and values of one size. */
 export function keyValueShape(sizes: KeyValueSizes): KvShape {
+  checkArguments('keyValueShape', 'object', { sizes });
   const { layers, heads, headDim, valueDim = headDim, dtype, window, keepFirst } = sizes;
   const store = (width: number): RowsStore => ({
     kind: 'rows',
@@ -89,11 +90,15 @@ export function keyValueShape(sizes: KeyValueSizes): KvShape {
 
 /** Device memory of one token, in bytes, over all layers and stores of rows. */
 export function bytesPerToken(shape: KvShape): number {
+  checkArguments('bytesPerToken', 'object', { shape });
+  checkArguments('bytesPerToken', 'list', { 'shape.layers': shape.layers });
   return sumOver(shape, (store) => (isRows(store) ? storeBytes(store) : 0));
 }
 
 /** Device memory of the states of one sequence at one length, in bytes, over all layers. */
 export function bytesPerState(shape: KvShape): number {
+  checkArguments('bytesPerState', 'object', { shape });
+  checkArguments('bytesPerState', 'list', { 'shape.layers': shape.layers });
   return sumOver(shape, (store) => (isRows(store) ? 0 : storeBytes(store)));
 }
 

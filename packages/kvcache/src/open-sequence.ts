@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import { CacheFullError } from './errors.ts';
 import type { KvCache, KvSequence } from './kv-cache.ts';
 
@@ -6,6 +7,9 @@ import type { KvCache, KvSequence } from './kv-cache.ts';
  * @throws CacheFullError where no more sequences can be open, ArgumentError for an id that is
  */
 export function openSequence(cache: KvCache, id: string): KvSequence {
+  checkArguments('openSequence', 'object', { cache });
+  checkArguments('openSequence', 'function', { 'cache.sequence': cache.sequence });
+  checkArguments('openSequence', 'text', { id });
   const sequence = cache.sequence(id);
   if (typeof sequence !== 'string') return sequence;
   throw new CacheFullError(`sequence: no room for ${id}, ${cache.maxSequences} sequences are open (maxSequences)`);

@@ -1,4 +1,4 @@
-import { ArgumentError, type Device } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Device } from '@heddle/tensor';
 import { BlockCache } from './blocks/block-cache.ts';
 import { BlockPool } from './blocks/block-pool.ts';
 import { type Group, keyOfRetention, type Retention, retentionKey, retentionsOf } from './blocks/group.ts';
@@ -67,6 +67,10 @@ export interface PagedCacheOptions extends CheckpointOptions {
  *   fits; OutOfMemoryError, then nothing was allocated
  */
 export function pagedCache(device: Device, options: PagedCacheOptions): KvCache {
+  checkArguments('pagedCache', 'device', { device });
+  checkArguments('pagedCache', 'object', { options });
+  checkArguments('pagedCache', 'object', { 'options.shape': options.shape });
+  checkArguments('pagedCache', 'list', { 'options.shape.layers': options.shape.layers });
   const plan = pagesOf(options);
   const { shape, maxSequences, maxSequenceTokens, retain, drops } = options;
   const { share = retain || drops ? false : leastRecentlyUsed() } = options;
@@ -100,6 +104,9 @@ export function pagedCache(device: Device, options: PagedCacheOptions): KvCache 
 
 /** The device memory that `pagedCache` takes with these options, in bytes. @throws ArgumentError as it does */
 export function pagedCacheBytes(options: PagedCacheOptions): number {
+  checkArguments('pagedCacheBytes', 'object', { options });
+  checkArguments('pagedCacheBytes', 'object', { 'options.shape': options.shape });
+  checkArguments('pagedCacheBytes', 'list', { 'options.shape.layers': options.shape.layers });
   const { shape, blocks, groupOf, blockSize, formatOf } = pagesOf(options);
   const pools = blockBytes(shape, groupOf, blockSize, formatOf).reduce((sum, bytes, g) => sum + bytes * blocks[g]!, 0);
   return pools + bytesPerState(options.shape); // zeros are a state too

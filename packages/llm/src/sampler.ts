@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { drawToken } from './sampling/draw.ts';
 import type { LogitFilter } from './sampling/filters.ts';
 import { filtersOf, type SamplerOptions, type SamplingSettings, settingsOf } from './sampling/options.ts';
@@ -107,6 +107,7 @@ function filtered(
  * @throws ArgumentError if the seed is out of range.
  */
 export function filteredSampler(filters: readonly LogitFilter[], named?: number): SeededSampler {
+  checkArguments('filteredSampler', 'list', { filters });
   const seed = seedOf(named);
   return {
     name: ['draw', ...filters.map((filter) => filter.name)].join(', '),

@@ -1,4 +1,4 @@
-import { ArgumentError, FileFormatError } from '@heddle/tensor';
+import { ArgumentError, checkArguments, FileFormatError } from '@heddle/tensor';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { describe } from './check-options.ts';
 import { parsePythonJson } from './config/python-json.ts';
@@ -79,6 +79,7 @@ export async function loadTokenizer(
   source: string | ModelFiles,
   options: { readonly hub?: HubOptions } = {},
 ): Promise<TokenizerResult> {
+  checkArguments('loadTokenizer', 'object', { options });
   const files = await modelFiles('loadTokenizer', source, { purpose: 'tokenizer', hub: options.hub });
   const text = await readTextFile(files, 'tokenizer.json');
   if (text === undefined) return { tokenizer: undefined, reason: `${files.label} has no tokenizer.json` };

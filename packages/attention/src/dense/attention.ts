@@ -1,4 +1,4 @@
-import { defineOp, full, type Op, record, recordOne, type Tensor } from '@heddle/tensor';
+import { checkArguments, defineOp, full, type Op, record, recordOne, type Tensor } from '@heddle/tensor';
 import { maskBlocks } from '../flex/block-mask.ts';
 import { differentiated } from '../flex/derivatives.ts';
 import { type TracedFunctions, traceFunctions } from '../flex/trace.ts';
@@ -118,6 +118,8 @@ const logSumExpOf = (softmax: Tensor): Tensor => plane(softmax, 0).add(plane(sof
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec = {}): Tensor {
+  checkArguments('attention', 'tensor', { q, k, v });
+  checkArguments('attention', 'object', { spec });
   const arguments_ = argumentsOf(q, k, v, spec);
   const nothing = attentionOverNothing(arguments_);
   if (nothing) return nothing.out;
@@ -135,6 +137,8 @@ export function attentionWithLse(
   v: Tensor,
   spec: AttentionSpec = {},
 ): { readonly out: Tensor; readonly lse: Tensor } {
+  checkArguments('attentionWithLse', 'tensor', { q, k, v });
+  checkArguments('attentionWithLse', 'object', { spec });
   const call = argumentsOf(q, k, v, spec);
   const nothing = attentionOverNothing(call);
   if (nothing) return nothing;
@@ -153,6 +157,8 @@ export function attentionWithMass(
   v: Tensor,
   spec: AttentionSpec = {},
 ): { readonly out: Tensor; readonly lse: Tensor; readonly mass: Tensor } {
+  checkArguments('attentionWithMass', 'tensor', { q, k, v });
+  checkArguments('attentionWithMass', 'object', { spec });
   const own = argumentsOf(q, k, v, spec);
   const { B, S, K } = sizesOf(own.inputs);
   const nothing = attentionOverNothing(own);

@@ -1,4 +1,4 @@
-import { ArgumentError, concat, ShapeError, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, concat, ShapeError, type Tensor } from '@heddle/tensor';
 
 /**
  * Joins attentions of the same queries over different keys into the attention over all of them, exactly: keys may be split
@@ -13,6 +13,7 @@ export function mergeAttention(
   outs: readonly Tensor[],
   lses: readonly Tensor[],
 ): { readonly out: Tensor; readonly lse: Tensor } {
+  checkArguments('mergeAttention', 'tensors', { outs, lses });
   const first = outs[0];
   if (!first || outs.length !== lses.length)
     throw new ArgumentError(

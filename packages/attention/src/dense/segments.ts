@@ -1,5 +1,6 @@
 import {
   arange,
+  checkArguments,
   type Dim,
   DTypeError,
   formatShape,
@@ -22,6 +23,7 @@ import type { DenseSizes } from './arguments.ts';
  * @throws DTypeError, ShapeError
  */
 export function segmentIds(offsets: Tensor, length: Dim): Tensor {
+  checkArguments('segmentIds', 'tensor', { offsets });
   if (offsets.dtype !== 'i32') throw new DTypeError(`segmentIds: offsets must be i32, got ${offsets.dtype}`);
   if (offsets.rank !== 1)
     throw new ShapeError(`segmentIds: offsets must be [N + 1], got ${formatShape(offsets.shape)}`);

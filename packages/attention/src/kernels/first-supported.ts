@@ -1,4 +1,4 @@
-import { ArgumentError, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Tensor } from '@heddle/tensor';
 import type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
 import type { KvView } from './kv-view.ts';
 
@@ -27,6 +27,8 @@ export function firstSupported(
   kernels: readonly AttentionKernel[],
   options: FirstSupportedOptions = {},
 ): AttentionKernel {
+  checkArguments('firstSupported', 'list', { kernels });
+  checkArguments('firstSupported', 'object', { options });
   if (kernels.length === 0) throw new ArgumentError('firstSupported: takes at least one kernel');
   const refusal = (spec: AttendSpec, kv?: KvView) => {
     const reasons = kernels.map((kernel) => kernel.supports(spec, kv));

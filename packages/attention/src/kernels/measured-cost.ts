@@ -1,4 +1,4 @@
-import { ArgumentError, compile, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, compile, type Tensor } from '@heddle/tensor';
 import type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
 import type { KernelCost } from './first-supported.ts';
 import type { KvView } from './kv-view.ts';
@@ -32,6 +32,8 @@ export async function measuredCost(
   samples: readonly SampleCall[],
   options: { readonly runs?: number } = {},
 ): Promise<KernelCost> {
+  checkArguments('measuredCost', 'list', { kernels, samples });
+  checkArguments('measuredCost', 'object', { options });
   const { runs = 5 } = options;
   if (samples.length === 0) throw new ArgumentError('measuredCost: takes at least one sample call');
   const measured: Sample[] = [];

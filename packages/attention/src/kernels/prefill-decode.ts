@@ -1,4 +1,4 @@
-import { dimsEqual } from '@heddle/tensor';
+import { checkArguments, dimsEqual } from '@heddle/tensor';
 import type { AttentionKernel } from './attention-kernel.ts';
 
 /**
@@ -6,6 +6,7 @@ import type { AttentionKernel } from './attention-kernel.ts';
  * as a named dimension), another for all others.
  */
 export function prefillDecode(prefill: AttentionKernel, decode: AttentionKernel): AttentionKernel {
+  checkArguments('prefillDecode', 'object', { prefill, decode });
   return {
     name: `${prefill.name}, decoding ${decode.name}`,
     supports(spec, kv) {

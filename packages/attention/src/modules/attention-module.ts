@@ -1,4 +1,4 @@
-import { type Device, linear, mapTree, rmsNorm, type Tensor, type Variable } from '@heddle/tensor';
+import { checkArguments, type Device, linear, mapTree, rmsNorm, type Tensor, type Variable } from '@heddle/tensor';
 import { attention } from '../dense/attention.ts';
 import type { AttentionSpec } from '../dense/attention-spec.ts';
 import { rotary } from '../rotary/rotary.ts';
@@ -53,6 +53,7 @@ export function attentionModule<T extends Tensor>(
   parameters: AttentionParameters<T>,
   options: AttentionModuleOptions,
 ): AttentionModule<T> {
+  checkArguments('attentionModule', 'object', { parameters, options });
   checkAttentionParameters(parameters, options);
   const { H, K, D } = attentionSizes(options);
   const { rotary: turns, qkNorm } = options;
@@ -98,6 +99,8 @@ export async function createAttentionModule(
   device: Device,
   options: AttentionModuleOptions & { readonly seed: number; readonly dtype?: 'f32' | 'f16'; readonly name?: string },
 ): Promise<OwningAttentionModule> {
+  checkArguments('createAttentionModule', 'device', { device });
+  checkArguments('createAttentionModule', 'object', { options });
   const module = attentionModule(await createAttentionParameters(device, options, options), options);
   const dispose = () => {
     mapTree(module.parameters, (parameter) => (parameter as Variable).dispose());

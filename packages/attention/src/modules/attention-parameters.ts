@@ -1,5 +1,6 @@
 import {
   ArgumentError,
+  checkArguments,
   type Device,
   mapTree,
   randomNormal,
@@ -63,6 +64,7 @@ export function attentionSizes(config: AttentionConfig): { E: number; H: number;
 
 /** The shapes of the parameters, as the tree that the parameters are. */
 export function attentionParameterShapes(config: AttentionConfig): AttentionParameters<readonly number[]> {
+  checkArguments('attentionParameterShapes', 'object', { config });
   const { E, H, K, D } = attentionSizes(config);
   const { bias = false } = config;
   const { input, output } = typeof bias === 'boolean' ? { input: bias, output: bias } : bias;
@@ -111,6 +113,8 @@ export async function createAttentionParameters(
   config: AttentionConfig,
   options: { readonly seed: number; readonly dtype?: 'f32' | 'f16'; readonly name?: string },
 ): Promise<AttentionParameters> {
+  checkArguments('createAttentionParameters', 'device', { device });
+  checkArguments('createAttentionParameters', 'object', { config, options });
   const { seed, dtype = 'f32', name = 'attention' } = options;
   const made: Variable[] = [];
   try {

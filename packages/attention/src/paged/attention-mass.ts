@@ -1,4 +1,4 @@
-import { formatShape, greater, ShapeError, type Tensor, where } from '@heddle/tensor';
+import { checkArguments, formatShape, greater, ShapeError, type Tensor, where } from '@heddle/tensor';
 
 export interface AttentionMassInputs {
   /** `[R, H, D]`: queries of one sequence, turned by their positions as attention takes them. */
@@ -19,7 +19,15 @@ export interface AttentionMassInputs {
  * the scores of all rows and keys.
  * @throws ShapeError
  */
-export function attentionMass({ q, keys, positions, keyPositions, scale }: AttentionMassInputs): Tensor {
+export function attentionMass(inputs: AttentionMassInputs): Tensor {
+  checkArguments('attentionMass', 'object', { inputs });
+  checkArguments('attentionMass', 'tensor', {
+    'inputs.q': inputs.q,
+    'inputs.keys': inputs.keys,
+    'inputs.positions': inputs.positions,
+    'inputs.keyPositions': inputs.keyPositions,
+  });
+  const { q, keys, positions, keyPositions, scale } = inputs;
   const [R, H, D] = q.shape as [number, number, number];
   const [N, K] = keys.shape as [number, number];
   if (q.rank !== 3 || keys.rank !== 3 || keys.shape[2] !== D || H % K !== 0)

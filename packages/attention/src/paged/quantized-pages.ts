@@ -3,6 +3,7 @@ import {
   arange,
   bitAnd,
   bitXor,
+  checkArguments,
   clip,
   type Dim,
   DTypeError,
@@ -41,6 +42,8 @@ const perWord = (bits: PageBits) => 32 / bits;
  * @throws ArgumentError, ShapeError, DTypeError
  */
 export function quantizeRows(x: Tensor, bits: PageBits, options: { readonly groups?: number } = {}): QuantizedRows {
+  checkArguments('quantizeRows', 'tensor', { x });
+  checkArguments('quantizeRows', 'object', { options });
   const { groups = 1 } = options;
   if (bits !== 8 && bits !== 4) throw new ArgumentError(`quantizeRows: bits must be 8 or 4, got ${String(bits)}`);
   if (!isFloat(x.dtype)) throw new DTypeError(`quantizeRows: takes f32 or f16, got ${x.dtype}`);
@@ -67,7 +70,10 @@ export function quantizeRows(x: Tensor, bits: PageBits, options: { readonly grou
 }
 
 /** Quantised rows as f32 `[T, K, D]`. */
-export function dequantizeRows({ words, scales }: QuantizedRows, bits: PageBits): Tensor {
+export function dequantizeRows(rows: QuantizedRows, bits: PageBits): Tensor {
+  checkArguments('dequantizeRows', 'object', { rows });
+  checkArguments('dequantizeRows', 'tensor', { 'rows.words': rows.words, 'rows.scales': rows.scales });
+  const { words, scales } = rows;
   const [T, K, W] = words.shape as [Dim, number, number];
   const groups = scales.shape[2] as number;
   const count = perWord(bits);

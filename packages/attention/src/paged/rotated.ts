@@ -1,5 +1,6 @@
 import {
   bitAnd,
+  checkArguments,
   type Dim,
   DTypeError,
   formatShape,
@@ -20,6 +21,7 @@ import type { PackedCall } from './arguments.ts';
  * @throws ShapeError, DTypeError
  */
 export function rotateHeads(x: Tensor): Tensor {
+  checkArguments('rotateHeads', 'tensor', { x });
   const [T, K, D] = x.shape as [Dim, number, number];
   if (x.rank !== 3 || typeof D !== 'number' || typeof K !== 'number')
     throw new ShapeError(`rotateHeads: takes [T, K, D], got ${formatShape(x.shape)}`);

@@ -1,4 +1,4 @@
-import { type Device, randomNormal } from '@heddle/tensor';
+import { checkArguments, type Device, randomNormal } from '@heddle/tensor';
 import { checkPositionSizes, type PositionModule, positionModule } from './position-module.ts';
 
 export interface LearnedPositionsOptions {
@@ -23,6 +23,8 @@ export async function createLearnedPositions(
   device: Device,
   options: LearnedPositionsOptions,
 ): Promise<PositionModule> {
+  checkArguments('createLearnedPositions', 'device', { device });
+  checkArguments('createLearnedPositions', 'object', { options });
   const { maxPositions, width, seed, deviation = 0.02, dtype = 'f32', name = 'positions' } = options;
   checkPositionSizes('learned positions', { maxPositions, width });
   const table = device.zeroVariable([maxPositions, width], { dtype, name });

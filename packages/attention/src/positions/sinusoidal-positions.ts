@@ -1,4 +1,4 @@
-import { ArgumentError, type Device } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Device } from '@heddle/tensor';
 import { checkPositionSizes, type PositionModule, positionModule } from './position-module.ts';
 
 export interface SinusoidalPositionsOptions {
@@ -19,6 +19,8 @@ export interface SinusoidalPositionsOptions {
  * @throws ArgumentError, OutOfMemoryError
  */
 export function createSinusoidalPositions(device: Device, options: SinusoidalPositionsOptions): PositionModule {
+  checkArguments('createSinusoidalPositions', 'device', { device });
+  checkArguments('createSinusoidalPositions', 'object', { options });
   const { maxPositions, width, base = 10000, halves = false } = options;
   checkPositionSizes('sinusoidal positions', { maxPositions, width });
   if (width % 2 !== 0) throw new ArgumentError(`sinusoidal positions: width must be even, got ${width}`);

@@ -1,4 +1,4 @@
-import { ArgumentError, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Tensor } from '@heddle/tensor';
 import { denseRecurrence } from './recurrence/dense.ts';
 import { packedRecurrence } from './recurrence/packed.ts';
 import type { StateView } from './state-view.ts';
@@ -38,6 +38,9 @@ export function gatedDeltaRule(
   v: Tensor,
   options: DeltaRuleGates & { readonly state?: Tensor | undefined; readonly chunk?: number },
 ): { readonly out: Tensor; readonly state: Tensor } {
+  checkArguments('gatedDeltaRule', 'tensor', { q, k, v });
+  checkArguments('gatedDeltaRule', 'object', { options });
+  checkArguments('gatedDeltaRule', 'tensor', { 'options.logDecay': options.logDecay, 'options.beta': options.beta });
   const { state, chunk } = options;
   const inputs = { ...prepared(q, k, v, options), state: state?.cast('f32') };
   const result = denseRecurrence(inputs, { rule: 'delta', chunk: checkedChunk('gatedDeltaRule', chunk) });
@@ -59,6 +62,13 @@ export function packedGatedDeltaRule(
   v: Tensor,
   options: DeltaRuleGates & { readonly segments: Tensor; readonly states?: StateView | undefined },
 ): { readonly out: Tensor; readonly states: Tensor | undefined } {
+  checkArguments('packedGatedDeltaRule', 'tensor', { q, k, v });
+  checkArguments('packedGatedDeltaRule', 'object', { options });
+  checkArguments('packedGatedDeltaRule', 'tensor', {
+    'options.logDecay': options.logDecay,
+    'options.beta': options.beta,
+    'options.segments': options.segments,
+  });
   const { segments, states } = options;
   const inputs = { ...prepared(q, k, v, options), segments, ...states };
   const result = packedRecurrence(inputs, { rule: 'delta', chunk: defaultChunk });

@@ -1,4 +1,4 @@
-import { formatShape, ShapeError, type Tensor } from '@heddle/tensor';
+import { checkArguments, formatShape, ShapeError, type Tensor } from '@heddle/tensor';
 import { checkedChunk } from './gated-delta-rule.ts';
 import { denseRecurrence } from './recurrence/dense.ts';
 import { packedRecurrence } from './recurrence/packed.ts';
@@ -34,6 +34,14 @@ export function mamba2Scan(
   x: Tensor,
   options: Mamba2Parameters & { readonly state?: Tensor | undefined; readonly chunk?: number },
 ): { readonly out: Tensor; readonly state: Tensor } {
+  checkArguments('mamba2Scan', 'tensor', { x });
+  checkArguments('mamba2Scan', 'object', { options });
+  checkArguments('mamba2Scan', 'tensor', {
+    'options.dt': options.dt,
+    'options.a': options.a,
+    'options.b': options.b,
+    'options.c': options.c,
+  });
   const { state, chunk } = options;
   const inputs = { ...prepared('mamba2Scan', x, options), state: state?.cast('f32') };
   const result = denseRecurrence(inputs, { rule: 'additive', chunk: checkedChunk('mamba2Scan', chunk) });
@@ -53,6 +61,15 @@ export function packedMamba2Scan(
   x: Tensor,
   options: Mamba2Parameters & { readonly segments: Tensor; readonly states?: StateView | undefined },
 ): { readonly out: Tensor; readonly states: Tensor | undefined } {
+  checkArguments('packedMamba2Scan', 'tensor', { x });
+  checkArguments('packedMamba2Scan', 'object', { options });
+  checkArguments('packedMamba2Scan', 'tensor', {
+    'options.dt': options.dt,
+    'options.a': options.a,
+    'options.b': options.b,
+    'options.c': options.c,
+    'options.segments': options.segments,
+  });
   const { segments, states } = options;
   const inputs = { ...prepared('packedMamba2Scan', x, options), segments, ...states };
   const result = packedRecurrence(inputs, { rule: 'additive', chunk: checkedChunk('packedMamba2Scan') });

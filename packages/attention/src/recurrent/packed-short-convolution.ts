@@ -1,6 +1,7 @@
 import {
   ArgumentError,
   arange,
+  checkArguments,
   DTypeError,
   defineOp,
   formatShape,
@@ -123,6 +124,8 @@ export interface PackedConvolutionRows {
  * @throws ShapeError, DTypeError, ArgumentError for a block size that is none
  */
 export function packedShortConvolution(x: Tensor, weight: Tensor, options: PackedConvolutionRows): Tensor {
+  checkArguments('packedShortConvolution', 'tensor', { x, weight });
+  checkArguments('packedShortConvolution', 'object', { options });
   const { segments, positions, cached, bias } = options;
   const blockSize = cached?.blockSize ?? 0;
   if (cached && !(Number.isInteger(blockSize) && blockSize > 0))

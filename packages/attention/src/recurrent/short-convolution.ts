@@ -1,5 +1,6 @@
 import {
   addDims,
+  checkArguments,
   concat,
   type Dim,
   DTypeError,
@@ -79,6 +80,8 @@ export function shortConvolution(
   weight: Tensor,
   options: { readonly bias?: Tensor | undefined; readonly history?: Tensor | undefined } = {},
 ): ShortConvolution {
+  checkArguments('shortConvolution', 'tensor', { x, weight });
+  checkArguments('shortConvolution', 'object', { options });
   const { bias, history } = options;
   const inputs = [x, weight, ...(bias ? [bias] : []), ...(history ? [history] : [])];
   const out = recordOne(convolutionOp, inputs, { bias: bias !== undefined, history: history !== undefined });

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { Llama3Rotary, LongRopeRotary, RotarySpec, YarnRotary } from './rotary-spec.ts';
 
 /** What rotates a head: component pair i at position p turns by `p * inverseFrequencies[i]` radians. */
@@ -18,6 +18,8 @@ export interface RotaryFrequencies {
  * @throws ArgumentError `ERR_ARGUMENT` if the spec is out of range.
  */
 export function rotaryFrequencies(spec: RotarySpec, sequenceLength?: number): RotaryFrequencies {
+  checkArguments('rotaryFrequencies', 'object', { spec });
+  checkArguments('rotaryFrequencies', 'object', { 'spec.scaling': spec.scaling });
   checkSpec(spec);
   const { theta, dim, scaling } = spec;
   switch (scaling.kind) {

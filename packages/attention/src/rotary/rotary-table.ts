@@ -1,4 +1,4 @@
-import { ArgumentError, type Device, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Device, type Tensor } from '@heddle/tensor';
 import { rotaryFrequencies } from './rotary-frequencies.ts';
 import type { RotarySpec } from './rotary-spec.ts';
 
@@ -23,6 +23,8 @@ export function rotaryTable(
   maxPositions: number,
   options: { readonly dtype?: 'f32' | 'f16'; readonly sequenceLength?: number } = {},
 ): RotaryTable {
+  checkArguments('rotaryTable', 'device', { device });
+  checkArguments('rotaryTable', 'object', { spec, options });
   const { dtype = 'f32', sequenceLength } = options;
   if (!Number.isSafeInteger(maxPositions) || maxPositions < 1)
     throw new ArgumentError(`rotaryTable: maxPositions must be a positive integer, got ${maxPositions}`);

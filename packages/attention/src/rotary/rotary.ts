@@ -1,4 +1,5 @@
 import {
+  checkArguments,
   concat,
   DTypeError,
   defineOp,
@@ -108,6 +109,9 @@ export function rotary(
   table: RotaryTable,
   options: { readonly interleaved?: boolean } = {},
 ): Tensor {
+  checkArguments('rotary', 'tensor', { x, positions });
+  checkArguments('rotary', 'object', { table, options });
+  checkArguments('rotary', 'tensor', { 'table.cos': table.cos, 'table.sin': table.sin });
   const { interleaved = false } = options;
   return recordOne(rotaryOp, [x, positions, table.cos, table.sin], { interleaved, inverse: false });
 }

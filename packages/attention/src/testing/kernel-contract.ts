@@ -1,4 +1,4 @@
-import { compile, type Device, gradients, type Tensor } from '@heddle/tensor';
+import { checkArguments, compile, type Device, gradients, type Tensor } from '@heddle/tensor';
 import type { AttendSpec, AttentionKernel } from '../kernels/attention-kernel.ts';
 import type { KvView } from '../kernels/kv-view.ts';
 import { normal, relativeError } from './numbers.ts';
@@ -79,8 +79,11 @@ const lseCases: readonly (readonly [string, PackedOptions])[] = [
 export function kernelContract(
   kernel: AttentionKernel,
   device: () => Device,
-  { tolerance = 5e-6 }: KernelContractOptions = {},
+  options: KernelContractOptions = {},
 ): readonly KernelContractCase[] {
+  checkArguments('kernelContract', 'object', { kernel, options });
+  checkArguments('kernelContract', 'function', { device });
+  const { tolerance = 5e-6 } = options;
   const attend = (c: PackedCase) => {
     const { q, k, v, kv, spec } = packedTensors(device(), c);
     return kernel.attend(q, k, v, kv, spec);

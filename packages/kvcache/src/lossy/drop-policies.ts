@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 
 /**
  * Which tokens of a sequence are kept when it has to forget some: what is computed afterwards is another thing than with all of
@@ -23,7 +23,9 @@ interface Budget {
 }
 
 /** The last tokens and those in front (StreamingLLM, https://arxiv.org/abs/2309.17453). */
-export function lastTokens({ recent, keepFirst = 0 }: Omit<Budget, 'budget'>): DropPolicy {
+export function lastTokens(options: Omit<Budget, 'budget'>): DropPolicy {
+  checkArguments('lastTokens', 'object', { options });
+  const { recent, keepFirst = 0 } = options;
   checkCounts('lastTokens', { recent, keepFirst });
   return {
     name: 'last tokens',
@@ -35,7 +37,9 @@ export function lastTokens({ recent, keepFirst = 0 }: Omit<Budget, 'budget'>): D
  * The tokens that were attended to most by all that came after them, the last ones and those in front (H2O,
  * https://arxiv.org/abs/2306.14048). Takes the mass over all rows so far.
  */
-export function heavyHitters({ budget, recent, keepFirst = 0 }: Budget): DropPolicy {
+export function heavyHitters(options: Budget): DropPolicy {
+  checkArguments('heavyHitters', 'object', { options });
+  const { budget, recent, keepFirst = 0 } = options;
   checkCounts('heavyHitters', { budget, recent, keepFirst });
   return { name: 'heavy hitters', choose: (mass) => largest(mass, { budget, recent, keepFirst }) };
 }
@@ -46,6 +50,7 @@ export function heavyHitters({ budget, recent, keepFirst = 0 }: Budget): DropPol
  * @param options.pool how many neighbouring tokens share the largest mass among them; odd. Default 7
  */
 export function snapKv(options: Budget & { readonly pool?: number }): DropPolicy {
+  checkArguments('snapKv', 'object', { options });
   const { budget, recent, keepFirst = 0, pool = 7 } = options;
   checkCounts('snapKv', { budget, recent, keepFirst, pool });
   if (pool % 2 !== 1) throw new ArgumentError(`snapKv: pool must be odd, got ${pool}`);

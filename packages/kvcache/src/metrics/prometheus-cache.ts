@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import type { KvStats } from '../kv-cache.ts';
 
 interface MetricOptions {
@@ -81,10 +82,11 @@ function tierMetric(
  * @param stats `() => cache.stats()`
  * @throws what the registry throws for a name that it has already
  */
-export function prometheusCache(
-  stats: () => KvStats,
-  { client, registry, prefix = 'heddle_' }: CachePrometheusOptions,
-): void {
+export function prometheusCache(stats: () => KvStats, options: CachePrometheusOptions): void {
+  checkArguments('prometheusCache', 'function', { stats });
+  checkArguments('prometheusCache', 'object', { options });
+  checkArguments('prometheusCache', 'object', { 'options.client': options.client });
+  const { client, registry, prefix = 'heddle_' } = options;
   for (const [kind, name, help, labelNames, samples] of metrics) {
     const options = { name: `${prefix}${name}`, help, labelNames, registers: [] as never[] };
     if (kind === 'gauge') {

@@ -1,4 +1,4 @@
-import { ArgumentError, type Device, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Device, type Tensor } from '@heddle/tensor';
 import { append } from '../append.ts';
 import { CacheFullError } from '../errors.ts';
 import type { HeldKv, KvCache, KvPrompt, KvSequence } from '../kv-cache.ts';
@@ -18,16 +18,16 @@ const chunk = 256;
 export async function takeSnapshot(
   cache: KvCache,
   sequence: KvSequence,
-  {
-    model,
-    tokens = [],
-  }: {
+  options: {
     /** What tells the model, and whatever else decides keys and values (adapter, activations), from others: a snapshot is only restored for the same. */
     readonly model: string;
     /** Ids of its first tokens; they are known again when it is restored. */
     readonly tokens?: ArrayLike<number>;
   },
 ): Promise<Uint8Array<ArrayBuffer>> {
+  checkArguments('takeSnapshot', 'object', { cache, sequence, options });
+  checkArguments('takeSnapshot', 'object', { 'cache.shape': cache.shape });
+  const { model, tokens = [] } = options;
   const { length } = sequence;
   if (typeof model !== 'string') throw new ArgumentError(`snapshot: model must be a string, got ${String(model)}`);
   if (tokens.length > length)
@@ -56,8 +56,12 @@ export async function restoreSnapshot(
   cache: KvCache,
   id: string,
   bytes: Uint8Array,
-  { model, namespace }: { readonly model: string; readonly namespace?: string },
+  options: { readonly model: string; readonly namespace?: string },
 ): Promise<KvSequence> {
+  checkArguments('restoreSnapshot', 'device', { device });
+  checkArguments('restoreSnapshot', 'object', { cache, options });
+  checkArguments('restoreSnapshot', 'text', { id });
+  const { model, namespace } = options;
   const content = await readSnapshot(bytes);
   if (content.model !== model) refuse(`it is of model '${content.model}', and '${model}' was asked for`);
   const [held, kept] = [describe(content.shape), describe(cache.shape)];

@@ -1,4 +1,4 @@
-import type { Device } from '@heddle/tensor';
+import { checkArguments, type Device } from '@heddle/tensor';
 import type { RowsStore } from '../kv-shape.ts';
 import { contentRules } from './content-rules.ts';
 import type { KvCacheContractCase } from './contract.ts';
@@ -39,8 +39,11 @@ function row(heads: number, width: number, dtype: 'f32' | 'f16'): RowsStore {
 export function kvCacheContract(
   open: OpenKvCache,
   device: () => Device,
-  { seeds = [1, 2, 3] }: KvCacheContractOptions = {},
+  options: KvCacheContractOptions = {},
 ): readonly KvCacheContractCase[] {
+  checkArguments('kvCacheContract', 'function', { open, device });
+  checkArguments('kvCacheContract', 'object', { options });
+  const { seeds = [1, 2, 3] } = options;
   return [
     ...roomRules(open, device, sizes),
     ...contentRules(open, device, sizes, seeds),

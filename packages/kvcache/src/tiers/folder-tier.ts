@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { KvTier } from './kv-tier.ts';
 
 /** The part of `node:fs/promises` that a folder takes: a test may give another. */
@@ -26,6 +26,8 @@ export interface FolderTierOptions {
  * @throws ArgumentError without Node's file system, for a bound that is no positive number
  */
 export function folderTier(path: string, options: FolderTierOptions = {}): KvTier {
+  checkArguments('folderTier', 'text', { path });
+  checkArguments('folderTier', 'object', { options });
   const { maxBytes = Number.POSITIVE_INFINITY, files = nodeFiles() } = options;
   if (!(maxBytes > 0)) throw new ArgumentError(`folderTier: maxBytes must be a positive number, got ${maxBytes}`);
   const fileOf = (key: string) => {

@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import type { KvTier } from './kv-tier.ts';
 
 const tagBytes = 32;
@@ -8,6 +9,8 @@ const tagBytes = 32;
  * @param key a secret of 32 bytes or more
  */
 export function signedTier(tier: KvTier, key: Uint8Array): KvTier {
+  checkArguments('signedTier', 'object', { tier });
+  checkArguments('signedTier', 'numbers', { key });
   const secret = crypto.subtle.importKey('raw', Uint8Array.from(key), { name: 'HMAC', hash: 'SHA-256' }, false, [
     'sign',
     'verify',

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { KvTier } from './kv-tier.ts';
 
 /** The part of a client of `iovalkey` (0.x), or `ioredis`, that a tier takes. */
@@ -29,6 +29,7 @@ export function valkeyTier(
   client: ValkeyClient,
   options: { readonly prefix?: string; readonly seconds?: number } = {},
 ): KvTier {
+  checkArguments('valkeyTier', 'object', { client, options });
   const { prefix = 'heddle:kv:', seconds } = options;
   if (typeof client?.mgetBuffer !== 'function' || typeof client.pipeline !== 'function')
     throw new ArgumentError('valkeyTier: takes a client of iovalkey');

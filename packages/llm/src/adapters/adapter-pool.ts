@@ -1,4 +1,4 @@
-import { ArgumentError, type Device, DisposedError, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Device, DisposedError, type Tensor } from '@heddle/tensor';
 import type { Lora } from '@heddle/trainer/lora';
 import { describe } from '../check-options.ts';
 import type { HeldAdapter, RequestAdapters } from '../engine/request-adapters.ts';
@@ -57,6 +57,8 @@ export interface AdapterPool extends RequestAdapters, Disposable {
  * @throws ArgumentError for options that make no sense; OutOfMemoryError, then nothing is left on the device
  */
 export function createAdapterPool(model: CausalLm, options: AdapterPoolOptions = {}): AdapterPool {
+  checkArguments('createAdapterPool', 'object', { model, options });
+  checkArguments('createAdapterPool', 'object', { 'model.config': model.config });
   const { maxAdapters = 8, maxRank = 16, biases = false, targets } = options;
   for (const [name, count] of Object.entries({ maxAdapters, maxRank }))
     if (!(Number.isSafeInteger(count) && count > 0))

@@ -1,5 +1,5 @@
 import { type EmbeddingModelV3, type LanguageModelV3, NoSuchModelError, type ProviderV3 } from '@ai-sdk/provider';
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { embed, prefixOf } from '../embedding/embed.ts';
 import { type EmbeddingModel, isEmbeddingModel } from '../embedding/embedding-model.ts';
 import { notTextModel, type TextModel } from '../text/text-model.ts';
@@ -19,6 +19,7 @@ export interface HeddleProvider extends ProviderV3 {
  * const { text } = await generateText({ model: heddle('prose'), prompt: 'Once upon a time' });
  */
 export function createHeddle(models: Readonly<Record<string, TextModel | EmbeddingModel>>): HeddleProvider {
+  checkArguments('createHeddle', 'object', { models });
   for (const [id, model] of Object.entries(models)) {
     if (isEmbeddingModel(model)) continue;
     const wrong = notTextModel(model);

@@ -1,4 +1,11 @@
-import { ArgumentError, type Device, type DeviceName, FileFormatError, openDevice } from '@heddle/tensor';
+import {
+  ArgumentError,
+  checkArguments,
+  type Device,
+  type DeviceName,
+  FileFormatError,
+  openDevice,
+} from '@heddle/tensor';
 import { describe } from '../check-options.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel } from '../load-model.ts';
 import { type ModelFiles, modelFiles } from '../model-files.ts';
@@ -45,6 +52,7 @@ export async function openEmbeddingModel(
   source: string | ModelFiles,
   options: OpenEmbeddingModelOptions = {},
 ): Promise<EmbeddingModel> {
+  checkArguments('openEmbeddingModel', 'object', { options });
   const { device: where = 'auto', hub, ...rest } = options;
   const files = await modelFiles('openEmbeddingModel', source, { purpose: 'embedding', hub });
   const modules = await readModules(files);

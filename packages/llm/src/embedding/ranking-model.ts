@@ -1,6 +1,7 @@
 import {
   ArgumentError,
   type CompiledFunction,
+  checkArguments,
   compile,
   concat,
   type Device,
@@ -142,8 +143,10 @@ export interface OpenRankingModelOptions
  */
 export async function openRankingModel(
   source: string | ModelFiles,
-  { device: where = 'auto', answers: [no, yes] = ['no', 'yes'], ...options }: OpenRankingModelOptions = {},
+  settings: OpenRankingModelOptions = {},
 ): Promise<RankingModel> {
+  checkArguments('openRankingModel', 'object', { settings });
+  const { device: where = 'auto', answers: [no, yes] = ['no', 'yes'], ...options } = settings;
   const device = typeof where === 'string' ? await openDevice(where) : where;
   const own = typeof where === 'string' ? device : undefined;
   let model: LoadedModel | undefined;

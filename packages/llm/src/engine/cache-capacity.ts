@@ -1,5 +1,6 @@
 import type { Capacity } from '@heddle/batcher';
 import type { KvCache, KvPrompt, KvSequence } from '@heddle/kvcache';
+import { checkArguments } from '@heddle/tensor';
 import { HeldSequences } from './held-sequences.ts';
 import type { ScheduledGeneration } from './request.ts';
 import { type DeterministicSteps, sharedTokens, wholeChunks } from './step-parts.ts';
@@ -21,6 +22,7 @@ export interface CacheSharing {
  * Only requests of one tenant and adapter share tokens.
  */
 export function cacheCapacity(cache: KvCache, options: CacheSharing = {}): Capacity<ScheduledGeneration> {
+  checkArguments('cacheCapacity', 'object', { cache, options });
   const { shareUpTo = Number.POSITIVE_INFINITY, computedWith, held = new HeldSequences(), deterministic } = options;
   // names of adapters say nothing outside of their pool: what a store has of them is found by nobody else
   const pool = crypto.randomUUID();

@@ -1,6 +1,13 @@
 import { type AttentionKernel, flash } from '@heddle/attention';
 import { type KvCache, openSequence, pagedCache, type QuantizedFormat } from '@heddle/kvcache';
-import { ArgumentError, type CompiledFunction, compile, type Tensor, type Update } from '@heddle/tensor';
+import {
+  ArgumentError,
+  type CompiledFunction,
+  checkArguments,
+  compile,
+  type Tensor,
+  type Update,
+} from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { checkTokens } from '../models/row-logits.ts';
 
@@ -44,8 +51,11 @@ interface StepInputs {
 export async function measureCacheFormat(
   model: CausalLm,
   format: QuantizedFormat,
-  { texts, limit = 0.002, stepTokens = 1, attention = flash() }: MeasureOptions,
+  options: MeasureOptions,
 ): Promise<CacheFormatMeasurement> {
+  checkArguments('measureCacheFormat', 'object', { model, format, options });
+  checkArguments('measureCacheFormat', 'list', { 'options.texts': options.texts });
+  const { texts, limit = 0.002, stepTokens = 1, attention = flash() } = options;
   const longest = texts.reduce((most, { length }) => Math.max(most, length), 0);
   if (texts.length === 0 || texts.some(({ length }) => length < 2))
     throw new ArgumentError('measureCacheFormat: takes texts of at least two tokens each');

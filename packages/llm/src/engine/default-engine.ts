@@ -1,7 +1,7 @@
 import { type AttentionKernel, flash, singleRows } from '@heddle/attention';
 import { type Capacity, continuousScheduler, type Scheduler } from '@heddle/batcher';
 import { type KvCache, type PrefixTierOptions, pagedCache } from '@heddle/kvcache';
-import { ArgumentError, type Device, OutOfMemoryError } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Device, OutOfMemoryError } from '@heddle/tensor';
 import type { CausalLm, ForwardHooks } from '../models/causal-lm.ts';
 import { greedy, type Sampler } from '../sampler.ts';
 import { stageSampling } from '../sampling/device-sampling.ts';
@@ -112,6 +112,8 @@ const known = new Set([
  *   OutOfMemoryError; then nothing is left on the device
  */
 export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine {
+  checkArguments('openEngine', 'object', { model, options });
+  checkArguments('openEngine', 'object', { 'model.config': model.config });
   for (const name of Object.keys(options))
     if (!known.has(name)) throw new ArgumentError(`openEngine: takes ${[...known].join(', ')}, got ${name}`);
   const { device, config, kvShape: shape } = model;

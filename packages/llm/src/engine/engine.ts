@@ -8,7 +8,7 @@ import {
   type TokenStream,
 } from '@heddle/batcher';
 import type { KvCache, KvStats } from '@heddle/kvcache';
-import { ArgumentError, type Device, DisposedError } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Device, DisposedError } from '@heddle/tensor';
 import type { CausalLm, ForwardHooks } from '../models/causal-lm.ts';
 import type { Sampler } from '../sampler.ts';
 import { type DeviceSampling, greedySampling } from '../sampling/sample-plan.ts';
@@ -124,6 +124,15 @@ export interface Engine extends AsyncDisposable {
  *   throws; then the cache stays the caller's
  */
 export function createEngine(parts: EngineParts): Engine {
+  checkArguments('createEngine', 'object', { parts });
+  checkArguments('createEngine', 'object', {
+    'parts.model': parts.model,
+    'parts.cache': parts.cache,
+    'parts.attention': parts.attention,
+    'parts.scheduler': parts.scheduler,
+  });
+  checkArguments('createEngine', 'object', { 'parts.model.config': parts.model.config });
+  checkArguments('createEngine', 'object', { 'parts.cache.shape': parts.cache.shape });
   const { model, cache } = parts;
   checkStores(cache, model);
   if (model.device !== parts.device) throw new ArgumentError('createEngine: the model is on another device');

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { EngineStats } from './engine.ts';
 
 type Metric = readonly [name: string, type: 'counter' | 'gauge', help: string, value: (stats: EngineStats) => number];
@@ -32,6 +32,9 @@ export function prometheusText(
   stats: EngineStats,
   options: { readonly prefix?: string; readonly labels?: Readonly<Record<string, string>> } = {},
 ): string {
+  checkArguments('prometheusText', 'object', { stats, options });
+  checkArguments('prometheusText', 'number', { 'stats.steps': stats.steps });
+  checkArguments('prometheusText', 'object', { 'stats.cache': stats.cache });
   const { prefix = 'heddle_engine_', labels = {} } = options;
   if (!/^[a-zA-Z_:][\w:]*$/.test(prefix))
     throw new ArgumentError(

@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 /** When a step of an engine did what, in `performance.now()` milliseconds. */
 export interface StepTimes {
   /** Running number, from 0. */
@@ -40,6 +41,7 @@ export interface TraceEvent {
  * ```
  */
 export function chromeTrace(steps: readonly StepTimes[]): { readonly traceEvents: readonly TraceEvent[] } {
+  checkArguments('chromeTrace', 'list', { steps });
   const rows: number[] = [];
   const events = steps.flatMap(({ step, sequences, tokens, planned, begun, submitted, read, completed }) => {
     // the first row in which the step before is over

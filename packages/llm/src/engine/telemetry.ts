@@ -1,4 +1,5 @@
 import type { GenerateOptions, TokenStream } from '@heddle/batcher';
+import { checkArguments } from '@heddle/tensor';
 import type { Engine } from './engine.ts';
 import type { GenerationRequest, ScheduledGeneration } from './request.ts';
 import type { StepTimes } from './step-trace.ts';
@@ -37,6 +38,7 @@ const epoch = (time: number) => performance.timeOrigin + time;
  * ```
  */
 export function tracedEngine(engine: Engine, tracer: SpanTracer): Engine {
+  checkArguments('tracedEngine', 'object', { engine, tracer });
   const generate = (request: GenerationRequest, options: GenerateOptions<ScheduledGeneration> = {}): TokenStream => {
     const attributes = {
       'gen_ai.operation.name': 'generate',

@@ -1,3 +1,5 @@
+import { GrammarError } from './errors.ts';
+
 /**
  * Tokens that stand for no text, as `<|channel|>` does, are markers where a format or a reader has to see them: each is a
  * character of its own that no text can have (a surrogate that stands alone), and two bytes that no UTF-8 has.
@@ -7,7 +9,8 @@ const mostMarkers = 1024;
 
 /** The character of marker `number`, from 0 to 1,023. */
 export function markerCharacter(number: number): string {
-  if (!(number >= 0 && number < mostMarkers)) throw new RangeError(`markers: takes at most ${mostMarkers}`);
+  if (!(number >= 0 && number < mostMarkers))
+    throw new GrammarError(`markerCharacter: takes a number from 0 to ${mostMarkers - 1}, got ${String(number)}`);
   return String.fromCharCode(first + number);
 }
 

@@ -55,6 +55,7 @@ export function json(options: JsonSchemaOptions = {}): OutputFormat {
  */
 export function regex(pattern: string | RegExp): OutputFormat {
   if (typeof pattern === 'string') return { kind: 'regex', pattern };
+  if (!(pattern instanceof RegExp)) throw new GrammarError('regex: takes a text or a regular expression');
   const flags = pattern.flags.replace(/[gu]/g, '');
   if (flags !== '') throw new GrammarError(`regex: takes flags 'u' and 'g', got '${pattern.flags}'`);
   return { kind: 'regex', pattern: pattern.source };

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 
 /** How far the predictions of one model are from those of another. */
@@ -19,6 +19,9 @@ export async function divergence(
   model: CausalLm,
   rows: readonly (readonly number[])[],
 ): Promise<Divergence> {
+  checkArguments('divergence', 'object', { reference, model });
+  checkArguments('divergence', 'object', { 'reference.config': reference.config, 'model.config': model.config });
+  checkArguments('divergence', 'list', { rows });
   const V = reference.config.vocabularySize;
   if (model.config.vocabularySize !== V)
     throw new ArgumentError(`divergence: both need one vocabulary, got ${V} and ${model.config.vocabularySize} tokens`);

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { LogitFilter } from './filters.ts';
 import { needed } from './repetition.ts';
 
@@ -9,6 +9,7 @@ import { needed } from './repetition.ts';
  * @throws ArgumentError for a bias that is NaN or +Infinity
  */
 export function logitBias(biases: ReadonlyMap<number, number>): LogitFilter {
+  if (!(biases instanceof Map)) throw new ArgumentError('logitBias: takes a Map from token ids to biases');
   for (const [id, bias] of biases)
     if (!(bias < Number.POSITIVE_INFINITY))
       throw new ArgumentError(
@@ -28,6 +29,7 @@ export function logitBias(biases: ReadonlyMap<number, number>): LogitFilter {
  * @param words lists of token ids, each of one at least
  */
 export function badWords(words: readonly (readonly number[])[]): LogitFilter {
+  checkArguments('badWords', 'list', { words });
   const name = `${words.length} bad words`;
   return {
     name,

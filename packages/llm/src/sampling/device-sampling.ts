@@ -1,6 +1,7 @@
 import {
   ArgumentError,
   argmax,
+  checkArguments,
   concat,
   type Device,
   type Dim,
@@ -43,6 +44,9 @@ export function stageSampling(
   sizes: LaneSizes,
   stages: readonly LogitStage[] = standardStages,
 ): StageSampling {
+  checkArguments('stageSampling', 'device', { device });
+  checkArguments('stageSampling', 'object', { sizes });
+  checkArguments('stageSampling', 'list', { stages });
   const known = parametersOf(stages);
   const states = new LaneStates(device, sizes);
   const levels = stages.map((stage) => plans.findIndex((plan) => plan.has(stage)));
@@ -113,12 +117,14 @@ export function stageSampling(
 /** The neutral value of each parameter. @throws ArgumentError where two stages have one of the same name */
 function parametersOf(stages: readonly LogitStage[]): Map<string, number> {
   const found = new Map<string, number>();
-  for (const { name, parameters } of stages)
+  for (const { name, parameters } of stages) {
+    checkArguments('stageSampling', 'object', { 'parameters of a stage': parameters });
     for (const [parameter, neutral] of Object.entries(parameters)) {
       if (found.has(parameter) || parameter in drawColumns)
         throw new ArgumentError(`sampling: stage '${name}' has a parameter ${parameter}, which is there already`);
       found.set(parameter, neutral);
     }
+  }
   return found;
 }
 

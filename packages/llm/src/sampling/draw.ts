@@ -1,4 +1,4 @@
-import { gumbelFromBits, threefry2x32 } from '@heddle/tensor';
+import { checkArguments, gumbelFromBits, threefry2x32 } from '@heddle/tensor';
 
 /** Second word of the counter that keys of sequences are made with: they have nothing to do with draws of the seed itself. */
 const sequenceStream = 2;
@@ -26,7 +26,10 @@ export interface Draw {
  * which is a function of seed, sequence, step and token id. On a device the same is drawn, unless two tokens are equal within
  * the rounding of f32.
  */
-export function drawToken(logits: Float32Array, { seed, sequence, step }: Draw): number {
+export function drawToken(logits: Float32Array, draw: Draw): number {
+  checkArguments('drawToken', 'numbers', { logits });
+  checkArguments('drawToken', 'object', { draw });
+  const { seed, sequence, step } = draw;
   const [key0, key1] = drawKey(seed, sequence);
   let best = -1;
   let top = Number.NEGATIVE_INFINITY;

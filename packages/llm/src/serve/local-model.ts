@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import type { Engine } from '../engine/engine.ts';
 import type { TokenLogprobs } from '../sampling/logprobs.ts';
 import { conversationText } from '../text/answers/conversation.ts';
@@ -12,6 +13,9 @@ import type { ServedModel, ServedPart, ServedRequest, ServedStats, ServedText, S
 
 /** A model of this thread under a name; it stays the caller's. */
 export function localModel(id: string, model: TextModel): ServedModel {
+  checkArguments('localModel', 'text', { id });
+  checkArguments('localModel', 'object', { model });
+  checkArguments('localModel', 'object', { 'model.engine': model.engine });
   const { engine } = model;
   const turns = model.tokenizer && new KeptTurns(model.tokenizer);
   return {

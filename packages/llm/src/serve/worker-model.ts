@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { checkArguments } from '@heddle/tensor';
 import { type Fault, FaultError, stopping } from './fault.ts';
 import type {
   Embedded,
@@ -55,6 +56,8 @@ const restartMs = 1000;
  * @param source what `openTextModel` takes: a folder, a GGUF file, `owner/name`
  */
 export function workerModel(id: string, source: string, options: WorkerModelOptions & WorkerEvents = {}): WorkerModel {
+  checkArguments('workerModel', 'text', { id, source });
+  checkArguments('workerModel', 'object', { options });
   return new ProcessModel(id, source, options);
 }
 

@@ -1,4 +1,4 @@
-import { type Device, type DeviceName, openDevice } from '@heddle/tensor';
+import { checkArguments, type Device, type DeviceName, openDevice } from '@heddle/tensor';
 import { describe } from '../check-options.ts';
 import type { ModelConfig } from '../config.ts';
 import { type EngineOptions, openEngine } from '../engine/default-engine.ts';
@@ -72,6 +72,7 @@ export async function openTextModel(
   source: string | ModelFiles,
   options: OpenTextModelOptions = {},
 ): Promise<OpenedTextModel> {
+  checkArguments('openTextModel', 'object', { options });
   const { device: where = 'auto', dtype, activations, onProgress, answers, adapters, ...engineOptions } = options;
   const device = typeof where === 'string' ? await openDevice(where) : where;
   const own = typeof where === 'string';
@@ -127,6 +128,7 @@ export function textModel(
   engine: Pick<Engine, 'generate' | 'size'>,
   options: TextModelOptions = {},
 ): TextModel {
+  checkArguments('textModel', 'object', { model, engine, options });
   const { tokenizer, config } = model;
   const answers = options.answers ?? (tokenizer && answerFormatOf(tokenizer));
   let pool: GrammarPool | undefined;

@@ -1,4 +1,4 @@
-import type { Tensor, Variable } from '@heddle/tensor';
+import { checkArguments, type Tensor, type Variable } from '@heddle/tensor';
 import type { Lora, LoraDropout } from '@heddle/trainer/lora';
 import { checkAdapter, siteOf } from '../models/adapter-sites.ts';
 import type { CausalLm, ForwardAdapters, ForwardInputs, ForwardResult } from '../models/causal-lm.ts';
@@ -23,6 +23,8 @@ export function adaptersOf(lora: Lora, dropout?: LoraDropout): ForwardAdapters {
  * @throws ShapeError for an adapter of another model
  */
 export function adaptedModel(model: CausalLm, lora: Lora): CausalLm {
+  checkArguments('adaptedModel', 'object', { model, lora });
+  checkArguments('adaptedModel', 'object', { 'model.config': model.config, 'lora.factors': lora.factors });
   checkAdapter(model, lora);
   return new AdaptedModel(model, lora);
 }

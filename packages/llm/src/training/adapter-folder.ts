@@ -1,4 +1,4 @@
-import { type Device, FileFormatError } from '@heddle/tensor';
+import { checkArguments, type Device, FileFormatError } from '@heddle/tensor';
 import { adapterFiles, type Lora, readAdapter } from '@heddle/trainer/lora';
 import { fileLabel, type ModelFiles, modelFiles, openModelFile, readTextFile } from '../model-files.ts';
 import { openWriter } from './written-folder.ts';
@@ -31,6 +31,8 @@ export async function openAdapter(device: Device, source: string | ModelFiles): 
  * @throws FileFormatError where the folder cannot be written; what was there before stays
  */
 export async function saveAdapter(folder: string, lora: Lora, baseModel?: string): Promise<void> {
+  checkArguments('saveAdapter', 'text', { folder });
+  checkArguments('saveAdapter', 'object', { lora });
   const writer = await openWriter('saveAdapter', folder);
   const files = await adapterFiles(lora, baseModel);
   await writer.write(weightsFile, [files[weightsFile]]);

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 
 /**
  * Gives each batch a `dropoutKey` of its own, by which the dropout of a model or an adapter leaves out other values in each step: the same ones
@@ -7,8 +7,10 @@ import { ArgumentError } from '@heddle/tensor';
  */
 export async function* withDropoutKeys<B extends object>(
   batches: Iterable<B> | AsyncIterable<B>,
-  { seed, from = 0 }: { readonly seed: number; readonly from?: number },
+  options: { readonly seed: number; readonly from?: number },
 ): AsyncGenerator<B & { readonly dropoutKey: Uint32Array<ArrayBuffer> }, void> {
+  checkArguments('withDropoutKeys', 'object', { options });
+  const { seed, from = 0 } = options;
   for (const [name, value] of Object.entries({ seed, from }))
     if (!Number.isSafeInteger(value) || value < 0)
       throw new ArgumentError(`withDropoutKeys: ${name} must be a whole number from 0, got ${String(value)}`);

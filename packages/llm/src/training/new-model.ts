@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { type SafetensorsEntry, writeSafetensors } from '@heddle/tensor/safetensors';
 import { trainBytePair } from '@heddle/trainer/bpe';
 import { describeModel } from '../families.ts';
@@ -33,6 +33,8 @@ const boundary = '<|endoftext|>';
  * @throws ArgumentError for sizes that do not fit each other; FileFormatError where the folder cannot be written
  */
 export async function createModelFolder(folder: string, options: NewModelOptions): Promise<void> {
+  checkArguments('createModelFolder', 'text', { folder });
+  checkArguments('createModelFolder', 'object', { options });
   const { texts, vocabularySize = 4096, width = 256, layers = 4, context = 512, seed = 1, chatTemplate } = options;
   const { random = mulberry32(seed) } = options;
   for (const [name, size] of Object.entries({ vocabularySize, width, layers, context }))

@@ -1,4 +1,4 @@
-import { isFloat, type LinearCrossEntropyOptions, type Tensor } from '@heddle/tensor';
+import { checkArguments, isFloat, type LinearCrossEntropyOptions, type Tensor } from '@heddle/tensor';
 import { type SummedLoss, summedCrossEntropy, summedLinearCrossEntropy } from '@heddle/trainer';
 import type { LmOutput } from './trainable-lm.ts';
 
@@ -9,10 +9,14 @@ import type { LmOutput } from './trainable-lm.ts';
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function nextTokenLoss(
-  { hidden, logits, headWeight }: LmOutput,
-  { targets }: { readonly targets: Tensor },
-  { chunkRows }: Pick<LinearCrossEntropyOptions, 'chunkRows'> = {},
+  output: LmOutput,
+  batch: { readonly targets: Tensor },
+  options: Pick<LinearCrossEntropyOptions, 'chunkRows'> = {},
 ): SummedLoss {
+  checkArguments('nextTokenLoss', 'object', { output, batch, options });
+  const { hidden, logits, headWeight } = output;
+  const { targets } = batch;
+  const { chunkRows } = options;
   if (!headWeight || !isFloat(headWeight.dtype)) return summedCrossEntropy(logits, targets);
   // in the dtype of the weight, as the model's own head reads them
   return summedLinearCrossEntropy(hidden.cast(headWeight.dtype), headWeight, targets, chunkRows ? { chunkRows } : {});

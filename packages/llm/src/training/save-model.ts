@@ -1,6 +1,7 @@
 import {
   ArgumentError,
   bf16ToF32,
+  checkArguments,
   f16ToF32,
   f32ToBf16,
   f32ToF16,
@@ -46,8 +47,12 @@ const named = { f32: ['F32', 'float32'], f16: ['F16', 'float16'], bf16: ['BF16',
 export async function saveModel(
   folder: string,
   model: Pick<CausalLm, 'parameters'>,
-  { from, dtype = 'f32', adapter }: SaveModelOptions,
+  options: SaveModelOptions,
 ): Promise<void> {
+  checkArguments('saveModel', 'text', { folder });
+  checkArguments('saveModel', 'object', { model, options });
+  checkArguments('saveModel', 'object', { 'model.parameters': model.parameters });
+  const { from, dtype = 'f32', adapter } = options;
   if (!Object.hasOwn(named, dtype))
     throw new ArgumentError(`saveModel: dtype takes f32, f16, bf16, got ${String(dtype)}`);
   const blocks = model.parameters.find((weight) => !isFloat(weight.dtype));

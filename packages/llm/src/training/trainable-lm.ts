@@ -1,4 +1,4 @@
-import type { Tensor, Variable } from '@heddle/tensor';
+import { checkArguments, type Tensor, type Variable } from '@heddle/tensor';
 import type { ForwardContext, ModelParameters, TrainableModel } from '@heddle/trainer';
 import type { Lora } from '@heddle/trainer/lora';
 import { checkAdapter, siteOf } from '../models/adapter-sites.ts';
@@ -45,8 +45,11 @@ export interface TrainableLmOptions {
  */
 export function trainableLm(
   model: CausalLm,
-  { adapter }: TrainableLmOptions = {},
+  options: TrainableLmOptions = {},
 ): TrainableModel<LmBatch, LmOutput> & { readonly parameters: ModelParameters } {
+  checkArguments('trainableLm', 'object', { model, options });
+  checkArguments('trainableLm', 'object', { 'model.config': model.config });
+  const { adapter } = options;
   if (adapter) checkAdapter(model, adapter);
   const { layers } = model.config;
   const { headWeight } = model;

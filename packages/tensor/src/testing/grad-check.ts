@@ -1,4 +1,5 @@
 import { valueAndGrad } from '../autograd/grad.ts';
+import { checkArguments } from '../check-kinds.ts';
 import { isFloat } from '../dtype.ts';
 import type { ReferenceStorage } from '../executors/reference/executor.ts';
 import type { Device } from '../graph/device.ts';
@@ -27,6 +28,9 @@ export async function gradCheck(
   inputs: readonly Tensor[],
   options: GradCheckOptions = {},
 ): Promise<void> {
+  checkArguments('gradCheck', 'function', { f });
+  checkArguments('gradCheck', 'tensors', { inputs });
+  checkArguments('gradCheck', 'object', { options });
   const { step = 1e-5, relative = 1e-4, ...tolerance } = options;
   const { argnums = inputs.flatMap(({ dtype }, i) => (isFloat(dtype) ? [i] : [])) } = options;
   if (argnums.length === 0) throw new ContractError('gradCheck: takes at least one input of floats');

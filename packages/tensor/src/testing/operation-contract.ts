@@ -1,3 +1,4 @@
+import { checkArguments } from '../check-kinds.ts';
 import type { DType } from '../dtype.ts';
 import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -62,6 +63,7 @@ export function operationContract(
   cases: readonly OperationCase[],
   device: () => Device,
 ): readonly OperationContractCase[] {
+  checkArguments('operationContract', 'list', { cases });
   return cases.map((row) => ({ name: row.name, run: () => check(row, device()) }));
 }
 

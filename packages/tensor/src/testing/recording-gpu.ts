@@ -1,3 +1,4 @@
+import { checkArguments } from '../check-kinds.ts';
 import { RecordedBuffer, type RecordedBufferState } from './recorded-buffer.ts';
 
 /** The limits that every WebGPU device has at least, of those that kernels and buffers ask for. */
@@ -65,6 +66,7 @@ interface Pipeline {
 export function recordingGpu(
   options: { readonly limits?: Readonly<Record<string, number>>; readonly features?: readonly string[] } = {},
 ): RecordingGpu {
+  checkArguments('recordingGpu', 'object', { options });
   const limits: Record<string, number> = { ...leastLimits, ...options.limits };
   const shaders: { label: string; code: string }[] = [];
   const dispatches: RecordedDispatch[] = [];

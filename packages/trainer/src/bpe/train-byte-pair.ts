@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { byteAlphabet, bytesInOrder } from './byte-alphabet.ts';
 import { countWords } from './count-words.ts';
 import { mergePairs, type Word } from './merge-pairs.ts';
@@ -37,6 +37,7 @@ export interface BytePairTokenizer {
  *   twice, or a `beginToken` that is none of them
  */
 export function trainBytePair(texts: Iterable<string>, options: TrainBytePairOptions): BytePairTokenizer {
+  checkArguments('trainBytePair', 'object', { options });
   const { vocabularySize, specialTokens = [], beginToken } = options;
   check(texts, options);
   const alphabet = byteAlphabet();

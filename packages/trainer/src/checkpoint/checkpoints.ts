@@ -1,4 +1,4 @@
-import { ArgumentError, isHeddleError, type Variable } from '@heddle/tensor';
+import { ArgumentError, checkArguments, isHeddleError, type Variable } from '@heddle/tensor';
 import { openSafetensors, type SafetensorsSource, safetensorsChunks } from '@heddle/tensor/safetensors';
 import { TrainingError } from '../errors.ts';
 import { type FileSystem, nodeFileSystem, reasonOf } from '../files/node.ts';
@@ -61,6 +61,8 @@ const namePattern = /^step-(\d{8,})$/;
  * @throws ArgumentError for numbers to keep that are no whole numbers, or keep nothing
  */
 export function openCheckpoints(path: string, options: CheckpointsOptions = {}): Checkpoints {
+  checkArguments('openCheckpoints', 'text', { path });
+  checkArguments('openCheckpoints', 'object', { options });
   return checkpointsOn(nodeFileSystem('ERR_CHECKPOINT'), path, options);
 }
 

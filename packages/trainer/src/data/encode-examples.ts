@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import type { ChatMessage, TextExample } from './json-lines.ts';
 
@@ -30,6 +30,8 @@ export interface ExampleEncoder {
  *   what came before
  */
 export function encodeExample(example: TextExample, encoder: ExampleEncoder): TokenExample {
+  checkArguments('encodeExample', 'object', { example, encoder });
+  checkArguments('encodeExample', 'function', { 'encoder.encode': encoder.encode });
   const { encode, startToken, endToken } = encoder;
   const parts: { readonly tokens: ArrayLike<number>; readonly learned: boolean }[] = [];
   if ('messages' in example) parts.push(...chatParts(example.messages, encoder));

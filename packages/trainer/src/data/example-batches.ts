@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { ItemOrder } from './cursor.ts';
 import type { TokenExample } from './encode-examples.ts';
@@ -30,6 +30,8 @@ export function exampleBatches(
   examples: readonly TokenExample[],
   options: ExampleBatchOptions,
 ): BatchStream<PackedBatch> {
+  checkArguments('exampleBatches', 'list', { examples });
+  checkArguments('exampleBatches', 'object', { options });
   const { rows, length, dropLast = false, pack = true, padToken = 0, tooLong = 'throw' } = options;
   checkSizes('exampleBatches', { rows, length });
   if (!['throw', 'truncate', 'skip'].includes(tooLong))

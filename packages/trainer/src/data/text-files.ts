@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { nodeFileSystem, reasonOf } from '../files/node.ts';
 import { type TokenFileOptions, type TokenSource, tokenArray } from './token-source.ts';
@@ -18,6 +19,8 @@ export interface TextFilesOptions {
  * @throws TrainingError `ERR_DATA` for a file that cannot be read or is no UTF-8; `ERR_EMPTY_DATA` for a folder without texts
  */
 export async function* textFiles(path: string, options: TextFilesOptions = {}): AsyncGenerator<TextDocument, void> {
+  checkArguments('textFiles', 'text', { path });
+  checkArguments('textFiles', 'object', { options });
   const { extensions = ['.txt', '.md'] } = options;
   const files = nodeFileSystem();
   const unreadable = (where: string) => (cause: unknown) => {
@@ -62,8 +65,11 @@ export interface EncodeOptions extends Pick<TokenFileOptions, 'vocabularySize'> 
 export async function encodeDocuments(
   documents: AsyncIterable<TextDocument> | Iterable<TextDocument>,
   encode: (text: string) => ArrayLike<number>,
-  { endToken, vocabularySize }: EncodeOptions = {},
+  options: EncodeOptions = {},
 ): Promise<TokenSource> {
+  checkArguments('encodeDocuments', 'function', { encode });
+  checkArguments('encodeDocuments', 'object', { options });
+  const { endToken, vocabularySize } = options;
   const tokens: number[] = [];
   for await (const { text } of documents) {
     for (const token of Array.from(encode(text))) tokens.push(token);

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { type FileSystem, nodeFileSystem, type OpenFile, reasonOf } from '../files/node.ts';
 
@@ -24,8 +24,11 @@ export interface TokenFileOptions {
 /** Tokens in memory. @throws TrainingError `ERR_DATA` for those beyond the vocabulary, `ERR_EMPTY_DATA` */
 export function tokenArray(
   tokens: ArrayLike<number>,
-  { vocabularySize }: Pick<TokenFileOptions, 'vocabularySize'> = {},
+  options: Pick<TokenFileOptions, 'vocabularySize'> = {},
 ): TokenSource {
+  checkArguments('tokenArray', 'numbers', { tokens });
+  checkArguments('tokenArray', 'object', { options });
+  const { vocabularySize } = options;
   if (tokens.length === 0) throw new TrainingError('ERR_EMPTY_DATA', 'tokenArray: there are no tokens');
   const all = Int32Array.from(tokens);
   checkTokens('tokenArray', all, 0, vocabularySize);
@@ -42,6 +45,8 @@ export function tokenArray(
  * @throws TrainingError `ERR_DATA` for a file that is missing or holds no whole number of tokens, `ERR_EMPTY_DATA`; ArgumentError
  */
 export async function openTokenFile(path: string, options: TokenFileOptions = {}): Promise<TokenSource> {
+  checkArguments('openTokenFile', 'text', { path });
+  checkArguments('openTokenFile', 'object', { options });
   const { dtype = 'uint16', byteOffset = 0, vocabularySize } = options;
   if (dtype !== 'uint16' && dtype !== 'uint32')
     throw new ArgumentError(`openTokenFile: dtype takes 'uint16' and 'uint32', got ${String(dtype)}`);

@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import type { BatchFor } from '../model/batch.ts';
 import { trainedParameters } from '../model/parameters.ts';
@@ -24,6 +25,7 @@ import { type PhaseSeconds, reportOf, type StepReport, tokensOf } from './step-r
 export function train<B extends BatchFor<B>, Output>(
   options: TrainOptions<B, Output>,
 ): AsyncGenerator<StepReport, void> {
+  checkArguments('train', 'object', { options });
   checkTrainOptions(options as never);
   trainedParameters(options.model.parameters);
   return run(options);

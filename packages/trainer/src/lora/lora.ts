@@ -1,5 +1,6 @@
 import {
   ArgumentError,
+  checkArguments,
   type Device,
   dropout as dropoutOf,
   foldKey,
@@ -90,6 +91,8 @@ export interface FactorValues {
  * @throws ArgumentError for options that make no sense, or targets that no weight matches; ShapeError for one that is no matrix
  */
 export async function createLora(device: Device, weights: WeightsByName<Tensor>, options: LoraOptions): Promise<Lora> {
+  checkArguments('createLora', 'device', { device });
+  checkArguments('createLora', 'object', { weights, options });
   checkLoraOptions(options);
   const { rank, alpha = rank, rankStabilized = false, seed = 0, targets } = options;
   const scale = alpha / (rankStabilized ? Math.sqrt(rank) : rank);

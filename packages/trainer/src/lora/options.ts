@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 
 /** Which linear layers get factors, and what these are. Names as PEFT's, in camel case. */
 export interface LoraOptions {
@@ -34,6 +34,8 @@ export function checkLoraOptions({ rank, alpha = rank, dropout = 0, targets }: L
 /** Whether a module is one of the targets, as PEFT decides: by its name or the end of it. */
 export function isTarget(targets: LoraOptions['targets'], module: string): boolean {
   if (typeof targets === 'function') return targets(module);
+  checkArguments('isTarget', 'text', { module });
+  checkArguments('isTarget', 'list', { targets });
   return targets.some((target) => module === target || module.endsWith(`.${target}`));
 }
 

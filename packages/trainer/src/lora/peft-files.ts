@@ -1,4 +1,4 @@
-import { type Device, isHeddleError } from '@heddle/tensor';
+import { checkArguments, type Device, isHeddleError } from '@heddle/tensor';
 import {
   type FileInput,
   openSafetensors,
@@ -26,7 +26,10 @@ const pattern = /^(.*)\.lora_(A|B)(?:\.[^.]+)?\.(weight|bias)$/;
  * @returns owned by the caller
  * @throws TrainingError `ERR_ADAPTER` for files that are damaged, do not fit each other, or need what this does not compute
  */
-export async function readAdapter(device: Device, { config, weights }: AdapterFiles): Promise<Lora> {
+export async function readAdapter(device: Device, files: AdapterFiles): Promise<Lora> {
+  checkArguments('readAdapter', 'device', { device });
+  checkArguments('readAdapter', 'object', { files });
+  const { config, weights } = files;
   const { options, alphaPattern } = parsePeftConfig('adapter_config.json', config);
   const file = await openSafetensors(weights).catch((cause: unknown) => {
     if (!isHeddleError(cause)) throw cause;
@@ -56,6 +59,8 @@ export async function adapterFiles(
   lora: Lora,
   baseModel?: string,
 ): Promise<{ readonly 'adapter_config.json': string; readonly 'adapter_model.safetensors': Uint8Array<ArrayBuffer> }> {
+  checkArguments('adapterFiles', 'object', { lora });
+  checkArguments('adapterFiles', 'object', { 'lora.factors': lora.factors });
   const hasBiases = [...lora.factors.values()].some(({ bias }) => bias);
   const tensors: [string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }][] = [];
   for (const [name, variable] of lora.parameters) {

@@ -1,5 +1,6 @@
 import {
   type CrossEntropyOptions,
+  checkArguments,
   crossEntropy,
   type LinearCrossEntropyOptions,
   linearCrossEntropy,
@@ -16,6 +17,8 @@ import type { SummedLoss } from '../model/model.ts';
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function summedCrossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): SummedLoss {
+  checkArguments('summedCrossEntropy', 'tensor', { logits, targets });
+  checkArguments('summedCrossEntropy', 'object', { options });
   return summed(targets, options, (safe) => crossEntropy(logits, safe, options));
 }
 
@@ -30,6 +33,8 @@ export function summedLinearCrossEntropy(
   targets: Tensor,
   options: LinearCrossEntropyOptions = {},
 ): SummedLoss {
+  checkArguments('summedLinearCrossEntropy', 'tensor', { x, weight, targets });
+  checkArguments('summedLinearCrossEntropy', 'object', { options });
   return summed(targets, options, (safe) => linearCrossEntropy(x, weight, safe, options));
 }
 

@@ -1,5 +1,6 @@
 import {
   ArgumentError,
+  checkArguments,
   formatShape,
   logSoftmax,
   relu,
@@ -18,8 +19,11 @@ import {
 export function sequenceLogProbabilities(
   logits: Tensor,
   targets: Tensor,
-  { ignoreIndex = -100 }: { readonly ignoreIndex?: number } = {},
+  options: { readonly ignoreIndex?: number } = {},
 ): Tensor {
+  checkArguments('sequenceLogProbabilities', 'tensor', { logits, targets });
+  checkArguments('sequenceLogProbabilities', 'object', { options });
+  const { ignoreIndex = -100 } = options;
   if (logits.rank !== 3 || targets.rank !== 2)
     throw new ShapeError(
       `sequenceLogProbabilities: takes logits [B, L, V] and targets [B, L], got ${formatShape(logits.shape)} and ${formatShape(targets.shape)}`,
@@ -63,6 +67,13 @@ export interface DpoResult {
  * @throws ArgumentError for options that make no sense
  */
 export function dpoLoss(logProbabilities: PreferenceLogProbabilities, options: DpoOptions = {}): DpoResult {
+  checkArguments('dpoLoss', 'object', { logProbabilities, options });
+  checkArguments('dpoLoss', 'tensor', {
+    'logProbabilities.policyChosen': logProbabilities.policyChosen,
+    'logProbabilities.policyRejected': logProbabilities.policyRejected,
+    'logProbabilities.referenceChosen': logProbabilities.referenceChosen,
+    'logProbabilities.referenceRejected': logProbabilities.referenceRejected,
+  });
   const { beta = 0.1, labelSmoothing = 0, kind = 'sigmoid' } = options;
   if (!(beta > 0 && Number.isFinite(beta)))
     throw new ArgumentError(`dpoLoss: beta must be positive, got ${String(beta)}`);

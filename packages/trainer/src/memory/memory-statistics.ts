@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { StepReport } from '../loop/step-report.ts';
 
 /** Bytes of a run, as the device accounts for them. */
@@ -13,6 +13,7 @@ export interface MemoryStatistics {
 
 /** @throws ArgumentError for no reports */
 export function memoryStatistics(reports: readonly Pick<StepReport, 'memory'>[]): MemoryStatistics {
+  checkArguments('memoryStatistics', 'list', { reports });
   if (reports.length === 0) throw new ArgumentError('memoryStatistics: takes the reports of at least one step');
   const owners = new Set(reports.flatMap(({ memory }) => Object.keys(memory.owners)));
   const over = (values: readonly number[]) => ({

@@ -1,4 +1,4 @@
-import { ArgumentError, isHeddleError } from '@heddle/tensor';
+import { ArgumentError, checkArguments, isHeddleError } from '@heddle/tensor';
 import type { BatchFor, TracedBatch } from '../model/batch.ts';
 import { trainedParameters } from '../model/parameters.ts';
 import type { TrainStepOptions } from '../step/options.ts';
@@ -23,6 +23,8 @@ export async function planMemory<M extends TracedBatch<M>, Output, L extends Tra
   options: TrainStepOptions<M, Output, L>,
   batch: BatchFor<M & L>,
 ): Promise<PlannedMemory> {
+  checkArguments('planMemory', 'object', { options });
+  checkArguments('planMemory', 'object', { 'options.model': options.model, 'options.optimizer': options.optimizer });
   const { device } = trainedParameters(options.model.parameters)[0]!.value;
   const planned = async (setting: TrainStepOptions<M, Output, L>) => {
     const step = createTrainStep(setting);
@@ -62,8 +64,11 @@ export interface LargestBatch extends PlannedMemory {
  */
 export async function largestBatch<M extends TracedBatch<M>, Output, L extends TracedBatch<L> = M>(
   options: TrainStepOptions<M, Output, L>,
-  { maxBytes, batch, most = 4096 }: LargestBatchOptions<BatchFor<M & L>>,
+  sizes: LargestBatchOptions<BatchFor<M & L>>,
 ): Promise<LargestBatch> {
+  checkArguments('largestBatch', 'object', { options, sizes });
+  checkArguments('largestBatch', 'function', { 'sizes.batch': sizes.batch });
+  const { maxBytes, batch, most = 4096 } = sizes;
   if (!(maxBytes > 0)) throw new ArgumentError(`largestBatch: maxBytes must be positive, got ${maxBytes}`);
   if (!Number.isSafeInteger(most) || most < 1)
     throw new ArgumentError(`largestBatch: most must be a whole number from 1, got ${most}`);

@@ -1,4 +1,4 @@
-import type { Tensor } from '@heddle/tensor';
+import { checkArguments, type Tensor } from '@heddle/tensor';
 import type { Schedule } from '../schedules/schedule.ts';
 import type { Optimizer, Parameter } from './optimizer.ts';
 import { aboveZero, belowOne, type DecayOptions, decayOf, type LearningRateOption, learningRateOf } from './options.ts';
@@ -34,6 +34,7 @@ interface AdamKind {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function adam(options: AdamOptions): Optimizer<AdamState> {
+  checkArguments('adam', 'object', { options });
   return adamOf({ name: 'adam', weightDecay: 0, decoupled: false }, options);
 }
 
@@ -43,6 +44,7 @@ export function adam(options: AdamOptions): Optimizer<AdamState> {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function adamw(options: AdamOptions): Optimizer<AdamState> {
+  checkArguments('adamw', 'object', { options });
   return adamOf({ name: 'adamw', weightDecay: 0.01, decoupled: true }, options);
 }
 

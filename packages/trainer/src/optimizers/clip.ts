@@ -1,9 +1,11 @@
-import { ArgumentError, clip, div, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, clip, div, type Tensor } from '@heddle/tensor';
 import type { GradientTransform } from './optimizer.ts';
 import { aboveZero } from './options.ts';
 
 /** Euclidean norm over all values of all gradients, an f32 scalar. */
 export function globalNorm(gradients: readonly Tensor[]): Tensor {
+  checkArguments('globalNorm', 'tensors', { gradients });
+  if (gradients.length === 0) throw new ArgumentError('globalNorm: takes at least one gradient, got none');
   // graphs are computed in the order in which they are looked at: the last layers' gradients are there first, and what they are
   // computed from is free before the first layers' begin
   const squares = [...gradients].reverse().map((gradient) => {

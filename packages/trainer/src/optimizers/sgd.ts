@@ -1,4 +1,4 @@
-import { ArgumentError, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Tensor } from '@heddle/tensor';
 import type { Optimizer } from './optimizer.ts';
 import { type DecayOptions, decayOf, fromZero, type LearningRateOption, learningRateOf } from './options.ts';
 
@@ -22,6 +22,7 @@ export interface SgdState {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function sgd(options: SgdOptions): Optimizer<SgdState> {
+  checkArguments('sgd', 'object', { options });
   const { nesterov = false } = options;
   const schedule = learningRateOf('sgd', options);
   const momentum = fromZero('sgd', 'momentum', options.momentum ?? 0);

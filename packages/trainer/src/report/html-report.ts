@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { StepReport } from '../loop/step-report.ts';
 import { memoryStatistics } from '../memory/memory-statistics.ts';
 import { escaped, type Plot, type PlotLine, plotSvg } from './plot.ts';
@@ -17,13 +17,15 @@ const colours = ['#2563eb', '#dc2626', '#059669', '#d97706', '#7c3aed', '#0891b2
  * what they came to. Several runs are drawn into the same plots.
  * @throws ArgumentError for no runs, or one without reports
  */
-export function htmlReport(
-  runs: readonly ReportedRun[],
-  { title = 'Training' }: { readonly title?: string } = {},
-): string {
+export function htmlReport(runs: readonly ReportedRun[], options: { readonly title?: string } = {}): string {
+  checkArguments('htmlReport', 'list', { runs });
+  checkArguments('htmlReport', 'object', { options });
+  const { title = 'Training' } = options;
   if (runs.length === 0) throw new ArgumentError('htmlReport: takes at least one run');
-  for (const { name, reports } of runs)
+  for (const { name, reports } of runs) {
+    checkArguments('htmlReport', 'list', { 'reports of a run': reports });
     if (reports.length === 0) throw new ArgumentError(`htmlReport: the run '${name}' has no reports`);
+  }
   const lines = (value: (report: StepReport) => number | undefined, more: Partial<PlotLine> = {}): PlotLine[] =>
     runs.map(({ name, reports }, i) => ({
       name,

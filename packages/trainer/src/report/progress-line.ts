@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import type { StepReport } from '../loop/step-report.ts';
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -25,8 +26,11 @@ export function formatDuration(seconds: number): string {
  */
 export function progressLine(
   report: StepReport,
-  { steps, width = 20 }: { readonly steps?: number; readonly width?: number } = {},
+  options: { readonly steps?: number; readonly width?: number } = {},
 ): string {
+  checkArguments('progressLine', 'object', { report, options });
+  checkArguments('progressLine', 'number', { 'report.loss': report.loss });
+  const { steps, width = 20 } = options;
   const { step, loss, evaluation, learningRate, gradientNorm, tokensPerSecond, seconds, memory, applied } = report;
   const parts: string[] = [];
   if (steps !== undefined) {

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { type Schedule, shareDone, wholeSteps } from './schedule.ts';
 
 /** A value that falls (or rises) from one number to another. */
@@ -11,13 +11,17 @@ export interface DecayScheduleOptions {
 }
 
 /** A straight line from `from` to `to`, as PyTorch's `LinearLR`. @throws ArgumentError where the steps are no whole number */
-export function linearSchedule({ from, to = 0, steps }: DecayScheduleOptions): Schedule {
+export function linearSchedule(options: DecayScheduleOptions): Schedule {
+  checkArguments('linearSchedule', 'object', { options });
+  const { from, to = 0, steps } = options;
   wholeSteps('linearSchedule', { steps });
   return (step) => (steps === 0 ? to : from + (to - from) * shareDone(step, 0, steps));
 }
 
 /** Half a cosine from `from` to `to`, as PyTorch's `CosineAnnealingLR`. @throws ArgumentError where the steps are no whole number */
-export function cosineSchedule({ from, to = 0, steps }: DecayScheduleOptions): Schedule {
+export function cosineSchedule(options: DecayScheduleOptions): Schedule {
+  checkArguments('cosineSchedule', 'object', { options });
+  const { from, to = 0, steps } = options;
   wholeSteps('cosineSchedule', { steps });
   return (step) => (steps === 0 ? to : cosine(from, to, shareDone(step, 0, steps)));
 }
@@ -43,6 +47,7 @@ export interface WarmupCosineOptions {
  * @throws ArgumentError where the steps are no whole numbers, or the warm-up takes them all
  */
 export function warmupCosineSchedule(options: WarmupCosineOptions): Schedule {
+  checkArguments('warmupCosineSchedule', 'object', { options });
   const { peak, warmupSteps, totalSteps, final = 0 } = options;
   wholeSteps('warmupCosineSchedule', { warmupSteps, totalSteps });
   if (totalSteps <= warmupSteps)

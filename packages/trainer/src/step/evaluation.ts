@@ -1,4 +1,4 @@
-import { type CompiledFunction, compile, concat, DisposedError, type Tensor } from '@heddle/tensor';
+import { type CompiledFunction, checkArguments, compile, concat, DisposedError, type Tensor } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { iteratorOf } from '../loop/batches.ts';
 import { type Batch, type BatchFor, specOf, type TracedBatch } from '../model/batch.ts';
@@ -34,6 +34,12 @@ type Traced = Readonly<Record<string, Tensor>>;
 export function createEvaluation<M extends TracedBatch<M>, Output, L extends TracedBatch<L> = M>(
   options: EvaluationOptions<M, Output, L>,
 ): Evaluation<M & L> {
+  checkArguments('createEvaluation', 'object', { options });
+  checkArguments('createEvaluation', 'object', { 'options.model': options.model });
+  checkArguments('createEvaluation', 'function', {
+    'options.model.forward': options.model.forward,
+    'options.loss': options.loss,
+  });
   const { model, loss } = options as unknown as {
     readonly model: TrainableModel<Traced, unknown>;
     readonly loss: (output: unknown, batch: Traced) => Tensor | SummedLoss;

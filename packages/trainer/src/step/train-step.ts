@@ -1,4 +1,4 @@
-import { ArgumentError, DisposedError, type KernelTime, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, DisposedError, type KernelTime, type Tensor } from '@heddle/tensor';
 import { type Batch, type BatchFor, specOf, type TracedBatch } from '../model/batch.ts';
 import { checkCheckpointing } from '../model/checkpointing.ts';
 import { type TrainedParameter, trainedParameters } from '../model/parameters.ts';
@@ -101,6 +101,15 @@ export interface TrainStep<I> extends Disposable {
 export function createTrainStep<M extends TracedBatch<M>, Output, L extends TracedBatch<L> = M>(
   options: TrainStepOptions<M, Output, L>,
 ): TrainStep<M & L> {
+  checkArguments('createTrainStep', 'object', { options });
+  checkArguments('createTrainStep', 'object', {
+    'options.model': options.model,
+    'options.optimizer': options.optimizer,
+  });
+  checkArguments('createTrainStep', 'function', {
+    'options.model.forward': options.model.forward,
+    'options.loss': options.loss,
+  });
   const { optimizer, checkpointing = 'none' } = options;
   const named = options.precision ?? options.model.precision ?? 'f32';
   const precision = precisionPlan(named);

@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import {
   anyFormat,
   choices,
@@ -39,7 +40,11 @@ const whitespace = regex('[ \\n]{0,4}');
 const mostCalls = 64;
 
 /** Answers in which tags stand around reasoning and around calls whose arguments are JSON. Everything else is text. */
-export function taggedAnswers({ name, speaks, call, reasoning, howToCall }: TaggedAnswers): AnswerFormat {
+export function taggedAnswers(tags: TaggedAnswers): AnswerFormat {
+  checkArguments('taggedAnswers', 'object', { tags });
+  checkArguments('taggedAnswers', 'text', { 'tags.name': tags.name });
+  checkArguments('taggedAnswers', 'object', { 'tags.call': tags.call });
+  const { name, speaks, call, reasoning, howToCall } = tags;
   const { around } = call;
   const own = [reasoning?.begin, reasoning?.end, call.begin, call.end, around?.begin, around?.end];
   // tags may be special tokens, alone or several in a row
