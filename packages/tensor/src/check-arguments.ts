@@ -6,33 +6,70 @@ interface Device {
   readonly name: string;
 }
 
-/** @throws ArgumentError naming `operation` and the first of `tensors`, by their names, that is none */
-export function checkTensors(operation: string, tensors: Readonly<Record<string, unknown>>): void {
-  for (const name in tensors)
-    if (!(tensors[name] as { readonly node?: unknown } | null | undefined)?.node)
-      throw new ArgumentError(`${operation}: ${name} must be a tensor, got ${describe(tensors[name])}`);
+interface Kind {
+  readonly what: string;
+  /** What each of a list must be. */
+  readonly each?: KindName;
+  holds(value: unknown): boolean;
 }
 
-/** @throws ArgumentError naming `operation` where a device is none */
-export function checkDevice(operation: string, device: unknown): void {
-  if (typeof (device as { readonly variable?: unknown } | null | undefined)?.variable !== 'function')
-    throw new ArgumentError(`${operation}: takes a device, as openDevice() gives one, got ${describe(device)}`);
-}
+const isObject = (value: unknown): value is { readonly [name: string]: unknown } =>
+  typeof value === 'object' && value !== null;
+const isTensor = (value: unknown): boolean => isObject(value) && isObject(value['node']);
 
-/** @throws ArgumentError naming `operation` where options are no object */
-export function checkObject(operation: string, options: unknown): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options) || ArrayBuffer.isView(options))
-    throw new ArgumentError(`${operation}: options must be an object, got ${describe(options)}`);
-}
+type KindName = 'tensor' | 'tensors' | 'device' | 'number' | 'text' | 'function' | 'list' | 'numbers' | 'object';
 
-/** @throws ArgumentError naming `operation` where what should be a list is none */
-export function checkList(operation: string, name: string, list: unknown): void {
-  if (!Array.isArray(list)) throw new ArgumentError(`${operation}: ${name} must be a list, got ${describe(list)}`);
-}
+/** What `checkArguments` can ask for; with a question mark also nothing. */
+export type ArgumentKind = KindName | `${KindName}?`;
 
-/** @throws ArgumentError naming `operation` where what should be a function is none */
-export function checkFunction(operation: string, value: unknown): void {
-  if (typeof value !== 'function') throw new ArgumentError(`${operation}: takes a function, got ${describe(value)}`);
+const required: Readonly<Record<KindName, Kind>> = {
+  tensor: { what: 'a tensor', holds: isTensor },
+  tensors: {
+    what: 'a list of tensors',
+    each: 'tensor',
+    holds: (value) => Array.isArray(value) && value.every(isTensor),
+  },
+  device: {
+    what: 'a device, as openDevice() gives one',
+    holds: (value) => isObject(value) && typeof value['variable'] === 'function',
+  },
+  number: { what: 'a number', holds: (value) => typeof value === 'number' && !Number.isNaN(value) },
+  text: { what: 'a text', holds: (value) => typeof value === 'string' },
+  function: { what: 'a function', holds: (value) => typeof value === 'function' },
+  list: { what: 'a list', holds: Array.isArray },
+  numbers: {
+    what: 'a list of numbers or a typed array',
+    holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
+  },
+  object: {
+    what: 'an object',
+    holds: (value) => isObject(value) && !Array.isArray(value) && !ArrayBuffer.isView(value),
+  },
+};
+
+const kinds: ReadonlyMap<unknown, Kind> = new Map(
+  Object.entries(required).flatMap(([name, kind]) => [
+    [name, kind],
+    [`${name}?`, { ...kind, holds: (value: unknown) => value === undefined || kind.holds(value) }],
+  ]),
+);
+
+/**
+ * Checks arguments that a program without types may have passed: `checkArguments('rotate', 'tensor', { x, positions })`. For
+ * functions of one's own that answer what they do not take as those of Heddle do.
+ * @throws ArgumentError naming the operation, the first value that is not of the kind, and what came
+ */
+export function checkArguments(operation: string, kind: ArgumentKind, values: Readonly<Record<string, unknown>>): void {
+  const rule = kinds.get(kind);
+  if (!rule)
+    throw new ArgumentError(`checkArguments: kind must be ${[...kinds.keys()].join(', ')}, got ${describe(kind)}`);
+  for (const name in values) {
+    const value = values[name];
+    if (rule.holds(value)) continue;
+    if (rule.each && Array.isArray(value))
+      checkArguments(operation, rule.each, Object.fromEntries(value.map((item, i) => [`${name}[${i}]`, item])));
+    throw new ArgumentError(`${operation}: ${name} must be ${rule.what}, got ${describe(value)}`);
+  }
 }
 
 /** @throws ArgumentError naming `operation` for what is no tensor of a device */

@@ -4,7 +4,7 @@ export { type Gradient, type Gradients, grad, valueAndGrad } from './autograd/gr
 export { gradients } from './autograd/gradients.ts';
 export { jvp } from './autograd/jvp.ts';
 export { type VmapOptions, vmap } from './autograd/vmap.ts';
-export { type ArgumentKind, checkArguments } from './check-kinds.ts';
+export { type ArgumentKind, checkArguments } from './check-arguments.ts';
 export {
   type CompiledFunction,
   type CompileOptions,

@@ -1,4 +1,4 @@
-import { checkList } from './check-arguments.ts';
+import { checkArguments } from './check-arguments.ts';
 import { describe } from './describe.ts';
 import { addDims, type Dim, dimsEqual, evaluateDim, isDim, multiplyDims, type SymbolValues } from './dim.ts';
 import { byteSize, type DType } from './dtype.ts';
@@ -21,14 +21,13 @@ export interface ConcreteType {
 
 /** A shape as messages have it: `[2, N]`. */
 export function formatShape(shape: Shape): string {
-  checkList('formatShape', 'the shape', shape);
+  checkArguments('formatShape', 'list', { shape });
   return `[${shape.join(', ')}]`;
 }
 
 /** Whether two shapes are equal whatever the named dimensions are. */
 export function shapesEqual(a: Shape, b: Shape): boolean {
-  checkList('shapesEqual', 'a shape', a);
-  checkList('shapesEqual', 'a shape', b);
+  checkArguments('shapesEqual', 'list', { a, b });
   return a.length === b.length && a.every((dim, i) => dimsEqual(dim, b[i]!));
 }
 
@@ -66,7 +65,7 @@ export function checkDType(operation: string, dtype: DType): void {
 
 /** @throws ShapeError naming `operation` where a size is no whole number from 0 */
 export function checkSizes(operation: string, shape: Shape): void {
-  checkList(operation, 'a shape', shape);
+  checkArguments(operation, 'list', { shape });
   for (const dim of shape)
     if (!isDim(dim))
       throw new ShapeError(`${operation}: sizes are whole numbers and named dimensions, got ${describe(dim)}`);
@@ -76,8 +75,8 @@ export function checkSizes(operation: string, shape: Shape): void {
 
 /** The common shape of operands by NumPy's rule. @throws ShapeError naming `operation` and both shapes */
 export function broadcastShapes(operation: string, shapes: readonly Shape[]): Shape {
-  checkList(operation, 'shapes', shapes);
-  for (const shape of shapes) checkList(operation, 'a shape', shape);
+  checkArguments(operation, 'list', { shapes });
+  for (const shape of shapes) checkArguments(operation, 'list', { shape });
   const rank = Math.max(0, ...shapes.map((shape) => shape.length));
   const out: Dim[] = [];
   for (let axis = -rank; axis < 0; axis++) {
@@ -108,7 +107,7 @@ export function normalizeAxis(operation: string, axis: number, rank: number): nu
 /** `axes` counted from the front, ascending, each once; all axes where none are named. */
 export function normalizeAxes(operation: string, axes: number | readonly number[] | undefined, rank: number): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, i) => i);
-  if (typeof axes !== 'number') checkList(operation, 'axes', axes);
+  if (typeof axes !== 'number') checkArguments(operation, 'list', { axes });
   const list = (typeof axes === 'number' ? [axes] : axes).map((axis) => normalizeAxis(operation, axis, rank));
   if (new Set(list).size !== list.length)
     throw new ShapeError(`${operation}: an axis is named twice in [${list.join(', ')}]`);

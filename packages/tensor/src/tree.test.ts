@@ -20,6 +20,6 @@ test('mapTree takes plain objects that isLeaf names as leaves', () => {
 });
 
 test('mapTree refuses what is no function, by the name of the argument', () => {
-  expect(() => mapTree([1], undefined as never)).toThrow('mapTree: takes a function, got undefined');
-  expect(() => mapTree([1], (leaf) => leaf, [2] as never)).toThrow(/^mapTree: isLeaf is a function, got /);
+  expect(() => mapTree([1], undefined as never)).toThrow('mapTree: replace must be a function, got undefined');
+  expect(() => mapTree([1], (leaf) => leaf, [2] as never)).toThrow(/^mapTree: isLeaf must be a function, got /);
 });

@@ -1,4 +1,4 @@
-import { describe } from './describe.ts';
+import { checkArguments } from './check-arguments.ts';
 import { ArgumentError } from './errors.ts';
 
 /** Whether a value is an array or a plain object, through which trees are walked. */
@@ -18,8 +18,7 @@ export function mapTree(
   isLeaf: (value: unknown) => boolean = () => false,
   path = '',
 ): unknown {
-  if (typeof replace !== 'function') throw new ArgumentError(`mapTree: takes a function, got ${describe(replace)}`);
-  if (typeof isLeaf !== 'function') throw new ArgumentError(`mapTree: isLeaf is a function, got ${describe(isLeaf)}`);
+  checkArguments('mapTree', 'function', { replace, isLeaf });
   const walk = (part: unknown, place: string): unknown => {
     if (!isBranch(part) || isLeaf(part)) return replace(part, place);
     if (Array.isArray(part)) return part.map((child, i) => walk(child, `${place}[${i}]`));

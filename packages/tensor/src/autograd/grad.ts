@@ -1,4 +1,4 @@
-import { checkFunction, checkList } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import { checkOptions } from '../check-options.ts';
 import { describe } from '../describe.ts';
 import { isFloat } from '../dtype.ts';
@@ -31,10 +31,10 @@ export function valueAndGrad<A extends readonly unknown[], const N extends reado
   f: ScalarFunction<A>,
   options: { readonly argnums?: N } = {},
 ): (...args: A) => { value: Tensor; grads: Gradients<A, N> } {
-  checkFunction('grad', f);
+  checkArguments('grad', 'function', { f });
   checkOptions('grad', options, ['argnums']);
   const argnums: readonly number[] = options.argnums ?? [0];
-  checkList('grad', 'argnums', argnums);
+  checkArguments('grad', 'list', { argnums });
   return (...args) => {
     for (const n of argnums)
       if (!Number.isInteger(n) || n < 0 || n >= args.length)

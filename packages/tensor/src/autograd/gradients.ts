@@ -1,4 +1,4 @@
-import { checkList, checkTensors } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import { isFloat } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { Node } from '../graph/op.ts';
@@ -21,9 +21,8 @@ export function gradients<const W extends readonly Tensor[]>(
   output: Tensor,
   wrt: W,
 ): { -readonly [I in keyof W]: Tensor } {
-  checkTensors('gradients', { output });
-  checkList('gradients', 'the tensors to differentiate by', wrt);
-  checkTensors('gradients', Object.fromEntries(wrt.entries()));
+  checkArguments('gradients', 'tensor', { output });
+  checkArguments('gradients', 'tensors', { wrt });
   if (output.rank !== 0)
     throw new ShapeError(`gradients: the output must be a scalar, got ${formatShape(output.shape)}; sum or average it`);
   for (const { dtype } of [output, ...wrt])

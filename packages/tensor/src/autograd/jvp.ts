@@ -1,3 +1,4 @@
+import { checkArguments } from '../check-arguments.ts';
 import { describe } from '../describe.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
@@ -23,8 +24,9 @@ export function jvp<A extends readonly Tensor[]>(
   args: A,
   tangents: { readonly [I in keyof A]: Tensor },
 ): { readonly value: Tensor; readonly tangent: Tensor } {
-  if (typeof fn !== 'function') throw new ArgumentError(`jvp: takes a function, got ${describe(fn)}`);
-  const [points, directions] = [checked('arguments', args), checked('tangents', tangents)];
+  checkArguments('jvp', 'function', { fn });
+  checkArguments('jvp', 'tensors', { args, tangents });
+  const [points, directions]: [readonly Tensor[], readonly Tensor[]] = [args, tangents];
   if (points.length === 0 || points.length !== directions.length)
     throw new ArgumentError(`jvp: takes a tangent for each argument, got ${directions.length} for ${points.length}`);
   points.forEach((point, i) => {
@@ -50,10 +52,4 @@ export function jvp<A extends readonly Tensor[]>(
   const moved = back.map((slope, i) => slope.mul(directions[i]!).sum().cast('f32')).reduce((a, b) => a.add(b));
   const [tangent] = gradients(moved, [weights]);
   return { value, tangent };
-}
-
-function checked(what: string, tensors: unknown): readonly Tensor[] {
-  if (!Array.isArray(tensors) || !tensors.every((tensor) => tensor instanceof Tensor))
-    throw new ArgumentError(`jvp: ${what} must be a list of tensors, got ${describe(tensors)}`);
-  return tensors;
 }

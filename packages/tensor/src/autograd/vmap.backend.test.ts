@@ -129,7 +129,7 @@ conformance('vmap', (device) => {
   test('mistakes are named', () => {
     const d = device();
     const x = d.ones([3, 2]);
-    expect(() => vmap(5 as never)).toThrow('vmap: takes a function, got the number 5');
+    expect(() => vmap(5 as never)).toThrow('vmap: fn must be a function, got the number 5');
     expect(() => vmap((a: Tensor) => a)(d.ones([]))).toThrow('vmap: axis must be an integer');
     expect(() => vmap((a: Tensor, b: Tensor) => a.add(b))(x, d.ones([4, 2]))).toThrow(
       'as many examples each, got 3 and 4',

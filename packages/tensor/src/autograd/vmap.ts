@@ -1,5 +1,5 @@
+import { checkArguments } from '../check-arguments.ts';
 import { checkOptions } from '../check-options.ts';
-import { describe } from '../describe.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import type { Node } from '../graph/op.ts';
 import { tensorsOf } from '../graph/recorded-leaves.ts';
@@ -34,7 +34,7 @@ export function vmap<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   options: VmapOptions = {},
 ): (...args: A) => R {
-  if (typeof fn !== 'function') throw new ArgumentError(`vmap: takes a function, got ${describe(fn)}`);
+  checkArguments('vmap', 'function', { fn });
   checkOptions('vmap', options, ['inAxes', 'outAxis']);
   const { inAxes = 0, outAxis = 0 } = options;
   return (...args) => {

@@ -1,4 +1,4 @@
-import { checkFunction, checkList } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import { checkOptions } from '../check-options.ts';
 import type { SymbolValues } from '../dim.ts';
 import { ArgumentError, DisposedError } from '../errors.ts';
@@ -124,7 +124,7 @@ export function compile<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   options: CompileOptions<A> = {},
 ): CompiledFunction<A, R> {
-  checkFunction('compile', fn);
+  checkArguments('compile', 'function', { fn });
   checkOptions('compile', options, ['device', 'inputs', 'symbols', 'name', 'donate', 'memoryBudget', 'onePlan']);
   const { name = fn.name || 'compiled function', symbols: bounds = {}, donate = [], memoryBudget, onePlan } = options;
   checkBudget(name, memoryBudget);
@@ -136,7 +136,7 @@ export function compile<A extends readonly unknown[], R>(
     throw new ArgumentError(`${name}: memoryBudget must be a number of bytes from 0, got ${memoryBudget}`);
   if (onePlan !== undefined && (typeof onePlan !== 'boolean' || (onePlan && !options.inputs)))
     throw new ArgumentError(`${name}: onePlan must be true or false, and true needs inputs, got ${String(onePlan)}`);
-  checkList(name, 'donate', donate);
+  checkArguments(name, 'list', { donate });
   for (const index of donate)
     if (
       !Number.isInteger(index) ||

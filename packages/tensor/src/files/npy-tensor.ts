@@ -1,4 +1,4 @@
-import { checkDevice, checkObject, checkTensors } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import { isStorageDType } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { Device } from '../graph/device.ts';
@@ -12,8 +12,8 @@ import type { NpyArray } from './npy.ts';
  * @throws DTypeError where a 64-bit integer does not fit; OutOfMemoryError
  */
 export function tensorOfNpy(device: Device, array: NpyArray): Tensor {
-  checkDevice('tensorOfNpy', device);
-  checkObject('tensorOfNpy', array);
+  checkArguments('tensorOfNpy', 'device', { device });
+  checkArguments('tensorOfNpy', 'object', { array });
   const { dtype, shape, data } = array;
   switch (dtype) {
     case 'f64':
@@ -50,7 +50,7 @@ function narrow<T extends Int32Array | Uint32Array>(
 
 /** The values of a tensor as an array to write. @throws ShapeError for named dimensions; DTypeError where NumPy has no such dtype */
 export async function npyOfTensor(tensor: Tensor): Promise<NpyArray> {
-  checkTensors('npyOfTensor', { tensor });
+  checkArguments('npyOfTensor', 'tensor', { tensor });
   const { shape, dtype } = tensor;
   if (!shape.every((size): size is number => typeof size === 'number'))
     throw new ShapeError(`npyOfTensor: sizes must be numbers, got ${formatShape(shape)}`);

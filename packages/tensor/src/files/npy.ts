@@ -1,4 +1,4 @@
-import { checkList, checkObject } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import { ArgumentError, ShapeError } from '../errors.ts';
 import { type FileInput, openSource } from './byte-source.ts';
 import {
@@ -122,11 +122,11 @@ function toRowMajor(data: NpyArrays[NpyDType], shape: readonly number[]): NpyArr
  * @throws ArgumentError for an unknown dtype; ShapeError where the data holds other than what shape and dtype take
  */
 export function writeNpy(array: NpyArray): Uint8Array<ArrayBuffer> {
-  checkObject('writeNpy', array);
+  checkArguments('writeNpy', 'object', { array });
   const { dtype, shape, data } = array;
   if (!npyDTypes.includes(dtype))
     throw new ArgumentError(`writeNpy: dtype must be one of ${npyDTypes.join(', ')}, got ${String(dtype)}`);
-  checkList('writeNpy', 'the shape', shape);
+  checkArguments('writeNpy', 'list', { shape });
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0))
     throw new ShapeError(`writeNpy: sizes must be whole numbers from 0, got [${shape.join(', ')}]`);
   const expected = shape.reduce((product, size) => product * size, npyItemSize(dtype));

@@ -1,4 +1,4 @@
-import { checkDevice, checkList } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import { describe } from '../describe.ts';
 import { type DType, isBlockFormat, isStorageDType } from '../dtype.ts';
 import { ArgumentError, DTypeError } from '../errors.ts';
@@ -15,7 +15,7 @@ import { Tensor } from './tensor.ts';
  */
 export function record<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
   if (typeof op?.shape !== 'function') throw new ArgumentError(`record: takes an operation, got ${describe(op)}`);
-  checkList(op.name, 'inputs', inputs);
+  checkArguments(op.name, 'list', { inputs });
   const [first] = inputs;
   if (inputs.length === 0)
     throw new ArgumentError(`${op.name}: an operation without inputs is recorded with recordOn(device, ...)`);
@@ -25,9 +25,9 @@ export function record<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): 
 
 /** Records an application of `op` on `device`: for operations that have no inputs. */
 export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
-  checkDevice('recordOn', device);
+  checkArguments('recordOn', 'device', { device });
   if (typeof op?.shape !== 'function') throw new ArgumentError(`recordOn: takes an operation, got ${describe(op)}`);
-  checkList(op.name, 'inputs', inputs);
+  checkArguments(op.name, 'list', { inputs });
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i]!;
     if (!(input as Tensor | undefined)?.node)

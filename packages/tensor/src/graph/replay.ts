@@ -1,4 +1,4 @@
-import { checkFunction, checkList, checkTensors } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import { describe } from '../describe.ts';
 import { ArgumentError } from '../errors.ts';
 import { isLeafOp, type Node } from './op.ts';
@@ -61,9 +61,9 @@ export interface RewriteRules {
  * @throws ArgumentError for what are no tensors or no rules; what the rules throw
  */
 export function rewriteGraph(outputs: readonly Tensor[], rules: RewriteRules): Tensor[] {
-  checkList('rewriteGraph', 'outputs', outputs);
-  checkTensors('rewriteGraph', Object.fromEntries(outputs.map((output, i) => [`output ${i}`, output])));
-  checkFunction('rewriteGraph', (rules as RewriteRules | null | undefined)?.replace);
+  checkArguments('rewriteGraph', 'tensors', { outputs });
+  checkArguments('rewriteGraph', 'object', { rules });
+  checkArguments('rewriteGraph', 'function', { 'rules.replace': rules.replace });
   const rewriter = new Rewriter(rules);
   return outputs.map((output) => rewriter.rewrite(output));
 }

@@ -1,4 +1,4 @@
-import { checkTensors } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import { describe } from '../describe.ts';
 import { type Dim, dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
@@ -32,7 +32,7 @@ interface Equation {
  */
 export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor {
   if (typeof equation !== 'string') throw new ArgumentError(`einsum: takes an equation, got ${describe(equation)}`);
-  checkTensors('einsum', { ...operands });
+  checkArguments('einsum', 'tensor', { ...operands });
   const parsed = parse(equation, operands);
   const sizes = new Map<string, Dim>();
   operands.forEach((tensor, i) => {

@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -34,8 +34,8 @@ function lossOf(
 
 /** Mean of the squared differences. f32 or f16 of one shape; the result is f32. @throws ShapeError, DTypeError, ArgumentError */
 export function mseLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  checkTensors('mseLoss', { x, target });
-  checkObject('mseLoss', options);
+  checkArguments('mseLoss', 'tensor', { x, target });
+  checkArguments('mseLoss', 'object', { options });
   return lossOf('mseLoss', x, target, options, (a, b) => {
     const distance = a.sub(b);
     return distance.mul(distance);
@@ -44,8 +44,8 @@ export function mseLoss(x: Tensor, target: Tensor, options: LossOptions = {}): T
 
 /** Mean of the sizes of the differences; otherwise as `mseLoss`. @throws ShapeError, DTypeError, ArgumentError */
 export function l1Loss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  checkTensors('l1Loss', { x, target });
-  checkObject('l1Loss', options);
+  checkArguments('l1Loss', 'tensor', { x, target });
+  checkArguments('l1Loss', 'object', { options });
   return lossOf('l1Loss', x, target, options, (a, b) => a.sub(b).abs());
 }
 
@@ -55,8 +55,8 @@ export function l1Loss(x: Tensor, target: Tensor, options: LossOptions = {}): Te
  * @throws ShapeError, DTypeError; ArgumentError for a delta that is not positive
  */
 export function huberLoss(x: Tensor, target: Tensor, options: LossOptions & { readonly delta?: number } = {}): Tensor {
-  checkTensors('huberLoss', { x, target });
-  checkObject('huberLoss', options);
+  checkArguments('huberLoss', 'tensor', { x, target });
+  checkArguments('huberLoss', 'object', { options });
   const { delta = 1 } = options;
   if (!(delta > 0 && delta < Number.POSITIVE_INFINITY))
     throw new ArgumentError(`huberLoss: delta must be a positive number, got ${delta}`);
@@ -78,8 +78,8 @@ export function binaryCrossEntropyWithLogits(
   target: Tensor,
   options: LossOptions & { readonly positiveWeight?: number | Tensor } = {},
 ): Tensor {
-  checkTensors('binaryCrossEntropyWithLogits', { x, target });
-  checkObject('binaryCrossEntropyWithLogits', options);
+  checkArguments('binaryCrossEntropyWithLogits', 'tensor', { x, target });
+  checkArguments('binaryCrossEntropyWithLogits', 'object', { options });
   const { positiveWeight = 1 } = options;
   const name = 'binaryCrossEntropyWithLogits';
   if (typeof positiveWeight !== 'number') broadcastShapes(name, [positiveWeight.shape, x.shape]);
@@ -103,8 +103,8 @@ function weighted(weight: Tensor, loss: Tensor): Tensor {
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function klDiv(x: Tensor, target: Tensor, options: LossOptions & { readonly logTarget?: boolean } = {}): Tensor {
-  checkTensors('klDiv', { x, target });
-  checkObject('klDiv', options);
+  checkArguments('klDiv', 'tensor', { x, target });
+  checkArguments('klDiv', 'object', { options });
   return lossOf('klDiv', x, target, options, (a, b) => {
     if (options.logTarget) {
       const isNone = b.equal(Number.NEGATIVE_INFINITY);

@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import { dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
@@ -21,8 +21,8 @@ export function linear(
   bias?: Tensor,
   options: { readonly dtype?: 'f32' | 'f16' } = {},
 ): Tensor {
-  checkTensors('linear', { x, weight });
-  checkObject('linear', options);
+  checkArguments('linear', 'tensor', { x, weight });
+  checkArguments('linear', 'object', { options });
   if (x.rank < 1 || weight.rank !== 2 || !dimsEqual(x.shape.at(-1)!, weight.shape[1]!))
     throw new ShapeError(
       `linear: takes x [..., In] and a weight [Out, In], got ${formatShape(x.shape)} and ${formatShape(weight.shape)}`,
@@ -51,8 +51,8 @@ export interface CrossEntropyOptions {
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
-  checkTensors('crossEntropy', { logits, targets });
-  checkObject('crossEntropy', options);
+  checkArguments('crossEntropy', 'tensor', { logits, targets });
+  checkArguments('crossEntropy', 'object', { options });
   const { ignoreIndex = -100, labelSmoothing = 0 } = options;
   checkLoss('crossEntropy', ignoreIndex, labelSmoothing);
   if (logits.rank < 1 || !shapesEqual(targets.shape, logits.shape.slice(0, -1)))

@@ -34,7 +34,7 @@ export function threefry2x32(key0: number, key1: number, counter0: number, count
 
 /** A number in [0, 1) of 53 random bits, from the two words of `threefry2x32`. */
 export function uniformFromBits(words: readonly [number, number]): number {
-  checkList('uniformFromBits', 'the words', words);
+  checkArguments('uniformFromBits', 'list', { words });
   const [high, low] = words;
   return ((high >>> 5) * 2 ** 26 + (low >>> 6)) * 2 ** -53;
 }
@@ -44,7 +44,7 @@ export function uniformFromBits(words: readonly [number, number]): number {
  * of 2^23 cells between 0 and 1, below 1/8 of one of 2^46, for the rare large values are those that decide.
  */
 export function gumbelFromBits(words: readonly [number, number]): number {
-  checkList('gumbelFromBits', 'the words', words);
+  checkArguments('gumbelFromBits', 'list', { words });
   const [high, low] = words;
   const cell = high >>> 9;
   const coarse = (2 * cell + 1) * 2 ** -24;

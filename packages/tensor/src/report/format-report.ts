@@ -1,12 +1,12 @@
-import { checkList, checkObject } from '../check-arguments.ts';
+import { checkArguments } from '../check-arguments.ts';
 import type { BufferUse, KernelTime, PlanReport } from './plan-report.ts';
 
 /** The kernels of a plan, what they move and compute, and when how much memory is in use, as text. */
 export function formatReport(report: PlanReport): string {
-  checkObject('formatReport', report);
+  checkArguments('formatReport', 'object', { report });
   const { sizes, kernels, memory } = report;
-  checkList('formatReport', 'kernels', kernels);
-  checkObject('formatReport', memory);
+  checkArguments('formatReport', 'list', { kernels });
+  checkArguments('formatReport', 'object', { memory });
   const most = Math.max(1, ...kernels.map(({ live }) => live));
   const uses = (list: readonly BufferUse[]) => list.map(({ name, type }) => `${name} ${type}`).join(', ');
   const rows = kernels.map(({ kernel, workgroups, writes, reads, bytes, flops, live }, i) => [
@@ -37,7 +37,7 @@ export function formatReport(report: PlanReport): string {
  * moved and computed in a second. Compare GB/s with what the device copies, FLOP/s with its peak.
  */
 export function formatProfile(times: readonly KernelTime[]): string {
-  checkList('formatProfile', 'times', times);
+  checkArguments('formatProfile', 'list', { times });
   const groups = new Map<string, { count: number; us: number; bytes: number; flops: number | undefined }>();
   for (const { kernel, microseconds, bytes, flops } of times) {
     const group = groups.get(kernel) ?? { count: 0, us: 0, bytes: 0, flops: 0 };

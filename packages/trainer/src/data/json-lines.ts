@@ -40,7 +40,9 @@ export async function* jsonLines(
   };
   try {
     for (;;) {
-      const { bytesRead } = await file.read(piece, 0, piece.byteLength, at);
+      const { bytesRead } = await file.read(piece, 0, piece.byteLength, at).catch((cause: unknown) => {
+        throw new TrainingError('ERR_DATA', `jsonLines: cannot read ${path}: ${reasonOf(cause)}`, undefined, { cause });
+      });
       at += bytesRead;
       rest += decoded(bytesRead > 0 ? piece.subarray(0, bytesRead) : undefined);
       const lines = rest.split('\n');

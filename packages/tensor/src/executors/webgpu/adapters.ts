@@ -1,4 +1,4 @@
-import { checkObject } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { DeviceError } from '../../errors.ts';
 import { wantedFeatures, wantedLimits } from './capabilities.ts';
 import { createNodeGpu, letGoOf, type NodeGpuOptions } from './node-gpu.ts';
@@ -61,7 +61,7 @@ export interface AdapterDescription {
 
 /** The adapters that this machine has for WebGPU: the fast one, and others if there are. Opens no device. */
 export async function describeAdapters(options: GpuOptions = {}): Promise<AdapterDescription[]> {
-  checkObject('describeAdapters', options);
+  checkArguments('describeAdapters', 'object', { options });
   const gpu = await gpuOf(options);
   const found = new Map<string, AdapterDescription>();
   const requests: GPURequestAdapterOptions[] = [

@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { dimsEqual, divideDims, multiplyDims, subtractDims } from '../../dim.ts';
 import { isFloat, promote } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -160,8 +160,8 @@ export type Conv2dOptions = Options<number | readonly [number, number], number |
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): Tensor {
-  checkTensors('conv1d', { x, weight });
-  checkObject('conv1d', options);
+  checkArguments('conv1d', 'tensor', { x, weight });
+  checkArguments('conv1d', 'object', { options });
   const { stride = 1, padding = 0, dilation = 1 } = options;
   return convolution('conv1d', 1, x, weight, options, { stride: [stride], padding: [padding], dilation: [dilation] });
 }
@@ -172,8 +172,8 @@ export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): 
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
-  checkTensors('conv2d', { x, weight });
-  checkObject('conv2d', options);
+  checkArguments('conv2d', 'tensor', { x, weight });
+  checkArguments('conv2d', 'object', { options });
   const both = <T>(value: T | readonly [T, T]) =>
     Array.isArray(value) ? (value as readonly [T, T]) : [value as T, value as T];
   const { stride = 1, padding = 0, dilation = 1 } = options;

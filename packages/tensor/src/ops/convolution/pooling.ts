@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -92,15 +92,15 @@ export interface AvgPoolOptions extends PoolOptions {
  * @throws ShapeError where the window does not fit; DTypeError, ArgumentError
  */
 export function maxPool1d(x: Tensor, size: number, options: PoolOptions & { readonly dilation?: number } = {}): Tensor {
-  checkTensors('maxPool1d', { x });
-  checkObject('maxPool1d', options);
+  checkArguments('maxPool1d', 'tensor', { x });
+  checkArguments('maxPool1d', 'object', { options });
   return maxPool('maxPool1d', 1, x, size, options);
 }
 
 /** `maxPool1d` over the last two axes of `x` `[N, C, H, W]`; pairs are of the vertical and the horizontal axis. */
 export function maxPool2d(x: Tensor, size: Each, options: PoolOptions & { readonly dilation?: Each } = {}): Tensor {
-  checkTensors('maxPool2d', { x });
-  checkObject('maxPool2d', options);
+  checkArguments('maxPool2d', 'tensor', { x });
+  checkArguments('maxPool2d', 'object', { options });
   return maxPool('maxPool2d', 2, x, size, options);
 }
 
@@ -109,14 +109,14 @@ export function maxPool2d(x: Tensor, size: Each, options: PoolOptions & { readon
  * @throws ShapeError where the window does not fit; DTypeError, ArgumentError
  */
 export function avgPool1d(x: Tensor, size: number, options: AvgPoolOptions = {}): Tensor {
-  checkTensors('avgPool1d', { x });
-  checkObject('avgPool1d', options);
+  checkArguments('avgPool1d', 'tensor', { x });
+  checkArguments('avgPool1d', 'object', { options });
   return avgPool('avgPool1d', 1, x, size, options);
 }
 
 /** `avgPool1d` over the last two axes of `x` `[N, C, H, W]`; pairs are of the vertical and the horizontal axis. */
 export function avgPool2d(x: Tensor, size: Each, options: AvgPoolOptions = {}): Tensor {
-  checkTensors('avgPool2d', { x });
-  checkObject('avgPool2d', options);
+  checkArguments('avgPool2d', 'tensor', { x });
+  checkArguments('avgPool2d', 'object', { options });
   return avgPool('avgPool2d', 2, x, size, options);
 }

@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { dimsEqual, divideDims } from '../../dim.ts';
 import { isFloat, promote } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -34,15 +34,15 @@ export type ConvTranspose2dOptions = Options<number | readonly [number, number]>
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function convTranspose1d(x: Tensor, weight: Tensor, options: ConvTranspose1dOptions = {}): Tensor {
-  checkTensors('convTranspose1d', { x, weight });
-  checkObject('convTranspose1d', options);
+  checkArguments('convTranspose1d', 'tensor', { x, weight });
+  checkArguments('convTranspose1d', 'object', { options });
   return transposed('convTranspose1d', 1, x, weight, options);
 }
 
 /** Transposed convolution over two axes: `x` is `[N, C, H, W]`, `weight` `[C, O / groups, KH, KW]`; otherwise as `convTranspose1d`. */
 export function convTranspose2d(x: Tensor, weight: Tensor, options: ConvTranspose2dOptions = {}): Tensor {
-  checkTensors('convTranspose2d', { x, weight });
-  checkObject('convTranspose2d', options);
+  checkArguments('convTranspose2d', 'tensor', { x, weight });
+  checkArguments('convTranspose2d', 'object', { options });
   return transposed('convTranspose2d', 2, x, weight, options);
 }
 

@@ -1,4 +1,4 @@
-import { checkDevice, checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import type { Dim } from '../../dim.ts';
 import type { DType } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -20,8 +20,8 @@ export function eye(
   columns: Dim = rows,
   options: { readonly diagonal?: number; readonly dtype?: DType } = {},
 ): Tensor {
-  checkDevice('eye', device);
-  checkObject('eye', options);
+  checkArguments('eye', 'device', { device });
+  checkArguments('eye', 'object', { options });
   const { diagonal = 0, dtype = 'f32' } = options;
   checkDiagonal('eye', diagonal);
   checkSizes('eye', [rows, columns]);
@@ -34,7 +34,7 @@ export function eye(
  * @throws ArgumentError where `count` is no positive integer
  */
 export function linspace(device: Device, start: number, stop: number, count: number): Tensor {
-  checkDevice('linspace', device);
+  checkArguments('linspace', 'device', { device });
   if (!Number.isSafeInteger(count) || count < 1)
     throw new ArgumentError(`linspace: the count must be a positive integer, got ${count}`);
   if (count === 1) return full(device, [1], start);
@@ -49,7 +49,7 @@ export function linspace(device: Device, start: number, stop: number, count: num
  * @throws DTypeError for indices that are not i32
  */
 export function oneHot(indices: Tensor, classes: Dim, dtype: DType = 'f32'): Tensor {
-  checkTensors('oneHot', { indices });
+  checkArguments('oneHot', 'tensor', { indices });
   if (indices.dtype !== 'i32') throw new DTypeError(`oneHot: indices must be i32, got ${indices.dtype}`);
   checkSizes('oneHot', [classes]);
   const column = reshape(indices, [...indices.shape, 1]);
@@ -61,13 +61,13 @@ export function oneHot(indices: Tensor, classes: Dim, dtype: DType = 'f32'): Ten
  * @throws ShapeError for fewer than two axes
  */
 export function tril(x: Tensor, diagonal = 0): Tensor {
-  checkTensors('tril', { x });
+  checkArguments('tril', 'tensor', { x });
   return triangle('tril', x, diagonal, (row, column) => column.lessEqual(row.add(diagonal)));
 }
 
 /** The last two axes of `x` from a diagonal on, and zeros (false) below it. @throws ShapeError for fewer than two axes */
 export function triu(x: Tensor, diagonal = 0): Tensor {
-  checkTensors('triu', { x });
+  checkArguments('triu', 'tensor', { x });
   return triangle('triu', x, diagonal, (row, column) => column.greaterEqual(row.add(diagonal)));
 }
 

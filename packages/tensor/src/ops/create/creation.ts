@@ -1,4 +1,4 @@
-import { checkDevice } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { type Dim, evaluateDim } from '../../dim.ts';
 import { type DType, isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
@@ -40,7 +40,7 @@ function literal(value: number, dtype: DType, prelude: Prelude): string {
  * @throws DTypeError where the dtype cannot hold the value: no fractions in integers; ShapeError for sizes that are none
  */
 export function full(device: Device, shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
-  checkDevice('full', device);
+  checkArguments('full', 'device', { device });
   checkHolds('full', dtype, value);
   return recordOn(device, fullOp, [], { shape, value, dtype })[0]!;
 }
@@ -81,7 +81,7 @@ const arangeOp: Op<{ readonly length: Dim; readonly dtype: DType }> = defineOp({
  * @throws DTypeError for a dtype that has no numbers; ShapeError for a length that is none
  */
 export function arange(device: Device, length: Dim, dtype: DType = 'i32'): Tensor {
-  checkDevice('arange', device);
+  checkArguments('arange', 'device', { device });
   if (!isFloat(dtype) && dtype !== 'i32' && dtype !== 'u32')
     throw new DTypeError(`arange: takes f32, f16, i32 or u32, got ${dtype}`);
   return recordOn(device, arangeOp, [], { length, dtype })[0]!;
@@ -106,7 +106,7 @@ const sizeOp: Op<{ readonly dim: Dim; readonly dtype: DType }> = defineOp({
 
 /** The value of a size: a constant for a number, the run's value for a named dimension. */
 export function sizeScalar(device: Device, dim: Dim, dtype: DType = 'f32'): Tensor {
-  checkDevice('sizeScalar', device);
+  checkArguments('sizeScalar', 'device', { device });
   if (typeof dim === 'number') return full(device, [], evaluateDim(dim, {}), dtype);
   return recordOn(device, sizeOp, [], { dim, dtype })[0]!;
 }

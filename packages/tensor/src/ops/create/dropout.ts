@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -14,7 +14,7 @@ import { type RandomKey, randomBits } from './random.ts';
  * @throws ArgumentError for a rate outside [0, 1]; DTypeError for other dtypes
  */
 export function dropout(x: Tensor, rate: number, key: RandomKey): Tensor {
-  checkTensors('dropout', { x });
+  checkArguments('dropout', 'tensor', { x });
   if (!(rate >= 0 && rate <= 1)) throw new ArgumentError(`dropout: the rate must be in [0, 1], got ${rate}`);
   if (!isFloat(x.dtype)) throw new DTypeError(`dropout: takes f32 or f16, got ${x.dtype}`);
   if (rate === 0) return x;

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -17,7 +17,7 @@ import { type RandomKey, randomBits } from './random.ts';
  * @throws DTypeError for logits that are no floats, and for a key that is neither a number nor u32 `[2]`; ShapeError for a scalar
  */
 export function randomCategorical(logits: Tensor, key: RandomKey): Tensor {
-  checkTensors('randomCategorical', { logits });
+  checkArguments('randomCategorical', 'tensor', { logits });
   if (!isFloat(logits.dtype)) throw new DTypeError(`randomCategorical: logits must be f32 or f16, got ${logits.dtype}`);
   if (logits.rank === 0) throw new ShapeError('randomCategorical: takes logits [..., V], got a scalar');
   // an odd multiple of 2^-24 between 0 and 1

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { describe } from '../../describe.ts';
 import { type Dim, dimsEqual } from '../../dim.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -85,7 +85,7 @@ function gumbel(high: Tensor, low: Tensor): Tensor {
  * @throws DTypeError, ShapeError
  */
 export function randomGumbel(keys: Tensor, counters: Tensor, size: Dim): Tensor {
-  checkTensors('randomGumbel', { keys, counters });
+  checkArguments('randomGumbel', 'tensor', { keys, counters });
   for (const given of [keys, counters])
     if (!(given as Tensor | undefined)?.node)
       throw new ArgumentError(`randomGumbel: takes tensors as keys and counters, got ${describe(given)}`);

@@ -1,4 +1,4 @@
-import { checkDevice, checkObject } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { describe } from '../../describe.ts';
 import type { DType } from '../../dtype.ts';
 import { isFloat } from '../../dtype.ts';
@@ -25,7 +25,7 @@ const foldStream = 1;
 
 /** The key of a seed as a tensor, u32 `[2]`. @throws ArgumentError where the seed is no whole number from 0 to 2^53 - 1 */
 export function randomKey(device: Device, seed: number): Tensor {
-  checkDevice('randomKey', device);
+  checkArguments('randomKey', 'device', { device });
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new ArgumentError(`randomKey: the seed must be a whole number from 0 to 2^53 - 1, got ${seed}`);
   const words = [seed >>> 0, Math.floor(seed / 2 ** 32)];
@@ -79,7 +79,7 @@ export function foldKey(key: RandomKey, salt: number | Tensor): Tensor {
  * @throws DTypeError for a key that is neither a number nor u32 `[2]`; ShapeError for sizes that are none
  */
 export function randomBits(device: Device, shape: Shape, key: RandomKey): Tensor {
-  checkDevice('randomBits', device);
+  checkArguments('randomBits', 'device', { device });
   checkSizes('randomBits', shape);
   const counter = reshape(arange(device, sizeOf(shape), 'u32'), shape);
   return threefry(keyTensor('randomBits', device, key), counter, { stream: drawStream, word: 0 });
@@ -97,8 +97,8 @@ export function randomUniform(
   key: RandomKey,
   options: { readonly low?: number; readonly high?: number; readonly dtype?: DType } = {},
 ): Tensor {
-  checkDevice('randomUniform', device);
-  checkObject('randomUniform', options);
+  checkArguments('randomUniform', 'device', { device });
+  checkArguments('randomUniform', 'object', { options });
   const { low = 0, high = 1, dtype = 'f32' } = options;
   checkFloat('randomUniform', dtype);
   if (!(low < high)) throw new ArgumentError(`randomUniform: low must be below high, got ${low} and ${high}`);
@@ -147,8 +147,8 @@ export function randomNormal(
   key: RandomKey,
   options: { readonly mean?: number; readonly deviation?: number; readonly dtype?: DType } = {},
 ): Tensor {
-  checkDevice('randomNormal', device);
-  checkObject('randomNormal', options);
+  checkArguments('randomNormal', 'device', { device });
+  checkArguments('randomNormal', 'object', { options });
   const { mean = 0, deviation = 1, dtype = 'f32' } = options;
   checkFloat('randomNormal', dtype);
   if (!(deviation >= 0)) throw new ArgumentError(`randomNormal: the deviation must not be negative, got ${deviation}`);

@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
@@ -127,8 +127,8 @@ const geluByTanhGradientOp: Op<None> = defineOp<None>({
  * @throws DTypeError for other dtypes; ArgumentError for another `approximate`
  */
 export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
-  checkTensors('gelu', { x });
-  checkObject('gelu', options);
+  checkArguments('gelu', 'tensor', { x });
+  checkArguments('gelu', 'object', { options });
   const { approximate = 'none' } = options;
   if (approximate !== 'none' && approximate !== 'tanh')
     throw new ArgumentError(`gelu: approximate must be none or tanh, got ${String(approximate)}`);
@@ -163,12 +163,12 @@ const siluOp: Op<None> = defineOp<None>({
 
 /** x * sigmoid(x), computed in f32. f32 or f16. Source: https://arxiv.org/abs/1702.03118 */
 export function silu(x: Tensor): Tensor {
-  checkTensors('silu', { x });
+  checkArguments('silu', 'tensor', { x });
   return recordOne(siluOp, [x], none);
 }
 
 /** log(1 + exp(x)), without overflow. f32 or f16. */
 export function softplus(x: Tensor): Tensor {
-  checkTensors('softplus', { x });
+  checkArguments('softplus', 'tensor', { x });
   return recordOne(softplusOp, [x], none);
 }

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { type DType, isBlockFormat, isFloat, isStorageDType } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
 import { registerType } from '../../executors/webgpu/codegen/buffer-form.ts';
@@ -71,7 +71,7 @@ const holdsFloats = (dtype: DType) => isFloat(dtype) || isStorageDType(dtype);
  * @throws DTypeError for a block format as the result
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
-  checkTensors('cast', { x });
+  checkArguments('cast', 'tensor', { x });
   return x.dtype === dtype ? x : recordOne(castOp, [x], { to: dtype });
 }
 
@@ -81,7 +81,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
  * @throws DTypeError for a tensor that can be computed with
  */
 export function dequantize(x: Tensor, dtype: 'f32' | 'f16' = 'f32'): Tensor {
-  checkTensors('dequantize', { x });
+  checkArguments('dequantize', 'tensor', { x });
   if (!isStorageDType(x.dtype)) throw new DTypeError(`dequantize: takes bf16 and block formats, got ${x.dtype}`);
   return cast(x, dtype);
 }

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { type DType, isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
@@ -278,7 +278,7 @@ function emitWhere(builder: OnnxBuilder, [c, a, b]: readonly string[], node: Nod
 
 /** `a` where `condition` (bool) holds, `b` elsewhere; all three broadcast. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
-  checkTensors('where', { condition });
+  checkArguments('where', 'tensor', { condition });
   const [x, y] =
     typeof a === 'number' && typeof b === 'number'
       ? [full(condition.device, [], a, 'f32'), full(condition.device, [], b, 'f32')]
@@ -288,6 +288,6 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
 
 /** The values times themselves. f32, f16, i32 or u32, which wrap around. @throws DTypeError for bool */
 export function square(x: Tensor): Tensor {
-  checkTensors('square', { x });
+  checkArguments('square', 'tensor', { x });
   return mul(x, x);
 }

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
@@ -81,6 +81,6 @@ function tailOf(x: number): number {
 
 /** The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to `x`; within 2e-7. f32 or f16. */
 export function erf(x: Tensor): Tensor {
-  checkTensors('erf', { x });
+  checkArguments('erf', 'tensor', { x });
   return recordOne(erfOp, [x], none);
 }

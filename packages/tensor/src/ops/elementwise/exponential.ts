@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
@@ -45,7 +45,7 @@ const expm1Op: Op<None> = defineUnary(
 
 /** exp(x) - 1, with all digits near 0. f32 or f16. */
 export function expm1(x: Tensor): Tensor {
-  checkTensors('expm1', { x });
+  checkArguments('expm1', 'tensor', { x });
   return recordOne(expm1Op, [x], none);
 }
 
@@ -65,7 +65,7 @@ const log1pOp: Op<None> = defineUnary(
 
 /** log(1 + x), with all digits near 0. f32 or f16. */
 export function log1p(x: Tensor): Tensor {
-  checkTensors('log1p', { x });
+  checkArguments('log1p', 'tensor', { x });
   return recordOne(log1pOp, [x], none);
 }
 

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -18,7 +18,7 @@ function widely(name: string, x: Tensor, f: (wide: Tensor) => Tensor): Tensor {
  * @throws DTypeError for others; ArgumentError where the slope is no number
  */
 export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
-  checkTensors('leakyRelu', { x });
+  checkArguments('leakyRelu', 'tensor', { x });
   if (!Number.isFinite(negativeSlope))
     throw new ArgumentError(`leakyRelu: negativeSlope must be a number, got ${negativeSlope}`);
   return widely('leakyRelu', x, (wide) => where(wide.greater(0), wide, wide.mul(negativeSlope)));
@@ -29,7 +29,7 @@ export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
  * @throws DTypeError for others; ArgumentError where alpha is no number
  */
 export function elu(x: Tensor, alpha = 1): Tensor {
-  checkTensors('elu', { x });
+  checkArguments('elu', 'tensor', { x });
   if (!Number.isFinite(alpha)) throw new ArgumentError(`elu: alpha must be a number, got ${alpha}`);
   return widely('elu', x, (wide) => {
     const isAbove = wide.greater(0);
@@ -39,13 +39,13 @@ export function elu(x: Tensor, alpha = 1): Tensor {
 
 /** The nearest value from 0 to 6; its gradient is 0 at both ends. f32 or f16. @throws DTypeError for others */
 export function relu6(x: Tensor): Tensor {
-  checkTensors('relu6', { x });
+  checkArguments('relu6', 'tensor', { x });
   return widely('relu6', x, (wide) => where(wide.lessEqual(0), 0, where(wide.greaterEqual(6), 6, wide)));
 }
 
 /** x * tanh(softplus(x)). f32 or f16. Source: https://arxiv.org/abs/1908.08681 @throws DTypeError for others */
 export function mish(x: Tensor): Tensor {
-  checkTensors('mish', { x });
+  checkArguments('mish', 'tensor', { x });
   // -Infinity times 0 is no number
   return widely('mish', x, (wide) => wide.maximum(-1000).mul(softplus(wide.maximum(-1000)).tanh()));
 }

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
@@ -71,7 +71,7 @@ const clipOp: Op<Limits> = defineOp<Limits>({
  * @throws ArgumentError where `low` is above `high`; DTypeError for bool, and limits that an integer dtype cannot hold
  */
 export function clip(x: Tensor, low?: number, high?: number): Tensor {
-  checkTensors('clip', { x });
+  checkArguments('clip', 'tensor', { x });
   if (low !== undefined && high !== undefined && !(low <= high))
     throw new ArgumentError(`clip: the lower limit must not be above the upper one, got ${low} and ${high}`);
   // an infinite limit on its own side is none, also to integers, which hold no infinity

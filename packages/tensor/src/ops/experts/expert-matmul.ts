@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { multiplyDims } from '../../dim.ts';
 import { isStorageDType } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
@@ -93,7 +93,7 @@ function productsByExpert([a, b]: readonly [Tensor, Tensor], experts: Tensor, N:
  * @throws ShapeError, DTypeError
  */
 export function expertMatmul(x: Tensor, weights: Tensor, experts: Tensor): Tensor {
-  checkTensors('expertMatmul', { x, weights, experts });
+  checkArguments('expertMatmul', 'tensor', { x, weights, experts });
   const limited = experts.dtype === 'i32' ? bounded('expertMatmul', experts, weights.shape[0]!) : experts;
   return recordOne(expertMatmulOp, [x, weights, limited], { inFirst: false });
 }

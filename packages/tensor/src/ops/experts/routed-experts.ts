@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { ShapeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape } from '../../shape.ts';
@@ -31,7 +31,7 @@ export type GateFunction = (gate: Tensor, up: Tensor) => Tensor;
 
 /** The gate of gpt-oss: `(up + 1) gate sigmoid(alpha gate)`, both clamped first. */
 export function clampedGate(options: { readonly limit?: number; readonly alpha?: number } = {}): GateFunction {
-  checkObject('clampedGate', options);
+  checkArguments('clampedGate', 'object', { options });
   const { limit = 7, alpha = 1.702 } = options;
   return (gate, up) => {
     const below = minimum(gate, limit);
@@ -56,11 +56,11 @@ export function routedExperts(
   weights: ExpertWeights,
   gateFunction: GateFunction = (gate, up) => mul(silu(gate), up),
 ): Tensor {
-  checkTensors('routedExperts', { x });
-  checkObject('routedExperts', routing);
-  checkObject('routedExperts', weights);
+  checkArguments('routedExperts', 'tensor', { x });
+  checkArguments('routedExperts', 'object', { routing });
+  checkArguments('routedExperts', 'object', { weights });
   const { experts, weights: shares } = routing;
-  checkTensors('routedExperts', { experts, shares });
+  checkArguments('routedExperts', 'tensor', { experts, shares });
   if (x.rank !== 2) throw new ShapeError(`routedExperts: x must be [T, E], got ${formatShape(x.shape)}`);
   const biased = (y: Tensor, bias: Tensor | undefined) => (bias ? add(y, take(bias, experts)) : y);
   const gate = biased(expertMatmul(x, weights.gate, experts), weights.gateBias);

@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { ArgumentError, ShapeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape } from '../../shape.ts';
@@ -46,8 +46,8 @@ export interface Routing {
  * Source: https://arxiv.org/abs/2412.19437 (groups, correction)
  */
 export function routeTokens(logits: Tensor, options: RoutingOptions): Routing {
-  checkTensors('routeTokens', { logits });
-  checkObject('routeTokens', options);
+  checkArguments('routeTokens', 'tensor', { logits });
+  checkArguments('routeTokens', 'object', { options });
   const { count, normalize = true, scale = 1, correction, groups } = options;
   const [T, N] = logits.shape;
   if (logits.rank !== 2 || typeof N !== 'number')

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import type { Dim } from '../../dim.ts';
 import { isStorageDType } from '../../dtype.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
@@ -79,7 +79,7 @@ const takeOp: Op<{ readonly axis: number }> = defineOp({
  * @throws DTypeError for indices that are not i32; ShapeError for an axis that is none, or has nothing to take
  */
 export function take(x: Tensor, indices: Tensor, axis = 0): Tensor {
-  checkTensors('take', { x, indices });
+  checkArguments('take', 'tensor', { x, indices });
   return taken('take', x, indices, axis);
 }
 
@@ -147,7 +147,7 @@ const scatterAddOp: Op<{ readonly rows: Dim }> = defineOp({
  * @throws DTypeError for indices that are not i32, and updates that are no numbers; ShapeError
  */
 export function scatterAdd(rows: Dim, indices: Tensor, updates: Tensor): Tensor {
-  checkTensors('scatterAdd', { indices, updates });
+  checkArguments('scatterAdd', 'tensor', { indices, updates });
   return recordOne(scatterAddOp, [bounded('scatterAdd', indices, rows), updates], { rows });
 }
 
@@ -156,7 +156,7 @@ export function scatterAdd(rows: Dim, indices: Tensor, updates: Tensor): Tensor 
  * @throws ShapeError, DTypeError
  */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
-  checkTensors('embedding', { table, ids });
+  checkArguments('embedding', 'tensor', { table, ids });
   if (table.rank !== 2) throw new ShapeError(`embedding: takes a table [V, E], got ${formatShape(table.shape)}`);
   return taken('embedding', table, ids, 0);
 }

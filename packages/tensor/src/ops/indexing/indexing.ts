@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { type Dim, dimsEqual } from '../../dim.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
 import { bounded } from '../../graph/bounded.ts';
@@ -59,7 +59,7 @@ const takeAlongAxisOp: Op<{ readonly axis: number }> = defineOp({
  * @throws DTypeError for indices that are not i32; ShapeError where the other axes do not broadcast
  */
 export function takeAlongAxis(x: Tensor, indices: Tensor, axis: number): Tensor {
-  checkTensors('takeAlongAxis', { x, indices });
+  checkArguments('takeAlongAxis', 'tensor', { x, indices });
   const at = checkIndices('takeAlongAxis', indices, x, axis);
   return pickAlongAxis(x, bounded('takeAlongAxis', indices, x.shape[at]!), at);
 }
@@ -135,7 +135,7 @@ function clampIndices(builder: OnnxBuilder, indices: string, size: Dim): string 
  * @throws DTypeError for indices that are not i32, or updates of bool; ShapeError where indices and updates differ in shape
  */
 export function scatterAddAlongAxis(size: Dim, indices: Tensor, updates: Tensor, axis: number): Tensor {
-  checkTensors('scatterAddAlongAxis', { indices, updates });
+  checkArguments('scatterAddAlongAxis', 'tensor', { indices, updates });
   const at = checkIndices('scatterAddAlongAxis', indices, updates, axis);
   if (updates.dtype === 'bool') throw new DTypeError('scatterAddAlongAxis: takes numbers, got bool; cast it');
   if (!shapesEqual(indices.shape, updates.shape))
@@ -159,7 +159,7 @@ function checkIndices(name: string, indices: Tensor, x: Tensor, axis: number): n
  * @throws ShapeError where the indices have not one axis; DTypeError where they are not i32
  */
 export function indexSelect(x: Tensor, indices: Tensor, axis: number): Tensor {
-  checkTensors('indexSelect', { x, indices });
+  checkArguments('indexSelect', 'tensor', { x, indices });
   if (indices.rank !== 1)
     throw new ShapeError(`indexSelect: indices must be [N], got ${formatShape(indices.shape)}; take() takes any shape`);
   return taken('indexSelect', x, indices, axis);
@@ -167,7 +167,7 @@ export function indexSelect(x: Tensor, indices: Tensor, axis: number): Tensor {
 
 /** `value` where `mask` (bool, broadcasts to `x`) is set, `x` elsewhere. @throws DTypeError, ShapeError */
 export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
-  checkTensors('maskedFill', { x, mask });
+  checkArguments('maskedFill', 'tensor', { x, mask });
   if (mask.dtype !== 'bool') throw new DTypeError(`maskedFill: the mask must be bool, got ${mask.dtype}`);
   const common = broadcastShapes('maskedFill', [x.shape, mask.shape]);
   if (common.length !== x.rank || !common.every((dim, i) => dimsEqual(dim, x.shape[i]!)))

@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import type { Dim } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -96,8 +96,8 @@ const isSame = (a: Tensor, b: Tensor) => (isFloat(a.dtype) ? or(a.equal(b), and(
  * @throws ShapeError where the axis has fewer values; DTypeError for bool
  */
 export function topK(x: Tensor, count: number, axis = -1, options: { readonly largest?: boolean } = {}): Sorted {
-  checkTensors('topK', { x });
-  checkObject('topK', options);
+  checkArguments('topK', 'tensor', { x });
+  checkArguments('topK', 'object', { options });
   const at = normalizeAxis('topK', axis, x.rank);
   const size = x.shape[at]!;
   if (!Number.isInteger(count) || count < 0)
@@ -113,16 +113,16 @@ export function topK(x: Tensor, count: number, axis = -1, options: { readonly la
  * @throws DTypeError for bool
  */
 export function sort(x: Tensor, axis = -1, options: { readonly descending?: boolean } = {}): Sorted {
-  checkTensors('sort', { x });
-  checkObject('sort', options);
+  checkArguments('sort', 'tensor', { x });
+  checkArguments('sort', 'object', { options });
   const at = normalizeAxis('sort', axis, x.rank);
   return ordered('sort', x, { axis: at, count: x.shape[at]!, largest: options.descending ?? false });
 }
 
 /** The places (i32) from which `sort` takes the values along `axis`. @throws DTypeError for bool */
 export function argsort(x: Tensor, axis = -1, options: { readonly descending?: boolean } = {}): Tensor {
-  checkTensors('argsort', { x });
-  checkObject('argsort', options);
+  checkArguments('argsort', 'tensor', { x });
+  checkArguments('argsort', 'object', { options });
   return sort(x, axis, options).indices;
 }
 

@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { dimsEqual } from '../../dim.ts';
 import { isFloat, isStorageDType, promote } from '../../dtype.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
@@ -105,8 +105,8 @@ function matrixAt(index: number, batch: readonly number[], operand: readonly num
  * @throws ShapeError where the inner sizes differ; DTypeError for operands that are no floats
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  checkTensors('matmul', { a, b });
-  checkObject('matmul', options);
+  checkArguments('matmul', 'tensor', { a, b });
+  checkArguments('matmul', 'object', { options });
   const { transposeA = false, transposeB = false, dtype } = options;
   if (a.rank === 0 || b.rank === 0)
     throw new ShapeError(

@@ -1,4 +1,4 @@
-import { checkList, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { addDims, type Dim, multiplyDims, subtractDims } from '../../dim.ts';
 import { ArgumentError, ShapeError } from '../../errors.ts';
 
@@ -10,14 +10,14 @@ import { slice } from './slice.ts';
 
 /** Puts an axis of size 1 at `axis` of the result. */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
-  checkTensors('unsqueeze', { x });
+  checkArguments('unsqueeze', 'tensor', { x });
   const at = normalizeAxis('unsqueeze', axis, x.rank + 1);
   return reshape(x, [...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
 }
 
 /** Drops axes of size 1: those named, or all of them. @throws ShapeError where a named axis has another size */
 export function squeeze(x: Tensor, axes?: number | readonly number[]): Tensor {
-  checkTensors('squeeze', { x });
+  checkArguments('squeeze', 'tensor', { x });
   const named = axes === undefined ? undefined : normalizeAxes('squeeze', axes, x.rank);
   const wrong = named?.find((axis) => x.shape[axis] !== 1);
   if (wrong !== undefined) throw new ShapeError(`squeeze: axis ${wrong} must have size 1, got ${formatShape(x.shape)}`);
@@ -29,8 +29,7 @@ export function squeeze(x: Tensor, axes?: number | readonly number[]): Tensor {
 
 /** Joins tensors of one shape along a new axis. @throws ShapeError where shapes differ; ArgumentError for none */
 export function stack(inputs: readonly Tensor[], axis = 0): Tensor {
-  checkList('stack', 'the tensors', inputs);
-  checkTensors('stack', { ...inputs });
+  checkArguments('stack', 'tensors', { tensors: inputs });
   const first = inputs[0];
   if (!first) throw new ArgumentError('stack: takes at least one tensor');
   for (const { shape } of inputs)
@@ -48,7 +47,7 @@ export function stack(inputs: readonly Tensor[], axis = 0): Tensor {
  * @throws ShapeError where the parts do not make up the axis
  */
 export function split(x: Tensor, parts: number | readonly Dim[], axis = 0): Tensor[] {
-  checkTensors('split', { x });
+  checkArguments('split', 'tensor', { x });
   const at = normalizeAxis('split', axis, x.rank);
   const size = x.shape[at]!;
   const sizes = typeof parts === 'number' ? equalParts(x, parts, at) : parts;
@@ -78,8 +77,8 @@ function equalParts(x: Tensor, parts: number, axis: number): readonly number[] {
  * @throws ArgumentError for numbers that are no whole numbers from 0
  */
 export function tile(x: Tensor, times: readonly Dim[]): Tensor {
-  checkTensors('tile', { x });
-  checkList('tile', 'times', times);
+  checkArguments('tile', 'tensor', { x });
+  checkArguments('tile', 'list', { times });
   for (const count of times) checkCount('tile', count);
   const rank = Math.max(x.rank, times.length);
   const sizes = [...new Array<Dim>(rank - x.rank).fill(1), ...x.shape];
@@ -99,7 +98,7 @@ export function tile(x: Tensor, times: readonly Dim[]): Tensor {
 
 /** Repeats each value along an axis `times` times, one behind the other. @throws ArgumentError for a negative number */
 export function repeat(x: Tensor, times: Dim, axis: number): Tensor {
-  checkTensors('repeat', { x });
+  checkArguments('repeat', 'tensor', { x });
   checkCount('repeat', times);
   const at = normalizeAxis('repeat', axis, x.rank);
   const [front, size, back] = [x.shape.slice(0, at), x.shape[at]!, x.shape.slice(at + 1)];
@@ -118,7 +117,7 @@ function checkCount(name: string, count: Dim): void {
  * @throws ArgumentError where the shift is no whole number
  */
 export function roll(x: Tensor, shift: number, axis: number): Tensor {
-  checkTensors('roll', { x });
+  checkArguments('roll', 'tensor', { x });
   if (!Number.isSafeInteger(shift)) throw new ArgumentError(`roll: the shift must be a whole number, got ${shift}`);
   const at = normalizeAxis('roll', axis, x.rank);
   const size = x.shape[at]!;

@@ -1,4 +1,4 @@
-import { checkList, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { addDims, type Dim } from '../../dim.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
@@ -98,8 +98,7 @@ function joinTwo(a: Tensor, b: Tensor, axis: number): Tensor {
 
 /** Joins tensors of one dtype along an axis. @throws ShapeError, DTypeError where they differ otherwise; ArgumentError for none */
 export function concat(inputs: readonly Tensor[], axis: number): Tensor {
-  checkList('concat', 'the tensors', inputs);
-  checkTensors('concat', { ...inputs });
+  checkArguments('concat', 'tensors', { tensors: inputs });
   const first = inputs[0];
   if (!first) throw new ArgumentError('concat: takes at least one tensor');
   const at = normalizeAxis('concat', axis, first.rank);

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { ArgumentError, ShapeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape } from '../../shape.ts';
@@ -9,7 +9,7 @@ import { pad, slice } from './slice.ts';
 
 /** All products of a value of `a` `[N]` with one of `b` `[M]`: `[N, M]`. @throws ShapeError for other shapes; DTypeError for bool */
 export function outer(a: Tensor, b: Tensor): Tensor {
-  checkTensors('outer', { a, b });
+  checkArguments('outer', 'tensor', { a, b });
   if (a.rank !== 1 || b.rank !== 1)
     throw new ShapeError(`outer: takes [N] and [M], got ${formatShape(a.shape)} and ${formatShape(b.shape)}`);
   return reshape(a, [a.shape[0]!, 1]).mul(b);
@@ -21,7 +21,7 @@ export function outer(a: Tensor, b: Tensor): Tensor {
  * @throws ShapeError for other shapes, and where the matrix has no such diagonal; ArgumentError where it is no whole number
  */
 export function diag(x: Tensor, diagonal = 0): Tensor {
-  checkTensors('diag', { x });
+  checkArguments('diag', 'tensor', { x });
   if (!Number.isSafeInteger(diagonal))
     throw new ArgumentError(`diag: the diagonal must be a whole number, got ${diagonal}`);
   const sizes = x.shape.filter((size): size is number => typeof size === 'number');

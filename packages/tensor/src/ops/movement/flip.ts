@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -44,7 +44,7 @@ const flipOp: Op<{ readonly axes: readonly number[] }> = defineOp({
 
 /** Reverses the order along axes (all where none are named). */
 export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
-  checkTensors('flip', { x });
+  checkArguments('flip', 'tensor', { x });
   const list = normalizeAxes('flip', axes, x.rank);
   return list.length === 0 ? x : recordOne(flipOp, [x], { axes: list });
 }

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { defineOp, type Node, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -13,7 +13,7 @@ const identityOp: Op<None> = defineOp<None>({
 
 /** Another handle on the same value: a place at which a gradient can be taken. */
 export function identity(x: Tensor): Tensor {
-  checkTensors('identity', { x });
+  checkArguments('identity', 'tensor', { x });
   return recordOne(identityOp, [x], none);
 }
 
@@ -31,6 +31,6 @@ export function isStopGradient({ op }: Node): boolean {
 
 /** The same value, a constant to gradients. */
 export function stopGradient(x: Tensor): Tensor {
-  checkTensors('stopGradient', { x });
+  checkArguments('stopGradient', 'tensor', { x });
   return recordOne(stopGradientOp, [x], none);
 }

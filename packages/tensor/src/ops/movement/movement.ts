@@ -1,4 +1,4 @@
-import { checkList, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { type Dim, dimsEqual, divideDims } from '../../dim.ts';
 import { ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
@@ -66,8 +66,8 @@ function regroup(
  * @throws ShapeError where the number of values would change
  */
 export function reshape(x: Tensor, shape: readonly Dim[]): Tensor {
-  checkTensors('reshape', { x });
-  checkList('reshape', 'the shape', shape);
+  checkArguments('reshape', 'tensor', { x });
+  checkArguments('reshape', 'list', { shape });
   const open = shape.indexOf(-1);
   if (shape.lastIndexOf(-1) !== open)
     throw new ShapeError(`reshape: one size may be -1, got ${formatShape(x.shape)} to ${formatShape(shape)}`);
@@ -84,7 +84,7 @@ export function reshape(x: Tensor, shape: readonly Dim[]): Tensor {
 
 /** All values, row-major, along one axis; a scalar becomes `[1]`. */
 export function flatten(x: Tensor): Tensor {
-  checkTensors('flatten', { x });
+  checkArguments('flatten', 'tensor', { x });
   return reshape(x, [sizeOf(x.shape)]);
 }
 
@@ -126,8 +126,8 @@ const permuteOp: Op<{ readonly axes: readonly number[] }> = defineOp({
 
 /** Reorders axes: axis i of the result is axis `axes[i]` of `x`. */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
-  checkTensors('permute', { x });
-  checkList('permute', 'axes', axes);
+  checkArguments('permute', 'tensor', { x });
+  checkArguments('permute', 'list', { axes });
   const list = axes.map((axis) => normalizeAxis('permute', axis, x.rank));
   if (list.length !== x.rank || new Set(list).size !== x.rank)
     throw new ShapeError(`permute: axes must name each of ${x.rank} axes once, got [${axes.join(', ')}]`);
@@ -136,7 +136,7 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
 
 /** Swaps two axes. */
 export function transpose(x: Tensor, axisA = -2, axisB = -1): Tensor {
-  checkTensors('transpose', { x });
+  checkArguments('transpose', 'tensor', { x });
   const axes = x.shape.map((_, i) => i);
   const [a, b] = [normalizeAxis('transpose', axisA, x.rank), normalizeAxis('transpose', axisB, x.rank)];
   [axes[a], axes[b]] = [b, a];
@@ -180,7 +180,7 @@ const expandOp: Op<ToShape> = defineOp({
 
 /** Repeats axes of size 1, and adds axes in front, up to `shape`. */
 export function expand(x: Tensor, shape: Shape): Tensor {
-  checkTensors('expand', { x });
-  checkList('expand', 'the shape', shape);
+  checkArguments('expand', 'tensor', { x });
+  checkArguments('expand', 'list', { shape });
   return shapesEqual(x.shape, shape) ? x : recordOne(expandOp, [x], { shape });
 }

@@ -1,4 +1,4 @@
-import { checkList, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { addDims, type Dim, dimsEqual, multiplyDims, subtractDims } from '../../dim.ts';
 import { ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
@@ -140,7 +140,7 @@ function place(x: Tensor, shape: Shape, start: readonly Dim[]): Tensor {
  * @throws ShapeError where the range does not lie inside the axis, and for a step of 0
  */
 export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1): Tensor {
-  checkTensors('slice', { x });
+  checkArguments('slice', 'tensor', { x });
   const at = normalizeAxis('slice', axis, x.rank);
   for (const place of [start, end])
     if (typeof place === 'number' && !Number.isInteger(place))
@@ -188,9 +188,8 @@ function backwards(x: Tensor, axis: number, start: Dim, end: Dim | undefined, st
  * @throws ShapeError where these are not as many as the axes, or no whole numbers from 0
  */
 export function pad(x: Tensor, before: readonly Dim[], after: readonly Dim[]): Tensor {
-  checkTensors('pad', { x });
-  checkList('pad', 'before', before);
-  checkList('pad', 'after', after);
+  checkArguments('pad', 'tensor', { x });
+  checkArguments('pad', 'list', { before, after });
   if (before.length !== x.rank || after.length !== x.rank)
     throw new ShapeError(
       `pad: takes ${x.rank} sizes before and after for ${formatShape(x.shape)}, got ${before.length} and ${after.length}`,

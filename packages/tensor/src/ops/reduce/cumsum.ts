@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { DTypeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
@@ -80,8 +80,8 @@ export function cumsum(
   axis: number,
   options: { readonly exclusive?: boolean; readonly reverse?: boolean } = {},
 ): Tensor {
-  checkTensors('cumsum', { x });
-  checkObject('cumsum', options);
+  checkArguments('cumsum', 'tensor', { x });
+  checkArguments('cumsum', 'object', { options });
   const { exclusive = false, reverse = false } = options;
   const attributes = { axis: normalizeAxis('cumsum', axis, x.rank), exclusive, reverse };
   const wide = x.dtype === 'f16' ? cast(x, 'f32') : countable(x);

@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { type Dim, subtractDims } from '../../dim.ts';
 import { type DType, isFloat } from '../../dtype.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
@@ -78,15 +78,15 @@ function extremumGradient(
 
 /** Largest value over `axes` (all where none are named); NaN where one of them is NaN, -Infinity or the least integer over none. */
 export function max(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkTensors('max', { x });
-  checkObject('max', options);
+  checkArguments('max', 'tensor', { x });
+  checkArguments('max', 'object', { options });
   return reduce(maxOp, x, axes, options);
 }
 
 /** Smallest value over `axes` (all where none are named); NaN where one of them is NaN, Infinity or the largest integer over none. */
 export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkTensors('min', { x });
-  checkObject('min', options);
+  checkArguments('min', 'tensor', { x });
+  checkArguments('min', 'object', { options });
   return reduce(minOp, x, axes, options);
 }
 
@@ -141,12 +141,12 @@ const argminOp: Op<{ readonly axis: number }> = defineArgument('argmin', min);
 
 /** Index (i32) of the first largest value along `axis`, of the first NaN where there is one. @throws ShapeError where there is no value */
 export function argmax(x: Tensor, axis: number): Tensor {
-  checkTensors('argmax', { x });
+  checkArguments('argmax', 'tensor', { x });
   return recordOne(argmaxOp, [x], { axis: normalizeAxis('argmax', axis, x.rank) });
 }
 
 /** Index (i32) of the first smallest value along `axis`, otherwise as `argmax`. */
 export function argmin(x: Tensor, axis: number): Tensor {
-  checkTensors('argmin', { x });
+  checkArguments('argmin', 'tensor', { x });
   return recordOne(argminOp, [x], { axis: normalizeAxis('argmin', axis, x.rank) });
 }

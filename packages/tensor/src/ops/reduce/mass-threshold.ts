@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
@@ -77,6 +77,6 @@ const massThresholdOp: Op<null> = defineOp({
  * @throws DTypeError, ShapeError
  */
 export function massThreshold(values: Tensor, weights: Tensor, mass: Tensor): Tensor {
-  checkTensors('massThreshold', { values, weights, mass });
+  checkArguments('massThreshold', 'tensor', { values, weights, mass });
   return recordOne(massThresholdOp, [values, weights, mass], null);
 }

@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -17,8 +17,8 @@ import { variance } from './statistics.ts';
  * @throws DTypeError for others; ArgumentError where the correction is no number
  */
 export function std(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly correction?: number } = {}): Tensor {
-  checkTensors('std', { x });
-  checkObject('std', options);
+  checkArguments('std', 'tensor', { x });
+  checkArguments('std', 'object', { options });
   if (!isFloat(x.dtype)) throw new DTypeError(`std: takes f32 or f16, got ${x.dtype}`);
   return cast(variance(cast(x, 'f32'), axes, options).sqrt(), x.dtype);
 }
@@ -30,8 +30,8 @@ export function std(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly 
  * @throws DTypeError for others; ArgumentError for an order that is NaN
  */
 export function norm(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly ord?: number } = {}): Tensor {
-  checkTensors('norm', { x });
-  checkObject('norm', options);
+  checkArguments('norm', 'tensor', { x });
+  checkArguments('norm', 'object', { options });
   const { ord = 2, keepDims = false } = options;
   if (!isFloat(x.dtype)) throw new DTypeError(`norm: takes f32 or f16, got ${x.dtype}`);
   if (typeof ord !== 'number' || Number.isNaN(ord)) throw new ArgumentError(`norm: ord must be a number, got ${ord}`);

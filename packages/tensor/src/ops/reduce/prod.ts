@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { type Dim, largestOf } from '../../dim.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
@@ -108,7 +108,7 @@ function rowsOf(shape: Shape, axes: readonly number[]) {
  * wrap around; on ONNX Runtime a product beyond 63 bits is some integer.
  */
 export function prod(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkTensors('prod', { x });
-  checkObject('prod', options);
+  checkArguments('prod', 'tensor', { x });
+  checkArguments('prod', 'object', { options });
   return reduce(prodOp, countable(x), axes, options);
 }

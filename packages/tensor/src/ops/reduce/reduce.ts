@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
@@ -132,8 +132,8 @@ export function reduce(
 
 /** Sum over `axes` (all where none are named); of bool, how many are true, as i32. */
 export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkTensors('sum', { x });
-  checkObject('sum', options);
+  checkArguments('sum', 'tensor', { x });
+  checkArguments('sum', 'object', { options });
   return reduce(sumOp, countable(x), axes, options);
 }
 
@@ -143,8 +143,8 @@ export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
  * @throws ShapeError
  */
 export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkTensors('mean', { x });
-  checkObject('mean', options);
+  checkArguments('mean', 'tensor', { x });
+  checkArguments('mean', 'object', { options });
   const count = sizeOf(normalizeAxes('mean', axes, x.rank).map((axis) => x.shape[axis]!));
   // neither the sum nor the count need fit into f16
   const total = sum(cast(x, 'f32'), axes, options).div(sizeScalar(x.device, count));

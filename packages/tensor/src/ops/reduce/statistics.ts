@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
@@ -30,8 +30,8 @@ export function variance(
   axes?: Axes,
   options: ReduceOptions & { readonly correction?: number } = {},
 ): Tensor {
-  checkTensors('variance', { x });
-  checkObject('variance', options);
+  checkArguments('variance', 'tensor', { x });
+  checkArguments('variance', 'object', { options });
   const { correction = 0, keepDims = false } = options;
   if (!isFloat(x.dtype)) throw new DTypeError(`variance: takes f32 or f16, got ${x.dtype}`);
   if (!Number.isFinite(correction))
@@ -79,24 +79,24 @@ function exponentialsOf(x: Tensor, axes: readonly number[]) {
 
 /** log(sum(exp(x))) over `axes` (all where none are named), without overflow. f32 or f16. */
 export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkTensors('logSumExp', { x });
-  checkObject('logSumExp', options);
+  checkArguments('logSumExp', 'tensor', { x });
+  checkArguments('logSumExp', 'object', { options });
   const list = normalizeAxes('logSumExp', axes, x.rank);
   return recordOne(logSumExpOp, [x], { axes: list, keepDims: options.keepDims ?? false });
 }
 
 /** Whether any value over `axes` (all where none are named) is true; false over none. Takes bool. */
 export function any(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkTensors('any', { x });
-  checkObject('any', options);
+  checkArguments('any', 'tensor', { x });
+  checkArguments('any', 'object', { options });
   if (x.dtype !== 'bool') throw new DTypeError(`any: takes bool, got ${x.dtype}; compare it`);
   return cast(sum(cast(x, 'i32'), axes, options), 'bool');
 }
 
 /** Whether all values over `axes` (all where none are named) are true; true over none. Takes bool. */
 export function all(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkTensors('all', { x });
-  checkObject('all', options);
+  checkArguments('all', 'tensor', { x });
+  checkArguments('all', 'object', { options });
   if (x.dtype !== 'bool') throw new DTypeError(`all: takes bool, got ${x.dtype}; compare it`);
   return not(any(not(x), axes, options));
 }

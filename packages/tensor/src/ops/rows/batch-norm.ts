@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { dimsEqual } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -28,8 +28,8 @@ export interface BatchNormOptions {
  * @throws ShapeError, DTypeError; ArgumentError where only one of the running statistics is given
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
-  checkTensors('batchNorm', { x });
-  checkObject('batchNorm', options);
+  checkArguments('batchNorm', 'tensor', { x });
+  checkArguments('batchNorm', 'object', { options });
   const { weight, bias, runningMean, runningVariance, epsilon = 1e-5 } = options;
   if (!isFloat(x.dtype)) throw new DTypeError(`batchNorm: takes f32 or f16, got ${x.dtype}`);
   const channels = x.shape[1];

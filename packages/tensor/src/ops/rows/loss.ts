@@ -1,4 +1,4 @@
-import { checkObject, checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { type Dim, dimsEqual } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -136,8 +136,8 @@ export function linearCrossEntropy(
   targets: Tensor,
   options: LinearCrossEntropyOptions = {},
 ): Tensor {
-  checkTensors('linearCrossEntropy', { x, weight, targets });
-  checkObject('linearCrossEntropy', options);
+  checkArguments('linearCrossEntropy', 'tensor', { x, weight, targets });
+  checkArguments('linearCrossEntropy', 'object', { options });
   const { bias, ignoreIndex = -100, labelSmoothing = 0, chunkRows = 1024 } = options;
   const name = 'linearCrossEntropy';
   const shapes = `${formatShape(x.shape)}, ${formatShape(weight.shape)} and ${formatShape(targets.shape)}`;

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { divideDims, multiplyDims } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -60,7 +60,7 @@ const layerNormOp: Op<Epsilon> = defineOp<Epsilon>({
  * @throws ShapeError, DTypeError; ArgumentError for a bias without a weight
  */
 export function layerNorm(x: Tensor, weight?: Tensor, bias?: Tensor, epsilon = 1e-5): Tensor {
-  checkTensors('layerNorm', { x });
+  checkArguments('layerNorm', 'tensor', { x });
   if (bias && !weight) throw new ArgumentError('layerNorm: a bias needs a weight');
   return recordOne(layerNormOp, [x, ...(weight ? [weight] : []), ...(bias ? [bias] : [])], { epsilon });
 }
@@ -71,7 +71,7 @@ export function layerNorm(x: Tensor, weight?: Tensor, bias?: Tensor, epsilon = 1
  * @throws ShapeError where the channels do not divide into the groups, or weight and bias are not `[C]`; DTypeError
  */
 export function groupNorm(x: Tensor, groups: number, weight?: Tensor, bias?: Tensor, epsilon = 1e-5): Tensor {
-  checkTensors('groupNorm', { x });
+  checkArguments('groupNorm', 'tensor', { x });
   const channels = x.shape[1];
   if (channels === undefined) throw new ShapeError(`groupNorm: takes [N, C, ...], got ${formatShape(x.shape)}`);
   if (!isFloat(x.dtype)) throw new DTypeError(`groupNorm: takes f32 or f16, got ${x.dtype}`);

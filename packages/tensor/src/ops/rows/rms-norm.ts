@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
@@ -43,6 +43,6 @@ export const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
  * @throws ShapeError, DTypeError
  */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor {
-  checkTensors('rmsNorm', { x, weight });
+  checkArguments('rmsNorm', 'tensor', { x, weight });
   return recordOne(rmsNormOp, [x, weight], { epsilon });
 }

@@ -1,4 +1,4 @@
-import { checkTensors } from '../../check-arguments.ts';
+import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
@@ -63,7 +63,7 @@ const softmaxOp: Op<AlongAxis> = defineOp({
 
 /** exp(x) / sum(exp(x)) along an axis, with the maximum subtracted first. */
 export function softmax(x: Tensor, axis = -1): Tensor {
-  checkTensors('softmax', { x });
+  checkArguments('softmax', 'tensor', { x });
   return recordOne(softmaxOp, [x], { axis: normalizeAxis('softmax', axis, x.rank) });
 }
 
@@ -89,6 +89,6 @@ const logSoftmaxOp: Op<AlongAxis> = defineOp({
 
 /** log(softmax(x)) along an axis, without overflow. */
 export function logSoftmax(x: Tensor, axis = -1): Tensor {
-  checkTensors('logSoftmax', { x });
+  checkArguments('logSoftmax', 'tensor', { x });
   return recordOne(logSoftmaxOp, [x], { axis: normalizeAxis('logSoftmax', axis, x.rank) });
 }

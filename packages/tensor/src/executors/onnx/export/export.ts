@@ -1,4 +1,4 @@
-import { checkFunction, checkList, checkObject } from '../../../check-arguments.ts';
+import { checkArguments } from '../../../check-arguments.ts';
 import type { InputSpec } from '../../../compile/input-spec.ts';
 import { buildGraph } from '../../../graph/build.ts';
 import type { Device } from '../../../graph/device.ts';
@@ -52,9 +52,9 @@ export async function exportOnnx<A extends readonly unknown[], R>(
   example: Example<A>,
   options: ExportOptions = {},
 ): Promise<OnnxFile> {
-  checkFunction('exportOnnx', fn);
-  checkList('exportOnnx', 'the example', example);
-  checkObject('exportOnnx', options);
+  checkArguments('exportOnnx', 'function', { fn });
+  checkArguments('exportOnnx', 'list', { example });
+  checkArguments('exportOnnx', 'object', { options });
   const { path, externalAbove } = options;
   const { device, inputs, outputs } = recordExample(
     fn as (...args: never[]) => unknown,
