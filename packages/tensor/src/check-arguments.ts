@@ -17,7 +17,17 @@ const isObject = (value: unknown): value is { readonly [name: string]: unknown }
   typeof value === 'object' && value !== null;
 const isTensor = (value: unknown): boolean => isObject(value) && isObject(value['node']);
 
-type KindName = 'tensor' | 'tensors' | 'device' | 'number' | 'text' | 'function' | 'list' | 'numbers' | 'object';
+type KindName =
+  | 'tensor'
+  | 'tensors'
+  | 'device'
+  | 'number'
+  | 'text'
+  | 'function'
+  | 'list'
+  | 'iterable'
+  | 'numbers'
+  | 'object';
 
 /** What `checkArguments` can ask for; with a question mark also nothing. */
 export type ArgumentKind = KindName | `${KindName}?`;
@@ -37,6 +47,10 @@ const required: Readonly<Record<KindName, Kind>> = {
   text: { what: 'a text', holds: (value) => typeof value === 'string' },
   function: { what: 'a function', holds: (value) => typeof value === 'function' },
   list: { what: 'a list', holds: Array.isArray },
+  iterable: {
+    what: 'a list or another iterable, which may be asynchronous',
+    holds: (value) => isObject(value) && (Symbol.iterator in value || Symbol.asyncIterator in value),
+  },
   numbers: {
     what: 'a list of numbers or a typed array',
     holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),

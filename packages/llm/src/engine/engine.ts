@@ -129,8 +129,8 @@ export function createEngine(parts: EngineParts): Engine {
     'parts.model': parts.model,
     'parts.cache': parts.cache,
     'parts.attention': parts.attention,
-    'parts.scheduler': parts.scheduler,
   });
+  checkArguments('createEngine', 'function', { 'parts.scheduler': parts.scheduler });
   checkArguments('createEngine', 'object', { 'parts.model.config': parts.model.config });
   checkArguments('createEngine', 'object', { 'parts.cache.shape': parts.cache.shape });
   const { model, cache } = parts;

@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import { embed, prefixOf } from '../embedding/embed.ts';
 import type { EmbeddingModel } from '../embedding/embedding-model.ts';
 import { rank } from '../embedding/rank.ts';
@@ -7,6 +8,8 @@ import type { ServedModel } from './served-model.ts';
 
 /** An embedding model of this thread under a name; it stays the caller's. */
 export function localEmbeddingModel(id: string, model: EmbeddingModel): ServedModel {
+  checkArguments('localEmbeddingModel', 'text', { id });
+  checkArguments('localEmbeddingModel', 'object', { model, 'model.model': model?.model });
   const calls = { running: 0 };
   return {
     ...withoutText(id, model, calls),
@@ -28,6 +31,8 @@ export function localEmbeddingModel(id: string, model: EmbeddingModel): ServedMo
 
 /** A ranking model of this thread under a name; it stays the caller's. */
 export function localRankingModel(id: string, model: RankingModel): ServedModel {
+  checkArguments('localRankingModel', 'text', { id });
+  checkArguments('localRankingModel', 'object', { model, 'model.model': model?.model });
   const calls = { running: 0 };
   return {
     ...withoutText(id, model, calls),

@@ -51,7 +51,7 @@ export async function saveModel(
 ): Promise<void> {
   checkArguments('saveModel', 'text', { folder });
   checkArguments('saveModel', 'object', { model, options });
-  checkArguments('saveModel', 'object', { 'model.parameters': model.parameters });
+  checkArguments('saveModel', 'list', { 'model.parameters': model.parameters });
   const { from, dtype = 'f32', adapter } = options;
   if (!Object.hasOwn(named, dtype))
     throw new ArgumentError(`saveModel: dtype takes f32, f16, bf16, got ${String(dtype)}`);

@@ -67,11 +67,15 @@ export async function encodeDocuments(
   encode: (text: string) => ArrayLike<number>,
   options: EncodeOptions = {},
 ): Promise<TokenSource> {
+  checkArguments('encodeDocuments', 'iterable', { documents });
   checkArguments('encodeDocuments', 'function', { encode });
   checkArguments('encodeDocuments', 'object', { options });
   const { endToken, vocabularySize } = options;
   const tokens: number[] = [];
-  for await (const { text } of documents) {
+  for await (const document of documents) {
+    checkArguments('encodeDocuments', 'object', { document });
+    const { text } = document;
+    checkArguments('encodeDocuments', 'text', { 'document.text': text });
     for (const token of Array.from(encode(text))) tokens.push(token);
     if (endToken !== undefined) tokens.push(endToken);
   }

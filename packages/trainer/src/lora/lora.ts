@@ -92,7 +92,8 @@ export interface FactorValues {
  */
 export async function createLora(device: Device, weights: WeightsByName<Tensor>, options: LoraOptions): Promise<Lora> {
   checkArguments('createLora', 'device', { device });
-  checkArguments('createLora', 'object', { weights, options });
+  if (!Array.isArray(weights)) checkArguments('createLora', 'object', { weights });
+  checkArguments('createLora', 'object', { options });
   checkLoraOptions(options);
   const { rank, alpha = rank, rankStabilized = false, seed = 0, targets } = options;
   const scale = alpha / (rankStabilized ? Math.sqrt(rank) : rank);
