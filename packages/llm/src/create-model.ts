@@ -1,5 +1,5 @@
 import { type AttentionKernel, flash } from '@heddle/attention';
-import { ArgumentError, type Device, randomNormal, type Tensor, type Variable } from '@heddle/tensor';
+import { ArgumentError, checkArguments, type Device, randomNormal, type Tensor, type Variable } from '@heddle/tensor';
 import { checkOptions, describe } from './check-options.ts';
 import { type AnyConfig, type Described, describeConfig } from './described-config.ts';
 import type { CausalLm } from './models/causal-lm.ts';
@@ -33,6 +33,7 @@ export interface CreateModelOptions {
  *   OutOfMemoryError; then nothing is left on the device
  */
 export async function createModel(config: AnyConfig, options: CreateModelOptions): Promise<CausalLm & AsyncDisposable> {
+  checkArguments('createModel', 'object', { config });
   checkOptions('createModel', options, ['device', 'seed', 'dtype', 'activations', 'attention']);
   const { device, seed = 0, dtype = 'f32', activations = dtype, attention = flash() } = options;
   for (const [name, value] of Object.entries({ dtype, activations }))

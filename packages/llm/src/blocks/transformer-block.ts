@@ -1,5 +1,5 @@
 import { type AttentionType, keyValueHeads } from '@heddle/attention';
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { checkOptions, describe } from '../check-options.ts';
 import type { ActivationName } from '../models/decoder/layout.ts';
 
@@ -65,6 +65,7 @@ const choices = {
  * @throws ArgumentError for a part that there is not
  */
 export function transformerBlock(options: TransformerBlockOptions = {}): TransformerBlock {
+  checkArguments('transformerBlock', 'object', { options });
   const { norm = 'layer', heads, feedForwardWidth } = options;
   const block: TransformerBlock = {
     attention: 'mha',

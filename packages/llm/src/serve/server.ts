@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { Hono } from 'hono';
 import type { BlankEnv } from 'hono/types';
 import { describe } from '../check-options.ts';
@@ -42,6 +42,7 @@ export function createServer(
   models: Readonly<Record<string, TextModel | EmbeddingModel | RankingModel>> | readonly ServedModel[],
   options: ServerOptions = {},
 ): HeddleServer {
+  checkArguments('createServer', 'object', { options });
   const { normalizers = standardNormalizers } = options;
   const served = servedModels(models).map((model) => normalized(model, normalizers));
   const parts: Parts = {
