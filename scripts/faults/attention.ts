@@ -123,8 +123,8 @@ const wgsl = faultsOf(
     {
       breaks: 'the decode kernel has no window over the rows of the step',
       file: 'paged/wgsl/decode.wgsl.ts',
-      find: '(key - cached) == segment && other <= position && is_near(position, other);',
-      put: '(key - cached) == segment && other <= position;',
+      find: '== segment && other <= position && is_near(position, other);',
+      put: '== segment && other <= position;',
       tests: [packed],
     },
     {

@@ -159,7 +159,7 @@ export const batcherFaults: readonly Fault[] = faultsOf(
     {
       breaks: 'drafts take all that is left although prompts wait',
       file: 'scheduling/step-planner.ts',
-      find: 'let drafts = prompts ? left >> 1 : left;',
+      find: 'let drafts = prompts ? Math.min(left >> 1, Math.max(0, left - this.#limits.chunkMultiple)) : left;',
       put: 'let drafts = left;',
       tests: ['scheduling/step-rules.test.ts'],
     },
@@ -187,8 +187,15 @@ export const batcherFaults: readonly Fault[] = faultsOf(
     {
       breaks: 'a chunk is as long as the prompt',
       file: 'scheduling/step-planner.ts',
-      find: 'Math.min(sequence.ready, this.#budget, this.#limits.maxChunkTokens)',
-      put: 'Math.min(sequence.ready, this.#budget)',
+      find: 'Math.min(ready, this.#budget, maxChunkTokens)',
+      put: 'Math.min(ready, this.#budget)',
+      tests: ['scheduling/step-rules.test.ts'],
+    },
+    {
+      breaks: 'a chunk of a prompt ends anywhere',
+      file: 'scheduling/step-planner.ts',
+      find: 'end - (end % chunkMultiple) - computed',
+      put: 'end - computed',
       tests: ['scheduling/step-rules.test.ts'],
     },
     {

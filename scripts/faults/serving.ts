@@ -193,7 +193,7 @@ const llm = faultsOf(
     },
     {
       breaks: 'a step takes sequences along that an earlier one has lost',
-      file: 'engine/step-runner.ts',
+      file: 'engine/longer-sequences.ts',
       find: 'request.ended || request.stranded;',
       put: 'false && request.ended;',
       tests: ['engine/steps-in-flight.test.ts'],

@@ -46,7 +46,7 @@ export interface StepRows {
 }
 
 /** What else forward passes have. */
-export interface ForwardOptions {
+interface ForwardOptions {
   readonly adapters?: RequestAdapters | undefined;
   /** The most rows of a step whose logits are wanted; by default one of each sequence. */
   readonly maxRows?: number;

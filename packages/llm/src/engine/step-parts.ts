@@ -6,7 +6,7 @@ import type { ScheduledGeneration } from './request.ts';
 type Chunk = ScheduledSequence<ScheduledGeneration>;
 
 /** What one submission computes of a step: rows of one request, and where its chunk stands in the step's plan. */
-export interface StepPart {
+interface StepPart {
   readonly chunk: Chunk;
   readonly place: number;
   /** Whether the chunk ends with it: its result is the chunk's. */
@@ -38,7 +38,7 @@ export function sharedTokens(promptTokens: number, steps: DeterministicSteps): n
  * preempted is computed again in the same parts.
  * @throws ArgumentError where the scheduler has cut a prompt elsewhere
  */
-export function partsOf(sequences: readonly Chunk[], steps: DeterministicSteps): readonly StepPart[] {
+function partsOf(sequences: readonly Chunk[], steps: DeterministicSteps): readonly StepPart[] {
   const parts: StepPart[] = [];
   for (const [place, chunk] of sequences.entries()) {
     const { request, start, end } = chunk;
@@ -85,7 +85,7 @@ interface Submission {
 }
 
 /** How a submission of a step is run. */
-export interface SubmissionRunner {
+interface SubmissionRunner {
   /** Requests of one kind run the same kernels when each is by itself, so they may run together. */
   kindOf(request: ScheduledGeneration): number;
   run(plan: StepPlan<ScheduledGeneration>, decodes: boolean): Promise<readonly (SequenceResult | undefined)[]>;
