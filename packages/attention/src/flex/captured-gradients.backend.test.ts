@@ -1,4 +1,4 @@
-import { compile, type Device, gradients, type Tensor, take } from '@heddle/tensor';
+import { compile, customVjp, type Device, gradients, stopGradient, type Tensor, take } from '@heddle/tensor';
 import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { attention } from '../dense/attention.ts';
@@ -154,5 +154,20 @@ conformance('gradients by tensors that scores read', (device: () => Device) => {
       );
     const bias = full.add(table.exp().reshape([H, 1, S]));
     await same([B, L, S, H, K, D], { scoreMod }, { bias }, [full, table]);
+  });
+
+  test('what stops a gradient, or has a rule for it, does so of what is read, too', async (context) => {
+    if (compilesSlowly(device())) context.skip(slowHere);
+    const [B, L, S, H, K, D] = [1, 9, 12, 2, 1, 8];
+    const table = make(6, [H + 2, S]);
+    const row = (h: Tensor) => take(table.slice(0, 1, H + 1), h.reshape([H])).reshape([H, 1, S]);
+    const thrice = customVjp(
+      (x: Tensor) => x.mul(2),
+      ({ gradients: [g] }) => [g!.mul(3)],
+    );
+    for (const change of [(x: Tensor) => x.mul(stopGradient(x)), thrice]) {
+      const bias = change(table.slice(0, 1, H + 1).reshape([H, 1, S]));
+      await same([B, L, S, H, K, D], { scoreMod: (score, { h }) => score.add(change(row(h))) }, { bias }, [table]);
+    }
   });
 });
