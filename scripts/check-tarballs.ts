@@ -4,7 +4,7 @@
  * newcomers write first (`newcomers/`). The
  * packages of models are packed too, and installed where a README says so.
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,21 +30,20 @@ const readManifest = (folder: string): Manifest =>
   JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
 const pinned = readManifest(root).devDependencies ?? {};
 
-/** Runs a command to its end and returns what it wrote. @throws Error with its output where it fails. */
-function run(cwd: string, file: string, args: readonly string[], timeoutMs = 300_000): string {
-  try {
-    return execFileSync(file, args, {
-      cwd,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: timeoutMs,
-      env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },
-    });
-  } catch (cause) {
-    const { stdout = '', stderr = '' } = cause as { stdout?: string; stderr?: string };
-    throw new Error(`${file} ${args.join(' ')} failed\n${stdout}${stderr}`.trimEnd(), { cause });
-  }
+/** Runs a command to its end and returns what it wrote, and what to its errors. @throws Error with its output where it fails. */
+function attempt(cwd: string, file: string, args: readonly string[], timeoutMs = 300_000) {
+  const { status, error, stdout, stderr } = spawnSync(file, args, {
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: timeoutMs,
+    maxBuffer: 2 ** 26,
+  });
+  const output = `${stdout ?? ''}${stderr ?? ''}`;
+  if (status !== 0) throw new Error(`${file} ${args.join(' ')} failed\n${output}${error ?? ''}`.trimEnd());
+  return { stdout, output };
 }
+const run = (...command: Parameters<typeof attempt>): string => attempt(...command).stdout;
 
 /** What the tarball of a library must hold, and that of a model. */
 const libraryFiles = ['LICENSE', 'README.md', 'dist/index.js', 'dist/index.d.ts'];
@@ -75,7 +74,7 @@ function closure(name: string, packages: ReadonlyMap<string, Package>, seen = ne
 
 /** Installs and runs the first example of `each` in a new folder under `scratch`. */
 function tryOut(each: Package, packages: ReadonlyMap<string, Package>, scratch: string): void {
-  const { install, code } = readmeExample(readFileSync(join(each.folder, 'README.md'), 'utf8'));
+  const { install, flags, code } = readmeExample(readFileSync(join(each.folder, 'README.md'), 'utf8'));
   if (!install.includes(each.manifest.name))
     throw new Error(`its README does not say to install ${each.manifest.name}`);
   const project = join(scratch, each.manifest.name.replace('@heddle/', ''), 'project');
@@ -87,8 +86,9 @@ function tryOut(each: Package, packages: ReadonlyMap<string, Package>, scratch: 
     if (name.startsWith('@heddle/')) closure(name, packages, ours);
     else others.push(pinned[name] ? `${name}@${pinned[name]}` : name);
   }
-  const quiet = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
-  run(project, 'npm', ['install', ...quiet, ...ours, ...others]);
+  const command = ['install', '--prefer-offline', '--no-audit', '--no-fund', ...flags, ...ours, ...others];
+  const { output: said } = attempt(project, 'npm', command);
+  if (/npm warn/i.test(said)) throw new Error(`what its README says to install warns:\n${said}`);
 
   writeFileSync(join(project, 'example.ts'), code);
   // ESNext: what Node 20 cannot read must fail here, not be compiled away.

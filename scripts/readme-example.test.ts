@@ -18,6 +18,7 @@ test('takes the first install line and the first TypeScript block', () => {
   ].join('\n');
   expect(readmeExample(markdown)).toEqual({
     install: ['@heddle/tensor', 'onnxruntime-node'],
+    flags: ['--save'],
     code: "console.log('first');\n",
   });
 });

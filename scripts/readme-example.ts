@@ -2,6 +2,8 @@
 export interface ReadmeExample {
   /** Packages of the first `npm install` line, without versions. */
   readonly install: readonly string[];
+  /** Its options. */
+  readonly flags: readonly string[];
   /** The first TypeScript code block. */
   readonly code: string;
 }
@@ -12,6 +14,7 @@ export function readmeExample(markdown: string): ReadmeExample {
   if (code === undefined) throw new Error('its README has no ```ts code block');
   const line = /^(?:\$ )?npm (?:install|i) ([^\n#]+)/m.exec(markdown)?.[1];
   if (line === undefined) throw new Error('its README has no `npm install` line');
-  const install = line.split(/\s+/).filter((word) => word !== '' && !word.startsWith('-'));
-  return { install, code };
+  const words = line.split(/\s+/).filter((word) => word !== '');
+  const [install, flags] = [false, true].map((flag) => words.filter((word) => word.startsWith('-') === flag));
+  return { install: install!, flags: flags!, code };
 }

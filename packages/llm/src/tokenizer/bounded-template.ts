@@ -10,6 +10,10 @@ export interface TemplateLimits {
   readonly milliseconds: number;
 }
 
+/** A template that was parsed. The library's own declarations stay inside: they do not pass the checks that some projects make. */
+export interface ParsedTemplate {
+  readonly type: string;
+}
 type Program = Template['parsed'];
 type Node = Program | undefined;
 interface Value {
@@ -31,7 +35,7 @@ class RaisedByTemplate extends Error {}
 class LimitReached extends Error {}
 
 /** A template as it was parsed. @throws FileFormatError `ERR_CHAT_TEMPLATE` for a syntax that is not understood */
-export function parseTemplate(label: string, text: string): Program {
+export function parseTemplate(label: string, text: string): ParsedTemplate {
   if (text.length > maxTemplateLength)
     throw templateError(label, `takes at most ${maxTemplateLength} characters, got ${text.length}`);
   try {
@@ -49,14 +53,14 @@ export function parseTemplate(label: string, text: string): Program {
  */
 export function renderTemplate(
   label: string,
-  program: Program,
+  program: ParsedTemplate,
   variables: Readonly<Record<string, unknown>>,
   limits: TemplateLimits,
 ): string {
   try {
     const environment = globals(limits);
     for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-    return String(boundedInterpreter(environment, limits).evaluate(program, environment).value);
+    return String(boundedInterpreter(environment, limits).evaluate(program as Program, environment).value);
   } catch (cause) {
     if (cause instanceof RaisedByTemplate)
       throw new ArgumentError(`applyChatTemplate: the template of ${label} refuses: ${cause.message}`, {
