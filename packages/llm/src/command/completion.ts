@@ -1,6 +1,6 @@
 import { help, UsageError } from './usage.ts';
 
-const commands = [...help.matchAll(/^ {2}heddle ([a-z]+)/gm)].map(([, name]) => name!);
+const commands = [...help.matchAll(/^ {2}heddle ([a-z][a-z-]*)/gm)].map(([, name]) => name!);
 const options = [...new Set([...help.matchAll(/--[a-z][\w-]*/g)].map(([name]) => name))].sort();
 
 /** `heddle completion SHELL`: what a shell completes commands and options with. @throws UsageError for a shell that is not known */

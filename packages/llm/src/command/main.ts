@@ -9,6 +9,7 @@ import { withConfig } from './config-file.ts';
 import { devices } from './devices.ts';
 import { evalCommand } from './eval.ts';
 import { parseEval } from './eval-options.ts';
+import { exportOnnxCommand, parseExportOnnx } from './export-onnx.ts';
 import { finetuneCommand } from './finetune.ts';
 import { generate } from './generate.ts';
 import { inspect, parseInspect } from './inspect.ts';
@@ -61,6 +62,8 @@ async function run([name, ...typed]: readonly string[], signal: AbortSignal): Pr
       return finetuneCommand(parseFinetune(args), signal);
     case 'quantize':
       return quantizeCommand(parseQuantize(args), signal);
+    case 'export-onnx':
+      return exportOnnxCommand(parseExportOnnx(args), signal);
     case 'devices':
       return devices(parseDevices(args));
     case 'completion':
@@ -73,7 +76,7 @@ async function run([name, ...typed]: readonly string[], signal: AbortSignal): Pr
       return print(`${await version()}\n`);
     case undefined:
       throw new UsageError(
-        'a command is needed: generate, chat, serve, eval, bench, train, finetune, inspect, pull, quantize or devices',
+        'a command is needed: generate, chat, serve, eval, bench, train, finetune, inspect, pull, quantize, export-onnx or devices',
       );
     default:
       throw new UsageError(`there is no command '${name}'`);

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openReference } from '@heddle/tensor/reference';
+import type { Device } from '@heddle/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type MeasuringParts, measuredDevice } from './measured-device.ts';
 
@@ -19,9 +19,8 @@ function parts(name: string, seconds: Partial<Record<'webgpu' | 'onnx', number>>
     memory: join(root, name, 'devices.json'),
     open: async (of) => {
       if (seconds[of] === undefined) return undefined;
-      const device = openReference();
-      const dispose = async () => void disposed.push(of);
-      return Object.assign(Object.create(device), { description: of, dispose });
+      // nothing but these is asked of one here
+      return { description: of, dispose: async () => void disposed.push(of) } as unknown as Device;
     },
     measure: async (_, { description }) => {
       const taken = seconds[description as 'webgpu' | 'onnx']!;

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { times } from '../../../../test-support/properties.ts';
 import { parseServe } from './serve-options.ts';
 import { UsageError } from './usage.ts';
 
@@ -54,6 +55,32 @@ test('a server that is started, asked, and stopped while it answers', async () =
   expect(err).toContain('"path":"/v1/completions","status":200');
   expect(err).not.toContain('Once');
 }, 180_000);
+
+/** In `npm run soak`: processes take long to start. */
+test.runIf(times >= 10)(
+  'a second signal cuts off what is under way, and the exit code says so',
+  async () => {
+    const args = ['serve', '--model', `prose=${prose}`, '--port', '0', '--device', 'onnx', '--grace', '600', '--quiet'];
+    const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+    let out = '';
+    child.stdout.on('data', (chunk) => {
+      out += chunk;
+    });
+    const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+    await expect.poll(() => /http:\/\/127\.0\.0\.1:\d+\/v1/.exec(out)?.[0], { timeout: 120_000 }).toBeTruthy();
+    const url = `${/http:\/\/127\.0\.0\.1:\d+\/v1/.exec(out)![0]}/completions`;
+    const body = JSON.stringify({ model: 'prose', prompt: 'It was', max_tokens: 480, ignore_eos: true, stream: true });
+    const ask = () => fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    const answers = await Promise.all(Array.from({ length: 16 }, ask));
+    child.kill('SIGTERM');
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    child.kill('SIGTERM');
+    const texts = await Promise.all(answers.map((answer) => answer.text().catch(() => 'cut')));
+    expect(texts.some((text) => !text.includes('[DONE]'))).toBe(true);
+    expect(await ended).toBe(1);
+  },
+  180_000,
+);
 
 test.for([
   [[], /serve needs --model/],

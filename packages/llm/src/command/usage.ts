@@ -13,6 +13,7 @@ export const help = `heddle: language models in TypeScript, on WebGPU and on the
   heddle inspect --model MODEL [options]    what a model costs: parameters, memory, operations
   heddle pull --model owner/name [--json]   fetches a model of a hub into the cache, and prints its path
   heddle quantize --model MODEL --output FILE.gguf --dtype NAME    writes a GGUF file
+  heddle export-onnx --model MODEL --output FILE.onnx    writes a model for ONNX Runtime: token ids to logits
   heddle devices  [--json] [--verbose]      what devices there are; with all limits
   heddle completion bash|zsh|fish           what the shell completes commands with: eval "$(heddle completion bash)"
   heddle help | --help                      this text
@@ -116,6 +117,9 @@ quantize
   --text FILE             compares predictions with those of f16 on it (default: on what the model writes by itself)
   --no-check              does not compare
   --device NAME           where to compare
+
+export-onnx
+  --context N             most tokens of a run (default the model's context); --dtype, --json as above
 
 Ctrl-C stops a server when what is under way has ended, twice at once; it stops a generation and prints what there is; it ends a training and writes what it has come to.
 Models of a hub: HF_ENDPOINT (https://huggingface.co), HF_TOKEN, HF_HOME (~/.cache/huggingface), HF_HUB_CACHE,
