@@ -5,6 +5,7 @@ import type { Node } from '../graph/op.ts';
 import { nodesBetween } from '../graph/replay.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { full } from '../ops/create/creation.ts';
+import { cast } from '../ops/elementwise/cast.ts';
 import { formatShape } from '../shape.ts';
 import { assertNoneForgotten } from './history.ts';
 
@@ -49,15 +50,29 @@ export function backward(
   const nodes = nodesBetween(floats, outputs, new Set(reach === 'partial' ? wrt : []));
   const needed = new Set([...floats, ...nodes.flatMap((node) => node.outputs)]);
   const found = new Map<Tensor, Tensor>();
+  const terms = new Map<Tensor, Tensor[]>();
   const add = (tensor: Tensor, gradient: Tensor) => {
     const before = found.get(tensor);
-    found.set(tensor, before ? before.add(gradient) : gradient);
+    if (tensor.dtype !== 'f16') return void found.set(tensor, before ? before.add(gradient) : gradient);
+    const all = terms.get(tensor) ?? [];
+    terms.set(tensor, all);
+    all.push(gradient);
+    found.set(tensor, sumOfHalves(all));
   };
   outputs.forEach((output, i) => {
     if (seeds[i] && needed.has(output)) add(output, seeds[i]);
   });
   for (const node of nodes.reverse()) propagate(node, needed, found, add);
   return found;
+}
+
+/** The sum of f16 tensors, rounded once; of two it is. */
+function sumOfHalves([first, ...rest]: readonly Tensor[]): Tensor {
+  if (rest.length < 2) return rest.reduce((sum, term) => sum.add(term), first!);
+  return cast(
+    rest.reduce((sum, term) => sum.add(cast(term, 'f32')), cast(first!, 'f32')),
+    'f16',
+  );
 }
 
 /** Sends the gradients of a node's outputs on to those of its inputs that lead to a tensor that is asked for. */

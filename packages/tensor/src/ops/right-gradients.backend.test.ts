@@ -6,9 +6,14 @@ import { f16ToF32 } from '../float16.ts';
 import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { gelu, silu } from './elementwise/activation.ts';
+import { mish } from './elementwise/rectifiers.ts';
 import { crossEntropy } from './nn.ts';
+import { norm, std } from './reduce/norm.ts';
 import { logSumExp } from './reduce/statistics.ts';
+import { batchNorm } from './rows/batch-norm.ts';
 import { linearCrossEntropy } from './rows/loss.ts';
+import { groupNorm, layerNorm } from './rows/normalization.ts';
+import { rmsNorm } from './rows/rms-norm.ts';
 import { softmax } from './rows/softmax.ts';
 
 const infinity = Number.POSITIVE_INFINITY;
@@ -152,6 +157,21 @@ conformance('gradients whose terms would leave the range of their dtype', (devic
     expect(await numbers(left)).toEqual([1]);
   });
 
+  test('a tensor of f16 that is used three times: its gradient is rounded once', async () => {
+    const [up, down] = [60000, -60000];
+    const uses = (x: Tensor) => x.mul(up).add(x.exp().mul(up)).add(x.cos().mul(down)).add(x.sin().mul(down)).sum();
+    expect(await numbers(grad(uses)(f16(device(), [0]))[0])).toEqual([up]);
+  });
+
+  test('activations of rectifiers and norms where their slopes are infinite times 0', async () => {
+    const at = async (f: (x: Tensor) => Tensor, ...values: number[]) =>
+      (await numbers(grad((x: Tensor) => f(x).sum())(device().tensor(values))[0])).map(Math.abs);
+    expect(await at(mish, infinity, -infinity, 1e30, -1e30)).toEqual([1, 0, 1, 0]);
+    expect(await at((x) => std(x), 3, 3)).toEqual([0, 0]);
+    expectClose(await at((x) => std(x), 1e30, -1e30), [0.5, 0.5], 1e-5);
+    expectClose(await at((x) => norm(x, undefined, { ord: 0.5 }), 0, 4), [0, 1], 1e-5);
+  });
+
   test('softmax of f16 is rounded once', async () => {
     const x = f16(device(), [1, 2, 3, 4]);
     const weights = f16(device(), [1, 0, 0, 0]);
@@ -162,6 +182,56 @@ conformance('gradients whose terms would leave the range of their dtype', (devic
     got.forEach((value, i) => {
       expect(Math.abs(value - right[i]!)).toBeLessThanOrEqual(Math.abs(right[i]!) * 2 ** -11 * 1.01);
     });
+  });
+});
+
+conformance('norms of values whose squares f32 does not hold', (device) => {
+  const signs = [1, -1, 1, -1];
+  // rows of whole fours have kernels of their own on a GPU
+  for (const width of [2, 4])
+    for (const size of [1e20, 1e25, 1e30])
+      test(`${width} of ${size}`, async () => {
+        const units = signs.slice(0, width);
+        const x = device().tensor(units.map((unit) => unit * size));
+        const gains = units.map((_, i) => i + 1);
+        const gain = device().tensor(gains);
+        const scaled = units.map((unit, i) => unit * gains[i]!);
+        expectClose(await numbers(layerNorm(x)), units, 1e-5);
+        expectClose(await numbers(layerNorm(x, gain)), scaled, 1e-5);
+        expectClose(await numbers(rmsNorm(x, gain)), scaled, 1e-5);
+        expectClose(await numbers(groupNorm(x.reshape([1, width]), 1)), units, 1e-5);
+        expectClose(await numbers(batchNorm(x.reshape([width, 1]))), units, 1e-5);
+        expectClose(await numbers(std(x)), [size], 1e-5);
+        // a product of one row takes the norm on its way
+        const product = rmsNorm(x.reshape([1, width]), gain).matmul(device().ones([width, 1]));
+        expectClose(await numbers(product), [scaled.reduce((a, b) => a + b)], 1e-5);
+        const first = device().tensor(units.map((_, i) => Number(i === 0)));
+        const [byX, byGain] = grad((y: Tensor, g: Tensor) => rmsNorm(y, g).mul(first).sum(), { argnums: [0, 1] })(
+          x,
+          device().ones([width]),
+        );
+        const slopes = units.map((unit, i) => (Number(i === 0) - unit / width) * 1);
+        expectClose((await numbers(byX)).map((g) => g * size), slopes, 1e-4); // biome-ignore format: a value
+        expectClose(await numbers(byGain), units.map((_, i) => Number(i === 0)), 1e-5); // biome-ignore format: a value
+        const [centred] = grad((y: Tensor) => layerNorm(y).mul(first).sum())(x);
+        const across = units.map((unit, i) => Number(i === 0) - 1 / width - unit / width);
+        const got = (await numbers(centred)).map((g) => g * size);
+        for (const [i, g] of got.entries()) expect(Math.abs(g - across[i]!)).toBeLessThan(1e-4);
+      });
+
+  test('small values beside epsilon, and without it', async () => {
+    const x = device().tensor([1e-4, -1e-4, 1e-9, -1e-9]).reshape([2, 2]);
+    const ones = device().ones([2]);
+    const small = 1e-4 / Math.sqrt(1e-8 + 1e-6);
+    expectClose(await numbers(rmsNorm(x, ones)), [small, -small, 1e-6, -1e-6], 1e-5);
+    expectClose(await numbers(rmsNorm(x, ones, 0)), [1, -1, 1, -1], 1e-5);
+    expectClose(await numbers(rmsNorm(x, ones, 1e-12)), [1, -1, 1e-3, -1e-3], 1e-4);
+  });
+
+  test('a sigmoid that is nearly 0, and its logarithm', async () => {
+    const x = device().tensor([-30, -80]);
+    expectClose(await numbers(x.sigmoid().log()), [-30, -80], 1e-5);
+    expectClose((await numbers(x.sigmoid())).map(Math.log), [-30, -80], 1e-5);
   });
 });
 

@@ -158,7 +158,17 @@ const siluOp: Op<None> = defineOp<None>({
     const wide = cast(x!, 'f32').maximum(-lowest);
     return [cast(wide.mul(wide.sigmoid()), x!.dtype)];
   },
-  lower: { reference: { elementwise: () => (x) => Math.max(x!, -lowest) / (1 + Math.exp(-x!)) } },
+  lower: {
+    reference: { elementwise: () => (x) => Math.max(x!, -lowest) / (1 + Math.exp(-x!)) },
+    // beside x itself what the runtime's sigmoid drops below -18 is nothing, and it takes one pass
+    onnx: {
+      supports: ({ inputs: [x] }) => x!.dtype === 'f32',
+      emit(builder, [x]) {
+        const least = aboveLowest(builder, x!);
+        return builder.op('Mul', [least, builder.op('Sigmoid', [least])]);
+      },
+    },
+  },
 });
 
 /** x * sigmoid(x), computed in f32. f32 or f16. Source: https://arxiv.org/abs/1702.03118 */

@@ -243,7 +243,12 @@ export const sigmoid: (x: Tensor) => Tensor = unary({
   name: 'sigmoid',
   takes: 'float',
   reference: (x) => 1 / (1 + Math.exp(-x!)),
-  onnx: 'Sigmoid',
+  // the runtime's own operator is 0 below -18
+  onnx(builder, [x], dtype) {
+    if (dtype !== 'f32') return builder.op('Sigmoid', [x!]);
+    const one = builder.constant('f32', [], [1]);
+    return builder.op('Div', [one, builder.op('Add', [one, builder.op('Exp', [builder.op('Neg', [x!])])])]);
+  },
   webgpu: ([x], _, { safe_exp }) => `(1.0 / (1.0 + ${safe_exp}(-${x})))`,
   // not by 1 - y, which loses its digits where y is nearly 1
   gradient: ([x], y, g) => [g.mul(y).mul(sigmoid(x!.neg()))],

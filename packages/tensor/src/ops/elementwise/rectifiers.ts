@@ -46,6 +46,6 @@ export function relu6(x: Tensor): Tensor {
 /** x * tanh(softplus(x)). f32 or f16. Source: https://arxiv.org/abs/1908.08681 @throws DTypeError for others */
 export function mish(x: Tensor): Tensor {
   checkArguments('mish', 'tensor', { x });
-  // -Infinity times 0 is no number
-  return widely('mish', x, (wide) => wide.maximum(-1000).mul(softplus(wide.maximum(-1000)).tanh()));
+  // an infinity times 0 is no number, here and in gradients: far out the gate is flat
+  return widely('mish', x, (wide) => wide.maximum(-1000).mul(softplus(wide.maximum(-1000).minimum(1000)).tanh()));
 }

@@ -2,25 +2,31 @@ import { checkArguments } from '../../check-arguments.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import { normalizeAxes } from '../../shape.ts';
+import { normalizeAxes, sizeOf } from '../../shape.ts';
+import { sizeScalar } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
 import { where } from '../elementwise/elementwise.ts';
 import { stopGradient } from '../movement/identity.ts';
 import { reshape } from '../movement/movement.ts';
 import { max, min } from './extremum.ts';
-import { type Axes, type ReduceOptions, reducedShape, sum } from './reduce.ts';
-import { variance } from './statistics.ts';
+import { type Axes, mean, type ReduceOptions, reducedShape, sum } from './reduce.ts';
 
 /**
  * Standard deviation over `axes` (all where none are named): the square root of `variance`, whose `correction` is 0 by default,
- * as NumPy's is; PyTorch's is 1. f32 or f16.
+ * as NumPy's is; PyTorch's is 1. Without overflow; its gradient is 0 where all values are the same. f32 or f16.
  * @throws DTypeError for others; ArgumentError where the correction is no number
  */
 export function std(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly correction?: number } = {}): Tensor {
   checkArguments('std', 'tensor', { x });
   checkArguments('std', 'object', { options });
   if (!isFloat(x.dtype)) throw new DTypeError(`std: takes f32 or f16, got ${x.dtype}`);
-  return cast(variance(cast(x, 'f32'), axes, options).sqrt(), x.dtype);
+  const { correction = 0, keepDims = false } = options;
+  if (!Number.isFinite(correction)) throw new ArgumentError(`std: the correction must be a number, got ${correction}`);
+  const list = normalizeAxes('std', axes, x.rank);
+  const wide = cast(x, 'f32');
+  const distance = wide.sub(mean(wide, list, { keepDims: true }));
+  const count = sizeScalar(x.device, sizeOf(list.map((axis) => x.shape[axis]!)));
+  return cast(norm(distance, list, { keepDims }).div(count.sub(correction).maximum(0).sqrt()), x.dtype);
 }
 
 /**
@@ -48,7 +54,10 @@ export function norm(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly
   const scale = where(isScaled, most, 1);
   // squares are of the values themselves: sizes have no second derivative at 0
   const share = (ord === 2 ? values : size).div(scale);
-  const total = sum(ord === 2 ? share.mul(share) : share.pow(ord), list, kept);
+  // the size has no slope at 0, where that of its power below 1 is infinite
+  const power = () =>
+    ord < 1 ? where(share.equal(0), 0 ** ord, where(share.equal(0), 1, share).pow(ord)) : share.pow(ord);
+  const total = sum(ord === 2 ? share.mul(share) : power(), list, kept);
   // the root has no slope at 0
   const isNone = total.equal(0);
   const some = where(isNone, 1, total);

@@ -7,7 +7,7 @@ import { formatShape } from '../../shape.ts';
 import { cast } from '../elementwise/cast.ts';
 import { reshape } from '../movement/movement.ts';
 import { mean } from '../reduce/reduce.ts';
-import { variance } from '../reduce/statistics.ts';
+import { squareScale } from './square-scale.ts';
 
 /** What `batchNorm` normalises by, and what follows. Each tensor is `[C]`. */
 export interface BatchNormOptions {
@@ -44,10 +44,13 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
   const wide = cast(x, 'f32');
   const axes = x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
   const centre = runningMean ? perChannel('runningMean', runningMean) : mean(wide, axes, { keepDims: true });
+  const distance = wide.sub(centre);
+  const scale = runningVariance ? 1 : squareScale(epsilon);
   const spread = runningVariance
     ? perChannel('runningVariance', runningVariance)
-    : variance(wide, axes, { keepDims: true });
-  const unit = wide.sub(centre).mul(spread.add(epsilon).rsqrt());
+    : mean(distance.mul(scale).mul(distance), axes, { keepDims: true });
+  const inverse = spread.add(epsilon * scale).rsqrt();
+  const unit = distance.mul(scale === 1 ? inverse : inverse.mul(Math.sqrt(scale)));
   const scaled = weight ? unit.mul(perChannel('weight', weight)) : unit;
   return cast(bias ? scaled.add(perChannel('bias', bias)) : scaled, x.dtype);
 }

@@ -2,6 +2,7 @@ import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import type { KernelBuffer, KernelNames, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { type RowText, rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
 import { fitsRowTeam, type RowFour } from './row-team.wgsl.ts';
+import { inverseRoot, squareScale } from './square-scale.ts';
 
 /** With a row in registers; rows that are no whole number of fours, or too long, are decomposed. */
 export const layerNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
@@ -35,11 +36,12 @@ export function centredRow({ fours, reduce, names: { size, prelude } }: RowText,
   const centred = ({ index: i, valid }: RowFour) =>
     `  let c${i} = ${valid ? `select(vec4<f32>(), x${i} - mean, ${valid})` : `x${i} - mean`};`;
   const sum = sumOfFours(fours, (i) => `dot(x${i}, vec4<f32>(1.0))`);
-  const squares = sumOfFours(fours, (i) => `dot(c${i}, c${i})`);
+  const scale = squareScale(epsilon);
+  const squares = sumOfFours(fours, (i) => `dot(c${i} * ${floatLiteral(scale, prelude)}, c${i})`);
   return [
     `  let mean = ${reduce('row_sum', sum)} / f32(${size.width});`,
     ...fours.map(centred),
     `  let squares = ${reduce('row_sum', squares)};`,
-    `  let inverse = inverseSqrt(squares / f32(${size.width}) + ${floatLiteral(epsilon, prelude)});`,
+    `  let inverse = ${inverseRoot(`squares / f32(${size.width})`, epsilon, prelude)};`,
   ].join('\n');
 }

@@ -13,6 +13,7 @@ import {
   rowTeam,
   teamReductions,
 } from './row-team.wgsl.ts';
+import { inverseRoot, squareScale } from './square-scale.ts';
 
 /** Workgroups among which rows are dealt out: enough to fill a large GPU, and few enough for their sums to be little to add. */
 const maxGroups = 1024;
@@ -105,10 +106,10 @@ ${each((four) => `${loadFour('x', four, names)}\n${loadFour('g', four, names)}`)
 ${
   centred
     ? centredRow({ fours, names, reduce }, epsilon)
-    : `${each(({ index: i }) => `  let c${i} = x${i};`)}\n  let inverse = inverseSqrt(${reduce(
+    : `${each(({ index: i }) => `  let c${i} = x${i};`)}\n  let squares = ${reduce(
         'row_sum',
-        sumOfFours(fours, (i) => `dot(x${i}, x${i})`),
-      )} / f32(${size.width}) + ${floatLiteral(epsilon, prelude)});`
+        sumOfFours(fours, (i) => `dot(x${i} * ${floatLiteral(squareScale(epsilon), prelude)}, x${i})`),
+      )};\n  let inverse = ${inverseRoot(`squares / f32(${size.width})`, epsilon, prelude)};`
 }
 ${each(({ index: i }) => `  let u${i} = c${i} * inverse;`)}
 ${has('x') ? byRows() : ''}

@@ -10,6 +10,7 @@ import { cast } from '../elementwise/cast.ts';
 import { reshape } from '../movement/movement.ts';
 import { layerNormWebGpu } from './layer-norm.wgsl.ts';
 import { normGradients, standardize } from './norm-gradient.ts';
+import { squareScale } from './square-scale.ts';
 
 interface Epsilon {
   readonly epsilon: number;
@@ -44,9 +45,11 @@ const layerNormOp: Op<Epsilon> = defineOp<Epsilon>({
         inputs[0]!.shape.at(-1) !== 0,
       emit(builder, [x, weight, bias], { inputs, attributes: { epsilon } }) {
         const width = inputs[0]!.shape.at(-1) as number;
-        const scale = weight ?? builder.constant('f32', [width], new Array<number>(width).fill(1));
-        return builder.op('LayerNormalization', bias ? [x!, scale, bias] : [x!, scale], {
-          attributes: { axis: -1, epsilon: { float: epsilon } },
+        const gain = weight ?? builder.constant('f32', [width], new Array<number>(width).fill(1));
+        const scale = squareScale(epsilon);
+        const scaled = builder.op('Mul', [x!, builder.constant('f32', [], [Math.sqrt(scale)])]);
+        return builder.op('LayerNormalization', bias ? [scaled, gain, bias] : [scaled, gain], {
+          attributes: { axis: -1, epsilon: { float: epsilon * scale } },
         });
       },
     },
@@ -55,7 +58,7 @@ const layerNormOp: Op<Epsilon> = defineOp<Epsilon>({
 
 /**
  * Normalisation over the last axis: (x - mean) / sqrt(variance + epsilon), times `weight` and plus `bias` where there are any;
- * computed in f32. `x` is `[..., E]`, `weight` and `bias` are `[E]`; the result has the dtype of `x`.
+ * computed in f32, of values up to 1e30 where epsilon is not below 1e-6. `x` is `[..., E]`, `weight` and `bias` are `[E]`; the result has the dtype of `x`.
  * Source: https://arxiv.org/abs/1607.06450
  * @throws ShapeError, DTypeError; ArgumentError for a bias without a weight
  */

@@ -8,6 +8,7 @@ import { formatShape, shapesEqual } from '../../shape.ts';
 import { cast } from '../elementwise/cast.ts';
 import { normGradients, standardize } from './norm-gradient.ts';
 import { rmsNormWebGpu } from './rms-norm.wgsl.ts';
+import { squareScale } from './square-scale.ts';
 
 export const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
   name: 'rmsNorm',
@@ -29,16 +30,20 @@ export const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
     webgpu: rmsNormWebGpu,
     onnx: {
       supports: ({ inputs: [x, weight] }) => x!.dtype === 'f32' && weight!.dtype === 'f32' && weight!.shape[0] !== 0,
-      emit: (builder, [x, weight], { attributes: { epsilon } }) =>
-        builder.op('SimplifiedLayerNormalization', [x!, weight!], {
-          attributes: { axis: -1, epsilon: { float: epsilon }, stash_type: 1 },
-        }),
+      emit(builder, [x, weight], { attributes: { epsilon } }) {
+        const scale = squareScale(epsilon);
+        const scaled = builder.op('Mul', [x!, builder.constant('f32', [], [Math.sqrt(scale)])]);
+        return builder.op('SimplifiedLayerNormalization', [scaled, weight!], {
+          attributes: { axis: -1, epsilon: { float: epsilon * scale }, stash_type: 1 },
+        });
+      },
     },
   },
 });
 
 /**
- * Root-mean-square normalisation over the last axis: x / sqrt(mean(x^2) + epsilon) * weight, statistics in f32.
+ * Root-mean-square normalisation over the last axis: x / sqrt(mean(x^2) + epsilon) * weight, statistics in f32,
+ * of values up to 1e30 where epsilon is not below the default.
  * `x` is `[..., E]`, `weight` is `[E]`; the result has the dtype of `x`. Source: https://arxiv.org/abs/1910.07467
  * @throws ShapeError, DTypeError
  */

@@ -2,6 +2,7 @@ import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import type { WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
 import { fitsRowTeam } from './row-team.wgsl.ts';
+import { inverseRoot, squareScale } from './square-scale.ts';
 
 /** With a row in registers; rows that are no whole number of fours, or too long, are decomposed. */
 export const rmsNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
@@ -20,9 +21,12 @@ export const rmsNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
         [
           `  let squares = ${reduce(
             'row_sum',
-            sumOfFours(fours, (i) => `dot(x${i}, x${i})`),
+            sumOfFours(
+              fours,
+              (i) => `dot(x${i} * ${floatLiteral(squareScale(context.attributes.epsilon), prelude)}, x${i})`,
+            ),
           )};`,
-          `  let inverse = inverseSqrt(squares / f32(${size.width}) + ${floatLiteral(context.attributes.epsilon, prelude)});`,
+          `  let inverse = ${inverseRoot(`squares / f32(${size.width})`, context.attributes.epsilon, prelude)};`,
           ...fours.map(({ index: i, at }) => `  let y${i} = x${i} * inverse * ${at4.weight}(${at});`),
         ].join('\n'),
     }),

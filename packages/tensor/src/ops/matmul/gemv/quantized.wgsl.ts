@@ -5,7 +5,7 @@ import { type MatmulSpec, productFlops, storeFunction } from '../spec.ts';
 import type { WeightCodec } from './dequant.ts';
 import { type GemvFusions, gemvLabel } from './fusions.ts';
 import { gatedBuffers } from './gated-pair.ts';
-import { leftBuffers, normFactor } from './rms-norm-prologue.ts';
+import { leftBuffers, normFactor, squaresOf } from './rms-norm-prologue.ts';
 import { teamSum } from './rows.wgsl.ts';
 
 /** How the work of a product of few rows is shared out. */
@@ -74,7 +74,7 @@ export function quantizedGemv(
         `${at4.a}(min(${r}u, last_row) * ${size.k} / 4u + first + ${beyond(slot)}u)`;
       const load = (r: number, slot: number) =>
         norm
-          ? `let row = ${xAt(r, slot)}; squares += dot(row, row); let x${r} = row * ${at4.gain}(first + ${beyond(slot)}u);`
+          ? `let row = ${xAt(r, slot)}; squares += ${squaresOf(norm, 'row', names)}; let x${r} = row * ${at4.gain}(first + ${beyond(slot)}u);`
           : `let x${r} = ${xAt(r, slot)};`;
       const work = each(codec.groups, ({ slots: own, scale, shift }) => {
         const into = scale ? 'part' : 'sum';

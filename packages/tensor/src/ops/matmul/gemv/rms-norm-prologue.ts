@@ -3,6 +3,7 @@ import type { Tensor } from '../../../graph/tensor.ts';
 import type { KernelBuffer, KernelContext, KernelNames } from '../../../graph/webgpu-lowering.ts';
 import { castOp } from '../../elementwise/cast.ts';
 import { rmsNormOp } from '../../rows/rms-norm.ts';
+import { inverseRoot, squareScale } from '../../rows/square-scale.ts';
 import type { MatmulAttributes } from '../attributes.ts';
 import type { MatmulOperand, MatmulSpec } from '../spec.ts';
 
@@ -47,4 +48,8 @@ export function leftBuffers(
 
 /** WGSL of what a sum of products has to be multiplied by, from the sum of the row's squares. */
 export const normFactor = ({ epsilon }: RmsNormPrologue, squares: string, { size, prelude }: KernelNames): string =>
-  `inverseSqrt(${squares} / f32(${size.k}) + ${floatLiteral(epsilon, prelude)})`;
+  inverseRoot(`${squares} / f32(${size.k})`, epsilon, prelude);
+
+/** WGSL of the sum of the squares of four values, as `normFactor` takes it. */
+export const squaresOf = ({ epsilon }: RmsNormPrologue, four: string, { prelude }: KernelNames): string =>
+  `dot(${four} * ${floatLiteral(squareScale(epsilon), prelude)}, ${four})`;

@@ -12,7 +12,7 @@ import { matrixIndex } from '../batch.ts';
 import { type MatmulSpec, productFlops, storeFunction } from '../spec.ts';
 import { type GemvFusions, gemvLabel } from './fusions.ts';
 import { gatedBuffers } from './gated-pair.ts';
-import { leftBuffers, normFactor } from './rms-norm-prologue.ts';
+import { leftBuffers, normFactor, squaresOf } from './rms-norm-prologue.ts';
 
 /** Columns of the result that a workgroup computes: the rows of `a` are loaded once for all of them. */
 const columns = 4;
@@ -70,7 +70,7 @@ export function matmulRows(
       const product = (r: number, c: number) => (width === 4 ? `dot(x${r}, w${c})` : `x${r} * w${c}`);
       const load = (r: number) =>
         norm
-          ? `let row = ${aAt(r)}; sums[${sums - 1}] += dot(row, row); let x${r} = row * ${at4.gain}(p);`
+          ? `let row = ${aAt(r)}; sums[${sums - 1}] += ${squaresOf(norm, 'row', names)}; let x${r} = row * ${at4.gain}(p);`
           : `let x${r} = ${aAt(r)};`;
       const fourOf = (first: string, plus = 0) =>
         `vec4<f32>(${[0, 1, 2, 3].map((i) => `${own.total}(${first} + ${plus + i}u)`).join(', ')})`;
