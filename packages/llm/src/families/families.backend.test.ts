@@ -106,13 +106,13 @@ const onWebGpu: Readonly<Record<'plain' | 'cached' | 'trained', readonly Fixture
 };
 
 /**
- * What is rounding of f32. Gemma 4 does not scale its scores and norms small additions: more is left of what each rounding
- * takes away (of angles, in the fixture itself) than in other families. Delta nets norm what their states give, which is small.
+ * What is rounding of f32. Where Gemma 4 has embeddings for each layer, of 8 and 4 values in these checkpoints, it norms products with
+ * gelu, which may all be in its tail, where f32 cancels. Delta nets norm what their states give, which is small.
  */
 const tolerance = (
   name: Fixture,
 ): { readonly fixture: number; readonly chunks: number; readonly gradients: number } => {
-  if (name.includes('gemma4')) return { fixture: 3e-4, chunks: 3e-4, gradients: 3e-4 };
+  if (name.endsWith('gemma4')) return { fixture: 3e-4, chunks: 3e-4, gradients: 3e-4 };
   return { fixture: 1e-4, chunks: recurrent.some((each) => name.endsWith(each)) ? 2e-5 : 1e-5, gradients: 1e-4 };
 };
 /** Norms of what their states give enlarge the roundings of products, which differ by rows on a GPU. */
