@@ -17,8 +17,10 @@ export interface ReduceAttributes {
   readonly axes: readonly number[];
   readonly keepDims: boolean;
 }
+/** Axes to reduce over, counted from the back where negative. */
 export type Axes = number | readonly number[];
 export interface ReduceOptions {
+  /** Whether reduced axes stay, of size 1. Default false. */
   readonly keepDims?: boolean;
 }
 

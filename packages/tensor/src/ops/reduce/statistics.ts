@@ -12,12 +12,7 @@ import { where } from '../elementwise/elementwise.ts';
 import { stopGradient } from '../movement/identity.ts';
 import { reshape } from '../movement/movement.ts';
 import { max } from './extremum.ts';
-import { mean, type ReduceAttributes, reducedShape, sum } from './reduce.ts';
-
-type Axes = number | readonly number[];
-interface ReduceOptions {
-  readonly keepDims?: boolean;
-}
+import { type Axes, mean, type ReduceAttributes, type ReduceOptions, reducedShape, sum } from './reduce.ts';
 
 /**
  * Mean squared distance from the mean over `axes` (all where none are named): the sum of squares divided by the number of
