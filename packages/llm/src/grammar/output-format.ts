@@ -60,7 +60,7 @@ export function regex(pattern: string | RegExp): OutputFormat {
   if (flags !== '') throw new GrammarError(`regex: takes flags 'u' and 'g', got '${pattern.flags}'`);
   return { kind: 'regex', pattern: pattern.source };
 }
-/** A text of a grammar: rules `name ::= expression`, see {@link parseEbnf}. */
+/** A text of a grammar: rules `name ::= expression`, see `parseEbnf`. */
 export function ebnf(grammar: string, options: { readonly start?: string } = {}): OutputFormat {
   return { kind: 'ebnf', grammar, ...options };
 }
