@@ -19,6 +19,8 @@ const sizes: readonly (readonly [number, number, number])[] = [
   [40, 24, 72],
   [129, 104, 136],
   [20, 1096, 40],
+  // and without fragments
+  [20, 2100, 40],
   // low-rank factors: few columns, a short depth, few rows
   [136, 1096, 16],
   [136, 16, 72],
@@ -26,6 +28,14 @@ const sizes: readonly (readonly [number, number, number])[] = [
 ];
 const values = (count: number, seed: number) =>
   Float32Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i * 12.9898 + seed)));
+
+/** Layouts that large results are tried with. */
+const large: readonly string[] = ['NN f32 x f32', 'NT f32 x f16', 'TN f32 x f32'];
+/** Results so large that they are worth larger tiles: blocks of 64 by 64 values, and of 128 by 128. */
+const largeSizes: readonly (readonly [number, number, number])[] = [
+  [700, 20, 700],
+  [1400, 36, 1404],
+];
 
 conformance('products of every layout, dtype and size', (device) => {
   for (const transposeA of [false, true])
@@ -40,7 +50,7 @@ conformance('products of every layout, dtype and size', (device) => {
           if (backendName === 'reference') context.skip('the reference is what products are compared with');
           if (!['NN f16 x f16', 'NT f32 x f16', 'TN f32 x f32'].includes(layout)) leaveToNode(context);
           const reference = await openReference();
-          for (const [m, k, n] of sizes) {
+          for (const [m, k, n] of large.includes(layout) ? [...sizes, ...largeSizes] : sizes) {
             const on = async (d: Device) => {
               const operand = (seed: number, dtype: 'f32' | 'f16', shape: number[]) => {
                 const data = values(shape[0]! * shape[1]!, seed);

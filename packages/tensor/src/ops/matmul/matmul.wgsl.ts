@@ -1,9 +1,9 @@
 import type { KernelCall, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../shape.ts';
 import type { MatmulAttributes } from './attributes.ts';
-import { fragmentChoice } from './gemm/choice.ts';
+import { fragmentChoice, simtChoice } from './gemm/choice.ts';
 import { matmulPackedF16 } from './gemm/packed-f16.wgsl.ts';
-import { type MatmulTile, matmulSimt } from './gemm/simt.wgsl.ts';
+import { matmulSimt } from './gemm/simt.wgsl.ts';
 import { matmulFragment, matmulTensorCore } from './gemm/tensor-core.wgsl.ts';
 import { matmulColumns } from './gemv/columns.wgsl.ts';
 import { gemvFusions } from './gemv/fusions.ts';
@@ -19,15 +19,6 @@ const fewRows = 8;
  * 373 and 356, 2,048 rows 1,229 and 1,008.
  */
 const fusedRows = 256;
-/** Workgroups below which smaller tiles are better than an idle GPU: about one for each core of a large one. */
-const wantedWorkgroups = 128;
-
-const tiles: readonly MatmulTile[] = [
-  { m: 128, n: 128, k: 16, perRow: 8, perColumn: 8 },
-  { m: 64, n: 64, k: 16, perRow: 4, perColumn: 4 },
-  { m: 32, n: 64, k: 16, perRow: 4, perColumn: 4 },
-];
-
 /** Chooses a kernel by the sizes of the plan, and by what is known of them whatever the run. */
 export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
   kernels(context): readonly KernelCall[] {
@@ -43,19 +34,14 @@ export const matmulWebGpu: WebGpuLowering<MatmulAttributes> = {
       if (!spec.b.depthIsInner) return [matmulColumns(spec, rows)];
       return [matmulRows(spec, rows, bound(spec.k), capabilities, beside)];
     }
+    const sizes = { batch: bound(sizeOf(spec.batch)), m, n, k: typeof spec.k === 'number' ? spec.k : undefined };
     const byFragments = (of: MatmulSpec) => {
       const fragment = matmulFragment(of, capabilities);
-      const sizes = { batch: bound(sizeOf(of.batch)), m, n, k: typeof of.k === 'number' ? of.k : undefined };
       return fragment && matmulTensorCore(of, fragment, fragmentChoice(fragment, sizes, context.choose));
     };
     const unpacked = m > fusedRows ? unpackedProduct(spec, context, byFragments) : undefined;
     const fragments = unpacked ?? byFragments(spec);
     if (fragments) return fragments;
-    const groups = (tile: Pick<MatmulTile, 'm' | 'n'>) =>
-      Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * bound(sizeOf(spec.batch));
-    const nameOf = (tile: MatmulTile) => `tiles ${tile.m}x${tile.n}x${tile.k}`;
-    const preferred = tiles.find((tile) => groups(tile) >= wantedWorkgroups) ?? tiles.at(-1)!;
-    const name = context.choose(tiles.map(nameOf), nameOf(preferred));
-    return [matmulSimt(spec, tiles.find((tile) => nameOf(tile) === name)!)];
+    return matmulSimt(spec, simtChoice(sizes, spec.store === 4, context.choose));
   },
 };

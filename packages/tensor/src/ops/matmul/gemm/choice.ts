@@ -1,4 +1,5 @@
 import type { MatrixFragment } from '../../../executors/webgpu/matrix-fragment.ts';
+import { type MatmulTile, simtTiles } from './simt.wgsl.ts';
 import { type FragmentTile, largeTiles, smallTiles } from './tensor-core.wgsl.ts';
 
 /** Sizes of a product in a plan; the depth is undefined where runs differ in it. */
@@ -23,10 +24,16 @@ const leastDepth = 256;
 /** Microseconds of the kernel that sums parts up, and of a thousand values that it reads. */
 const [sumTime, sumTimePerThousand] = [10, 0.0032];
 
-const nameOf = ({ tile, parts }: FragmentChoice) =>
-  `fragments ${tile.m}x${tile.n}x${tile.k}${parts > 1 ? ` in ${parts} parts` : ''}`;
+/** A tile without fragments, and in how many parts the depth is summed up. */
+export interface SimtChoice {
+  readonly tile: MatmulTile;
+  readonly parts: number;
+}
 
-const workgroupsOf = ({ tile, parts }: FragmentChoice, { batch, m, n }: ProductSizes) =>
+const nameOf = (kind: 'fragments' | 'tiles', { tile, parts }: FragmentChoice | SimtChoice) =>
+  `${kind} ${tile.m}x${tile.n}x${tile.k}${parts > 1 ? ` in ${parts} parts` : ''}`;
+
+const workgroupsOf = ({ tile, parts }: FragmentChoice | SimtChoice, { batch, m, n }: ProductSizes) =>
   Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * batch * parts;
 
 /**
@@ -54,6 +61,38 @@ export function fragmentChoice(
       if (parts === 1 || workgroupsOf({ tile, parts }, sizes) <= enoughWorkgroups) choices.push({ tile, parts });
   const usual = tiles === smallTiles ? choices.filter(({ parts }) => parts === 1) : choices;
   const preferred = usual.reduce((a, b) => (estimate(b, sizes) < estimate(a, sizes) ? b : a));
-  const name = choose(choices.map(nameOf), nameOf(preferred));
-  return choices.find((choice) => nameOf(choice) === name)!;
+  const name = choose(
+    choices.map((choice) => nameOf('fragments', choice)),
+    nameOf('fragments', preferred),
+  );
+  return choices.find((choice) => nameOf('fragments', choice) === name)!;
+}
+
+/** Cores of an H200: workgroups beyond a multiple of them take a round of their own. */
+const cores = 132;
+/** Parts of a depth without fragments are at least so deep: what they save must pay for their sums. */
+const leastSimtDepth = 1024;
+
+/** Microseconds that a choice takes on an H200, about; within 15% of 17 products of GPT-2's training and squares of 256 to 4,096. */
+function simtEstimate(choice: SimtChoice, sizes: ProductSizes): number {
+  const { tile, parts } = choice;
+  const { batch, m, n, k = leastSimtDepth } = sizes;
+  const rounds = Math.ceil(workgroupsOf(choice, sizes) / cores);
+  const sum = parts > 1 ? sumTime + (sumTimePerThousand * parts * batch * m * n) / 1000 : 0;
+  return (rounds * tile.time * k) / parts / 1000 + sum;
+}
+
+/** The choice without fragments that takes least by the estimate, or what tuning found to be faster. */
+export function simtChoice(
+  sizes: ProductSizes,
+  inFours: boolean,
+  choose: (names: readonly string[], preferred: string) => string,
+): SimtChoice {
+  const most = inFours ? Math.max(1, Math.floor((sizes.k ?? 0) / leastSimtDepth)) : 1;
+  const choices: SimtChoice[] = [];
+  for (const tile of simtTiles)
+    for (let parts = 1; parts <= Math.min(16, most); parts *= 2) choices.push({ tile, parts });
+  const preferred = choices.reduce((a, b) => (simtEstimate(b, sizes) < simtEstimate(a, sizes) ? b : a));
+  const names = choices.map((choice) => nameOf('tiles', choice));
+  return choices[names.indexOf(choose(names, nameOf('tiles', preferred)))]!;
 }

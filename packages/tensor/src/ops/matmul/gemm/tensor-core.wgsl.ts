@@ -2,11 +2,13 @@ import type { Dim } from '../../../dim.ts';
 import { type MatrixFragment, matrixFragment } from '../../../executors/webgpu/matrix-fragment.ts';
 import { spreadWorkgroups } from '../../../executors/webgpu/workgroups.ts';
 import type { KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
-import { sizeOf, type TensorType } from '../../../shape.ts';
+import { sizeOf } from '../../../shape.ts';
 import { matrixIndex } from '../batch.ts';
 import { type MatmulOperand, type MatmulSpec, productFlops } from '../spec.ts';
 import { f16x8CodecOf } from './dequant-f16x8.ts';
 import { isWhole, loadTile, type OperandTile, tileElements } from './load-tile.wgsl.ts';
+import { type Split, splitDepth, sumOfParts } from './parts.wgsl.ts';
+
 /** What a workgroup computes: `m` x `n` values, `k` of the depth at a time, by `down` x `across` subgroups. */
 export interface FragmentTile {
   readonly m: number;
@@ -26,15 +28,6 @@ export const largeTiles: readonly FragmentTile[] = [
 ];
 /** Tiles for smaller fragments. */
 export const smallTiles: readonly FragmentTile[] = [{ m: 32, n: 32, k: 16, down: 2, across: 2, time: 10 }];
-
-/** A depth in parts, each summed up by workgroups of its own: for results too small to keep a GPU busy. */
-interface Split {
-  readonly parts: number;
-  /** Of a part. */
-  readonly depth: number;
-  /** Of the sums of all parts. */
-  readonly type: TensorType;
-}
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 const eights = ({ type }: MatmulOperand) => {
@@ -56,35 +49,10 @@ export function matmulTensorCore(
   fragment: MatrixFragment,
   { tile, parts }: { readonly tile: FragmentTile; readonly parts: number },
 ): readonly KernelCall[] {
-  const { m, k, n } = spec;
+  const { k } = spec;
   if (parts === 1 || typeof k !== 'number') return [fragmentKernel(spec, fragment, tile, undefined)];
-  const depth = Math.ceil(k / parts / tile.k) * tile.k;
-  const count = Math.ceil(k / depth);
-  const type: TensorType = { shape: [count, ...spec.batch, m, n], dtype: 'f32' };
-  return [fragmentKernel(spec, fragment, tile, { parts: count, depth, type }), sumOfParts(spec, type, count)];
-}
-
-function sumOfParts({ batch, m, n }: MatmulSpec, type: TensorType, parts: number): KernelCall {
-  const count = sizeOf([...batch, m, n]);
-  return {
-    label: 'matmul.parts',
-    buffers: [
-      { name: 'x', scratch: 'parts', type, access: 'read', vector: 4 },
-      { name: 'y', output: 0, epilogue: true, vector: 4 },
-    ],
-    parameters: { count, parts },
-    ignoresExtraWorkgroups: true,
-    threads: 64,
-    write: ({ at4, set4, size }) => ({
-      main: `  let fours = ${size.count} / 4u;
-  let i = ((w.z * n.y + w.y) * n.x + w.x) * 64u + l;
-  if (i >= fours) { return; }
-  var sum = ${at4.x}(i);
-  for (var part = 1u; part < ${size.parts}; part++) { sum += ${at4.x}(part * fours + i); }
-  ${set4.y}(i, sum);`,
-    }),
-    workgroups: (size) => spreadWorkgroups(Math.ceil(size(count) / 256)),
-  };
+  const split = splitDepth(spec, k, parts, tile.k);
+  return [fragmentKernel(spec, fragment, tile, split), sumOfParts(spec, split)];
 }
 
 /**
