@@ -62,10 +62,14 @@ describe('a graph that is recorded once more', () => {
   });
 
   test.each<[string, () => unknown, RegExp]>([
-    ['no list', () => replay(5 as never, new Map()), /rewriteGraph: outputs must be a list, got the number 5/],
-    ['no tensor', () => replay([5 as never], new Map()), /rewriteGraph: output 0 must be a tensor, got the number 5/],
+    ['no list', () => replay(5 as never, new Map()), /rewriteGraph: outputs must be a list.*, got the number 5/],
+    [
+      'no tensor',
+      () => replay([5 as never], new Map()),
+      /rewriteGraph: outputs\[0\] must be a tensor, got the number 5/,
+    ],
     ['no map', () => replay([], {} as never), /replay: substitutes must be a Map/],
-    ['no rule', () => rewriteGraph([], {} as never), /rewriteGraph: takes a function/],
+    ['no rule', () => rewriteGraph([], {} as never), /rewriteGraph: rules\.replace must be a function/],
   ])('is refused: %s', (_, call, message) => {
     expect(call).toThrow(message);
   });
