@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { refuse } from './fault.ts';
 import type { ModelKind, ServedModel } from './served-model.ts';
 import { before } from './time-limit.ts';
@@ -50,6 +50,12 @@ export interface ModelShelf extends AsyncDisposable {
  * const app = createServer(shelf.models);
  */
 export function onDemand(sources: readonly OnDemandSource[], options: OnDemandOptions = {}): ModelShelf {
+  checkArguments('onDemand', 'list', { sources });
+  checkArguments('onDemand', 'object', { options });
+  for (const source of sources) {
+    checkArguments('onDemand', 'object', { source });
+    checkArguments('onDemand', 'text', { 'source.id': source.id });
+  }
   for (const name of ['memoryBytes', 'idleMs'] as const)
     if (options[name] !== undefined && !(options[name] > 0))
       throw new ArgumentError(`onDemand: ${name} must be a positive number, got ${String(options[name])}`);
