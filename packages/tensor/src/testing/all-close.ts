@@ -1,3 +1,4 @@
+import { checkArguments } from '../check-arguments.ts';
 import { type DType, isFloat } from '../dtype.ts';
 import { bf16ToF32, f16ToF32 } from '../float16.ts';
 import { Tensor } from '../graph/tensor.ts';
@@ -51,6 +52,7 @@ export async function allClose(
   expected: Comparable,
   tolerance: Tolerance = {},
 ): Promise<Closeness> {
+  checkArguments('allClose', 'object', { tolerance });
   const [got, want] = [await numbersOf(actual), await numbersOf(expected)];
   const shape = want.shape ?? got.shape ?? [want.values.length];
   if (got.shape && want.shape && formatShape(got.shape) !== formatShape(want.shape))
