@@ -2,7 +2,7 @@
 //   npm run build && npm ci --prefix scripts/checks --ignore-scripts && node bench/dist/first-hour.js [onnx|reference|webgpu]
 // 200 steps of a network of two layers without `compile`, the loss read in each: the last twenty against the first twenty, which
 // begin after five in which the plans are made. Sizes are those that .size-limit.json bounds, minified and compressed.
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { gradients, openDevice, randomNormal, relu, type Tensor } from '@heddle/tensor';
 import { type Measurement, median, report } from './results.js';
@@ -38,12 +38,11 @@ async function naturalLoop(): Promise<Measurement> {
 /** Bytes of every entry as a page loads it. */
 function sizes(): Measurement[] {
   const checks = fileURLToPath(new URL('../../scripts/checks', import.meta.url));
-  const json = execFileSync('node', ['node_modules/size-limit/bin.js', '--json'], {
-    cwd: checks,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  const entries = JSON.parse(json.slice(json.indexOf('['))) as {
+  // it prints all sizes, and exits with 1 where one is over its limit
+  const { stdout } = spawnSync('node', ['node_modules/size-limit/bin.js', '--json'], { cwd: checks, encoding: 'utf8' });
+  if (!stdout?.includes('['))
+    throw new Error('size-limit printed no sizes: npm ci --prefix scripts/checks --ignore-scripts');
+  const entries = JSON.parse(stdout.slice(stdout.indexOf('['))) as {
     readonly name: string;
     readonly size: number;
     readonly sizeLimit: number;
