@@ -59,13 +59,13 @@ export function loadFours(
         .map((j) => `${at[name]}(${line} + ${held(`(i + ${j}u)`, false, inner, 1)})`)
         .join(', ')})`;
   const within = !depthIsInner
-    ? 'vec4<bool>(o < K)'
+    ? `vec4<bool>(o < ${ofDepth})`
     : operand.fours
-      ? 'vec4<bool>(i < K)'
-      : 'vec4<u32>(i, i + 1u, i + 2u, i + 3u) < vec4<u32>(K)';
+      ? `vec4<bool>(i < ${ofDepth})`
+      : `vec4<u32>(i, i + 1u, i + 2u, i + 3u) < vec4<u32>(${ofDepth})`;
   const functions = `// values i to i + 3 of line o of the innermost axis
 fn ${four}(start: u32, o: u32, i: u32) -> vec4<f32> {
-  return ${wholeDepth ? values : `select(vec4<f32>(), ${values}, ${within.replace('K', ofDepth)})`};
+  return ${wholeDepth ? values : `select(vec4<f32>(), ${values}, ${within})`};
 }`;
   const placeOf = (load: number) => `(l + ${load * threads}u)`;
   const guard = (load: number, text: string) =>
