@@ -128,6 +128,21 @@ conformance('a deterministic engine', (device) => {
     },
   );
 
+  test('is prepared, and gives what one that is not prepared gives', { timeout: 120_000 }, async (context) => {
+    leaveToNode(context);
+    const model = await loadModel(filesOf('llama'), { device: device() });
+    const tokens = [5, 7, 11, 3, 2, 9];
+    const answers = [];
+    for (const prepared of [false, true]) {
+      const engine = open(model, 2, 3);
+      if (prepared) await engine.prepare({ promptTokens: tokens.length, sequences: 3 });
+      answers.push(await Promise.all([1, 2, 3].map((maxTokens) => answer(engine, { tokens, maxTokens }, false))));
+      await engine.dispose();
+    }
+    expect(answers[1]).toEqual(answers[0]);
+    await model.dispose();
+  });
+
   test.for(['llama', 'qwen3_5', 'mixtral', 'deepseek-v3'] as const)(
     '%s: bits are those of the request alone where a dozen decode together',
     { timeout: 120_000 },

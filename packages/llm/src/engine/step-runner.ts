@@ -131,7 +131,8 @@ export class StepRunner {
   async prepare(sizes: readonly SymbolValues[], sampler: Sampler): Promise<void> {
     await this.#forward.prepare(sizes);
     const lanes = this.#cache.maxSequences;
-    await this.#decoding?.prepare([{ ...this.#cache.symbols, T: lanes, R: lanes }]);
+    // one plan for all sizes: any sizes within its bounds prepare it
+    await this.#decoding?.prepare(sizes.slice(0, 1).map((size) => ({ ...size, T: lanes, R: lanes, B: lanes })));
     await this.#sampling.prepare(sizes, sampler);
   }
 
