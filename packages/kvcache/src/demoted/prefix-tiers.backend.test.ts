@@ -1,6 +1,7 @@
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { type KvCache, type KvShape, keyValueShape, memoryTier, type PagedCacheOptions, pagedCache } from '../index.ts';
+import { RawBlocks } from '../storage/raw-blocks.ts';
 import { CacheDriver, type Tracked } from '../testing/cache-driver.ts';
 
 const rows = { kind: 'rows', shape: [1, 8], dtype: 'f32' } as const;
@@ -109,6 +110,18 @@ conformance('tiers of prefixes', (device) => {
         });
     });
   }
+
+  test('what came back and is forgotten again is not read from the device again', async () => {
+    const reads = vi.spyOn(RawBlocks.prototype, 'read');
+    await withCache(shapes['keys and values']!, { tiers: { cold: 96, load: 'always' } }, async (driver) => {
+      for (const first of [1, 2, 3, 4, 1, 2, 3, 4]) await use(driver, first);
+      const before = reads.mock.calls.length;
+      expect(before).toBeGreaterThan(0);
+      for (const first of [1, 2, 3, 4, 2, 1]) expect(await use(driver, first)).toBe(20);
+      expect(reads.mock.calls.length).toBe(before);
+    });
+    reads.mockRestore();
+  });
 
   test('the warm part is rounded: exact prompts do not begin with it, and what they compute takes its place', async () => {
     const shape = keyValueShape({ layers: 1, heads: 1, headDim: 8, dtype: 'f32' });

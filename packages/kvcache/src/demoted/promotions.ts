@@ -216,6 +216,8 @@ export class Promotions {
         node.follow(arriving);
       }
       for (const { group, from } of raised) {
+        // what it came from stays: forgotten again, it need not be read again
+        node.demoted = from.node;
         if (group !== 0) continue;
         const tier: TierName = from.fetched ? 'store' : from.place;
         node.from = tier;
