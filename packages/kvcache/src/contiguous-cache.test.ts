@@ -68,10 +68,41 @@ test('its errors say what does not fit', () => {
   expect(() => cache.sequence('d')).toThrow(/the cache was disposed of/);
 });
 
+test('arguments that a program without types may pass are refused, and change nothing', () => {
+  const cache = contiguousCache(device, sizes());
+  const a = openSequence(cache, 'a');
+  a.reserve(4);
+  cache.batch([{ sequence: a, tokens: 4 }]).advance();
+  expect(() => cache.sequence(undefined as never)).toThrow(/sequence: id must be a text, got undefined/);
+  expect(() => a.fork(undefined as never)).toThrow(/fork: id must be a text, got undefined/);
+  expect(() => cache.match(undefined as never)).toThrow(/match: prompt must be an object, got undefined/);
+  expect(() => cache.sequence('b', { tokens: 'abc' as never })).toThrow(/sequence: tokens must be a list of numbers/);
+  expect(() => cache.batch(undefined as never)).toThrow(/batch: rows must be a list, got undefined/);
+  expect(() => cache.batch([{ seq: a, tokens: 1 } as never])).toThrow(
+    /batch: rows\[0\]\.sequence must be a sequence of this cache, got undefined/,
+  );
+  expect(() => cache.bind(undefined as never)).toThrow(/bind: inputs must be an object, got undefined/);
+  expect(() => a.know(undefined as never)).toThrow(/know: tokens must be a list of numbers/);
+  for (const [id, shown] of [
+    [Number.NaN, 'NaN'],
+    [2 ** 32, '4294967296'],
+    [1.5, '1.5'],
+  ] as const)
+    expect(() => a.know([0, id])).toThrow(`know: ids of tokens must be whole numbers of 32 bits, got ${shown} at 1`);
+  a.know([1, -2]);
+  cache.dispose();
+});
+
 test('sizes that are no positive integers, shapes that cannot be held, and a cache over the budget are refused', () => {
   const refused = (change: object) => expect(() => contiguousCache(device, { ...sizes(), ...change } as never));
   refused({ maxSequences: 0 }).toThrow(/maxSequences must be a positive integer, got 0/);
   refused({ shape: { layers: [] } }).toThrow(/at least one layer/);
+  refused({ shape: { layers: [{ keys: null }] } }).toThrow(/keys of layer 0: a store must be an object, got null/);
+  refused({ maxSequences: 2 ** 16, maxSequenceTokens: 2 ** 16 }).toThrow(/fewer than 2\^31 tokens/);
+  for (const layers of [undefined, Number.NaN, 0, 1e12])
+    expect(() => keyValueShape({ layers: layers as number, heads: 1, headDim: 2, dtype: 'f32' })).toThrow(
+      /keyValueShape: layers must be a whole number from 1 to 65536/,
+    );
   refused({ shape: { layers: [{}] } }).toThrow(/at least one store/);
   refused({ shape: keyValueShape({ layers: 1, heads: 0, headDim: 2, dtype: 'f32' }) }).toThrow(
     /keys of layer 0: shape must be \[heads, width\], both positive integers, got \[0,2\]/,

@@ -30,6 +30,7 @@ export function contiguousCache(device: Device, options: ContiguousCacheOptions)
   const { shape, maxSequences, maxSequenceTokens } = options;
   checkShape('contiguousCache', shape);
   checkCounts('contiguousCache', { maxSequences, maxSequenceTokens });
+  checkSlots('contiguousCache', maxSequences * maxSequenceTokens);
   const { rule, group } = checkpointSlots('contiguousCache', options, 1);
   const rows = Object.values(shape.layers).some((layer) => Object.values(layer).some((store) => !isState(store)));
   return new BlockCache(device, {
@@ -54,4 +55,10 @@ export function checkCounts(operation: string, counts: Readonly<Record<string, n
   for (const [name, count] of Object.entries(counts))
     if (!Number.isSafeInteger(count) || count < 1)
       throw new ArgumentError(`${operation}: ${name} must be a positive integer, got ${count}`);
+}
+
+/** Slots are told by an i32. @throws ArgumentError for more of them */
+export function checkSlots(operation: string, slots: number): void {
+  if (slots >= 2 ** 31)
+    throw new ArgumentError(`${operation}: must have room for fewer than 2^31 tokens over all sequences, got ${slots}`);
 }

@@ -46,7 +46,7 @@ export interface KvSequence extends Disposable {
   /**
    * Tells the ids of the tokens after `known`, which are written by then. Only what is known can be shared: call it when the
    * step that computed them has succeeded.
-   * @throws ArgumentError for more tokens than are written
+   * @throws ArgumentError for more tokens than are written, and for ids that are no whole numbers of 32 bits
    */
   know(tokens: ArrayLike<number>): void;
   /**

@@ -60,6 +60,9 @@ export interface KvShape {
   readonly layers: readonly Readonly<Record<string, KvStore>>[];
 }
 
+/** More than any model has: a list of so many still fits in memory. */
+const maxLayers = 2 ** 16;
+
 /** Sizes of attention layers that are all alike. */
 export interface KeyValueSizes {
   readonly layers: number;
@@ -74,10 +77,12 @@ export interface KeyValueSizes {
   readonly keepFirst?: number;
 }
 
-/** The shape of a model whose layers all keep keys `[K, D]` and values of one size. */
+/** The shape of a model whose layers all keep keys `[K, D]` and values of one size. @throws ArgumentError for no whole number of layers */
 export function keyValueShape(sizes: KeyValueSizes): KvShape {
   checkArguments('keyValueShape', 'object', { sizes });
   const { layers, heads, headDim, valueDim = headDim, dtype, window, keepFirst } = sizes;
+  if (!isCount(layers) || layers > maxLayers)
+    throw new ArgumentError(`keyValueShape: layers must be a whole number from 1 to ${maxLayers}, got ${layers}`);
   const store = (width: number): RowsStore => ({
     kind: 'rows',
     shape: [heads, width],
@@ -171,6 +176,8 @@ export function checkShape(operation: string, shape: KvShape): void {
 }
 
 function checkStore(where: string, store: KvStore): void {
+  if (typeof store !== 'object' || store === null)
+    throw new ArgumentError(`${where}: a store must be an object, got ${String(store)}`);
   const { kind, shape, dtype, window, keepFirst, valueDim } = store as
     | RowsStore
     | (StateStore & { valueDim?: undefined });

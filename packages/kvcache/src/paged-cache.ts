@@ -4,7 +4,7 @@ import { BlockPool } from './blocks/block-pool.ts';
 import { type Group, keyOfRetention, type Retention, retentionKey, retentionsOf } from './blocks/group.ts';
 import type { CheckpointRule } from './blocks/state-slots.ts';
 import { type CheckpointOptions, checkpointSlots } from './checkpoint-options.ts';
-import { checkCounts } from './contiguous-cache.ts';
+import { checkCounts, checkSlots } from './contiguous-cache.ts';
 import { checkTiers, type PrefixTierOptions } from './demoted/options.ts';
 import type { KvCache } from './kv-cache.ts';
 import {
@@ -75,6 +75,12 @@ export function pagedCache(device: Device, options: PagedCacheOptions): KvCache 
   const { shape, maxSequences, maxSequenceTokens, retain, drops } = options;
   const { share = retain || drops ? false : leastRecentlyUsed() } = options;
   const { tiers } = options;
+  if (drops !== undefined && typeof drops !== 'boolean')
+    throw new ArgumentError(`pagedCache: drops must be true or false, got ${String(drops)}`);
+  if (share !== false && typeof share?.rank !== 'function')
+    throw new ArgumentError(
+      `pagedCache: share must be an eviction policy, as leastRecentlyUsed() gives one, or false, got ${typeof share}`,
+    );
   if (tiers && (retain || !share))
     throw new ArgumentError(
       `pagedCache: tiers are for what is shared, got ${retain ? 'retain' : 'share: false'} beside them`,
@@ -152,6 +158,7 @@ function pagesOf(options: PagedCacheOptions): Pages {
     const checkpointed = stateGroup.length > 0 ? rule.slots * (Math.ceil((window - 1) / blockSize) + 1) : 0;
     return Math.min(most + maxSequences, needed) + checkpointed;
   });
+  checkSlots('pagedCache', Math.max(...blocks) * blockSize);
   return {
     shape,
     blockSize,

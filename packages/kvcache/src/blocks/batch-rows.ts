@@ -17,8 +17,10 @@ export function checkedRows(
   let keeps: KvBatchRows['keep'][] | undefined;
   let total = 0;
   for (let b = 0; b < count; b++) {
-    const { sequence, tokens, keep } = rows[b]!;
-    if (!(sequence instanceof BlockSequence) || sequence.cache !== cache || sequence.disposed)
+    const { sequence, tokens, keep } = (rows[b] ?? {}) as KvBatchRows;
+    if (!(sequence instanceof BlockSequence))
+      throw new ArgumentError(`batch: rows[${b}].sequence must be a sequence of this cache, got ${typeof sequence}`);
+    if (sequence.cache !== cache || sequence.disposed)
       throw new ArgumentError(`batch: ${sequence.id} is no open sequence of this cache`);
     sequence.assertUsable('batch');
     assertCount('batch', tokens);

@@ -1,5 +1,6 @@
 import {
   ArgumentError,
+  checkArguments,
   type Device,
   DisposedError,
   type InputSpec,
@@ -147,6 +148,7 @@ export class BlockCache implements KvCache, SequenceOwner {
 
   batch(rows: readonly KvBatchRows[]): KvBatch {
     this.#assertOpen('batch');
+    checkArguments('batch', 'list', { rows });
     const own = checkedRows(rows, this, ++this.#steps, this.#maxBatchTokens);
     if (this.#windows.any)
       for (let b = 0; b < rows.length; b++) this.#windows.prepare(own.sequences[b]!, own.tokens[b]!);
@@ -181,6 +183,7 @@ export class BlockCache implements KvCache, SequenceOwner {
 
   bind(inputs: Readonly<Record<string, Tensor>>, sizes: SymbolValues = {}): KvStep {
     this.#assertOpen('bind');
+    checkArguments('bind', 'object', { inputs });
     const maxLength = sizes['S'] ?? symbolicDim('S', this.maxSequenceTokens);
     const { rows, states } = boundInputs(inputs, this.#inputSizes, maxLength, Object.keys(this.inputs));
     return { ...this.#pools.bind(rows), ...this.#statePools.bind(states) };
@@ -289,6 +292,7 @@ export class BlockCache implements KvCache, SequenceOwner {
 
   /** @throws ArgumentError for an id that is open */
   #isFull(operation: string, id: string): boolean {
+    checkArguments(operation, 'text', { id });
     if (this.#sequences.has(id)) throw new ArgumentError(`${operation}: ${id} is open already`);
     return this.#sequences.size >= this.maxSequences;
   }

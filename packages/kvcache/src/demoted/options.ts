@@ -1,6 +1,6 @@
 import { ArgumentError } from '@heddle/tensor';
 import { checkedFormat, type FormatOf, type KvShape, keepsExactly } from '../kv-shape.ts';
-import type { KvTier } from '../tiers/kv-tier.ts';
+import { checkStore, type KvTier } from '../tiers/kv-tier.ts';
 
 /**
  * Where tokens go that no sequence holds, when the device's memory is needed, so that prompts to come can begin with them: the
@@ -48,6 +48,7 @@ export function checkTiers(
       );
   if (warm === 0 && cold === 0 && !store)
     throw new ArgumentError('pagedCache: tiers must have warm, cold or a store, got none of them');
+  checkStore('pagedCache: tiers.store', store);
   if (store && (typeof model !== 'string' || model === ''))
     throw new ArgumentError(`pagedCache: tiers.model must tell the store's model from others, got ${String(model)}`);
   if (typeof salt !== 'string') throw new ArgumentError(`pagedCache: tiers.salt must be a string, got ${String(salt)}`);

@@ -25,5 +25,11 @@ test('policies keep what they say, ascending', () => {
 test('counts that are none are refused', () => {
   expect(() => heavyHitters({ budget: -1, recent: 0 })).toThrow(/budget must be a whole number from 0, got -1/);
   expect(() => lastTokens({ recent: 1.5 })).toThrow(/recent/);
+  for (const policy of [
+    snapKv({ budget: 1, recent: 1 }),
+    heavyHitters({ budget: 1, recent: 1 }),
+    lastTokens({ recent: 1 }),
+  ])
+    expect(() => policy.choose(undefined as never)).toThrow(/choose: mass must be a list of numbers/);
   expect(() => snapKv({ budget: 1, recent: 1, pool: 4 })).toThrow(/pool must be odd, got 4/);
 });

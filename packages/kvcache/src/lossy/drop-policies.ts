@@ -1,4 +1,5 @@
 import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { checkArrayLike } from '../array-like.ts';
 
 /**
  * Which tokens of a sequence are kept when it has to forget some: what is computed afterwards is another thing than with all of
@@ -29,7 +30,11 @@ export function lastTokens(options: Omit<Budget, 'budget'>): DropPolicy {
   checkCounts('lastTokens', { recent, keepFirst });
   return {
     name: 'last tokens',
-    choose: ({ length }) => positions(length, (i) => i < keepFirst || i >= length - recent),
+    choose: (mass) => {
+      checkArrayLike('lastTokens.choose', 'mass', mass);
+      const { length } = mass;
+      return positions(length, (i) => i < keepFirst || i >= length - recent);
+    },
   };
 }
 
@@ -41,7 +46,13 @@ export function heavyHitters(options: Budget): DropPolicy {
   checkArguments('heavyHitters', 'object', { options });
   const { budget, recent, keepFirst = 0 } = options;
   checkCounts('heavyHitters', { budget, recent, keepFirst });
-  return { name: 'heavy hitters', choose: (mass) => largest(mass, { budget, recent, keepFirst }) };
+  return {
+    name: 'heavy hitters',
+    choose: (mass) => {
+      checkArrayLike('heavyHitters.choose', 'mass', mass);
+      return largest(mass, { budget, recent, keepFirst });
+    },
+  };
 }
 
 /**
@@ -57,6 +68,7 @@ export function snapKv(options: Budget & { readonly pool?: number }): DropPolicy
   return {
     name: 'SnapKV',
     choose: (mass) => {
+      checkArrayLike('snapKv.choose', 'mass', mass);
       const around = Array.from({ length: mass.length }, (_, i) => {
         let most = 0;
         for (let j = Math.max(0, i - (pool >> 1)); j <= Math.min(mass.length - 1, i + (pool >> 1)); j++)

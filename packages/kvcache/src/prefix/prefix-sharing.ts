@@ -1,4 +1,5 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { checkArrayLike } from '../array-like.ts';
 import type { BlockSequence } from '../blocks/block-sequence.ts';
 import type { Group } from '../blocks/group.ts';
 import type { KvPrompt } from '../kv-cache.ts';
@@ -247,10 +248,11 @@ export class PrefixSharing {
 
 const lower = (a: TierName, b: TierName): TierName => (tierNames.indexOf(a) < tierNames.indexOf(b) ? b : a);
 
-function checkPrompt(operation: string, { namespace = '', tokens, priority = 0 }: KvPrompt): void {
+function checkPrompt(operation: string, prompt: KvPrompt): void {
+  checkArguments(operation, 'object', { prompt });
+  const { namespace = '', tokens, priority = 0 } = prompt;
   if (typeof namespace !== 'string')
     throw new ArgumentError(`${operation}: namespace must be a string, got ${String(namespace)}`);
-  if (typeof tokens?.length !== 'number')
-    throw new ArgumentError(`${operation}: tokens must be a list of token ids, got ${String(tokens)}`);
+  checkArrayLike(operation, 'tokens', tokens);
   if (!Number.isFinite(priority)) throw new ArgumentError(`${operation}: priority must be a number, got ${priority}`);
 }

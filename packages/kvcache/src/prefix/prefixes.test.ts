@@ -27,6 +27,16 @@ const shape = keyValueShape({ layers: 1, heads: 1, headDim: 2, dtype: 'f32' });
 const open = (blocks: number, share: EvictionPolicy | false = leastRecentlyUsed()): KvCache =>
   pagedCache(device, { shape, maxSequences: 4, maxSequenceTokens: 8, blockSize: 2, tokens: 2 * blocks, share });
 
+test('what is no policy, no tier, and no yes or no is refused when the cache is opened', () => {
+  const sizes = { shape, maxSequences: 1, maxSequenceTokens: 64 };
+  const refused = (change: object) => expect(() => pagedCache(device, { ...sizes, ...change } as never));
+  refused({ share: 'lru' }).toThrow(/share must be an eviction policy, .* got string/);
+  refused({ share: leastFrequentlyUsed }).toThrow(/share must be an eviction policy, .* got function/);
+  refused({ drops: 'yes' }).toThrow(/drops must be true or false, got yes/);
+  refused({ tiers: { store: {}, model: 'm' } }).toThrow(/tiers.store must be a tier .* read is undefined/);
+  refused({ retain: { hot: 32, store: {} } }).toThrow(/retain.store must be a tier .* read is undefined/);
+});
+
 /** Counts the tokens of a prompt as computed, and ends its sequence unless it `stays`. */
 function use(cache: KvCache, id: string, prompt: KvPrompt, stays = false): KvSequence {
   const sequence = cache.sequence(id, prompt);

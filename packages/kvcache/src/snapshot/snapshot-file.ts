@@ -55,7 +55,7 @@ export async function writeSnapshot({ held, ...header }: SnapshotContent): Promi
 export async function readSnapshot(bytes: Uint8Array): Promise<SnapshotContent> {
   if (!(bytes instanceof Uint8Array)) refuse(`a snapshot is a Uint8Array, got ${typeof bytes}`);
   if (bytes.length < fixedBytes + digestBytes)
-    refuse(`it must have ${fixedBytes + digestBytes} bytes, got ${bytes.length}`);
+    refuse(`it must have at least ${fixedBytes + digestBytes} bytes, got ${bytes.length}`);
   const own = Uint8Array.from(bytes); // aligned, and nobody changes it meanwhile
   if (new TextDecoder().decode(own.subarray(0, 8)) !== magic) refuse(`it must begin with ${magic}`);
   const view = new DataView(own.buffer);

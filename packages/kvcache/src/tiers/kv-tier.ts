@@ -1,3 +1,5 @@
+import { ArgumentError } from '@heddle/tensor';
+
 /** A block of rows as bytes, under a name. */
 export interface TierBlock {
   readonly key: string;
@@ -37,4 +39,14 @@ export function memoryTier(): KvTier & { readonly blocks: ReadonlyMap<string, Ui
       for (const key of keys) blocks.delete(key);
     },
   };
+}
+
+/** @throws ArgumentError unless it is nothing, or has the three functions */
+export function checkStore(where: string, store: KvTier | undefined): void {
+  if (store === undefined) return;
+  for (const name of ['read', 'write', 'delete'] as const)
+    if (typeof store?.[name] !== 'function')
+      throw new ArgumentError(
+        `${where} must be a tier with read, write and delete, ${name} is ${typeof store?.[name]}`,
+      );
 }

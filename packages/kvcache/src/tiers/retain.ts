@@ -1,6 +1,6 @@
 import { ArgumentError } from '@heddle/tensor';
 import { isRows, type KvShape } from '../kv-shape.ts';
-import type { KvTier } from './kv-tier.ts';
+import { checkStore, type KvTier } from './kv-tier.ts';
 
 /**
  * How much of a sequence is kept where, in tokens, each a multiple of the block size: rows that leave one tier go to the next one,
@@ -24,6 +24,7 @@ export interface RetainOptions {
 /** The stores of a cache whose attention reads the hot part: windows that end on blocks. @throws ArgumentError */
 export function hotShape(shape: KvShape, retain: RetainOptions, blockSize: number): KvShape {
   const { hot, warm = 0, cold = 0, keepFirst = 0 } = retain;
+  checkStore('pagedCache: retain.store', retain.store);
   for (const [name, tokens, least] of [
     ['hot', hot, 2 * blockSize],
     ['warm', warm, 0],

@@ -1,4 +1,4 @@
-import { checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { KvTier } from './kv-tier.ts';
 
 const tagBytes = 32;
@@ -7,10 +7,13 @@ const tagBytes = 32;
  * A tier that others can write to, too: each block carries an HMAC-SHA-256 of its name and bytes, and one that does not fit counts
  * as missing.
  * @param key a secret of 32 bytes or more
+ * @throws ArgumentError for a shorter key
  */
 export function signedTier(tier: KvTier, key: Uint8Array): KvTier {
   checkArguments('signedTier', 'object', { tier });
   checkArguments('signedTier', 'numbers', { key });
+  if (key.length < tagBytes)
+    throw new ArgumentError(`signedTier: key must be a secret of ${tagBytes} bytes or more, got ${key.length}`);
   const secret = crypto.subtle.importKey('raw', Uint8Array.from(key), { name: 'HMAC', hash: 'SHA-256' }, false, [
     'sign',
     'verify',

@@ -80,6 +80,10 @@ test('a folder keeps blocks as files of its owner, whole or not at all', async (
   expect(await readdir(path)).toEqual(['b.kv']);
 });
 
+test('a signed tier takes a secret of 32 bytes', () => {
+  expect(() => signedTier(memoryTier(), new Uint8Array(0))).toThrow(/key must be a secret of 32 bytes or more, got 0/);
+});
+
 test('a signed tier passes over what others have written, moved or changed', async () => {
   const memory = memoryTier();
   const tier = signedTier(memory, new Uint8Array(32).fill(7));
