@@ -68,7 +68,7 @@ function rowOf(name: string, cases: readonly Case[], device: Device): Row {
 export async function operationsTable(): Promise<string> {
   const byName = new Map<string, Case[]>();
   for (const row of (await caseTables()).flatMap(({ cases }) => cases)) {
-    const name = row.name.split(' ')[0]!;
+    const name = row.name.split(/[ ,]/)[0]!;
     byName.set(name, [...(byName.get(name) ?? []), row]);
   }
   const device = await openReference();

@@ -1,3 +1,4 @@
+import { describe } from './describe.ts';
 import {
   blockSizes,
   type DType,
@@ -82,7 +83,7 @@ function flattenInto(data: NestedNumbers, shape: readonly number[], out: number[
       throw new ShapeError(`tensor: nested arrays must be rectangular, expected ${formatShape(shape)}`);
     if (typeof data !== 'number' && typeof data !== 'boolean')
       throw new ArgumentError(
-        `tensor: takes numbers, booleans, arrays of them and typed arrays, got ${data === null ? 'null' : typeof data}`,
+        `tensor: takes numbers, booleans, arrays of them and typed arrays, got ${describe(data)}`,
       );
     out.push(Number(data));
     return;

@@ -5,6 +5,7 @@ export { gradients } from './autograd/gradients.ts';
 export { jvp } from './autograd/jvp.ts';
 export { type VmapOptions, vmap } from './autograd/vmap.ts';
 export { type ArgumentKind, checkArguments } from './check-arguments.ts';
+export { checkOptions } from './check-options.ts';
 export {
   type CompiledFunction,
   type CompileOptions,

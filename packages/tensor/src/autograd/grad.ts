@@ -39,6 +39,9 @@ export function valueAndGrad<A extends readonly unknown[], const N extends reado
     for (const n of argnums)
       if (!Number.isInteger(n) || n < 0 || n >= args.length)
         throw new ArgumentError(`grad: argnums must name arguments in [0, ${args.length - 1}], got ${n}`);
+    for (const n of argnums)
+      if (tensorsOf(args[n]).length === 0 && typeof args[n] !== 'object')
+        throw new ArgumentError(`grad: argument ${n} must be a tensor or a tree of them, got ${describe(args[n])}`);
     // gradients are taken at these handles, so that only uses through the argument count
     const own = args.map((arg, i) => (argnums.includes(i) ? mapTree(arg, standIn) : arg)) as unknown as A;
     const value: unknown = f(...own);

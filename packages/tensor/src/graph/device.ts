@@ -1,4 +1,5 @@
-import { checkTensorsOf } from '../check-arguments.ts';
+import { checkArguments, checkTensorsOf } from '../check-arguments.ts';
+import { checkOptions } from '../check-options.ts';
 import type { Dim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
 import { ArgumentError, DisposedError } from '../errors.ts';
@@ -58,6 +59,7 @@ export class Device implements AsyncDisposable {
   /** A tensor with a copy of `data`, owned by the caller. @throws ShapeError, DTypeError, OutOfMemoryError */
   tensor(data: HostData, options: TensorOptions = {}): Tensor {
     this.assertOpen('tensor');
+    checkOptions('tensor', options, ['shape', 'dtype']);
     const parsed = parseData(data, options);
     return this.adopt(this.executor.create({ shape: parsed.shape, dtype: parsed.dtype }, 'tensors', parsed.data));
   }
@@ -67,6 +69,7 @@ export class Device implements AsyncDisposable {
     options: TensorOptions & { readonly name?: string; readonly frozen?: boolean; readonly owner?: string } = {},
   ): Variable {
     this.assertOpen('variable');
+    checkOptions('variable', options, ['shape', 'dtype', 'name', 'frozen', 'owner']);
     const { data: values, shape, dtype } = parseData(data, options);
     return this.#newVariable({ shape, dtype }, options, values);
   }
@@ -76,6 +79,7 @@ export class Device implements AsyncDisposable {
     options: { readonly dtype?: DType; readonly name?: string; readonly owner?: string } = {},
   ): Variable {
     this.assertOpen('zeroVariable');
+    checkOptions('zeroVariable', options, ['dtype', 'name', 'owner']);
     const dtype = options.dtype ?? 'f32';
     checkType('zeroVariable', shape, dtype);
     return this.#newVariable({ shape, dtype }, options);
@@ -143,6 +147,7 @@ export class Device implements AsyncDisposable {
    * `updates`. @throws ArgumentError for those of other devices
    */
   async realize<const T extends readonly Tensor[]>(tensors: T, updates: readonly Update[] = []): Promise<T> {
+    checkArguments('realize', 'list', { tensors });
     checkTensorsOf('realize', this, [...tensors, ...updates.map(({ variable }) => variable)]);
     for (const tensor of tensors) tensor.assertUsable('realize');
     for (const tensor of tensors) tensor.settle();

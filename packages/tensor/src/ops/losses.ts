@@ -1,4 +1,5 @@
 import { checkArguments } from '../check-arguments.ts';
+import { checkOptions } from '../check-options.ts';
 import { isFloat } from '../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -35,7 +36,7 @@ function lossOf(
 /** Mean of the squared differences. f32 or f16 of one shape; the result is f32. @throws ShapeError, DTypeError, ArgumentError */
 export function mseLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
   checkArguments('mseLoss', 'tensor', { x, target });
-  checkArguments('mseLoss', 'object', { options });
+  checkOptions('mseLoss', options, ['reduction']);
   return lossOf('mseLoss', x, target, options, (a, b) => {
     const distance = a.sub(b);
     return distance.mul(distance);
@@ -45,7 +46,7 @@ export function mseLoss(x: Tensor, target: Tensor, options: LossOptions = {}): T
 /** Mean of the sizes of the differences; otherwise as `mseLoss`. @throws ShapeError, DTypeError, ArgumentError */
 export function l1Loss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
   checkArguments('l1Loss', 'tensor', { x, target });
-  checkArguments('l1Loss', 'object', { options });
+  checkOptions('l1Loss', options, ['reduction']);
   return lossOf('l1Loss', x, target, options, (a, b) => a.sub(b).abs());
 }
 
@@ -56,7 +57,7 @@ export function l1Loss(x: Tensor, target: Tensor, options: LossOptions = {}): Te
  */
 export function huberLoss(x: Tensor, target: Tensor, options: LossOptions & { readonly delta?: number } = {}): Tensor {
   checkArguments('huberLoss', 'tensor', { x, target });
-  checkArguments('huberLoss', 'object', { options });
+  checkOptions('huberLoss', options, ['reduction', 'delta']);
   const { delta = 1 } = options;
   if (!(delta > 0 && delta < Number.POSITIVE_INFINITY))
     throw new ArgumentError(`huberLoss: delta must be a positive number, got ${delta}`);
@@ -79,7 +80,7 @@ export function binaryCrossEntropyWithLogits(
   options: LossOptions & { readonly positiveWeight?: number | Tensor } = {},
 ): Tensor {
   checkArguments('binaryCrossEntropyWithLogits', 'tensor', { x, target });
-  checkArguments('binaryCrossEntropyWithLogits', 'object', { options });
+  checkOptions('binaryCrossEntropyWithLogits', options, ['reduction', 'positiveWeight']);
   const { positiveWeight = 1 } = options;
   const name = 'binaryCrossEntropyWithLogits';
   if (typeof positiveWeight !== 'number') broadcastShapes(name, [positiveWeight.shape, x.shape]);
@@ -104,7 +105,7 @@ function weighted(weight: Tensor, loss: Tensor): Tensor {
  */
 export function klDiv(x: Tensor, target: Tensor, options: LossOptions & { readonly logTarget?: boolean } = {}): Tensor {
   checkArguments('klDiv', 'tensor', { x, target });
-  checkArguments('klDiv', 'object', { options });
+  checkOptions('klDiv', options, ['reduction', 'logTarget']);
   return lossOf('klDiv', x, target, options, (a, b) => {
     if (options.logTarget) {
       const isNone = b.equal(Number.NEGATIVE_INFINITY);

@@ -1,4 +1,5 @@
 import { checkArguments } from '../check-arguments.ts';
+import { checkOptions } from '../check-options.ts';
 import { dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
 import { DTypeError, ShapeError } from '../errors.ts';
@@ -22,7 +23,7 @@ export function linear(
   options: { readonly dtype?: 'f32' | 'f16' } = {},
 ): Tensor {
   checkArguments('linear', 'tensor', { x, weight });
-  checkArguments('linear', 'object', { options });
+  checkOptions('linear', options, ['dtype']);
   if (x.rank < 1 || weight.rank !== 2 || !dimsEqual(x.shape.at(-1)!, weight.shape[1]!))
     throw new ShapeError(
       `linear: takes x [..., In] and a weight [Out, In], got ${formatShape(x.shape)} and ${formatShape(weight.shape)}`,
@@ -52,7 +53,7 @@ export interface CrossEntropyOptions {
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   checkArguments('crossEntropy', 'tensor', { logits, targets });
-  checkArguments('crossEntropy', 'object', { options });
+  checkOptions('crossEntropy', options, ['ignoreIndex', 'labelSmoothing']);
   const { ignoreIndex = -100, labelSmoothing = 0 } = options;
   checkLoss('crossEntropy', ignoreIndex, labelSmoothing);
   if (logits.rank < 1 || !shapesEqual(targets.shape, logits.shape.slice(0, -1)))

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments, isHeddleError, type Variable } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions, isHeddleError, type Variable } from '@heddle/tensor';
 import { openSafetensors, type SafetensorsSource, safetensorsChunks } from '@heddle/tensor/safetensors';
 import { TrainingError } from '../errors.ts';
 import { type FileSystem, nodeFileSystem, reasonOf } from '../files/node.ts';
@@ -62,7 +62,7 @@ const namePattern = /^step-(\d{8,})$/;
  */
 export function openCheckpoints(path: string, options: CheckpointsOptions = {}): Checkpoints {
   checkArguments('openCheckpoints', 'text', { path });
-  checkArguments('openCheckpoints', 'object', { options });
+  checkOptions('openCheckpoints', options, ['keepLast', 'keepBest']);
   return checkpointsOn(nodeFileSystem('ERR_CHECKPOINT'), path, options);
 }
 

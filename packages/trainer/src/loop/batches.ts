@@ -1,5 +1,16 @@
-/** Goes over `batches` again and again: `data: repeat([batch])` trains on one batch. */
-export function* repeat<B>(batches: Iterable<B>): Generator<B, void, undefined> {
+import { ArgumentError } from '@heddle/tensor';
+
+/**
+ * Goes over `batches` again and again: `data: repeat([batch])` trains on one batch.
+ * @throws ArgumentError for what is no iterable
+ */
+export function repeat<B>(batches: Iterable<B>): Generator<B, void, undefined> {
+  if (typeof batches?.[Symbol.iterator] !== 'function')
+    throw new ArgumentError(`repeat: takes a list or another iterable of batches, got ${typeof batches}`);
+  return repeated(batches);
+}
+
+function* repeated<B>(batches: Iterable<B>): Generator<B, void, undefined> {
   for (;;) {
     let empty = true;
     for (const batch of batches) {

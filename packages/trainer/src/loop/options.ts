@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { Checkpoint, Checkpoints } from '../checkpoint/checkpoints.ts';
 import type { Json } from '../checkpoint/format.ts';
 import type { BatchFor, TracedBatch } from '../model/batch.ts';
@@ -94,7 +94,12 @@ export function checkTrainOptions(options: Omit<TrainOptions<never, never>, 'mod
       throw new ArgumentError(`train: earlyStopping.minDelta must not be negative, got ${earlyStopping.minDelta}`);
     if (!evaluate) throw new ArgumentError('train: earlyStopping needs `evaluate`');
   }
-  if (save) whole('save.every', save.every);
+  if (save) {
+    whole('save.every', save.every);
+    checkArguments('train', 'function', { 'save.to.save': save.to?.save });
+  }
+  if (options.signal !== undefined)
+    checkArguments('train', 'function', { 'signal.throwIfAborted': options.signal?.throwIfAborted });
   if (flops && !(flops.perToken > 0 && flops.perSecond > 0))
     throw new ArgumentError('train: flops must be positive numbers of operations');
 }

@@ -1,4 +1,4 @@
-import { checkArguments } from '@heddle/tensor';
+import { checkArguments, checkOptions } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import type { BatchFor } from '../model/batch.ts';
 import { trainedParameters } from '../model/parameters.ts';
@@ -25,7 +25,28 @@ import { type PhaseSeconds, reportOf, type StepReport, tokensOf } from './step-r
 export function train<B extends BatchFor<B>, Output>(
   options: TrainOptions<B, Output>,
 ): AsyncGenerator<StepReport, void> {
-  checkArguments('train', 'object', { options });
+  checkOptions('train', options, [
+    'model',
+    'loss',
+    'optimizer',
+    'precision',
+    'checkpointing',
+    'offload',
+    'updateInBackward',
+    'average',
+    'data',
+    'accumulate',
+    'steps',
+    'signal',
+    'nonFinite',
+    'stepsAhead',
+    'tokens',
+    'evaluate',
+    'earlyStopping',
+    'save',
+    'flops',
+  ]);
+  checkArguments('train', 'object', { 'options.model': options.model });
   checkTrainOptions(options as never);
   trainedParameters(options.model.parameters);
   return run(options);

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkOptions, type Tensor } from '@heddle/tensor';
 import type { Optimizer, Parameter } from './optimizer.ts';
 import { aboveZero, type DecayOptions, decayOf, type LearningRateOption, learningRateOf } from './options.ts';
 
@@ -23,7 +23,14 @@ export interface AdafactorState {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function adafactor(options: AdafactorOptions): Optimizer<AdafactorState> {
-  checkArguments('adafactor', 'object', { options });
+  checkOptions('adafactor', options, [
+    'learningRate',
+    'weightDecay',
+    'decays',
+    'beta2Decay',
+    'epsilons',
+    'clipThreshold',
+  ]);
   const { beta2Decay = -0.8, epsilons: [epsilon1, epsilon2] = [2 ** -23, 1e-3], clipThreshold = 1 } = options;
   const schedule = learningRateOf('adafactor', options);
   aboveZero('adafactor', 'epsilons', epsilon1);

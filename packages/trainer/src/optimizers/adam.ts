@@ -1,4 +1,4 @@
-import { checkArguments, type Tensor } from '@heddle/tensor';
+import { checkArguments, checkOptions, type Tensor } from '@heddle/tensor';
 import type { Schedule } from '../schedules/schedule.ts';
 import type { Optimizer, Parameter } from './optimizer.ts';
 import { aboveZero, belowOne, type DecayOptions, decayOf, type LearningRateOption, learningRateOf } from './options.ts';
@@ -34,7 +34,7 @@ interface AdamKind {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function adam(options: AdamOptions): Optimizer<AdamState> {
-  checkArguments('adam', 'object', { options });
+  checkOptions('adam', options, ['learningRate', 'weightDecay', 'decays', 'betas', 'epsilon', 'amsgrad']);
   return adamOf({ name: 'adam', weightDecay: 0, decoupled: false }, options);
 }
 
@@ -44,12 +44,14 @@ export function adam(options: AdamOptions): Optimizer<AdamState> {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function adamw(options: AdamOptions): Optimizer<AdamState> {
-  checkArguments('adamw', 'object', { options });
+  checkOptions('adamw', options, ['learningRate', 'weightDecay', 'decays', 'betas', 'epsilon', 'amsgrad']);
   return adamOf({ name: 'adamw', weightDecay: 0.01, decoupled: true }, options);
 }
 
 function adamOf(kind: AdamKind, options: AdamOptions): Optimizer<AdamState> {
-  const { betas: [beta1, beta2] = [0.9, 0.999], epsilon = 1e-8, amsgrad = false } = options;
+  const { betas = [0.9, 0.999], epsilon = 1e-8, amsgrad = false } = options;
+  checkArguments(kind.name, 'list', { betas });
+  const [beta1, beta2] = betas;
   const schedule = learningRateOf(kind.name, options);
   belowOne(kind.name, 'betas', beta1, beta2);
   aboveZero(kind.name, 'epsilon', epsilon);

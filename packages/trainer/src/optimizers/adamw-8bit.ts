@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkOptions, type Tensor } from '@heddle/tensor';
 import { type AdamOptions, adamScalars } from './adam.ts';
 import { blockwiseSizes } from './blockwise.ts';
 import { type Moments8bit, recordMoments8bit } from './moments-8bit.ts';
@@ -20,7 +20,7 @@ export type MomentsOf8Bits = Moments8bit | { readonly first: Tensor; readonly se
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function adamw8bit(options: AdamW8bitOptions): Optimizer<readonly MomentsOf8Bits[]> {
-  checkArguments('adamw8bit', 'object', { options });
+  checkOptions('adamw8bit', options, ['learningRate', 'weightDecay', 'decays', 'betas', 'epsilon', 'minimumSize']);
   const { betas: [beta1, beta2] = [0.9, 0.999], epsilon = 1e-8, minimumSize = 4096 } = options;
   const schedule = learningRateOf('adamw8bit', options);
   belowOne('adamw8bit', 'betas', beta1, beta2);

@@ -1,4 +1,4 @@
-import { checkArguments, sign, type Tensor } from '@heddle/tensor';
+import { checkOptions, sign, type Tensor } from '@heddle/tensor';
 import type { Optimizer } from './optimizer.ts';
 import { belowOne, type DecayOptions, decayOf, type LearningRateOption, learningRateOf } from './options.ts';
 
@@ -18,7 +18,7 @@ export interface LionState {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function lion(options: LionOptions): Optimizer<LionState> {
-  checkArguments('lion', 'object', { options });
+  checkOptions('lion', options, ['learningRate', 'weightDecay', 'decays', 'betas']);
   const { betas: [beta1, beta2] = [0.9, 0.99] } = options;
   const schedule = learningRateOf('lion', options);
   belowOne('lion', 'betas', beta1, beta2);

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkOptions, type Tensor } from '@heddle/tensor';
 import type { Optimizer } from './optimizer.ts';
 import { aboveZero, belowOne, type DecayOptions, decayOf, type LearningRateOption, learningRateOf } from './options.ts';
 
@@ -33,7 +33,16 @@ const [a, b, c] = [3.4445, -4.775, 2.0315];
  * @throws ArgumentError for numbers outside of what the algorithm takes, and for parameters that are no matrices
  */
 export function muon(options: MuonOptions): Optimizer<MuonState> {
-  checkArguments('muon', 'object', { options });
+  checkOptions('muon', options, [
+    'learningRate',
+    'weightDecay',
+    'decays',
+    'momentum',
+    'nesterov',
+    'iterations',
+    'epsilon',
+    'adjustLearningRate',
+  ]);
   const { momentum = 0.95, nesterov = true, iterations = 5, epsilon = 1e-7 } = options;
   const { adjustLearningRate = 'original' } = options;
   const schedule = learningRateOf('muon', options);

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkOptions, type Tensor } from '@heddle/tensor';
 import type { Optimizer } from './optimizer.ts';
 import { type DecayOptions, decayOf, fromZero, type LearningRateOption, learningRateOf } from './options.ts';
 
@@ -22,7 +22,7 @@ export interface SgdState {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function sgd(options: SgdOptions): Optimizer<SgdState> {
-  checkArguments('sgd', 'object', { options });
+  checkOptions('sgd', options, ['learningRate', 'weightDecay', 'decays', 'momentum', 'dampening', 'nesterov']);
   const { nesterov = false } = options;
   const schedule = learningRateOf('sgd', options);
   const momentum = fromZero('sgd', 'momentum', options.momentum ?? 0);

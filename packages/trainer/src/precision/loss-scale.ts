@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments, type DType, type Tensor, where } from '@heddle/tensor';
+import { ArgumentError, checkOptions, type DType, type Tensor, where } from '@heddle/tensor';
 
 /** Makes a scalar of the state, f32 unless named otherwise. It belongs to whoever called `init`. */
 export type AllocateScalar = (name: string, value: number, dtype?: DType) => Tensor;
@@ -48,7 +48,7 @@ export interface DynamicLossScaleState {
  * @throws ArgumentError for factors and bounds that make no sense
  */
 export function dynamicLossScale(options: DynamicLossScaleOptions = {}): LossScale<DynamicLossScaleState> {
-  checkArguments('dynamicLossScale', 'object', { options });
+  checkOptions('dynamicLossScale', options, ['initial', 'growth', 'backoff', 'interval', 'minimum', 'maximum']);
   const { initial = 2 ** 16, growth = 2, backoff = 0.5, interval = 2000 } = options;
   const { minimum = 2 ** -14, maximum = 2 ** 24 } = options;
   const name = 'dynamicLossScale';

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { type Schedule, shareDone, wholeSteps } from './schedule.ts';
 
 /** A value that falls (or rises) from one number to another. */
@@ -12,7 +12,7 @@ export interface DecayScheduleOptions {
 
 /** A straight line from `from` to `to`, as PyTorch's `LinearLR`. @throws ArgumentError where the steps are no whole number */
 export function linearSchedule(options: DecayScheduleOptions): Schedule {
-  checkArguments('linearSchedule', 'object', { options });
+  checkOptions('linearSchedule', options, ['from', 'to', 'steps']);
   const { from, to = 0, steps } = options;
   wholeSteps('linearSchedule', { steps });
   return (step) => (steps === 0 ? to : from + (to - from) * shareDone(step, 0, steps));
@@ -20,7 +20,7 @@ export function linearSchedule(options: DecayScheduleOptions): Schedule {
 
 /** Half a cosine from `from` to `to`, as PyTorch's `CosineAnnealingLR`. @throws ArgumentError where the steps are no whole number */
 export function cosineSchedule(options: DecayScheduleOptions): Schedule {
-  checkArguments('cosineSchedule', 'object', { options });
+  checkOptions('cosineSchedule', options, ['from', 'to', 'steps']);
   const { from, to = 0, steps } = options;
   wholeSteps('cosineSchedule', { steps });
   return (step) => (steps === 0 ? to : cosine(from, to, shareDone(step, 0, steps)));
@@ -47,7 +47,7 @@ export interface WarmupCosineOptions {
  * @throws ArgumentError where the steps are no whole numbers, or the warm-up takes them all
  */
 export function warmupCosineSchedule(options: WarmupCosineOptions): Schedule {
-  checkArguments('warmupCosineSchedule', 'object', { options });
+  checkOptions('warmupCosineSchedule', options, ['peak', 'warmupSteps', 'totalSteps', 'final']);
   const { peak, warmupSteps, totalSteps, final = 0 } = options;
   wholeSteps('warmupCosineSchedule', { warmupSteps, totalSteps });
   if (totalSteps <= warmupSteps)

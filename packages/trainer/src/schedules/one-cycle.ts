@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { cosine } from './decay.ts';
 import { type Schedule, shareDone, wholeSteps } from './schedule.ts';
 
@@ -22,7 +22,14 @@ export interface OneCycleOptions {
  * @throws ArgumentError for fewer than two steps, a share outside of (0, 1), divisors that are not positive
  */
 export function oneCycleSchedule(options: OneCycleOptions): Schedule {
-  checkArguments('oneCycleSchedule', 'object', { options });
+  checkOptions('oneCycleSchedule', options, [
+    'peak',
+    'totalSteps',
+    'riseShare',
+    'startDivisor',
+    'finalDivisor',
+    'anneal',
+  ]);
   const { peak, totalSteps, riseShare = 0.3, startDivisor = 25, finalDivisor = 1e4, anneal = 'cosine' } = options;
   wholeSteps('oneCycleSchedule', { totalSteps });
   if (totalSteps < 2) throw new ArgumentError(`oneCycleSchedule: totalSteps must be at least 2, got ${totalSteps}`);

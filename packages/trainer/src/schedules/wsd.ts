@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { cosine } from './decay.ts';
 import { type Schedule, shareDone, wholeSteps } from './schedule.ts';
 
@@ -22,7 +22,14 @@ export interface WarmupStableDecayOptions {
  * @throws ArgumentError where the steps are no whole numbers, or the decay is none of the three
  */
 export function warmupStableDecaySchedule(options: WarmupStableDecayOptions): Schedule {
-  checkArguments('warmupStableDecaySchedule', 'object', { options });
+  checkOptions('warmupStableDecaySchedule', options, [
+    'peak',
+    'warmupSteps',
+    'stableSteps',
+    'decaySteps',
+    'final',
+    'decay',
+  ]);
   const { peak, warmupSteps, stableSteps, decaySteps, final = 0, decay = 'linear' } = options;
   const name = 'warmupStableDecaySchedule';
   wholeSteps(name, { warmupSteps, stableSteps, decaySteps });

@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { dimsEqual, divideDims, multiplyDims, subtractDims } from '../../dim.ts';
 import { isFloat, promote } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -161,7 +162,7 @@ export type Conv2dOptions = Options<number | readonly [number, number], number |
  */
 export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): Tensor {
   checkArguments('conv1d', 'tensor', { x, weight });
-  checkArguments('conv1d', 'object', { options });
+  checkOptions('conv1d', options, ['bias', 'stride', 'padding', 'dilation', 'groups']);
   const { stride = 1, padding = 0, dilation = 1 } = options;
   return convolution('conv1d', 1, x, weight, options, { stride: [stride], padding: [padding], dilation: [dilation] });
 }
@@ -173,7 +174,7 @@ export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): 
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
   checkArguments('conv2d', 'tensor', { x, weight });
-  checkArguments('conv2d', 'object', { options });
+  checkOptions('conv2d', options, ['bias', 'stride', 'padding', 'dilation', 'groups']);
   const both = <T>(value: T | readonly [T, T]) =>
     Array.isArray(value) ? (value as readonly [T, T]) : [value as T, value as T];
   const { stride = 1, padding = 0, dilation = 1 } = options;

@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -93,14 +94,14 @@ export interface AvgPoolOptions extends PoolOptions {
  */
 export function maxPool1d(x: Tensor, size: number, options: PoolOptions & { readonly dilation?: number } = {}): Tensor {
   checkArguments('maxPool1d', 'tensor', { x });
-  checkArguments('maxPool1d', 'object', { options });
+  checkOptions('maxPool1d', options, ['stride', 'padding', 'dilation']);
   return maxPool('maxPool1d', 1, x, size, options);
 }
 
 /** `maxPool1d` over the last two axes of `x` `[N, C, H, W]`; pairs are of the vertical and the horizontal axis. */
 export function maxPool2d(x: Tensor, size: Each, options: PoolOptions & { readonly dilation?: Each } = {}): Tensor {
   checkArguments('maxPool2d', 'tensor', { x });
-  checkArguments('maxPool2d', 'object', { options });
+  checkOptions('maxPool2d', options, ['stride', 'padding', 'dilation']);
   return maxPool('maxPool2d', 2, x, size, options);
 }
 
@@ -110,13 +111,13 @@ export function maxPool2d(x: Tensor, size: Each, options: PoolOptions & { readon
  */
 export function avgPool1d(x: Tensor, size: number, options: AvgPoolOptions = {}): Tensor {
   checkArguments('avgPool1d', 'tensor', { x });
-  checkArguments('avgPool1d', 'object', { options });
+  checkOptions('avgPool1d', options, ['stride', 'padding', 'countIncludePad']);
   return avgPool('avgPool1d', 1, x, size, options);
 }
 
 /** `avgPool1d` over the last two axes of `x` `[N, C, H, W]`; pairs are of the vertical and the horizontal axis. */
 export function avgPool2d(x: Tensor, size: Each, options: AvgPoolOptions = {}): Tensor {
   checkArguments('avgPool2d', 'tensor', { x });
-  checkArguments('avgPool2d', 'object', { options });
+  checkOptions('avgPool2d', options, ['stride', 'padding', 'countIncludePad']);
   return avgPool('avgPool2d', 2, x, size, options);
 }

@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { dimsEqual, divideDims } from '../../dim.ts';
 import { isFloat, promote } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -35,14 +36,14 @@ export type ConvTranspose2dOptions = Options<number | readonly [number, number]>
  */
 export function convTranspose1d(x: Tensor, weight: Tensor, options: ConvTranspose1dOptions = {}): Tensor {
   checkArguments('convTranspose1d', 'tensor', { x, weight });
-  checkArguments('convTranspose1d', 'object', { options });
+  checkOptions('convTranspose1d', options, ['bias', 'stride', 'padding', 'outputPadding', 'dilation', 'groups']);
   return transposed('convTranspose1d', 1, x, weight, options);
 }
 
 /** Transposed convolution over two axes: `x` is `[N, C, H, W]`, `weight` `[C, O / groups, KH, KW]`; otherwise as `convTranspose1d`. */
 export function convTranspose2d(x: Tensor, weight: Tensor, options: ConvTranspose2dOptions = {}): Tensor {
   checkArguments('convTranspose2d', 'tensor', { x, weight });
-  checkArguments('convTranspose2d', 'object', { options });
+  checkOptions('convTranspose2d', options, ['bias', 'stride', 'padding', 'outputPadding', 'dilation', 'groups']);
   return transposed('convTranspose2d', 2, x, weight, options);
 }
 

@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import type { Dim } from '../../dim.ts';
 import type { DType } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -21,7 +22,7 @@ export function eye(
   options: { readonly diagonal?: number; readonly dtype?: DType } = {},
 ): Tensor {
   checkArguments('eye', 'device', { device });
-  checkArguments('eye', 'object', { options });
+  checkOptions('eye', options, ['diagonal', 'dtype']);
   const { diagonal = 0, dtype = 'f32' } = options;
   checkDiagonal('eye', diagonal);
   checkSizes('eye', [rows, columns]);

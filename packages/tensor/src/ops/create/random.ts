@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { describe } from '../../describe.ts';
 import type { DType } from '../../dtype.ts';
 import { isFloat } from '../../dtype.ts';
@@ -98,7 +99,7 @@ export function randomUniform(
   options: { readonly low?: number; readonly high?: number; readonly dtype?: DType } = {},
 ): Tensor {
   checkArguments('randomUniform', 'device', { device });
-  checkArguments('randomUniform', 'object', { options });
+  checkOptions('randomUniform', options, ['low', 'high', 'dtype']);
   const { low = 0, high = 1, dtype = 'f32' } = options;
   checkFloat('randomUniform', dtype);
   if (!(low < high)) throw new ArgumentError(`randomUniform: low must be below high, got ${low} and ${high}`);
@@ -148,7 +149,7 @@ export function randomNormal(
   options: { readonly mean?: number; readonly deviation?: number; readonly dtype?: DType } = {},
 ): Tensor {
   checkArguments('randomNormal', 'device', { device });
-  checkArguments('randomNormal', 'object', { options });
+  checkOptions('randomNormal', options, ['mean', 'deviation', 'dtype']);
   const { mean = 0, deviation = 1, dtype = 'f32' } = options;
   checkFloat('randomNormal', dtype);
   if (!(deviation >= 0)) throw new ArgumentError(`randomNormal: the deviation must not be negative, got ${deviation}`);

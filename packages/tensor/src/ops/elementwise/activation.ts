@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
@@ -128,7 +129,7 @@ const geluByTanhGradientOp: Op<None> = defineOp<None>({
  */
 export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
   checkArguments('gelu', 'tensor', { x });
-  checkArguments('gelu', 'object', { options });
+  checkOptions('gelu', options, ['approximate']);
   const { approximate = 'none' } = options;
   if (approximate !== 'none' && approximate !== 'tanh')
     throw new ArgumentError(`gelu: approximate must be none or tanh, got ${String(approximate)}`);

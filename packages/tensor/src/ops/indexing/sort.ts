@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import type { Dim } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -97,7 +98,7 @@ const isSame = (a: Tensor, b: Tensor) => (isFloat(a.dtype) ? or(a.equal(b), and(
  */
 export function topK(x: Tensor, count: number, axis = -1, options: { readonly largest?: boolean } = {}): Sorted {
   checkArguments('topK', 'tensor', { x });
-  checkArguments('topK', 'object', { options });
+  checkOptions('topK', options, ['largest']);
   const at = normalizeAxis('topK', axis, x.rank);
   const size = x.shape[at]!;
   if (!Number.isInteger(count) || count < 0)
@@ -114,7 +115,7 @@ export function topK(x: Tensor, count: number, axis = -1, options: { readonly la
  */
 export function sort(x: Tensor, axis = -1, options: { readonly descending?: boolean } = {}): Sorted {
   checkArguments('sort', 'tensor', { x });
-  checkArguments('sort', 'object', { options });
+  checkOptions('sort', options, ['descending']);
   const at = normalizeAxis('sort', axis, x.rank);
   return ordered('sort', x, { axis: at, count: x.shape[at]!, largest: options.descending ?? false });
 }
@@ -122,7 +123,7 @@ export function sort(x: Tensor, axis = -1, options: { readonly descending?: bool
 /** The places (i32) from which `sort` takes the values along `axis`. @throws DTypeError for bool */
 export function argsort(x: Tensor, axis = -1, options: { readonly descending?: boolean } = {}): Tensor {
   checkArguments('argsort', 'tensor', { x });
-  checkArguments('argsort', 'object', { options });
+  checkOptions('argsort', options, ['descending']);
   return sort(x, axis, options).indices;
 }
 

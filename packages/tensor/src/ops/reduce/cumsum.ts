@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { DTypeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
@@ -81,7 +82,7 @@ export function cumsum(
   options: { readonly exclusive?: boolean; readonly reverse?: boolean } = {},
 ): Tensor {
   checkArguments('cumsum', 'tensor', { x });
-  checkArguments('cumsum', 'object', { options });
+  checkOptions('cumsum', options, ['exclusive', 'reverse']);
   const { exclusive = false, reverse = false } = options;
   const attributes = { axis: normalizeAxis('cumsum', axis, x.rank), exclusive, reverse };
   const wide = x.dtype === 'f16' ? cast(x, 'f32') : countable(x);

@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { type Dim, subtractDims } from '../../dim.ts';
 import { type DType, isFloat } from '../../dtype.ts';
 import { DTypeError, ShapeError } from '../../errors.ts';
@@ -79,14 +80,14 @@ function extremumGradient(
 /** Largest value over `axes` (all where none are named); NaN where one of them is NaN, -Infinity or the least integer over none. */
 export function max(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('max', 'tensor', { x });
-  checkArguments('max', 'object', { options });
+  checkOptions('max', options, ['keepDims']);
   return reduce(maxOp, x, axes, options);
 }
 
 /** Smallest value over `axes` (all where none are named); NaN where one of them is NaN, Infinity or the largest integer over none. */
 export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('min', 'tensor', { x });
-  checkArguments('min', 'object', { options });
+  checkOptions('min', options, ['keepDims']);
   return reduce(minOp, x, axes, options);
 }
 

@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
@@ -18,7 +19,7 @@ import { type Axes, mean, type ReduceOptions, reducedShape, sum } from './reduce
  */
 export function std(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly correction?: number } = {}): Tensor {
   checkArguments('std', 'tensor', { x });
-  checkArguments('std', 'object', { options });
+  checkOptions('std', options, ['keepDims', 'correction']);
   if (!isFloat(x.dtype)) throw new DTypeError(`std: takes f32 or f16, got ${x.dtype}`);
   const { correction = 0, keepDims = false } = options;
   if (!Number.isFinite(correction)) throw new ArgumentError(`std: the correction must be a number, got ${correction}`);
@@ -37,7 +38,7 @@ export function std(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly 
  */
 export function norm(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly ord?: number } = {}): Tensor {
   checkArguments('norm', 'tensor', { x });
-  checkArguments('norm', 'object', { options });
+  checkOptions('norm', options, ['keepDims', 'ord']);
   const { ord = 2, keepDims = false } = options;
   if (!isFloat(x.dtype)) throw new DTypeError(`norm: takes f32 or f16, got ${x.dtype}`);
   if (typeof ord !== 'number' || Number.isNaN(ord)) throw new ArgumentError(`norm: ord must be a number, got ${ord}`);

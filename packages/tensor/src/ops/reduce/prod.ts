@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { type Dim, largestOf } from '../../dim.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
@@ -109,6 +110,6 @@ function rowsOf(shape: Shape, axes: readonly number[]) {
  */
 export function prod(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('prod', 'tensor', { x });
-  checkArguments('prod', 'object', { options });
+  checkOptions('prod', options, ['keepDims']);
   return reduce(prodOp, countable(x), axes, options);
 }

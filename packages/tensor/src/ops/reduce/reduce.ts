@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { isFloat } from '../../dtype.ts';
 import { DTypeError } from '../../errors.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
@@ -135,7 +136,7 @@ export function reduce(
 /** Sum over `axes` (all where none are named); of bool, how many are true, as i32. */
 export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('sum', 'tensor', { x });
-  checkArguments('sum', 'object', { options });
+  checkOptions('sum', options, ['keepDims']);
   return reduce(sumOp, countable(x), axes, options);
 }
 
@@ -146,7 +147,7 @@ export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
  */
 export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('mean', 'tensor', { x });
-  checkArguments('mean', 'object', { options });
+  checkOptions('mean', options, ['keepDims']);
   const count = sizeOf(normalizeAxes('mean', axes, x.rank).map((axis) => x.shape[axis]!));
   // neither the sum nor the count need fit into f16
   const total = sum(cast(x, 'f32'), axes, options).div(sizeScalar(x.device, count));

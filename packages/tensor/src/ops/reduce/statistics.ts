@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
@@ -26,7 +27,7 @@ export function variance(
   options: ReduceOptions & { readonly correction?: number } = {},
 ): Tensor {
   checkArguments('variance', 'tensor', { x });
-  checkArguments('variance', 'object', { options });
+  checkOptions('variance', options, ['keepDims', 'correction']);
   const { correction = 0, keepDims = false } = options;
   if (!isFloat(x.dtype)) throw new DTypeError(`variance: takes f32 or f16, got ${x.dtype}`);
   if (!Number.isFinite(correction))
@@ -75,7 +76,7 @@ function exponentialsOf(x: Tensor, axes: readonly number[]) {
 /** log(sum(exp(x))) over `axes` (all where none are named), without overflow. f32 or f16. */
 export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('logSumExp', 'tensor', { x });
-  checkArguments('logSumExp', 'object', { options });
+  checkOptions('logSumExp', options, ['keepDims']);
   const list = normalizeAxes('logSumExp', axes, x.rank);
   return recordOne(logSumExpOp, [x], { axes: list, keepDims: options.keepDims ?? false });
 }
@@ -83,7 +84,7 @@ export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): 
 /** Whether any value over `axes` (all where none are named) is true; false over none. Takes bool. */
 export function any(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('any', 'tensor', { x });
-  checkArguments('any', 'object', { options });
+  checkOptions('any', options, ['keepDims']);
   if (x.dtype !== 'bool') throw new DTypeError(`any: takes bool, got ${x.dtype}; compare it`);
   return cast(sum(cast(x, 'i32'), axes, options), 'bool');
 }
@@ -91,7 +92,7 @@ export function any(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
 /** Whether all values over `axes` (all where none are named) are true; true over none. Takes bool. */
 export function all(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('all', 'tensor', { x });
-  checkArguments('all', 'object', { options });
+  checkOptions('all', options, ['keepDims']);
   if (x.dtype !== 'bool') throw new DTypeError(`all: takes bool, got ${x.dtype}; compare it`);
   return not(any(not(x), axes, options));
 }

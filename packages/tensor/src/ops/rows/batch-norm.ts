@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { dimsEqual } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -29,7 +30,7 @@ export interface BatchNormOptions {
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
   checkArguments('batchNorm', 'tensor', { x });
-  checkArguments('batchNorm', 'object', { options });
+  checkOptions('batchNorm', options, ['weight', 'bias', 'runningMean', 'runningVariance', 'epsilon']);
   const { weight, bias, runningMean, runningVariance, epsilon = 1e-5 } = options;
   if (!isFloat(x.dtype)) throw new DTypeError(`batchNorm: takes f32 or f16, got ${x.dtype}`);
   const channels = x.shape[1];

@@ -1,4 +1,5 @@
 import { checkArguments } from '../../check-arguments.ts';
+import { checkOptions } from '../../check-options.ts';
 import { type Dim, dimsEqual } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
@@ -137,7 +138,7 @@ export function linearCrossEntropy(
   options: LinearCrossEntropyOptions = {},
 ): Tensor {
   checkArguments('linearCrossEntropy', 'tensor', { x, weight, targets });
-  checkArguments('linearCrossEntropy', 'object', { options });
+  checkOptions('linearCrossEntropy', options, ['bias', 'ignoreIndex', 'labelSmoothing', 'chunkRows']);
   const { bias, ignoreIndex = -100, labelSmoothing = 0, chunkRows = 1024 } = options;
   const name = 'linearCrossEntropy';
   const shapes = `${formatShape(x.shape)}, ${formatShape(weight.shape)} and ${formatShape(targets.shape)}`;
