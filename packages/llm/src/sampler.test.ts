@@ -145,7 +145,9 @@ test('bad logits and parameters are errors', () => {
       '64 of at most 8 tokens, beside single tokens, got 1 of at most 9',
     ],
     [() => sampler({ badWords: [[1, -2]] }), 'badWords takes token ids, got -2'],
-    [() => sampler({ allowedTokens: [1] as never }), 'allowedTokens must be a Uint32Array of bits, got object'],
+    [() => sampler({ logitBias: [1] as never }), 'a Map or an object of biases by token id, got a list'],
+    [() => sampler({ badWords: ['the'] as never }), 'each of one at least, got string the'],
+    [() => sampler({ allowedTokens: [1] as never }), 'bit i % 32 of word i / 32), got a list'],
     [() => sampler({ parameters: { topK: 3 } }), 'topK is an option of its own'],
     [() => sampler({ parameters: { mine: Number.NaN } }), 'parameter mine must be a number, got NaN'],
     [

@@ -99,6 +99,13 @@ describe('a small tokenizer', () => {
     );
   });
 
+  test('misspelt options are refused', () => {
+    const wrong = { special: true } as never;
+    expect(() => small.encode('a', wrong)).toThrow('encode: has no option special; its options are addSpecialTokens');
+    expect(() => small.decode([1], wrong)).toThrow('decode: has no option special');
+    expect(() => small.stream(wrong)).toThrow('stream: has no option special');
+  });
+
   test('an unknown token that is itself unknown is an error', () => {
     const model = { ...definition.model, byte_fallback: false, unk_token: '<nowhere>' };
     const strict = createTokenizer({ ...definition, model });

@@ -1,6 +1,6 @@
 import { ArgumentError, checkArguments, FileFormatError } from '@heddle/tensor';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { describe } from './check-options.ts';
+import { checkOptions, describe } from './check-options.ts';
 import { parsePythonJson } from './config/python-json.ts';
 import type { HubOptions } from './hub/hub-options.ts';
 import { fileLabel, type ModelFiles, modelFiles, readTextFile } from './model-files.ts';
@@ -166,8 +166,10 @@ export function createTokenizer(
     vocabularySize: highest + 1,
     bosTokenId: specialTokenId(inner, settings, 'bos_token'),
     eosTokenId: specialTokenId(inner, settings, 'eos_token'),
-    encode(text, { addSpecialTokens = true } = {}) {
+    encode(text, options = {}) {
       if (typeof text !== 'string') throw new ArgumentError(`encode: takes a string, got ${describe(text)}`);
+      checkOptions('encode', options, ['addSpecialTokens']);
+      const { addSpecialTokens = true } = options;
       const { ids, tokens } = encoded(text, addSpecialTokens);
       const missing = ids.findIndex((id: unknown) => id === undefined);
       if (missing < 0) return ids;
@@ -175,9 +177,12 @@ export function createTokenizer(
     },
     decode(ids, options = {}) {
       checkIds('decode', ids);
+      checkOptions('decode', options, ['skipSpecialTokens']);
       return decodeText(ids.filter((id) => isText(id, options)));
     },
-    stream({ after = [], ...options } = {}) {
+    stream(given = {}) {
+      checkOptions('stream', given, ['after', 'skipSpecialTokens']);
+      const { after = [], ...options } = given;
       checkIds('stream', after);
       const pieces = incrementalDecoder(
         decodeText,

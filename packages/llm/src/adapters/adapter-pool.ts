@@ -1,6 +1,6 @@
 import { ArgumentError, checkArguments, type Device, DisposedError, type Tensor } from '@heddle/tensor';
 import type { Lora } from '@heddle/trainer/lora';
-import { describe } from '../check-options.ts';
+import { checkOptions, describe } from '../check-options.ts';
 import type { HeldAdapter, RequestAdapters } from '../engine/request-adapters.ts';
 import type { ModelFiles } from '../model-files.ts';
 import type { CausalLm, ForwardAdapters } from '../models/causal-lm.ts';
@@ -59,6 +59,7 @@ export interface AdapterPool extends RequestAdapters, Disposable {
 export function createAdapterPool(model: CausalLm, options: AdapterPoolOptions = {}): AdapterPool {
   checkArguments('createAdapterPool', 'object', { model, options });
   checkArguments('createAdapterPool', 'object', { 'model.config': model.config });
+  checkOptions('createAdapterPool', options, ['maxAdapters', 'maxRank', 'biases', 'targets']);
   const { maxAdapters = 8, maxRank = 16, biases = false, targets } = options;
   for (const [name, count] of Object.entries({ maxAdapters, maxRank }))
     if (!(Number.isSafeInteger(count) && count > 0))

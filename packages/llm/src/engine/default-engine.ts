@@ -85,7 +85,8 @@ export interface EngineOptions {
   ) => Scheduler<ScheduledGeneration>;
 }
 
-const known = new Set([
+/** Names of `EngineOptions`. */
+export const engineOptionNames: ReadonlySet<string> = new Set([
   'maxSequences',
   'maxSequenceTokens',
   'maxBatchTokens',
@@ -115,7 +116,10 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
   checkArguments('openEngine', 'object', { model, options });
   checkArguments('openEngine', 'object', { 'model.config': model.config });
   for (const name of Object.keys(options))
-    if (!known.has(name)) throw new ArgumentError(`openEngine: takes ${[...known].join(', ')}, got ${name}`);
+    if (!engineOptionNames.has(name))
+      throw new ArgumentError(
+        `openEngine: has no option ${name}; its options are ${[...engineOptionNames].join(', ')}`,
+      );
   const { device, config, kvShape: shape } = model;
   const { maxSequences = 8, maxSequenceTokens, maxBatchTokens = 512, cacheBytes, sampler = greedy() } = options;
   const { stepsInFlight = 3, speculation } = options;

@@ -79,6 +79,38 @@ test('an empty prompt is refused in words of the engine', () => {
   expect(() => engine.generate({ tokens: [], maxTokens: 1 })).toThrow('generate: a prompt has at least one token');
 });
 
+test('a request that is none is refused, with what was expected', () => {
+  const cases: [unknown, RegExp][] = [
+    [undefined, /^generate: takes options \{ tokens, maxTokens, .* got undefined/],
+    [{}, /^generate: tokens must be a list of token ids, got undefined/],
+    [{ tokens: 'Once', maxTokens: 1 }, /got string Once/],
+    [{ tokens: [1], maxTokens: 1, stopToken: [2] }, /^generate: has no option stopToken; its options are tokens/],
+    [{ tokens: [1], maxTokens: 1, stopTokens: 2 }, /stopTokens must be a list of token ids, got number 2/],
+    [{ tokens: [1], maxTokens: 1, stopTokens: [0.5] }, /stopTokens must be non-negative integers, got 0.5/],
+  ];
+  for (const [request, message] of cases)
+    expect(() => engine.generate(request as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_ARGUMENT', message: expect.stringMatching(message) }),
+    );
+});
+
+test('rows and masks that are none are refused', () => {
+  const cases: [unknown[], RegExp][] = [
+    [[], /takes a list of rows of token ids, got undefined/],
+    [[[1, 2]], /takes a list of rows of token ids, got a list of number 1/],
+    [[[[1, 2]], { attention_mask: [[1, 1]] }], /has no option attention_mask; its options are attentionMask/],
+    [[[[1, 2]], { attentionMask: [[0, 2]] }], /attentionMask must be of 0 and 1, got 2/],
+  ];
+  return Promise.all(
+    cases.map(([rows, message]) =>
+      expect((async () => model.logits(...(rows as [never])))()).rejects.toMatchObject({
+        code: 'ERR_ARGUMENT',
+        message: expect.stringMatching(message),
+      }),
+    ),
+  );
+});
+
 test('disposing of an engine ends its streams, which say so', async () => {
   const other = openEngine(model, { maxSequences: 1 });
   const stream = other.generate({ ...request, maxTokens: 28 });

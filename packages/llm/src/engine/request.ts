@@ -1,6 +1,7 @@
 import type { SequenceRequest } from '@heddle/batcher';
 import type { KvSequence } from '@heddle/kvcache';
 import { ArgumentError } from '@heddle/tensor';
+import { checkOptions, checkStopTokens, describe } from '../check-options.ts';
 import { checkTokens } from '../models/row-logits.ts';
 import type { Sampler } from '../sampler.ts';
 import { mostTopLogprobs, type TokenLogprobs } from '../sampling/logprobs.ts';
@@ -96,9 +97,30 @@ export interface ScheduledGeneration extends SequenceRequest {
   ended: boolean;
 }
 
+/** Every name of a `GenerationRequest`, and none else. */
+const known: Readonly<Record<keyof GenerationRequest, true>> = {
+  tokens: true,
+  maxTokens: true,
+  stopTokens: true,
+  sampler: true,
+  sequence: true,
+  onLogprobs: true,
+  onCached: true,
+  topLogprobs: true,
+  constraint: true,
+  adapter: true,
+  speculation: true,
+  parent: true,
+  hold: true,
+  id: true,
+  priority: true,
+  tenant: true,
+  deadlineMs: true,
+};
+
 /** The request with what it leaves to the engine. @throws ArgumentError */
 export function scheduledGeneration(
-  { tokens, stopTokens = [], adapter, speculation, ...request }: GenerationRequest,
+  asked: GenerationRequest,
   engine: {
     readonly number: number;
     readonly sampler: Sampler;
@@ -108,12 +130,17 @@ export function scheduledGeneration(
     readonly speculating?: Speculating | undefined;
   },
 ): ScheduledGeneration {
+  checkOptions('generate', asked, Object.keys(known));
+  const { tokens, stopTokens = [], adapter, speculation, ...request } = asked;
   const { id = `request ${engine.number}`, sampler = engine.sampler } = request;
   const { sequence = sampler.repeats ? 0 : engine.number } = request;
+  if (!Array.isArray(tokens) && !ArrayBuffer.isView(tokens))
+    throw new ArgumentError(`generate: tokens must be a list of token ids, got ${describe(tokens)}`);
   if (tokens.length === 0) throw new ArgumentError('generate: a prompt has at least one token, got none');
   checkTokens('generate', tokens, engine.vocabularySize);
   if (!Number.isInteger(sequence) || sequence < 0 || sequence >= 2 ** 32)
     throw new ArgumentError(`generate: sequence must be an integer from 0, below 2^32, got ${sequence}`);
+  checkStopTokens('generate', stopTokens);
   const { onLogprobs, topLogprobs = 0 } = request;
   if (!(Number.isInteger(topLogprobs) && topLogprobs >= 0 && topLogprobs <= mostTopLogprobs))
     throw new ArgumentError(`generate: topLogprobs must be from 0 to ${mostTopLogprobs}, got ${topLogprobs}`);

@@ -97,6 +97,7 @@ describe('a pool of workers', () => {
     const grammars = pool({ workers: 1 });
     await expect(grammars.open(jsonSchema({ not: {} }))).rejects.toThrow("keyword 'not' is not supported");
     await expect(grammars.open(ebnf('root ::='))).resolves.toMatchObject({ next: { complete: true } });
+    expect(() => choices('yes' as never)).toThrow('choices: takes a list of texts, got string yes');
     await expect(grammars.open({ kind: 'poem' } as unknown as OutputFormat)).rejects.toThrow(GrammarError);
   });
 

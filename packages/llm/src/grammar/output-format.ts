@@ -1,3 +1,4 @@
+import { describe } from '../check-options.ts';
 import { combinedGrammar } from './combined-formats.ts';
 import { parseEbnf } from './ebnf.ts';
 import { GrammarError, grammarLimit } from './errors.ts';
@@ -64,8 +65,12 @@ export function regex(pattern: string | RegExp): OutputFormat {
 export function ebnf(grammar: string, options: { readonly start?: string } = {}): OutputFormat {
   return { kind: 'ebnf', grammar, ...options };
 }
-/** One of some texts. */
+/** One of some texts. @throws GrammarError for what is no list of texts */
 export function choices(of: readonly string[]): OutputFormat {
+  if (!Array.isArray(of) || !of.every((each) => typeof each === 'string'))
+    throw new GrammarError(
+      `choices: takes a list of texts, got ${Array.isArray(of) ? 'a list of others' : describe(of)}`,
+    );
   return { kind: 'choices', choices: of };
 }
 /** Free text in which tags have content of a format: tool calls. */

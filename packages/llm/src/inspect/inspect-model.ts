@@ -1,5 +1,5 @@
 import { ArgumentError } from '@heddle/tensor';
-import { checkOptions } from '../check-options.ts';
+import { checkOptions, describe } from '../check-options.ts';
 import { type AnyConfig, describeConfig } from '../described-config.ts';
 import { describeModel } from '../families.ts';
 import { openModelFolder } from '../folder.ts';
@@ -53,7 +53,9 @@ function checkNumbers({ dtype, cacheDtype, length, batch, memory }: InspectOptio
 async function sizesOf(source: string | ModelFiles | AnyConfig, hub: HubOptions): Promise<ModelSizes> {
   if (typeof source === 'string') return presetNames.includes(source) ? presetSizes(source) : sizesOfName(source, hub);
   if (typeof source !== 'object' || source === null || Array.isArray(source))
-    throw new ArgumentError('inspectModel: takes a path, a preset, files or the fields of a config.json');
+    throw new ArgumentError(
+      `inspectModel: takes a path, a preset (${presetNames.join(', ')}), files or the fields of a config.json, got ${describe(source)}`,
+    );
   if (isModelFiles(source)) return sizesOfFiles(source);
   return sizesOfDescription('config', describeConfig(source));
 }

@@ -1,4 +1,5 @@
 import { ArgumentError, type CompiledFunction, compile, reshape, type Tensor } from '@heddle/tensor';
+import { describe } from '../check-options.ts';
 import type { CausalLm } from './causal-lm.ts';
 
 /** Most rows of one call, the bound of B. */
@@ -13,6 +14,8 @@ interface StepInputs {
 }
 type Step = CompiledFunction<[StepInputs], Tensor>;
 
+const isList = (row: unknown): boolean => Array.isArray(row) || ArrayBuffer.isView(row);
+
 /** Logits of whole, possibly left-padded rows: one plan that packs them, so that padding is never attended to. */
 export class RowLogits {
   readonly #model: CausalLm;
@@ -24,6 +27,10 @@ export class RowLogits {
 
   async compute(rows: readonly (readonly number[])[], attentionMask?: readonly (readonly number[])[]): Promise<Tensor> {
     const { config } = this.#model;
+    if (!Array.isArray(rows) || !rows.every(isList))
+      throw new ArgumentError(
+        `logits: takes a list of rows of token ids, got ${Array.isArray(rows) ? `a list of ${describe(rows[0])}` : describe(rows)}`,
+      );
     const length = rows[0]?.length ?? 0;
     if (rows.length === 0 || length === 0 || rows.some((row) => row.length !== length))
       throw new ArgumentError(`logits: takes rows of one length, got lengths [${rows.map((row) => row.length)}]`);
@@ -32,6 +39,8 @@ export class RowLogits {
       throw new ArgumentError(`logits: the model has ${config.maxPositions} positions, got rows of ${length} tokens`);
     if (attentionMask && (attentionMask.length !== rows.length || attentionMask.some((row) => row.length !== length)))
       throw new ArgumentError(`logits: attentionMask must be ${rows.length} rows of ${length}`);
+    const odd = attentionMask?.flat().find((value) => value !== 0 && value !== 1);
+    if (odd !== undefined) throw new ArgumentError(`logits: attentionMask must be of 0 and 1, got ${String(odd)}`);
     checkTokens('logits', rows.flat(), config.vocabularySize);
     const { positions, segments, sequenceLengths } = layout(rows.length, length, attentionMask);
     const shaped = (data: Int32Array) => ({ data, shape: [rows.length, length] });

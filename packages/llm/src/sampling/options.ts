@@ -1,5 +1,5 @@
 import { ArgumentError } from '@heddle/tensor';
-import { checkOptions } from '../check-options.ts';
+import { checkOptions, describe } from '../check-options.ts';
 import { allowedTokens, badWords, logitBias } from './biases.ts';
 import { epsilonCutoff, etaCutoff, typical } from './cutoffs.ts';
 import { type LogitFilter, minP, temperature, topK, topP } from './filters.ts';
@@ -118,7 +118,9 @@ export function settingsOf(options: SamplerOptions, seed: number): SamplingSetti
   for (const [id] of words.filter((word) => word.length === 1)) bias.set(id!, Number.NEGATIVE_INFINITY);
   const allowed = options.allowedTokens;
   if (allowed !== undefined && !(allowed instanceof Uint32Array))
-    throw new ArgumentError(`sampler: allowedTokens must be a Uint32Array of bits, got ${typeof allowed}`);
+    throw new ArgumentError(
+      `sampler: allowedTokens must be a Uint32Array with a bit for each token (of token i bit i % 32 of word i / 32), got ${describe(allowed)}`,
+    );
   const longer = words.filter((word) => word.length > 1);
   // whether a request has these at all is a parameter of their stages, too
   for (const [name, has] of [
@@ -132,13 +134,19 @@ export function settingsOf(options: SamplerOptions, seed: number): SamplingSetti
 
 function biasOf(given: SamplerOptions['logitBias']): Map<number, number> {
   if (given === undefined) return new Map();
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new ArgumentError(
+      `sampler: logitBias must be a Map or an object of biases by token id, got ${describe(given)}`,
+    );
   const entries = given instanceof Map ? [...given] : Object.entries(given).map(([id, bias]) => [Number(id), bias]);
   return new Map(entries.map(([id, bias]) => [tokenId('logitBias', id), bias as number]));
 }
 
 function wordsOf(given: SamplerOptions['badWords'] = []): (readonly number[])[] {
   if (!Array.isArray(given) || !given.every((word) => Array.isArray(word) && word.length > 0))
-    throw new ArgumentError('sampler: badWords must be lists of token ids, each of one at least');
+    throw new ArgumentError(
+      `sampler: badWords must be lists of token ids, each of one at least, got ${describe(Array.isArray(given) ? given.find((word) => !Array.isArray(word) || word.length === 0) : given)}`,
+    );
   for (const word of given) for (const id of word) tokenId('badWords', id);
   const long = given.filter((word) => word.length > 1);
   const most = Math.max(0, ...long.map((word) => word.length));

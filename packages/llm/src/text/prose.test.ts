@@ -77,7 +77,7 @@ test('what was opened for a text is freed, also where opening fails', async () =
     /maxSequences must be a positive integer/,
   );
   await expect(openTextModel(path, { device: 'onnx', sequences: 3 } as never)).rejects.toThrow(
-    /openEngine: takes .*, got sequences/,
+    /openTextModel: has no option sequences; its options are device, .*maxSequences/,
   );
   const { device } = model.model;
   const before = device.memory().live;

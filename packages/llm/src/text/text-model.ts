@@ -1,7 +1,7 @@
 import { checkArguments, type Device, type DeviceName, openDevice } from '@heddle/tensor';
-import { describe } from '../check-options.ts';
+import { checkOptions, describe } from '../check-options.ts';
 import type { ModelConfig } from '../config.ts';
-import { type EngineOptions, openEngine } from '../engine/default-engine.ts';
+import { type EngineOptions, engineOptionNames, openEngine } from '../engine/default-engine.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { RequestAdapters } from '../engine/request-adapters.ts';
 import { GrammarPool, type GrammarPoolOptions } from '../grammar/grammar-pool.ts';
@@ -73,6 +73,10 @@ export async function openTextModel(
   options: OpenTextModelOptions = {},
 ): Promise<OpenedTextModel> {
   checkArguments('openTextModel', 'object', { options });
+  checkOptions('openTextModel', options, [
+    ...['device', 'dtype', 'activations', 'onProgress', 'answers'],
+    ...engineOptionNames,
+  ]);
   const { device: where = 'auto', dtype, activations, onProgress, answers, adapters, ...engineOptions } = options;
   const device = typeof where === 'string' ? await openDevice(where) : where;
   const own = typeof where === 'string';

@@ -1,5 +1,5 @@
 import { ArgumentError } from '@heddle/tensor';
-import { checkOptions, describe } from '../check-options.ts';
+import { checkOptions, checkStopTokens, describe } from '../check-options.ts';
 import type { GenerationDefaults } from '../config/generation.ts';
 import type { GenerationRequest } from '../engine/request.ts';
 import type { OutputFormat } from '../grammar/output-format.ts';
@@ -122,6 +122,7 @@ function requestOf(
   const { adapter, priority, tenant, deadlineMs, signal, speculation } = settings;
   const format = answer ? answer.format.grammar(answer.plan) : settings.format;
   const stopTokens = settings.stopTokens ?? model.config.eosTokenIds;
+  checkStopTokens(operation, stopTokens);
   if (format !== undefined && stopTokens.length === 0)
     throw new ArgumentError(`${operation}: a format needs tokens that end the text (stopTokens), got none`);
   const request = {
@@ -196,7 +197,9 @@ function maxTokensOf(
 function stopsOf(operation: string, stop: TextSettings['stop']): readonly string[] {
   const stops = stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop;
   if (Array.isArray(stops) && stops.every((each) => typeof each === 'string' && each !== '')) return stops;
-  throw new ArgumentError(`${operation}: stop takes strings that are not empty, got ${JSON.stringify(stop)}`);
+  throw new ArgumentError(
+    `${operation}: stop takes strings that are not empty, got ${Array.isArray(stop) || stop === '' ? JSON.stringify(stop) : describe(stop)}`,
+  );
 }
 
 function checkBias(operation: string, bias: TextSettings['logitBias'] = {}, vocabularySize: number): void {

@@ -12,6 +12,7 @@ import {
   type Update,
   type Variable,
 } from '@heddle/tensor';
+import { checkOptions } from '../../check-options.ts';
 import type { ModelConfig } from '../../config.ts';
 import type { CausalLm, ForwardInputs, ForwardResult, ModelParts } from '../causal-lm.ts';
 import { Projections } from '../projections.ts';
@@ -119,6 +120,7 @@ export class Decoder implements CausalLm {
     rows: readonly (readonly number[])[],
     options: { readonly attentionMask?: readonly (readonly number[])[] } = {},
   ): Promise<Tensor> {
+    checkOptions('logits', options, ['attentionMask']);
     return this.#rowLogits.compute(rows, options.attentionMask);
   }
 
