@@ -68,3 +68,9 @@ it('no gradient is taken by a number', () => {
     'grad: argument 0 must be a tensor or a tree of them, got the number 3',
   );
 });
+
+it('an axis that is an object is named', () => {
+  expect(() => untyped['softmax']!(device.tensor([1]), { axis: 0 })).toThrow(
+    'softmax: axis must be an integer in [-1, 0] for rank 1, got Object',
+  );
+});

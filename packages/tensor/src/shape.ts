@@ -99,7 +99,7 @@ export function broadcastShapes(operation: string, shapes: readonly Shape[]): Sh
 export function normalizeAxis(operation: string, axis: number, rank: number): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank)
     throw new ShapeError(
-      `${operation}: axis must be an integer in [${-rank}, ${rank - 1}] for rank ${rank}, got ${axis}`,
+      `${operation}: axis must be an integer in [${-rank}, ${rank - 1}] for rank ${rank}, got ${typeof axis === 'number' ? axis : describe(axis)}`,
     );
   return axis < 0 ? axis + rank : axis;
 }

@@ -1,6 +1,7 @@
 import { isHeddleError } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { expect, it } from 'vitest';
+import { exampleBatches, tokenArray, tokenBatches } from './data.ts';
 import * as trainer from './index.ts';
 
 /** Functions as a program without types calls them. */
@@ -61,5 +62,25 @@ it('train refuses options that it does not have, and parts of them that are none
     'train: save.to.save must be a function',
   );
   refused(() => untyped['train']!({ ...options, signal: 3 }), 'train: signal.throwIfAborted must be a function');
+  await device.dispose();
+});
+
+it('batches refuse options that they do not have', () => {
+  const [options, rule] = [{ rows: 1, length: 1, epoch: 1 }, 'has no option epoch; its options are rows, length, '];
+  refused(() => tokenBatches(tokenArray([1, 2, 3]), options), `tokenBatches: ${rule}`);
+  refused(() => exampleBatches([], options), `exampleBatches: ${rule}`);
+  refused(() => tokenArray([1], { dtype: 'uint16' } as never), 'tokenArray: has no option dtype');
+});
+
+it('a forward that gives a promise is named', async () => {
+  const device = await openReference();
+  const w = device.variable([1]);
+  const step = trainer.createTrainStep({
+    model: { parameters: { w }, forward: async () => w.sum() },
+    loss: (y) => y as never,
+    optimizer: trainer.sgd({ learningRate: 1 }),
+  });
+  await expect(step({})).rejects.toThrow("train: the model's forward must give its output at once, got a promise");
+  step.dispose();
   await device.dispose();
 });

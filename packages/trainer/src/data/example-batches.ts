@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { ItemOrder } from './cursor.ts';
 import type { TokenExample } from './encode-examples.ts';
@@ -31,7 +31,18 @@ export function exampleBatches(
   options: ExampleBatchOptions,
 ): BatchStream<PackedBatch> {
   checkArguments('exampleBatches', 'list', { examples });
-  checkArguments('exampleBatches', 'object', { options });
+  checkOptions('exampleBatches', options, [
+    'rows',
+    'length',
+    'dropLast',
+    'seed',
+    'shuffle',
+    'epochs',
+    'cursor',
+    'pack',
+    'padToken',
+    'tooLong',
+  ]);
   const { rows, length, dropLast = false, pack = true, padToken = 0, tooLong = 'throw' } = options;
   checkSizes('exampleBatches', { rows, length });
   if (!['throw', 'truncate', 'skip'].includes(tooLong))

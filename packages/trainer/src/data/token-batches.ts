@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import { type DataCursor, ItemOrder, type OrderOptions } from './cursor.ts';
 import type { TokenSource } from './token-source.ts';
 
@@ -28,7 +28,8 @@ export interface TokenBatchOptions extends OrderOptions {
  * @throws ArgumentError; TrainingError `ERR_EMPTY_DATA` for fewer tokens than a row takes, `ERR_DATA`
  */
 export function tokenBatches(source: TokenSource, options: TokenBatchOptions): BatchStream<LanguageBatch> {
-  checkArguments('tokenBatches', 'object', { source, options });
+  checkArguments('tokenBatches', 'object', { source });
+  checkOptions('tokenBatches', options, ['rows', 'length', 'dropLast', 'seed', 'shuffle', 'epochs', 'cursor']);
   const { rows, length, dropLast = false } = options;
   checkSizes('tokenBatches', { rows, length });
   const order = new ItemOrder('tokenBatches', Math.floor((source.length - 1) / length), options);

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { type FileSystem, nodeFileSystem, type OpenFile, reasonOf } from '../files/node.ts';
 
@@ -27,7 +27,7 @@ export function tokenArray(
   options: Pick<TokenFileOptions, 'vocabularySize'> = {},
 ): TokenSource {
   checkArguments('tokenArray', 'numbers', { tokens });
-  checkArguments('tokenArray', 'object', { options });
+  checkOptions('tokenArray', options, ['vocabularySize']);
   const { vocabularySize } = options;
   if (tokens.length === 0) throw new TrainingError('ERR_EMPTY_DATA', 'tokenArray: there are no tokens');
   const all = Int32Array.from(tokens);
@@ -46,7 +46,7 @@ export function tokenArray(
  */
 export async function openTokenFile(path: string, options: TokenFileOptions = {}): Promise<TokenSource> {
   checkArguments('openTokenFile', 'text', { path });
-  checkArguments('openTokenFile', 'object', { options });
+  checkOptions('openTokenFile', options, ['dtype', 'byteOffset', 'vocabularySize']);
   const { dtype = 'uint16', byteOffset = 0, vocabularySize } = options;
   if (dtype !== 'uint16' && dtype !== 'uint32')
     throw new ArgumentError(`openTokenFile: dtype takes 'uint16' and 'uint32', got ${String(dtype)}`);

@@ -1,6 +1,7 @@
 import {
   ArgumentError,
   checkArguments,
+  checkOptions,
   type Device,
   dropout as dropoutOf,
   foldKey,
@@ -93,7 +94,7 @@ export interface FactorValues {
 export async function createLora(device: Device, weights: WeightsByName<Tensor>, options: LoraOptions): Promise<Lora> {
   checkArguments('createLora', 'device', { device });
   if (!Array.isArray(weights)) checkArguments('createLora', 'object', { weights });
-  checkArguments('createLora', 'object', { options });
+  checkOptions('createLora', options, ['rank', 'alpha', 'rankStabilized', 'dropout', 'targets', 'seed']);
   checkLoraOptions(options);
   const { rank, alpha = rank, rankStabilized = false, seed = 0, targets } = options;
   const scale = alpha / (rankStabilized ? Math.sqrt(rank) : rank);

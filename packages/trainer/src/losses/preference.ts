@@ -1,6 +1,7 @@
 import {
   ArgumentError,
   checkArguments,
+  checkOptions,
   formatShape,
   logSoftmax,
   relu,
@@ -22,7 +23,7 @@ export function sequenceLogProbabilities(
   options: { readonly ignoreIndex?: number } = {},
 ): Tensor {
   checkArguments('sequenceLogProbabilities', 'tensor', { logits, targets });
-  checkArguments('sequenceLogProbabilities', 'object', { options });
+  checkOptions('sequenceLogProbabilities', options, ['ignoreIndex']);
   const { ignoreIndex = -100 } = options;
   if (logits.rank !== 3 || targets.rank !== 2)
     throw new ShapeError(
@@ -67,7 +68,8 @@ export interface DpoResult {
  * @throws ArgumentError for options that make no sense
  */
 export function dpoLoss(logProbabilities: PreferenceLogProbabilities, options: DpoOptions = {}): DpoResult {
-  checkArguments('dpoLoss', 'object', { logProbabilities, options });
+  checkArguments('dpoLoss', 'object', { logProbabilities });
+  checkOptions('dpoLoss', options, ['beta', 'labelSmoothing', 'kind']);
   checkArguments('dpoLoss', 'tensor', {
     'logProbabilities.policyChosen': logProbabilities.policyChosen,
     'logProbabilities.policyRejected': logProbabilities.policyRejected,

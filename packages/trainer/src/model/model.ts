@@ -1,4 +1,4 @@
-import { DTypeError, formatShape, isFloat, ShapeError, Tensor } from '@heddle/tensor';
+import { ArgumentError, DTypeError, formatShape, isFloat, ShapeError, Tensor } from '@heddle/tensor';
 import type { ModelParameters } from './parameters.ts';
 
 /** What a step tells a forward pass beside the batch. */
@@ -53,9 +53,19 @@ export function meanLoss(loss: unknown): MeanLoss {
 
 function scalar(what: string, value: unknown): Tensor {
   if (!(value instanceof Tensor))
-    throw new ShapeError(`train: the ${what} must be a scalar tensor, got ${typeof value}`);
+    throw new ShapeError(
+      `train: the ${what} must be a scalar tensor, got ${typeof value === 'object' ? value?.constructor?.name : typeof value}`,
+    );
   if (value.rank !== 0)
     throw new ShapeError(`train: the ${what} must be a scalar, got ${formatShape(value.shape)}; sum or average it`);
   if (!isFloat(value.dtype)) throw new DTypeError(`train: the ${what} must be f32 or f16, got ${value.dtype}`);
   return value.cast('f32');
+}
+
+/** What a model gives for a batch. @throws ArgumentError for a promise */
+export function outputOf<I, Output>(model: TrainableModel<I, Output>, batch: I, context: ForwardContext): Output {
+  const output = model.forward(batch, context);
+  if (output instanceof Promise)
+    throw new ArgumentError("train: the model's forward must give its output at once, got a promise: it only records");
+  return output;
 }

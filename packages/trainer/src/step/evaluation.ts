@@ -3,7 +3,7 @@ import { TrainingError } from '../errors.ts';
 import { iteratorOf } from '../loop/batches.ts';
 import { type Batch, type BatchFor, specOf, type TracedBatch } from '../model/batch.ts';
 import { forwardContext } from '../model/checkpointing.ts';
-import { meanLoss, type SummedLoss, type TrainableModel } from '../model/model.ts';
+import { meanLoss, outputOf, type SummedLoss, type TrainableModel } from '../model/model.ts';
 import { trainedParameters } from '../model/parameters.ts';
 
 /** What an evaluation found. */
@@ -49,7 +49,7 @@ export function createEvaluation<M extends TracedBatch<M>, Output, L extends Tra
   let disposed = false;
   const record = (batch: Traced) => {
     const { mean, count } = meanLoss(
-      loss(model.forward(batch, forwardContext('none', { blocks: 0, segments: [] })), batch),
+      loss(outputOf(model, batch, forwardContext('none', { blocks: 0, segments: [] })), batch),
     );
     return concat([mean.reshape([1]), count.reshape([1])], 0);
   };

@@ -1,7 +1,7 @@
 import { bitAnd, concat, gradients, type Tensor, take, type Update, type Variable, where } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { type BlockCount, type CheckpointingPlan, forwardContext } from '../model/checkpointing.ts';
-import { meanLoss, type SummedLoss, type TrainableModel } from '../model/model.ts';
+import { meanLoss, outputOf, type SummedLoss, type TrainableModel } from '../model/model.ts';
 import type { TrainedParameter } from '../model/parameters.ts';
 import { globalNorm } from '../optimizers/clip.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
@@ -49,7 +49,7 @@ interface BatchGradients {
 
 function recordBatch(parts: StepParts, policy: CheckpointingPlan, found: BlockCount, batch: Traced): BatchGradients {
   const { model, loss, precision, parameters, state } = parts;
-  const { mean, count } = meanLoss(loss(model.forward(batch, forwardContext(policy, found)), batch));
+  const { mean, count } = meanLoss(loss(outputOf(model, batch, forwardContext(policy, found)), batch));
   const values = parameters.map(({ value }) => value);
   const lossScale = precision.lossScale?.scale(state.lossScale, mean);
   if (!lossScale) return { mean, count, gradients: gradients(mean, values), lossScale };
