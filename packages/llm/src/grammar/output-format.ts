@@ -122,7 +122,12 @@ export function formatGrammar(format: OutputFormat): Grammar {
       return combinedGrammar(format, formatGrammar);
     default:
       throw new GrammarError(
-        `format: takes one of json-schema, regex, ebnf, choices, structural-tags, sequence, any-of, repeated, text-until, got '${String((format as { kind?: unknown }).kind)}'`,
+        `format: takes what jsonSchema(), json(), regex(), ebnf(), choices() or structuralTags() gives, got ${describeFormat(format)}`,
       );
   }
+}
+
+function describeFormat(format: unknown): string {
+  const kind = (format as { kind?: unknown } | null)?.kind;
+  return kind === undefined ? describe(format) : `an object of kind '${String(kind)}'`;
 }
