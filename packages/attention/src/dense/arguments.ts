@@ -1,6 +1,7 @@
 import {
   ArgumentError,
   broadcastShapes,
+  checkArguments,
   type Dim,
   DTypeError,
   formatShape,
@@ -117,6 +118,9 @@ export function denseArguments(
   for (const name of Object.keys(spec))
     if (!Object.hasOwn(specNames, name))
       throw new ArgumentError(`attention: a spec has ${Object.keys(specNames).join(', ')}; got ${name}`);
+  const { bias, mask, keyLengths, sinks, segments, scoreMod, maskMod } = spec;
+  checkArguments('attention', 'tensor?', { bias, mask, keyLengths, sinks, segments });
+  checkArguments('attention', 'function?', { scoreMod, maskMod });
   const { causal = false, window, keepFirst, softcap, alibi, scale = 1 / Math.sqrt(Number(q.shape.at(-1))) } = spec;
   if (!Number.isFinite(scale)) throw new ArgumentError(`attention: scale must be a finite number, got ${scale}`);
   if (softcap !== undefined && !(softcap > 0))

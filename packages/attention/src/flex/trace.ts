@@ -2,6 +2,7 @@ import {
   ArgumentError,
   arange,
   broadcastShapes,
+  checkArguments,
   type Device,
   formatShape,
   full,
@@ -80,6 +81,8 @@ export function traceFunctions(
     ...placeNames.slice(1).map((name): [Tensor, PlaceName] => [place[name as 'b'], name]),
   ]);
   const roots = { score: scoreMod?.(score, place), mask: maskMod?.(place) };
+  if (scoreMod) checkArguments('attention', 'tensor', { 'what scoreMod gives': roots.score });
+  if (maskMod) checkArguments('attention', 'tensor', { 'what maskMod gives': roots.mask });
   for (const [name, dtype] of [
     ['score', 'f32'],
     ['mask', 'bool'],

@@ -38,6 +38,11 @@ test('the first that supports a spec is taken', () => {
   expect([a.calls, b.calls]).toEqual([1, 1]);
 });
 
+test('what is no kernel is refused', () => {
+  expect(() => firstSupported([naive as never])).toThrow(/kernels\[0\] must be an object/);
+  expect(() => firstSupported([naive()], { cost: 3 } as never)).toThrow(/options.cost must be a function/);
+});
+
 test('the cheapest, where costs are given', () => {
   const [a, b] = [counted('a'), counted('b')];
   const kernel = firstSupported([a, b], { cost: ({ name }, q) => (name === 'a' ? Number(q.shape[0]) : 4) });

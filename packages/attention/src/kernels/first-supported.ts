@@ -30,6 +30,8 @@ export function firstSupported(
   checkArguments('firstSupported', 'list', { kernels });
   checkArguments('firstSupported', 'object', { options });
   if (kernels.length === 0) throw new ArgumentError('firstSupported: takes at least one kernel');
+  checkArguments('firstSupported', 'object', Object.fromEntries(kernels.map((kernel, i) => [`kernels[${i}]`, kernel])));
+  checkArguments('firstSupported', 'function?', { 'options.cost': options.cost, 'options.onChoice': options.onChoice });
   const refusal = (spec: AttendSpec, kv?: KvView) => {
     const reasons = kernels.map((kernel) => kernel.supports(spec, kv));
     if (reasons.some((reason) => reason === undefined)) return undefined;

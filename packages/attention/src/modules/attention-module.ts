@@ -41,7 +41,7 @@ export interface AttentionCall {
  */
 export interface AttentionModule<T extends Tensor = Variable> {
   readonly parameters: AttentionParameters<T>;
-  /** Records the output, the shape and dtype of x. */
+  /** Records the output, the shape and dtype of x. @throws ArgumentError, ShapeError, DTypeError */
   forward(input: AttentionInput, call?: AttentionCall): Tensor;
 }
 
@@ -64,7 +64,10 @@ export function attentionModule<T extends Tensor>(
     linear(x, weight, bias).reshape([...x.shape.slice(0, -1), count, D]);
   return {
     parameters,
-    forward({ x, positions }, { spec, context, attend } = {}) {
+    forward(input, { spec, context, attend } = {}) {
+      checkArguments('forward', 'object', { input });
+      const { x, positions } = input;
+      checkArguments('forward', 'tensor', { 'input.x': x });
       const rows = x.shape.slice(0, -1);
       const from = context ?? x;
       const normed = (projected: Tensor, norm: { readonly weight: T } | undefined) =>
@@ -101,6 +104,7 @@ export async function createAttentionModule(
 ): Promise<OwningAttentionModule> {
   checkArguments('createAttentionModule', 'device', { device });
   checkArguments('createAttentionModule', 'object', { options });
+  checkArguments('createAttentionModule', 'number', { 'options.seed': options.seed });
   const module = attentionModule(await createAttentionParameters(device, options, options), options);
   const dispose = () => {
     mapTree(module.parameters, (parameter) => (parameter as Variable).dispose());
