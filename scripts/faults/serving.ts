@@ -153,8 +153,8 @@ const caches = faultsOf(
     {
       breaks: 'what is forgotten is copied when it may have been written over',
       file: 'block-cache.ts',
-      find: '    this.prefixTiers?.flush();\n    const layout = ',
-      put: '    const layout = ',
+      find: '    this.prefixTiers?.flush();\n    const {\n',
+      put: '    const {\n',
       tests: ['prefix-tiers.backend.test.ts'],
     },
   ],
