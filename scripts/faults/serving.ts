@@ -8,24 +8,10 @@ const caches = faultsOf(
   [
     {
       breaks: 'tokens are written one slot too far',
-      file: 'block-tables.ts',
-      find: 'const base = (table[column]! - column) * blockSize;',
-      put: 'const base = (table[column]! - column) * blockSize + 1;',
+      file: 'step-layout.ts',
+      find: '* blockSize + offset;',
+      put: '* blockSize + offset + 1;',
       tests: [contiguous, paged],
-    },
-    {
-      breaks: 'a token goes to the slot behind a block that is full',
-      file: 'block-tables.ts',
-      find: 'start < openEnd[b]!',
-      put: 'start <= openEnd[b]!',
-      tests: [paged],
-    },
-    {
-      breaks: 'a truncated sequence goes on in a block that others read',
-      file: 'sequence-changes.ts',
-      find: '    sequence.room = 0; // the block that is open now may be one that others read\n',
-      put: '',
-      tests: [paged],
     },
     {
       breaks: 'a fork shares its length but not its tokens',
@@ -65,7 +51,7 @@ const caches = faultsOf(
     {
       breaks: 'a batch may be advanced after its sequence has changed',
       file: 'batch-rows.ts',
-      find: 'if (sequence.length !== lengths[b] || sequence.reserved < lengths[b]! + count)',
+      find: 'if (sequence.length !== lengths[b] || sequence.reserved < lengths[b]! + tokens)',
       put: 'if (sequence.length < lengths[b]!)',
       tests: [contiguous, paged],
     },

@@ -90,7 +90,7 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.#rowGroups = groups.filter(({ kind }) => kind !== 'state');
     const stateGroup = groups.findIndex(({ kind }) => kind === 'state');
     const maxBlocks = Math.ceil(maxSequenceTokens / blockSize);
-    this.#tables = this.#rowGroups.map((_, group) => new BlockTables(group, blockSize, maxBlocks));
+    this.#tables = this.#rowGroups.map((_, group) => new BlockTables(group, maxBlocks));
     const maxSaves = stateGroup < 0 ? 0 : maxSequences + parts.checkpoints.slots;
     const positionSlots = retain || parts.drops ? groups[0]!.pool.blocks * blockSize : 0;
     this.#inputSizes = { rowGroups: this.#rowGroups.length, maxSequences, maxBlocks, maxSaves, positionSlots };
@@ -150,16 +150,20 @@ export class BlockCache implements KvCache, SequenceOwner {
     this.#assertOpen('batch');
     checkArguments('batch', 'list', { rows });
     const own = checkedRows(rows, this, ++this.#steps, this.#maxBatchTokens);
-    if (this.#windows.any)
-      for (let b = 0; b < rows.length; b++) this.#windows.prepare(own.sequences[b]!, own.tokens[b]!);
+    if (this.#windows.any) for (const { sequence, tokens } of own) this.#windows.prepare(sequence, tokens);
     const states = this.#states?.layOut(own);
     this.prefixTiers?.flush();
-    const layout = layOut(own, this.#tables, this.blockSize, this.#inputSizes.positionSlots);
-    const { lengths, maxLength, positions, segments } = layout;
-    const saving = states && own.sequences.map((sequence) => sequence.states.pending);
+    const {
+      inputs: rowInputs,
+      lengths,
+      maxLength,
+      positions,
+      segments,
+    } = layOut(own, this.#tables, this.blockSize, this.#inputSizes.positionSlots);
+    const saving = states && own.map(({ sequence }) => sequence.states.pending);
     const { from, at, to } = stateNames;
     return {
-      inputs: states ? { ...layout.inputs, [from]: states.from, [at]: states.at, [to]: states.to } : layout.inputs,
+      inputs: states ? { ...rowInputs, [from]: states.from, [at]: states.at, [to]: states.to } : rowInputs,
       sizes: { S: maxLength },
       positions,
       segments,
@@ -167,9 +171,7 @@ export class BlockCache implements KvCache, SequenceOwner {
       advance: () => {
         assertUnchanged(own, lengths, saving);
         const computing = this.prefixTiers && { rows: positions.length, since: performance.now() };
-        for (let b = 0; b < own.sequences.length; b++) {
-          const sequence = own.sequences[b]!;
-          const tokens = own.tokens[b]!;
+        for (const { sequence, tokens } of own) {
           if (computing) sequence.computing = computing;
           sequence.length += tokens;
           if (tokens > 0 && !sequence.used) this.prefixTiers?.withdraw(sequence.id);
@@ -234,10 +236,8 @@ export class BlockCache implements KvCache, SequenceOwner {
     const end = sequence.length + tokens;
     const grown = end <= this.maxSequenceTokens && this.#holdings.grow(sequence, end);
     this.prefixTiers?.flush();
-    if (!grown) return false;
-    sequence.reserved = end;
-    if (tokens > 0) sequence.room = Math.min(this.maxSequenceTokens, this.#holdings.room(sequence));
-    return true;
+    if (grown) sequence.reserved = end;
+    return grown;
   }
   know(sequence: BlockSequence, tokens: ArrayLike<number>): void {
     if (sequence.computing) this.prefixTiers?.known(sequence);

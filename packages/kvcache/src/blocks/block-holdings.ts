@@ -49,11 +49,6 @@ export class BlockHoldings {
     return true;
   }
 
-  /** Tokens that there are blocks for. */
-  room({ lists }: BlockSequence): number {
-    return this.#full < 0 ? Number.POSITIVE_INFINITY : lists[this.#full]!.end * this.#blockSize;
-  }
-
   /** Whether the block that the next token goes to has others that read it. */
   writesShared(sequence: BlockSequence, group: number): boolean {
     if (sequence.length % this.#blockSize === 0) return false;

@@ -32,39 +32,24 @@ export interface Origin {
 
 /** A sequence in blocks: what it holds in each group, and how much of it is written and known. The cache changes it. */
 export class BlockSequence implements KvSequence {
-  // what every step looks at comes first: these lie together in memory
-  disposed = false;
-  /** Why the last copy of a block failed. */
-  failure: unknown;
-  length = 0;
-  /** Tokens that there is room for, written ones included. */
-  reserved = 0;
-  /** Tokens that it may reserve without taking anything: it has blocks for them, and nobody else reads the open one. */
-  room = 0;
-  /** The step in which it was named last. */
-  step = 0;
-  /** Changes whenever one of its written tokens is in another block. */
-  version = 0;
-  known = 0;
-  /** Whether its full blocks are listed for others. */
-  listed = false;
-  /** Whether a step has computed something of it. */
-  used = false;
-  /** Ids of the tokens from the last of those blocks to `known`: `tailLength` of them. */
-  readonly tail: number[] = [];
-  tailLength = 0;
-  /** The rows and the time of the last step that it was in, until its tokens are known. */
-  computing: { readonly rows: number; readonly since: number } | undefined;
-  readonly cache: SequenceOwner;
   readonly id: string;
+  readonly cache: SequenceOwner;
   /** By group of rows, which come before that of states. */
   readonly lists: readonly BlockList[];
   readonly states: StateList = new StateList();
   /** What of it has left the hot part. */
   readonly tiers: TierList = new TierList();
   origin: Origin = { namespace: '', priority: 0, tokens: [] };
+  /** Whether its full blocks are listed for others. */
+  listed = false;
+  length = 0;
+  /** Tokens that there is room for, written ones included. */
+  reserved = 0;
+  known = 0;
   /** Nodes of the full blocks that are known and listed. */
   path: BlockNode[] = [];
+  /** Ids of the tokens from the last of those blocks to `known`. */
+  readonly tail: number[] = [];
   announcement: Announcement | undefined;
   /** Tokens of its prompt that were found, and that were not. */
   foundTokens = 0;
@@ -73,8 +58,18 @@ export class BlockSequence implements KvSequence {
   foundIn: readonly TierName[] = [];
   /** Whether nothing that it was computed from was rounded by a tier. */
   exact = true;
-  /** Copies of blocks that it waits for. */
+  /** The rows and the time of the last step that it was in, until its tokens are known. */
+  computing: { readonly rows: number; readonly since: number } | undefined;
+  /** Whether a step has computed something of it. */
+  used = false;
+  /** Changes whenever one of its written tokens is in another block. */
+  version = 0;
+  /** The step in which it was named last. */
+  step = 0;
+  /** Copies of blocks that it waits for, and why the last one failed. */
   copying: Promise<void> | undefined;
+  failure: unknown;
+  disposed = false;
 
   constructor(cache: SequenceOwner, id: string, lists: readonly BlockList[]) {
     this.cache = cache;
@@ -85,11 +80,7 @@ export class BlockSequence implements KvSequence {
   reserve(tokens: number): boolean {
     this.assertUsable('reserve');
     assertCount('reserve', tokens);
-    const end = this.length + tokens;
-    if (end <= this.reserved) return true;
-    if (end > this.room) return this.cache.grow(this, tokens);
-    this.reserved = end;
-    return true;
+    return this.length + tokens <= this.reserved || this.cache.grow(this, tokens);
   }
   know(tokens: ArrayLike<number>): void {
     this.assertUsable('know');

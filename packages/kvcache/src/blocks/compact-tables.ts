@@ -1,4 +1,4 @@
-import type { BlockSequence } from './block-sequence.ts';
+import type { SequenceRows } from './step-layout.ts';
 
 /** What a step reads where tokens between the first and the last ones were dropped: those that are left, one after the other. */
 export interface CompactTables {
@@ -11,18 +11,18 @@ export interface CompactTables {
 }
 
 /** Of the only group of a cache. */
-export function compactTables(sequences: readonly BlockSequence[], blockSize: number, slots: number): CompactTables {
-  const columns = sequences.map(({ length, lists }) => {
+export function compactTables(rows: readonly SequenceRows[], blockSize: number, slots: number): CompactTables {
+  const columns = rows.map(({ sequence: { length, lists } }) => {
     const list = lists[0]!;
     const end = Math.ceil(length / blockSize);
     return Array.from({ length: end }, (_, column) => column).filter((column) => list.holds(column));
   });
   const most = columns.reduce((width, { length }) => Math.max(width, length), 1);
   const width = 2 ** Math.ceil(Math.log2(most));
-  const data = new Int32Array(sequences.length * width);
-  const lengths = new Int32Array(sequences.length);
+  const data = new Int32Array(rows.length * width);
+  const lengths = new Int32Array(rows.length);
   const keyPositions = new Int32Array(slots);
-  for (const [b, sequence] of sequences.entries()) {
+  for (const [b, { sequence }] of rows.entries()) {
     const { table } = sequence.lists[0]!;
     for (const [i, column] of columns[b]!.entries()) {
       const block = table[column]!;
@@ -32,5 +32,5 @@ export function compactTables(sequences: readonly BlockSequence[], blockSize: nu
       lengths[b]! += Math.min(blockSize, sequence.length - start);
     }
   }
-  return { data, shape: [sequences.length, width], lengths, keyPositions };
+  return { data, shape: [rows.length, width], lengths, keyPositions };
 }

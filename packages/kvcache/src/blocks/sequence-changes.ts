@@ -34,7 +34,6 @@ export class SequenceChanges {
     tiers?.cut(sequence, Math.ceil(length / blockSize));
     sequence.length = length;
     sequence.reserved = length;
-    sequence.room = 0; // the block that is open now may be one that others read
     sequence.version++;
   }
 

@@ -2,7 +2,7 @@ import type { BlockTree } from '../prefix/block-tree.ts';
 import type { BlockSequence } from './block-sequence.ts';
 import type { BlockSupply } from './block-supply.ts';
 import { noState, type SavedState, type StateRole } from './state-list.ts';
-import type { StepRows } from './step-rows.ts';
+import type { SequenceRows } from './step-layout.ts';
 import type { Windows } from './windows.ts';
 
 /** Which states are kept. */
@@ -12,8 +12,6 @@ export interface CheckpointRule {
   /** Slots for them, beside two for each sequence. */
   readonly slots: number;
 }
-
-const none: readonly number[] = [];
 
 /** Where a step reads and saves states. Slot 0 of the pools is zeros, and block n of the group is slot n + 1. */
 export interface StateLayout {
@@ -53,14 +51,9 @@ export class StateSlots {
   }
 
   /** Chooses what a step saves, and where. */
-  layOut({ sequences, tokens: counts, keep: keeps }: StepRows): StateLayout {
-    const from = Int32Array.from(sequences, ({ states }) => states.current.slot + 1);
-    const keepOf = (b: number) => {
-      const keep = keeps?.[b];
-      return keep === undefined || keep === 'end' ? none : keep;
-    };
-    for (const [b, sequence] of sequences.entries()) {
-      const [tokens, keep] = [counts[b]!, keepOf(b)];
+  layOut(rows: readonly SequenceRows[]): StateLayout {
+    const from = Int32Array.from(rows, ({ sequence }) => sequence.states.current.slot + 1);
+    for (const { sequence, tokens, keep } of rows) {
       if (keep.includes(sequence.length) && sequence.length > 0) sequence.states.current.role = 'kept';
       if (tokens === 0) continue;
       this.#abandon(sequence);
@@ -70,11 +63,10 @@ export class StateSlots {
     }
     const [at, to]: [number[], number[]] = [[], []];
     let row = 0;
-    for (const [b, sequence] of sequences.entries()) {
-      const tokens = counts[b]!;
+    for (const { sequence, tokens, keep, only } of rows) {
       if (tokens > 0) {
-        if (keeps?.[b] !== 'end')
-          sequence.states.pending = [...this.#within(sequence, tokens, keepOf(b)), ...sequence.states.pending];
+        if (only !== 'end')
+          sequence.states.pending = [...this.#within(sequence, tokens, keep), ...sequence.states.pending];
         for (const { position, slot } of sequence.states.pending) {
           at.push(row + position - sequence.length - 1);
           to.push(slot + 1);

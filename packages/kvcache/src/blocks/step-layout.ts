@@ -1,8 +1,18 @@
 import type { Fed } from '@heddle/tensor';
+import type { BlockSequence } from './block-sequence.ts';
 import type { BlockTables } from './block-tables.ts';
 import { compactTables } from './compact-tables.ts';
 import { positionsName, slotsName, tableName } from './step-inputs.ts';
-import type { StepRows } from './step-rows.ts';
+
+/** Rows of one sequence in a step. */
+export interface SequenceRows {
+  readonly sequence: BlockSequence;
+  readonly tokens: number;
+  /** Lengths whose states are to be kept. */
+  readonly keep: readonly number[];
+  /** Whether no state but the last is saved. */
+  readonly only: 'end' | undefined;
+}
 
 /** Host values of a step, by name. */
 export interface StepLayout {
@@ -19,42 +29,42 @@ export interface StepLayout {
  * @param compactSlots slots of the only group, where tokens between those that are left were dropped; otherwise 0
  */
 export function layOut(
-  step: StepRows,
+  rows: readonly SequenceRows[],
   tables: readonly BlockTables[],
   blockSize: number,
   compactSlots: number,
 ): StepLayout {
-  const { sequences, tokens: counts } = step;
-  const B = sequences.length;
+  const B = rows.length;
   const lengths = new Int32Array(B);
-  let T = 0;
-  let maxLength = 1;
+  let [T, maxLength] = [0, 1];
   for (let b = 0; b < B; b++) {
-    const { length } = sequences[b]!;
-    lengths[b] = length;
-    if (length > maxLength) maxLength = length;
-    T += counts[b]!;
+    const { sequence, tokens } = rows[b]!;
+    lengths[b] = sequence.length;
+    if (sequence.length > maxLength) maxLength = sequence.length;
+    T += tokens;
   }
   const positions = new Int32Array(T);
   const segments = new Int32Array(T);
+  const slots = tables.map(() => new Int32Array(T));
   let row = 0;
   for (let b = 0; b < B; b++) {
-    const start = lengths[b]!;
-    const tokens = counts[b]!;
+    const { sequence, tokens } = rows[b]!;
+    const start = sequence.length;
     for (let i = 0; i < tokens; i++) {
       positions[row + i] = start + i;
       segments[row + i] = b;
     }
+    for (let group = 0; group < slots.length; group++)
+      writeSlots(slots[group]!, row, sequence.lists[group]!.table, start, tokens, blockSize);
     row += tokens;
   }
-  for (const table of tables) table.turnTo(sequences);
-  const compact = compactSlots > 0 ? compactTables(sequences, blockSize, compactSlots) : undefined;
+  const compact = compactSlots > 0 ? compactTables(rows, blockSize, compactSlots) : undefined;
   if (compact) {
     const { data, shape, lengths: left, keyPositions } = compact;
     const inputs = {
       lengths: left,
       [tableName(0)]: { data, shape },
-      [slotsName(0)]: tables[0]!.slots(step, lengths, T),
+      [slotsName(0)]: slots[0]!,
       [positionsName]: keyPositions,
     };
     return { inputs, lengths, maxLength: Math.max(1, ...left), positions, segments };
@@ -62,8 +72,28 @@ export function layOut(
   const columns = Math.ceil(maxLength / blockSize);
   const inputs: Record<string, Fed> = { lengths };
   for (let group = 0; group < tables.length; group++) {
-    inputs[tableName(group)] = tables[group]!.table(lengths, columns);
-    inputs[slotsName(group)] = tables[group]!.slots(step, lengths, T);
+    inputs[tableName(group)] = tables[group]!.of(rows, blockSize, columns);
+    inputs[slotsName(group)] = slots[group]!;
   }
   return { inputs, lengths, maxLength, positions, segments };
+}
+
+/** Writes the slots of `tokens` positions from `start` on to `slots`, from `row` on. */
+function writeSlots(
+  slots: Int32Array,
+  row: number,
+  table: Int32Array,
+  start: number,
+  tokens: number,
+  blockSize: number,
+): void {
+  let column = Math.floor(start / blockSize);
+  let offset = start - column * blockSize;
+  for (let i = 0; i < tokens; i++) {
+    slots[row + i] = table[column]! * blockSize + offset;
+    if (++offset === blockSize) {
+      column++;
+      offset = 0;
+    }
+  }
 }

@@ -208,8 +208,8 @@ export class Promotions {
       const known = hot[column];
       exact &&= (known?.exact ?? true) && raised.every(({ from }) => from.exact);
       const own = Int32Array.from({ length: blockSize }, (_, i) => tokens[column * blockSize + i]!);
-      const blocks = this.#parts.groups.map((_, group) => raised.find((one) => one.group === group)?.block ?? -1);
-      const node = tree.publish(parent, own, blocks, priority, known?.exact ?? exact);
+      const blockOf = (group: number) => raised.find((one) => one.group === group)?.block ?? -1;
+      const node = tree.publish(parent, own, blockOf, priority, known?.exact ?? exact);
       if (raised.some(({ from }) => !from.exact)) node.exact = false;
       if (raised.length > 0) {
         nodes.push(node);

@@ -33,7 +33,6 @@ export class BlockNode extends TokenNode<BlockNode> implements CachedBlock {
     { exact = true, namespace = '' }: { readonly exact?: boolean; readonly namespace?: string } = {},
   ) {
     super(parent, tokens, key);
-    // plain lists take less memory, and steps that list blocks are slower with them
     this.blocks = new Int32Array(groups).fill(-1);
     this.stamps = new Int32Array(groups);
     this.created = now;

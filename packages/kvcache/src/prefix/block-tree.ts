@@ -69,19 +69,18 @@ export class BlockTree {
   /**
    * Lists what a sequence computed for a full block of tokens after `parent`, by group (-1: nothing). Where the tokens are listed
    * already the earlier blocks stay, and only what they lack is added; what is exact takes the place of what is not.
-   * @param tokens are copied
    */
   publish(
     parent: BlockNode,
-    tokens: readonly number[] | Int32Array,
-    own: readonly number[],
+    tokens: Int32Array,
+    blockOf: (group: number) => number,
     priority: number,
     exact: boolean = true,
   ): BlockNode {
     const key = keyOf(tokens, 0, tokens.length);
     let node = parent.child(key, tokens, 0);
     if (!node) {
-      node = new BlockNode(parent, new Int32Array(tokens), key, this.#groups.length, this.tick(), { exact });
+      node = new BlockNode(parent, tokens, key, this.#groups.length, this.tick(), { exact });
       parent.attach(node);
     } else if (exact && !node.exact) {
       for (let group = 0; group < this.#groups.length; group++) this.#drop(node, group);
@@ -89,7 +88,7 @@ export class BlockTree {
     }
     node.priority = Math.max(node.priority, priority);
     for (let group = 0; group < this.#groups.length; group++) {
-      const block = own[group]!;
+      const block = blockOf(group);
       if (node.blocks[group]! >= 0 || block < 0) continue;
       node.blocks[group] = block;
       this.#groups[group]!.pool.retain(block);

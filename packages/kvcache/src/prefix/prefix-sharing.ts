@@ -28,8 +28,6 @@ export class PrefixSharing {
   readonly #exact: boolean;
   readonly #announcements: Announcements;
   readonly #completeness: Completeness;
-  /** By group, what a sequence has for the block that is being listed: one array for all of them. */
-  readonly #ownBlocks: number[];
   /** Counts by tier, where there are tiers. */
   counts: TierCounts | undefined;
   hitTokens = 0;
@@ -44,7 +42,6 @@ export class PrefixSharing {
     this.#groups = groups;
     this.#blockSize = blockSize;
     this.#shares = eviction !== undefined;
-    this.#ownBlocks = new Array<number>(groups.length).fill(-1);
     this.tree = new BlockTree(groups, blockSize, eviction ?? leastRecentlyUsed());
     this.#announcements = new Announcements(blockSize);
     this.#completeness = new Completeness(groups, blockSize);
@@ -110,21 +107,21 @@ export class PrefixSharing {
   know(sequence: BlockSequence, tokens: ArrayLike<number>): void {
     sequence.known += tokens.length;
     for (let i = 0; i < tokens.length && sequence.listed; i++) {
-      sequence.tail[sequence.tailLength++] = tokens[i]!;
-      if (sequence.tailLength === this.#blockSize) this.#publish(sequence);
+      sequence.tail.push(tokens[i]!);
+      if (sequence.tail.length === this.#blockSize) this.#publish(sequence);
     }
   }
 
   /** Forgets what a sequence knows from position `length` on. */
   cut(sequence: BlockSequence, length: number): void {
     if (length >= sequence.known) return;
-    const { path } = sequence;
+    const { path, tail } = sequence;
     const listed = Math.floor(length / this.#blockSize);
     if (listed < path.length) {
-      sequence.tailLength = length % this.#blockSize;
-      for (let i = 0; i < sequence.tailLength; i++) sequence.tail[i] = path[listed]!.tokens[i]!;
+      const open = path[listed]!.tokens.subarray(0, length % this.#blockSize);
       path.length = listed;
-    } else sequence.tailLength = Math.max(0, length - path.length * this.#blockSize);
+      tail.splice(0, tail.length, ...open);
+    } else tail.length = Math.max(0, length - path.length * this.#blockSize);
     sequence.known = length;
     // what it computes from here on need not be the prompt that it was opened with
     this.#withdraw(sequence);
@@ -139,7 +136,6 @@ export class PrefixSharing {
     copy.exact = source.exact;
     copy.path = [...source.path];
     copy.tail.push(...source.tail);
-    copy.tailLength = source.tailLength;
     copy.known = source.known;
     this.cut(copy, copy.length);
   }
@@ -162,29 +158,28 @@ export class PrefixSharing {
   }
 
   #publish(sequence: BlockSequence): void {
-    const { path, lists, origin } = sequence;
-    const { tail } = sequence;
+    const { path, tail, lists, origin } = sequence;
     const column = path.length;
-    const parent = column > 0 ? path[column - 1]! : this.tree.root(origin.namespace);
-    sequence.tailLength = 0;
+    const parent = path.at(-1) ?? this.tree.root(origin.namespace);
     if (!parent.attached) {
       // windows only: what came before was forgotten, and nobody can find what comes after it
       sequence.listed = false;
+      tail.length = 0;
       this.#withdraw(sequence);
       return;
     }
     const groups = this.#groups.length;
     const state = lists.length < groups ? sequence.states.at((column + 1) * this.#blockSize) : undefined;
-    const blocks = this.#ownBlocks;
-    for (let group = 0; group < groups; group++) {
+    const blockOf = (group: number) => {
       const list = lists[group];
-      blocks[group] = list ? (list.holds(column) ? list.table[column]! : -1) : (state?.slot ?? -1);
-    }
-    const node = this.tree.publish(parent, tail, blocks, origin.priority, sequence.exact);
+      if (!list) return state?.slot ?? -1;
+      return list.holds(column) ? list.table[column]! : -1;
+    };
+    const node = this.tree.publish(parent, new Int32Array(tail), blockOf, origin.priority, sequence.exact);
+    tail.length = 0;
     path.push(node);
     for (let group = 0; group < groups; group++) {
-      const own = blocks[group]!;
-      const listed = node.blocks[group]!;
+      const [own, listed] = [blockOf(group), node.blocks[group]!];
       if (own < 0 || own === listed) continue;
       if (node.arriving) sequence.follow(node.arriving);
       // somebody else was first: one block is enough for both
