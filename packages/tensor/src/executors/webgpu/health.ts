@@ -1,6 +1,9 @@
 import { DeviceLostError, DisposedError } from '../../errors.ts';
 import { CommandRecorder } from './command-recorder.ts';
 
+/** Milliseconds after which work that failed did not fail since the device was lost. */
+const lossDelay = 1000;
+
 /** Whether a device still works. A lost device, or an error that WebGPU reports to nobody in particular, ends its use. */
 export class DeviceHealth {
   readonly #device: GPUDevice;
@@ -78,8 +81,20 @@ export class DeviceHealth {
     return new Promise<T>((resolve, reject) => {
       if (this.#failure) return reject(this.#failure);
       this.#waiting.add(reject);
-      void work.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+      const failed = async (error: unknown) => reject(await this.#causeOf(error));
+      void work.then(resolve, failed).finally(() => this.#waiting.delete(reject));
     });
+  }
+
+  /** Why work failed: a device that is lost may end it before it says that it is lost. */
+  async #causeOf(error: unknown): Promise<unknown> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const enough = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, lossDelay);
+    });
+    if (!this.#failure && !this.#closed) await Promise.race([this.#device.lost, enough]);
+    clearTimeout(timer);
+    return this.#failure ?? error;
   }
 
   /** The executor is done with the device: its end is no failure any more, and nothing waits for it. */
