@@ -1,6 +1,14 @@
 import { type AttentionKernel, flash } from '@heddle/attention';
-import { ArgumentError, checkArguments, type Device, randomNormal, type Tensor, type Variable } from '@heddle/tensor';
-import { checkOptions, describe } from './check-options.ts';
+import {
+  ArgumentError,
+  checkArguments,
+  checkOptions,
+  type Device,
+  randomNormal,
+  type Tensor,
+  type Variable,
+} from '@heddle/tensor';
+import { describe } from './describe.ts';
 import { type AnyConfig, type Described, describeConfig } from './described-config.ts';
 import type { CausalLm } from './models/causal-lm.ts';
 import { Weights } from './models/weights.ts';

@@ -1,7 +1,7 @@
 import { ArgumentError } from '@heddle/tensor';
 import { type BlocksConfig, blockLayout } from './blocks/block-layout.ts';
-import { describe } from './check-options.ts';
 import type { ModelConfig } from './config.ts';
+import { describe } from './describe.ts';
 import { describeModel, type ModelDescription } from './families.ts';
 import { Decoder } from './models/decoder/decoder.ts';
 import type { DecoderLayout } from './models/decoder/layout.ts';

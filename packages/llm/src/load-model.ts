@@ -1,7 +1,7 @@
 import { type AttentionKernel, flash } from '@heddle/attention';
-import { ArgumentError, type Device, FileFormatError } from '@heddle/tensor';
-import { checkOptions, describe } from './check-options.ts';
+import { ArgumentError, checkOptions, type Device, FileFormatError } from '@heddle/tensor';
 import type { Notes } from './config/notes.ts';
+import { describe } from './describe.ts';
 import { openModelFolder } from './folder.ts';
 import type { HubOptions } from './hub/hub-options.ts';
 import type { ModelFiles } from './model-files.ts';

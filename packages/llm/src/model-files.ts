@@ -1,6 +1,6 @@
 import { ArgumentError, FileFormatError } from '@heddle/tensor';
 import type { FileInput } from '@heddle/tensor/safetensors';
-import { describe } from './check-options.ts';
+import { describe } from './describe.ts';
 import type { HubOptions } from './hub/hub-options.ts';
 import { locateModel } from './hub/locate-model.ts';
 import type { HubPurpose } from './hub/needed-files.ts';

@@ -1,7 +1,7 @@
-import { ArgumentError, checkArguments, FileFormatError } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions, FileFormatError } from '@heddle/tensor';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { checkOptions, describe } from './check-options.ts';
 import { parsePythonJson } from './config/python-json.ts';
+import { describe } from './describe.ts';
 import type { HubOptions } from './hub/hub-options.ts';
 import { fileLabel, type ModelFiles, modelFiles, readTextFile } from './model-files.ts';
 import {

@@ -1,6 +1,6 @@
-import { ArgumentError, checkArguments, type Device, DisposedError, type Tensor } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions, type Device, DisposedError, type Tensor } from '@heddle/tensor';
 import type { Lora } from '@heddle/trainer/lora';
-import { checkOptions, describe } from '../check-options.ts';
+import { describe } from '../describe.ts';
 import type { HeldAdapter, RequestAdapters } from '../engine/request-adapters.ts';
 import type { ModelFiles } from '../model-files.ts';
 import type { CausalLm, ForwardAdapters } from '../models/causal-lm.ts';

@@ -1,5 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import type { Engine } from '../engine/engine.ts';
 import type { GenerationRequest } from '../engine/request.ts';
 import { greedy } from '../sampler.ts';

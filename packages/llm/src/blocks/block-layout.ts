@@ -1,6 +1,6 @@
 import { keyValueHeads } from '@heddle/attention';
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions, describe } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { describe } from '../describe.ts';
 import type {
   ActivationName,
   AttentionLayout,

@@ -1,6 +1,6 @@
 import { type AttentionType, keyValueHeads } from '@heddle/attention';
-import { ArgumentError, checkArguments } from '@heddle/tensor';
-import { checkOptions, describe } from '../check-options.ts';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
+import { describe } from '../describe.ts';
 import type { ActivationName } from '../models/decoder/layout.ts';
 
 /** What a feed-forward computes: down(activation(up(x))), or with a gate down(activation(gate(x)) * up(x)). */

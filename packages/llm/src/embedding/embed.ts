@@ -1,5 +1,5 @@
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions, describe } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { describe } from '../describe.ts';
 import { checkEmbeddingModel, type EmbeddingModel } from './embedding-model.ts';
 import { type EmbeddedText, EmbeddingStep } from './embedding-step.ts';
 

@@ -6,7 +6,7 @@ import {
   FileFormatError,
   openDevice,
 } from '@heddle/tensor';
-import { describe } from '../check-options.ts';
+import { describe } from '../describe.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel } from '../load-model.ts';
 import { type ModelFiles, modelFiles } from '../model-files.ts';
 import { EmbeddingStep } from './embedding-step.ts';

@@ -1,7 +1,7 @@
 import type { SequenceRequest } from '@heddle/batcher';
 import type { KvSequence } from '@heddle/kvcache';
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions, checkStopTokens, describe } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { checkStopTokens, describe } from '../describe.ts';
 import { checkTokens } from '../models/row-logits.ts';
 import type { Sampler } from '../sampler.ts';
 import { mostTopLogprobs, type TokenLogprobs } from '../sampling/logprobs.ts';

@@ -1,4 +1,4 @@
-import { describe } from '../check-options.ts';
+import { describe } from '../describe.ts';
 import { combinedGrammar } from './combined-formats.ts';
 import { parseEbnf } from './ebnf.ts';
 import { GrammarError, grammarLimit } from './errors.ts';

@@ -1,5 +1,5 @@
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions, describe } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { describe } from '../describe.ts';
 import { nodeModules } from './node-modules.ts';
 
 /** How models are fetched; by default as the environment says, with the names that Python's `huggingface_hub` has. */

@@ -1,5 +1,5 @@
 import { ArgumentError, type CompiledFunction, compile, reshape, type Tensor } from '@heddle/tensor';
-import { describe } from '../check-options.ts';
+import { describe } from '../describe.ts';
 import type { CausalLm } from './causal-lm.ts';
 
 /** Most rows of one call, the bound of B. */

@@ -1,5 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import type { HubOptions } from '../hub/hub-options.ts';
 import { openWriter } from '../training/written-folder.ts';
 import { ggufBytes, ggufEntry } from './gguf-bytes.ts';

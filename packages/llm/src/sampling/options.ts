@@ -1,5 +1,5 @@
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions, describe } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { describe } from '../describe.ts';
 import { allowedTokens, badWords, logitBias } from './biases.ts';
 import { epsilonCutoff, etaCutoff, typical } from './cutoffs.ts';
 import { type LogitFilter, minP, temperature, topK, topP } from './filters.ts';

@@ -1,5 +1,5 @@
 import { ArgumentError } from '@heddle/tensor';
-import { describe } from '../check-options.ts';
+import { describe } from '../describe.ts';
 import type { ChatMessage } from '../tokenizer/chat-template.ts';
 import type { ServedModel, ServedText } from './served-model.ts';
 

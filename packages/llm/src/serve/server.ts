@@ -1,7 +1,7 @@
 import { ArgumentError, checkArguments } from '@heddle/tensor';
 import type { Hono } from 'hono';
 import type { BlankEnv } from 'hono/types';
-import { describe } from '../check-options.ts';
+import { describe } from '../describe.ts';
 import { type EmbeddingModel, isEmbeddingModel } from '../embedding/embedding-model.ts';
 import { RankingModel } from '../embedding/ranking-model.ts';
 import { notTextModel, type TextModel } from '../text/text-model.ts';

@@ -1,7 +1,6 @@
 import { flash } from '@heddle/attention';
 import { type KvCache, pagedCache } from '@heddle/kvcache';
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { ModelDrafter } from './model-drafter.ts';
 import type { DraftedEngine, Speculation } from './speculation.ts';

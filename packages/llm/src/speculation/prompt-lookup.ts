@@ -1,5 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { NgramIndex } from './ngram-index.ts';
 import type { Speculation } from './speculation.ts';
 

@@ -1,5 +1,5 @@
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions, describe } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { describe } from '../describe.ts';
 import type { ChatMessage } from '../tokenizer/chat-template.ts';
 import { conversationText } from './answers/conversation.ts';
 import { toolsOf } from './answers/tool-options.ts';

@@ -1,6 +1,6 @@
-import { checkArguments, type Device, type DeviceName, openDevice } from '@heddle/tensor';
-import { checkOptions, describe } from '../check-options.ts';
+import { checkArguments, checkOptions, type Device, type DeviceName, openDevice } from '@heddle/tensor';
 import type { ModelConfig } from '../config.ts';
+import { describe } from '../describe.ts';
 import { type EngineOptions, engineOptionNames, openEngine } from '../engine/default-engine.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { RequestAdapters } from '../engine/request-adapters.ts';

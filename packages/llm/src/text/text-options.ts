@@ -1,6 +1,6 @@
-import { ArgumentError } from '@heddle/tensor';
-import { checkOptions, checkStopTokens, describe } from '../check-options.ts';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import type { GenerationDefaults } from '../config/generation.ts';
+import { checkStopTokens, describe } from '../describe.ts';
 import type { GenerationRequest } from '../engine/request.ts';
 import type { OutputFormat } from '../grammar/output-format.ts';
 import { type Sampler, sampler } from '../sampler.ts';

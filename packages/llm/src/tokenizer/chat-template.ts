@@ -1,5 +1,5 @@
 import { ArgumentError, FileFormatError } from '@heddle/tensor';
-import { describe } from '../check-options.ts';
+import { describe } from '../describe.ts';
 import { parseTemplate, renderTemplate, type TemplateLimits } from './bounded-template.ts';
 
 /** A turn of a conversation; what else a template looks at (`tool_calls`, `name`, ...) may stand in it. */

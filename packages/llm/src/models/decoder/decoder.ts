@@ -4,6 +4,7 @@ import {
   ArgumentError,
   arange,
   cast,
+  checkOptions,
   type Device,
   embedding,
   type Tensor,
@@ -12,7 +13,6 @@ import {
   type Update,
   type Variable,
 } from '@heddle/tensor';
-import { checkOptions } from '../../check-options.ts';
 import type { ModelConfig } from '../../config.ts';
 import type { CausalLm, ForwardInputs, ForwardResult, ModelParts } from '../causal-lm.ts';
 import { Projections } from '../projections.ts';

@@ -1,5 +1,5 @@
 import { ArgumentError } from '@heddle/tensor';
-import { describe } from '../../check-options.ts';
+import { describe } from '../../describe.ts';
 import type { Tool, ToolChoice } from './answer-format.ts';
 
 /** How much a model may reason before it answers. */
