@@ -50,29 +50,21 @@ export function backward(
   const nodes = nodesBetween(floats, outputs, new Set(reach === 'partial' ? wrt : []));
   const needed = new Set([...floats, ...nodes.flatMap((node) => node.outputs)]);
   const found = new Map<Tensor, Tensor>();
-  const terms = new Map<Tensor, Tensor[]>();
+  // of f16 tensors that are used more than twice: sums in f32, so that their gradients are rounded once
+  const wide = new Map<Tensor, Tensor>();
   const add = (tensor: Tensor, gradient: Tensor) => {
     const before = found.get(tensor);
-    if (tensor.dtype !== 'f16') return void found.set(tensor, before ? before.add(gradient) : gradient);
-    const all = terms.get(tensor) ?? [];
-    terms.set(tensor, all);
-    all.push(gradient);
-    found.set(tensor, sumOfHalves(all));
+    if (!before) return void found.set(tensor, gradient);
+    if (tensor.dtype !== 'f16') return void found.set(tensor, before.add(gradient));
+    const sum = wide.get(tensor);
+    wide.set(tensor, (sum ?? cast(before, 'f32')).add(cast(gradient, 'f32')));
+    found.set(tensor, sum ? cast(wide.get(tensor)!, 'f16') : before.add(gradient));
   };
   outputs.forEach((output, i) => {
     if (seeds[i] && needed.has(output)) add(output, seeds[i]);
   });
   for (const node of nodes.reverse()) propagate(node, needed, found, add);
   return found;
-}
-
-/** The sum of f16 tensors, rounded once; of two it is. */
-function sumOfHalves([first, ...rest]: readonly Tensor[]): Tensor {
-  if (rest.length < 2) return rest.reduce((sum, term) => sum.add(term), first!);
-  return cast(
-    rest.reduce((sum, term) => sum.add(cast(term, 'f32')), cast(first!, 'f32')),
-    'f16',
-  );
 }
 
 /** Sends the gradients of a node's outputs on to those of its inputs that lead to a tensor that is asked for. */
