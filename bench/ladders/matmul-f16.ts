@@ -12,6 +12,7 @@
 import { f16ToF32, f32ToF16 } from '@heddle/tensor';
 import { create, globals } from 'webgpu';
 import { type MatmulVariant, matmulSource } from './matmul-f16-source.js';
+import { compare, Ladder, normalValues } from './measure.js';
 
 Object.assign(globalThis, globals);
 const size = Number(process.argv[2] ?? 4096);
@@ -52,16 +53,8 @@ const device = await adapter.requestDevice({
 });
 console.log(info.description, toggles.join(), `subgroups of ${subgroupSize}, size ${size}`);
 
-/** Normal values, rounded to halves: what a product draws, and with it the clock, depends on its values. */
-const normal = (count: number) =>
-  f16ToF32(
-    f32ToF16(
-      Float32Array.from(
-        { length: count },
-        () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()),
-      ),
-    ),
-  );
+/** Normal values, rounded to halves. */
+const normal = (count: number) => f16ToF32(f32ToF16(normalValues(count)));
 const [valuesA, valuesB] = [normal(size * size), normal(size * size)];
 const upload = (values: Float32Array) => {
   const buffer = device.createBuffer({
@@ -78,16 +71,11 @@ const c = device.createBuffer({
 });
 const params = device.createBuffer({ size: 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
 device.queue.writeBuffer(params, 0, Uint32Array.of(size, size, size, 0));
-const staging = device.createBuffer({ size: size * 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+const ladder = new Ladder(device);
 
 /** Largest error over one row of C. */
 async function errorOf(layout: MatmulVariant['layout'], row: number): Promise<number> {
-  const encoder = device.createCommandEncoder();
-  encoder.copyBufferToBuffer(c, row * size * 4, staging, 0, size * 4);
-  device.queue.submit([encoder.finish()]);
-  await staging.mapAsync(GPUMapMode.READ);
-  const got = new Float32Array(staging.getMappedRange().slice(0));
-  staging.unmap();
+  const got = await ladder.row(c, row, size);
   let worst = 0;
   for (let col = 0; col < size; col += 37) {
     let sum = 0;
@@ -120,33 +108,19 @@ async function prepare(name: string, variant: MatmulVariant): Promise<Candidate>
 }
 
 const times = Math.max(2, Math.min(200, Math.ceil((20 * 4096 ** 3) / size ** 3)));
-const querySet = device.createQuerySet({ type: 'timestamp', count: 2 });
-const resolved = device.createBuffer({ size: 16, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
-const stamps = device.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
 
 /** GPU time of a pass of dispatches, in TFLOP/s. */
 async function measure({ pipeline, group, variant }: Candidate): Promise<number> {
-  const encoder = device.createCommandEncoder();
-  const pass = encoder.beginComputePass({
-    timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
+  const time = await ladder.time((pass) => {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    for (let i = 0; i < times; i++) pass.dispatchWorkgroups(size / variant.BN, size / variant.BM);
   });
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, group);
-  for (let i = 0; i < times; i++) pass.dispatchWorkgroups(size / variant.BN, size / variant.BM);
-  pass.end();
-  encoder.resolveQuerySet(querySet, 0, 2, resolved, 0);
-  encoder.copyBufferToBuffer(resolved, 0, stamps, 0, 16);
-  device.queue.submit([encoder.finish()]);
-  await stamps.mapAsync(GPUMapMode.READ);
-  const [begin, end] = new BigUint64Array(stamps.getMappedRange().slice(0));
-  stamps.unmap();
-  return (2 * size ** 3 * times) / Number(end! - begin!) / 1000;
+  return (2 * size ** 3 * times) / time / 1000;
 }
 
 async function check(candidate: Candidate): Promise<void> {
-  const clear = device.createCommandEncoder();
-  clear.clearBuffer(c);
-  device.queue.submit([clear.finish()]);
+  ladder.clear(c);
   await measure(candidate);
   const { layout } = candidate.variant;
   candidate.error = Math.max(await errorOf(layout, 1), await errorOf(layout, size - 3));
@@ -221,13 +195,5 @@ for (const v of variants) {
     console.log(name, String(error).slice(0, 200));
   }
 }
-// in turns, so that a drifting clock meets all alike
-for (let round = 0; round < 5; round++)
-  for (const candidate of candidates) candidate.tflops.push(await measure(candidate));
-const middle = ({ tflops }: Candidate) => [...tflops].sort((x, y) => x - y)[2]!;
-candidates.sort((x, y) => middle(y) - middle(x));
-for (const candidate of candidates)
-  console.log(
-    `${middle(candidate).toFixed(1).padStart(7)} TFLOP/s (${candidate.tflops.map((x) => x.toFixed(0)).join(' ')})  err ${candidate.error.toExponential(1)}  ${candidate.name}`,
-  );
+await compare(candidates, measure);
 device.destroy();

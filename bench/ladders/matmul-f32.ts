@@ -12,6 +12,7 @@
 // cores cost a round of their own: [768, 8192] by [8192, 3072] 26.6 in 144 tiles of 128 x 128, hence the parts of the depth.
 import { create, globals } from 'webgpu';
 import { type F32MatmulVariant, f32MatmulSource } from './matmul-f32-source.js';
+import { compare, Ladder, normalValues } from './measure.js';
 
 Object.assign(globalThis, globals);
 const [M = 4096, N = M, K = M] = process.argv.slice(2, 5).map(Number);
@@ -30,13 +31,7 @@ const device = await adapter.requestDevice({
 });
 console.log(adapter.info.description, toggles.join(), `[${M}, ${K}] by [${K}, ${N}]`);
 
-/** Normal values: what a product draws, and with it the clock, depends on its values. */
-const normal = (count: number) =>
-  Float32Array.from(
-    { length: count },
-    () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()),
-  );
-const [valuesA, valuesB] = [normal(M * K), normal(K * N)];
+const [valuesA, valuesB] = [normalValues(M * K), normalValues(K * N)];
 const upload = (values: Float32Array<ArrayBuffer>) => {
   const buffer = device.createBuffer({
     size: values.byteLength,
@@ -52,16 +47,11 @@ const c = device.createBuffer({
 });
 const params = device.createBuffer({ size: 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
 device.queue.writeBuffer(params, 0, Uint32Array.of(M, N, K, 0));
-const staging = device.createBuffer({ size: N * 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+const ladder = new Ladder(device);
 
 /** Largest error over some columns of one row of C. */
 async function errorOf(layout: F32MatmulVariant['layout'], row: number): Promise<number> {
-  const encoder = device.createCommandEncoder();
-  encoder.copyBufferToBuffer(c, row * N * 4, staging, 0, N * 4);
-  device.queue.submit([encoder.finish()]);
-  await staging.mapAsync(GPUMapMode.READ);
-  const got = new Float32Array(staging.getMappedRange().slice(0));
-  staging.unmap();
+  const got = await ladder.row(c, row, N);
   let worst = 0;
   for (let column = 0; column < N; column += 37) {
     let sum = 0;
@@ -98,33 +88,19 @@ async function prepare(name: string, variant: F32MatmulVariant): Promise<Candida
 }
 
 const times = Math.max(1, Math.min(200, Math.ceil((12 * 4096 ** 3) / (M * N * K)) >> (M < 1024 ? 7 : 0)));
-const querySet = device.createQuerySet({ type: 'timestamp', count: 2 });
-const resolved = device.createBuffer({ size: 16, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
-const stamps = device.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
 
 /** GPU time of a pass of dispatches, in TFLOP/s. */
 async function measure({ pipeline, group, variant }: Candidate): Promise<number> {
-  const encoder = device.createCommandEncoder();
-  const pass = encoder.beginComputePass({
-    timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
+  const time = await ladder.time((pass) => {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    for (let i = 0; i < times; i++) pass.dispatchWorkgroups(N / variant.BN, M / variant.BM);
   });
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, group);
-  for (let i = 0; i < times; i++) pass.dispatchWorkgroups(N / variant.BN, M / variant.BM);
-  pass.end();
-  encoder.resolveQuerySet(querySet, 0, 2, resolved, 0);
-  encoder.copyBufferToBuffer(resolved, 0, stamps, 0, 16);
-  device.queue.submit([encoder.finish()]);
-  await stamps.mapAsync(GPUMapMode.READ);
-  const [begin, end] = new BigUint64Array(stamps.getMappedRange().slice(0));
-  stamps.unmap();
-  return (2 * M * N * K * times) / Number(end! - begin!) / 1000;
+  return (2 * M * N * K * times) / time / 1000;
 }
 
 async function check(candidate: Candidate): Promise<void> {
-  const clear = device.createCommandEncoder();
-  clear.clearBuffer(c);
-  device.queue.submit([clear.finish()]);
+  ladder.clear(c);
   await measure(candidate);
   const { layout } = candidate.variant;
   candidate.error = Math.max(await errorOf(layout, 1), await errorOf(layout, M - 3));
@@ -179,13 +155,5 @@ for (const v of variants) {
     console.log(name, String(error).slice(0, 200));
   }
 }
-// in turns, so that a drifting clock meets all alike
-for (let round = 0; round < 5; round++)
-  for (const candidate of candidates) candidate.tflops.push(await measure(candidate));
-const middle = ({ tflops }: Candidate) => [...tflops].sort((x, y) => x - y)[2]!;
-candidates.sort((x, y) => middle(y) - middle(x));
-for (const candidate of candidates)
-  console.log(
-    `${middle(candidate).toFixed(2).padStart(7)} TFLOP/s (${candidate.tflops.map((x) => x.toFixed(1)).join(' ')})  err ${candidate.error.toExponential(1)}  ${candidate.compiled.toFixed(0).padStart(4)} ms  ${candidate.name}`,
-  );
+await compare(candidates, measure, ({ compiled }) => `  ${compiled.toFixed(0).padStart(4)} ms`);
 device.destroy();
