@@ -95,8 +95,8 @@ const operations = faultsOf(
     {
       breaks: 'gradients that meet in one tensor are not added',
       file: 'autograd/gradients.ts',
-      find: 'before ? before.add(gradient) : gradient',
-      put: 'gradient',
+      find: 'return void found.set(tensor, before.add(gradient))',
+      put: 'return void found.set(tensor, gradient)',
       tests: [elementwise, 'compile/training-step.backend.test.ts'],
     },
     {

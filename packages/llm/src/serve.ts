@@ -28,5 +28,5 @@ export type {
 } from './serve/served-model.ts';
 export { createServer, type HeddleServer } from './serve/server.ts';
 export type { LogEntry, ServerOptions } from './serve/server-options.ts';
-export type { WorkerModelOptions } from './serve/worker-messages.ts';
-export { type WorkerEvents, type WorkerModel, workerModel } from './serve/worker-model.ts';
+export type { WorkerEvents, WorkerModelOptions } from './serve/worker-messages.ts';
+export { type WorkerModel, workerModel } from './serve/worker-model.ts';

@@ -12,6 +12,16 @@ import type {
   ServedText,
 } from './served-model.ts';
 
+/** What is told of a process that ended. */
+export interface WorkerEvents {
+  /** A process that had been ready ended, and another is started. */
+  readonly onRestart?: (error: unknown) => void;
+  /** What a cache in a folder could not do: a disk that is full, a file that is damaged. */
+  readonly onNote?: (note: string) => void;
+  /** The process's module, for bundlers that put it elsewhere, and for tests. */
+  readonly worker?: URL;
+}
+
 /** What a worker opens: data, and a module for what is none. */
 export interface WorkerModelOptions extends Pick<OpenTextModelOptions, 'dtype' | 'activations'> {
   /** What the model does: generate text, embed texts or rank documents. Default 'text'. */

@@ -13,7 +13,7 @@ import type {
   ServedStats,
   ServedText,
 } from './served-model.ts';
-import type { FromWorker, ToWorker, WorkerModelOptions, WorkerStart } from './worker-messages.ts';
+import type { FromWorker, ToWorker, WorkerEvents, WorkerModelOptions, WorkerStart } from './worker-messages.ts';
 import { workerModule } from './worker-module.ts';
 
 /** A model that computes in a process of its own. */
@@ -30,16 +30,6 @@ export interface WorkerModel extends ServedModel, AsyncDisposable {
   kill(): Promise<void>;
   /** Ends the process and what is under way. Idempotent. */
   dispose(): Promise<void>;
-}
-
-/** What is told of a process that ended. */
-export interface WorkerEvents {
-  /** A process that had been ready ended, and another is started. */
-  readonly onRestart?: (error: unknown) => void;
-  /** What a cache in a folder could not do: a disk that is full, a file that is damaged. */
-  readonly onNote?: (note: string) => void;
-  /** The process's module, for bundlers that put it elsewhere, and for tests. */
-  readonly worker?: URL;
 }
 
 const dead: Fault = {
