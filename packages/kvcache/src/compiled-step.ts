@@ -8,20 +8,20 @@ import {
 } from '@heddle/tensor';
 import type { KvBatch, KvCache } from './kv-cache.ts';
 
-/** What a compiled step over a cache is recorded with, for the T rows of its sequences one after the other. */
-export interface StepTensors {
+/** What a compiled step over a cache takes, for the T rows of its sequences one after the other: a `Value` of each. */
+export interface StepInputs<Value> {
   /** i32 `[T]`, ids. */
-  readonly tokens: Tensor;
+  readonly tokens: Value;
   /** i32 `[T]`: position of each row in its sequence. */
-  readonly positions: Tensor;
+  readonly positions: Value;
   /** i32 `[T]`: which of the step's sequences each row belongs to. */
-  readonly segments: Tensor;
+  readonly segments: Value;
   /** The cache's own, for `cache.bind`. */
-  readonly cache: Readonly<Record<string, Tensor>>;
+  readonly cache: Readonly<Record<string, Value>>;
 }
 
-/** One of each of `StepTensors`. */
-type Each<T> = { readonly [K in keyof StepTensors]: StepTensors[K] extends Tensor ? T : Readonly<Record<string, T>> };
+/** What such a step is recorded with. */
+export type StepTensors = StepInputs<Tensor>;
 
 const rows: InputSpec = { shape: ['T'], dtype: 'i32' };
 
@@ -38,7 +38,7 @@ const rows: InputSpec = { shape: ['T'], dtype: 'i32' };
 export function stepOptions(
   cache: KvCache,
   maxTokens: number,
-): { readonly inputs: [Each<InputSpec>]; readonly symbols: Readonly<Record<string, number>> } {
+): { readonly inputs: [StepInputs<InputSpec>]; readonly symbols: Readonly<Record<string, number>> } {
   checkArguments('stepOptions', 'object', { cache });
   checkArguments('stepOptions', 'object', { 'cache.inputs': cache.inputs, 'cache.symbols': cache.symbols });
   checkArguments('stepOptions', 'number', { maxTokens });
@@ -57,7 +57,7 @@ export function stepOptions(
 export function stepFeeds(
   batch: KvBatch,
   tokens: Int32Array,
-): readonly [feeds: [Each<Fed>], options: { readonly symbols: SymbolValues }] {
+): readonly [feeds: [StepInputs<Fed>], options: { readonly symbols: SymbolValues }] {
   checkArguments('stepFeeds', 'object', { batch });
   const { inputs, positions, segments, sizes } = batch;
   checkArguments('stepFeeds', 'object', { 'batch.inputs': inputs, 'batch.sizes': sizes });

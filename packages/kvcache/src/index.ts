@@ -1,5 +1,5 @@
 export { append } from './append.ts';
-export { type StepTensors, stepFeeds, stepOptions } from './compiled-step.ts';
+export { type StepInputs, type StepTensors, stepFeeds, stepOptions } from './compiled-step.ts';
 export { type ContiguousCacheOptions, contiguousCache } from './contiguous-cache.ts';
 export type { PrefixTierOptions } from './demoted/options.ts';
 export { CacheFormatError, CacheFullError, CacheIntegrityError, EvictedTokensError } from './errors.ts';
