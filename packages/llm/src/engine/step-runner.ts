@@ -7,7 +7,7 @@ import type { Sampler } from '../sampler.ts';
 import type { DeviceSampling } from '../sampling/sample-plan.ts';
 import { ChoosingRows } from './choosing-rows.ts';
 import { constrain } from './constrain.ts';
-import type { EngineParts } from './engine.ts';
+import type { EngineParts } from './engine-parts.ts';
 import { ForwardStep, type StepRows } from './forward-step.ts';
 import { isOver, type Recomputation, recomputeBeyond, recomputeWhereLonger, shareUpTo } from './longer-sequences.ts';
 import type { ScheduledGeneration } from './request.ts';
