@@ -16,7 +16,7 @@ const exceptions: readonly { readonly folder: string; readonly kind: Circle['kin
 ];
 
 /** Modules that are programs: loading one runs it. */
-const programs = ['packages/llm/src/command/cli.ts', 'packages/llm/src/serve/engine-worker.ts'];
+const programs = ['packages/llm/src/command/cli.ts', 'packages/llm/src/serve/models/engine-worker.ts'];
 
 const own = fileURLToPath(new URL('../', import.meta.url));
 const root = process.argv[2] ?? own;

@@ -1,5 +1,5 @@
-import { describe } from './describe.ts';
-import { ArgumentError } from './errors.ts';
+import { describe } from './checks/describe.ts';
+import { ArgumentError } from './checks/errors.ts';
 import { Device } from './graph/device.ts';
 import type { Executor } from './graph/executor.ts';
 import { tensorOperations } from './ops/tensor-operations.ts';

@@ -1,5 +1,5 @@
-import { describe } from './describe.ts';
-import { ArgumentError } from './errors.ts';
+import { describe } from './checks/describe.ts';
+import { ArgumentError } from './checks/errors.ts';
 
 /** A named dimension whose size is known only when a plan runs; never larger than `bound`. */
 export interface DimSymbol {

@@ -1,4 +1,4 @@
-import { DTypeError } from './errors.ts';
+import { DTypeError } from './checks/errors.ts';
 
 /** Block-quantised element types, for weights: a block of 32 (q8_0, q4_0, mxfp4) or 256 values (q4_k, q5_k, q6_k) shares scales. */
 export type BlockFormat = 'q8_0' | 'q4_0' | 'mxfp4' | 'q4_k' | 'q5_k' | 'q6_k';

@@ -1,5 +1,5 @@
-import { describe } from './describe.ts';
-import { ArgumentError } from './errors.ts';
+import { describe } from './checks/describe.ts';
+import { ArgumentError } from './checks/errors.ts';
 
 /*
  * Half-precision numbers as bits in typed arrays of integers. `Float16Array` is not used: Node 20 has none, and where it

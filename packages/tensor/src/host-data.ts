@@ -1,4 +1,5 @@
-import { describe } from './describe.ts';
+import { describe } from './checks/describe.ts';
+import { ArgumentError, DTypeError, ShapeError } from './checks/errors.ts';
 import {
   blockSizes,
   type DType,
@@ -9,7 +10,6 @@ import {
   isBlockFormat,
   isHostArrayOf,
 } from './dtype.ts';
-import { ArgumentError, DTypeError, ShapeError } from './errors.ts';
 import { bf16BitsToNumber, bf16ToF32, f16BitsToNumber, f16ToF32, f32ToF16, numberToBf16Bits } from './float16.ts';
 import { checkDType, checkSizes, formatShape, sizeOf } from './shape.ts';
 

@@ -4,8 +4,9 @@ export { type Gradient, type Gradients, grad, valueAndGrad } from './autograd/gr
 export { gradients } from './autograd/gradients.ts';
 export { jvp } from './autograd/jvp.ts';
 export { type VmapOptions, vmap } from './autograd/vmap.ts';
-export { type ArgumentKind, checkArguments } from './check-arguments.ts';
-export { checkOptions } from './check-options.ts';
+export { type ArgumentKind, checkArguments } from './checks/check-arguments.ts';
+export { checkOptions } from './checks/check-options.ts';
+export * from './checks/errors.ts';
 export {
   type CompiledFunction,
   type CompileOptions,
@@ -46,7 +47,6 @@ export {
   promote,
   type StorageDType,
 } from './dtype.ts';
-export * from './errors.ts';
 export {
   type ExpressionSource,
   ExpressionWriter,

@@ -1,6 +1,6 @@
-import { checkOptions } from './check-options.ts';
+import { checkOptions } from './checks/check-options.ts';
+import { ArgumentError } from './checks/errors.ts';
 import { createDevice } from './create-device.ts';
-import { ArgumentError } from './errors.ts';
 import { OnnxExecutor } from './executors/onnx/executor.ts';
 import { loadRuntime, type OnnxRuntime, threadsOf } from './executors/onnx/runtime.ts';
 import type { Device } from './graph/device.ts';

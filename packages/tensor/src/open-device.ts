@@ -1,6 +1,6 @@
-import { checkOptions } from './check-options.ts';
-import { describe } from './describe.ts';
-import { ArgumentError, DeviceError, isHeddleError } from './errors.ts';
+import { checkOptions } from './checks/check-options.ts';
+import { describe } from './checks/describe.ts';
+import { ArgumentError, DeviceError, isHeddleError } from './checks/errors.ts';
 import type { Device } from './graph/device.ts';
 import type { OnnxOptions } from './onnx.ts';
 import type { WebGpuOptions } from './webgpu.ts';

@@ -1,4 +1,4 @@
-import { checkOptions } from './check-options.ts';
+import { checkOptions } from './checks/check-options.ts';
 import { createDevice } from './create-device.ts';
 import { ReferenceExecutor } from './executors/reference/executor.ts';
 import type { Device } from './graph/device.ts';

@@ -1,8 +1,8 @@
-import { checkArguments } from './check-arguments.ts';
-import { describe } from './describe.ts';
+import { checkArguments } from './checks/check-arguments.ts';
+import { describe } from './checks/describe.ts';
+import { DTypeError, ShapeError } from './checks/errors.ts';
 import { addDims, type Dim, dimsEqual, evaluateDim, isDim, multiplyDims, type SymbolValues } from './dim.ts';
 import { byteSize, type DType } from './dtype.ts';
-import { DTypeError, ShapeError } from './errors.ts';
 
 /** Sizes of a tensor, outermost first. */
 export type Shape = readonly Dim[];

@@ -1,5 +1,5 @@
-import { checkArguments } from './check-arguments.ts';
-import { ArgumentError } from './errors.ts';
+import { checkArguments } from './checks/check-arguments.ts';
+import { ArgumentError } from './checks/errors.ts';
 
 /** Whether a value is an array or a plain object, through which trees are walked. */
 export function isBranch(value: unknown): value is readonly unknown[] | Readonly<Record<string, unknown>> {

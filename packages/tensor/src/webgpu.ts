@@ -1,5 +1,5 @@
 /// <reference lib="dom" preserve="true" />
-import { checkOptions } from './check-options.ts';
+import { checkOptions } from './checks/check-options.ts';
 import { createDevice } from './create-device.ts';
 import { describeInfo, type GpuOptions, gpuOf, requestAdapter, requestDevice } from './executors/webgpu/adapters.ts';
 import { capabilitiesOf } from './executors/webgpu/capabilities.ts';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { benchCommand } from './bench.ts';
-import { parseBench } from './bench-options.ts';
-import type { BenchRow } from './bench-run.ts';
-import { UsageError } from './usage.ts';
+import type { BenchRow } from './measure/bench-run.ts';
+import { parseBench } from './options/bench-options.ts';
+import { UsageError } from './options/usage.ts';
 
 const model = fileURLToPath(new URL('../../../../examples/models/prose4m', import.meta.url));
 const sizes = [

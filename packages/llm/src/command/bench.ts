@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { ArgumentError, openDevice } from '@heddle/tensor';
 import { openEngine } from '../engine/default-engine.ts';
 import { loadModel } from '../load-model.ts';
-import type { BenchCommand } from './bench-options.ts';
-import { type BenchRow, benchRow } from './bench-run.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
+import { type BenchRow, benchRow } from './measure/bench-run.ts';
+import type { BenchCommand } from './options/bench-options.ts';
 import { progressBar } from './pull.ts';
 
 interface Report {

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { scriptedModel } from '../../../../test-support/scripted-model.ts';
-import { parseChat } from './chat-options.ts';
 import { ChatSession } from './chat-session.ts';
-import { UsageError } from './usage.ts';
+import { parseChat } from './options/chat-options.ts';
+import { UsageError } from './options/usage.ts';
 
 function session(...answers: Parameters<typeof scriptedModel>[0][number][]) {
   const model = scriptedModel(answers);

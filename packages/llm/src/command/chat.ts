@@ -3,10 +3,10 @@ import { openDevice } from '@heddle/tensor';
 import { openEngine } from '../engine/default-engine.ts';
 import { loadModel } from '../load-model.ts';
 import { textModel } from '../text/text-model.ts';
-import type { ChatCommand } from './chat-options.ts';
 import { ChatSession, type Screen } from './chat-session.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
-import { measuredDevice } from './measured-device.ts';
+import { measuredDevice } from './measure/measured-device.ts';
+import type { ChatCommand } from './options/chat-options.ts';
 import { progressBar } from './pull.ts';
 
 /** `heddle chat`: a conversation in the terminal, or with the lines of standard input. */

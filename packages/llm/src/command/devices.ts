@@ -3,7 +3,7 @@ import { isHeddleError } from '@heddle/tensor';
 import { openOnnx } from '@heddle/tensor/onnx';
 import { describeAdapters } from '@heddle/tensor/webgpu';
 import { gpuEnvironment } from './gpu-environment.ts';
-import type { parseDevices } from './options.ts';
+import type { parseDevices } from './options/generate-options.ts';
 
 /** One device as `heddle devices` lists it. */
 interface DeviceEntry {

@@ -6,9 +6,9 @@ import { openDevice } from '@heddle/tensor';
 import { afterEach, expect, test, vi } from 'vitest';
 import { loadModel } from '../load-model.ts';
 import { evalCommand } from './eval.ts';
-import { parseEval } from './eval-options.ts';
-import { TokenScorer } from './token-scorer.ts';
-import { UsageError } from './usage.ts';
+import { TokenScorer } from './measure/token-scorer.ts';
+import { parseEval } from './options/eval-options.ts';
+import { UsageError } from './options/usage.ts';
 
 const model = fileURLToPath(new URL('../../../../examples/models/prose4m', import.meta.url));
 const running = new AbortController().signal;

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { ArgumentError, openDevice } from '@heddle/tensor';
 import { type LoadedModel, loadModel } from '../load-model.ts';
-import type { EvalCommand } from './eval-options.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
-import { measuredDevice } from './measured-device.ts';
+import { measuredDevice } from './measure/measured-device.ts';
+import { TokenScorer } from './measure/token-scorer.ts';
+import type { EvalCommand } from './options/eval-options.ts';
 import { progressBar } from './pull.ts';
-import { TokenScorer } from './token-scorer.ts';
 
 /** `heddle eval`: the perplexity of a text, or how many questions are answered right. */
 export async function evalCommand(command: EvalCommand, signal: AbortSignal): Promise<number> {

@@ -3,9 +3,9 @@ import { exportOnnx } from '@heddle/tensor/onnx';
 import { bytesText } from '../inspect/units.ts';
 import { loadModel } from '../load-model.ts';
 import { type WeightDType, weightDTypes } from '../models/weight-file.ts';
-import { flag, oneOf, parse, text, wholeNumber } from './option-values.ts';
+import { flag, oneOf, parse, text, wholeNumber } from './options/option-values.ts';
+import { UsageError } from './options/usage.ts';
 import { progressBar } from './pull.ts';
-import { UsageError } from './usage.ts';
 
 export interface ExportOnnxCommand {
   readonly model: string;

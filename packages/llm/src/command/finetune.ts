@@ -7,9 +7,9 @@ import { withDropoutKeys } from '../training/dropout-keys.ts';
 import { saveModel } from '../training/save-model.ts';
 import { trainableLm } from '../training/trainable-lm.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
+import type { FinetuneCommand } from './options/training-options.ts';
 import { progressBar } from './pull.ts';
 import { runTraining } from './training-loop.ts';
-import type { FinetuneCommand } from './training-options.ts';
 
 /** `heddle finetune`: examples in; an adapter, or a model folder, out. Interrupted, it writes what it has come to. */
 export async function finetuneCommand(command: FinetuneCommand, signal: AbortSignal): Promise<number> {

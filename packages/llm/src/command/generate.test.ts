@@ -5,7 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { tinyLlama } from '../../../../test-support/tiny-llama.ts';
 import { generate } from './generate.ts';
-import { parseGenerate } from './options.ts';
+import { parseGenerate } from './options/generate-options.ts';
 
 test('an interruption while the weights are read ends the reading', async () => {
   const model = await mkdtemp(join(tmpdir(), 'heddle-generate-'));

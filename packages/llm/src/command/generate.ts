@@ -10,8 +10,8 @@ import type { Tokenizer } from '../tokenizer.ts';
 import { adaptedModel } from '../training/adapted-model.ts';
 import { openAdapter } from '../training/adapter-folder.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
-import { measuredDevice } from './measured-device.ts';
-import type { GenerateCommand } from './options.ts';
+import { measuredDevice } from './measure/measured-device.ts';
+import type { GenerateCommand } from './options/generate-options.ts';
 import { Output } from './output.ts';
 import { progressBar } from './pull.ts';
 

@@ -2,8 +2,8 @@ import { inspectModel } from '../inspect/inspect-model.ts';
 import type { InspectOptions } from '../inspect/report.ts';
 import { weightDTypes } from '../models/weight-file.ts';
 import { reportText } from './inspect-text.ts';
-import { bytes, flag, oneOf, parse, text, wholeNumber } from './option-values.ts';
-import { UsageError } from './usage.ts';
+import { bytes, flag, oneOf, parse, text, wholeNumber } from './options/option-values.ts';
+import { UsageError } from './options/usage.ts';
 
 export interface InspectCommand {
   readonly model: string;

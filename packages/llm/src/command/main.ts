@@ -1,26 +1,26 @@
 import { readFile } from 'node:fs/promises';
 import { isHeddleError } from '@heddle/tensor';
 import { benchCommand } from './bench.ts';
-import { parseBench } from './bench-options.ts';
 import { chatCommand } from './chat.ts';
-import { parseChat } from './chat-options.ts';
-import { completion } from './completion.ts';
-import { withConfig } from './config-file.ts';
 import { devices } from './devices.ts';
 import { evalCommand } from './eval.ts';
-import { parseEval } from './eval-options.ts';
 import { exportOnnxCommand, parseExportOnnx } from './export-onnx.ts';
 import { finetuneCommand } from './finetune.ts';
 import { generate } from './generate.ts';
 import { inspect, parseInspect } from './inspect.ts';
-import { parseDevices, parseGenerate } from './options.ts';
+import { parseBench } from './options/bench-options.ts';
+import { parseChat } from './options/chat-options.ts';
+import { completion } from './options/completion.ts';
+import { withConfig } from './options/config-file.ts';
+import { parseEval } from './options/eval-options.ts';
+import { parseDevices, parseGenerate } from './options/generate-options.ts';
+import { parseServe } from './options/serve-options.ts';
+import { parseFinetune, parseTrain } from './options/training-options.ts';
+import { help, UsageError } from './options/usage.ts';
 import { parsePull, pullCommand } from './pull.ts';
 import { parseQuantize, quantizeCommand } from './quantize.ts';
 import { serveCommand } from './serve.ts';
-import { parseServe } from './serve-options.ts';
 import { trainCommand } from './train.ts';
-import { parseFinetune, parseTrain } from './training-options.ts';
-import { help, UsageError } from './usage.ts';
 
 /** Runs the command and gives its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted. */
 export async function main(args: readonly string[], signal: AbortSignal): Promise<number> {

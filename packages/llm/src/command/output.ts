@@ -1,5 +1,5 @@
 import type { LoadedModel } from '../load-model.ts';
-import type { GenerateCommand } from './options.ts';
+import type { GenerateCommand } from './options/generate-options.ts';
 
 /** Prints a generation: text as it comes with the figures after it, or one JSON object at the end. */
 export class Output {

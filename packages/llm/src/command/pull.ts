@@ -1,8 +1,8 @@
 import type { HubProgress } from '../hub/hub-options.ts';
 import { pullModel } from '../hub/pull-model.ts';
 import { bytesText } from '../inspect/units.ts';
-import { flag, parse, text } from './option-values.ts';
-import { UsageError } from './usage.ts';
+import { flag, parse, text } from './options/option-values.ts';
+import { UsageError } from './options/usage.ts';
 
 export interface PullCommand {
   readonly model: string;

@@ -8,9 +8,9 @@ import { quantizeModel } from '../quantize/quantize-model.ts';
 import { type QuantizedDType, quantizedDTypes } from '../quantize/stored-type.ts';
 import { sampler } from '../sampler.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
-import { flag, oneOf, parse, text } from './option-values.ts';
+import { flag, oneOf, parse, text } from './options/option-values.ts';
+import { UsageError } from './options/usage.ts';
 import { progressBar } from './pull.ts';
-import { UsageError } from './usage.ts';
 
 export interface QuantizeCommand {
   readonly model: string;

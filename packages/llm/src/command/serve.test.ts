@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { times } from '../../../../test-support/properties.ts';
-import { parseServe } from './serve-options.ts';
-import { UsageError } from './usage.ts';
+import { parseServe } from './options/serve-options.ts';
+import { UsageError } from './options/usage.ts';
 
 const bin = fileURLToPath(new URL('../../bin/heddle.js', import.meta.url));
 const prose = fileURLToPath(new URL('../../../../examples/models/prose4m', import.meta.url));

@@ -1,14 +1,14 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
-import { adapterModel } from '../serve/adapter-model.ts';
-import { standardNormalizers, withoutLines } from '../serve/normalizers.ts';
-import { type ModelShelf, onDemand } from '../serve/on-demand.ts';
+import { adapterModel } from '../serve/models/adapter-model.ts';
+import { standardNormalizers, withoutLines } from '../serve/models/normalizers.ts';
+import { type ModelShelf, onDemand } from '../serve/models/on-demand.ts';
+import { type WorkerModel, workerModel } from '../serve/models/worker-model.ts';
 import { readPage } from '../serve/page.ts';
 import { createServer, type HeddleServer } from '../serve/server.ts';
-import { type WorkerModel, workerModel } from '../serve/worker-model.ts';
-import { measuredDevice } from './measured-device.ts';
-import type { ServeCommand, ServedSource } from './serve-options.ts';
+import { measuredDevice } from './measure/measured-device.ts';
+import type { ServeCommand, ServedSource } from './options/serve-options.ts';
 
 /**
  * `heddle serve`: opens models in workers and answers until it is told to stop.

@@ -6,8 +6,8 @@ import { createModelFolder } from '../training/new-model.ts';
 import { saveModel } from '../training/save-model.ts';
 import { trainableLm } from '../training/trainable-lm.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
+import type { TrainCommand } from './options/training-options.ts';
 import { runTraining } from './training-loop.ts';
-import type { TrainCommand } from './training-options.ts';
 
 /** Part of each text that is not learned, and tells how well the rest was. */
 const heldOutPart = 0.05;

@@ -4,7 +4,7 @@ import { adamw, chain, clipByGlobalNorm, type StepReport, train, warmupCosineSch
 import { htmlReport, openLog, progressLine } from '@heddle/trainer/report';
 import { nextTokenLoss } from '../training/next-token-loss.ts';
 import type { trainableLm } from '../training/trainable-lm.ts';
-import type { TrainingCommand } from './training-options.ts';
+import type { TrainingCommand } from './options/training-options.ts';
 
 /** What a command trains, and on what. */
 export interface TrainingRun<B extends object> {

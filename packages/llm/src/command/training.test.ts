@@ -6,8 +6,8 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { loadModel } from '../index.ts';
 import { adaptedModel, openAdapter } from '../training.ts';
 import { main } from './main.ts';
-import { parseFinetune, parseTrain } from './training-options.ts';
-import { UsageError } from './usage.ts';
+import { parseFinetune, parseTrain } from './options/training-options.ts';
+import { UsageError } from './options/usage.ts';
 
 let folder: string;
 beforeAll(async () => {

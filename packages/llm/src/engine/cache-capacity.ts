@@ -3,7 +3,7 @@ import type { KvCache, KvPrompt, KvSequence } from '@heddle/kvcache';
 import { checkArguments } from '@heddle/tensor';
 import { HeldSequences } from './held-sequences.ts';
 import type { ScheduledGeneration } from './request.ts';
-import { type DeterministicSteps, sharedTokens, wholeChunks } from './step-parts.ts';
+import { type DeterministicSteps, sharedTokens, wholeChunks } from './steps/step-parts.ts';
 
 /** What decides which requests share what. */
 export interface CacheSharing {

@@ -11,8 +11,8 @@ import { type CacheSize, cacheSize } from './cache-size.ts';
 import { createEngine, type Engine } from './engine.ts';
 import type { ScheduledGeneration } from './request.ts';
 import type { RequestAdapters } from './request-adapters.ts';
-import { chunkFor, type DeterministicSteps } from './step-parts.ts';
-import type { StepTimes } from './step-trace.ts';
+import { chunkFor, type DeterministicSteps } from './steps/step-parts.ts';
+import type { StepTimes } from './steps/step-trace.ts';
 
 export interface EngineOptions {
   /** Sequences that run at once; more wait. Default 8. */

@@ -8,8 +8,8 @@ import type { DeviceSampling } from '../sampling/sample-plan.ts';
 import type { Speculation } from '../speculation/speculation.ts';
 import type { ScheduledGeneration } from './request.ts';
 import type { RequestAdapters } from './request-adapters.ts';
-import type { DeterministicSteps } from './step-parts.ts';
-import type { StepTimes } from './step-trace.ts';
+import type { DeterministicSteps } from './steps/step-parts.ts';
+import type { StepTimes } from './steps/step-trace.ts';
 
 /** The parts of an engine; each is a value that can be one's own. */
 export interface EngineParts {

@@ -1,30 +1,18 @@
-import type { AttentionKernel } from '@heddle/attention';
-import {
-  type Capacity,
-  type ContinuousBatcher,
-  continuousBatcher,
-  type GenerateOptions,
-  type Scheduler,
-  type TokenStream,
-} from '@heddle/batcher';
+import { type ContinuousBatcher, continuousBatcher, type GenerateOptions, type TokenStream } from '@heddle/batcher';
 import type { KvCache, KvStats } from '@heddle/kvcache';
-import { ArgumentError, checkArguments, type Device, DisposedError } from '@heddle/tensor';
-import type { CausalLm, ForwardHooks } from '../models/causal-lm.ts';
-import type { Sampler } from '../sampler.ts';
+import { ArgumentError, checkArguments, DisposedError } from '@heddle/tensor';
+import type { CausalLm } from '../models/causal-lm.ts';
 import { type DeviceSampling, greedySampling } from '../sampling/sample-plan.ts';
-import type { Speculation } from '../speculation/speculation.ts';
 import { cacheCapacity } from './cache-capacity.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { HeldSequences } from './held-sequences.ts';
 import { withLanes } from './lanes.ts';
-import { shareUpTo } from './longer-sequences.ts';
-import { type PrepareOptions, sizesOf } from './prepare-sizes.ts';
 import { type GenerationRequest, type ScheduledGeneration, scheduledGeneration } from './request.ts';
-import type { RequestAdapters } from './request-adapters.ts';
-import type { StepCounts } from './step-counts.ts';
-import type { DeterministicSteps } from './step-parts.ts';
-import { StepRunner } from './step-runner.ts';
-import type { StepTimes } from './step-trace.ts';
+import { shareUpTo } from './steps/longer-sequences.ts';
+import { type PrepareOptions, sizesOf } from './steps/prepare-sizes.ts';
+import type { StepCounts } from './steps/step-counts.ts';
+import type { DeterministicSteps } from './steps/step-parts.ts';
+import { StepRunner } from './steps/step-runner.ts';
 
 /** Where an engine stands, and what it has done since it was opened. */
 export interface EngineStats extends Readonly<StepCounts> {

@@ -2,7 +2,7 @@ import type { GenerateOptions, TokenStream } from '@heddle/batcher';
 import { checkArguments } from '@heddle/tensor';
 import type { Engine } from './engine.ts';
 import type { GenerationRequest, ScheduledGeneration } from './request.ts';
-import type { StepTimes } from './step-trace.ts';
+import type { StepTimes } from './steps/step-trace.ts';
 
 type Attributes = Record<string, string | number | string[]>;
 

@@ -1,8 +1,8 @@
 import { parseRotary } from '../config/rotary.ts';
 import type { LayerLayout, NormLayout } from '../models/decoder/layout.ts';
-import type { Family } from './family.ts';
-import { readActivation, readBias, readLayerTypes, readSizes, readWindow } from './sizes.ts';
-import { gatedFeedForward, standardAttention, standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation, readBias, readLayerTypes, readSizes, readWindow } from './shared/sizes.ts';
+import { gatedFeedForward, standardAttention, standardLayout } from './shared/standard.ts';
 
 /**
  * Cohere 2, Command R7B: attention and feed-forward take the same norm of what comes in; three layers with a window, which alone are

@@ -2,10 +2,10 @@ import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
 import type { LatentAttentionLayout } from '../models/decoder/latent-layout.ts';
 import type { ActivationName, ExpertsLayout, LayerLayout, LinearLayout, NormLayout } from '../models/decoder/layout.ts';
-import { expertMatrix } from './expert-matrix.ts';
-import type { Family } from './family.ts';
-import { type DecoderSizes, readActivation, readBias, readSizes } from './sizes.ts';
-import { gatedFeedForward, standardLayout } from './standard.ts';
+import { expertMatrix } from './shared/expert-matrix.ts';
+import type { Family } from './shared/family.ts';
+import { type DecoderSizes, readActivation, readBias, readSizes } from './shared/sizes.ts';
+import { gatedFeedForward, standardLayout } from './shared/standard.ts';
 
 /** DeepSeek V3: latent attention, and experts in groups with shared ones beside them. Source: https://arxiv.org/abs/2412.19437 */
 export const deepseekV3: Family = {

@@ -6,7 +6,7 @@ import { openSafetensors } from '@heddle/tensor/safetensors';
 import { expect, type TestContext } from 'vitest';
 import { readCheckpoint, readShared, sharedMissing } from '../../../../test-support/shared.ts';
 import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
-import { ForwardStep } from '../engine/forward-step.ts';
+import { ForwardStep } from '../engine/steps/forward-step.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel, openEngine } from '../index.ts';
 
 /** Checkpoints of `../shared` with what transformers computes for them. */

@@ -1,8 +1,8 @@
 import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
-import type { Family } from './family.ts';
-import { type DecoderSizes, readActivation, readBias, readLayerTypes, readSizes, readWindow } from './sizes.ts';
-import { type StandardLayer, standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { type DecoderSizes, readActivation, readBias, readLayerTypes, readSizes, readWindow } from './shared/sizes.ts';
+import { type StandardLayer, standardLayout } from './shared/standard.ts';
 
 const tokens = { bosTokenId: 2, eosTokenId: 1 };
 

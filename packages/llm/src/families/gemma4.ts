@@ -1,10 +1,10 @@
 import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
 import type { AttentionLayout, LayerLayout, LinearLayout, NormLayout } from '../models/decoder/layout.ts';
-import type { Family } from './family.ts';
 import { readSoftcap } from './gemma.ts';
-import { type DecoderSizes, readActivation, readBias, readLayerTypes, readSizes, readWindow } from './sizes.ts';
-import { standardLayer, standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { type DecoderSizes, readActivation, readBias, readLayerTypes, readSizes, readWindow } from './shared/sizes.ts';
+import { standardLayer, standardLayout } from './shared/standard.ts';
 
 /**
  * Gemma 4: wider heads where there is no window, of which a part turns; layers that read the keys and values of others; values that

@@ -1,8 +1,8 @@
 import { parseRotary } from '../config/rotary.ts';
 import type { LayerLayout, NormLayout } from '../models/decoder/layout.ts';
-import type { Family } from './family.ts';
-import { readActivation, readSizes } from './sizes.ts';
-import { gatedFeedForward, standardAttention, standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation, readSizes } from './shared/sizes.ts';
+import { gatedFeedForward, standardAttention, standardLayout } from './shared/standard.ts';
 
 /** GLM-4: norms around each part; halves of heads are rotated, neighbours by pairs. Source: https://arxiv.org/abs/2406.12793 */
 export const glm4: Family = {

@@ -1,8 +1,8 @@
 import { parseRotary } from '../config/rotary.ts';
 import type { ExpertMatrixLayout, ExpertsLayout } from '../models/decoder/layout.ts';
-import type { Family } from './family.ts';
-import { readLayerTypes, readSizes, readWindow } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { readLayerTypes, readSizes, readWindow } from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 /** gpt-oss: attention sinks, every other layer with a window, experts with clamped gates. Source: https://arxiv.org/abs/2508.10925 */
 export const gptOss: Family = {

@@ -1,7 +1,7 @@
 import type { JsonFields } from '../config/json-fields.ts';
 import type { AttentionLayout, LayerLayout, LinearLayout, NormLayout } from '../models/decoder/layout.ts';
-import type { Family } from './family.ts';
-import { readActivation } from './sizes.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation } from './shared/sizes.ts';
 
 /** GPT-2: learned positions, layer norms, biases everywhere. Source: https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf */
 export const gpt2: Family = {

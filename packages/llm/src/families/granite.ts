@@ -1,7 +1,7 @@
 import { parseRotary } from '../config/rotary.ts';
-import type { Family } from './family.ts';
-import { readActivation, readBias, readSizes } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation, readBias, readSizes } from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 /** Granite 3: a Llama with factors on embeddings, scores, residual stream and logits. Source: https://arxiv.org/abs/2408.13359 */
 export const granite: Family = {

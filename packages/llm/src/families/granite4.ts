@@ -8,9 +8,9 @@ import type {
   LinearLayout,
 } from '../models/decoder/layout.ts';
 import type { Mamba2Layout } from '../models/decoder/recurrent-layouts.ts';
-import type { Family } from './family.ts';
-import { type DecoderSizes, readActivation, readBias, readSizes } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { type DecoderSizes, readActivation, readBias, readSizes } from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 /** Granite 4: layers of Mamba-2 and of attention, with the factors of Granite 3, some with experts. Source: https://arxiv.org/abs/2405.21060 */
 export const granite4: Family = {

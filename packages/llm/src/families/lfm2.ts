@@ -2,9 +2,9 @@ import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
 import type { AttentionLayout, LayerLayout, LinearLayout, NormLayout } from '../models/decoder/layout.ts';
 import type { ShortConvolutionLayout } from '../models/decoder/recurrent-layouts.ts';
-import type { Family } from './family.ts';
-import { type DecoderSizes, readSizes } from './sizes.ts';
-import { standardAttention } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { type DecoderSizes, readSizes } from './shared/sizes.ts';
+import { standardAttention } from './shared/standard.ts';
 
 /** LFM 2: short convolutions between layers of attention. Source: https://arxiv.org/abs/2511.23404 */
 export const lfm2: Family = {

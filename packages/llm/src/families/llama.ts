@@ -1,7 +1,7 @@
 import { parseRotary } from '../config/rotary.ts';
-import type { Family } from './family.ts';
-import { readActivation, readBias, readSizes } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation, readBias, readSizes } from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 /** Llama 2 and 3: rotary grouped-query attention, gated SiLU. Source: https://arxiv.org/abs/2302.13971 */
 export const llama: Family = {

@@ -1,8 +1,15 @@
 import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
-import type { Family, FamilyModel } from './family.ts';
-import { type LayerType, readActivation, readLayerTypes, readSizes, readWindow, type SizeDefaults } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import type { Family, FamilyModel } from './shared/family.ts';
+import {
+  type LayerType,
+  readActivation,
+  readLayerTypes,
+  readSizes,
+  readWindow,
+  type SizeDefaults,
+} from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 const tokens = { bosTokenId: 1, eosTokenId: 2 };
 

@@ -1,9 +1,9 @@
 import { parseRotary } from '../config/rotary.ts';
 import type { ExpertsLayout } from '../models/decoder/layout.ts';
-import { expertMatrix } from './expert-matrix.ts';
-import type { Family } from './family.ts';
-import { readActivation, readSizes, readWindow } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import { expertMatrix } from './shared/expert-matrix.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation, readSizes, readWindow } from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 /** Mixtral: a Mistral whose feed-forwards are mixtures of experts. Source: https://arxiv.org/abs/2401.04088 */
 export const mixtral: Family = {

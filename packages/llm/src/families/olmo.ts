@@ -1,7 +1,7 @@
 import { parseRotary } from '../config/rotary.ts';
-import type { Family } from './family.ts';
-import { readActivation, readBias, readLayerTypes, readSizes, readWindow } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation, readBias, readLayerTypes, readSizes, readWindow } from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 /** OLMo 2: norms after each part, and of all heads of queries and keys at once. Source: https://arxiv.org/abs/2501.00656 */
 export const olmo2: Family = {

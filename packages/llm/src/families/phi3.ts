@@ -1,7 +1,7 @@
 import { parseRotary } from '../config/rotary.ts';
-import type { Family } from './family.ts';
-import { readActivation, readSizes, readWindow } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation, readSizes, readWindow } from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 /** Phi-3 and Phi-4-mini: fused projections, and a rotary embedding that is another one in long sequences. Source: https://arxiv.org/abs/2404.14219 */
 export const phi3: Family = {

@@ -2,10 +2,10 @@ import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
 import type { BranchLayout, FeedForwardLayout, LayerLayout, LinearLayout } from '../models/decoder/layout.ts';
 import type { DeltaNetLayout } from '../models/decoder/recurrent-layouts.ts';
-import type { Family } from './family.ts';
 import { readDenseLayers, readExperts } from './qwen3-moe.ts';
-import { type DecoderSizes, readActivation, readBias, readSizes } from './sizes.ts';
-import { gatedFeedForward, type StandardLayer, standardAttention, standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { type DecoderSizes, readActivation, readBias, readSizes } from './shared/sizes.ts';
+import { gatedFeedForward, type StandardLayer, standardAttention, standardLayout } from './shared/standard.ts';
 
 /** Qwen 3.5: gated delta nets, and gated attention in every fourth layer. Source: https://qwen.ai/blog?id=qwen3.5 */
 export const qwen35: Family = {

@@ -1,8 +1,8 @@
 import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
-import type { Family } from './family.ts';
-import { readActivation, readBias, readLayerTypes, readSizes, readWindow } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation, readBias, readLayerTypes, readSizes, readWindow } from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 /** Qwen 2 and 2.5: biases of queries, keys and values. Source: https://arxiv.org/abs/2407.10671 */
 export const qwen2: Family = {

@@ -1,11 +1,11 @@
 import type { JsonFields } from '../config/json-fields.ts';
 import { parseRotary } from '../config/rotary.ts';
 import type { ExpertsLayout } from '../models/decoder/layout.ts';
-import { expertMatrix } from './expert-matrix.ts';
-import type { Family } from './family.ts';
 import { qwenWindows } from './qwen.ts';
-import { readActivation, readBias, readSizes } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import { expertMatrix } from './shared/expert-matrix.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation, readBias, readSizes } from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 /** Qwen 3 with mixtures of many small experts in some layers. Source: https://arxiv.org/abs/2505.09388 */
 export const qwen3Moe: Family = {

@@ -1,7 +1,7 @@
 import { parseRotary } from '../config/rotary.ts';
-import type { Family } from './family.ts';
-import { readActivation, readBias, readLayerTypes, readSizes, readWindow } from './sizes.ts';
-import { standardLayout } from './standard.ts';
+import type { Family } from './shared/family.ts';
+import { readActivation, readBias, readLayerTypes, readSizes, readWindow } from './shared/sizes.ts';
+import { standardLayout } from './shared/standard.ts';
 
 /** SmolLM3: every fourth layer is not rotated. Source: https://huggingface.co/blog/smollm3 */
 export const smollm3: Family = {

@@ -1,6 +1,6 @@
 import type { ToolCall } from '../text/answers/answer-format.ts';
 import type { TextFinish, TextUsage } from '../text/text-result.ts';
-import type { ServedModel, ServedPart, ServedRequest } from './served-model.ts';
+import type { ServedModel, ServedPart, ServedRequest } from './models/served-model.ts';
 
 /** A part of one of the answers to a request. */
 export interface NumberedPart {

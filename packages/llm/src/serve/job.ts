@@ -1,6 +1,6 @@
 import type { Answer, NumberedPart } from './answers.ts';
 import type { Fault } from './fault.ts';
-import type { ServedRequest } from './served-model.ts';
+import type { ServedRequest } from './models/served-model.ts';
 
 /** What an endpoint makes of a body: generations to run, and how their answers are written. */
 export interface Job {

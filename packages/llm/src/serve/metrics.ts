@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { NumberedPart } from './answers.ts';
-import type { ServedModel, ServedStats } from './served-model.ts';
+import type { ServedModel, ServedStats } from './models/served-model.ts';
 
 const seconds = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 const labelNames = ['model_name'];

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { rankWith } from './models/served-calls.ts';
+import type { ServedModel } from './models/served-model.ts';
 import { checked, present } from './schema.ts';
-import { rankWith } from './served-calls.ts';
-import type { ServedModel } from './served-model.ts';
 
 const schema = z.looseObject({
   model: z.string(),

@@ -1,6 +1,6 @@
 import type { AdmissionOptions } from './admission.ts';
 import type { GuardOptions } from './guard.ts';
-import type { PromptNormalizer } from './normalizers.ts';
+import type { PromptNormalizer } from './models/normalizers.ts';
 import type { PageFiles } from './page.ts';
 
 /** How a server answers. */

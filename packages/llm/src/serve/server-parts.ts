@@ -3,7 +3,7 @@ import type { Admission } from './admission.ts';
 import { refuse } from './fault.ts';
 import type { Guard } from './guard.ts';
 import type { ServerMetrics } from './metrics.ts';
-import type { ServedModel } from './served-model.ts';
+import type { ServedModel } from './models/served-model.ts';
 import type { ServerOptions } from './server-options.ts';
 
 /** What the routes of a server share. */

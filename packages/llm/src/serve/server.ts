@@ -7,12 +7,12 @@ import { RankingModel } from '../embedding/ranking-model.ts';
 import { notTextModel, type TextModel } from '../text/text-model.ts';
 import { Admission } from './admission.ts';
 import { Guard } from './guard.ts';
-import { localEmbeddingModel, localRankingModel } from './local-embedding.ts';
-import { localModel } from './local-model.ts';
 import { ServerMetrics } from './metrics.ts';
-import { normalized, standardNormalizers } from './normalizers.ts';
+import { localEmbeddingModel, localRankingModel } from './models/local-embedding.ts';
+import { localModel } from './models/local-model.ts';
+import { normalized, standardNormalizers } from './models/normalizers.ts';
+import type { ServedModel } from './models/served-model.ts';
 import { routes } from './routes.ts';
-import type { ServedModel } from './served-model.ts';
 import type { ServerOptions } from './server-options.ts';
 import type { Parts } from './server-parts.ts';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import type { ServedModel } from './models/served-model.ts';
 import { checked, present } from './schema.ts';
-import type { ServedModel } from './served-model.ts';
 
 const tokenizeSchema = z.looseObject({
   model: z.string(),

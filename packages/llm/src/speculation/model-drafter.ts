@@ -1,8 +1,8 @@
 import type { AttentionKernel } from '@heddle/attention';
 import type { KvCache, KvSequence } from '@heddle/kvcache';
 import type { Tensor, Variable } from '@heddle/tensor';
-import { ForwardStep } from '../engine/forward-step.ts';
-import { SampleStep } from '../engine/sample-step.ts';
+import { ForwardStep } from '../engine/steps/forward-step.ts';
+import { SampleStep } from '../engine/steps/sample-step.ts';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { greedy, type Sampler } from '../sampler.ts';
 import { stageSampling } from '../sampling/device-sampling.ts';

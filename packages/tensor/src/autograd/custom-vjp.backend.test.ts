@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { conformance, test } from '../../../../test-support/suite.ts';
-import { isHeddleError } from '../errors.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { round } from '../ops/elementwise/rounding.ts';
 import { customVjp } from './custom-vjp.ts';

@@ -1,4 +1,4 @@
-import { ArgumentError, ShapeError } from '../errors.ts';
+import { ArgumentError, ShapeError } from '../checks/errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { record } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';

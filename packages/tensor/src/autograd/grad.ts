@@ -1,8 +1,8 @@
-import { checkArguments } from '../check-arguments.ts';
-import { checkOptions } from '../check-options.ts';
-import { describe } from '../describe.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, DTypeError } from '../checks/errors.ts';
 import { isFloat } from '../dtype.ts';
-import { ArgumentError, DTypeError } from '../errors.ts';
 import { tensorsOf } from '../graph/recorded-leaves.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { identity } from '../ops/movement/identity.ts';

@@ -1,4 +1,4 @@
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError } from '../checks/errors.ts';
 import type { Node } from '../graph/op.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { isStopGradient } from '../ops/movement/identity.ts';

@@ -1,7 +1,7 @@
-import { checkArguments } from '../check-arguments.ts';
-import { describe } from '../describe.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
 import { isFloat } from '../dtype.ts';
-import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { full } from '../ops/create/creation.ts';
 import { identity } from '../ops/movement/identity.ts';

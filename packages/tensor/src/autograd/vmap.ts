@@ -1,6 +1,6 @@
-import { checkArguments } from '../check-arguments.ts';
-import { checkOptions } from '../check-options.ts';
-import { ArgumentError, ShapeError } from '../errors.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { ArgumentError, ShapeError } from '../checks/errors.ts';
 import type { Node } from '../graph/op.ts';
 import { tensorsOf } from '../graph/recorded-leaves.ts';
 import { nodesBetween } from '../graph/replay.ts';

@@ -1,5 +1,5 @@
+import { ArgumentError } from '../checks/errors.ts';
 import type { SymbolValues } from '../dim.ts';
-import { ArgumentError } from '../errors.ts';
 import type { Graph } from '../graph/graph.ts';
 
 /** The named dimensions of a graph, each with the most that it can be. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { isHeddleError } from '../checks/errors.ts';
 import { symbolicDim } from '../dim.ts';
-import { isHeddleError } from '../errors.ts';
 import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { sizeScalar } from '../ops/create/creation.ts';

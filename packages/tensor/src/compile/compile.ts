@@ -1,7 +1,7 @@
-import { checkArguments } from '../check-arguments.ts';
-import { checkOptions } from '../check-options.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { ArgumentError, DisposedError } from '../checks/errors.ts';
 import type { SymbolValues } from '../dim.ts';
-import { ArgumentError, DisposedError } from '../errors.ts';
 import type { Device } from '../graph/device.ts';
 import { Tensor } from '../graph/tensor.ts';
 import type { Update } from '../graph/variable.ts';

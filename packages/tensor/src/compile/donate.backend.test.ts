@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
-import { isHeddleError } from '../errors.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { compile } from './compile.ts';
 

@@ -1,5 +1,5 @@
+import { ArgumentError } from '../checks/errors.ts';
 import type { HostArray } from '../dtype.ts';
-import { ArgumentError } from '../errors.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { Variable } from '../graph/variable.ts';
 

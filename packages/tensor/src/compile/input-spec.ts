@@ -1,7 +1,7 @@
+import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
 import { type Dim, type SymbolValues, symbolicDim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
 import { isHostArrayOf } from '../dtype.ts';
-import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { asHeld } from '../host-data.ts';
 import { checkSizes, formatShape, type TensorType } from '../shape.ts';

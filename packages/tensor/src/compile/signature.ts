@@ -1,4 +1,4 @@
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError } from '../checks/errors.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { plainKey } from '../plain-key.ts';
 import { formatShape } from '../shape.ts';

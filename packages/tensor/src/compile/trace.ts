@@ -1,6 +1,6 @@
+import { ArgumentError, DeviceError, DisposedError } from '../checks/errors.ts';
 import type { SymbolValues } from '../dim.ts';
 import type { HostArray } from '../dtype.ts';
-import { ArgumentError, DeviceError, DisposedError } from '../errors.ts';
 import { buildGraph } from '../graph/build.ts';
 import type { Device } from '../graph/device.ts';
 import type { Program, Storage } from '../graph/executor.ts';

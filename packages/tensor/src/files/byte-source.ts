@@ -1,4 +1,4 @@
-import { ArgumentError, FileFormatError } from '../errors.ts';
+import { ArgumentError, FileFormatError } from '../checks/errors.ts';
 import { fileError, nodeFiles } from './node-files.ts';
 
 /**

@@ -1,7 +1,7 @@
-import { checkOptions } from '../check-options.ts';
-import { describe } from '../describe.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, DTypeError, FileFormatError, ShapeError } from '../checks/errors.ts';
 import type { DType } from '../dtype.ts';
-import { ArgumentError, DTypeError, FileFormatError, ShapeError } from '../errors.ts';
 import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { Variable } from '../graph/variable.ts';

@@ -1,4 +1,4 @@
-import { FileFormatError } from '../errors.ts';
+import { FileFormatError } from '../checks/errors.ts';
 
 /** The part of `node:fs/promises` that reading and writing files takes. */
 interface NodeFiles {

@@ -1,4 +1,4 @@
-import { FileFormatError } from '../errors.ts';
+import { FileFormatError } from '../checks/errors.ts';
 import { foreignFormat } from './foreign-format.ts';
 
 /** Element types that `.npy` files are read and written with. */

@@ -1,6 +1,6 @@
-import { checkArguments } from '../check-arguments.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { DTypeError, ShapeError } from '../checks/errors.ts';
 import { isStorageDType } from '../dtype.ts';
-import { DTypeError, ShapeError } from '../errors.ts';
 import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape } from '../shape.ts';

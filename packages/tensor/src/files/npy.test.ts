@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runs } from '../../../../test-support/properties.ts';
-import { isHeddleError } from '../errors.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import { openReference } from '../reference.ts';
 import { type NpyArray, readNpy, writeNpy } from './npy.ts';
 import { npyDTypes, npyItemSize } from './npy-header.ts';

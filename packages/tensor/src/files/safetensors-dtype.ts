@@ -1,6 +1,6 @@
-import { describe } from '../describe.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, DTypeError } from '../checks/errors.ts';
 import type { HostArrays } from '../dtype.ts';
-import { ArgumentError, DTypeError } from '../errors.ts';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../float16.ts';
 
 /** Element types of the safetensors format, as its headers name them. */

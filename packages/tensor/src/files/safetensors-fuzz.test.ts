@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { runs } from '../../../../test-support/properties.ts';
-import { isHeddleError } from '../errors.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import { itemSize, safetensorsDTypes } from './safetensors-dtype.ts';
 import { openSafetensors } from './safetensors-open.ts';
 import { writeSafetensors } from './safetensors-writer.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isHeddleError } from '../errors.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import { openSafetensors } from './safetensors-open.ts';
 
 /** A file of this header text and that many bytes of data. */

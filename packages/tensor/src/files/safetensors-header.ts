@@ -1,4 +1,4 @@
-import { FileFormatError } from '../errors.ts';
+import { FileFormatError } from '../checks/errors.ts';
 import { foreignFormat } from './foreign-format.ts';
 import { duplicateKey } from './json-keys.ts';
 import { isSafetensorsDType, itemSize, type SafetensorsDType, safetensorsDTypes } from './safetensors-dtype.ts';

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { isHeddleError } from '../errors.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import type { FileInput } from './byte-source.ts';
 import { openSafetensors, openShardedSafetensors } from './safetensors-open.ts';
 import { writeSafetensors } from './safetensors-writer.ts';

@@ -1,4 +1,4 @@
-import { FileFormatError, isHeddleError } from '../errors.ts';
+import { FileFormatError, isHeddleError } from '../checks/errors.ts';
 import { type FileInput, openSource } from './byte-source.ts';
 import { fileError, nodeFiles } from './node-files.ts';
 import { readSafetensors, type SafetensorsFile } from './safetensors-reader.ts';

@@ -1,4 +1,4 @@
-import { ArgumentError, DisposedError, FileFormatError } from '../errors.ts';
+import { ArgumentError, DisposedError, FileFormatError } from '../checks/errors.ts';
 import type { OpenSource } from './byte-source.ts';
 import {
   headerLength,

@@ -1,4 +1,4 @@
-import { DisposedError, FileFormatError } from '../errors.ts';
+import { DisposedError, FileFormatError } from '../checks/errors.ts';
 import type { SafetensorsInfo } from './safetensors-header.ts';
 import { type BytePart, noTensor, type SafetensorsFile } from './safetensors-reader.ts';
 

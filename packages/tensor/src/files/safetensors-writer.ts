@@ -1,5 +1,5 @@
-import { describe } from '../describe.ts';
-import { ArgumentError, ShapeError } from '../errors.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, ShapeError } from '../checks/errors.ts';
 import { isSafetensorsDType, itemSize, type SafetensorsDType, safetensorsDTypes } from './safetensors-dtype.ts';
 import { maxHeaderLength, prefixLength } from './safetensors-header.ts';
 

@@ -1,6 +1,6 @@
-import { checkOptions } from '../check-options.ts';
-import { describe } from '../describe.ts';
-import { ArgumentError } from '../errors.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError } from '../checks/errors.ts';
 import { nodeFiles } from './node-files.ts';
 import { safetensorsChunks } from './safetensors-writer.ts';
 import { shardsOf, writeShards } from './saved-shards.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runs } from '../../../../test-support/properties.ts';
-import { isHeddleError } from '../errors.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import type { Device } from '../graph/device.ts';
 import { openReference } from '../reference.ts';
 import { loadTensors, saveTensors, tensorsToBlob, writeSafetensors } from '../safetensors.ts';

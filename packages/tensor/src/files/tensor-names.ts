@@ -1,5 +1,5 @@
-import { describe } from '../describe.ts';
-import { ArgumentError } from '../errors.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError } from '../checks/errors.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { isBranch } from '../tree.ts';
 

@@ -1,5 +1,5 @@
+import { DTypeError, FileFormatError, ShapeError } from '../checks/errors.ts';
 import { blockSizes, type DType, type HostArray, hostArray, hostLength, isBlockFormat } from '../dtype.ts';
-import { DTypeError, FileFormatError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, sizeOf } from '../shape.ts';
 import { type SafetensorsDType, safetensorsTo, safetensorsToF32 } from './safetensors-dtype.ts';

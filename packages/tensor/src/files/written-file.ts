@@ -1,4 +1,4 @@
-import { FileFormatError } from '../errors.ts';
+import { FileFormatError } from '../checks/errors.ts';
 import { fileError, nodeFiles } from './node-files.ts';
 
 /** Bytes in the order of a file, made as they are asked for. */

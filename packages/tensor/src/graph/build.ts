@@ -1,6 +1,6 @@
+import { ArgumentError, DeviceError, DTypeError } from '../checks/errors.ts';
 import { type DimSymbol, dimsEqual, SymbolicDim, symbolsOf } from '../dim.ts';
 import { isBlockFormat } from '../dtype.ts';
-import { ArgumentError, DeviceError, DTypeError } from '../errors.ts';
 import { plainKey } from '../plain-key.ts';
 import { boundedOp, type IndexRange } from './bounded.ts';
 import { type Containers, containersOf } from './containers.ts';

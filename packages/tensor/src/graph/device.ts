@@ -1,8 +1,8 @@
-import { checkArguments, checkTensorsOf } from '../check-arguments.ts';
-import { checkOptions } from '../check-options.ts';
+import { checkArguments, checkTensorsOf } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { ArgumentError, DisposedError } from '../checks/errors.ts';
 import type { Dim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
-import { ArgumentError, DisposedError } from '../errors.ts';
 import { checkType, type HostData, parseData, type TensorOptions } from '../host-data.ts';
 import type { HeldAllocation, MemoryReport } from '../report/memory.ts';
 import type { ConcreteType, Shape } from '../shape.ts';

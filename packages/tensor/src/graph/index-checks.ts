@@ -1,5 +1,5 @@
+import { IndexError } from '../checks/errors.ts';
 import { evaluateDim, type SymbolValues } from '../dim.ts';
-import { IndexError } from '../errors.ts';
 import type { IndexRange } from './bounded.ts';
 import type { Executor, Storage } from './executor.ts';
 import type { Tensor } from './tensor.ts';

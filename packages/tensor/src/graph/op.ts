@@ -1,5 +1,5 @@
+import { ArgumentError } from '../checks/errors.ts';
 import type { StorageDType } from '../dtype.ts';
-import { ArgumentError } from '../errors.ts';
 import type { Shape, TensorType } from '../shape.ts';
 import type { OnnxLowering } from './onnx-lowering.ts';
 import type { ReferenceLowering } from './reference-lowering.ts';

@@ -1,7 +1,7 @@
-import { checkArguments } from '../check-arguments.ts';
-import { describe } from '../describe.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, DTypeError } from '../checks/errors.ts';
 import { type DType, isBlockFormat, isStorageDType } from '../dtype.ts';
-import { ArgumentError, DTypeError } from '../errors.ts';
 import { checkDType, checkSizes } from '../shape.ts';
 import type { Device } from './device.ts';
 import { isLeafOp, type Node, type Op } from './op.ts';

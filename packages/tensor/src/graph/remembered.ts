@@ -1,4 +1,4 @@
-import { isHeddleError } from '../errors.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import type { EagerPrograms } from './eager-programs.ts';
 import type { Storage } from './executor.ts';
 import { isLeafOp } from './op.ts';

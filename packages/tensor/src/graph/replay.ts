@@ -1,6 +1,6 @@
-import { checkArguments } from '../check-arguments.ts';
-import { describe } from '../describe.ts';
-import { ArgumentError } from '../errors.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError } from '../checks/errors.ts';
 import { isLeafOp, type Node } from './op.ts';
 import { record } from './record.ts';
 import type { Tensor } from './tensor.ts';

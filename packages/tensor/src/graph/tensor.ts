@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { describe } from '../describe.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, DisposedError, HeddleError, ShapeError } from '../checks/errors.ts';
 import type { DType, HostArrays } from '../dtype.ts';
-import { ArgumentError, DisposedError, HeddleError, ShapeError } from '../errors.ts';
 import { checkReadable, type NestedNumbers, nestedValues, readAs } from '../host-data.ts';
 import { formatShape, type Shape, type TensorType } from '../shape.ts';
 import type { Device } from './device.ts';

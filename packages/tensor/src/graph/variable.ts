@@ -1,6 +1,6 @@
-import { describe } from '../describe.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
 import { type DType, type HostArrays, isBlockFormat } from '../dtype.ts';
-import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import { type ConcreteType, formatShape, shapesEqual } from '../shape.ts';
 import type { Device } from './device.ts';
 import type { Storage } from './executor.ts';

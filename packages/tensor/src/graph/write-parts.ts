@@ -1,5 +1,5 @@
+import { DTypeError, ShapeError } from '../checks/errors.ts';
 import { type HostArray, hostLength, isHostArrayOf } from '../dtype.ts';
-import { DTypeError, ShapeError } from '../errors.ts';
 import { formatShape, sizeOf } from '../shape.ts';
 import type { Variable } from './variable.ts';
 

@@ -1,5 +1,5 @@
-import { checkOptions } from '../check-options.ts';
-import { ArgumentError } from '../errors.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { ArgumentError } from '../checks/errors.ts';
 import type { Device } from '../graph/device.ts';
 import { type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from '../ops/convolution/convolution.ts';
 import { checkLayer, type Layer, type LayerOptions, layerDType, layerOf } from './layer.ts';

@@ -1,6 +1,6 @@
-import { checkOptions } from '../check-options.ts';
-import { describe } from '../describe.ts';
-import { ArgumentError, ShapeError } from '../errors.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, ShapeError } from '../checks/errors.ts';
 import { threefry2x32, uniformFromBits } from '../random/random-bits.ts';
 import { checkSizes, formatShape, sizeOf } from '../shape.ts';
 

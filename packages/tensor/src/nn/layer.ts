@@ -1,5 +1,5 @@
-import { describe } from '../describe.ts';
-import { ArgumentError, DTypeError } from '../errors.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, DTypeError } from '../checks/errors.ts';
 import type { Device } from '../graph/device.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { Variable } from '../graph/variable.ts';

@@ -1,4 +1,4 @@
-import { checkOptions } from '../check-options.ts';
+import { checkOptions } from '../checks/check-options.ts';
 import type { Device } from '../graph/device.ts';
 import type { Variable } from '../graph/variable.ts';
 import { linear } from '../ops/nn.ts';

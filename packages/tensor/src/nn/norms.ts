@@ -1,6 +1,6 @@
-import { checkOptions } from '../check-options.ts';
-import { describe } from '../describe.ts';
-import { ArgumentError } from '../errors.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError } from '../checks/errors.ts';
 import type { Device } from '../graph/device.ts';
 import type { Variable } from '../graph/variable.ts';
 import { layerNorm } from '../ops/rows/normalization.ts';

@@ -1,5 +1,5 @@
-import { describe } from '../describe.ts';
-import { ArgumentError } from '../errors.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError } from '../checks/errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { dropout } from '../ops/create/dropout.ts';
 import { foldKey, randomKey } from '../ops/create/random.ts';

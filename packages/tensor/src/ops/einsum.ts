@@ -1,8 +1,8 @@
-import { checkArguments } from '../check-arguments.ts';
-import { describe } from '../describe.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { describe } from '../checks/describe.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
 import { type Dim, dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
-import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, shapesEqual, sizeOf } from '../shape.ts';
 import { arange } from './create/creation.ts';

@@ -1,7 +1,7 @@
-import { checkArguments } from '../check-arguments.ts';
-import { checkOptions } from '../check-options.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
 import { isFloat } from '../dtype.ts';
-import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { broadcastShapes, formatShape, shapesEqual } from '../shape.ts';
 import { softplus } from './elementwise/activation.ts';

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { isHeddleError } from '../errors.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { openReference } from '../reference.ts';

@@ -1,8 +1,8 @@
-import { checkArguments } from '../check-arguments.ts';
-import { checkOptions } from '../check-options.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { DTypeError, ShapeError } from '../checks/errors.ts';
 import { dimsEqual } from '../dim.ts';
 import { isFloat } from '../dtype.ts';
-import { DTypeError, ShapeError } from '../errors.ts';
 import { bounded } from '../graph/bounded.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, shapesEqual, sizeOf } from '../shape.ts';

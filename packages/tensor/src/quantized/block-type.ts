@@ -1,5 +1,5 @@
+import { ArgumentError, DTypeError, FileFormatError, ShapeError } from '../checks/errors.ts';
 import { blockSizes } from '../dtype.ts';
-import { ArgumentError, DTypeError, FileFormatError, ShapeError } from '../errors.ts';
 import { formatShape, sizeOf } from '../shape.ts';
 
 /** Names of the types in GGUF files. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runs } from '../../../../test-support/properties.ts';
 import { needShared, needSharedJson } from '../../../../test-support/shared.ts';
-import { isHeddleError } from '../errors.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import { bf16ToF32 } from '../float16.ts';
 import { openSafetensors } from '../safetensors.ts';
 import { type BlockType, blockTypes } from './block-type.ts';

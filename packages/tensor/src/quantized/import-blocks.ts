@@ -1,5 +1,5 @@
+import { FileFormatError } from '../checks/errors.ts';
 import type { BlockFormat } from '../dtype.ts';
-import { FileFormatError } from '../errors.ts';
 import { type BlockType, blockTypes, checkBlocks } from './block-type.ts';
 import { decodeBlocks } from './decode.ts';
 import { quantize } from './quantize.ts';

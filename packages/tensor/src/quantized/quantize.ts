@@ -1,5 +1,5 @@
+import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
 import type { BlockFormat } from '../dtype.ts';
-import { ArgumentError, DTypeError, ShapeError } from '../errors.ts';
 import { widenBf16, widenF16 } from '../float16.ts';
 import { blockTypes } from './block-type.ts';
 import { typeOfFormat } from './decode.ts';

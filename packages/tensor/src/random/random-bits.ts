@@ -1,4 +1,4 @@
-import { checkArguments } from '../check-arguments.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
 
 /** Rotations of the eight rounds that repeat. */
 export const rotations: readonly number[] = [13, 15, 26, 6, 17, 29, 16, 24];

@@ -1,4 +1,4 @@
-import { checkArguments } from '../check-arguments.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
 import type { BufferUse, KernelTime, PlanReport } from './plan-report.ts';
 
 /** The kernels of a plan, what they move and compute, and when how much memory is in use, as text. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { isHeddleError, OutOfMemoryError } from '../checks/errors.ts';
 import { compile } from '../compile/compile.ts';
-import { isHeddleError, OutOfMemoryError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { openOnnx } from '../onnx.ts';
 import { openReference } from '../reference.ts';

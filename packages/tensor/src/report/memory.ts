@@ -1,4 +1,4 @@
-import { ArgumentError, OutOfMemoryError } from '../errors.ts';
+import { ArgumentError, OutOfMemoryError } from '../checks/errors.ts';
 
 /** Bytes of one owner. */
 export interface Holder {

@@ -1,4 +1,4 @@
-import { checkArguments } from '../check-arguments.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
 import { type DType, isFloat } from '../dtype.ts';
 import { bf16ToF32, f16ToF32 } from '../float16.ts';
 import { Tensor } from '../graph/tensor.ts';

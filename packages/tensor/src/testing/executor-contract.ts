@@ -1,7 +1,7 @@
 import { valueAndGrad } from '../autograd/grad.ts';
+import { isHeddleError } from '../checks/errors.ts';
 import { compile } from '../compile/compile.ts';
 import type { DType } from '../dtype.ts';
-import { isHeddleError } from '../errors.ts';
 import type { Device } from '../graph/device.ts';
 import { defineOp } from '../graph/op.ts';
 import { recordOne } from '../graph/record.ts';

@@ -1,5 +1,5 @@
 import { valueAndGrad } from '../autograd/grad.ts';
-import { checkArguments } from '../check-arguments.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
 import { isFloat } from '../dtype.ts';
 import type { ReferenceStorage } from '../executors/reference/executor.ts';
 import type { Device } from '../graph/device.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { isHeddleError } from '../checks/errors.ts';
 import { compile } from '../compile/compile.ts';
-import { isHeddleError } from '../errors.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { concat } from '../ops/movement/concat.ts';
 import { openWebGpu } from '../webgpu.ts';

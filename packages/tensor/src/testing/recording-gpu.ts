@@ -1,4 +1,4 @@
-import { checkArguments } from '../check-arguments.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
 import { RecordedBuffer, type RecordedBufferState } from './recorded-buffer.ts';
 
 /** The limits that every WebGPU device has at least, of those that kernels and buffers ask for. */

@@ -5,10 +5,10 @@ import type { ChatMessage } from '../../tokenizer/chat-template.ts';
 import type { Answer, NumberedPart } from '../answers.ts';
 import { event } from '../event-stream.ts';
 import type { Job } from '../job.ts';
+import type { ServedModel, ServedRequest } from '../models/served-model.ts';
 import { newId } from '../openai/shared.ts';
 import { toolName } from '../openai/tools.ts';
 import { checked, drawing, present } from '../schema.ts';
-import type { ServedModel, ServedRequest } from '../served-model.ts';
 import { messageSchema, messagesOf, systemSchema } from './conversation.ts';
 import { anthropicError } from './errors.ts';
 

@@ -3,8 +3,8 @@ import type { ChatMessage } from '../../tokenizer/chat-template.ts';
 import { type Answer, Collected, type NumberedPart } from '../answers.ts';
 import { event } from '../event-stream.ts';
 import type { Job } from '../job.ts';
+import type { ServedPart, ServedRequest } from '../models/served-model.ts';
 import { checked, present, refusedFields } from '../schema.ts';
-import type { ServedPart, ServedRequest } from '../served-model.ts';
 import { openAiError } from './errors.ts';
 import {
   chatLogprob,

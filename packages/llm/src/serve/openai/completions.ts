@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { type Answer, Collected, type NumberedPart } from '../answers.ts';
 import { event } from '../event-stream.ts';
 import type { Job } from '../job.ts';
+import type { ServedPart } from '../models/served-model.ts';
 import { checked, present, refusedFields } from '../schema.ts';
-import type { ServedPart } from '../served-model.ts';
 import { openAiError } from './errors.ts';
 import { finishReasons, formatOf, newId, responseFormat, sampling, samplingOf, seconds, usageOf } from './shared.ts';
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { refuse } from '../fault.ts';
+import { embedWith } from '../models/served-calls.ts';
+import type { ServedModel } from '../models/served-model.ts';
 import { checked, present } from '../schema.ts';
-import { embedWith } from '../served-calls.ts';
-import type { ServedModel } from '../served-model.ts';
 
 const schema = z.looseObject({
   model: z.string(),

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { json, jsonSchema, type OutputFormat } from '../../grammar/output-format.ts';
 import type { TextFinish, TextUsage } from '../../text/text-result.ts';
+import type { ServedPart, ServedRequest, SpelledToken } from '../models/served-model.ts';
 import { type Absent, drawing, present, type Shape } from '../schema.ts';
-import type { ServedPart, ServedRequest, SpelledToken } from '../served-model.ts';
 
 /** Settings of chat and plain completions. */
 interface Sampling

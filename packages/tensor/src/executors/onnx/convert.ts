@@ -1,5 +1,5 @@
+import { DeviceError } from '../../checks/errors.ts';
 import type { HostArray } from '../../dtype.ts';
-import { DeviceError } from '../../errors.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/op.ts';
 import type { Tensor } from '../../graph/tensor.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { onnxOnly } from '../../../../../test-support/onnx.ts';
+import { DeviceError, DisposedError, OutOfMemoryError, ShapeError } from '../../checks/errors.ts';
 import { compile } from '../../compile/compile.ts';
-import { DeviceError, DisposedError, OutOfMemoryError, ShapeError } from '../../errors.ts';
 import { f16ToF32 } from '../../float16.ts';
 import { defineOp } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';

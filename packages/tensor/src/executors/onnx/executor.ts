@@ -1,6 +1,6 @@
+import { DeviceError, DisposedError } from '../../checks/errors.ts';
 import { symbolsOf } from '../../dim.ts';
 import { byteSize, type HostArray, hostArray, isBlockFormat } from '../../dtype.ts';
-import { DeviceError, DisposedError } from '../../errors.ts';
 import type { Executor, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/op.ts';

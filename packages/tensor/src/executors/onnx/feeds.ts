@@ -1,6 +1,6 @@
+import { ArgumentError, ShapeError } from '../../checks/errors.ts';
 import type { SymbolValues } from '../../dim.ts';
 import { type HostArray, hostLength, isHostArrayOf } from '../../dtype.ts';
-import { ArgumentError, ShapeError } from '../../errors.ts';
 import type { Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { evaluateShape, formatShape, sizeOf } from '../../shape.ts';

@@ -1,6 +1,6 @@
+import { DeviceError, DisposedError } from '../../checks/errors.ts';
 import type { SymbolValues } from '../../dim.ts';
 import type { HostArray } from '../../dtype.ts';
-import { DeviceError, DisposedError } from '../../errors.ts';
 import type { Program, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Tensor } from '../../graph/tensor.ts';

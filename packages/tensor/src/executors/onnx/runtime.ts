@@ -1,5 +1,5 @@
+import { DeviceError } from '../../checks/errors.ts';
 import { type DType, type HostArray, isBlockFormat } from '../../dtype.ts';
-import { DeviceError } from '../../errors.ts';
 import { bf16ToF32, numberToBf16Bits } from '../../float16.ts';
 import { decodeFormat } from '../../quantized/decode.ts';
 

@@ -1,5 +1,5 @@
+import { DeviceError, DisposedError } from '../../checks/errors.ts';
 import type { HostArray } from '../../dtype.ts';
-import { DeviceError, DisposedError } from '../../errors.ts';
 import type { Storage } from '../../graph/executor.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { hostValues, type RuntimeTensor } from './runtime.ts';

@@ -1,5 +1,5 @@
+import { DisposedError } from '../../checks/errors.ts';
 import type { HostArray } from '../../dtype.ts';
-import { DisposedError } from '../../errors.ts';
 import type { Storage } from '../../graph/executor.ts';
 import type { ConcreteType } from '../../shape.ts';
 import { type OnnxRuntime, type RuntimeTensor, runtimeTensor } from './runtime.ts';

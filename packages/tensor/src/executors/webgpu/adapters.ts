@@ -1,5 +1,5 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { DeviceError } from '../../errors.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { DeviceError } from '../../checks/errors.ts';
 import { wantedFeatures, wantedLimits } from './capabilities.ts';
 import { createNodeGpu, letGoOf, type NodeGpuOptions } from './node-gpu.ts';
 

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { onWebGpu, openOwnWebGpu, requestGpuDevice } from '../../../../../test-support/own-webgpu.ts';
 import { backendName, test } from '../../../../../test-support/suite.ts';
+import { isHeddleError } from '../../checks/errors.ts';
 import { compile } from '../../compile/compile.ts';
-import { isHeddleError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

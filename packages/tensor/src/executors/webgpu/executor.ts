@@ -1,5 +1,5 @@
+import { ArgumentError, DeviceError } from '../../checks/errors.ts';
 import { byteSize, type HostArray, hostLength, isBlockFormat } from '../../dtype.ts';
-import { ArgumentError, DeviceError } from '../../errors.ts';
 import type { CompileTarget, Executor, Program, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/op.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { DeviceLostError } from '../../errors.ts';
+import { DeviceLostError } from '../../checks/errors.ts';
 import { DeviceHealth } from './health.ts';
 
 /** A device that says when it is lost as late as it is told to. */

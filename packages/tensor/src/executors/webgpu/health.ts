@@ -1,4 +1,4 @@
-import { DeviceLostError, DisposedError } from '../../errors.ts';
+import { DeviceLostError, DisposedError } from '../../checks/errors.ts';
 import { CommandRecorder } from './command-recorder.ts';
 
 /** Milliseconds after which work that failed did not fail since the device was lost. */

@@ -1,4 +1,4 @@
-import { DeviceError } from '../../errors.ts';
+import { DeviceError } from '../../checks/errors.ts';
 
 /** What a plain device needs in Dawn for f16 and subgroup matrices on NVIDIA GPUs. */
 const defaultToggles = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia'];

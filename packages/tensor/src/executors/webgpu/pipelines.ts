@@ -1,4 +1,4 @@
-import { DeviceError } from '../../errors.ts';
+import { DeviceError } from '../../checks/errors.ts';
 import { getOrMake } from './get-or-make.ts';
 import { shaderStageCompute } from './gpu-flags.ts';
 import type { DeviceHealth } from './health.ts';

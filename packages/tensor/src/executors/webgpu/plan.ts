@@ -1,5 +1,5 @@
+import { DisposedError } from '../../checks/errors.ts';
 import type { Dim, SymbolValues } from '../../dim.ts';
-import { DisposedError } from '../../errors.ts';
 import { sizeOf, type TensorType } from '../../shape.ts';
 import { BindGroups, type RunBuffers } from './bind-groups.ts';
 import type { CommandRecorder } from './command-recorder.ts';

@@ -1,4 +1,4 @@
-import { DeviceError } from '../../errors.ts';
+import { DeviceError } from '../../checks/errors.ts';
 import { bufferUsage, mapModeRead } from './gpu-flags.ts';
 
 /** Runs of which the time is taken by the host. */

@@ -1,6 +1,6 @@
+import { ShapeError } from '../../checks/errors.ts';
 import { type Dim, evaluateDim, type SymbolValues, symbolsOf } from '../../dim.ts';
 import type { HostArray } from '../../dtype.ts';
-import { ShapeError } from '../../errors.ts';
 import type { CompileTarget, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { evaluateShape, formatShape, sizeOf } from '../../shape.ts';

@@ -1,6 +1,6 @@
+import { DisposedError, OutOfMemoryError } from '../../checks/errors.ts';
 import type { SymbolValues } from '../../dim.ts';
 import { evaluateDim } from '../../dim.ts';
-import { DisposedError, OutOfMemoryError } from '../../errors.ts';
 import type { CompileTarget, Program, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
 import { formatReport } from '../../report/format-report.ts';

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { onWebGpu, openOwnWebGpu } from '../../../../../test-support/own-webgpu.ts';
 import { test } from '../../../../../test-support/suite.ts';
+import { isHeddleError } from '../../checks/errors.ts';
 import { compile } from '../../compile/compile.ts';
-import { isHeddleError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { take } from '../../ops/indexing/gather.ts';
 

@@ -1,8 +1,8 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { checkOptions } from '../../check-options.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { checkOptions } from '../../checks/check-options.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
 import { dimsEqual, divideDims, multiplyDims, subtractDims } from '../../dim.ts';
 import { isFloat, promote } from '../../dtype.ts';
-import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
 import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

@@ -1,7 +1,7 @@
-import { checkArguments } from '../../check-arguments.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { DTypeError } from '../../checks/errors.ts';
 import { type Dim, evaluateDim } from '../../dim.ts';
 import { type DType, isFloat } from '../../dtype.ts';
-import { DTypeError } from '../../errors.ts';
 import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import { f16ToF32, f32ToF16 } from '../../float16.ts';
 import type { Device } from '../../graph/device.ts';

@@ -1,6 +1,6 @@
-import { checkArguments } from '../../check-arguments.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { ArgumentError, DTypeError } from '../../checks/errors.ts';
 import { isFloat } from '../../dtype.ts';
-import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { cast } from '../elementwise/cast.ts';
 import { where } from '../elementwise/elementwise.ts';

@@ -1,6 +1,6 @@
-import { checkArguments } from '../../check-arguments.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import { isFloat } from '../../dtype.ts';
-import { DTypeError, ShapeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { shiftRight } from '../elementwise/bitwise.ts';
 import { cast } from '../elementwise/cast.ts';

@@ -1,7 +1,7 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { describe } from '../../describe.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { describe } from '../../checks/describe.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
 import { type Dim, dimsEqual } from '../../dim.ts';
-import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

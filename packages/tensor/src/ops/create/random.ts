@@ -1,9 +1,9 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { checkOptions } from '../../check-options.ts';
-import { describe } from '../../describe.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { checkOptions } from '../../checks/check-options.ts';
+import { describe } from '../../checks/describe.ts';
+import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
 import type { DType } from '../../dtype.ts';
 import { isFloat } from '../../dtype.ts';
-import { ArgumentError, DTypeError, ShapeError } from '../../errors.ts';
 import { f16BitsToNumber, f32Bits, f32OfBits, numberToF16Bits, roundToF16 } from '../../float16.ts';
 import type { Device } from '../../graph/device.ts';
 import type { Tensor } from '../../graph/tensor.ts';

@@ -1,4 +1,4 @@
-import { DTypeError, ShapeError } from '../../errors.ts';
+import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

@@ -1,6 +1,6 @@
-import { checkArguments } from '../../check-arguments.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { DTypeError } from '../../checks/errors.ts';
 import { type DType, isBlockFormat, isFloat, isStorageDType } from '../../dtype.ts';
-import { DTypeError } from '../../errors.ts';
 import { registerType } from '../../executors/webgpu/codegen/buffer-form.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type Op } from '../../graph/op.ts';

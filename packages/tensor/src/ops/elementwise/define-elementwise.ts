@@ -1,6 +1,6 @@
-import { describe } from '../../describe.ts';
+import { describe } from '../../checks/describe.ts';
+import { ArgumentError, DTypeError } from '../../checks/errors.ts';
 import { type DType, isFloat, promote } from '../../dtype.ts';
-import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
 import { recordOne, refuseStored } from '../../graph/record.ts';

@@ -1,6 +1,6 @@
-import { checkArguments } from '../../check-arguments.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { DTypeError } from '../../checks/errors.ts';
 import { type DType, isFloat } from '../../dtype.ts';
-import { DTypeError } from '../../errors.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type Node, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';

@@ -1,5 +1,5 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { ArgumentError, DTypeError } from '../../errors.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { ArgumentError, DTypeError } from '../../checks/errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

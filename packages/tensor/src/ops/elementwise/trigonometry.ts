@@ -1,5 +1,5 @@
+import { DTypeError } from '../../checks/errors.ts';
 import { isFloat } from '../../dtype.ts';
-import { DTypeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

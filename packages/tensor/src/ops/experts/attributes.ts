@@ -1,6 +1,6 @@
+import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import { type Dim, dimsEqual } from '../../dim.ts';
 import { isFloat, isStorageDType } from '../../dtype.ts';
-import { DTypeError, ShapeError } from '../../errors.ts';
 import { formatShape, type TensorType } from '../../shape.ts';
 
 export interface ExpertMatmulAttributes {

@@ -1,5 +1,5 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { ShapeError } from '../../errors.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { ShapeError } from '../../checks/errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape } from '../../shape.ts';
 import { silu } from '../elementwise/activation.ts';

@@ -1,5 +1,5 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { ArgumentError, ShapeError } from '../../errors.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { ArgumentError, ShapeError } from '../../checks/errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape } from '../../shape.ts';
 import { arange } from '../create/creation.ts';

@@ -1,7 +1,7 @@
-import { checkArguments } from '../../check-arguments.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import type { Dim } from '../../dim.ts';
 import { isStorageDType } from '../../dtype.ts';
-import { DTypeError, ShapeError } from '../../errors.ts';
 import { bounded } from '../../graph/bounded.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';

@@ -1,6 +1,6 @@
-import { checkArguments } from '../../check-arguments.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import { type Dim, dimsEqual } from '../../dim.ts';
-import { DTypeError, ShapeError } from '../../errors.ts';
 import { bounded } from '../../graph/bounded.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type Op } from '../../graph/op.ts';

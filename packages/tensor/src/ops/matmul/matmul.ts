@@ -1,7 +1,7 @@
-import { checkArguments } from '../../check-arguments.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import { dimsEqual } from '../../dim.ts';
 import { isFloat, isStorageDType, promote } from '../../dtype.ts';
-import { DTypeError, ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

@@ -1,6 +1,6 @@
-import { checkArguments } from '../../check-arguments.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { ArgumentError, ShapeError } from '../../checks/errors.ts';
 import { addDims, type Dim, multiplyDims, subtractDims } from '../../dim.ts';
-import { ArgumentError, ShapeError } from '../../errors.ts';
 
 import type { Tensor } from '../../graph/tensor.ts';
 import { checkSizes, formatShape, normalizeAxes, normalizeAxis, shapesEqual } from '../../shape.ts';

@@ -1,6 +1,6 @@
-import { checkArguments } from '../../check-arguments.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { ShapeError } from '../../checks/errors.ts';
 import { type Dim, dimsEqual, divideDims } from '../../dim.ts';
-import { ShapeError } from '../../errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

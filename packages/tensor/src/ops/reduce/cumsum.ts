@@ -1,6 +1,6 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { checkOptions } from '../../check-options.ts';
-import { DTypeError } from '../../errors.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { checkOptions } from '../../checks/check-options.ts';
+import { DTypeError } from '../../checks/errors.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';

@@ -1,8 +1,8 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { checkOptions } from '../../check-options.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { checkOptions } from '../../checks/check-options.ts';
+import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import { type Dim, subtractDims } from '../../dim.ts';
 import { type DType, isFloat } from '../../dtype.ts';
-import { DTypeError, ShapeError } from '../../errors.ts';
 import type { OnnxBuilder } from '../../graph/onnx-lowering.ts';
 import { defineOp, type GradientContext, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';

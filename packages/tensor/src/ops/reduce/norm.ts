@@ -1,7 +1,7 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { checkOptions } from '../../check-options.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { checkOptions } from '../../checks/check-options.ts';
+import { ArgumentError, DTypeError } from '../../checks/errors.ts';
 import { isFloat } from '../../dtype.ts';
-import { ArgumentError, DTypeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { normalizeAxes, sizeOf } from '../../shape.ts';
 import { sizeScalar } from '../create/creation.ts';

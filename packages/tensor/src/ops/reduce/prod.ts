@@ -1,5 +1,5 @@
-import { checkArguments } from '../../check-arguments.ts';
-import { checkOptions } from '../../check-options.ts';
+import { checkArguments } from '../../checks/check-arguments.ts';
+import { checkOptions } from '../../checks/check-options.ts';
 import { type Dim, largestOf } from '../../dim.ts';
 import { defineOp, type Op } from '../../graph/op.ts';
 import { recordOne } from '../../graph/record.ts';

@@ -1,5 +1,5 @@
+import { ShapeError } from '../../checks/errors.ts';
 import { dimsEqual } from '../../dim.ts';
-import { ShapeError } from '../../errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape, type Shape } from '../../shape.ts';
 

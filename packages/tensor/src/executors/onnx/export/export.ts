@@ -1,4 +1,4 @@
-import { checkArguments } from '../../../check-arguments.ts';
+import { checkArguments } from '../../../checks/check-arguments.ts';
 import type { InputSpec } from '../../../compile/input-spec.ts';
 import { buildGraph } from '../../../graph/build.ts';
 import type { Device } from '../../../graph/device.ts';

@@ -1,4 +1,4 @@
-import { FileFormatError } from '../../../errors.ts';
+import { FileFormatError } from '../../../checks/errors.ts';
 import { nodeFiles } from '../../../files/node-files.ts';
 import type { EncodedModel, OnnxValue } from '../model.ts';
 

@@ -1,6 +1,6 @@
+import { ArgumentError, DTypeError } from '../../../checks/errors.ts';
 import { type InputSpec, isInputSpec, typeOfSpec } from '../../../compile/input-spec.ts';
 import { type DType, isStorageDType } from '../../../dtype.ts';
-import { ArgumentError, DTypeError } from '../../../errors.ts';
 import type { Device } from '../../../graph/device.ts';
 import { inputOp } from '../../../graph/op.ts';
 import { recordOn } from '../../../graph/record.ts';

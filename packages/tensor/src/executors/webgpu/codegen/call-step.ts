@@ -1,6 +1,6 @@
+import { DeviceError } from '../../../checks/errors.ts';
 import type { Dim } from '../../../dim.ts';
 import type { DType } from '../../../dtype.ts';
-import { DeviceError } from '../../../errors.ts';
 import type { KernelBody, KernelBuffer, KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';
 import type { BufferValue, Step } from '../values.ts';
 import type { Epilogue } from './epilogue.ts';

@@ -1,5 +1,5 @@
+import { DeviceError } from '../../../checks/errors.ts';
 import type { Dim } from '../../../dim.ts';
-import { DeviceError } from '../../../errors.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import type { PointwiseContext, Prelude } from '../../../graph/webgpu-lowering.ts';

@@ -1,5 +1,5 @@
+import { DeviceError } from '../../../checks/errors.ts';
 import type { DType } from '../../../dtype.ts';
-import { DeviceError } from '../../../errors.ts';
 import type {
   KernelBody,
   KernelBuiltin,

@@ -1,4 +1,4 @@
-import { DeviceError } from '../../../errors.ts';
+import { DeviceError } from '../../../checks/errors.ts';
 import type { Prelude, PreludeFunction } from '../../../graph/webgpu-lowering.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { OutOfMemoryError } from '../../../errors.ts';
+import { OutOfMemoryError } from '../../../checks/errors.ts';
 import type { MemoryAccount } from '../../../report/memory.ts';
 import { getOrMake } from '../get-or-make.ts';
 import { bufferUsage } from '../gpu-flags.ts';

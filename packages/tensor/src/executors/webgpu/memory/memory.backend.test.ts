@@ -3,8 +3,8 @@ import { onWebGpu, openOwnWebGpu } from '../../../../../../test-support/own-webg
 import { backendName, test } from '../../../../../../test-support/suite.ts';
 import { checkpoint } from '../../../autograd/checkpoint.ts';
 import { valueAndGrad } from '../../../autograd/grad.ts';
+import { isHeddleError, type OutOfMemoryError } from '../../../checks/errors.ts';
 import { compile } from '../../../compile/compile.ts';
-import { isHeddleError, type OutOfMemoryError } from '../../../errors.ts';
 import type { Device } from '../../../graph/device.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 

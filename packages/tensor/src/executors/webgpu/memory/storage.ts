@@ -1,5 +1,5 @@
+import { DisposedError } from '../../../checks/errors.ts';
 import { byteSize, type DType, type HostArray, hostArray, isBlockFormat } from '../../../dtype.ts';
-import { DisposedError } from '../../../errors.ts';
 import type { Storage } from '../../../graph/executor.ts';
 import { type ConcreteType, sizeOf } from '../../../shape.ts';
 import { fromLayout, layoutBytes, toLayout } from './block-layout.ts';

@@ -1,5 +1,5 @@
+import { DeviceError } from '../../../checks/errors.ts';
 import type { Dim } from '../../../dim.ts';
-import { DeviceError } from '../../../errors.ts';
 import { getOrMake } from '../get-or-make.ts';
 import type { ChoiceMade, Choices } from '../tuning/choices.ts';
 import type { Step } from '../values.ts';

@@ -1,5 +1,5 @@
+import { ArgumentError } from '../../../checks/errors.ts';
 import type { Dim, DimSymbol, SymbolicDim } from '../../../dim.ts';
-import { ArgumentError } from '../../../errors.ts';
 
 interface Entry {
   readonly coefficients: readonly number[];

@@ -1,4 +1,4 @@
-import { DeviceError } from '../../../errors.ts';
+import { DeviceError } from '../../../checks/errors.ts';
 import type { Node } from '../../../graph/op.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '../../../graph/webgpu-lowering.ts';

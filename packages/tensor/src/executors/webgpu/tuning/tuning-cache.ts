@@ -1,4 +1,4 @@
-import { ArgumentError } from '../../../errors.ts';
+import { ArgumentError } from '../../../checks/errors.ts';
 
 /** What was measured for one class of shapes. */
 export interface TuningRecord {

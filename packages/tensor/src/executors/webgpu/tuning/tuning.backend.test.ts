@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { onWebGpu, openOwnWebGpu, requestGpuDevice } from '../../../../../../test-support/own-webgpu.ts';
 import { test } from '../../../../../../test-support/suite.ts';
+import { isHeddleError } from '../../../checks/errors.ts';
 import { compile } from '../../../compile/compile.ts';
-import { isHeddleError } from '../../../errors.ts';
 import { f32ToF16 } from '../../../float16.ts';
 import type { Device } from '../../../graph/device.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
