@@ -13,6 +13,8 @@ const folders = '{packages/*/src,bench,examples,scripts,test-support}';
 const times = Number(process.env['TEST_TIMES'] ?? 1);
 const seed = Number(process.env['TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const seedIsNamed = process.env['TEST_SEED'] !== undefined;
+/** How often a test that fails is run again: then it passes, and the closing lines name it as unsteady. 0 but in CI. */
+const retry = Number(process.env['TEST_RETRY'] ?? 0);
 const firstFailureOnly = process.env['TEST_FIRST_FAILURE_ONLY'] !== undefined;
 const properties = { times, seed, seedIsNamed, firstFailureOnly };
 const named = (variable: string) => process.env[variable]?.split(',').map((name) => name.trim()) ?? [];
@@ -132,6 +134,7 @@ export default defineConfig({
   test: {
     reporters: ['default', new ClosingLine({ times, seed })],
     pool: 'forks',
+    retry,
     // by default one processor is left idle: of two that is half of them
     maxWorkers: availableParallelism(),
     projects: [

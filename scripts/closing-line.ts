@@ -5,7 +5,7 @@ import { type Counts, closeRun, joinReports, type Report, type TestReport } from
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 
-/** Closes every vitest run: what did not run with its reason, then a plain `N passed, N failed, N skipped`. */
+/** Closes every vitest run: what did not run with its reason, by name what failed or passed only when it was run again, then a plain `N passed, N failed, N skipped`. */
 export default class ClosingLine implements Reporter {
   readonly #properties: { readonly times: number; readonly seed: number } | undefined;
 
@@ -14,7 +14,7 @@ export default class ClosingLine implements Reporter {
     this.#properties = properties;
   }
 
-  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly { readonly message: string }[]): void {
     const folders: Record<string, Report> = {};
     for (const module of modules) {
       const folder = workspaceOf(module.moduleId);
@@ -23,7 +23,10 @@ export default class ClosingLine implements Reporter {
     const { times, seed } = this.#properties ?? {};
     const drawn =
       seed === undefined ? [] : [`DRAWN    TEST_SEED=${seed} TEST_TIMES=${times} draws the same properties again`];
-    const outside: Report = { counts: { passed: 0, failed: unhandled.length, skipped: 0 }, notes: drawn };
+    const outside: Report = {
+      counts: { passed: 0, failed: unhandled.length, skipped: 0 },
+      notes: [...unhandled.map(({ message }) => `FAILED   outside of a test: ${message.split('\n')[0]}`), ...drawn],
+    };
     const failed = modules.filter((module) => !module.ok());
     const report: TestReport = {
       ...joinReports([...Object.values(folders), outside]),
@@ -45,10 +48,16 @@ function workspaceOf(file: string): string {
 function reportOf(module: TestModule): Report {
   const counts: Counts = { passed: 0, failed: module.errors().length > 0 ? 1 : 0, skipped: 0 };
   const notRun: Record<string, number> = {};
+  const file = relative(root, module.moduleId).split(sep).join('/');
+  const said = (what: string, name: string, errors: readonly { readonly message: string }[]) =>
+    `${what} [${module.project.name}] ${file}${name}: ${errors[0]?.message.split('\n')[0] ?? 'no error'}`;
+  const notes = module.errors().length > 0 ? [said('FAILED  ', '', module.errors())] : [];
   for (const test of module.children.allTests()) {
     const result = test.result();
     if (result.state === 'passed' || result.state === 'failed') {
       counts[result.state]++;
+      if (result.state === 'failed') notes.push(said('FAILED  ', ` > ${test.fullName}`, result.errors));
+      if (test.diagnostic()?.flaky) notes.push(said('UNSTEADY', ` > ${test.fullName}`, result.errors ?? []));
       continue;
     }
     counts.skipped++;
@@ -56,5 +65,5 @@ function reportOf(module: TestModule): Report {
     const reason = `[${test.project.name}] ${note}`;
     notRun[reason] = (notRun[reason] ?? 0) + 1;
   }
-  return { counts, notes: [], notRun };
+  return { counts, notes, notRun };
 }
