@@ -76,7 +76,7 @@ export function tooMany(retryAfterSeconds: number): Fault {
 function wrong(message: string, code: string): Fault {
   return {
     status: 400,
-    message: message.replace(/^(generateText|streamText|generate|chat|applyChatTemplate|embed|rank): /, ''),
+    message: message.replace(/^(generateText|streamText|generate|chat|applyChatTemplate|embed|rank|add): /, ''),
     code: code.toLowerCase(),
   };
 }

@@ -1,7 +1,8 @@
 import { collect, generateAll } from './answers.ts';
 import { eventBody, eventHeaders } from './event-stream.ts';
-import { faultOf } from './fault.ts';
+import { FaultError, faultOf } from './fault.ts';
 import type { Job } from './job.ts';
+import { type FieldNames, withField } from './named-fields.ts';
 import { type Handler, json, modelOf, type Parts } from './server-parts.ts';
 import { timeLimit } from './time-limit.ts';
 
@@ -18,8 +19,10 @@ export function generation(parts: Parts, make: (body: unknown) => Job): Handler 
       admitted.leave();
     };
     let kept = false;
+    let names: FieldNames | undefined;
     try {
       const made = make(await guard.readJson(asked.context.req.raw));
+      names = made.names;
       const model = modelOf(parts, asked, made.model);
       const tenant = (options.keys?.length ?? 0) > 1 ? { tenant: `key ${asked.key}` } : {};
       const requests = made.requests.map((request) => ({ ...request, ...tenant }));
@@ -37,10 +40,19 @@ export function generation(parts: Parts, make: (body: unknown) => Job): Handler 
         stallMs: options.stallTimeoutMs ?? 60_000,
       });
       return new Response(body, { headers: eventHeaders });
+    } catch (error) {
+      throw names ? named(error, names) : error;
     } finally {
       if (!kept) end();
     }
   };
+}
+
+/** An error that says what is wrong with a request names the field; others stay as they are. */
+export function named(error: unknown, names: FieldNames): unknown {
+  const fault = faultOf(error);
+  const told = withField(fault, names);
+  return told === fault ? error : new FaultError(told, { cause: error });
 }
 
 /** The same parts, of which the first that is generated has come: what is refused before it gets a status of its own. */
@@ -75,7 +87,7 @@ async function* guarded(
     yield* job.events(parts);
   } catch (error) {
     failed(error);
-    yield job.failed(faultOf(error));
+    yield job.failed(withField(faultOf(error), job.names));
   }
   return undefined;
 }

@@ -1,11 +1,12 @@
 import { Hono } from 'hono';
 import type { BlankEnv } from 'hono/types';
-import { countTokens, messagesJob } from './anthropic/messages.ts';
+import { countTokens, messagesJob, messagesNames } from './anthropic/messages.ts';
 import { FaultError, refuse, stopping } from './fault.ts';
-import { generation } from './generation.ts';
+import { generation, named } from './generation.ts';
 import { handlers } from './handle.ts';
 import type { Job } from './job.ts';
 import type { ServedModel } from './models/served-model.ts';
+import { type FieldNames, usualNames } from './named-fields.ts';
 import { chatJob } from './openai/chat.ts';
 import { completionJob } from './openai/completions.ts';
 import { embeddings } from './openai/embeddings.ts';
@@ -25,7 +26,10 @@ export function routes(parts: Parts): Hono<BlankEnv> {
   const handle = handlers(parts);
   const job = (make: (body: unknown) => Job) => generation(parts, make);
   const answer =
-    (make: (body: unknown, model: (id: string) => ServedModel, signal: AbortSignal) => Promise<object>): Handler =>
+    (
+      make: (body: unknown, model: (id: string) => ServedModel, signal: AbortSignal) => Promise<object>,
+      names: FieldNames = usualNames,
+    ): Handler =>
     async (asked) => {
       const admitted = admission.enter(asked.key);
       const { raw } = asked.context.req;
@@ -38,6 +42,8 @@ export function routes(parts: Parts): Hono<BlankEnv> {
             make(body, (id) => modelOf(parts, asked, id), signal),
           ),
         );
+      } catch (error) {
+        throw named(error, names);
       } finally {
         end();
         admitted.leave();
@@ -64,9 +70,9 @@ export function routes(parts: Parts): Hono<BlankEnv> {
   app.post('/v1/responses', handle(job(responseJob)));
   app.post('/v1/completions', handle(job(completionJob)));
   app.post('/v1/messages', handle(job(messagesJob)));
-  app.post('/v1/messages/count_tokens', handle(answer(countTokens)));
-  app.post('/v1/embeddings', handle(answer(embeddings)));
-  app.post('/v1/rerank', handle(answer(rerank)));
+  app.post('/v1/messages/count_tokens', handle(answer(countTokens, messagesNames)));
+  app.post('/v1/embeddings', handle(answer(embeddings, { ...usualNames, prompt: 'input' })));
+  app.post('/v1/rerank', handle(answer(rerank, { ...usualNames, prompt: 'documents' })));
   app.post('/tokenize', handle(answer(tokenize)));
   app.post('/detokenize', handle(answer(detokenize)));
   app.get(

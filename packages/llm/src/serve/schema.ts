@@ -1,25 +1,13 @@
 import { z } from 'zod';
 import { FaultError } from './fault.ts';
+import { fieldError, wordless } from './field-errors.ts';
 
 /** The value as a schema has it. @throws FaultError 400 that names the field */
 export function checked<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { error: wordless });
   if (result.success) return result.data;
-  const issue = deepest(result.error.issues[0]!);
-  const param = issue.path.map(String).join('.');
-  const message = `${param === '' ? 'The body' : param}: ${issue.message.replace(/\s+/g, ' ')}.`.slice(0, 500);
+  const { param, message } = fieldError(result.error.issues[0]!, value);
   throw new FaultError({ status: 400, message, code: 'invalid_value', ...(param !== '' && { param }) });
-}
-
-type Issue = z.core.$ZodIssue;
-
-/** Of a union, the complaint of the alternative that came furthest. */
-function deepest(issue: Issue): { readonly path: readonly PropertyKey[]; readonly message: string } {
-  if (issue.code !== 'invalid_union') return issue;
-  const inner = issue.errors.flatMap((each) => (each[0] ? [deepest(each[0])] : []));
-  const longest = inner.sort((a, b) => b.path.length - a.path.length)[0];
-  if (!longest || longest.path.length === 0) return issue;
-  return { path: [...issue.path, ...longest.path], message: longest.message };
 }
 
 /** Schemas of fields, each of the field's type. */

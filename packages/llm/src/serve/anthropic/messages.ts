@@ -6,6 +6,7 @@ import type { Answer, NumberedPart } from '../answers.ts';
 import { event } from '../event-stream.ts';
 import type { Job } from '../job.ts';
 import type { ServedModel, ServedRequest } from '../models/served-model.ts';
+import { type FieldNames, usualNames } from '../named-fields.ts';
 import { newId } from '../openai/shared.ts';
 import { toolName } from '../openai/tools.ts';
 import { checked, drawing, present } from '../schema.ts';
@@ -55,6 +56,15 @@ const schema = z.looseObject({
 });
 
 type Conversation = z.infer<typeof countSchema>;
+
+/** What it calls what the library may refuse. */
+export const messagesNames: FieldNames = {
+  ...usualNames,
+  prompt: 'messages',
+  stop: 'stop_sequences',
+  reasoning: 'thinking',
+  format: 'tools',
+};
 
 /** The body of `POST /v1/messages/count_tokens`. */
 export const countBody: z.ZodType = countSchema;
@@ -122,6 +132,7 @@ export function messagesJob(value: unknown): Job {
     model: body.model,
     requests: [request],
     stream: body.stream ?? false,
+    names: messagesNames,
     whole: ([answer]) => ({ ...head, content: contentOf(answer!), ...endOf(answer!), usage: usageOf(answer!.usage) }),
     events: (parts) => events(parts, head),
     failed: (fault) => event(anthropicError(fault), 'error'),

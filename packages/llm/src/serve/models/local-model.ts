@@ -9,6 +9,7 @@ import { conversationRequest, type TextRequest, textRequest } from '../../text/t
 import type { TextResult } from '../../text/text-result.ts';
 import { startText } from '../../text/text-stream.ts';
 import type { Tokenizer } from '../../tokenizer.ts';
+import { refuse } from '../fault.ts';
 import type { ServedModel, ServedPart, ServedRequest, ServedStats, ServedText, SpelledToken } from './served-model.ts';
 
 /** A model of this thread under a name; it stays the caller's. */
@@ -24,7 +25,7 @@ export function localModel(id: string, model: TextModel): ServedModel {
     maxSequenceTokens: engine.size.maxSequenceTokens,
     generate: (request, signal) => generate(model, turns, request, signal),
     tokens: async (of) => tokensOf(model, of),
-    text: async (tokens) => model.requireTokenizer().decode(tokens),
+    text: async (tokens) => textOf(model, tokens),
     stats: async () => statsOf(model),
   };
 }
@@ -82,6 +83,16 @@ function tokensOf(model: TextModel, of: ServedText): readonly number[] {
   if ('text' in of) return tokenizer.encode(of.text, { addSpecialTokens: of.addSpecialTokens ?? true });
   const text = conversationText(tokenizer, model.answers, of.messages ?? [], of.template, of);
   return tokenizer.encode(text, { addSpecialTokens: false });
+}
+
+function textOf(model: TextModel, tokens: readonly number[]): string {
+  const { vocabularySize } = model.config;
+  const wrong = tokens.findIndex((id) => id >= vocabularySize);
+  if (wrong >= 0) {
+    const param = `tokens.${wrong}`;
+    refuse(400, `${param}: takes ids below ${vocabularySize}, got ${tokens[wrong]}.`, { param, code: 'invalid_value' });
+  }
+  return model.requireTokenizer().decode(tokens);
 }
 
 function statsOf(model: TextModel): ServedStats {

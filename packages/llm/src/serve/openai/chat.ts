@@ -4,6 +4,7 @@ import { type Answer, Collected, type NumberedPart } from '../answers.ts';
 import { event } from '../event-stream.ts';
 import type { Job } from '../job.ts';
 import type { ServedPart, ServedRequest } from '../models/served-model.ts';
+import { usualNames } from '../named-fields.ts';
 import { checked, present, refusedFields } from '../schema.ts';
 import { openAiError } from './errors.ts';
 import {
@@ -86,6 +87,7 @@ export function chatJob(value: unknown): Job {
     model: body.model,
     requests: Array.from({ length: n }, (_, sequence) => ({ ...request, sequence })),
     stream: body.stream ?? false,
+    names: { ...usualNames, prompt: 'messages', ...(!body.response_format && { format: 'tools' }) },
     whole: (answers) => ({
       ...head,
       object: 'chat.completion',

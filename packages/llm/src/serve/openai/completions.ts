@@ -3,6 +3,7 @@ import { type Answer, Collected, type NumberedPart } from '../answers.ts';
 import { event } from '../event-stream.ts';
 import type { Job } from '../job.ts';
 import type { ServedPart } from '../models/served-model.ts';
+import { usualNames } from '../named-fields.ts';
 import { checked, present, refusedFields } from '../schema.ts';
 import { openAiError } from './errors.ts';
 import { finishReasons, formatOf, newId, responseFormat, sampling, samplingOf, seconds, usageOf } from './shared.ts';
@@ -12,7 +13,7 @@ const ids = z.array(z.int().min(0)).min(1);
 const schema = z.looseObject({
   model: z.string(),
   prompt: z.union([z.string(), ids, z.array(z.string()).min(1).max(64), z.array(ids).min(1).max(64)], {
-    error: 'takes a text, token ids, or a list of them',
+    error: 'takes a text, token ids, or a list of 1 to 64 of them',
   }),
   ...sampling,
   max_tokens: z.int().min(1).nullish(),
@@ -46,6 +47,7 @@ export function completionJob(value: unknown): Job {
     model: body.model,
     requests,
     stream: body.stream ?? false,
+    names: usualNames,
     whole: (answers) => ({
       ...head,
       choices: answers.map((answer, index) => ({

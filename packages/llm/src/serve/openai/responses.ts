@@ -5,6 +5,7 @@ import type { Answer } from '../answers.ts';
 import { event } from '../event-stream.ts';
 import type { Job } from '../job.ts';
 import type { ServedRequest } from '../models/served-model.ts';
+import { usualNames } from '../named-fields.ts';
 import { checked, drawing, present, refusedFields } from '../schema.ts';
 import { openAiError } from './errors.ts';
 import { responseEvents } from './response-events.ts';
@@ -19,7 +20,7 @@ const parts = z.array(
   }),
 );
 const content = z.union([z.string(), parts]);
-const item = z.union([
+const item = z.discriminatedUnion('type', [
   z.looseObject({
     type: z.literal('message').optional(),
     role: z.enum(['user', 'assistant', 'system', 'developer']),
@@ -39,7 +40,7 @@ const schema = z.looseObject({
   text: z
     .looseObject({
       format: z
-        .union([
+        .discriminatedUnion('type', [
           z.object({ type: z.enum(['text', 'json_object']) }),
           z.looseObject({ type: z.literal('json_schema'), schema: z.record(z.string(), z.any()) }),
         ])
@@ -105,6 +106,13 @@ export function responseJob(value: unknown): Job {
     model: body.model,
     requests: [requestOf(body)],
     stream: body.stream ?? false,
+    names: {
+      ...usualNames,
+      prompt: 'input',
+      maxTokens: 'max_output_tokens',
+      reasoning: 'reasoning',
+      format: body.text?.format ? 'text.format' : 'tools',
+    },
     whole: ([answer]) => whole(answer!, outputOf(answer!)),
     events: (parts) => responseEvents(parts, { ...head, status: 'in_progress', output: [], usage: null }, whole),
     failed: (fault) => event({ type: 'error', ...(openAiError(fault) as { error: object }).error }, 'error'),

@@ -58,7 +58,7 @@ type ResponseFormat =
   | { readonly type: 'text' | 'json_object' }
   | { readonly type: 'json_schema'; readonly json_schema: { readonly schema?: Record<string, unknown> | undefined } };
 
-export const responseFormat: z.ZodType<ResponseFormat> = z.union([
+export const responseFormat: z.ZodType<ResponseFormat> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text') }),
   z.object({ type: z.literal('json_object') }),
   z.object({
