@@ -80,6 +80,8 @@ function expectation(issue: Issue): string {
 
 function bounded(origin: string, bound: number | bigint, how: string): string {
   if (origin === 'string') return bound === 1 ? 'a text that is not empty' : `a text of ${how} ${bound} characters`;
+  // beyond what is told apart from its neighbours
+  if (Math.abs(Number(bound)) === Number.MAX_SAFE_INTEGER) return 'a whole number';
   if (origin === 'array') return bound === 1 ? 'a list that is not empty' : `a list of ${how} ${bound}`;
   return `${kinds[origin] ?? 'a number'} of ${how} ${bound}`.replace('of above', 'above').replace('of below', 'below');
 }

@@ -42,7 +42,11 @@ const schema = z.looseObject({
       format: z
         .discriminatedUnion('type', [
           z.object({ type: z.enum(['text', 'json_object']) }),
-          z.looseObject({ type: z.literal('json_schema'), schema: z.record(z.string(), z.any()) }),
+          z.looseObject({
+            type: z.literal('json_schema'),
+            name: z.string().max(64).nullish(),
+            schema: z.record(z.string(), z.any()),
+          }),
         ])
         .nullish(),
     })
