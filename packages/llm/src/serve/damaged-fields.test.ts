@@ -85,7 +85,7 @@ test('a value of another kind in any field is refused with a sentence that names
       expect(error!.message, what).toMatch(/: takes .*, got /);
       if (!endpoint.startsWith('/v1/messages')) expect(error!.param, what).toBe(/^[\w.]+/.exec(error!.message)![0]);
     }),
-    runs(200),
+    runs(150),
   );
   expect(prose.app.running).toBe(0);
 }, 120_000);
@@ -110,7 +110,7 @@ test('a field that is left out, empty or far too large: an answer, or a sentence
       expect(error.message, what).toMatch(/^[\w.]+: .*\.$/);
       expect(error.message, what).not.toMatch(foreign);
     }),
-    runs(50),
+    runs(25),
   );
   await expect.poll(() => prose.busy()).toBe(0);
 }, 240_000);
