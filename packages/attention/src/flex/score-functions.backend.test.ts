@@ -4,7 +4,7 @@ import { backendName, conformance, test } from '../../../../test-support/suite.t
 import { alibiSlopes } from '../dense/alibi.ts';
 import { attention } from '../dense/attention.ts';
 import type { AttentionSpec } from '../dense/attention-spec.ts';
-import { normalTensor, relativeError } from '../testing/numbers.ts';
+import { normalTensor, relativeError, valuesOf } from '../testing/numbers.ts';
 import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
 import type { MaskMod, ScoreMod, ScorePlace } from './trace.ts';
 
@@ -20,11 +20,12 @@ conformance('score and mask functions', (device: () => Device) => {
     const [q, k, v] = inputs();
     const weights = make(4, [B, L, H, D]);
     const [x, y] = [a, b].map((spec) => attention(q, k, v, spec));
-    expect(relativeError(await values(x!), await values(y!))).toBeLessThan(5e-6);
     const wrt = [q, k, v, ...extra];
     const [gx, gy] = [x!, y!].map((out) => gradients(out.mul(weights).sum(), wrt));
+    const [first, second, ...found] = await valuesOf(device(), [x!, y!, ...gx!, ...gy!]);
+    expect(relativeError(first!, second!)).toBeLessThan(5e-6);
     for (const i of wrt.keys())
-      expect(relativeError(await values(gx![i]!), await values(gy![i]!)), `gradient ${i}`).toBeLessThan(2e-5);
+      expect(relativeError(found[i]!, found[wrt.length + i]!), `gradient ${i}`).toBeLessThan(2e-5);
   }
   /** A bool tensor `[L, S]` of positions. */
   const table = (sees: (q: number, k: number) => boolean, rows: readonly number[] = [L, S]) =>
@@ -154,8 +155,8 @@ conformance('score and mask functions', (device: () => Device) => {
       );
     };
     const wanted = explicit();
-    for (const i of wrt.keys())
-      expect(relativeError(await values(found[i]!), await values(wanted[i]!)), `${i}`).toBeLessThan(2e-5);
+    const all = await valuesOf(device(), [...found, ...wanted]);
+    for (const i of wrt.keys()) expect(relativeError(all[i]!, all[wrt.length + i]!), `${i}`).toBeLessThan(2e-5);
   });
 
   test('gradients by q, k and v hold no scores, forward or backward', async (context) => {
@@ -212,8 +213,8 @@ conformance('score and mask functions', (device: () => Device) => {
       const out = attention(q!, k!, v!, spec);
       return [out, ...gradients(out.cast('f32').mul(weights).sum(), [q!, k!, v!, slopes])];
     });
-    for (const [i, x] of got!.entries())
-      expect(relativeError(await values(x.cast('f32')), await values(want![i]!)), `${i}`).toBeLessThan(2e-3);
+    const all = await valuesOf(device(), [...got!, ...want!]);
+    for (const i of got!.keys()) expect(relativeError(all[i]!, all[got!.length + i]!), `${i}`).toBeLessThan(2e-3);
   }, 120_000);
 
   test('scores and places that are moved are those of where they came from', async (context) => {

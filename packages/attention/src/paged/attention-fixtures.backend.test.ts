@@ -2,7 +2,7 @@ import { concat, type Device, type Tensor, take } from '@heddle/tensor';
 import { expect } from 'vitest';
 import { openAttentionFixture } from '../../../../test-support/attention-fixtures.ts';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
-import { decode, flash } from '../kernels/flash.ts';
+import { flash } from '../kernels/flash.ts';
 import { naive } from '../kernels/naive.ts';
 import { relativeError } from '../testing/numbers.ts';
 import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
@@ -25,7 +25,8 @@ const lastRows = 5;
 const values = async (x: Tensor) => Array.from(await x.cast('f32').data());
 
 conformance('packed attention of a paged cache, as PyTorch has it', (device: () => Device) => {
-  for (const kernel of onGpu ? [flash()] : [flash(), decode(), naive()])
+  // `decode` is a choice between kernels of a GPU
+  for (const kernel of onGpu ? [flash()] : [flash(), naive()])
     for (const name of names)
       test(`${kernel.name}: ${name}`, async (context) => {
         if (compilesSlowly(device()) && name !== 'sinks') context.skip(slowHere);

@@ -24,3 +24,10 @@ export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): numbe
   }
   return Math.sqrt(difference) / (size === 0 ? 1 : Math.sqrt(size));
 }
+
+/** Values of tensors, whatever their dtype. They are computed together, so that what they share is computed once. */
+export async function valuesOf(device: Device, tensors: readonly Tensor[]): Promise<number[][]> {
+  const floats = tensors.map((x) => x.cast('f32'));
+  await device.realize(floats);
+  return Promise.all(floats.map(async (x) => Array.from(await x.data())));
+}

@@ -111,10 +111,15 @@ function replaced<T extends object>(target: T, members: Partial<T>): T {
   });
 }
 
-async function broken(open: OpenKvCache): Promise<string[]> {
+/** The rules that are broken: of those that `isAsked` names, all or up to the first. */
+async function broken(
+  open: OpenKvCache,
+  isAsked: (rule: string) => boolean = () => true,
+  count: number = Number.POSITIVE_INFINITY,
+): Promise<string[]> {
   const failed: string[] = [];
   for (const { name, run } of kvCacheContract(open, () => device, { seeds: [1, 2] }))
-    await run().catch(() => failed.push(name));
+    if (isAsked(name) && failed.length < count) await run().catch(() => failed.push(name));
   return failed;
 }
 
@@ -261,7 +266,7 @@ describe('the contract', () => {
   };
   for (const [name, [open, rule]] of Object.entries(wrappers))
     test(`catches ${name}`, async () => {
-      expect(await broken(open)).toContain(rule);
+      expect(await broken(open, (name) => name === rule)).toEqual([rule]);
     });
 
   const { child } = BlockNode.prototype;
@@ -385,7 +390,7 @@ describe('the contract', () => {
     test(`catches ${name}`, async () => {
       const planted = plant();
       try {
-        expect(await broken(paged)).not.toEqual([]);
+        expect(await broken(paged, () => true, 1)).toHaveLength(1);
       } finally {
         planted.mockRestore();
       }

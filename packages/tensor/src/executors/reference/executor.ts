@@ -10,7 +10,8 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { toHostArray } from '../../host-data.ts';
 import { decodeFormat } from '../../quantized/decode.ts';
 import { MemoryAccount, type MemoryReport } from '../../report/memory.ts';
-import { broadcastShapes, type ConcreteType, evaluateShape, sizeOf, stridesOf } from '../../shape.ts';
+import { type ConcreteType, evaluateShape, sizeOf } from '../../shape.ts';
+import { mapBroadcast } from './broadcast.ts';
 
 /** Values of the reference executor: float64, whatever the dtype. */
 export class ReferenceStorage implements Storage {
@@ -201,38 +202,4 @@ function evaluate(node: Node, values: ReadonlyMap<Tensor, ReferenceArray>, symbo
     const { dtype } = outputs[i]!;
     return isFloat(dtype) && dtype === 'f32' ? data : settle(dtype, data);
   });
-}
-
-/** Applies `apply` to every combination of broadcast values. */
-function mapBroadcast(
-  name: string,
-  inputs: readonly ReferenceArray[],
-  shape: readonly number[],
-  apply: (...values: number[]) => number,
-): Float64Array {
-  broadcastShapes(
-    name,
-    inputs.map((input) => input.shape),
-  );
-  const steps = inputs.map((input) => {
-    const strides = stridesOf(input.shape);
-    const extra = shape.length - input.shape.length;
-    return shape.map((_, axis) => (axis < extra || input.shape[axis - extra] === 1 ? 0 : strides[axis - extra]!));
-  });
-  const out = new Float64Array(sizeOf(shape));
-  const at = new Array<number>(shape.length).fill(0);
-  const place = new Array<number>(inputs.length).fill(0);
-  const values = new Array<number>(inputs.length);
-  for (let i = 0; i < out.length; i++) {
-    for (let k = 0; k < inputs.length; k++) values[k] = inputs[k]!.data[place[k]!]!;
-    out[i] = apply(...values);
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      at[axis]!++;
-      for (let k = 0; k < inputs.length; k++) place[k]! += steps[k]![axis]!;
-      if (at[axis]! < shape[axis]!) break;
-      for (let k = 0; k < inputs.length; k++) place[k]! -= at[axis]! * steps[k]![axis]!;
-      at[axis] = 0;
-    }
-  }
-  return out;
 }

@@ -61,13 +61,15 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
         const [ar, ac] = transposeA ? [1, m] : [k, 1];
         const [br, bc] = transposeB ? [1, k] : [n, 1];
         const batch = out!.shape.slice(0, -2);
+        const [left, right] = [a!.data, b!.data];
         const result = new Float64Array(sizeOf(out!.shape));
         for (let i = 0; i < sizeOf(batch); i++) {
           const [pa, pb] = [matrixAt(i, batch, a!.shape) * m * k, matrixAt(i, batch, b!.shape) * k * n];
           for (let row = 0; row < m; row++)
             for (let column = 0; column < n; column++) {
               let sum = 0;
-              for (let p = 0; p < k; p++) sum += a!.data[pa + row * ar + p * ac]! * b!.data[pb + p * br + column * bc]!;
+              const [ra, cb] = [pa + row * ar, pb + column * bc];
+              for (let p = 0; p < k; p++) sum += left[ra + p * ac]! * right[cb + p * br]!;
               result[(i * m + row) * n + column] = sum;
             }
         }
