@@ -35,7 +35,7 @@ export function packedScoreText({ at, prelude }: KernelNames, attributes: Packed
   const near = window === undefined ? 'true' : `position - other < ${window}`;
   const startOf = (sequence: string) => (inputs.includes('starts') ? `${at.starts}(u32(${sequence}))` : '0');
   const begin =
-    window === undefined || keepFirst !== undefined || inputs.includes('keyPositions')
+    window === undefined || leavesGaps(attributes)
       ? '0u'
       : `u32(max(position - ${window - 1} - ${startOf('segment')}, 0))`;
   const place = inputs.includes('keyPositions')
@@ -61,3 +61,7 @@ fn first_cached(position: i32, segment: i32) -> u32 { return ${begin}; }`
 /** Whether the positions of a sequence's cached tokens are anything else than their number. */
 export const placedElsewhere = ({ inputs }: PackedAttributes): boolean =>
   inputs.includes('starts') || inputs.includes('keyPositions');
+
+/** Whether a window leaves out cached keys between others that are seen; otherwise those that it leaves out come first. */
+export const leavesGaps = ({ window, keepFirst, inputs }: PackedAttributes): boolean =>
+  window !== undefined && (keepFirst !== undefined || inputs.includes('keyPositions'));
