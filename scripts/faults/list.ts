@@ -1,3 +1,4 @@
+import { acrossFaults } from './across.ts';
 import { attentionFaults } from './attention.ts';
 import { batcherFaults } from './batcher.ts';
 import type { Fault } from './fault.ts';
@@ -14,4 +15,5 @@ export const faults: readonly Fault[] = [
   ...modelFaults,
   ...batcherFaults,
   ...trainerFaults,
+  ...acrossFaults,
 ];

@@ -118,7 +118,7 @@ const caches = faultsOf(
       file: 'prefix-file.ts',
       find: 'JSON.stringify({ version, ...identity, ...content })',
       put: "JSON.stringify({ version, ...identity, key: '', ...content })",
-      tests: ['demoted/faults.test.ts'],
+      tests: ['demoted/prefix-file.test.ts'],
       projects: ['unit'],
     },
     {

@@ -95,6 +95,18 @@ describe('a batch', () => {
     ]);
   });
 
+  it('is due by the cost of what waits, not of what has left', async () => {
+    const { batches, run } = doubler();
+    const costOf = (item: number) => item;
+    const batch = dynamicBatcher({ run, maxBatchSize: 8, maxWaitMs: 50, costOf, maxBatchCost: 10 });
+    const answers = [6, 3, 4].map((item) => batch(item));
+    await vi.advanceTimersByTimeAsync(49);
+    expect(batches).toEqual([[6, 3]]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(batches).toEqual([[6, 3], [4]]);
+    expect(await Promise.all(answers)).toEqual([12, 6, 8]);
+  });
+
   it('runs beside others up to the limit', async () => {
     let running = 0;
     let most = 0;

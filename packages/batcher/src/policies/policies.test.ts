@@ -138,6 +138,15 @@ describe('who goes first', () => {
     expect(next.filter((id) => id.startsWith('b')).length).toBeLessThanOrEqual(5);
   });
 
+  it('is not a tenant that comes while nobody waits, before others of that moment', () => {
+    const queue = new Queue(fairShare());
+    for (let i = 0; i < 6; i++) queue.add(`a${i}`, { tenant: 'a' });
+    queue.order();
+    for (let i = 0; i < 4; i++) queue.add(`b${i}`, { tenant: 'b' });
+    for (let i = 6; i < 10; i++) queue.add(`a${i}`, { tenant: 'a' });
+    expect(queue.order().slice(6)).toEqual(['b0', 'b1', 'a6', 'b2', 'a7', 'b3', 'a8', 'a9']);
+  });
+
   it('is the tenant with the greater weight twice as often', () => {
     const queue = new Queue(fairShare({ weightOf: (tenant) => (tenant === 'a' ? 2 : 1) }));
     for (let i = 0; i < 30; i++) {

@@ -76,6 +76,10 @@ test('questions with several answers', async () => {
   ];
   const found = await report('choices', questions.map((each) => JSON.stringify(each)).join('\n'));
   expect(found).toMatchObject({ questions: 3, accuracy: 2 / 3 });
+  // less likely as a whole and by the character, likelier by the byte
+  const accented = { prompt: 'Once upon a', choices: [' zzzzz', ' étéééé'], answer: 1 };
+  const weighed = await report('choices', JSON.stringify(accented));
+  expect(weighed).toMatchObject({ accuracy: 0, accuracy_by_bytes: 1 });
   await expect(report('choices', '{"prompt": "x", "choices": ["a"], "answer": 0}')).rejects.toThrow(/line 1 must be/);
 }, 120_000);
 

@@ -55,6 +55,8 @@ describe('which layers have a window', () => {
     ['SmolLM3ForCausalLM', { sliding_window: 7 }, Array(8).fill(0)],
     ['SmolLM3ForCausalLM', { use_sliding_window: true, sliding_window: 7 }, [0, 0, 0, 7, 0, 0, 0, 7]],
     ['Phi3ForCausalLM', { sliding_window: 7 }, Array(8).fill(7)],
+    ['Cohere2ForCausalLM', { sliding_window: 7 }, [7, 7, 7, 0, 7, 7, 7, 0]],
+    ['Cohere2ForCausalLM', { sliding_window: 7, sliding_window_pattern: 2 }, [7, 0, 7, 0, 7, 0, 7, 0]],
   ];
   test.each(cases)('%s %j', (architecture, fields, expected) => {
     expect(windows(architecture, fields)).toEqual(expected);
@@ -68,6 +70,25 @@ describe('which layers have a window', () => {
         windows(`${name}ForCausalLM`, { use_sliding_window: true, sliding_window: 7, layer_types: types }),
         name,
       ).toEqual([0, 0, 0, 0, 0, 7, 0, 0]);
+  });
+});
+
+describe('factors and caps that a configuration does not name are those of transformers', () => {
+  const cases: [string, head: object, score: object][] = [
+    ['Cohere2ForCausalLM', { divisor: 16 }, {}],
+    ['Gemma2ForCausalLM', { softcap: 30 }, { softcap: 50, scale: 1 / 16 }],
+    ['Gemma3ForCausalLM', {}, { scale: 1 / 16 }],
+    ['GraniteForCausalLM', { divisor: 1 }, { scale: 1 }],
+    ['LlamaForCausalLM', {}, {}],
+  ];
+  test.each(cases)('%s', (architecture, expectedHead, expectedScore) => {
+    const { head, layers } = described(architecture, {}).layout;
+    const { site: _, ...factors } = head;
+    expect(factors).toEqual(expectedHead);
+    for (const { mixer } of layers) {
+      const { softcap, scale } = mixer.part as AttentionLayout;
+      expect(JSON.parse(JSON.stringify({ softcap, scale }))).toEqual(expectedScore);
+    }
   });
 });
 

@@ -8,9 +8,14 @@ import { ggufFamilies } from './gguf-families.ts';
 const device = await openReference();
 afterAll(() => device.dispose());
 
-const numbers = (values: Readonly<Record<string, number>>): Record<string, GgufEntry> =>
+type Values = Readonly<Record<string, number | string>>;
+
+const entries = (values: Values): Record<string, GgufEntry> =>
   Object.fromEntries(
-    Object.entries(values).map(([key, value]) => [key, Number.isInteger(value) ? ['u32', value] : ['f32', value]]),
+    Object.entries(values).map(([key, value]): [string, GgufEntry] => {
+      if (typeof value === 'string') return [key, ['string', value]];
+      return [key, Number.isInteger(value) ? ['u32', value] : ['f32', value]];
+    }),
   );
 
 /** Rows of each head as neighbours in place of halves. */
@@ -29,7 +34,7 @@ function inPairs(values: Float32Array, rows: number, headRows: number): Float32A
 async function written(
   model: LoadedModel,
   architecture: string,
-  keys: Readonly<Record<string, number>>,
+  keys: Values,
   extra: Readonly<Record<string, readonly number[]>>,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const family = ggufFamilies[architecture]!((key) => key in keys);
@@ -61,13 +66,13 @@ async function written(
   };
   const metadata = Object.entries(sizes).map(([key, value]) => [`${architecture}.${key}`, value]);
   return writeGguf(
-    { 'general.architecture': ['string', architecture], ...numbers(Object.fromEntries(metadata)) },
+    { 'general.architecture': ['string', architecture], ...entries(Object.fromEntries(metadata)) },
     tensors,
   );
 }
 
 const epsilon = { rms_norm_eps: 1e-5 };
-const cases: [architecture: string, name: string, fields: object, keys: Record<string, number>, extra?: object][] = [
+const cases: [architecture: string, name: string, fields: object, keys: Values, extra?: object][] = [
   ['llama', 'LlamaForCausalLM', {}, {}],
   ['llama', 'MistralForCausalLM', { sliding_window: 2 }, { 'attention.sliding_window': 2 }],
   [
@@ -77,6 +82,25 @@ const cases: [architecture: string, name: string, fields: object, keys: Record<s
     { expert_count: 3, expert_used_count: 2, 'rope.freq_base': 1e6 },
   ],
   ['qwen2', 'Qwen2ForCausalLM', { rope_theta: 1e6 }, { 'rope.freq_base': 1e6 }],
+  [
+    'qwen2',
+    'Qwen2ForCausalLM',
+    {
+      rope_scaling: {
+        rope_type: 'yarn',
+        factor: 4,
+        original_max_position_embeddings: 8,
+        attention_factor: 1.25 * (0.1 * Math.log(4) + 1),
+      },
+    },
+    {
+      'rope.freq_base': 1e4,
+      'rope.scaling.type': 'yarn',
+      'rope.scaling.factor': 4,
+      'rope.scaling.original_context_length': 8,
+      'rope.scaling.attn_factor': 1.25,
+    },
+  ],
   ['qwen3', 'Qwen3ForCausalLM', { head_dim: 4 }, { 'attention.key_length': 4, 'attention.value_length': 4 }],
   [
     'qwen3moe',
