@@ -56,14 +56,14 @@ const recorded = faultsOf(
     },
     {
       breaks: 'a constraint is asked for what follows a stop token',
-      file: 'engine/constrain.ts',
+      file: 'constrain.ts',
       find: 'next < 0 || stopTokens.has(next) || (',
       put: 'next < 0 || (',
       tests: ['text/format.backend.test.ts', 'engine/speculation.backend.test.ts'],
     },
     {
       breaks: 'the cache that is kept under an id takes the place of another that stays open',
-      file: 'engine/held-sequences.ts',
+      file: 'held-sequences.ts',
       find: '    this.#held.get(id)?.kv.dispose();\n    this.#held.set(id, { ...request, kv });',
       put: '    this.#held.set(id, { ...request, kv });',
       tests: ['beams/beam-search.backend.test.ts'],
