@@ -49,7 +49,7 @@ test.for(Object.keys(numbers) as (keyof typeof numbers)[])(
     const values = new Float32Array((await fixture.read(`${type}.values`)).buffer);
     const { shape } = fixture.info(`${type}.values`);
     const file = await openGguf(writeGguf({}, { x: { type: numbers[type], shape, bytes } }));
-    const weights = ggufWeights(file, new Map([['ours', { stored: 'x' }]]));
+    const weights = ggufWeights(file, new Map([['ours', { parts: [{ name: 'x' }] }]]), new Map());
     expect(weights.info('ours').shape).toEqual(shape);
     expect((await weights.read({ stored: ['ours'], shape: [] }, 'f32')).data).toEqual(values);
     const kept = await weights.read({ stored: ['ours'], shape: [] }, undefined);
@@ -144,7 +144,7 @@ test('what lies is refused, with what is wrong', async () => {
     [
       tinyGguf({ 'general.architecture': ['string', 'mamba'] }),
       'ERR_UNKNOWN_ARCHITECTURE',
-      /expected one of llama, qwen2, .*, got mamba/,
+      /expected one of llama, mistral3, .*, got mamba/,
     ],
     [tinyGguf({ 'split.count': ['u32', 3] }), 'ERR_FILE_NOT_FOUND', /part 2 of 3 is not beside it/],
     [tinyGguf({ 'llama.block_count': ['u32', 2] }), 'ERR_WEIGHTS', /model\.layers\.1\.\S+ \[8\] is missing|is missing/],
@@ -196,7 +196,7 @@ test('a scale that is not finite is found before anything is computed with it', 
   const nan = new Uint8Array(34);
   nan.set([0, 0x7e]);
   const file = await openGguf(writeGguf({}, { x: { type: 8, shape: [1, 32], bytes: nan } }), 'x.gguf');
-  await expect(ggufWeights(file, new Map()).read({ stored: ['x'], shape: [] }, undefined)).rejects.toThrow(
+  await expect(ggufWeights(file, new Map(), new Map()).read({ stored: ['x'], shape: [] }, undefined)).rejects.toThrow(
     'weights: x.gguf: x: block 0 has a scale that is not finite',
   );
   await file.close();

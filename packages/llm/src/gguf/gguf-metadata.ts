@@ -34,6 +34,27 @@ export class GgufMetadata {
       return this.fail(key, 'the same number for all layers');
     return first;
   }
+  /** The largest number of a list, or the number where there is no list: what layers have that have any. */
+  mostly(key: string): number | undefined {
+    const value = this.#values.get(key);
+    return Array.isArray(value) ? Math.max(...this.numbers(key)!) : this.number(key);
+  }
+  /** A number for each of so many layers: what a list says of them, or the same for all. */
+  perLayer(key: string, layers: number): readonly number[] | undefined {
+    const value = this.#values.get(key);
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value)) return new Array<number>(layers).fill(this.number(key)!);
+    const numbers = this.numbers(key)!;
+    return numbers.length >= layers ? numbers.slice(0, layers) : this.fail(key, `${layers} numbers`);
+  }
+  /** True or false for each of so many layers; numbers that are not 0 count as true. */
+  flags(key: string, layers: number): readonly boolean[] | undefined {
+    const value = this.#values.get(key);
+    if (value === undefined) return undefined;
+    const all = Array.isArray(value) ? (value as readonly GgufValue[]) : new Array<GgufValue>(layers).fill(value);
+    const fits = all.length >= layers && all.every((one) => typeof one === 'boolean' || typeof one === 'number');
+    return fits ? all.slice(0, layers).map(Boolean) : this.fail(key, `true or false for ${layers} layers`);
+  }
   boolean(key: string): boolean | undefined {
     const value = this.#values.get(key);
     return value === undefined || typeof value === 'boolean' ? value : this.fail(key, 'true or false');

@@ -3,7 +3,9 @@ import type { FileInput } from '@heddle/tensor/safetensors';
 import { Notes } from '../config/notes.ts';
 import { describeModel } from '../families.ts';
 import type { OpenModelFolder } from '../open-folder.ts';
-import { ggufArchitectures, ggufDecoder } from './gguf-decoder.ts';
+import { ggufConfig } from './gguf-config.ts';
+import { ggufArchitectures } from './gguf-families.ts';
+import { ggufWeightNames } from './gguf-names.ts';
 import { type OpenPart, openGgufParts } from './gguf-parts.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
 import { ggufWeights } from './gguf-weights.ts';
@@ -26,9 +28,9 @@ export async function openGgufModel(input: FileInput, label: string, openPart?: 
       );
     const notes = new Notes();
     const tokenizer = ggufTokenizer(file);
-    const { config, names } = await ggufDecoder(file, architecture);
+    const { config, family } = await ggufConfig(file, architecture);
     const model = describeModel({ label, text: JSON.stringify(config) }, { tokenizer: tokenizer.tokenizer, notes });
-    const weights = ggufWeights(file, names);
+    const weights = ggufWeights(file, ggufWeightNames(family, model.config.layout), model.shapes);
     return { label, model, tokenizer, weights, notes, close: () => file.close() };
   } catch (error) {
     await file.close();

@@ -1,19 +1,13 @@
-import { type BlockFormat, bf16ToF32, blockSizes, FileFormatError, f16ToF32 } from '@heddle/tensor';
-import { type BlockType, decodeBlocks, quantize } from '@heddle/tensor/quantized';
+import { type BlockFormat, blockSizes, FileFormatError } from '@heddle/tensor';
+import { quantize } from '@heddle/tensor/quantized';
 import { partLength, storedAs, toF16 } from '../models/safetensors-weights.ts';
 import type { StoredTensor, WeightDType, WeightFile } from '../models/weight-file.ts';
+import type { Arrangement } from './families/arrangement.ts';
+import { arrangedTensor, ggufFloats, rowsInOrder } from './gguf-arranged.ts';
 import type { GgufFile } from './gguf-file.ts';
 import type { GgufTensor } from './gguf-header.ts';
+import type { GgufNames } from './gguf-names.ts';
 import type { GgufType } from './gguf-types.ts';
-
-/** What a file calls a weight, and how its rows stand. */
-export interface GgufName {
-  readonly stored: string;
-  /** Rows of each head are in pairs of neighbours rather than in halves: heads of so many rows. */
-  readonly pairedRows?: number;
-  /** Its values, all f32, are 1 more than what Hugging Face's files have. */
-  readonly plusOne?: boolean;
-}
 
 const native: Readonly<Partial<Record<GgufType, BlockFormat>>> = {
   Q8_0: 'q8_0',
@@ -35,52 +29,68 @@ const nearest: Readonly<Partial<Record<GgufType, readonly [BlockFormat, BlockFor
   Q5_1: ['q5_k', 'q8_0'],
 };
 
-/** The tensors of a GGUF file by the names that Hugging Face has for them. The file is closed with it. */
-export function ggufWeights(file: GgufFile, names: ReadonlyMap<string, GgufName>): WeightFile {
-  const present = new Map([...names].filter(([, { stored }]) => file.tensors.has(stored)));
-  const known = new Set([...present.values()].map(({ stored }) => stored));
-  for (const stored of file.tensors.keys()) if (!known.has(stored)) present.set(stored, { stored });
+/** A weight, and how the file has it. */
+interface Place {
+  readonly tensors: readonly GgufTensor[];
+  readonly how: Arrangement;
+  /** Of the weight. */
+  readonly shape: readonly number[];
+}
+
+/**
+ * The tensors of a GGUF file by the names that Hugging Face has for them. The file is closed with it.
+ * @param shapes of the weights of its model
+ */
+export function ggufWeights(
+  file: GgufFile,
+  names: GgufNames,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): WeightFile {
+  const places = new Map<string, Place>();
+  for (const [name, how] of names) {
+    const place = placeOf(file, how, shapes.get(name));
+    if (place) places.set(name, place);
+  }
+  const known = new Set([...places.values()].flatMap(({ tensors }) => tensors.map(({ name }) => name)));
+  for (const [name, tensor] of file.tensors)
+    if (!known.has(name)) places.set(name, { tensors: [tensor], how: { parts: [{ name }] }, shape: tensor.shape });
   const order = new Map([...file.tensors.keys()].map((stored, index) => [stored, index]));
-  const inOrder = [...present]
-    .sort(([, a], [, b]) => order.get(a.stored)! - order.get(b.stored)!)
-    .map(([name]) => name);
-  const tensorOf = (name: string) => file.tensors.get(present.get(name)!.stored)!;
-  const bytesOf = async (name: string) => {
-    const { stored, pairedRows, plusOne } = present.get(name)!;
-    const bytes = await file.read(stored);
-    if (plusOne && tensorOf(name).type === 'F32')
-      return new Uint8Array(new Float32Array(bytes.buffer).map((value) => value - 1).buffer);
-    return pairedRows === undefined ? bytes : inHalves(bytes, tensorOf(name).shape[0]!, pairedRows);
-  };
+  const first = ({ tensors }: Place) => order.get(tensors[0]!.name)!;
+  const inOrder = [...places].sort(([, a], [, b]) => first(a) - first(b)).map(([name]) => name);
+  const labelOf = ({ tensors }: Place) => `${file.label}: ${tensors[0]!.name}`;
+  const whole = (place: Place) => arrangedTensor(file, labelOf(place), place);
   return {
     label: file.label,
     isHuggingFace: false,
     names: () => inOrder,
-    has: (name) => present.has(name),
-    info: (name) => tensorOf(name),
+    has: (name) => places.has(name),
+    info(name) {
+      const { tensors, shape } = places.get(name)!;
+      return { shape, byteLength: tensors.reduce((sum, { byteLength }) => sum + byteLength, 0) };
+    },
     async read({ stored: [name] }, wanted) {
-      const tensor = tensorOf(name!);
-      return storedTensor(`${file.label}: ${tensor.name}`, tensor, await bytesOf(name!), wanted);
+      const place = places.get(name!)!;
+      const { type, bytes, note } = await whole(place);
+      const stored = storedTensor(labelOf(place), { type, shape: place.shape }, bytes, wanted);
+      return note === undefined || wanted !== undefined ? stored : { ...stored, note };
     },
     readInParts({ stored: [name] }, wanted, partBytes) {
-      const tensor = tensorOf(name!);
-      const { type, shape, byteOffset, byteLength } = tensor;
-      const { pairedRows = 1 } = present.get(name!)!;
+      const place = places.get(name!)!;
+      const { tensors, how, shape } = place;
       // what BF16 becomes depends on all of its values
-      if (shape.length < 2 || (type === 'BF16' && wanted === undefined)) return undefined;
+      const isWhole = tensors.length > 1 || how.columns || how.values || how.latent || how.shape;
+      if (shape.length < 2 || isWhole || (tensors[0]!.type === 'BF16' && wanted === undefined)) return undefined;
+      const [tensor] = tensors as readonly [GgufTensor];
+      const { byteOffset, byteLength } = tensor;
       const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
       const rowBytes = byteLength / rows;
-      const length = partLength(rowBytes * pairedRows, partBytes);
+      const order = how.rows?.();
+      const length = partLength(rowBytes * (order?.length ?? 1), partBytes);
       const read = async (offset: number) => {
         const bytes = await file.bytes(byteOffset + offset, Math.min(length, byteLength - offset));
         const count = bytes.length / rowBytes;
-        const inOrder = pairedRows === 1 ? bytes : inHalves(bytes, count, pairedRows);
-        return storedTensor(
-          `${file.label}: ${tensor.name}`,
-          { ...tensor, shape: [count, shape.at(-1)!] },
-          inOrder,
-          wanted,
-        );
+        const ordered = order ? rowsInOrder(bytes, count, order) : bytes;
+        return storedTensor(labelOf(place), { type: tensor.type, shape: [count, shape.at(-1)!] }, ordered, wanted);
       };
       const parts = async function* () {
         for (let offset = 0; offset < byteLength; offset += length) yield (await read(offset)).data;
@@ -88,13 +98,41 @@ export function ggufWeights(file: GgufFile, names: ReadonlyMap<string, GgufName>
       return { ...becomes(tensor, wanted), parts: parts() };
     },
     async equal(a, b) {
-      const [left, right] = [tensorOf(a), tensorOf(b)];
-      if (left.type !== right.type || left.byteLength !== right.byteLength) return false;
-      const [x, y] = [await bytesOf(a), await bytesOf(b)];
-      return x.every((byte, i) => byte === y[i]);
+      const [left, right] = [await whole(places.get(a)!), await whole(places.get(b)!)];
+      return (
+        left.type === right.type &&
+        left.bytes.length === right.bytes.length &&
+        left.bytes.every((byte, i) => byte === right.bytes[i])
+      );
     },
     close: () => file.close(),
   };
+}
+
+/** How a file has a weight of this shape; undefined where it does not. */
+function placeOf(file: GgufFile, how: Arrangement, wanted: readonly number[] | undefined): Place | undefined {
+  const tensors = how.parts.flatMap(({ name }) => file.tensors.get(name) ?? []);
+  if (tensors.length < how.parts.length) {
+    const older = how.older === undefined ? undefined : file.tensors.get(how.older);
+    return older && { tensors: [older], how: { parts: [{ name: older.name }] }, shape: older.shape };
+  }
+  const [{ shape }] = tensors as unknown as readonly [GgufTensor];
+  if (how.latent) {
+    const { heads, plain, value, latent } = how.latent;
+    const fits = [
+      [heads, latent, plain],
+      [heads, value, latent],
+    ].every((own, i) => String(own) === String(tensors[i]!.shape));
+    // the shape of what is there says what is wrong
+    return { tensors, how, shape: fits ? [heads * (plain + value), latent] : shape };
+  }
+  if (tensors.length > 1) {
+    const fits = tensors.every((tensor, i) => String(tensor.shape) === String([how.parts[i]!.rows, ...shape.slice(1)]));
+    const rows = tensors.reduce((sum, tensor) => sum + tensor.shape[0]!, 0);
+    return { tensors, how, shape: fits ? [rows, ...shape.slice(1)] : shape };
+  }
+  const count = (sizes: readonly number[]) => sizes.reduce((product, size) => product * size, 1);
+  return { tensors, how, shape: how.shape && wanted && count(wanted) === count(shape) ? wanted : shape };
 }
 
 /** How a matrix is stored, before it is read; BF16 is asked for as something. */
@@ -111,7 +149,7 @@ function becomes({ type, shape }: GgufTensor, wanted: WeightDType | undefined): 
 
 function storedTensor(
   label: string,
-  { type, shape }: GgufTensor,
+  { type, shape }: Pick<GgufTensor, 'type' | 'shape'>,
   bytes: Uint8Array<ArrayBuffer>,
   wanted: WeightDType | undefined,
 ): StoredTensor {
@@ -122,7 +160,7 @@ function storedTensor(
   }
   if (type === 'F16' && shape.length >= 2 && (wanted === undefined || wanted === 'f16'))
     return { dtype: 'f16', data: new Uint16Array(bytes.buffer) };
-  const values = floats(type, bytes, shape);
+  const values = ggufFloats(type, bytes, shape);
   if (wanted !== undefined) return as(label, values, storedAs(shape, wanted));
   if (shape.length < 2 || type === 'F32') return { dtype: 'f32', data: values };
   if (type === 'BF16') return as(label, values, reachesF16(values) ? 'f16' : 'f32', 'BF16');
@@ -136,14 +174,6 @@ function as(label: string, values: Float32Array<ArrayBuffer>, dtype: WeightDType
   if (dtype === 'f16') return { dtype, data: toF16(label, values), ...note };
   if (!values.every(Number.isFinite)) throw damaged(label, 'holds values that are not finite');
   return { dtype, data: quantize(values, dtype), ...note };
-}
-
-/** The values of a tensor. */
-function floats(type: GgufType, bytes: Uint8Array<ArrayBuffer>, shape: readonly number[]): Float32Array<ArrayBuffer> {
-  if (type === 'F32') return new Float32Array(bytes.buffer);
-  if (type === 'F16') return f16ToF32(new Uint16Array(bytes.buffer));
-  if (type === 'BF16') return bf16ToF32(new Uint16Array(bytes.buffer));
-  return decodeBlocks(type as BlockType, bytes, shape);
 }
 
 function reachesF16(values: Float32Array): boolean {
@@ -166,19 +196,6 @@ function checkScales(label: string, format: BlockFormat, bytes: Uint8Array): voi
     for (let at = place; at < bytes.length; at += size)
       if ((bytes[at + 1]! & 0x7c) === 0x7c)
         throw damaged(label, `block ${Math.floor(at / size)} has a scale that is not finite`);
-}
-
-/** llama.cpp turns neighbours (2i, 2i + 1) of a head, Hugging Face's files halves (i, i + D / 2): rows back in their place. */
-function inHalves(bytes: Uint8Array<ArrayBuffer>, rows: number, headRows: number): Uint8Array<ArrayBuffer> {
-  const row = bytes.length / rows;
-  const half = headRows / 2;
-  const sorted = new Uint8Array(bytes.length);
-  for (let i = 0; i < rows; i++) {
-    const within = i % headRows;
-    const from = i - within + (within < half ? 2 * within : 2 * (within - half) + 1);
-    sorted.set(bytes.subarray(from * row, (from + 1) * row), i * row);
-  }
-  return sorted;
 }
 
 function damaged(label: string, what: string): FileFormatError {

@@ -46,16 +46,24 @@ export class Fp4Tensors {
     return { shape: [parts!, count! * blockValues, rows!], byteLength: blocks.byteLength + scales.byteLength };
   }
 
-  /** The blocks of a weight `[parts, out, in]`, which has every `of`th row from `first` on, as GGUF files have them. */
-  async read(name: string, source: Extract<WeightSource, { kind: 'columns' }>): Promise<Uint8Array<ArrayBuffer>> {
+  /**
+   * The blocks of some rows of a weight `[parts, out, in]`, which has every `of`th row from `first` on, as GGUF files have them.
+   * @param from the first of the parts x out rows
+   */
+  async rows(
+    name: string,
+    source: Extract<WeightSource, { kind: 'columns' }>,
+    from: number,
+    count: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const { first = 0, of = 1 } = source;
-    const [parts, inSize, rows] = this.info(name).shape as [number, number, number];
-    const perRow = inSize / blockValues;
-    const blocks = await this.#file.read(name + blocksEnd);
-    const scales = await this.#file.read(name + scalesEnd);
-    const out = new Uint8Array((parts * rows * perRow * blockBytes) / of);
+    const perRow = this.info(name).shape[1]! / blockValues;
+    const part = (bytes: number) => ({ offset: from * of * perRow * bytes, length: count * of * perRow * bytes });
+    const blocks = await this.#file.read(name + blocksEnd, part(16));
+    const scales = await this.#file.read(name + scalesEnd, part(1));
+    const out = new Uint8Array(count * perRow * blockBytes);
     let to = 0;
-    for (let row = first; row < parts * rows; row += of)
+    for (let row = first; row < count * of; row += of)
       for (let block = row * perRow; block < (row + 1) * perRow; block++, to += blockBytes) {
         out[to] = scales[block]!;
         halves(blocks, block * 16, out, to + 1);

@@ -17,7 +17,7 @@ export function safetensorsWeights(file: SafetensorsFile, label: string): Weight
     async read({ stored, shape, source }, wanted) {
       const [first] = stored;
       if (fp4.has(first!) && source?.kind === 'columns') {
-        const blocks = await fp4.read(first!, source);
+        const blocks = await fp4.rows(first!, source, 0, shape[0]! * shape[1]!);
         if (wanted === undefined || wanted === 'mxfp4') return { dtype: 'mxfp4', data: blocks };
         const values = decodeBlocks('MXFP4', blocks, shape);
         return convert(`${label}: ${first}`, 'F32', new Uint8Array(values.buffer), storedAs(shape.slice(1), wanted));

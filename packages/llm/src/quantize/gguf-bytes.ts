@@ -1,14 +1,5 @@
+import type { GgufField } from '../gguf/gguf-field.ts';
 import { type GgufType, typeBytes, typeNumber } from '../gguf/gguf-types.ts';
-
-/** A value of a GGUF file's metadata with its type. */
-export type GgufField =
-  | readonly ['u32', number]
-  | readonly ['f32', number]
-  | readonly ['bool', boolean]
-  | readonly ['string', string]
-  | readonly ['strings', readonly string[]]
-  | readonly ['f32s', readonly number[]]
-  | readonly ['i32s', readonly number[]];
 
 /** A tensor of a GGUF file that is written: its bytes are asked for when their turn comes. */
 export interface GgufOutput {
@@ -78,6 +69,9 @@ export function ggufEntry(key: string, [kind, value]: GgufField): Uint8Array {
       break;
     case 'i32s':
       parts.push(u32(9), u32(5), u64(value.length), bytes(Int32Array.from(value)));
+      break;
+    case 'bools':
+      parts.push(u32(9), u32(7), u64(value.length), Uint8Array.from(value, Number));
       break;
   }
   return joined(parts);

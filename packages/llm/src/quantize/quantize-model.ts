@@ -3,7 +3,7 @@ import type { HubOptions } from '../hub/hub-options.ts';
 import { openWriter } from '../training/written-folder.ts';
 import { ggufBytes, ggufEntry } from './gguf-bytes.ts';
 import { openQuantizeSource } from './quantize-source.ts';
-import { ggufTypes, type QuantizedDType, quantizedDTypes, storedPieces, storedType } from './stored-type.ts';
+import { ggufTypes, isExact, type QuantizedDType, quantizedDTypes, storedPieces, storedType } from './stored-type.ts';
 
 export interface QuantizeOptions {
   /**
@@ -27,6 +27,7 @@ export interface QuantizedModel {
 
 /** Numbers of what most of a file's tensors are. */
 const fileTypes: Readonly<Record<QuantizedDType, number>> = {
+  f32: 0,
   f16: 1,
   q4_0: 2,
   q8_0: 7,
@@ -40,7 +41,7 @@ const fileTypes: Readonly<Record<QuantizedDType, number>> = {
  * Writes a model as a GGUF file with its matrices quantised. Tensors are read some rows at a time, so that models larger than
  * memory pass through; the file gets its name once it is whole.
  *
- * @param source a folder of a Llama, a GGUF file of any architecture, or a model of a hub
+ * @param source a folder, a GGUF file, or a model of a hub, of any family that GGUF files have a name for
  * @param target path of the file, which ends in .gguf; what stands there is replaced
  * @throws ArgumentError, HubError; FileFormatError as `loadModel`, for what a GGUF file cannot hold, and where nothing can be written
  */
@@ -54,7 +55,7 @@ export async function quantizeModel(source: string, target: string, options: Qua
   const model = await openQuantizeSource(source, hub);
   try {
     const tensors = model.tensors.map((tensor) => {
-      const type = storedType(tensor.shape, dtype, tensor.isHead);
+      const type = storedType(tensor.shape, dtype, tensor.isHead, isExact(tensor.name));
       const pieces = () => storedPieces(tensor, type, tensor.headRows);
       return { name: tensor.name, shape: tensor.shape, type: ggufTypes[type], pieces };
     });

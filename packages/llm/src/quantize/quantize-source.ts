@@ -2,25 +2,28 @@ import { FileFormatError } from '@heddle/tensor';
 import { openSafetensors } from '@heddle/tensor/safetensors';
 import { Notes } from '../config/notes.ts';
 import { describeModel } from '../families.ts';
-import { ggufWeightNames } from '../gguf/gguf-decoder.ts';
-import { ggufFamilies } from '../gguf/gguf-families.ts';
+import type { GgufFamily } from '../gguf/families/gguf-family.ts';
+import { ggufFamilies, ggufNamesOf } from '../gguf/gguf-families.ts';
+import { ggufWeightNames } from '../gguf/gguf-names.ts';
 import { openGgufParts } from '../gguf/gguf-parts.ts';
 import type { HubOptions } from '../hub/hub-options.ts';
 import { locateModel } from '../hub/locate-model.ts';
 import { fileLabel, modelFolder, readTextFile } from '../model-files.ts';
+import { Fp4Tensors } from '../models/fp4-safetensors.ts';
 import { safetensorsWeights } from '../models/safetensors-weights.ts';
 import { planWeights } from '../models/weight-names.ts';
+import { type FileTensor, fileTensors } from './file-tensors.ts';
 import { type GgufOutput, ggufEntry } from './gguf-bytes.ts';
-import { llamaFields } from './llama-fields.ts';
-import { ggufTensor, type SourceTensor, safetensorsTensor } from './source-tensor.ts';
+import { modelFields } from './model-fields.ts';
+import { checkSaid } from './said-model.ts';
+import { ggufTensor } from './source-tensor.ts';
 import { tokenizerFields } from './tokenizer-fields.ts';
+import { weightRows } from './weight-rows.ts';
 
 /** A tensor that is to be stored in another type. */
-interface QuantizedTensor extends SourceTensor {
+interface QuantizedTensor extends FileTensor {
   /** Whether it gives the logits: the head, or an embedding that is. */
   readonly isHead: boolean;
-  /** Rows that are taken together. */
-  readonly headRows?: number;
 }
 
 /** A model that is to be quantised into a GGUF file. */
@@ -72,33 +75,37 @@ async function openFolder(path: string, label: string): Promise<QuantizeSource> 
     throw new FileFormatError(`quantize: ${label} has no config.json`, { code: 'ERR_FILE_NOT_FOUND' });
   const notes = new Notes();
   const model = describeModel({ label: fileLabel(files, 'config.json'), text }, { notes });
-  if (model.config.architecture !== 'llama')
+  const architecture = ggufNamesOf[model.config.architecture];
+  if (architecture === undefined)
     throw new FileFormatError(
-      `quantize: ${label}: of folders, GGUF files are written of Llama models, got ${model.config.architecture}`,
+      `quantize: ${label}: GGUF files have no name for the architecture ${model.config.architecture}; write a folder`,
       { code: 'ERR_UNKNOWN_ARCHITECTURE' },
     );
   const file = await openSafetensors(path);
   try {
     const plan = await planWeights(model, safetensorsWeights(file, label), notes);
     const { config } = model;
-    const own = llamaFields(label, config, new Map(plan.map(({ name, shape }) => [name, shape])));
+    const family = familyOf(architecture, model);
+    const own = modelFields(label, architecture, config, family);
     const tied = !plan.some(({ name }) => name === model.head);
-    const names = ggufWeightNames(
-      ggufFamilies['llama']!(() => false),
-      config.layers,
-      ownHeadDim(config),
-    );
-    const tensors = plan.map(({ name, stored }) => {
-      const { stored: called, pairedRows } = names.get(name) ?? { stored: undefined, pairedRows: undefined };
-      if (called === undefined)
-        throw new FileFormatError(`quantize: ${label}: ${name} has no name in a GGUF file`, { code: 'ERR_WEIGHTS' });
-      return {
-        ...safetensorsTensor(file, stored[0]!, { name: called, headRows: pairedRows }),
-        isHead: name === (tied ? model.embedding : model.head),
-        ...(pairedRows !== undefined && { headRows: pairedRows }),
-      };
+    const names = ggufWeightNames(family, config.layout);
+    const fp4 = new Fp4Tensors(file, label);
+    const tensors = plan.flatMap((weight): readonly QuantizedTensor[] => {
+      const how = names.get(weight.name);
+      if (!how)
+        throw new FileFormatError(`quantize: ${label}: ${weight.name} has no name in a GGUF file`, {
+          code: 'ERR_WEIGHTS',
+        });
+      const isHead = weight.name === (tied ? model.embedding : model.head);
+      return fileTensors(weightRows(file, fp4, weight), how).map((tensor) => ({ ...tensor, isHead }));
     });
-    const fields = { 'general.architecture': ['string', 'llama'], ...own.fields, ...(await tokenizerOf()) } as const;
+    const outputs = tensors.map(({ name, shape }) => ({ name, shape, type: 'F32' as const, pieces: nothing }));
+    await checkSaid(label, architecture, config, { fields: own.fields, tensors: [...own.tensors, ...outputs] });
+    const fields = {
+      'general.architecture': ['string', architecture],
+      ...own.fields,
+      ...(await tokenizerOf()),
+    } as const;
     const entries = Object.entries(fields).map(([key, field]) => ggufEntry(key, field));
     return { label, entries, tensors, fixed: own.tensors, notes, close: () => file.close() };
   } catch (error) {
@@ -123,7 +130,16 @@ async function openFolder(path: string, label: string): Promise<QuantizeSource> 
   }
 }
 
-function ownHeadDim({ layout }: ReturnType<typeof describeModel>['config']): number {
-  const { part } = layout.layers[0]!.mixer;
-  return part.kind === 'attention' ? part.headDim : 0;
+/** A family of an architecture that several share: the one that has the model's own name. */
+function familyOf(architecture: string, { config }: ReturnType<typeof describeModel>): GgufFamily {
+  const { layers } = config.layout;
+  const keys = new Set([
+    ...(layers.some(({ feedForward }) => feedForward.part.kind === 'experts') ? ['expert_count'] : []),
+    ...(layers.some(({ mixer: { part } }) => part.kind === 'attention' && part.window !== undefined)
+      ? ['attention.sliding_window']
+      : []),
+  ]);
+  return ggufFamilies[architecture]!((key) => keys.has(key));
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}

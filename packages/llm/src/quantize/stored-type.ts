@@ -5,10 +5,10 @@ import { toF16 } from '../models/safetensors-weights.ts';
 import { rowsOf, type SourceTensor } from './source-tensor.ts';
 
 /** What matrices may be quantised to. */
-export const quantizedDTypes = ['f16', 'q8_0', 'q6_k', 'q5_k', 'q4_k', 'q4_0', 'mxfp4'] as const;
+export const quantizedDTypes = ['f32', 'f16', 'q8_0', 'q6_k', 'q5_k', 'q4_k', 'q4_0', 'mxfp4'] as const;
 export type QuantizedDType = (typeof quantizedDTypes)[number];
 
-type Stored = 'f32' | QuantizedDType;
+type Stored = QuantizedDType;
 
 const fourBits: ReadonlySet<QuantizedDType> = new Set(['q4_0', 'q4_k', 'mxfp4']);
 
@@ -18,15 +18,20 @@ const chunkValues = 2 ** 22;
 /**
  * How a tensor is stored. Vectors stay f32. The head of a model, also where it is the embedding, keeps six bits where other matrices
  * have four: it decides between tokens. Rows that are no whole blocks of 256 take q8_0, and f16 where they are none of 32 either.
+ * @param isExact whether it stays f32 whatever its shape
  */
-export function storedType(shape: readonly number[], dtype: QuantizedDType, isHead: boolean): Stored {
-  if (shape.length < 2) return 'f32';
+export function storedType(shape: readonly number[], dtype: QuantizedDType, isHead: boolean, isExact = false): Stored {
+  if (shape.length < 2 || isExact) return 'f32';
   const wanted = isHead && fourBits.has(dtype) ? 'q6_k' : dtype;
-  if (wanted === 'f16') return 'f16';
+  if (wanted === 'f16' || wanted === 'f32') return wanted;
   const { length } = rowsOf(shape);
   if (length % blockSizes[wanted].values === 0) return wanted;
   return length % blockSizes.q8_0.values === 0 ? 'q8_0' : 'f16';
 }
+
+/** Whether a tensor of a GGUF file stays f32 whatever its shape: what routes, convolves a few positions, or is added. */
+export const isExact = (name: string): boolean =>
+  /\.bias$|\.(?:ffn_gate_inp(?:_shexp)?|ssm_conv1d|ssm_norm|ssm_a|ssm_d|shortconv\.conv)(?:\.weight)?$/.test(name);
 
 /** What GGUF files call it. */
 export const ggufTypes: Readonly<Record<Stored, GgufType>> = {

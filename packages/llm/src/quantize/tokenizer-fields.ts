@@ -1,5 +1,5 @@
+import type { GgufField } from '../gguf/gguf-field.ts';
 import { splitName } from '../gguf/gguf-tokenizer.ts';
-import type { GgufField } from './gguf-bytes.ts';
 
 /** What is read of a tokenizer.json. */
 interface TokenizerFile {
