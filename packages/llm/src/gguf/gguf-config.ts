@@ -70,7 +70,7 @@ export async function ggufConfig(file: GgufDescription, architecture: string): P
   const layers = (number('block_count') ?? 0) - (number('nextn_predict_layers') ?? 0);
   // the number may be a lie
   if (layers > maxLayers) throw new FileFormatError(`gguf: ${key('block_count')} is ${layers}`, { code: 'ERR_CONFIG' });
-  const heads = metadata.mostly(key('attention.head_count'));
+  const heads = number('attention.head_count');
   const hiddenSize = number('embedding_length');
   const headDim = number('attention.key_length') ?? (hiddenSize ?? 0) / (heads || 1);
   const keys: GgufKeys = {

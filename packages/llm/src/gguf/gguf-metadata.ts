@@ -34,11 +34,6 @@ export class GgufMetadata {
       return this.fail(key, 'the same number for all layers');
     return first;
   }
-  /** The largest number of a list, or the number where there is no list: what layers have that have any. */
-  mostly(key: string): number | undefined {
-    const value = this.#values.get(key);
-    return Array.isArray(value) ? Math.max(...this.numbers(key)!) : this.number(key);
-  }
   /** A number for each of so many layers: what a list says of them, or the same for all. */
   perLayer(key: string, layers: number): readonly number[] | undefined {
     const value = this.#values.get(key);
