@@ -2,7 +2,8 @@ import { cohere2, glm4, gpt2, granite, llama, mistral3, olmo2, phi3, qwen2, qwen
 import { gemma2, gemma3, gemma4 } from './families/gemma.ts';
 import type { GgufFamily } from './families/gguf-family.ts';
 import { deepseek2, gptOss, qwen3moe } from './families/mixtures.ts';
-import { graniteHybrid, lfm2, qwen3next, qwen35 } from './families/recurrent.ts';
+import { qwen3next, qwen35 } from './families/qwen-hybrid.ts';
+import { graniteHybrid, lfm2 } from './families/recurrent.ts';
 
 /**
  * The families by the architecture that files name, for what keys a file has that are not 0. Names and transformations are those of

@@ -44,3 +44,11 @@ export const multipliers = {
   residual_scale: 'residual_multiplier',
   logit_scale: 'logits_scaling',
 };
+/** What files say of layers that keep a state. */
+export const stateKeys: readonly string[] = [
+  'ssm.conv_kernel',
+  'ssm.inner_size',
+  'ssm.state_size',
+  'ssm.time_step_rank',
+  'ssm.group_count',
+];
