@@ -5,6 +5,7 @@ import { type CheckpointOptions, checkpointSlots } from './checkpoint-options.ts
 import type { KvCache } from './kv-cache.ts';
 import { checkedFormat, checkShape, type FormatOf, isState, type KvShape, type QuantizedFormat } from './kv-shape.ts';
 
+/** Options of `contiguousCache`. */
 export interface ContiguousCacheOptions extends CheckpointOptions {
   /** What the layers keep; a model's `kvShape`, or `keyValueShape` of its sizes. */
   readonly shape: KvShape;

@@ -25,6 +25,7 @@ export type HostKv = readonly Readonly<Record<string, Float32Array | Uint16Array
  * `ranges` name, one after the other; the state after the last token, without ranges.
  */
 export type HeldKv = readonly Readonly<Record<string, HeldStore>>[];
+/** What a sequence holds of one store: which tokens, and their rows. */
 export interface HeldStore {
   /** [start, end), ascending. */
   readonly ranges: readonly (readonly [start: number, end: number])[];
@@ -162,6 +163,7 @@ export interface KvStep {
  */
 export type KvLoss = 'format' | 'retain' | 'drops' | 'warm';
 
+/** What a cache holds, and what it has done since it was opened. */
 export interface KvStats {
   /** What it was opened with that changes what is computed; empty where the cache is exact. */
   readonly lossy: readonly KvLoss[];

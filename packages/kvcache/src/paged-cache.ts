@@ -20,6 +20,7 @@ import { type EvictionPolicy, leastRecentlyUsed } from './prefix/eviction-polici
 import { blockBytes } from './storage/store-pools.ts';
 import { hotShape, type RetainOptions } from './tiers/retain.ts';
 
+/** Options of `pagedCache`. */
 export interface PagedCacheOptions extends CheckpointOptions {
   /** What the layers keep; a model's `kvShape`, or `keyValueShape` of its sizes. */
   readonly shape: KvShape;

@@ -13,6 +13,7 @@ import { type AnyConfig, type Described, describeConfig } from './described-conf
 import type { CausalLm } from './models/causal-lm.ts';
 import { Weights } from './models/weights.ts';
 
+/** Options of `createModel`. */
 export interface CreateModelOptions {
   readonly device: Device;
   /** Of the random weights: the same seed gives the same ones on every device. A whole number below 2^32; default 0. */

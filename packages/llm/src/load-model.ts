@@ -11,6 +11,7 @@ import { planWeights } from './models/weight-names.ts';
 import { Weights } from './models/weights.ts';
 import type { Tokenizer, TokenizerResult } from './tokenizer.ts';
 
+/** Options of `loadModel`. */
 export interface LoadModelOptions {
   readonly device: Device;
   /**

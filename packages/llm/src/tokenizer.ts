@@ -51,11 +51,13 @@ export interface Tokenizer {
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
 }
 
+/** Options of `decode` of a tokenizer. */
 export interface DecodeOptions {
   /** Leave out tokens such as those that begin and end a text; false if absent. */
   readonly skipSpecialTokens?: boolean;
 }
 
+/** Options of `stream` of a tokenizer. */
 export interface StreamOptions extends DecodeOptions {
   /** Tokens that the stream continues, usually the prompt: their text is not given again. */
   readonly after?: readonly number[];

@@ -7,6 +7,7 @@ import { tensorOperations } from './ops/tensor-operations.ts';
 /**
  * A device whose tensors `executor` computes, for executors of one's own; `openReference`, `openOnnx` and `openWebGpu` open
  * the others. The device owns the executor: disposing of the one disposes of the other.
+ * @throws ArgumentError for what is no executor
  */
 export function createDevice(executor: Executor): Device {
   if (typeof executor?.compile !== 'function')

@@ -61,7 +61,10 @@ function normalize(terms: readonly Term[]): Dim {
   return new SymbolicDim(kept);
 }
 
-/** The named dimension `name`, at most `bound`. */
+/**
+ * The named dimension `name`, at most `bound`.
+ * @throws ArgumentError for a name that is none, or a bound that is no positive integer
+ */
 export function symbolicDim(name: string, bound: number): SymbolicDim {
   if (typeof name !== 'string' || !/^[A-Za-z_]\w*$/.test(name))
     throw new ArgumentError(`symbolicDim: '${name}' is no name for a dimension`);
@@ -82,20 +85,20 @@ function checkDims(operation: string, ...dims: readonly unknown[]): void {
     throw new ArgumentError(`${operation}: sizes are numbers and named dimensions, got ${describe(dims[wrong])}`);
 }
 
-/** The sum of two sizes, of which each may depend on named dimensions. */
+/** The sum of two sizes, of which each may depend on named dimensions. @throws ArgumentError for what is no size */
 export function addDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a + b;
   checkDims('addDims', a, b);
   return normalize([...termsOf(a), ...termsOf(b)]);
 }
 
-/** The difference of two sizes. */
+/** The difference of two sizes. @throws ArgumentError for what is no size */
 export function subtractDims(a: Dim, b: Dim): Dim {
   checkDims('subtractDims', a, b);
   return addDims(a, multiplyDims(b, -1));
 }
 
-/** The product of two sizes. */
+/** The product of two sizes. @throws ArgumentError for what is no size */
 export function multiplyDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a * b + 0; // -0 would be another size in a key
   checkDims('multiplyDims', a, b);
@@ -116,7 +119,10 @@ function scaled(dim: SymbolicDim, factor: number): Dim {
   return new SymbolicDim(dim.terms.map(({ symbols, coefficient }) => ({ symbols, coefficient: coefficient * factor })));
 }
 
-/** `a / b` where it is exact for every value of the named dimensions and `b` is a single product; otherwise undefined. */
+/**
+ * `a / b` where it is exact for every value of the named dimensions and `b` is a single product; otherwise undefined.
+ * @throws ArgumentError for what is no size
+ */
 export function divideDims(a: Dim, b: Dim): Dim | undefined {
   checkDims('divideDims', a, b);
   if (typeof a === 'number' && typeof b === 'number') return b !== 0 && a % b === 0 ? a / b : undefined;
@@ -137,7 +143,7 @@ export function divideDims(a: Dim, b: Dim): Dim | undefined {
   return normalize(quotient);
 }
 
-/** Whether two sizes are equal whatever the named dimensions are. */
+/** Whether two sizes are equal whatever the named dimensions are. @throws ArgumentError for what is no size */
 export function dimsEqual(a: Dim, b: Dim): boolean {
   return a === b || (a instanceof SymbolicDim && b instanceof SymbolicDim && a.key === b.key);
 }

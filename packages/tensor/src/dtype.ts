@@ -71,7 +71,7 @@ export function hostLength(dtype: DType, count: number): number {
   return isBlockFormat(dtype) ? count * byteSize[dtype] : count;
 }
 
-/** A zeroed host array of `count` values of `dtype`. */
+/** A zeroed host array of `count` values of `dtype`. @throws DTypeError for a name that is no dtype */
 export function hostArray<D extends DType>(dtype: D, count: number): HostArrays[D] {
   if (!Object.hasOwn(constructors, dtype))
     throw new DTypeError(`hostArray: dtypes are ${Object.keys(constructors).join(', ')}, got ${String(dtype)}`);

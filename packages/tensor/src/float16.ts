@@ -46,7 +46,7 @@ export function numberToBf16Bits(value: number): number {
   return roundToBf16(f32Bits(value));
 }
 
-/** Widens binary16 bits to float32, exactly, into a new array. */
+/** Widens binary16 bits to float32, exactly, into a new array. @throws ArgumentError for another array */
 export function f16ToF32(bits: Uint16Array): Float32Array<ArrayBuffer> {
   if (!(bits instanceof Uint16Array)) throw new ArgumentError(`f16ToF32: takes a Uint16Array, got ${describe(bits)}`);
   const out = new Float32Array(bits.length);
@@ -61,7 +61,10 @@ export function widenF16(bits: Uint16Array, words: Uint32Array): void {
   for (let i = 0; i < bits.length; i++) words[i] = wide[bits[i]!]!;
 }
 
-/** Rounds float32 values to binary16 bits (nearest, ties to even), into a new array. */
+/**
+ * Rounds float32 values to binary16 bits (nearest, ties to even), into a new array.
+ * @throws ArgumentError for another array
+ */
 export function f32ToF16(values: Float32Array): Uint16Array<ArrayBuffer> {
   if (!(values instanceof Float32Array))
     throw new ArgumentError(`f32ToF16: takes a Float32Array, got ${describe(values)}`);
@@ -71,7 +74,7 @@ export function f32ToF16(values: Float32Array): Uint16Array<ArrayBuffer> {
   return bits;
 }
 
-/** Widens bfloat16 bits to float32, exactly, into a new array. */
+/** Widens bfloat16 bits to float32, exactly, into a new array. @throws ArgumentError for another array */
 export function bf16ToF32(bits: Uint16Array): Float32Array<ArrayBuffer> {
   if (!(bits instanceof Uint16Array)) throw new ArgumentError(`bf16ToF32: takes a Uint16Array, got ${describe(bits)}`);
   const out = new Float32Array(bits.length);
@@ -84,7 +87,10 @@ export function widenBf16(bits: Uint16Array, words: Uint32Array): void {
   for (let i = 0; i < bits.length; i++) words[i] = bits[i]! << 16;
 }
 
-/** Rounds float32 values to bfloat16 bits (nearest, ties to even), into a new array. */
+/**
+ * Rounds float32 values to bfloat16 bits (nearest, ties to even), into a new array.
+ * @throws ArgumentError for another array
+ */
 export function f32ToBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
   if (!(values instanceof Float32Array))
     throw new ArgumentError(`f32ToBf16: takes a Float32Array, got ${describe(values)}`);

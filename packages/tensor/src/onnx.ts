@@ -11,6 +11,7 @@ export type { OnnxFile } from './executors/onnx/export/onnx-file.ts';
 export type { ExternalData, OnnxValue } from './executors/onnx/model.ts';
 export type { OnnxRuntime, RuntimeSession, RuntimeTensor } from './executors/onnx/runtime.ts';
 
+/** Options of `openOnnx`. */
 export interface OnnxOptions {
   /** The most bytes that tensors, variables and the weights inside programs may take; the runtime's own memory is not known. */
   readonly memoryBudget?: number;

@@ -4,6 +4,7 @@ import { ReferenceExecutor } from './executors/reference/executor.ts';
 import type { Device } from './graph/device.ts';
 import { checkBudget } from './report/memory.ts';
 
+/** Options of `openReference`. */
 export interface ReferenceOptions {
   /** The most bytes that tensors and variables may take (eight a value). */
   readonly memoryBudget?: number;

@@ -19,7 +19,7 @@ export interface ConcreteType {
   readonly dtype: DType;
 }
 
-/** A shape as messages have it: `[2, N]`. */
+/** A shape as messages have it: `[2, N]`. @throws ArgumentError for what is no list */
 export function formatShape(shape: Shape): string {
   checkArguments('formatShape', 'list', { shape });
   return `[${shape.join(', ')}]`;

@@ -11,6 +11,7 @@ export interface KernelChoice {
   readonly passedOver: readonly { readonly kernel: string; readonly reason: string }[];
 }
 
+/** Options of `firstSupported`. */
 export interface FirstSupportedOptions {
   /** The cheapest that supports the spec is taken, the first of equals. Without it the first that supports the spec. */
   readonly cost?: KernelCost;

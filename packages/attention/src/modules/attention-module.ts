@@ -18,6 +18,7 @@ export interface AttentionModuleOptions extends AttentionConfig {
   readonly spec?: AttentionSpec;
 }
 
+/** What a module of attention takes. */
 export interface AttentionInput {
   /** `[B, L, E]`, or rows `[T, E]` for a kernel over a cache (`attend`). */
   readonly x: Tensor;

@@ -1,5 +1,6 @@
 import { checkArguments, formatShape, greater, ShapeError, type Tensor, where } from '@heddle/tensor';
 
+/** What `attentionMass` takes. */
 export interface AttentionMassInputs {
   /** `[R, H, D]`: queries of one sequence, turned by their positions as attention takes them. */
   readonly q: Tensor;

@@ -1,6 +1,7 @@
 import { checkArguments, type Device, randomNormal } from '@heddle/tensor';
 import { checkPositionSizes, type PositionModule, positionModule } from './position-module.ts';
 
+/** Options of `createLearnedPositions`. */
 export interface LearnedPositionsOptions {
   /** P */
   readonly maxPositions: number;

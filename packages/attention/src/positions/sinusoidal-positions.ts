@@ -1,6 +1,7 @@
 import { ArgumentError, checkArguments, type Device } from '@heddle/tensor';
 import { checkPositionSizes, type PositionModule, positionModule } from './position-module.ts';
 
+/** Options of `createSinusoidalPositions`. */
 export interface SinusoidalPositionsOptions {
   /** P */
   readonly maxPositions: number;

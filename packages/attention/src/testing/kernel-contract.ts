@@ -17,6 +17,7 @@ export interface KernelContractCase {
   run(): Promise<string | undefined>;
 }
 
+/** Options of `kernelContract`. */
 export interface KernelContractOptions {
   /** Relative Euclidean error that outputs may have; by default 5e-6. */
   readonly tolerance?: number;

@@ -74,6 +74,7 @@ export interface SequenceResult {
   readonly drafts?: number;
 }
 
+/** Why a sequence ended. */
 export type FinishReason = 'stop' | 'length' | 'aborted' | 'deadline' | 'error';
 
 /** What happened to a request, in order. A preempted one is admitted again and goes on with the next token. */

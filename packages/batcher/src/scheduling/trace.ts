@@ -6,6 +6,7 @@ import type { Scheduler, SequenceRequest, SequenceResult, StepPlan } from './sch
 /** An entry of a plan: id, start, end, drafts, yields. */
 export type TracedEntry = readonly [id: string, start: number, end: number, drafts: number, yields: boolean];
 
+/** What a capacity answered to one of a scheduler's calls. */
 export type CapacityAnswer = number | boolean | 'full' | 'pending';
 
 /** One call of a scheduler: when it came, what it asked, what the capacity answered meanwhile, and the plan if it made one. */

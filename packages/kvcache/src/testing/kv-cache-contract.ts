@@ -6,6 +6,7 @@ import { prefixRules } from './prefix-rules.ts';
 import { roomRules } from './room-rules.ts';
 import type { KvCacheSizes, OpenKvCache } from './sizes.ts';
 
+/** Options of `kvCacheContract`. */
 export interface KvCacheContractOptions {
   /** Of the random uses; one case each. Default 1, 2 and 3. */
   readonly seeds?: readonly number[];

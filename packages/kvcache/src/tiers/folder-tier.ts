@@ -13,6 +13,7 @@ export interface TierFiles {
   rm(path: string, options: { readonly force: true }): Promise<void>;
 }
 
+/** Options of `folderTier`. */
 export interface FolderTierOptions {
   /** Bytes that the folder may take: what was written longest ago, and not read since, is deleted. By default without bound. */
   readonly maxBytes?: number;

@@ -6,6 +6,7 @@ import type { ModelFiles } from '../model-files.ts';
 import type { CausalLm, ForwardAdapters } from '../models/causal-lm.ts';
 import { PooledFactors } from './pooled-factors.ts';
 
+/** Options of `createAdapterPool`. */
 export interface AdapterPoolOptions {
   /** Adapters that are on the device at once. Default 8. */
   readonly maxAdapters?: number;

@@ -12,6 +12,7 @@ export type BlockActivation = ActivationName | 'swiglu' | 'geglu' | 'reglu';
  */
 export type BlockPositions = 'rotary' | 'learned' | 'sinusoidal' | 'alibi' | 'none';
 
+/** Options of `transformerBlock`. */
 export interface TransformerBlockOptions {
   /** Key-value heads: 'mha' as many as query heads, 'mqa' one, 'gqa' a quarter of the query heads, 'gqa-N' N. Default 'mha'. */
   readonly attention?: AttentionType;

@@ -14,6 +14,7 @@ import type { RequestAdapters } from './request-adapters.ts';
 import { chunkFor, type DeterministicSteps } from './steps/step-parts.ts';
 import type { StepTimes } from './steps/step-trace.ts';
 
+/** Options of `openEngine`. */
 export interface EngineOptions {
   /** Sequences that run at once; more wait. Default 8. */
   readonly maxSequences?: number;

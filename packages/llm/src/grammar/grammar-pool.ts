@@ -4,6 +4,7 @@ import { GrammarThread, ThreadEnded, type ThreadLimits } from './grammar-thread.
 import type { OutputFormat } from './output-format.ts';
 import type { Next, PackedVocabulary, Refusal, WorkerAnswer } from './worker-messages.ts';
 
+/** Options of a `GrammarPool`. */
 export interface GrammarPoolOptions {
   /** The bytes of each token; `undefined` where one is no text. */
   readonly vocabulary: readonly (Uint8Array | undefined)[];

@@ -67,6 +67,7 @@ export interface ForwardHooks {
   at(layer: number, x: Tensor): Tensor;
 }
 
+/** What a forward pass gives. */
 export interface ForwardResult {
   /** f32 `[T, V]`, `[R, V]` with `rows`, or `[B, L, V]`. */
   readonly logits: Tensor;

@@ -5,6 +5,7 @@ import { ggufBytes, ggufEntry } from './gguf-bytes.ts';
 import { openQuantizeSource } from './quantize-source.ts';
 import { ggufTypes, isExact, type QuantizedDType, quantizedDTypes, storedPieces, storedType } from './stored-type.ts';
 
+/** Options of `quantizeModel`. */
 export interface QuantizeOptions {
   /**
    * What matrices are stored in. Vectors stay f32; the head (or an embedding that is the head) of a model in four bits keeps six;

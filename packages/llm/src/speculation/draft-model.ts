@@ -5,6 +5,7 @@ import type { CausalLm } from '../models/causal-lm.ts';
 import { ModelDrafter } from './model-drafter.ts';
 import type { DraftedEngine, Speculation } from './speculation.ts';
 
+/** Options of `draftModel`. */
 export interface DraftModelOptions {
   /** Most tokens that are guessed at once. Default 4. */
   readonly maxDrafts?: number;

@@ -2,6 +2,7 @@ import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { NgramIndex } from './ngram-index.ts';
 import type { Speculation } from './speculation.ts';
 
+/** Options of `promptLookup`. */
 export interface PromptLookupOptions {
   /** Most tokens that are guessed at once. Default 8. */
   readonly maxDrafts?: number;

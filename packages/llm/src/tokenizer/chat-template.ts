@@ -9,6 +9,7 @@ export interface ChatMessage {
   readonly [field: string]: unknown;
 }
 
+/** Options of `applyChatTemplate`. */
 export interface ChatTemplateOptions {
   /** Tools that the model may call, as JSON schemas of functions. */
   readonly tools?: readonly object[];

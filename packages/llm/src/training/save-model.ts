@@ -19,6 +19,7 @@ import type { CausalLm } from '../models/causal-lm.ts';
 import { type WrittenTensor, writtenTensors } from '../models/written-tensors.ts';
 import { openWriter } from './written-folder.ts';
 
+/** Options of `saveModel`. */
 export interface SaveModelOptions {
   /** The folder that the model was loaded from, or its files: configuration and tokenizer are those of it. */
   readonly from: string | ModelFiles;

@@ -27,6 +27,7 @@ export interface LmOutput {
   readonly headWeight: Variable | undefined;
 }
 
+/** Options of `trainableLm`. */
 export interface TrainableLmOptions {
   /** Trains its factors alone: the model's weights stay as they are, and may be frozen and in blocks (QLoRA). */
   readonly adapter?: Lora;

@@ -18,6 +18,7 @@ import { backward } from './gradients.ts';
  * that it uses from outside (weights) get their gradients too and are not computed again, nor is what depends on no argument:
  * give a key of dropout as an argument. The recomputation starts when the gradient by a result is there, and nothing merges it
  * with the first computation, on any executor.
+ * @throws nothing of its own: what `fn` throws
  */
 export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
   return (...args) => {

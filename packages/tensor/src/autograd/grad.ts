@@ -62,7 +62,10 @@ function standIn(leaf: unknown): unknown {
   return identity(leaf);
 }
 
-/** The gradients of `valueAndGrad`, one per entry of `argnums` (by default the first argument alone). */
+/**
+ * The gradients of `valueAndGrad`, one per entry of `argnums` (by default the first argument alone).
+ * @throws as `valueAndGrad`
+ */
 export function grad<A extends readonly unknown[], const N extends readonly number[] = readonly [0]>(
   f: ScalarFunction<A>,
   options: { readonly argnums?: N } = {},

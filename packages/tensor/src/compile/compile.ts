@@ -119,6 +119,8 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
  * const step = compile((x: Tensor) => x.mul(2).sum(), { device, inputs: [{ shape: ['T', 4] }], symbols: { T: 1024 } });
  * const doubled = await step(new Float32Array(12)); // T = 3
  * ```
+ * @throws ArgumentError for an option that it does not have, or inputs that are none; a run throws what tracing throws, and
+ *   ShapeError where a named dimension exceeds its bound
  */
 export function compile<A extends readonly unknown[], R>(
   fn: (...args: A) => R,

@@ -63,7 +63,10 @@ export class Device implements AsyncDisposable {
     const parsed = parseData(data, options);
     return this.adopt(this.executor.create({ shape: parsed.shape, dtype: parsed.dtype }, 'tensors', parsed.data));
   }
-  /** A named tensor that can be updated, with a copy of `data`, owned by the caller. */
+  /**
+   * A named tensor that can be updated, with a copy of `data`, owned by the caller.
+   * @throws ShapeError, DTypeError, OutOfMemoryError; ArgumentError for an option that it does not have
+   */
   variable(
     data: HostData,
     options: TensorOptions & { readonly name?: string; readonly frozen?: boolean; readonly owner?: string } = {},
@@ -166,12 +169,16 @@ export class Device implements AsyncDisposable {
    *
    * In browsers, which do not tell what belongs to which call, an asynchronous `fn` hands what it makes after its first `await` to
    * `own`: `const y = own(await x.mul(2).realize())`.
+   * @throws what `fn` throws; what it made until then is freed
    */
   tidy<T>(fn: (own: Own) => T): T {
     return this.lifetimes.tidy(fn, (tensors) => this.realize(tensors));
   }
 
-  /** Values on the host; what had to be computed for it is freed again. */
+  /**
+   * Values on the host; what had to be computed for it is freed again.
+   * @throws ArgumentError for a tensor of another device; DisposedError, OutOfMemoryError, DeviceLostError
+   */
   async read(tensor: Tensor): Promise<HostArray> {
     checkTensorsOf('read', this, [tensor]);
     this.#reads++;
@@ -214,6 +221,7 @@ export class Device implements AsyncDisposable {
   /**
    * Sends the work of several runs to the device as one where it can (WebGPU, where each submission costs the host), for runs that
    * follow each other at once: up to the next read, or to the end of the task. Order and results are the same.
+   * @throws what `task` throws
    */
   async submitTogether<T>(task: () => Promise<T>): Promise<T> {
     const release = this.executor.hold?.();
@@ -244,7 +252,11 @@ export class Device implements AsyncDisposable {
     return identity;
   }
 
-  /** Frees the programs of past realizations, which are kept for the next equal one, and values that reads have kept. */
+  /**
+   * Frees the programs of past realizations, which are kept for the next equal one, and values that reads have kept.
+   * What live tensors still need is computed again when it is asked for.
+   * @throws DeviceLostError
+   */
   trim(): Promise<void> {
     this.remembered.clear();
     return this.enqueue(() => this.#programs.clear());
@@ -293,6 +305,7 @@ export class Device implements AsyncDisposable {
     this.#programs.clear();
     await this.executor.dispose();
   }
+  /** As `dispose`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }

@@ -19,6 +19,7 @@ export interface OnnxBlocks {
 /** An attribute of an ONNX node. A bare number is an integer; `{ float }` a float; an array is of integers. */
 export type OnnxAttribute = number | string | readonly number[] | { readonly float: number };
 
+/** What an operator of ONNX has beside its inputs. */
 export interface OnnxOptions {
   readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
   /** 'com.microsoft' for the runtime's own operators. */

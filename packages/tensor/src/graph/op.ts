@@ -59,7 +59,10 @@ export interface OpDefinition<A> {
 /** A defined operation. Its identity is the value itself. */
 export interface Op<A = unknown> extends OpDefinition<A> {}
 
-/** Defines an operation. Nothing is registered: whoever holds the value can record it with `record`. */
+/**
+ * Defines an operation. Nothing is registered: whoever holds the value can record it with `record`.
+ * @throws ArgumentError for a definition without name or shape
+ */
 export function defineOp<A>(definition: OpDefinition<A>): Op<A> {
   if (typeof definition?.shape !== 'function' || typeof definition.name !== 'string')
     throw new ArgumentError('defineOp: takes a definition with name and shape');

@@ -23,7 +23,10 @@ export function record<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): 
   return recordOn(first.device, op, inputs, attributes);
 }
 
-/** Records an application of `op` on `device`: for operations that have no inputs. */
+/**
+ * Records an application of `op` on `device`: for operations that have no inputs.
+ * @throws ShapeError, DTypeError as the operation says; ArgumentError for inputs of another device
+ */
 export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
   checkArguments('recordOn', 'device', { device });
   if (typeof op?.shape !== 'function') throw new ArgumentError(`recordOn: takes an operation, got ${describe(op)}`);
@@ -60,7 +63,7 @@ export function refuseStored(operation: string, dtype: DType, input: number): vo
   throw new DTypeError(`${operation}: input ${input} is ${dtype}, which is only stored; ${remedy} it to f32 or f16`);
 }
 
-/** `record` for operations with one output. */
+/** `record` for operations with one output. @throws as `record` */
 export function recordOne<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): Tensor {
   return record(op, inputs, attributes)[0]!;
 }

@@ -83,7 +83,7 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
     const values = await this.device.read(this);
     return (dtype === undefined ? values : readAs(this.dtype, values, dtype)) as HostArrays[D];
   }
-  /** The single value of a tensor of one element, as a number. */
+  /** The single value of a tensor of one element, as a number. @throws ShapeError for a tensor of more values */
   async item(): Promise<number> {
     if (this.shape.some((dim) => dim !== 1))
       throw new ShapeError(`item: takes a tensor of one value, got ${formatShape(this.shape)}`);
@@ -109,7 +109,10 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
       },
     });
   }
-  /** Computes the values and keeps them on the device; the handle owns them, and is a constant to gradients from then on. */
+  /**
+   * Computes the values and keeps them on the device; the handle owns them, and is a constant to gradients from then on.
+   * @throws OutOfMemoryError, DeviceLostError; DisposedError after `dispose`
+   */
   async realize(): Promise<this> {
     await this.device.realize([this]);
     return this;
@@ -117,13 +120,17 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
   /**
    * A tensor of its own with the same values on another device (or the same one), owned by the caller. The values go by way of
    * the host.
+   * @throws ArgumentError for what is no device; DisposedError for one that is gone
    */
   async to(device: Device): Promise<Tensor> {
     if (typeof device?.tensor !== 'function') throw new ArgumentError(`to: takes a device, got ${describe(device)}`);
     device.assertOpen('to');
     return device.tensor(await this.data(), { shape: this.shape as readonly number[], dtype: this.dtype });
   }
-  /** A tensor of its own with the same values: for outputs of compiled functions, which their next run overwrites. */
+  /**
+   * A tensor of its own with the same values: for outputs of compiled functions, which their next run overwrites.
+   * @throws DisposedError
+   */
   clone(): Tensor {
     this.assertUsable('clone');
     return this.device.clone(this);
@@ -138,6 +145,7 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
     this.#storage = undefined;
     this.#history = undefined;
   }
+  /** As `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -45,7 +45,10 @@ export class Variable extends Tensor {
     this.hold(storage);
   }
 
-  /** Replaces the whole value by `value` of the same shape and dtype, when the update that it gives is applied. */
+  /**
+   * Replaces the whole value by `value` of the same shape and dtype, when the update that it gives is applied.
+   * @throws ShapeError or DTypeError for a value of another shape or dtype; ArgumentError for a frozen variable
+   */
   assign(value: Tensor): Update {
     this.#assertMutable('assign', value);
     if (!shapesEqual(value.shape, this.shape))

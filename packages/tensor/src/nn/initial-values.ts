@@ -73,25 +73,36 @@ export function truncatedNormalValues(
 /**
  * Kaiming He's even distribution: the variance of what passes through stays with ReLUs (https://arxiv.org/abs/1502.01852).
  * @param shape of a weight, outputs first: `[out, in, ...window]`
+ * @throws ShapeError for a shape of fewer than two sizes; ArgumentError for a seed that is none
  */
 export function kaimingUniform(shape: readonly number[], options: KaimingOptions): Float32Array<ArrayBuffer> {
   const bound = Math.sqrt(3) * kaimingStd('kaimingUniform', shape, options);
   return uniformValues(shape, { seed: options.seed, low: -bound, high: bound });
 }
 
-/** Kaiming He's normal distribution (https://arxiv.org/abs/1502.01852). @param shape of a weight, outputs first */
+/**
+ * Kaiming He's normal distribution (https://arxiv.org/abs/1502.01852). @param shape of a weight, outputs first
+ * @throws ShapeError for a shape of fewer than two sizes; ArgumentError for a seed that is none
+ */
 export function kaimingNormal(shape: readonly number[], options: KaimingOptions): Float32Array<ArrayBuffer> {
   const std = kaimingStd('kaimingNormal', shape, options);
   return normalValues(shape, { seed: options.seed, std });
 }
 
-/** Xavier Glorot's even distribution (https://proceedings.mlr.press/v9/glorot10a.html). @param shape of a weight, outputs first */
+/**
+ * Xavier Glorot's even distribution (https://proceedings.mlr.press/v9/glorot10a.html). @param shape of a weight, outputs first
+ * @throws ShapeError for a shape of fewer than two sizes; ArgumentError for a seed that is none
+ */
 export function xavierUniform(shape: readonly number[], options: XavierOptions): Float32Array<ArrayBuffer> {
   const bound = Math.sqrt(3) * xavierStd('xavierUniform', shape, options);
   return uniformValues(shape, { seed: options.seed, low: -bound, high: bound });
 }
 
-/** Xavier Glorot's normal distribution (https://proceedings.mlr.press/v9/glorot10a.html). @param shape of a weight, outputs first */
+/**
+ * Xavier Glorot's normal distribution (https://proceedings.mlr.press/v9/glorot10a.html). @param shape of a weight, outputs
+ * first
+ * @throws ShapeError for a shape of fewer than two sizes; ArgumentError for a seed that is none
+ */
 export function xavierNormal(shape: readonly number[], options: XavierOptions): Float32Array<ArrayBuffer> {
   const std = xavierStd('xavierNormal', shape, options);
   return normalValues(shape, { seed: options.seed, std });

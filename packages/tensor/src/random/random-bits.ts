@@ -32,7 +32,7 @@ export function threefry2x32(key0: number, key1: number, counter0: number, count
   return [x0 >>> 0, x1 >>> 0];
 }
 
-/** A number in [0, 1) of 53 random bits, from the two words of `threefry2x32`. */
+/** A number in [0, 1) of 53 random bits, from the two words of `threefry2x32`. @throws ArgumentError for what is no list */
 export function uniformFromBits(words: readonly [number, number]): number {
   checkArguments('uniformFromBits', 'list', { words });
   const [high, low] = words;
@@ -42,6 +42,7 @@ export function uniformFromBits(words: readonly [number, number]): number {
 /**
  * A value of the standard Gumbel distribution, -log(-log(1 - v)), from the two words of `threefry2x32`: v is the middle of one
  * of 2^23 cells between 0 and 1, below 1/8 of one of 2^46, for the rare large values are those that decide.
+ * @throws ArgumentError for what is no list
  */
 export function gumbelFromBits(words: readonly [number, number]): number {
   checkArguments('gumbelFromBits', 'list', { words });

@@ -46,6 +46,7 @@ async function numbersOf(value: Comparable): Promise<Numbers> {
 /**
  * Compares values: each may differ by `absolute + relative * |expected|`; NaN and infinities must be the same. Shapes must
  * agree, where both sides have one.
+ * @throws ArgumentError for a tolerance that is none, DisposedError for a tensor that is gone
  */
 export async function allClose(
   actual: Comparable,

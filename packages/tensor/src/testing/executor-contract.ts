@@ -36,6 +36,7 @@ const samples: Readonly<Partial<Record<DType, readonly number[]>>> = {
  * ```ts
  * for (const { name, run } of executorContract(async (options) => createDevice(new MyExecutor(options)))) test(name, run);
  * ```
+ * What fails throws in its case's `run`.
  */
 export function executorContract(open: OpenDevice): readonly ExecutorContractCase[] {
   const rule = (

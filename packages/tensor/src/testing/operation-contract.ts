@@ -58,6 +58,7 @@ export interface OperationContractCase {
  * ```
  * @param device the device that is tested; it is not disposed of. On the reference executor itself values are compared with
  *   themselves: there `expected` is what tells, and differences for gradients
+ * @throws ArgumentError for cases that are no list; what fails throws in its case's `run`
  */
 export function operationContract(
   cases: readonly OperationCase[],

@@ -62,6 +62,7 @@ interface Pipeline {
  * is there to look at, for snapshots of WGSL and of dispatches. It has the least limits that WebGPU promises, unless others
  * are given, and throws where one is broken: a buffer or a binding that is too large, too many of them, too many workgroups.
  * WGSL is not parsed.
+ * @throws ArgumentError for options that are no object
  */
 export function recordingGpu(
   options: { readonly limits?: Readonly<Record<string, number>>; readonly features?: readonly string[] } = {},

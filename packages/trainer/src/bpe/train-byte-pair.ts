@@ -4,6 +4,7 @@ import { countWords } from './count-words.ts';
 import { mergePairs, type Word } from './merge-pairs.ts';
 import { tokenizerJson } from './tokenizer-json.ts';
 
+/** Options of `trainBytePair`. */
 export interface TrainBytePairOptions {
   /** Tokens in all: special ones, one for each of the 256 bytes, and merged ones. */
   readonly vocabularySize: number;

@@ -9,6 +9,7 @@ export interface TextDocument {
   readonly text: string;
 }
 
+/** Options of `textFiles`. */
 export interface TextFilesOptions {
   /** Ends of the names of files that are taken from folders; `['.txt', '.md']` where not named. */
   readonly extensions?: readonly string[];
@@ -56,6 +57,7 @@ export async function* textFiles(path: string, options: TextFilesOptions = {}): 
     throw new TrainingError('ERR_EMPTY_DATA', `textFiles: ${path} has no files that end in ${extensions.join(', ')}`);
 }
 
+/** Options of `encodeDocuments`. */
 export interface EncodeOptions extends Pick<TokenFileOptions, 'vocabularySize'> {
   /** Put behind each document; none where not named. */
   readonly endToken?: number;

@@ -12,6 +12,7 @@ export interface TokenSource {
   close(): Promise<void>;
 }
 
+/** Options of `openTokenFile`. */
 export interface TokenFileOptions {
   /** How a token is stored, little-endian; 'uint16' where not named. */
   readonly dtype?: 'uint16' | 'uint32';

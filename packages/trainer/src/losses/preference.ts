@@ -43,6 +43,7 @@ export interface PreferenceLogProbabilities {
   readonly referenceRejected: Tensor;
 }
 
+/** Options of `dpoLoss`. */
 export interface DpoOptions {
   /** How near the policy must stay to the reference; 0.1 where not named. */
   readonly beta?: number;
@@ -52,6 +53,7 @@ export interface DpoOptions {
   readonly kind?: 'sigmoid' | 'ipo' | 'hinge';
 }
 
+/** What `dpoLoss` gives. */
 export interface DpoResult {
   /** Mean over the pairs, a scalar. */
   readonly loss: Tensor;

@@ -45,6 +45,7 @@ export async function planMemory<M extends TracedBatch<M>, Output, L extends Tra
   };
 }
 
+/** Options of `largestBatch`. */
 export interface LargestBatchOptions<B> {
   /** The most bytes that the device may hold. */
   readonly maxBytes: number;

@@ -5,6 +5,7 @@ import { type Moments8bit, recordMoments8bit } from './moments-8bit.ts';
 import type { Optimizer } from './optimizer.ts';
 import { aboveZero, belowOne, decayOf, learningRateOf } from './options.ts';
 
+/** Options of `adamw8bit`. */
 export interface AdamW8bitOptions extends Omit<AdamOptions, 'amsgrad'> {
   /** Parameters of fewer values keep f32 moments: they weigh little, and norms and biases need them most; 4096 where not named. */
   readonly minimumSize?: number;

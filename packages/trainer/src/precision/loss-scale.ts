@@ -22,6 +22,7 @@ export function staticLossScale(scale: number): LossScale<readonly []> {
   return { init: () => [], scale: (_, like) => like.device.full([], scale), update: (state) => state };
 }
 
+/** Options of `dynamicLossScale`. */
 export interface DynamicLossScaleOptions {
   /** The scale of the first step; 65,536 where not named. */
   readonly initial?: number;

@@ -31,6 +31,7 @@ export function cosine(from: number, to: number, share: number): number {
   return to + (from - to) * 0.5 * (1 + Math.cos(Math.PI * share));
 }
 
+/** Options of `warmupCosineSchedule`. */
 export interface WarmupCosineOptions {
   /** The highest value, reached at the last step of the warm-up. */
   readonly peak: number;

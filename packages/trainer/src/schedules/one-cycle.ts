@@ -2,6 +2,7 @@ import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { cosine } from './decay.ts';
 import { type Schedule, shareDone, wholeSteps } from './schedule.ts';
 
+/** Options of `oneCycleSchedule`. */
 export interface OneCycleOptions {
   /** The highest value. */
   readonly peak: number;

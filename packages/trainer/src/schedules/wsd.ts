@@ -2,6 +2,7 @@ import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { cosine } from './decay.ts';
 import { type Schedule, shareDone, wholeSteps } from './schedule.ts';
 
+/** Options of `warmupStableDecaySchedule`. */
 export interface WarmupStableDecayOptions {
   /** The value between warm-up and decay. */
   readonly peak: number;

@@ -15,6 +15,7 @@ export interface EvaluationResult {
   readonly batches: number;
 }
 
+/** Options of `createEvaluation`. */
 export interface EvaluationOptions<M, Output, L = M> {
   readonly model: TrainableModel<M, Output>;
   readonly loss: (output: Output, batch: NoInfer<M> & L) => Tensor | SummedLoss;

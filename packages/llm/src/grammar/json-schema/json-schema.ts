@@ -11,6 +11,7 @@ import { objectExpression } from './objects.ts';
 import { oneAtMost } from './one-at-most.ts';
 import { stringValue } from './strings.ts';
 
+/** Options of `jsonSchema`. */
 export interface JsonSchemaOptions {
   /** Lets a space, or a new line with up to 40 spaces, stand after brackets, commas and colons and before what closes; true by default. */
   readonly whitespace?: boolean;

@@ -59,7 +59,10 @@ export interface AdapterDescription {
   readonly limits: Readonly<Record<string, number>>;
 }
 
-/** The adapters that this machine has for WebGPU: the fast one, and others if there are. Opens no device. */
+/**
+ * The adapters that this machine has for WebGPU: the fast one, and others if there are. Opens no device.
+ * @throws DeviceError where the machine has no WebGPU at all
+ */
 export async function describeAdapters(options: GpuOptions = {}): Promise<AdapterDescription[]> {
   checkArguments('describeAdapters', 'object', { options });
   const gpu = await gpuOf(options);

@@ -98,7 +98,10 @@ export function maxPool1d(x: Tensor, size: number, options: PoolOptions & { read
   return maxPool('maxPool1d', 1, x, size, options);
 }
 
-/** `maxPool1d` over the last two axes of `x` `[N, C, H, W]`; pairs are of the vertical and the horizontal axis. */
+/**
+ * `maxPool1d` over the last two axes of `x` `[N, C, H, W]`; pairs are of the vertical and the horizontal axis.
+ * @throws ShapeError, DTypeError, ArgumentError as there
+ */
 export function maxPool2d(x: Tensor, size: Each, options: PoolOptions & { readonly dilation?: Each } = {}): Tensor {
   checkArguments('maxPool2d', 'tensor', { x });
   checkOptions('maxPool2d', options, ['stride', 'padding', 'dilation']);
@@ -115,7 +118,10 @@ export function avgPool1d(x: Tensor, size: number, options: AvgPoolOptions = {})
   return avgPool('avgPool1d', 1, x, size, options);
 }
 
-/** `avgPool1d` over the last two axes of `x` `[N, C, H, W]`; pairs are of the vertical and the horizontal axis. */
+/**
+ * `avgPool1d` over the last two axes of `x` `[N, C, H, W]`; pairs are of the vertical and the horizontal axis.
+ * @throws ShapeError, DTypeError, ArgumentError as there
+ */
 export function avgPool2d(x: Tensor, size: Each, options: AvgPoolOptions = {}): Tensor {
   checkArguments('avgPool2d', 'tensor', { x });
   checkOptions('avgPool2d', options, ['stride', 'padding', 'countIncludePad']);

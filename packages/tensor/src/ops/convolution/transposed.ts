@@ -40,7 +40,11 @@ export function convTranspose1d(x: Tensor, weight: Tensor, options: ConvTranspos
   return transposed('convTranspose1d', 1, x, weight, options);
 }
 
-/** Transposed convolution over two axes: `x` is `[N, C, H, W]`, `weight` `[C, O / groups, KH, KW]`; otherwise as `convTranspose1d`. */
+/**
+ * Transposed convolution over two axes: `x` is `[N, C, H, W]`, `weight` `[C, O / groups, KH, KW]`; otherwise as
+ * `convTranspose1d`.
+ * @throws ShapeError, DTypeError, ArgumentError
+ */
 export function convTranspose2d(x: Tensor, weight: Tensor, options: ConvTranspose2dOptions = {}): Tensor {
   checkArguments('convTranspose2d', 'tensor', { x, weight });
   checkOptions('convTranspose2d', options, ['bias', 'stride', 'padding', 'outputPadding', 'dilation', 'groups']);

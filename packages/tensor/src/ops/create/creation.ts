@@ -104,7 +104,10 @@ const sizeOp: Op<{ readonly dim: Dim; readonly dtype: DType }> = defineOp({
   },
 });
 
-/** The value of a size: a constant for a number, the run's value for a named dimension. */
+/**
+ * The value of a size: a constant for a number, the run's value for a named dimension.
+ * @throws ArgumentError for what is no device; DTypeError for a value that the dtype cannot hold
+ */
 export function sizeScalar(device: Device, dim: Dim, dtype: DType = 'f32'): Tensor {
   checkArguments('sizeScalar', 'device', { device });
   if (typeof dim === 'number') return full(device, [], evaluateDim(dim, {}), dtype);

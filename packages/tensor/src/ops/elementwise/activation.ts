@@ -172,13 +172,13 @@ const siluOp: Op<None> = defineOp<None>({
   },
 });
 
-/** x * sigmoid(x), computed in f32. f32 or f16. Source: https://arxiv.org/abs/1702.03118 */
+/** x * sigmoid(x), computed in f32. f32 or f16. Source: https://arxiv.org/abs/1702.03118 @throws DTypeError for others */
 export function silu(x: Tensor): Tensor {
   checkArguments('silu', 'tensor', { x });
   return recordOne(siluOp, [x], none);
 }
 
-/** log(1 + exp(x)), without overflow. f32 or f16. */
+/** log(1 + exp(x)), without overflow. f32 or f16. @throws DTypeError for others */
 export function softplus(x: Tensor): Tensor {
   checkArguments('softplus', 'tensor', { x });
   return recordOne(softplusOp, [x], none);

@@ -27,7 +27,7 @@ export const equal: (a: Operand, b: Operand) => Tensor = binary({
   onnx: 'Equal',
   webgpu: ([a, b]) => `u32(${a} == ${b})`,
 });
-/** Whether values differ, otherwise as `equal`: NaN differs from everything. */
+/** Whether values differ, otherwise as `equal`: NaN differs from everything. @throws ShapeError, DTypeError as there */
 export const notEqual = (a: Operand, b: Operand): Tensor => not(equal(a, b));
 /**
  * Whether `a < b`, as bool; operands broadcast and meet in one dtype as those of `add` do. False where one is NaN.
@@ -50,9 +50,9 @@ export const lessEqual: (a: Operand, b: Operand) => Tensor = binary({
   onnx: 'LessOrEqual',
   webgpu: order('<='),
 });
-/** Whether `a > b`, otherwise as `less`. */
+/** Whether `a > b`, otherwise as `less`. @throws ShapeError, DTypeError as there */
 export const greater = (a: Operand, b: Operand): Tensor => less(b, a);
-/** Whether `a >= b`, otherwise as `less`. */
+/** Whether `a >= b`, otherwise as `less`. @throws ShapeError, DTypeError as there */
 export const greaterEqual = (a: Operand, b: Operand): Tensor => lessEqual(b, a);
 /** Whether both are true; bool operands, which broadcast. @throws ShapeError, DTypeError */
 export const and: (a: Operand, b: Operand) => Tensor = binary({

@@ -281,7 +281,10 @@ function emitWhere(builder: OnnxBuilder, [c, a, b]: readonly string[], node: Nod
   return builder.cast(builder.op('Where', [c!, builder.cast(a!, 'i32'), builder.cast(b!, 'i32')]), dtype);
 }
 
-/** `a` where `condition` (bool) holds, `b` elsewhere; all three broadcast. */
+/**
+ * `a` where `condition` (bool) holds, `b` elsewhere; all three broadcast.
+ * @throws ShapeError where the shapes do not broadcast; DTypeError for a condition that is not bool
+ */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   checkArguments('where', 'tensor', { condition });
   const [x, y] =

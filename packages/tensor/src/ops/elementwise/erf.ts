@@ -79,7 +79,10 @@ function tailOf(x: number): number {
   return Math.exp(-x * x) / (Math.sqrt(Math.PI) * (x + fraction));
 }
 
-/** The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to `x`; within 2e-7. f32 or f16. */
+/**
+ * The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to `x`; within 2e-7. f32 or f16.
+ * @throws DTypeError for others
+ */
 export function erf(x: Tensor): Tensor {
   checkArguments('erf', 'tensor', { x });
   return recordOne(erfOp, [x], none);

@@ -43,7 +43,7 @@ const expm1Op: Op<None> = defineUnary(
   },
 );
 
-/** exp(x) - 1, with all digits near 0. f32 or f16. */
+/** exp(x) - 1, with all digits near 0. f32 or f16. @throws DTypeError for others */
 export function expm1(x: Tensor): Tensor {
   checkArguments('expm1', 'tensor', { x });
   return recordOne(expm1Op, [x], none);
@@ -63,7 +63,7 @@ const log1pOp: Op<None> = defineUnary(
   },
 );
 
-/** log(1 + x), with all digits near 0. f32 or f16. */
+/** log(1 + x), with all digits near 0. f32 or f16. @throws DTypeError for others */
 export function log1p(x: Tensor): Tensor {
   checkArguments('log1p', 'tensor', { x });
   return recordOne(log1pOp, [x], none);

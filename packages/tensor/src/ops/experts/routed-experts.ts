@@ -29,7 +29,10 @@ export interface ExpertWeights {
 /** What becomes of a gate and what it gates. */
 export type GateFunction = (gate: Tensor, up: Tensor) => Tensor;
 
-/** The gate of gpt-oss: `(up + 1) gate sigmoid(alpha gate)`, both clamped first. */
+/**
+ * The gate of gpt-oss: `(up + 1) gate sigmoid(alpha gate)`, both clamped first.
+ * @throws ArgumentError where options are no object
+ */
 export function clampedGate(options: { readonly limit?: number; readonly alpha?: number } = {}): GateFunction {
   checkArguments('clampedGate', 'object', { options });
   const { limit = 7, alpha = 1.702 } = options;

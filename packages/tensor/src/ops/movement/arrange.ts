@@ -8,7 +8,7 @@ import { concat } from './concat.ts';
 import { expand, reshape } from './movement.ts';
 import { slice } from './slice.ts';
 
-/** Puts an axis of size 1 at `axis` of the result. */
+/** Puts an axis of size 1 at `axis` of the result. @throws ShapeError for a place that the result does not have */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
   checkArguments('unsqueeze', 'tensor', { x });
   const at = normalizeAxis('unsqueeze', axis, x.rank + 1);

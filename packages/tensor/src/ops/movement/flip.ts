@@ -42,7 +42,10 @@ const flipOp: Op<{ readonly axes: readonly number[] }> = defineOp({
   },
 });
 
-/** Reverses the order along axes (all where none are named). */
+/**
+ * Reverses the order along axes (all where none are named).
+ * @throws ShapeError for an axis that is not there, or is named twice
+ */
 export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
   checkArguments('flip', 'tensor', { x });
   const list = normalizeAxes('flip', axes, x.rank);

@@ -11,7 +11,7 @@ const identityOp: Op<None> = defineOp<None>({
   decompose: ([x]) => [x!],
 });
 
-/** Another handle on the same value: a place at which a gradient can be taken. */
+/** Another handle on the same value: a place at which a gradient can be taken. @throws ArgumentError for what is no tensor */
 export function identity(x: Tensor): Tensor {
   checkArguments('identity', 'tensor', { x });
   return recordOne(identityOp, [x], none);
@@ -29,7 +29,7 @@ export function isStopGradient({ op }: Node): boolean {
   return op === stopGradientOp;
 }
 
-/** The same value, a constant to gradients. */
+/** The same value, a constant to gradients. @throws ArgumentError for what is no tensor */
 export function stopGradient(x: Tensor): Tensor {
   checkArguments('stopGradient', 'tensor', { x });
   return recordOne(stopGradientOp, [x], none);

@@ -82,7 +82,7 @@ export function reshape(x: Tensor, shape: readonly Dim[]): Tensor {
   return shapesEqual(to, x.shape) ? x : recordOne(reshapeOp, [x], { shape: to });
 }
 
-/** All values, row-major, along one axis; a scalar becomes `[1]`. */
+/** All values, row-major, along one axis; a scalar becomes `[1]`. @throws ArgumentError for what is no tensor */
 export function flatten(x: Tensor): Tensor {
   checkArguments('flatten', 'tensor', { x });
   return reshape(x, [sizeOf(x.shape)]);
@@ -124,7 +124,10 @@ const permuteOp: Op<{ readonly axes: readonly number[] }> = defineOp({
   },
 });
 
-/** Reorders axes: axis i of the result is axis `axes[i]` of `x`. */
+/**
+ * Reorders axes: axis i of the result is axis `axes[i]` of `x`.
+ * @throws ShapeError where the axes are not all axes, each once
+ */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
   checkArguments('permute', 'tensor', { x });
   checkArguments('permute', 'list', { axes });
@@ -134,7 +137,7 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
   return list.every((axis, i) => axis === i) ? x : recordOne(permuteOp, [x], { axes: list });
 }
 
-/** Swaps two axes. */
+/** Swaps two axes. @throws ShapeError for an axis that is not there */
 export function transpose(x: Tensor, axisA = -2, axisB = -1): Tensor {
   checkArguments('transpose', 'tensor', { x });
   const axes = x.shape.map((_, i) => i);
@@ -178,7 +181,10 @@ const expandOp: Op<ToShape> = defineOp({
   },
 });
 
-/** Repeats axes of size 1, and adds axes in front, up to `shape`. */
+/**
+ * Repeats axes of size 1, and adds axes in front, up to `shape`.
+ * @throws ShapeError where the shape is not one that `x` broadcasts to
+ */
 export function expand(x: Tensor, shape: Shape): Tensor {
   checkArguments('expand', 'tensor', { x });
   checkArguments('expand', 'list', { shape });

@@ -75,6 +75,7 @@ const cumsumOp: Op<CumsumAttributes> = defineOp({
 /**
  * Sums of the values along `axis` up to each place, with the value there or (`exclusive`) without it, from the first value or
  * (`reverse`) from the last. f16 is added in f32, bool in i32.
+ * @throws ShapeError for an axis that is not there; ArgumentError for an option that it does not have
  */
 export function cumsum(
   x: Tensor,

@@ -77,14 +77,22 @@ function extremumGradient(
   return [cast(hit.mul(restore(g!, x!.shape, attributes).div(count)), x!.dtype)];
 }
 
-/** Largest value over `axes` (all where none are named); NaN where one of them is NaN, -Infinity or the least integer over none. */
+/**
+ * Largest value over `axes` (all where none are named); NaN where one of them is NaN, -Infinity or the least integer over
+ * none.
+ * @throws ShapeError for an axis that is not there, or is named twice; ArgumentError for an option that it does not have
+ */
 export function max(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('max', 'tensor', { x });
   checkOptions('max', options, ['keepDims']);
   return reduce(maxOp, x, axes, options);
 }
 
-/** Smallest value over `axes` (all where none are named); NaN where one of them is NaN, Infinity or the largest integer over none. */
+/**
+ * Smallest value over `axes` (all where none are named); NaN where one of them is NaN, Infinity or the largest integer over
+ * none.
+ * @throws ShapeError for an axis that is not there, or is named twice; ArgumentError for an option that it does not have
+ */
 export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('min', 'tensor', { x });
   checkOptions('min', options, ['keepDims']);
@@ -146,7 +154,10 @@ export function argmax(x: Tensor, axis: number): Tensor {
   return recordOne(argmaxOp, [x], { axis: normalizeAxis('argmax', axis, x.rank) });
 }
 
-/** Index (i32) of the first smallest value along `axis`, otherwise as `argmax`. */
+/**
+ * Index (i32) of the first smallest value along `axis`, otherwise as `argmax`.
+ * @throws ShapeError for an axis that is not there, and where there is no value
+ */
 export function argmin(x: Tensor, axis: number): Tensor {
   checkArguments('argmin', 'tensor', { x });
   return recordOne(argminOp, [x], { axis: normalizeAxis('argmin', axis, x.rank) });

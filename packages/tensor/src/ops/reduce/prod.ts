@@ -107,6 +107,7 @@ function rowsOf(shape: Shape, axes: readonly number[]) {
 /**
  * Product over `axes` (all where none are named), 1 over none; of bool it is i32. Gradients of every order are right where values are 0. Integers
  * wrap around; on ONNX Runtime a product beyond 63 bits is some integer.
+ * @throws ShapeError for an axis that is not there, or is named twice; ArgumentError for an option that it does not have
  */
 export function prod(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('prod', 'tensor', { x });

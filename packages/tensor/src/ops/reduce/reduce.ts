@@ -20,6 +20,7 @@ export interface ReduceAttributes {
 }
 /** Axes to reduce over, counted from the back where negative. */
 export type Axes = number | readonly number[];
+/** Options of `sum` and its kin. */
 export interface ReduceOptions {
   /** Whether reduced axes stay, of size 1. Default false. */
   readonly keepDims?: boolean;
@@ -133,7 +134,10 @@ export function reduce(
   return list.length === 0 ? x : recordOne(op, [x], { axes: list, keepDims });
 }
 
-/** Sum over `axes` (all where none are named); of bool, how many are true, as i32. */
+/**
+ * Sum over `axes` (all where none are named); of bool, how many are true, as i32.
+ * @throws ShapeError for an axis that is not there, or is named twice; ArgumentError for an option that it does not have
+ */
 export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('sum', 'tensor', { x });
   checkOptions('sum', options, ['keepDims']);

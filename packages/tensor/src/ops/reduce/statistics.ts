@@ -73,7 +73,11 @@ function exponentialsOf(x: Tensor, axes: readonly number[]) {
   return { shift, exponentials, total: sum(exponentials, axes, { keepDims: true }) };
 }
 
-/** log(sum(exp(x))) over `axes` (all where none are named), without overflow. f32 or f16. */
+/**
+ * log(sum(exp(x))) over `axes` (all where none are named), without overflow. f32 or f16.
+ * @throws DTypeError for others; ShapeError for an axis that is not there, or is named twice; ArgumentError for an option that
+ *   it does not have
+ */
 export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('logSumExp', 'tensor', { x });
   checkOptions('logSumExp', options, ['keepDims']);
@@ -81,7 +85,11 @@ export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): 
   return recordOne(logSumExpOp, [x], { axes: list, keepDims: options.keepDims ?? false });
 }
 
-/** Whether any value over `axes` (all where none are named) is true; false over none. Takes bool. */
+/**
+ * Whether any value over `axes` (all where none are named) is true; false over none. Takes bool.
+ * @throws DTypeError for others; ShapeError for an axis that is not there, or is named twice; ArgumentError for an option that
+ *   it does not have
+ */
 export function any(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('any', 'tensor', { x });
   checkOptions('any', options, ['keepDims']);
@@ -89,7 +97,11 @@ export function any(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
   return cast(sum(cast(x, 'i32'), axes, options), 'bool');
 }
 
-/** Whether all values over `axes` (all where none are named) are true; true over none. Takes bool. */
+/**
+ * Whether all values over `axes` (all where none are named) are true; true over none. Takes bool.
+ * @throws DTypeError for others; ShapeError for an axis that is not there, or is named twice; ArgumentError for an option that
+ *   it does not have
+ */
 export function all(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('all', 'tensor', { x });
   checkOptions('all', options, ['keepDims']);

@@ -61,7 +61,11 @@ const softmaxOp: Op<AlongAxis> = defineOp({
   },
 });
 
-/** exp(x) / sum(exp(x)) along an axis, with the maximum subtracted first. */
+/**
+ * exp(x) / sum(exp(x)) along an axis, with the maximum subtracted first.
+ * f32 or f16, computed in f32.
+ * @throws ShapeError for an axis that is not there; DTypeError for other dtypes
+ */
 export function softmax(x: Tensor, axis = -1): Tensor {
   checkArguments('softmax', 'tensor', { x });
   return recordOne(softmaxOp, [x], { axis: normalizeAxis('softmax', axis, x.rank) });
@@ -87,7 +91,11 @@ const logSoftmaxOp: Op<AlongAxis> = defineOp({
   },
 });
 
-/** log(softmax(x)) along an axis, without overflow. */
+/**
+ * log(softmax(x)) along an axis, without overflow.
+ * f32 or f16, computed in f32.
+ * @throws ShapeError for an axis that is not there; DTypeError for other dtypes
+ */
 export function logSoftmax(x: Tensor, axis = -1): Tensor {
   checkArguments('logSoftmax', 'tensor', { x });
   return recordOne(logSoftmaxOp, [x], { axis: normalizeAxis('logSoftmax', axis, x.rank) });
