@@ -42,6 +42,7 @@ export interface KvSequence extends Disposable {
   /**
    * Makes sure that `tokens` more can be written after `length`; false, and nothing changed, where there is no room. Asking
    * again for what it has gives true.
+   * @throws ArgumentError for a number that is none
    */
   reserve(tokens: number): boolean;
   /**
@@ -54,9 +55,13 @@ export interface KvSequence extends Disposable {
    * Another sequence with the first `length` tokens, all by default; what they share is copied when one of them writes to it.
    * 'full' where no more sequences can be open. Where the cache no longer has all of them, or no state there, it has fewer: look
    * at its `length`, and compute the rest.
+   * @throws ArgumentError for an id that is open, and a length beyond its own
    */
   fork(id: string, length?: number): KvSequence | 'full';
-  /** Forgets everything from position `length` on, or from an earlier one that can be restored. @returns the length it has now */
+  /**
+   * Forgets everything from position `length` on, or from an earlier one that can be restored. @returns the length it has now
+   * @throws ArgumentError for a length beyond its own
+   */
   truncate(length: number): number;
   /**
    * Forgets all full blocks in which none of these positions is, in a cache that was opened with `drops`. What is left is read at
@@ -75,6 +80,7 @@ export interface KvSequence extends Disposable {
    * there. Undefined in a cache with `retain`, and in caches that cannot say.
    */
   held?(): Promise<HeldKv> | undefined;
+  /** Gives its memory back. Idempotent. */
   dispose(): void;
 }
 
@@ -245,8 +251,10 @@ export interface KvCache extends Disposable {
    * The cache for a step with these inputs: placeholders of a compiled step, or device tensors, then with the batch's `sizes`.
    */
   bind(inputs: Readonly<Record<string, Tensor>>, sizes?: SymbolValues): KvStep;
+  /** What it holds and has done. */
   stats(): KvStats;
   /** @throws CacheIntegrityError naming what does not hold: block counts, references, lengths, the tree of prefixes */
   checkIntegrity(): void;
+  /** Frees its memory. Idempotent. */
   dispose(): void;
 }

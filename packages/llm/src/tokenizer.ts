@@ -20,7 +20,10 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   readonly bosTokenId: number | undefined;
   readonly eosTokenId: number | undefined;
-  /** Token ids of a text, with the tokens that the model expects around it unless `addSpecialTokens` is false. */
+  /**
+   * Token ids of a text, with the tokens that the model expects around it unless `addSpecialTokens` is false.
+   * @throws ArgumentError for what is no text
+   */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
   /**
    * Text of token ids, exactly as the tokens spell it: spaces before punctuation stay. Ids that the vocabulary lacks

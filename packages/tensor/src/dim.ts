@@ -28,9 +28,11 @@ export class SymbolicDim {
     this.terms = terms;
     this.key = terms.map(termKey).join('+');
   }
+  /** `key`, for messages. */
   toString(): string {
     return this.key;
   }
+  /** `key`. */
   toJSON(): string {
     return this.key;
   }

@@ -6,10 +6,13 @@ export type ItemOutcome = 'answered' | 'failed' | 'aborted' | 'deadline';
 
 /** Someone who is told what a dynamic batcher does. Times in ms. */
 export interface BatchObserver {
+  /** An item was refused. */
   rejected?(): void;
   /** A batch of `size` items starts; `queueLength` items are left waiting. */
   started?(batch: { readonly size: number; readonly queueLength: number; readonly waitMs: readonly number[] }): void;
+  /** A batch has run, successfully or not. */
   finished?(batch: { readonly size: number; readonly runMs: number }): void;
+  /** An item has its result or its error. */
   settled?(outcome: ItemOutcome, latencyMs: number): void;
 }
 

@@ -66,6 +66,7 @@ export class LoadRecorder {
     this.#level = level;
   }
 
+  /** A request was sent, at a time in ms. */
   sent(id: string, promptTokens: number, at: number): void {
     this.#startedAt = Math.min(this.#startedAt, at);
     this.#open.set(id, { promptTokens, sentAt: at, firstAt: 0, lastAt: 0, newTokens: 0 });
@@ -81,6 +82,7 @@ export class LoadRecorder {
     line.lastAt = at;
   }
 
+  /** A request has all of its tokens. */
   completed(id: string, at: number): void {
     const line = this.#close(id, at);
     if (!line) return;
@@ -103,6 +105,7 @@ export class LoadRecorder {
     this.#failed++;
   }
 
+  /** What came so far. */
   report(): LoadReport {
     const durationMs = Math.max(0, this.#endedAt - this.#startedAt);
     const perSecond = (count: number) => (durationMs > 0 ? (count * 1000) / durationMs : Number.NaN);

@@ -47,14 +47,17 @@ export class QuantileSketch {
     this.#buckets = new Float64Array(Math.ceil(Math.log(LARGEST) * this.#scale) - this.#offset + 1);
   }
 
+  /** Values that came, by their weight. */
   get count(): number {
     return this.#count;
   }
 
+  /** Their sum. */
   get sum(): number {
     return this.#sum;
   }
 
+  /** Counts a value. @throws ArgumentError for a negative one */
   add(value: number): void {
     checkArgument('QuantileSketch.add', 'a value', value, atLeast0);
     this.#buckets[this.#bucket(value)]!++;
@@ -64,7 +67,10 @@ export class QuantileSketch {
     if (value > this.#max) this.#max = value;
   }
 
-  /** Multiplies the weight of all that came so far, so that what comes next counts for more. */
+  /**
+   * Multiplies the weight of all that came so far, so that what comes next counts for more.
+   * @throws ArgumentError for a factor outside of 0 to 1
+   */
   fade(factor: number): void {
     checkArgument('QuantileSketch.fade', 'factor', factor, share);
     for (let i = 0; i < this.#buckets.length; i++) this.#buckets[i]! *= factor;
@@ -72,7 +78,10 @@ export class QuantileSketch {
     this.#sum *= factor;
   }
 
-  /** The value below which the share `q` (0 to 1) of the values lies; `NaN` where there is none. */
+  /**
+   * The value below which the share `q` (0 to 1) of the values lies; `NaN` where there is none.
+   * @throws ArgumentError for a share outside of 0 to 1
+   */
   quantile(q: number): number {
     checkArgument('QuantileSketch.quantile', 'q', q, share);
     if (this.#count === 0) return Number.NaN;
@@ -94,6 +103,7 @@ export class QuantileSketch {
     return below / this.#count;
   }
 
+  /** Count, mean, extremes and quantiles. */
   summary(): Summary {
     const empty = this.#count === 0;
     return {

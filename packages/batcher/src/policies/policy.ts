@@ -21,6 +21,7 @@ export interface SequenceView<R extends SequenceRequest = SequenceRequest> {
 /** The requests that wait for admission, in the order that a policy keeps. */
 export interface WaitingQueue<S> {
   readonly size: number;
+  /** Adds one behind those that go before it. */
   push(sequence: S): void;
   /** The next to admit; it stays in the queue. Nothing is admitted past it while it finds no room. */
   peek(): S | undefined;

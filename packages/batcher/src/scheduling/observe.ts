@@ -3,9 +3,13 @@ import type { Admission, Scheduler, SchedulerEvent, SchedulerLoad, SequenceReque
 
 /** Someone who is told what a scheduler does, and changes nothing. */
 export interface SchedulerObserver<R extends SequenceRequest = SequenceRequest> {
+  /** A request was taken or refused. */
   added?(request: R, admission: Admission, load: SchedulerLoad): void;
+  /** A step was planned. */
   planned?(plan: StepPlan<R>, load: SchedulerLoad): void;
+  /** A step has its results. */
   committed?(plan: StepPlan<R>, events: readonly SchedulerEvent<R>[], load: SchedulerLoad): void;
+  /** A step was taken back. */
   discarded?(plan: StepPlan<R>): void;
 }
 

@@ -132,6 +132,7 @@ export interface Scheduler<R extends SequenceRequest = SequenceRequest> {
   abort(id: string): boolean;
   /** Leaves a sequence out of the steps to come until `resume`; meanwhile it is the first to lose its place to others. */
   pause(id: string): boolean;
+  /** Takes a paused sequence along again; false where none of that id is alive. */
   resume(id: string): boolean;
   /** Whether nothing is alive and no event is left to deliver. (Plans still in flight are empty then.) */
   readonly idle: boolean;

@@ -16,6 +16,7 @@ export interface CachedBlock {
  */
 export interface EvictionPolicy {
   readonly name: string;
+  /** What a block is worth: of two, the one whose numbers are smaller, the first that differ, is forgotten first. */
   rank(block: CachedBlock): readonly number[];
 }
 

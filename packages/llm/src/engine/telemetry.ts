@@ -17,6 +17,7 @@ interface TracedSpan {
 
 /** The part of a tracer of `@opentelemetry/api` that is used: `trace.getTracer('heddle')`. */
 export interface SpanTracer {
+  /** Begins a span; times in ms since 1970. */
   startSpan(name: string, options: { readonly attributes: Attributes; readonly startTime: number }): TracedSpan;
 }
 

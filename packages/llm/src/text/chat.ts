@@ -22,7 +22,10 @@ export interface ChatOptions extends TextSettings {
 export interface Chat {
   /** What was said, with the answers so far. A turn that failed, or that was left early, stands not in it. */
   readonly messages: readonly ChatMessage[];
-  /** Sends a message, or several (results of tools), and waits for the answer. */
+  /**
+   * Sends a message, or several (results of tools), and waits for the answer.
+   * @throws what `generateText` throws; the conversation then stands as it was
+   */
   send(message: string | ChatMessage | readonly ChatMessage[], settings?: TextSettings): Promise<TextResult>;
   /** The same, with the answer as it comes. */
   stream(message: string | ChatMessage | readonly ChatMessage[], settings?: TextSettings): TextStream;

@@ -73,18 +73,25 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
    * @throws ShapeError, DTypeError, ArgumentError for arguments that do not fit; OutOfMemoryError before anything is allocated
    */
   (...args: FedArguments<A>): Promise<Results<R>>;
-  /** The same, with the sizes of named dimensions that no argument shows. */
+  /**
+   * The same, with the sizes of named dimensions that no argument shows.
+   * @throws as a call; ArgumentError for a name that is no dimension
+   */
   run(args: FedArguments<A>, options: { readonly symbols: SymbolValues }): Promise<Results<R>>;
   /**
    * Runs once with every kernel timed by itself on the device, in microseconds. Updates happen, earlier outputs go stale.
    * @throws DeviceError where the device cannot time its kernels
    */
   profile(args: FedArguments<A>, options?: { readonly symbols?: SymbolValues }): Promise<readonly KernelTime[]>;
-  /** Compiles and allocates ahead for these sizes. Needs `options.inputs`. */
+  /**
+   * Compiles and allocates ahead for these sizes. Needs `options.inputs`.
+   * @throws ArgumentError without `options.inputs`; OutOfMemoryError
+   */
   prepare(symbols?: SymbolValues): Promise<void>;
   /**
    * Prepares several sizes side by side, by default every bucket of the named dimensions (powers of two up to their bounds, in
    * every combination), and tells how many kernels are compiled. Needs `options.inputs`.
+   * @throws ArgumentError without `options.inputs`; OutOfMemoryError
    */
   warm(options?: WarmOptions): Promise<void>;
   /**

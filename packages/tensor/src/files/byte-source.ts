@@ -9,7 +9,9 @@ import { fileError, nodeFiles } from './node-files.ts';
  */
 export interface ByteSource {
   readonly byteLength: number;
+  /** `length` bytes from `offset` on. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Lets go of the source. */
   close?(): Promise<void> | void;
 }
 

@@ -21,6 +21,7 @@ export interface SafetensorsFile {
   readonly metadata: ReadonlyMap<string, string>;
   /** Names of the tensors, in the order of their data: reading in this order reads forwards. */
   names(): string[];
+  /** Whether there is such a tensor. */
   has(name: string): boolean;
   /** @throws FileFormatError `ERR_SAFETENSORS_NO_TENSOR` if there is no such tensor. */
   info(name: string): SafetensorsInfo;

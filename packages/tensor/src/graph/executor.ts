@@ -10,6 +10,7 @@ import type { Node } from './op.ts';
 export interface Storage {
   readonly type: ConcreteType;
   readonly byteLength: number;
+  /** Frees the values. Idempotent. */
   dispose(): void;
 }
 
@@ -34,18 +35,19 @@ export interface Executor {
   lowers(node: Node): boolean;
   /** Storage for `type` with a copy of `data`, or zeros. @throws OutOfMemoryError before anything is allocated */
   create(type: ConcreteType, owner: string, data?: HostArray): Storage;
-  /** Overwrites values, from value `offset` on, with a copy of `data`. */
+  /** Overwrites values, from value `offset` on, with a copy of `data`. @throws DeviceLostError */
   write(storage: Storage, data: HostArray, offset?: number): void;
   /** Storage of its own with the same values. */
   copy(storage: Storage, owner: string): Storage;
-  /** The values as they are at the time of the call. */
+  /** The values as they are at the time of the call. @throws DeviceLostError, as a rejection */
   read(storage: Storage): Promise<HostArray>;
   /** The first `count` values where they are on the host, without waiting: for printing. Undefined where they are not. */
   peek?(storage: Storage, count: number): HostArray | undefined;
-  /** Prepares a lowered graph. */
+  /** Prepares a lowered graph. @throws OutOfMemoryError, DeviceLostError */
   compile(graph: Graph, target: CompileTarget): Promise<Program>;
   /** Holds work back until what it gives is called, or until something needs its results; missing where nothing is gained. */
   hold?(): () => void;
+  /** Bytes that are held now, the most that were, and by whom. */
   memory(): MemoryReport;
   /** Frees everything that is left. Idempotent. */
   dispose(): Promise<void>;
@@ -88,5 +90,6 @@ export interface Program {
   tune?(symbols: SymbolValues): Promise<readonly TuningResult[]>;
   /** Number of kernels (WebGPU), operators (ONNX) or operations (reference) of a run. */
   readonly kernelCount: number;
+  /** Frees what it has on the device. Idempotent. */
   dispose(): void;
 }

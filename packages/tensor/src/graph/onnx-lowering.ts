@@ -56,6 +56,7 @@ export interface OnnxBuilder {
   floats(value: string): string;
   /** An int64 vector of sizes, computed from the run's named dimensions where they are symbolic. */
   sizes(dims: readonly Dim[]): string;
+  /** The values in another dtype. */
   cast(value: string, to: OnnxType): string;
   /**
    * A loop of `count` (int64 scalar) turns. `body` adds the nodes of one turn; it may use values from outside of the loop, and

@@ -9,6 +9,7 @@ import type { ServedModel, ServedText } from './served-model.ts';
  */
 export interface PromptNormalizer {
   readonly name: string;
+  /** The messages as the model is to read them. Called for each prompt. */
   normalize(messages: readonly ChatMessage[]): readonly ChatMessage[];
 }
 

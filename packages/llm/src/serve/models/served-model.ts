@@ -79,8 +79,11 @@ export interface ServedModel {
   readonly kind?: ModelKind;
   /** @throws what `faultOf` tells clients about */
   generate(request: ServedRequest, signal: AbortSignal): AsyncIterable<ServedPart>;
+  /** Token ids of a text or conversation, as a request would have them. */
   tokens(of: ServedText): Promise<readonly number[]>;
+  /** The text of token ids. */
   text(tokens: readonly number[]): Promise<string>;
+  /** What it does and has done, for metrics. */
   stats(): Promise<ServedStats>;
   /** Of a model that embeds texts. */
   embed?(request: EmbedRequest, signal: AbortSignal): Promise<Embedded>;

@@ -45,6 +45,7 @@ export type AnswerPiece =
 export interface AnswerReader {
   /** Whether what comes next belongs to the reasoning. */
   readonly reasons: boolean;
+  /** What is certain with this text. */
   push(text: string): AnswerPiece[];
   /** What was held back, for nothing more comes. */
   finish(): AnswerPiece[];
@@ -76,6 +77,7 @@ export interface AnswerFormat {
   readonly endOfReasoning: string;
   /** The answers that a plan allows; undefined where they need no bounds. */
   grammar(plan: AnswerPlan): OutputFormat | undefined;
+  /** Tells the parts of an answer apart as it comes. */
   reader(plan: AnswerPlan): AnswerReader;
   /** What tells a model of tools where its chat template does not. */
   describeTools(tools: readonly Tool[]): string;

@@ -48,10 +48,12 @@ export class ExpressionWriter implements PlaceText {
     this.#source = source;
   }
 
+  /** A size, as an expression. */
   dim(dim: Dim): string {
     return this.#source.dim(dim);
   }
 
+  /** A name for an expression. */
   let(expression: string): string {
     return /^\w+$/.test(expression) ? expression : this.#bind(expression);
   }

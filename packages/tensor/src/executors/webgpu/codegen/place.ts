@@ -48,6 +48,7 @@ export class Place {
     return this.#linear;
   }
 
+  /** The coordinate along an axis. */
   coordinate(axis: number): string {
     let found = this.#coordinates[axis];
     if (found === undefined) {
@@ -60,6 +61,7 @@ export class Place {
     return found;
   }
 
+  /** All of them. */
   coordinates(): string[] {
     return this.shape.map((_, axis) => this.coordinate(axis));
   }

@@ -27,13 +27,16 @@ export class TuningCache {
       }
   }
 
+  /** What was measured for a class of shapes on an adapter. */
   get(adapter: string, shapeClass: string): TuningRecord | undefined {
     return this.#adapters.get(adapter)?.get(shapeClass);
   }
+  /** Keeps what was measured. */
   set(adapter: string, shapeClass: string, record: TuningRecord): void {
     const records = this.#adapters.get(adapter) ?? new Map<string, TuningRecord>();
     this.#adapters.set(adapter, records.set(shapeClass, record));
   }
+  /** All of it, for a file: `new TuningCache(json)` reads it. */
   toJSON(): TuningJson {
     return Object.fromEntries([...this.#adapters].map(([adapter, records]) => [adapter, Object.fromEntries(records)]));
   }
