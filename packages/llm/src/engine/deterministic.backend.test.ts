@@ -216,10 +216,11 @@ conformance('a deterministic engine', (device) => {
       tokens: [expect.any(Number)],
     });
     const both = [0, 1].map((i) => answer(engine, { tokens: [i, ...tokens], maxTokens: 4, id: `both ${i}` }, false));
-    const results = await Promise.allSettled(both);
-    expect(
-      results.some((each) => each.status === 'rejected' && `${each.reason}`.includes("the scheduler's chunkMultiple")),
-    ).toBe(true);
+    const [first, second] = await Promise.allSettled(both);
+    // the second prompt is cut at what the first has left of a step
+    expect(first).toMatchObject({ status: 'fulfilled', value: { tokens: { length: 4 } } });
+    expect(second).toMatchObject({ status: 'rejected', reason: { code: 'ERR_ARGUMENT' } });
+    expect((second as PromiseRejectedResult).reason.message).toContain("the scheduler's chunkMultiple");
     await model.dispose();
   });
 });

@@ -153,7 +153,7 @@ class StepEngine implements Engine {
       run: (plan) => this.#runner.run(plan),
       plansInFlight: stepsInFlight,
     });
-    this.#runner = new StepRunner({ ...parts, sampling, stepsInFlight });
+    this.#runner = new StepRunner({ ...parts, sampling, stepsInFlight, makeRoom: () => this.#held.clear() });
     cache.onReady?.(() => this.#batcher.wake());
   }
 

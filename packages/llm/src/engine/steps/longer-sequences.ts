@@ -1,6 +1,7 @@
+import { BatcherError } from '@heddle/batcher';
 import type { KvBatch, KvCache } from '@heddle/kvcache';
-import { ArgumentError } from '@heddle/tensor';
 import type { CausalLm } from '../../models/causal-lm.ts';
+import { failAlone } from './fail-alone.ts';
 import type { StepRows } from './forward-step.ts';
 import type { Chunk, StepLayout } from './step-rows.ts';
 
@@ -27,12 +28,15 @@ export interface Recomputation {
   readonly cache: KvCache;
   readonly layout: StepLayout;
   readonly maxBatchTokens: number;
+  /** Gives up caches that are kept for nobody who runs. @returns whether there were any */
+  readonly makeRoom: () => boolean;
   /** Runs the forward pass over rows of one sequence, and counts them as written. */
   readonly run: (rows: StepRows, batch: KvBatch) => Promise<unknown>;
 }
 
 /**
- * Computes anew what is cached of sequences that grow beyond the length at which the model computes them in another way.
+ * Computes anew what is cached of sequences that grow beyond the length at which the model computes them in another way. One for
+ * which that fails ends alone: with `ERR_CAPACITY` where others have what it shared with them, and there is no room beside.
  * @param before when the host knows all of their tokens, and whether they have ended
  */
 export async function recomputeWhereLonger(
@@ -44,19 +48,29 @@ export async function recomputeWhereLonger(
   for (const chunk of sequences) {
     if (!outgrows(chunk, beyond)) continue;
     await before;
-    if (!isOver(chunk)) await recompute(chunk, how);
+    if (isOver(chunk)) continue;
+    try {
+      await recompute(chunk, beyond, how);
+    } catch (error) {
+      failAlone(chunk.request, error);
+    }
   }
 }
 
 /** Computes what is cached of a sequence anew, as the longer sequence that it is now. The host knows all of its tokens. */
 async function recompute(
   { request, start, end }: Chunk,
-  { cache, layout, maxBatchTokens, run }: Recomputation,
+  beyond: number,
+  { cache, layout, maxBatchTokens, makeRoom, run }: Recomputation,
 ): Promise<void> {
   const kv = request.kv!;
   kv.truncate(0);
   const room = Math.max(end, request.room);
-  if (!kv.reserve(room)) throw new ArgumentError(`generate: the cache has no room for ${room} tokens of ${request.id}`);
+  if (!kv.reserve(room) && !(makeRoom() && kv.reserve(room)))
+    throw new BatcherError(
+      'ERR_CAPACITY',
+      `generate: '${request.id}' is longer than ${beyond} tokens now, so what it shared with others is computed anew; the cache has no room for ${room} tokens of its own while they run`,
+    );
   for (let from = 0; from < start; from += maxBatchTokens) {
     const to = Math.min(start, from + maxBatchTokens);
     const rows = layout.of([{ request, start: from, end: to, drafts: 0, yields: false }]);

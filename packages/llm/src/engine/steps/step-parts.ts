@@ -2,6 +2,7 @@ import type { AttentionKernel } from '@heddle/attention';
 import type { ScheduledSequence, SequenceResult, StepPlan } from '@heddle/batcher';
 import { ArgumentError } from '@heddle/tensor';
 import type { ScheduledGeneration } from '../request.ts';
+import { failAlone } from './fail-alone.ts';
 
 type Chunk = ScheduledSequence<ScheduledGeneration>;
 
@@ -34,24 +35,22 @@ export function sharedTokens(promptTokens: number, steps: DeterministicSteps): n
 }
 
 /**
- * A step in parts that depend on their request alone: the chunks of a prompt, and then each token by itself. A sequence that was
+ * A chunk in parts that depend on its request alone: the chunks of a prompt, and then each token by itself. A sequence that was
  * preempted is computed again in the same parts.
  * @throws ArgumentError where the scheduler has cut a prompt elsewhere
  */
-function partsOf(sequences: readonly Chunk[], steps: DeterministicSteps): readonly StepPart[] {
+function partsOf(chunk: Chunk, place: number, steps: DeterministicSteps): readonly StepPart[] {
   const parts: StepPart[] = [];
-  for (const [place, chunk] of sequences.entries()) {
-    const { request, start, end } = chunk;
-    const { promptTokens } = request;
-    checkCut(chunk, start, steps);
-    if (end < promptTokens) checkCut(chunk, end, steps);
-    for (let at = start; at < end; ) {
-      const whole = Math.min(promptTokens, wholeChunks(at, steps) + steps.chunkTokens);
-      const to = at < promptTokens ? Math.min(end, whole) : at + 1;
-      const last = to === end;
-      parts.push({ chunk: { ...chunk, start: at, end: to, yields: last && chunk.yields }, place, last });
-      at = to;
-    }
+  const { request, start, end } = chunk;
+  const { promptTokens } = request;
+  checkCut(chunk, start, steps);
+  if (end < promptTokens) checkCut(chunk, end, steps);
+  for (let at = start; at < end; ) {
+    const whole = Math.min(promptTokens, wholeChunks(at, steps) + steps.chunkTokens);
+    const to = at < promptTokens ? Math.min(end, whole) : at + 1;
+    const last = to === end;
+    parts.push({ chunk: { ...chunk, start: at, end: to, yields: last && chunk.yields }, place, last });
+    at = to;
   }
   return parts;
 }
@@ -113,24 +112,38 @@ function submissionsOf(
   return [...apart, ...[...rounds.values()].map((together) => ({ parts: together, decodes: true }))];
 }
 
-/** Runs a step in submissions, each of them on its own. Rejects where one has failed, when all are over. */
+/**
+ * Runs a step in submissions, each of them on its own, and resolves when all are over. Where one has failed, or a chunk is cut where
+ * it must not be, the requests of that one end with the error and no others.
+ */
 export async function runApart(
   { step, sequences }: StepPlan<ScheduledGeneration>,
   steps: DeterministicSteps,
   { kindOf, run }: SubmissionRunner,
 ): Promise<(SequenceResult | undefined)[]> {
   const results = new Array<SequenceResult | undefined>(sequences.length).fill(undefined);
-  const submissions = submissionsOf(partsOf(sequences, steps), steps, kindOf);
+  const fail = (place: number, error: unknown) => {
+    results[place] ??= { tokens: [], finish: 'error', error };
+  };
+  const parts = sequences.flatMap((chunk, place) => {
+    try {
+      return partsOf(chunk, place, steps);
+    } catch (error) {
+      failAlone(chunk.request, error);
+      fail(place, error);
+      return [];
+    }
+  });
+  const submissions = submissionsOf(parts, steps, kindOf);
   const runs = submissions.map(({ parts, decodes }) => {
     const tokens = parts.reduce((sum, { chunk }) => sum + chunk.end - chunk.start, 0);
     return run({ step, sequences: parts.map(({ chunk }) => chunk), tokens }, decodes);
   });
-  for (const [i, settled] of (await Promise.allSettled(runs)).entries()) {
-    if (settled.status === 'rejected') {
-      for (const { request } of sequences) request.ended = true;
-      throw settled.reason;
+  for (const [i, settled] of (await Promise.allSettled(runs)).entries())
+    for (const [at, { place, last }] of submissions[i]!.parts.entries()) {
+      if (settled.status === 'rejected') fail(place, settled.reason);
+      // an error of an earlier part is the chunk's
+      else if (last || settled.value[at]?.finish === 'error') results[place] ??= settled.value[at];
     }
-    for (const [at, { place, last }] of submissions[i]!.parts.entries()) if (last) results[place] = settled.value[at];
-  }
   return results;
 }

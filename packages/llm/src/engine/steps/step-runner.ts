@@ -1,6 +1,6 @@
 import type { AttentionKernel } from '@heddle/attention';
 import type { ScheduledSequence, SequenceResult, StepPlan } from '@heddle/batcher';
-import { CacheIntegrityError, type KvBatch, type KvBatchRows, type KvCache } from '@heddle/kvcache';
+import type { KvBatch, KvBatchRows, KvCache } from '@heddle/kvcache';
 import { type Device, isHeddleError, type SymbolValues, type Tensor, type Variable } from '@heddle/tensor';
 import type { CausalLm } from '../../models/causal-lm.ts';
 import type { Sampler } from '../../sampler.ts';
@@ -10,8 +10,10 @@ import type { ScheduledGeneration } from '../request.ts';
 import { Speculating } from '../speculating.ts';
 import { ChoosingRows } from './choosing-rows.ts';
 import { constrain } from './constrain.ts';
+import { resultOfLeftOut } from './fail-alone.ts';
 import { ForwardStep, type StepRows } from './forward-step.ts';
 import { isOver, type Recomputation, recomputeBeyond, recomputeWhereLonger, shareUpTo } from './longer-sequences.ts';
+import { computeWhatIsLost } from './lost-rows.ts';
 import { type Sampled, SampleStep } from './sample-step.ts';
 import { resultOf } from './sequence-result.ts';
 import type { StepCounts } from './step-counts.ts';
@@ -49,7 +51,6 @@ export class StepRunner {
   readonly #layout: StepLayout;
   readonly #submissions = new Turns();
   readonly #completions = new Turns();
-  readonly #maxBatchTokens: number;
   readonly #shareUpTo: number;
   readonly #beyond: number;
   /** How sequences are computed anew. */
@@ -73,14 +74,15 @@ export class StepRunner {
   #loss: Error | undefined;
 
   /** @throws OutOfMemoryError, then nothing is left on the device */
-  constructor(parts: EngineParts & { readonly sampling: DeviceSampling }) {
+  constructor(
+    parts: EngineParts & { readonly sampling: DeviceSampling; readonly makeRoom?: Recomputation['makeRoom'] },
+  ) {
     const { device, model, attention, cache, maxBatchTokens, sampling } = parts;
     this.#onStep = parts.onStep;
     this.#deterministic = parts.deterministic;
     this.#device = device;
     this.#model = model;
     this.#cache = cache;
-    this.#maxBatchTokens = maxBatchTokens;
     this.#shareUpTo = shareUpTo(model);
     this.#hasStates = cache.shape.layers.some((layer) => Object.values(layer).some(({ kind }) => kind === 'state'));
     this.#beyond = recomputeBeyond(model);
@@ -103,7 +105,8 @@ export class StepRunner {
     });
     this.#layout = new StepLayout(maxBatchTokens, maxRows, this.#beyond);
     const run: Recomputation['run'] = (rows, batch) => this.#runForward(rows, batch);
-    this.#anew = { cache, layout: this.#layout, maxBatchTokens, run };
+    const { makeRoom = () => false } = parts;
+    this.#anew = { cache, layout: this.#layout, maxBatchTokens, makeRoom, run };
   }
 
   /** The loss of the device: no step runs any more. */
@@ -165,8 +168,8 @@ export class StepRunner {
       // the step before, the forward pass goes first
       const compute = () => this.#compute(sequences, before, forward);
       const waits = sequences.some(({ request }) => request.constraint);
-      const sampled = await (waits ? compute() : this.#device.submitTogether(compute));
-      return { sequences, sampled, begun, submitted: performance.now() };
+      const computed = await (waits ? compute() : this.#device.submitTogether(compute));
+      return { ...computed, begun, submitted: performance.now() };
     } catch (error) {
       this.#note(error);
       for (const { request } of all) request.stranded = true;
@@ -174,9 +177,19 @@ export class StepRunner {
     }
   }
 
-  async #compute(chunks: readonly Chunk[], before: Promise<unknown>, forward: ForwardStep): Promise<Sampled> {
+  /** Submits what is computed of chunks. @returns those of which it is: one that fails by itself is left out */
+  async #compute(
+    sequences: Sequences,
+    before: Promise<unknown>,
+    forward: ForwardStep,
+  ): Promise<Pick<Flight, 'sequences' | 'sampled'>> {
+    const lost = await computeWhatIsLost(sequences, this.#anew);
+    const chunks = lost ? sequences.filter((chunk) => !isOver(chunk)) : sequences;
+    return { sequences: chunks, sampled: await this.#sample(chunks, before, forward) };
+  }
+
+  async #sample(chunks: Sequences, before: Promise<unknown>, forward: ForwardStep): Promise<Sampled> {
     if (chunks.length === 0) return this.#sampling.none();
-    for (const chunk of chunks) if (chunk.request.kv!.length !== chunk.start) await this.#computeWhatIsLost(chunk);
     const batch = this.#cache.batch(chunks.map((chunk) => this.#rowsOf(chunk)));
     const running = this.#runForward(this.#layout.of(chunks), batch, forward);
     const { requests, indices, drafts } = this.#choosing.of(chunks);
@@ -194,19 +207,6 @@ export class StepRunner {
     if (drafts === 0 || !this.#hasStates) return { sequence: request.kv!, tokens };
     // a sequence goes back to before the first draft that is wrong
     return { sequence: request.kv!, tokens, keep: Array.from({ length: tokens }, (_, i) => start + i) };
-  }
-
-  /** Computes again what a cache could not keep when drafts were taken back: a state in the middle of a step, rows of a window. */
-  async #computeWhatIsLost({ request, start }: Chunk): Promise<void> {
-    const kv = request.kv!;
-    if (kv.length > start) kv.truncate(start);
-    for (let from = kv.length; from < start; from = kv.length) {
-      if (!request.guessing)
-        throw new CacheIntegrityError(`cache: ${kv.id} has ${from} tokens where the step goes on at ${start}`);
-      const end = Math.min(start, from + this.#maxBatchTokens);
-      const chunk = { request, start: from, end, drafts: 0, yields: false };
-      await this.#runForward(this.#layout.of([chunk]), this.#cache.batch([{ sequence: kv, tokens: end - from }]));
-    }
   }
 
   /** The results of a step for the sequences of its plan, whose streams grow. */
@@ -228,9 +228,13 @@ export class StepRunner {
       let row = 0;
       for (let i = 0, at = 0; i < all.length; i++) {
         const chunk = all[i]!;
-        if (sequences[at] !== chunk) continue;
-        at++;
         const { request, yields, end, drafts } = chunk;
+        if (sequences[at] !== chunk) {
+          results[i] = resultOfLeftOut(request);
+          if (results[i]) request.ended = true;
+          continue;
+        }
+        at++;
         const first = row;
         row += choosingRows(chunk);
         if (row > first) this.counts.generatedTokens++;
