@@ -147,7 +147,7 @@ export { answerFormats } from './text/answers/standard-formats.ts';
 export { type CallTags, type TaggedAnswers, type Tags, taggedAnswers } from './text/answers/tagged-answers.ts';
 export type { AnswerOptions, ReasoningOptions } from './text/answers/tool-options.ts';
 export { type Chat, type ChatOptions, chat } from './text/chat.ts';
-export { type GeneratedText, generateText, streamText } from './text/generate-text.ts';
+export { type GeneratedText, type GenerateTextOptions, generateText, streamText } from './text/generate-text.ts';
 export {
   type OpenedTextModel,
   type OpenTextModelOptions,

@@ -7,7 +7,10 @@ import { Beams, type EarlyStopping } from './beams.ts';
 
 /** What to search for. */
 export interface BeamSearchOptions
-  extends Pick<GenerationRequest, 'tokens' | 'maxTokens' | 'stopTokens' | 'priority' | 'tenant' | 'adapter'> {
+  extends Pick<
+    GenerationRequest,
+    'tokens' | 'maxTokens' | 'stopTokens' | 'priority' | 'tenant' | 'adapter' | 'deadlineMs' | 'onCached'
+  > {
   /** Sequences that are followed at once. Default 4. */
   readonly beams?: number;
   /** How many of the best are given, at most `beams`. Default 1. */
@@ -31,7 +34,7 @@ export interface BeamResult {
 }
 
 const names = [
-  ...['tokens', 'maxTokens', 'stopTokens', 'priority', 'tenant', 'adapter'],
+  ...['tokens', 'maxTokens', 'stopTokens', 'priority', 'tenant', 'adapter', 'deadlineMs', 'onCached'],
   ...['beams', 'count', 'lengthPenalty', 'earlyStopping', 'signal'],
 ];
 
@@ -49,7 +52,7 @@ export async function beamSearch(
 ): Promise<readonly BeamResult[]> {
   checkOptions('beamSearch', options, names);
   const { tokens, maxTokens, stopTokens = [], beams: size = 4, count = 1, signal, ...rest } = options;
-  const { lengthPenalty = 1, earlyStopping = false, priority, tenant, adapter } = rest;
+  const { lengthPenalty = 1, earlyStopping = false, priority, tenant, adapter, deadlineMs, onCached } = rest;
   if (!(Number.isInteger(maxTokens) && maxTokens > 0))
     throw new ArgumentError(`beamSearch: maxTokens must be a positive integer, got ${String(maxTokens)}`);
   if (!(Number.isInteger(size) && size > 0 && Number.isInteger(count) && count > 0 && count <= size))
@@ -73,6 +76,7 @@ export async function beamSearch(
     ...(adapter !== undefined && { adapter }),
   };
   let parents: string[] = [];
+  const deadline = performance.now() + (deadlineMs ?? Number.POSITIVE_INFINITY);
   try {
     for (let turn = 0; !beams.done; turn++) {
       const ids = beams.running.map((_, beam) => `search ${search}, token ${turn}, beam ${beam}`);
@@ -82,7 +86,8 @@ export async function beamSearch(
         let found: TokenLogprobs['top'] = [];
         const request = {
           ...{ ...shared, id: ids[beam]!, tokens: [...tokens, ...generated] },
-          ...(turn > 0 && { parent: parents[from]! }),
+          ...(turn > 0 ? { parent: parents[from]! } : onCached && { onCached }),
+          ...(deadlineMs !== undefined && { deadlineMs: deadline - performance.now() }),
           onLogprobs: ({ top }: TokenLogprobs) => {
             found = top;
           },

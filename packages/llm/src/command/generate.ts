@@ -3,7 +3,7 @@ import { openEngine } from '../engine/default-engine.ts';
 import { type LoadedModel, loadModel } from '../load-model.ts';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { type Sampler, sampler } from '../sampler.ts';
-import { streamText } from '../text/generate-text.ts';
+import { generateText, streamText } from '../text/generate-text.ts';
 import { textModel } from '../text/text-model.ts';
 import { samplerOptions } from '../text/text-options.ts';
 import type { Tokenizer } from '../tokenizer.ts';
@@ -66,30 +66,35 @@ async function run(
   const suggested = maxNewTokens ?? (maxLength === undefined ? 128 : Math.max(1, maxLength - prompt.length));
   const maxTokens = Math.min(command.maxTokens ?? suggested, room);
   const chosen = samplerOf(command, model);
-  const engine = openEngine(speaker, { maxSequences: 1, maxSequenceTokens: prompt.length + maxTokens });
+  // a search has the beams of one token beside those of the next
+  const maxSequences = command.search ? 2 * command.search.beams : 1;
+  const engine = openEngine(speaker, { maxSequences, maxSequenceTokens: prompt.length + maxTokens });
   try {
     await engine.prepare({
       promptTokens: prompt.length,
       sequenceTokens: prompt.length + maxTokens,
-      sampler: chosen,
+      ...(command.search ? { sequences: command.search.beams } : { sampler: chosen }),
     });
     const output = new Output(command, model, prompt, performance.now() - started);
     output.begin();
-    const stream = streamText({
-      model: textModel(model, engine),
-      prompt,
-      maxTokens,
-      sampler: chosen,
-      signal,
-      ...(command.ignoreEos && { stopTokens: [] }),
-    });
+    const options = { model: textModel(model, engine), prompt, maxTokens, signal };
+    const ends = command.ignoreEos && { stopTokens: [] };
     try {
+      if (command.search) {
+        const best = await generateText({ ...options, ...ends, ...command.search });
+        output.text(best.text, best.tokens);
+        output.end(best.finishReason, best.score);
+        return 0;
+      }
+      const stream = streamText({ ...options, ...ends, sampler: chosen });
       for await (const part of stream.fullStream) if (part.type === 'text') output.text(part.text, part.tokens);
+      output.end(await stream.finishReason);
+      return 0;
     } catch (error) {
       if (!signal.aborted) throw error;
+      output.end('aborted');
+      return 130;
     }
-    output.end(signal.aborted ? 'aborted' : await stream.finishReason);
-    return signal.aborted ? 130 : 0;
   } finally {
     await engine.dispose();
   }

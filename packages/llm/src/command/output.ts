@@ -38,9 +38,11 @@ export class Output {
     this.#write(text);
   }
 
-  end(reason: string): void {
+  /** @param score of a search */
+  end(reason: string, score?: number): void {
     if (this.#command.json) {
-      process.stdout.write(`${JSON.stringify(this.#report(reason))}\n`);
+      const found = score === undefined ? {} : { score };
+      process.stdout.write(`${JSON.stringify({ ...this.#report(reason), ...found })}\n`);
       return;
     }
     this.#write('\n');

@@ -1,7 +1,24 @@
 import { ArgumentError } from '@heddle/tensor';
+import { asksForBeams, type BeamOptions, beamOptionNames, beamTexts } from './beam-text.ts';
 import { type TextOptions, textRequest } from './text-options.ts';
 import type { TextResult, TextUsage } from './text-result.ts';
 import { startText, type TextStream } from './text-stream.ts';
+
+/** How many texts, and how they are searched for. */
+export interface GenerateTextOptions extends TextOptions {
+  /** How many texts. Default 1. Drawn ones have draws of their own, with `beams` they are the best that were found, at most as many. */
+  readonly n?: number;
+  /**
+   * Sequences that a search for the most likely text follows at once, in place of drawing; 1 takes the most likely token each time.
+   * By default there is no search. It takes no `stop`, `format`, `logprobs`, `speculation`, and nothing that says how to draw; what the
+   * model's authors suggest of that is left out.
+   */
+  readonly beams?: BeamOptions['beams'];
+  /** With `beams`: scores are divided by the length to this power, so above 0 favours long texts. Default 1. */
+  readonly lengthPenalty?: BeamOptions['lengthPenalty'];
+  /** With `beams`, when the search ends: see `beamSearch`. Default false. */
+  readonly earlyStopping?: BeamOptions['earlyStopping'];
+}
 
 /** A text, and the others that were asked for with it. */
 export interface GeneratedText extends TextResult {
@@ -15,15 +32,25 @@ export interface GeneratedText extends TextResult {
  * Without options the model's own defaults hold: its chat template, its end tokens and its `generation_config.json`. Requests
  * that come at once are computed together; prompts that begin alike are computed once.
  * @param options.n how many texts, each with draws of its own: default 1. The prompt is computed once, and its cache shared
+ * @param options.beams searches for the most likely text, as transformers' `num_beams`; with `n` for so many, the best first, each with
+ *   its `score`
  * @throws ArgumentError, the signal's reason, BatcherError `ERR_DEADLINE`, LogitsError, or what the tokenizer throws
  * @example
  * const { text, usage } = await generateText({ model, messages: [{ role: 'user', content: 'Why is the sky blue?' }] });
+ * @example
+ * const { text, score } = await generateText({ model, prompt, beams: 4, lengthPenalty: 0.8, earlyStopping: true });
  */
-export async function generateText(options: TextOptions & { readonly n?: number }): Promise<GeneratedText> {
-  const started = textRequest('generateText', options, ['n']);
+export async function generateText(options: GenerateTextOptions): Promise<GeneratedText> {
+  const started = textRequest('generateText', options, ['n', ...beamOptionNames]);
   const { n = 1 } = options;
   if (!(Number.isSafeInteger(n) && n > 0 && n <= 2 ** 16))
     throw new ArgumentError(`generateText: n must be an integer from 1 to 65,536, got ${String(n)}`);
+  if (asksForBeams('generateText', options)) {
+    const { model, beams, lengthPenalty, earlyStopping } = options;
+    const rules = { beams: beams!, lengthPenalty: lengthPenalty ?? 1, earlyStopping: earlyStopping ?? false, count: n };
+    const samples = await beamTexts('generateText', model, started, rules);
+    return { ...samples[0]!, samples, usage: usageOf(samples.map(({ usage }) => usage)) };
+  }
   if (n === 1) {
     const result = await startText(options.model, started).result;
     return { ...result, samples: [result] };

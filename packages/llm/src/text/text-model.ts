@@ -14,7 +14,8 @@ import { answerFormatOf } from './answers/standard-formats.ts';
 
 /** What text is generated with: an engine, and what turns text into tokens and back. */
 export interface TextModel extends AsyncDisposable {
-  readonly engine: Pick<Engine, 'generate' | 'size'>;
+  /** Searches with beams need its `release`, too. */
+  readonly engine: Pick<Engine, 'generate' | 'size'> & Partial<Pick<Engine, 'release'>>;
   /** Undefined where the model came without one: then prompts are token ids, and text is empty. */
   readonly tokenizer: Tokenizer | undefined;
   /** How it writes reasoning and calls of tools; undefined where it has no tokenizer. */
@@ -129,7 +130,7 @@ function isPool(adapters: OpenTextModelOptions['adapters']): adapters is Request
  */
 export function textModel(
   model: Pick<LoadedModel, 'tokenizer' | 'config' | 'requireTokenizer'>,
-  engine: Pick<Engine, 'generate' | 'size'>,
+  engine: TextModel['engine'],
   options: TextModelOptions = {},
 ): TextModel {
   checkArguments('textModel', 'object', { model, engine, options });

@@ -33,6 +33,8 @@ export interface TextResult {
   readonly usage: TextUsage;
   /** Of each token, where they were asked for. */
   readonly logprobs: readonly TokenLogprobs[] | undefined;
+  /** Of a search with beams: the sum of the log-probabilities of its tokens, divided by their number to the power of the penalty. */
+  readonly score?: number;
 }
 
 /**

@@ -62,18 +62,39 @@ export function startText(
     throw error;
   }
   if (following) tokens.ended.then(following.end, following.end);
-  const decoder = decode() ?? model.tokenizer?.stream({ after: request.tokens, skipSpecialTokens: true });
-  const text = new AnswerText(stops, answer?.format.reader(answer.plan));
-  return new RunningText(
-    tokens,
-    request.tokens,
-    { decoder, text, cached: () => cached ?? 0, guessed: () => guessed },
-    said,
-    ended,
-  );
+  const told = { cached: () => cached ?? 0, guessed: () => guessed, logprobs: said, ended };
+  return readText(model, tokens, { request, stops, answer }, told);
 }
 
-function decoderOf(model: TextModel, { format }: AnswerRequest, after: readonly number[]): IncrementalDecoder {
+/** What is known of a generation beside its tokens. */
+interface Told {
+  /** Tokens of its prompt that the cache had. */
+  cached(): number;
+  guessed?(): TextUsage['speculation'];
+  readonly logprobs?: readonly TokenLogprobs[] | undefined;
+  /** See `startText`. */
+  ended?(result: TextResult | undefined): void;
+}
+
+/** The text of a request's tokens, as they come. */
+export function readText(
+  model: Pick<TextModel, 'tokenizer' | 'requireTokenizer'>,
+  tokens: TokenStream,
+  { request, stops, answer }: Pick<TextRequest, 'request' | 'stops' | 'answer'>,
+  { cached, guessed = () => undefined, logprobs, ended = () => {} }: Told,
+): TextStream {
+  const decoder = answer
+    ? decoderOf(model, answer, request.tokens)
+    : model.tokenizer?.stream({ after: request.tokens, skipSpecialTokens: true });
+  const text = new AnswerText(stops, answer?.format.reader(answer.plan));
+  return new RunningText(tokens, request.tokens, { decoder, text, cached, guessed }, logprobs, ended);
+}
+
+function decoderOf(
+  model: Pick<TextModel, 'requireTokenizer'>,
+  { format }: AnswerRequest,
+  after: readonly number[],
+): IncrementalDecoder {
   const tokenizer = model.requireTokenizer();
   return answerDecoder(tokenizer, answerTokens(tokenizer, format), after);
 }

@@ -21,6 +21,18 @@ describe('options of heddle generate', () => {
     });
   });
 
+  test('a search in place of drawing', () => {
+    const search = (line: string) => parseGenerate(`--model m ${line}`.split(' ')).search;
+    expect(search('--beams 4 --length-penalty=-0.5 --early-stopping never')).toEqual({
+      ...{ beams: 4, lengthPenalty: -0.5, earlyStopping: 'never' },
+    });
+    expect(search('--beams 2 --early-stopping false')).toEqual({ beams: 2, earlyStopping: false });
+    expect(search('--seed 2')).toBeUndefined();
+    expect(() => search('--length-penalty 2')).toThrow('they need --beams N');
+    expect(() => search('--beams 2 --seed 3')).toThrow('--beams and --seed exclude each other');
+    expect(() => search('--beams 0')).toThrow(UsageError);
+  });
+
   test('everything that says how tokens are chosen', () => {
     const line =
       '--model m --min-p 0.1 --typical-p 0.9 --epsilon-cutoff 0.01 --eta-cutoff 0.02 --repetition-penalty 1.1 --presence-penalty=-0.5 --frequency-penalty 0.2 --no-repeat-ngram-size 3 --logit-bias 5=-2,7=-inf,8=1.5 --bad-words 7;12,5';

@@ -1,7 +1,8 @@
 import { type DeviceName, deviceNames } from '@heddle/tensor';
 import { type WeightDType, weightDTypes } from '../../models/weight-file.ts';
 import type { SamplerOptions } from '../../sampling/options.ts';
-import { flag, oneOf, parse, text, wholeNumber } from './option-values.ts';
+import type { BeamOptions } from '../../text/beam-text.ts';
+import { flag, number, oneOf, parse, text, wholeNumber } from './option-values.ts';
 import { samplingFlags, samplingOptions } from './sampling-options.ts';
 import { UsageError } from './usage.ts';
 
@@ -15,6 +16,8 @@ export interface GenerateCommand {
   readonly ignoreEos: boolean;
   /** How tokens are chosen, as far as it is said. */
   readonly sampling: SamplerOptions;
+  /** The search for the most likely text, in place of drawing. */
+  readonly search: (BeamOptions & { readonly beams: number }) | undefined;
   readonly device: DeviceName;
   readonly dtype: WeightDType | undefined;
   readonly json: boolean;
@@ -32,6 +35,9 @@ export function parseGenerate(args: readonly string[]): GenerateCommand {
     'max-tokens': text,
     'ignore-eos': flag,
     ...samplingFlags,
+    beams: text,
+    'length-penalty': text,
+    'early-stopping': text,
     device: text,
     dtype: text,
     json: flag,
@@ -51,10 +57,34 @@ export function parseGenerate(args: readonly string[]): GenerateCommand {
     maxTokens: wholeNumber('--max-tokens', values['max-tokens'], 1),
     ignoreEos: values['ignore-eos'] ?? false,
     sampling: samplingOptions(values),
+    search: searchOf(values),
     device: oneOf('--device', values.device, deviceNames) ?? 'auto',
     dtype: oneOf('--dtype', values.dtype, weightDTypes),
     json: values.json ?? false,
     verbose: values.verbose ?? false,
+  };
+}
+
+interface SearchValues {
+  readonly beams?: string;
+  readonly 'length-penalty'?: string;
+  readonly 'early-stopping'?: string;
+}
+
+function searchOf(values: SearchValues & { readonly [name: string]: unknown }): GenerateCommand['search'] {
+  const beams = wholeNumber('--beams', values.beams, 1);
+  const lengthPenalty = number('--length-penalty', values['length-penalty'], -100, 100);
+  const when = oneOf('--early-stopping', values['early-stopping'], ['true', 'false', 'never'] as const);
+  if (beams === undefined) {
+    if (lengthPenalty === undefined && when === undefined) return undefined;
+    throw new UsageError('--length-penalty and --early-stopping are of a search: they need --beams N');
+  }
+  const drawn = Object.keys(samplingFlags).find((name) => values[name] !== undefined);
+  if (drawn) throw new UsageError(`--beams and --${drawn} exclude each other: a search does not draw`);
+  return {
+    beams,
+    ...(lengthPenalty !== undefined && { lengthPenalty }),
+    ...(when && { earlyStopping: when === 'never' ? when : when === 'true' }),
   };
 }
 

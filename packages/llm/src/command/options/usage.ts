@@ -35,6 +35,8 @@ generate
                           make tokens that have occurred less likely
   --logit-bias 5=-2,7=-inf   added to the logits of tokens; --bad-words 7;12,5 are not to be generated, as token ids
   --seed S                repeats a draw; does not ask for one
+  --beams N               the most likely text of a search with N beams, in place of drawing; printed when it is whole
+  --length-penalty P      above 0 favours long texts (default 1); --early-stopping true, false or never (default false)
   --device NAME           auto, webgpu, onnx or reference (default auto: with a GPU what answers sooner with this model, measured
                           on first use and remembered; otherwise the CPU)
   --dtype NAME            how matrices are stored: f32, f16, q8_0, q4_0, mxfp4, q4_k, q5_k or q6_k (f32,
