@@ -1,5 +1,5 @@
 """What beam search of transformers finds with the model of this repository, for tests: the best three of 4 beams.
-pip install torch transformers, then from the root: python3 scripts/golden-beams.py"""
+pip install torch transformers, then from the root: python3 scripts/golden-beams.py && npx biome format --write test-support/golden"""
 import json
 import torch
 from transformers import AutoModelForCausalLM, __version__
