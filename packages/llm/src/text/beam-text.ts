@@ -28,8 +28,7 @@ export function asksForBeams(operation: string, options: TextOptions & BeamOptio
     throw new ArgumentError(
       `${operation}: beams must be an integer from 1, and n at most as many, got ${describe(beams)} and ${n}`,
     );
-  const given = options as Readonly<Record<string, unknown>>;
-  const other = notOfBeams.find((name) => given[name] !== undefined);
+  const other = notOfBeams.find((name) => options[name] !== undefined);
   if (other)
     throw new ArgumentError(
       `${operation}: beams follow the model's own probabilities, without ${other}; got beams ${describe(options.beams)} and ${other}`,

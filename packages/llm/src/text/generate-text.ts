@@ -1,5 +1,6 @@
 import { ArgumentError } from '@heddle/tensor';
-import { asksForBeams, type BeamOptions, beamOptionNames, beamTexts } from './beam-text.ts';
+import type { EarlyStopping } from '../beams/beams.ts';
+import { asksForBeams, beamOptionNames, beamTexts } from './beam-text.ts';
 import { type TextOptions, textRequest } from './text-options.ts';
 import type { TextResult, TextUsage } from './text-result.ts';
 import { startText, type TextStream } from './text-stream.ts';
@@ -13,11 +14,11 @@ export interface GenerateTextOptions extends TextOptions {
    * By default there is no search. It takes no `stop`, `format`, `logprobs`, `speculation`, and nothing that says how to draw; what the
    * model's authors suggest of that is left out.
    */
-  readonly beams?: BeamOptions['beams'];
+  readonly beams?: number;
   /** With `beams`: scores are divided by the length to this power, so above 0 favours long texts. Default 1. */
-  readonly lengthPenalty?: BeamOptions['lengthPenalty'];
+  readonly lengthPenalty?: number;
   /** With `beams`, when the search ends: see `beamSearch`. Default false. */
-  readonly earlyStopping?: BeamOptions['earlyStopping'];
+  readonly earlyStopping?: EarlyStopping;
 }
 
 /** A text, and the others that were asked for with it. */
