@@ -1,7 +1,8 @@
 import type { ScheduledSequence, SequenceResult } from '@heddle/batcher';
 import { ArgumentError } from '@heddle/tensor';
-import { Pace } from '../speculation/pace.ts';
+import { type DraftCosts, Pace } from '../speculation/pace.ts';
 import type { DraftedEngine, Drafter, DraftWish, Speculation } from '../speculation/speculation.ts';
+import { StepCosts } from '../speculation/step-costs.ts';
 import type { ScheduledGeneration } from './request.ts';
 
 /** What is guessed of a request. */
@@ -16,6 +17,8 @@ export interface Guessing {
   failed: boolean;
   /** Whether the drafter was told that it ended or lost its place, since it was last asked. */
   forgotten: boolean;
+  /** When its last token came, in ms; NaN before the first since it was admitted. */
+  since: number;
 }
 
 /** How a request differs from its engine in speculation: not at all, or with fewer drafts at once. */
@@ -31,6 +34,9 @@ export class Speculating {
   readonly #engine: DraftedEngine;
   readonly #drafter: Drafter;
   readonly #beyond: number;
+  readonly #clock: () => number;
+  readonly #measured = new StepCosts();
+  readonly #costs: DraftCosts;
   readonly counts: { drafted: number; accepted: number; failed: number; error: unknown } = {
     drafted: 0,
     accepted: 0,
@@ -40,13 +46,22 @@ export class Speculating {
 
   /**
    * @param beyond no step goes beyond this length with drafts
+   * @param clock in ms
    * @throws what opening the drafter throws
    */
-  constructor(speculation: Speculation, engine: DraftedEngine, beyond: number) {
+  constructor(
+    speculation: Speculation,
+    engine: DraftedEngine,
+    beyond: number,
+    clock: () => number = () => performance.now(),
+  ) {
     this.#speculation = speculation;
     this.#engine = engine;
     this.#drafter = speculation.open(engine);
     this.#beyond = beyond;
+    this.#clock = clock;
+    const cost = speculation.cost?.bind(speculation);
+    this.#costs = cost ? { cost: (drafts) => cost(drafts, engine), refill: 0, unknown: false } : this.#measured;
   }
 
   /** Whether sequences wait for guesses from their beginning. */
@@ -63,8 +78,8 @@ export class Speculating {
       throw new ArgumentError(
         `generate: speculation takes maxDrafts from 1 to ${maxDrafts}, that of the engine, got ${String(most)}`,
       );
-    const pace = new Pace(most, (drafts) => this.#speculation.cost(drafts, this.#engine));
-    return { pace, drafts: [], drafted: 0, accepted: 0, failed: false, forgotten: false };
+    const pace = new Pace(most, this.#costs);
+    return { pace, drafts: [], drafted: 0, accepted: 0, failed: false, forgotten: false, since: Number.NaN };
   }
 
   /**
@@ -74,11 +89,14 @@ export class Speculating {
   async follow(chunks: readonly ScheduledSequence<ScheduledGeneration>[], results: Results): Promise<void> {
     const wishes: DraftWish[] = [];
     const places: number[] = [];
+    const now = this.#clock();
+    const plain = { ms: 0, count: 0 };
     for (let i = 0; i < chunks.length; i++) {
       const { request, drafts } = chunks[i]!;
       const { guessing } = request;
       const result = results[i];
       if (!guessing || !result || result.tokens.length === 0) continue;
+      this.#measure(guessing, drafts, now, plain);
       this.#learn(guessing, drafts, result.tokens.length);
       guessing.drafts = [];
       if (result.finish || guessing.failed) continue;
@@ -89,6 +107,7 @@ export class Speculating {
       places.push(i);
       wishes.push({ id, tokens, promptTokens, count, sampler, sequence });
     }
+    if (plain.count > 0) this.#measured.plain(plain.ms / plain.count);
     if (wishes.length === 0) return;
     const asked = places.map((i) => chunks[i]!.request);
     for (const { guessing } of asked) guessing!.forgotten = false;
@@ -109,6 +128,7 @@ export class Speculating {
   end({ id, guessing }: ScheduledGeneration): void {
     if (!guessing) return;
     guessing.forgotten = true;
+    guessing.since = Number.NaN;
     try {
       this.#drafter.end(id);
     } catch (error) {
@@ -172,6 +192,19 @@ export class Speculating {
     if (request.flights > 0 || drafts.length === 0) return;
     request.guessing!.drafts = drafts;
     results[i] = { ...results[i]!, drafts: drafts.length };
+  }
+
+  /** Sees how long the tokens of a step took since those before. @param plain times of sequences without drafts, summed */
+  #measure(guessing: Guessing, drafts: number, now: number, plain: { ms: number; count: number }): void {
+    const ms = now - guessing.since;
+    guessing.since = now;
+    if (Number.isNaN(ms)) return;
+    if (drafts > 0) this.#measured.verified(drafts, ms);
+    else if (guessing.pace.verifies) this.#measured.refilled(ms);
+    else {
+      plain.ms += ms;
+      plain.count++;
+    }
   }
 
   #learn(guessing: Guessing, drafts: number, tokens: number): void {

@@ -18,10 +18,6 @@ export interface DraftModelOptions {
   }) => KvCache;
 }
 
-/** What a step with drafts costs beside what is computed: the host waits for results, and for those of the small model. */
-const waiting = 0.4;
-const perRow = 0.02;
-
 /**
  * Guesses what a small model of the same vocabulary would write (https://arxiv.org/abs/2211.17192), drawing with the noise of the
  * request itself: where both models agree about the probabilities they draw the same token. The engine's tokens are those that come
@@ -40,8 +36,6 @@ export function draftModel(model: CausalLm, options: DraftModelOptions = {}): Sp
     name: 'draft model',
     maxDrafts,
     instant: false,
-    // each draft reads the weights of the small model once
-    cost: (drafts, engine) => waiting + drafts * (perRow + bytesOf(model) / bytesOf(engine.model)),
     open: (engine) => new ModelDrafter(model, cacheFor(model, engine, options.cache), flash(), engine),
   };
 }
@@ -58,9 +52,4 @@ function cacheFor(model: CausalLm, engine: DraftedEngine, make: DraftModelOption
   const maxSequenceTokens = Math.min(engine.maxSequenceTokens, model.config.maxPositions);
   const sizes = { shape: model.kvShape, maxSequences, maxSequenceTokens, maxBatchTokens };
   return make?.(sizes) ?? pagedCache(model.device, { ...sizes, share: false });
-}
-
-/** What a pass over a model reads. */
-function bytesOf({ parameters }: CausalLm): number {
-  return parameters.reduce((sum, { storage }) => sum + (storage?.byteLength ?? 0), 0);
 }

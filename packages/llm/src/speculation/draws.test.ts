@@ -32,42 +32,45 @@ test('draws among guesses are distributed as they are without, chosen on the dev
   const logits = await model.logits([[1, 2, 3]]);
   const row = [...(await logits.data())].slice(-8);
   logits.dispose();
-  const weights = row.map((logit) => Math.exp(logit / 2));
+  const weights = row.map((logit) => Math.exp(logit / 3));
   const total = weights.reduce((a, b) => a + b);
   const probabilities = weights.map((weight) => weight / total);
   const order = probabilities.map((_, token) => token).sort((a, b) => probabilities[b]! - probabilities[a]!);
-  expect(probabilities[order[7]!]).toBeGreaterThan(0.005);
+  expect(probabilities[order[7]!]).toBeGreaterThan(0.01);
   // the most likely token, then the least, which is nearly always wrong, then the second
   const speculation = always([order[0]!, order[0]!, order[7]!, order[1]!]);
-  const engine = openEngine(model, { maxSequences: 32, maxSequenceTokens: 32, stepsInFlight: 2, speculation });
-  const plain = openEngine(model, { maxSequences: 32, maxSequenceTokens: 32 });
-  const drawing = sampler({ temperature: 2, seed: 11 });
+  const engine = openEngine(model, { maxSequences: 24, maxSequenceTokens: 24, stepsInFlight: 2, speculation });
+  const plain = openEngine(model, { maxSequences: 24, maxSequenceTokens: 24 });
+  const drawing = sampler({ temperature: 3, seed: 11 });
   const onHost: Sampler = { name: 'host', sample: (logits, at) => drawing.sample(logits, at) };
-  for (const [way, chosen] of Object.entries({ device: drawing, host: onHost })) {
+  for (const [way, chosen, sequences] of [
+    ['device', drawing, 48],
+    ['host', onHost, 24],
+  ] as const) {
     const counts = new Array<number>(8).fill(0);
     const texts = await Promise.all(
-      Array.from({ length: 96 }, async (_, sequence) => {
+      Array.from({ length: sequences }, async (_, sequence) => {
         const tokens: number[] = [];
-        const request = { tokens: [1 + (sequence % 7)], maxTokens: 24, sampler: chosen, sequence };
+        const request = { tokens: [1 + (sequence % 7)], maxTokens: 20, sampler: chosen, sequence };
         for await (const token of engine.generate(request)) tokens.push(token);
         return tokens;
       }),
     );
     for (const token of texts.flat()) counts[token]!++;
-    const drawn = 96 * 24;
+    const drawn = sequences * 20;
     const off = probabilities.reduce((sum, p, token) => sum + (counts[token]! - p * drawn) ** 2 / (p * drawn), 0);
     expect(off, `${way}: ${counts} of ${probabilities.map((p) => (p * drawn).toFixed(0))}`).toBeLessThan(24.32);
     // and they are the very draws that come without guesses, alone
-    for (const sequence of [0, 41, 95]) {
+    for (const sequence of [0, 11, 23]) {
       const tokens: number[] = [];
-      const request = { tokens: [1 + (sequence % 7)], maxTokens: 24, sampler: chosen, sequence };
+      const request = { tokens: [1 + (sequence % 7)], maxTokens: 20, sampler: chosen, sequence };
       for await (const token of plain.generate(request)) tokens.push(token);
       expect(texts[sequence], way).toEqual(tokens);
     }
   }
   const { acceptedTokens, draftedTokens } = engine.stats();
-  expect(acceptedTokens).toBeGreaterThan(300);
-  expect(draftedTokens - acceptedTokens).toBeGreaterThan(1000);
+  expect(acceptedTokens).toBeGreaterThan(150);
+  expect(draftedTokens - acceptedTokens).toBeGreaterThan(500);
   await engine.dispose();
   await plain.dispose();
   await model.dispose();

@@ -55,7 +55,7 @@ test('prompt lookup guesses for each sequence by its own tokens, and forgets tho
 });
 
 test('guesses become more while they are right, fewer when not, and rest longer each time where they do not pay', () => {
-  const good = new Pace(8, () => 0.5);
+  const good = new Pace(8, { cost: () => 0.5, refill: 0, unknown: false });
   const lengths: number[] = [];
   for (let i = 0; i < 4; i++) {
     lengths.push(good.length);
@@ -63,7 +63,7 @@ test('guesses become more while they are right, fewer when not, and rest longer 
   }
   good.verified(8, 2);
   expect([...lengths, good.length]).toEqual([4, 8, 8, 8, 3]);
-  const bad = new Pace(8, () => 0.5);
+  const bad = new Pace(8, { cost: () => 0.5, refill: 0, unknown: false });
   const rests: number[] = [];
   for (let i = 0; i < 8; i++) {
     while (bad.length > 0) bad.verified(bad.length, 0);

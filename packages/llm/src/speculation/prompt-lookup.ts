@@ -12,10 +12,6 @@ export interface PromptLookupOptions {
   readonly maxMatch?: number;
 }
 
-/** What a step with drafts costs at least, beside what each row adds: the host waits for its result. */
-const waiting = 0.4;
-const perRow = 0.02;
-
 /**
  * Guesses that a text goes on as it did where its last tokens occurred before, in the prompt or after it (prompt lookup decoding,
  * https://github.com/apoorvumang/prompt-lookup-decoding): for summaries, edits, code, and answers that quote. It costs nothing where
@@ -39,7 +35,6 @@ export function promptLookup(options: PromptLookupOptions = {}): Speculation {
     name: 'prompt lookup',
     maxDrafts,
     instant: true,
-    cost: (drafts) => waiting + perRow * drafts,
     open: () => {
       const indices = new Map<string, NgramIndex>();
       return {

@@ -48,8 +48,11 @@ export interface Speculation {
    * guess. Otherwise sequences wait for their guesses as long as these pay.
    */
   readonly instant: boolean;
-  /** What a step with so many drafts costs more than one without, in steps without: it pays where more of them are right. */
-  cost(drafts: number, engine: DraftedEngine): number;
+  /**
+   * What a step with so many drafts costs more than one without, in steps without: it pays where more of them are right. By default
+   * what such steps of the engine take is measured.
+   */
+  cost?(drafts: number, engine: DraftedEngine): number;
   /** @throws ArgumentError where it does not fit the engine */
   open(engine: DraftedEngine): Drafter;
 }

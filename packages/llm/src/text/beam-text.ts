@@ -26,12 +26,12 @@ export function asksForBeams(operation: string, options: TextOptions & BeamOptio
   const { beams, n = 1 } = options;
   if (!(Number.isSafeInteger(beams) && beams > 0 && n <= beams))
     throw new ArgumentError(
-      `${operation}: beams must be an integer from 1, and n at most as many, got ${describe(beams)} and ${n}`,
+      `${operation}: beams must be an integer from 1, and n at most as many, got ${typeof beams === 'number' ? beams : describe(beams)} and ${n}`,
     );
   const other = notOfBeams.find((name) => options[name] !== undefined);
   if (other)
     throw new ArgumentError(
-      `${operation}: beams follow the model's own probabilities, without ${other}; got beams ${describe(options.beams)} and ${other}`,
+      `${operation}: beams follow the model's own probabilities, without ${other}; got beams ${beams} and ${other}`,
     );
   return true;
 }
