@@ -34,7 +34,7 @@ conformance('beam search over the model of this repository', (device) => {
     const { beams, maxTokens, cases } = golden;
     const engine = openEngine(model, { maxSequences: 2 * beams, maxSequenceTokens: 32, maxBatchTokens: 8 });
     // all in soaks: otherwise where ends come early, late and never, and one with two that are nearly the same
-    const few = backendName === 'onnx' ? [0, 5, 6, 7, 14, 15] : [0, 7];
+    const few = backendName === 'onnx' ? [5, 6, 7, 15] : [7];
     const some = times > 1 ? cases : few.map((i) => cases[i]!);
     for (const { prompt, sequences, earlyStopping, ...given } of some) {
       const rules = { ...given, earlyStopping: earlyStopping as EarlyStopping, maxTokens, beams };
