@@ -159,7 +159,7 @@ const plain = faultsOf(
     },
     {
       breaks: 'an attention factor of a GGUF file counts without the one of YaRN',
-      file: 'gguf/gguf-decoder.ts',
+      file: 'gguf/gguf-rotary.ts',
       find: 'attention * (factor > 1 ? 0.1 * Math.log(factor) + 1 : 1)',
       put: 'attention',
       tests: ['gguf/gguf-families.test.ts'],
@@ -201,7 +201,7 @@ const plain = faultsOf(
     },
     {
       breaks: 'the layers of a Gemma 2 with and without a window change places',
-      file: 'families/gemma.ts',
+      file: 'src/families/gemma.ts',
       find: '(i) => i % 2 === 0)',
       put: '(i) => i % 2 === 1)',
       tests: ['families/families.test.ts'],
