@@ -66,7 +66,8 @@ const recorded = faultsOf(
       file: 'held-sequences.ts',
       find: '    this.#held.get(id)?.kv.dispose();\n    this.#held.set(id, { ...request, kv });',
       put: '    this.#held.set(id, { ...request, kv });',
-      tests: ['beams/beam-search.backend.test.ts'],
+      tests: ['engine/held-sequences.test.ts'],
+      projects: ['unit'],
     },
   ],
 );

@@ -67,21 +67,22 @@ conformance('tokens that are dropped', (device) => {
   });
 
   test('the mass of attention says which tokens a policy keeps', async () => {
-    const [N, R, H] = [9, 3, 2];
-    const [q, keys] = [wave(R * H * 8, 3), wave(N * 8, 4)];
+    const [N, R, H, K] = [9, 3, 4, 2];
+    const [q, keys] = [wave(R * H * 8, 3), wave(N * K * 8, 4)];
     const i32 = (list: number[]): Tensor => device().tensor(Int32Array.from(list));
     const found = (await attentionMass({
       q: tensor(q, R, H),
-      keys: tensor(keys, N),
+      keys: tensor(keys, N, K),
       positions: i32([6, 7, 8]),
       keyPositions: i32([...Array(N).keys()]),
     }).data()) as Float32Array;
     const expected = new Array<number>(N).fill(0);
     for (let row = 0; row < R; row++)
       for (let head = 0; head < H; head++) {
+        const group = Math.floor(head / (H / K));
         const score = (n: number) => {
           let sum = 0;
-          for (let d = 0; d < 8; d++) sum += q[(row * H + head) * 8 + d]! * keys[n * 8 + d]!;
+          for (let d = 0; d < 8; d++) sum += q[(row * H + head) * 8 + d]! * keys[(n * K + group) * 8 + d]!;
           return Math.exp(sum / Math.sqrt(8));
         };
         const seen = [...Array(7 + row).keys()];

@@ -95,3 +95,35 @@ conformance('optimizers follow PyTorch for 12 steps of given gradients', (device
     expect(device().memory().live).toBeLessThanOrEqual(live);
   });
 });
+
+conformance('Adafactor', (device) => {
+  test('scales each matrix of a parameter by its own rows and columns', async () => {
+    const wave = (speed: number) => Float32Array.from({ length: 12 }, (_, i) => Math.sin(speed * (i + 1)));
+    const [start, g] = [wave(1.3), wave(0.7).map((value, i) => (i < 6 ? value : 20 * value))];
+    // by hand: two matrices [2, 3], in the first step, where the running means are the squares themselves
+    const square = (m: number, i: number, j: number) => g[6 * m + 3 * i + j]! ** 2;
+    const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+    const row = (m: number, i: number) => mean([0, 1, 2].map((j) => square(m, i, j)));
+    const column = (m: number, j: number) => mean([0, 1].map((i) => square(m, i, j)));
+    const update = Array.from(g, (value, at) => {
+      const [m, i, j] = [Math.floor(at / 6), Math.floor((at % 6) / 3), at % 3];
+      return value / Math.sqrt((row(m, i) * column(m, j)) / mean([row(m, 0), row(m, 1)]));
+    });
+    const rms = (values: ArrayLike<number>) => Math.sqrt(mean(Array.from(values, (value) => value ** 2)));
+    const rate = (0.02 * rms(start)) / Math.max(1, rms(update));
+
+    const w = device().variable(start, { shape: [2, 2, 3], name: 'w' });
+    const forward = (batch: Readonly<Record<string, Tensor>>) => w.mul(batch['w']!).sum();
+    const model = { parameters: { w }, forward };
+    const step = createTrainStep({
+      model,
+      loss: (output: Tensor) => output,
+      optimizer: adafactor({ learningRate: 0.02 }),
+    });
+    await step({ w: { data: g, shape: [2, 2, 3] } });
+    const got = (await w.data()) as Float32Array;
+    for (const [at, value] of got.entries()) expect(value).toBeCloseTo(start[at]! - rate * update[at]!, 5);
+    step.dispose();
+    w.dispose();
+  });
+});

@@ -80,6 +80,32 @@ onWebGpu('dispatches that several kernels share', () => {
     await device.dispose();
   });
 
+  test('are of none that reads what another of them writes, the last as little as the first', async () => {
+    const run = async (fuse: boolean) => {
+      const device = await openOwnWebGpu({ fuse });
+      const weight = (out: number, inner: number, speed: number) =>
+        device.tensor(wave(out * inner, speed), { shape: [out, inner] });
+      const [q, k, next] = [weight(24, 16, 0.3), weight(8, 16, 0.7), weight(8, 8, 1.1)];
+      const step = compile(
+        (x: Tensor) => {
+          const [a, b] = [linear(x, q), linear(x, k)];
+          return { a, b, c: linear(b, next) };
+        },
+        { device, inputs: [{ shape: [1, 16] }] },
+      );
+      const { a, b, c } = await step(wave(16, 0.5));
+      const values = [...(await a.data()), ...(await b.data()), ...(await c.data())];
+      const kernels = step.kernelCount()!;
+      await device.dispose();
+      return { values, kernels };
+    };
+    const [shared, apart] = [await run(true), await run(false)];
+    expect([shared.kernels, apart.kernels]).toEqual([2, 3]); // the first two products, and the one that reads one of them
+    shared.values.forEach((value, i) => {
+      expect(value).toBeCloseTo(apart.values[i]!, 5);
+    });
+  });
+
   test('are not of tiles, whose values are in registers', async () => {
     const [E, rows] = [64, 20];
     const run = async (fuse: boolean) => {
