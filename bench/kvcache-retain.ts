@@ -88,6 +88,7 @@ async function through(title: string, store: KvTier | undefined): Promise<void> 
     });
   }
   cache.dispose();
+  await cache.settled?.();
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'heddle-kv-retain-'));

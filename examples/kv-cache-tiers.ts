@@ -73,4 +73,5 @@ async function through(title: string, store: KvTier | undefined): Promise<void> 
     `${Math.round((chunks * chunk * 1000) / appending)} tokens/s; of ${asked} tokens asked for ${missing} were missing`,
   );
   cache.dispose();
+  await cache.settled?.(); // the folder is written to, and cleared, meanwhile
 }

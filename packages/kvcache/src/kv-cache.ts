@@ -229,6 +229,11 @@ export interface KvCache extends Disposable {
   /** Writes all that prompts may begin with to the store beneath the cache. Resolves when it has taken it, or said no. */
   persist?(): Promise<void>;
   /**
+   * Resolves when the store beneath has taken, refused or deleted all that it was told to, also after `dispose`: from then on the
+   * cache leaves it alone, and a folder can be removed.
+   */
+  settled?(): Promise<void>;
+  /**
    * Opens a sequence of `length` tokens with what `held` gave of another one; `written` resolves when it is on the device. 'full'
    * where there is no room, undefined in a cache that takes rows by `append` only.
    * @throws ArgumentError for an id that is open, and where rows or a state are missing that the next token reads

@@ -153,18 +153,13 @@ export class BlockCache implements KvCache, SequenceOwner {
     if (this.#windows.any) for (const { sequence, tokens } of own) this.#windows.prepare(sequence, tokens);
     const states = this.#states?.layOut(own);
     this.prefixTiers?.flush();
-    const {
-      inputs: rowInputs,
-      lengths,
-      maxLength,
-      positions,
-      segments,
-    } = layOut(own, this.#tables, this.blockSize, this.#inputSizes.positionSlots);
+    const laid = layOut(own, this.#tables, this.blockSize, this.#inputSizes.positionSlots);
+    const { lengths, positions, segments } = laid;
     const saving = states && own.map(({ sequence }) => sequence.states.pending);
     const { from, at, to } = stateNames;
     return {
-      inputs: states ? { ...rowInputs, [from]: states.from, [at]: states.at, [to]: states.to } : rowInputs,
-      sizes: { S: maxLength },
+      inputs: states ? { ...laid.inputs, [from]: states.from, [at]: states.at, [to]: states.to } : laid.inputs,
+      sizes: { S: laid.maxLength },
       positions,
       segments,
       saves: states?.at ?? new Int32Array(0),
@@ -230,6 +225,9 @@ export class BlockCache implements KvCache, SequenceOwner {
   async persist(): Promise<void> {
     this.#assertOpen('persist');
     await this.prefixTiers?.persist();
+  }
+  async settled(): Promise<void> {
+    await Promise.all([this.#tiers?.settled(), this.prefixTiers?.settled()]);
   }
 
   grow(sequence: BlockSequence, tokens: number): boolean {

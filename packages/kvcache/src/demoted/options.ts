@@ -1,5 +1,5 @@
 import { ArgumentError } from '@heddle/tensor';
-import { checkedFormat, type FormatOf, type KvShape, keepsExactly } from '../kv-shape.ts';
+import { checkedFormat, type FormatOf, isRows, type KvShape, keepsExactly } from '../kv-shape.ts';
 import { checkStore, type KvTier } from '../tiers/kv-tier.ts';
 
 /**
@@ -60,4 +60,15 @@ export function checkTiers(
   if (!keepsExactly(shape, formatOf))
     throw new ArgumentError('pagedCache: tiers.warm takes rows of their own dtype, and there is a format beside it');
   checkedFormat('pagedCache: tiers.warm', shape, { bits: 8 });
+}
+
+/** What stores are kept in where that is not their own dtype, by layer and name. */
+export function formatsOf(shape: KvShape, formatOf: FormatOf, warm: boolean): Readonly<Record<string, unknown>> {
+  const formats: Record<string, unknown> = warm ? { warm: 8 } : {};
+  for (const [index, layer] of shape.layers.entries())
+    for (const [name, store] of Object.entries(layer)) {
+      const format = isRows(store) ? formatOf(store, name, index) : undefined;
+      if (format) formats[`${index} ${name}`] = format;
+    }
+  return formats;
 }

@@ -15,7 +15,7 @@ import { type KvTierStats, TierCounts, type TierName, tierNames } from '../tiers
 import { BreakEven } from './break-even.ts';
 import { DemotedTree } from './demoted-tree.ts';
 import { Demotions, type WarmPart } from './demotions.ts';
-import type { PrefixTierOptions } from './options.ts';
+import { formatsOf, type PrefixTierOptions } from './options.ts';
 import { PrefixStore } from './prefix-store.ts';
 import { Promotions } from './promotions.ts';
 import { StoreLoads } from './store-loads.ts';
@@ -208,6 +208,11 @@ export class PrefixTiers {
     await this.#store.settled();
   }
 
+  /** Resolves when the store has taken, or refused, what it was given. */
+  async settled(): Promise<void> {
+    await this.#store?.settled();
+  }
+
   /** @param hotBytes device memory of what steps read */
   stats(hotBytes: number): readonly KvTierStats[] {
     const { blockSize, groups, options } = this.#parts;
@@ -285,15 +290,4 @@ function warmPart({ device, shape, groups, groupOf, blockSize }: PrefixTierParts
     ),
     blocks: rows.map(() => new BlockPool(tokens / blockSize)),
   };
-}
-
-/** What stores are kept in where that is not their own dtype, by layer and name. */
-function formatsOf(shape: KvShape, formatOf: FormatOf, warm: boolean): Readonly<Record<string, unknown>> {
-  const formats: Record<string, unknown> = warm ? { warm: 8 } : {};
-  for (const [index, layer] of shape.layers.entries())
-    for (const [name, store] of Object.entries(layer)) {
-      const format = isRows(store) ? formatOf(store, name, index) : undefined;
-      if (format) formats[`${index} ${name}`] = format;
-    }
-  return formats;
 }

@@ -80,6 +80,36 @@ test('a folder keeps blocks as files of its owner, whole or not at all', async (
   expect(await readdir(path)).toEqual(['b.kv']);
 });
 
+test('a folder is left alone once a cache has settled, after dispose too', async () => {
+  const path = join(folder, 'settled');
+  let [writing, done] = [0, 0];
+  // files that take their time
+  const slow = <A extends readonly unknown[], R>(call: (...args: A) => Promise<R>) => {
+    return async (...args: A) => {
+      writing++;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      return call(...args).finally(() => done++);
+    };
+  };
+  const own = files as unknown as TierFiles;
+  const slowFiles: TierFiles = { ...own, writeFile: slow(own.writeFile), rename: slow(own.rename), rm: slow(own.rm) };
+  const retain = { hot: 32, store: folderTier(path, { files: slowFiles }) };
+  const cache = pagedCache(device, { shape, maxSequences: 1, maxSequenceTokens: 512, retain });
+  const sequence = openSequence(cache, 'a');
+  const rows = device.zeros([160, 1, 8], 'f16');
+  await append(device, cache, sequence, [{ keys: rows, values: rows }]);
+  await cache.settled!();
+  expect([await readdir(path), done]).toEqual([expect.toSatisfy((names: string[]) => names.length === 8), writing]);
+  await append(device, cache, sequence, [{ keys: rows, values: rows }]);
+  rows.dispose();
+  cache.dispose();
+  await cache.settled!();
+  expect([await readdir(path), done]).toEqual([[], writing]);
+  await rm(path, { recursive: true });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await expect(readdir(path)).rejects.toThrow('ENOENT');
+});
+
 test('a signed tier takes a secret of 32 bytes', () => {
   expect(() => signedTier(memoryTier(), new Uint8Array(0))).toThrow(/key must be a secret of 32 bytes or more, got 0/);
 });

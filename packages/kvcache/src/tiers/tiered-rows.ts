@@ -194,7 +194,7 @@ export class TieredRows {
     );
   }
 
-  /** Resolves when what was given to the store has been taken. */
+  /** Resolves when the store has taken what it was given, and deleted what it was told to. */
   async settled(): Promise<void> {
     await this.#archive?.settled();
   }

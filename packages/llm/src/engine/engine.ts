@@ -233,6 +233,7 @@ class StepEngine implements Engine {
         await cache.persist?.();
       } finally {
         cache.dispose();
+        await cache.settled?.();
       }
     });
     return this.#disposal;
