@@ -3,23 +3,19 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { documents } from './documents.ts';
 import { givenInBlocks, markdownBlocks } from './markdown-blocks.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const folders = [
-  ...['.', 'bench', 'decisions', 'docs', 'docs/guides', 'examples'],
-  ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}`),
-];
-const documents = folders.flatMap((folder) =>
-  readdirSync(join(root, folder))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => join(folder, name)),
-);
 
 test('finds the blocks of TypeScript with their places', () => {
   const fence = '```';
-  const markdown = ['a', `${fence}sh`, 'npm ci', fence, `${fence}ts`, 'one;', 'two;', fence].join('\n');
-  expect(markdownBlocks(markdown)).toEqual([{ line: 6, code: 'one;\ntwo;\n' }]);
+  const first = ['a', `${fence}sh`, 'npm ci', fence, `${fence}ts`, 'one;', 'two;', fence];
+  const markdown = [...first, `${fence}ts fragment`, 'three;', fence].join('\n');
+  expect(markdownBlocks(markdown)).toEqual([
+    { line: 6, code: 'one;\ntwo;\n' },
+    { line: 10, code: 'three;\n', notRun: 'fragment' },
+  ]);
 });
 
 test('every block of TypeScript in the documents passes the type check, each by itself', () => {

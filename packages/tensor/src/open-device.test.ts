@@ -5,6 +5,7 @@ test('opens devices by name, and the best by none', async () => {
   const reference = await openDevice('reference', { debug: true });
   expect([reference.name, await reference.leaks()]).toEqual(['reference', []]);
   await reference.dispose();
+  expect(String(reference)).toMatch(/^Device reference \(.+\), disposed of$/);
   const onnx = await openDevice('onnx', { memoryBudget: 1000, onnx: { threads: 1 } });
   expect([onnx.name, onnx.memory().budget]).toEqual(['onnx', 1000]);
   await onnx.dispose();

@@ -9,8 +9,10 @@ import type { ConcreteType, Shape } from '../shape.ts';
 import { CallQueue } from './call-queue.ts';
 import { EagerPrograms } from './eager-programs.ts';
 import type { Executor, Storage } from './executor.ts';
+import { Identities } from './identities.ts';
 import { Lifetimes, type Own } from './lifetimes.ts';
 import { dataOp } from './op.ts';
+import { showAsText } from './print-tensor.ts';
 import { recordOn } from './record.ts';
 import { Remembered } from './remembered.ts';
 import type { Tensor } from './tensor.ts';
@@ -33,8 +35,7 @@ export class Device implements AsyncDisposable {
   readonly remembered: Remembered = new Remembered((task) => this.afterCalls(task));
   readonly #programs: EagerPrograms;
   readonly #calls = new CallQueue();
-  readonly #identities = new WeakMap<object, number>();
-  #identityCount = 0;
+  readonly #identities = new Identities();
   #hasWarned = false;
   #reads = 0;
   #readsDone: (() => void) | undefined;
@@ -54,6 +55,13 @@ export class Device implements AsyncDisposable {
   /** Hardware and driver, for people. */
   get description(): string {
     return this.executor.description;
+  }
+  /** A line for people: name, description, and whether it was disposed of. */
+  toString(): string {
+    return `Device ${this.name} (${this.description})${this.#disposal ? ', disposed of' : ''}`;
+  }
+  static {
+    showAsText(Device.prototype);
   }
 
   /** A tensor with a copy of `data`, owned by the caller. @throws ShapeError, DTypeError, OutOfMemoryError */
@@ -125,10 +133,7 @@ export class Device implements AsyncDisposable {
     return new Variable(this, name, type, this.executor.create(type, owner, data), frozen);
   }
 
-  /**
-   * A tensor of one value everywhere; recorded, not allocated.
-   * @throws ShapeError; DTypeError for a value that the dtype cannot hold
-   */
+  /** A tensor of one value everywhere; recorded, not allocated. @throws ShapeError; DTypeError for what the dtype cannot hold */
   full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
     return this.operations.full(this, shape, value, dtype);
   }
@@ -244,12 +249,7 @@ export class Device implements AsyncDisposable {
 
   /** A number that stays with an object: which variable, which constant a program is for. */
   identify(value: object): number {
-    let identity = this.#identities.get(value);
-    if (identity === undefined) {
-      identity = ++this.#identityCount;
-      this.#identities.set(value, identity);
-    }
-    return identity;
+    return this.#identities.of(value);
   }
 
   /**

@@ -38,4 +38,12 @@ conformance('tensors as text and as nested arrays', (device) => {
     x.dispose();
     expect(String(x)).toBe(`Tensor f32 [3] on ${name}, disposed of`);
   });
+
+  test('a device is a line too', async () => {
+    const { name, description } = device();
+    expect(String(device())).toBe(`Device ${name} (${description})`);
+    expect(description).not.toBe('');
+    const show = Reflect.get(device(), Symbol.for('nodejs.util.inspect.custom')) as () => string;
+    expect(show.call(device())).toBe(String(device()));
+  });
 });

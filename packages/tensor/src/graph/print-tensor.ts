@@ -16,3 +16,12 @@ export function printTensor(tensor: Tensor, kind: string, state: 'disposed' | 's
   const rest = (sizeOf(shape) as number) > shown ? ', ...' : '';
   return `${what}: ${shape.length === 0 ? formatNumbers(dtype, values)[0] : `[${formatNumbers(dtype, values).join(', ')}${rest}]`}`;
 }
+
+/** Has console.log of Node show what `toString` gives. */
+export function showAsText(prototype: object): void {
+  Object.defineProperty(prototype, Symbol.for('nodejs.util.inspect.custom'), {
+    value(this: object): string {
+      return String(this);
+    },
+  });
+}

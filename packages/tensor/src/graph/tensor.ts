@@ -8,7 +8,7 @@ import type { Device } from './device.ts';
 import type { Storage } from './executor.ts';
 import type { Scope } from './lifetimes.ts';
 import { dataOp, type Node, variableOp } from './op.ts';
-import { printTensor } from './print-tensor.ts';
+import { printTensor, showAsText } from './print-tensor.ts';
 import { TensorMethods } from './tensor-methods.ts';
 
 /**
@@ -102,12 +102,7 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
     return printTensor(this, this.#node.op.name === 'variable' ? 'Variable' : 'Tensor', this.#unusable);
   }
   static {
-    // what console.log of Node asks for
-    Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom'), {
-      value(this: Tensor): string {
-        return this.toString();
-      },
-    });
+    showAsText(Tensor.prototype);
   }
   /**
    * Computes the values and keeps them on the device; the handle owns them, and is a constant to gradients from then on.
