@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type MarkdownBlock, markdownBlocks } from './markdown-blocks.ts';
+import { notingLines } from './run-programs.ts';
 
 const guide = 'docs/guides/coming-from.md';
 
@@ -35,6 +36,6 @@ for (const expression of ${JSON.stringify(expressionsOf(markdown))}) {
 }
 `;
   const file = join(folder, 'docs-guides-coming-from-tables.ts');
-  writeFileSync(file, code);
+  writeFileSync(file, notingLines(code, 1));
   return { place: `the tables of ${guide}`, code, line: 1, file };
 }

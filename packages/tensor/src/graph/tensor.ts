@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { describe } from '../checks/describe.ts';
 import { ArgumentError, DisposedError, HeddleError, ShapeError } from '../checks/errors.ts';
-import type { DType, HostArrays } from '../dtype.ts';
+import type { DType, HostArray, HostArrays } from '../dtype.ts';
 import { checkReadable, type NestedNumbers, nestedValues, readAs } from '../host-data.ts';
 import { formatShape, type Shape, type TensorType } from '../shape.ts';
 import type { Device } from './device.ts';
@@ -77,11 +77,13 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
    * @param dtype the type that the array is to hold: this tensor's own, or f32 of f16 and bf16 tensors
    * @throws DTypeError for any other
    */
-  async data<D extends DType = DType>(dtype?: D): Promise<HostArrays[D]> {
+  data(): Promise<HostArray>;
+  data<D extends DType>(dtype: D): Promise<HostArrays[D]>;
+  async data(dtype?: DType): Promise<HostArray> {
     this.assertUsable('data');
     if (dtype !== undefined) checkReadable(this.dtype, dtype);
     const values = await this.device.read(this);
-    return (dtype === undefined ? values : readAs(this.dtype, values, dtype)) as HostArrays[D];
+    return dtype === undefined ? values : readAs(this.dtype, values, dtype);
   }
   /** The single value of a tensor of one element, as a number. @throws ShapeError for a tensor of more values */
   async item(): Promise<number> {

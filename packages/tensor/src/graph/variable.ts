@@ -1,6 +1,6 @@
 import { describe } from '../checks/describe.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
-import { type DType, type HostArrays, isBlockFormat } from '../dtype.ts';
+import { type DType, type HostArray, type HostArrays, isBlockFormat } from '../dtype.ts';
 import { type ConcreteType, formatShape, shapesEqual } from '../shape.ts';
 import type { Device } from './device.ts';
 import type { Storage } from './executor.ts';
@@ -71,9 +71,11 @@ export class Variable extends Tensor {
         `variable '${this.name}' has its old value: assign() only records; pass what it gives to device.realize([], [update]), or return it from a compiled function`,
       );
   }
-  override data<D extends DType = DType>(dtype?: D): Promise<HostArrays[D]> {
+  override data(): Promise<HostArray>;
+  override data<D extends DType>(dtype: D): Promise<HostArrays[D]>;
+  override data(dtype?: DType): Promise<HostArray> {
     this.warnOfOpenUpdate();
-    return super.data(dtype);
+    return dtype === undefined ? super.data() : super.data(dtype);
   }
 
   /**
