@@ -72,12 +72,13 @@ export class Tensor extends TensorMethods implements TensorType, Disposable {
     return this.shape.length;
   }
 
+  /** Computes the values and copies them to the host, row-major; f16 as bits, bool as 0 and 1. Keeps nothing on the device. */
+  data(): Promise<HostArray>;
   /**
-   * Computes the values and copies them to the host, row-major; f16 as bits, bool as 0 and 1. Keeps nothing on the device.
-   * @param dtype the type that the array is to hold: this tensor's own, or f32 of f16 and bf16 tensors
+   * Computes the values and copies them to the host, row-major, into an array for `dtype`: this tensor's own, or f32 of f16 and bf16
+   * tensors. Keeps nothing on the device.
    * @throws DTypeError for any other
    */
-  data(): Promise<HostArray>;
   data<D extends DType>(dtype: D): Promise<HostArrays[D]>;
   async data(dtype?: DType): Promise<HostArray> {
     this.assertUsable('data');
