@@ -107,7 +107,7 @@ const logSumExpOf = (softmax: Tensor): Tensor => plane(softmax, 0).add(plane(sof
 /**
  * Softmax attention: softmax(scale * q k^T) v for each head.
  *
- * @param q `[B, L, H, D]`, f32 or f16
+ * @param q `[B, L, H, D]`, f32 or f16; PyTorch's `[B, H, L, D]` is brought over with `permute([0, 2, 1, 3])`
  * @param k `[B, S, K, D]`, f32 or f16, H a multiple of K: H = K is multi-head, K = 1 multi-query, between them grouped-query
  *   attention, without a copy of k and v
  * @param v the shape and dtype of k
