@@ -29,7 +29,7 @@ export function parseQuantize(args: readonly string[]): QuantizeCommand {
   const values = parse(args, kinds);
   const { model, output } = values;
   if (!model) throw new UsageError('quantize needs --model MODEL: a folder, a .gguf file or owner/name of a hub');
-  if (!output) throw new UsageError('quantize needs --output FILE.gguf');
+  if (!output) throw new UsageError('quantize needs --output FILE.gguf, or a folder');
   const dtype = oneOf('--dtype', values.dtype, quantizedDTypes);
   if (!dtype) throw new UsageError(`quantize needs --dtype: ${quantizedDTypes.join(', ')}`);
   if (values['no-check'] && values.text !== undefined) throw new UsageError('--no-check and --text exclude each other');
@@ -46,7 +46,7 @@ export function parseQuantize(args: readonly string[]): QuantizeCommand {
 /** Rows that predictions are compared on, and their most tokens. */
 const [rowCount, rowTokens] = [4, 128];
 
-/** `heddle quantize`: writes a GGUF file, and says how far its predictions are from those of the model in f16. */
+/** `heddle quantize`: writes a GGUF file or a folder, and says how far its predictions are from those of the model in f16. */
 export async function quantizeCommand(command: QuantizeCommand, signal: AbortSignal): Promise<number> {
   const bar = progressBar();
   const hub = { signal, onProgress: bar.show };

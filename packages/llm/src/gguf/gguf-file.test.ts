@@ -57,8 +57,8 @@ test.for(Object.keys(numbers) as (keyof typeof numbers)[])(
     expect(kept.dtype).toBe(nearest[type]);
     if (native) expect(kept.data).toEqual(bytes);
     expect(kept.note).toBe(native ? undefined : `${type} is stored as ${nearest[type]}`);
-    const part = weights.readInParts({ stored: ['ours'], shape: [] }, undefined, 1);
-    if (type === 'BF16' || shape.length < 2) expect(part).toBeUndefined();
+    const part = await weights.readInParts({ stored: ['ours'], shape: [] }, undefined, 1);
+    if (shape.length < 2) expect(part).toBeUndefined();
     else {
       const pieces: number[] = [];
       for await (const values of part!.parts) pieces.push(...values);

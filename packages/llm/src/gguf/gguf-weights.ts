@@ -1,5 +1,6 @@
 import { type BlockFormat, blockSizes, FileFormatError } from '@heddle/tensor';
 import { quantize } from '@heddle/tensor/quantized';
+import { checkScales } from '../models/block-scales.ts';
 import { partLength, storedAs, toF16 } from '../models/safetensors-weights.ts';
 import type { StoredTensor, WeightDType, WeightFile } from '../models/weight-file.ts';
 import type { Arrangement } from './families/arrangement.ts';
@@ -74,28 +75,29 @@ export function ggufWeights(
       const stored = storedTensor(labelOf(place), { type, shape: place.shape }, bytes, wanted);
       return note === undefined || wanted !== undefined ? stored : { ...stored, note };
     },
-    readInParts({ stored: [name] }, wanted, partBytes) {
+    async readInParts({ stored: [name] }, wanted, partBytes) {
       const place = places.get(name!)!;
       const { tensors, how, shape } = place;
-      // what BF16 becomes depends on all of its values
-      const isWhole = tensors.length > 1 || how.columns || how.values || how.latent || how.shape;
-      if (shape.length < 2 || isWhole || (tensors[0]!.type === 'BF16' && wanted === undefined)) return undefined;
+      if (shape.length < 2 || tensors.length > 1 || how.columns || how.values || how.latent || how.shape)
+        return undefined;
       const [tensor] = tensors as readonly [GgufTensor];
-      const { byteOffset, byteLength } = tensor;
-      const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
-      const rowBytes = byteLength / rows;
-      const order = how.rows?.();
-      const length = partLength(rowBytes * (order?.length ?? 1), partBytes);
-      const read = async (offset: number) => {
-        const bytes = await file.bytes(byteOffset + offset, Math.min(length, byteLength - offset));
-        const count = bytes.length / rowBytes;
-        const ordered = order ? rowsInOrder(bytes, count, order) : bytes;
-        return storedTensor(labelOf(place), { type: tensor.type, shape: [count, shape.at(-1)!] }, ordered, wanted);
-      };
+      const pieces = () => piecesOf(file, place, partBytes, wanted === undefined || wanted === native[tensor.type]);
+      let asked = wanted;
+      if (tensor.type === 'BF16' && wanted === undefined) {
+        // what it becomes depends on all of its values
+        asked = 'f16';
+        for await (const { bytes } of pieces())
+          if (!reachesF16(ggufFloats('BF16', bytes, shape))) {
+            asked = 'f32';
+            break;
+          }
+      }
       const parts = async function* () {
-        for (let offset = 0; offset < byteLength; offset += length) yield (await read(offset)).data;
+        for await (const { bytes, count } of pieces())
+          yield storedTensor(labelOf(place), { type: tensor.type, shape: [count, shape.at(-1)!] }, bytes, asked).data;
       };
-      return { ...becomes(tensor, wanted), parts: parts() };
+      const note = asked === wanted ? {} : { note: `BF16 is stored as ${asked}` };
+      return { ...becomes(tensor, asked), ...note, parts: parts() };
     },
     async equal(a, b) {
       const [left, right] = [await whole(places.get(a)!), await whole(places.get(b)!)];
@@ -107,6 +109,29 @@ export function ggufWeights(
     },
     close: () => file.close(),
   };
+}
+
+/**
+ * A weight that is rows of one tensor, some of them at a time: no more than `partBytes`, also as f32.
+ * @param asTheyAre whether blocks that devices have stay blocks
+ */
+async function* piecesOf(
+  file: GgufFile,
+  { tensors, how, shape }: Place,
+  partBytes: number,
+  asTheyAre: boolean,
+): AsyncGenerator<{ readonly bytes: Uint8Array<ArrayBuffer>; readonly count: number }, void, undefined> {
+  const [{ byteOffset, byteLength, type }] = tensors as readonly [GgufTensor];
+  const rowBytes = byteLength / shape.slice(0, -1).reduce((a, b) => a * b, 1);
+  const order = how.rows?.();
+  const stays = type === 'F16' || (asTheyAre && native[type] !== undefined);
+  const grown = !stays ? (4 * shape.at(-1)!) / rowBytes : 1;
+  const length = partLength(rowBytes * (order?.length ?? 1), partBytes / grown);
+  for (let offset = 0; offset < byteLength; offset += length) {
+    const bytes = await file.bytes(byteOffset + offset, Math.min(length, byteLength - offset));
+    const count = bytes.length / rowBytes;
+    yield { bytes: order ? rowsInOrder(bytes, count, order) : bytes, count };
+  }
 }
 
 /** How a file has a weight of this shape; undefined where it does not. */
@@ -178,24 +203,6 @@ function as(label: string, values: Float32Array<ArrayBuffer>, dtype: WeightDType
 
 function reachesF16(values: Float32Array): boolean {
   return values.every((value) => Math.abs(value) <= 65504);
-}
-
-/** Where the f16 scales of a format's blocks lie: a damaged one would make every result NaN. Those of mxfp4 are powers of two. */
-const scales: Readonly<Record<BlockFormat, readonly number[]>> = {
-  q8_0: [0],
-  q4_0: [0],
-  mxfp4: [],
-  q4_k: [0, 2],
-  q5_k: [0, 2],
-  q6_k: [208],
-};
-
-function checkScales(label: string, format: BlockFormat, bytes: Uint8Array): void {
-  const { bytes: size } = blockSizes[format];
-  for (const place of scales[format])
-    for (let at = place; at < bytes.length; at += size)
-      if ((bytes[at + 1]! & 0x7c) === 0x7c)
-        throw damaged(label, `block ${Math.floor(at / size)} has a scale that is not finite`);
 }
 
 function damaged(label: string, what: string): FileFormatError {

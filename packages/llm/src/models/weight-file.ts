@@ -14,7 +14,7 @@ export interface StoredTensor {
 }
 
 /** A tensor as a device takes it, some rows at a time: whole blocks of sixteen, but for the last ones. */
-interface StoredParts {
+export interface StoredParts {
   readonly dtype: StoredTensor['dtype'];
   readonly parts: AsyncIterable<HostArray>;
   readonly note?: string;
@@ -47,7 +47,7 @@ export interface WeightFile {
    * As `read`, some rows at a time; undefined where the weight has to be read as a whole.
    * @param partBytes about how many bytes of the file are read at once
    */
-  readInParts(weight: ReadWeight, dtype: WeightDType | undefined, partBytes: number): StoredParts | undefined;
+  readInParts(weight: ReadWeight, dtype: WeightDType | undefined, partBytes: number): Promise<StoredParts | undefined>;
   /** Whether two tensors hold the same. */
   equal(a: string, b: string): Promise<boolean>;
   close(): Promise<void>;

@@ -111,3 +111,53 @@ test('large tensors go to the device in parts, with no more of them in memory, a
     parts.dispose();
   }
 });
+
+test('experts in every order that files have go to the device in parts, and are what they are as a whole', async () => {
+  const [parts, out, inSize] = [3, 16, 64];
+  const values = (seed: number, length: number) => Float32Array.from({ length }, (_, i) => Math.sin(seed + i * 0.37));
+  const size = parts * out * inSize;
+  const bytes = writeSafetensors([
+    ['rows', { dtype: 'F32', shape: [parts, 2 * out, inSize], data: values(1, 2 * size) }],
+    ['columns', { dtype: 'BF16', shape: [parts, inSize, 2 * out], data: f32ToBf16(values(2, 2 * size)) }],
+    [
+      'four_blocks',
+      { dtype: 'U8', shape: [parts, 2 * out, 2, 16], data: Uint8Array.from(values(3, size), (v) => 99 * v) },
+    ],
+    ['four_scales', { dtype: 'U8', shape: [parts, 2 * out, 2], data: new Uint8Array(parts * 2 * out * 2).fill(125) }],
+  ]);
+  const shape = [parts, out, inSize];
+  const plan = [0, 1].flatMap((first) => [
+    { name: `rows ${first}`, stored: ['rows'], shape, source: { kind: 'rows' as const, name: 'rows', first, of: 2 } },
+    ...['columns', 'four'].map((name) => ({
+      name: `${name} ${first}`,
+      stored: [name],
+      shape,
+      source: { kind: 'columns' as const, name, first, of: 2 },
+    })),
+  ]);
+  let largest = 0;
+  const counted = {
+    byteLength: bytes.length,
+    read: async (offset: number, length: number) => {
+      largest = Math.max(largest, length);
+      return bytes.slice(offset, offset + length);
+    },
+  };
+  await using device = await openReference();
+  const file = safetensorsWeights(await openSafetensors(counted), 'bytes');
+  for (const dtype of [undefined, 'f16', 'q8_0'] as const) {
+    const whole = await Weights.load(device, file, plan, { dtype, frozen: true });
+    largest = 0;
+    const inParts = await Weights.load(device, file, plan, { dtype, frozen: true, partBytes: 16 * inSize * 4 });
+    // sixteen rows of f32, and one expert whose columns are turned
+    expect(largest).toBeLessThanOrEqual(inSize * 2 * out * 2);
+    for (const { name } of plan) {
+      const [a, b] = [whole.get(name), inParts.get(name)];
+      expect([name, b.dtype, b.shape]).toEqual([name, a.dtype, a.shape]);
+      const [x, y] = [await device.executor.read(a.storage!), await device.executor.read(b.storage!)];
+      expect(y).toEqual(x);
+    }
+    whole.dispose();
+    inParts.dispose();
+  }
+});

@@ -43,7 +43,8 @@ export class Weights {
     try {
       for (const weight of plan) {
         const { name, stored, shape } = weight;
-        const parts = bytesOf(weight) > partBytes ? file.readInParts(weight, options.dtype, partBytes) : undefined;
+        const parts =
+          bytesOf(weight) > partBytes ? await file.readInParts(weight, options.dtype, partBytes) : undefined;
         const { dtype, note, ...values } = parts ?? (await file.read(weight, options.dtype));
         if (note !== undefined) options.onConverted?.(stored[0]!, note);
         const made = { name, shape, dtype, frozen: options.frozen, owner: 'weights' };

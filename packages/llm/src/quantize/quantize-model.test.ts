@@ -199,7 +199,11 @@ test('what cannot be written is refused, and nothing is left', async () => {
     await fails(write(at('cut.gguf')), 'ERR_GGUF_TRUNCATED', /gguf/);
   }
   await fails(write('/no/such/folder'), 'ERR_FILE_NOT_FOUND', /no folder/);
-  await fails(quantizeModel(prose4m, at('x.bin'), { dtype: 'f16' }), 'ERR_ARGUMENT', /must end in \.gguf/);
+  await fails(
+    quantizeModel(prose4m, at('x.bin'), { dtype: 'f16' }),
+    'ERR_ARGUMENT',
+    /must end in \.gguf or be a folder/,
+  );
   await fails(
     quantizeModel(prose4m, at('x.gguf'), { dtype: 'q9' as 'f16' }),
     'ERR_ARGUMENT',

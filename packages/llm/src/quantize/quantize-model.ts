@@ -2,6 +2,7 @@ import { ArgumentError, checkOptions } from '@heddle/tensor';
 import type { HubOptions } from '../hub/hub-options.ts';
 import { openWriter } from '../training/written-folder.ts';
 import { ggufBytes, ggufEntry } from './gguf-bytes.ts';
+import { quantizeFolder } from './quantize-folder.ts';
 import { openQuantizeSource } from './quantize-source.ts';
 import { ggufTypes, isExact, type QuantizedDType, quantizedDTypes, storedPieces, storedType } from './stored-type.ts';
 
@@ -26,6 +27,9 @@ export interface QuantizedModel {
   readonly notes: readonly string[];
 }
 
+/** A file of weights is no folder. */
+const isWeights = /\.(?:safetensors|bin|pt|pth|onnx)$/i;
+
 /** Numbers of what most of a file's tensors are. */
 const fileTypes: Readonly<Record<QuantizedDType, number>> = {
   f32: 0,
@@ -39,11 +43,11 @@ const fileTypes: Readonly<Record<QuantizedDType, number>> = {
 };
 
 /**
- * Writes a model as a GGUF file with its matrices quantised. Tensors are read some rows at a time, so that models larger than
- * memory pass through; the file gets its name once it is whole.
+ * Writes a model with its matrices quantised: as a GGUF file where the target ends in .gguf, otherwise as a folder with safetensors.
+ * Tensors are read some rows at a time, so that models larger than memory pass through; a file gets its name once it is whole.
  *
  * @param source a folder, a GGUF file, or a model of a hub, of any family that GGUF files have a name for
- * @param target path of the file, which ends in .gguf; what stands there is replaced
+ * @param target path of the file, or of a folder with another name than .gguf; what stands there is replaced
  * @throws ArgumentError, HubError; FileFormatError as `loadModel`, for what a GGUF file cannot hold, and where nothing can be written
  */
 export async function quantizeModel(source: string, target: string, options: QuantizeOptions): Promise<QuantizedModel> {
@@ -51,8 +55,14 @@ export async function quantizeModel(source: string, target: string, options: Qua
   const { dtype, hub = {}, onProgress } = options;
   if (!quantizedDTypes.includes(dtype))
     throw new ArgumentError(`quantizeModel: dtype takes ${quantizedDTypes.join(', ')}, got ${String(dtype)}`);
-  if (typeof target !== 'string' || !/[^/\\]\.gguf$/i.test(target))
-    throw new ArgumentError(`quantizeModel: the target must end in .gguf, got ${JSON.stringify(target)}`);
+  if (typeof target !== 'string' || !/[^/\\.]/.test(target) || isWeights.test(target))
+    throw new ArgumentError(
+      `quantizeModel: the target must end in .gguf or be a folder, got ${JSON.stringify(target) ?? String(target)}`,
+    );
+  if (!/[^/\\]\.gguf$/i.test(target)) {
+    const onBytes = (writtenBytes: number, totalTensors: number) => onProgress?.({ writtenBytes, totalTensors });
+    return quantizeFolder(source, target, { dtype, hub, onBytes });
+  }
   const model = await openQuantizeSource(source, hub);
   try {
     const tensors = model.tensors.map((tensor) => {

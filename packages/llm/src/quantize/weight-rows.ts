@@ -5,10 +5,16 @@ import type { PlannedWeight } from '../models/weight-names.ts';
 import { fromSource } from '../models/weight-source.ts';
 import { rowsOf, type SourceTensor } from './source-tensor.ts';
 
+/** A tensor of a folder, as it stands there. */
+export function tensorRows(file: SafetensorsFile, name: string): SourceTensor {
+  const { shape } = file.info(name);
+  return weightRows(file, undefined, { name, stored: [name], shape });
+}
+
 /** A weight of a folder, of which rows are read in the order that they have in memory, however its tensors have them. */
 export function weightRows(
   file: SafetensorsFile,
-  fp4: Fp4Tensors,
+  fp4: Fp4Tensors | undefined,
   { name, stored, shape, source }: PlannedWeight,
 ): SourceTensor {
   const { length } = rowsOf(shape);
@@ -20,7 +26,7 @@ export function weightRows(
   };
   const [first] = stored as readonly [string];
   if (!source) return { name, shape, rows: (from, count) => direct(first, from, count) };
-  if (fp4.has(first) && source.kind === 'columns')
+  if (fp4?.has(first) && source.kind === 'columns')
     return {
       name,
       shape,

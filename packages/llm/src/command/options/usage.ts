@@ -12,7 +12,7 @@ export const help = `heddle: language models in TypeScript, on WebGPU and on the
   heddle finetune --model MODEL --data FILE --out FOLDER   trains an adapter, or the model, on examples
   heddle inspect --model MODEL [options]    what a model costs: parameters, memory, operations
   heddle pull --model owner/name [--json]   fetches a model of a hub into the cache, and prints its path
-  heddle quantize --model MODEL --output FILE.gguf --dtype NAME    writes a GGUF file
+  heddle quantize --model MODEL --output FILE.gguf --dtype NAME    writes a GGUF file, or a folder under any other name
   heddle export-onnx --model MODEL --output FILE.onnx    writes a model for ONNX Runtime: token ids to logits
   heddle devices  [--json] [--verbose]      what devices there are; with all limits
   heddle completion bash|zsh|fish           what the shell completes commands with: eval "$(heddle completion bash)"
@@ -115,7 +115,7 @@ inspect (nothing is loaded)
   --json                  one JSON object instead of the text
 
 quantize
-  --dtype NAME            f16, q8_0, q6_k, q5_k, q4_k, q4_0 or mxfp4: how matrices are stored (a head in four bits keeps six)
+  --dtype NAME            f32, f16, q8_0, q6_k, q5_k, q4_k, q4_0 or mxfp4: how matrices are stored (a head in four bits keeps six)
   --text FILE             compares predictions with those of f16 on it (default: on what the model writes by itself)
   --no-check              does not compare
   --device NAME           where to compare
