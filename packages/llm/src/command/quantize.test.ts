@@ -13,7 +13,7 @@ test('options become what is to be done', () => {
   for (const [wrong, message] of [
     [args.slice(2), /needs --model/],
     [args.slice(0, 2), /needs --output FILE\.gguf/],
-    [args.slice(0, 4), /needs --dtype: f16, q8_0, q6_k, q5_k, q4_k, q4_0, mxfp4/],
+    [args.slice(0, 4), /needs --dtype: f32, f16, q8_0, q6_k, q5_k, q4_k, q4_0, mxfp4/],
     [[...args.slice(0, 5), 'q5_1'], /--dtype takes/],
     [[...args, '--no-check', '--text', 'x'], /exclude each other/],
   ] as const)
