@@ -23,7 +23,7 @@ export interface TensorOptions {
   /** By default the nesting, or one axis for a typed array. */
   readonly shape?: readonly number[];
   /**
-   * By default what the typed array holds (Uint16Array: f16 bits, Uint8Array: bool), otherwise f32, bool for booleans. bf16
+   * By default what the typed array holds (Uint16Array: f16 bits, Uint8Array: bool), otherwise f32, bool where all are booleans. bf16
    * takes its bits as a Uint16Array, or numbers; block formats the bytes of their blocks as a Uint8Array.
    */
   readonly dtype?: DType;
@@ -77,7 +77,7 @@ function nesting(data: NestedNumbers): number[] {
   return Array.isArray(data) ? [data.length, ...(data.length > 0 ? nesting(data[0] as NestedNumbers) : [])] : [];
 }
 
-function flattenInto(data: NestedNumbers, shape: readonly number[], out: number[], depth = 0): void {
+function flattenInto(data: NestedNumbers, shape: readonly number[], out: (number | boolean)[], depth = 0): void {
   if (!Array.isArray(data)) {
     if (depth !== shape.length)
       throw new ShapeError(`tensor: nested arrays must be rectangular, expected ${formatShape(shape)}`);
@@ -85,7 +85,7 @@ function flattenInto(data: NestedNumbers, shape: readonly number[], out: number[
       throw new ArgumentError(
         `tensor: takes numbers, booleans, arrays of them and typed arrays, got ${describe(data)}`,
       );
-    out.push(Number(data));
+    out.push(data);
     return;
   }
   if (data.length !== shape[depth])
@@ -130,16 +130,15 @@ export function parseData(data: HostData, options: TensorOptions): ParsedData {
     return { data: isHostArrayOf(dtype, data) ? asHeld(dtype, data) : toHostArray(dtype, data), shape, dtype };
   }
   const nested = nesting(data);
-  const values: number[] = [];
-  flattenInto(data, nested, values);
-  const dtype = options.dtype ?? (isBoolean(data) ? 'bool' : 'f32');
+  const leaves: (number | boolean)[] = [];
+  flattenInto(data, nested, leaves);
+  // as in NumPy, one number among booleans makes numbers of them
+  const dtype =
+    options.dtype ?? (leaves.length > 0 && leaves.every((leaf) => typeof leaf === 'boolean') ? 'bool' : 'f32');
+  const values = leaves.map(Number);
   const shape = options.shape ?? nested;
   checkSize(values.length, shape, dtype);
   return { data: toHostArray(dtype, values), shape, dtype };
-}
-
-function isBoolean(data: NestedNumbers): boolean {
-  return Array.isArray(data) ? data.length > 0 && isBoolean(data[0] as NestedNumbers) : typeof data === 'boolean';
 }
 
 /** @throws DTypeError for a dtype that is none; ShapeError for sizes that are none, and rows that are no whole blocks of a block format */

@@ -1,4 +1,5 @@
 import { checkArguments, formatShape, greater, ShapeError, type Tensor, where } from '@heddle/tensor';
+import { lowestScore, lowestSeenScore } from '../dense/mask-value.ts';
 
 /** What `attentionMass` takes. */
 export interface AttentionMassInputs {
@@ -16,7 +17,7 @@ export interface AttentionMassInputs {
 
 /**
  * How much some rows attend to each key: the sum of their weights after the softmax, over rows and heads. f32 `[N]`, of which the
- * sum is R x H. For policies that keep what is attended to (heavy hitters, SnapKV). In plain tensor operations: takes memory for
+ * sum is R x H, less H for each row that stands before all keys. For policies that keep what is attended to (heavy hitters, SnapKV). In plain tensor operations: takes memory for
  * the scores of all rows and keys.
  * @throws ShapeError
  */
@@ -47,5 +48,7 @@ export function attentionMass(inputs: AttentionMassInputs): Tensor {
     .mul(scale ?? 1 / Math.sqrt(D))
     .reshape([K, R, groups, N]);
   const later = greater(keyPositions.reshape([1, 1, 1, N]), positions.reshape([1, R, 1, 1]));
-  return where(later, -1e30, scores).softmax(-1).sum([0, 1, 2]);
+  // a row that sees no key has weights of 0, and finite scores count however low they are
+  const seen = where(later, lowestScore, scores.maximum(lowestSeenScore));
+  return where(later, 0, seen.softmax(-1)).sum([0, 1, 2]);
 }

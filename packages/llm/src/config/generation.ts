@@ -108,8 +108,9 @@ function noteUnused(generation: JsonFields, notes: Notes): void {
   for (const name of generation.names()) {
     const value = generation.value(name);
     if (value === undefined || !Object.hasOwn(neutral, name) || neutral[name]!.includes(value)) continue;
+    if (Array.isArray(value) && value.length === 0) continue;
     notes.deviate(`${generation.file}: ${name} ${generation.show(name)} is not applied`);
   }
   if (generation.value('do_sample') === true && !generation.has('top_k'))
-    notes.add(`${generation.file}: without top_k all tokens are drawn from; transformers takes the 50 most likely`);
+    notes.deviate(`${generation.file}: without top_k all tokens are drawn from; transformers takes the 50 most likely`);
 }

@@ -71,7 +71,7 @@ export async function createModelFolder(folder: string, options: NewModelOptions
     clean_up_tokenization_spaces: false,
     ...(chatTemplate !== undefined && { chat_template: chatTemplate }),
   };
-  const generation = { bos_token_id: 0, eos_token_id: 0, do_sample: true, temperature: 0.7, top_p: 0.9 };
+  const generation = { bos_token_id: 0, eos_token_id: 0, do_sample: true, temperature: 0.7, top_k: 0, top_p: 0.9 };
   const writer = await openWriter('createModelFolder', folder);
   const json = (content: object) => [new TextEncoder().encode(`${JSON.stringify(content, null, 1)}\n`)];
   await writer.write('model.safetensors', [writeSafetensors(randomWeights(config, layers, random), { format: 'pt' })]);

@@ -140,6 +140,7 @@ export function compile<A extends readonly unknown[], R>(
   const traces = new Map<string, Trace>();
   let last: Trace | undefined;
   let disposed = false;
+  let clock = 0;
   const places = placesOf(options.inputs ?? [], isInputSpec);
   if (memoryBudget !== undefined && !(memoryBudget >= 0))
     throw new ArgumentError(`${name}: memoryBudget must be a number of bytes from 0, got ${memoryBudget}`);
@@ -219,9 +220,9 @@ export function compile<A extends readonly unknown[], R>(
   };
   const run = async (args: readonly unknown[], symbols: SymbolValues) => {
     const { trace, fed } = bind(args, symbols);
-    const call = { isDelivered: false };
+    const call = { made: ++clock, delivered: Number.POSITIVE_INFINITY };
     const result = (await trace.run(fed, symbols, call)) as Results<R>;
-    call.isDelivered = true;
+    call.delivered = ++clock;
     return result;
   };
 

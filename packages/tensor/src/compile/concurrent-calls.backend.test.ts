@@ -29,6 +29,18 @@ conformance('calls that do not wait for each other', (device) => {
     for (const a of x) a.dispose();
   });
 
+  test('have results of their own, too, where calls of other shapes are compiled between them', async () => {
+    const double = compile((a: Tensor) => a.mul(2));
+    const values = [[1, 1], [2], [3, 3], [4], [5, 5]]; // biome-ignore format: a list
+    const x = values.map((value) => device().tensor(value));
+    const results = await Promise.all(x.map((a) => double(a)));
+    expect(await Promise.all(results.map((y) => y.toArray()))).toEqual(
+      values.map((value) => value.map((each) => 2 * each)),
+    );
+    double.dispose();
+    for (const held of [...x, ...results]) held.dispose();
+  });
+
   test('of which one gives its result to the next', async () => {
     const next = compile((a: Tensor) => a.add(1));
     const x = device().tensor([1]);

@@ -18,9 +18,9 @@ export class RunOutputs {
     return this.#tensors.includes(tensor);
   }
 
-  /** A run is about to overwrite them. Those that their caller has not seen yet get values of their own. */
+  /** A run is about to overwrite them. Where it was called before their caller had them, they get values of their own. */
   begin(call: TracedCall): void {
-    if (this.#call?.isDelivered === false) this.#giveCopies();
+    if (this.#call && call.made < this.#call.delivered) this.#giveCopies();
     this.expire();
     this.#call = call;
   }

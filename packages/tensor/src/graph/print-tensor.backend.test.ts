@@ -18,6 +18,9 @@ conformance('tensors as text and as nested arrays', (device) => {
         .tensor([[true], [false]])
         .toArray(),
     ).toEqual([[true], [false]]);
+    // one number among booleans makes numbers of them, wherever it stands
+    for (const list of [[true, 2], [1, true], [true, false, 0.5]]) // biome-ignore format: a list
+      expect(await device().tensor(list).toArray()).toEqual(list.map(Number));
     expect(await device().tensor(Int32Array.of(-1, 7)).toArray()).toEqual([-1, 7]);
     expect(await device().tensor(3).toArray()).toBe(3);
     expect(await device().zeros([2, 0]).toArray()).toEqual([[], []]);

@@ -58,7 +58,6 @@ export const einsumCases: readonly Case[] = [
     name: 'einsum f16',
     inputs: [halves([3, 4]), halves([4, 2])],
     f: (x, y) => einsum('ij,jk->ik', x, y),
-    tolerance: 4e-3,
   },
   {
     name: 'einsum that puts values on a diagonal',

@@ -13,7 +13,8 @@ import { crossEntropyRows, meanLoss } from './rows/cross-entropy-rows.ts';
 import { checkLoss } from './rows/loss.ts';
 
 /**
- * x [..., In] times the transpose of weight [Out, In], plus bias [Out] where there is one. `dtype` as in `matmul`.
+ * x [..., In] times the transpose of weight [Out, In], plus bias [Out] where there is one: a product and a sum, each of which is
+ * rounded to its dtype. `dtype` as in `matmul`.
  * @throws ShapeError where these do not fit; DTypeError for operands that are no floats
  */
 export function linear(

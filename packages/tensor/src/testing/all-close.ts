@@ -11,7 +11,7 @@ export type Comparable = Tensor | ArrayLike<number> | NestedNumbers;
 
 /** How much values may differ: by `absolute + relative * |expected|`. */
 export interface Tolerance {
-  /** Times the magnitude of the expected value; by default 1e-5, 2e-3 where a tensor is f16, 8e-3 where it is bf16, and 0 for integers and bool. */
+  /** Times the magnitude of the expected value; by default 1e-5, 2^-10 where a tensor is f16 and 2^-7 where it is bf16 (one in the last place), and 0 for integers and bool. */
   readonly relative?: number;
   /** By default the same times the mean magnitude of the expected values: values near 0 are not held to digits of their own. */
   readonly absolute?: number;
@@ -67,9 +67,9 @@ function compare(got: Numbers, want: Numbers, shape: readonly number[], toleranc
   const { length } = want.values;
   const dtypes = [got.dtype, want.dtype].filter((dtype) => dtype !== undefined);
   const byType = dtypes.includes('bf16')
-    ? 8e-3
+    ? 2 ** -7
     : dtypes.includes('f16')
-      ? 2e-3
+      ? 2 ** -10
       : dtypes.length > 0 && !dtypes.some(isFloat)
         ? 0
         : 1e-5;

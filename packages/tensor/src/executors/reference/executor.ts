@@ -1,5 +1,6 @@
+import { OutOfMemoryError } from '../../checks/errors.ts';
 import { evaluateDim, type SymbolValues } from '../../dim.ts';
-import { type BlockFormat, type DType, type HostArray, hostArray, isBlockFormat, isFloat } from '../../dtype.ts';
+import { type BlockFormat, type DType, type HostArray, hostArray, isBlockFormat } from '../../dtype.ts';
 import { bf16BitsToNumber, bf16ToF32, f16ToF32, numberToBf16Bits, roundToF16 } from '../../float16.ts';
 import type { Executor, Program, Storage } from '../../graph/executor.ts';
 import type { Graph } from '../../graph/graph.ts';
@@ -10,7 +11,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { toHostArray } from '../../host-data.ts';
 import { decodeFormat } from '../../quantized/decode.ts';
 import { MemoryAccount, type MemoryReport } from '../../report/memory.ts';
-import { type ConcreteType, evaluateShape, sizeOf } from '../../shape.ts';
+import { type ConcreteType, evaluateShape, formatShape, sizeOf } from '../../shape.ts';
 import { mapBroadcast } from './broadcast.ts';
 
 /** Values of the reference executor: float64, whatever the dtype. */
@@ -61,7 +62,12 @@ export class ReferenceExecutor implements Executor {
   }
   store(type: ConcreteType, owner: string, values: () => Float64Array, blocks?: Uint8Array): ReferenceStorage {
     const release = this.#memory.take(sizeOf(type.shape) * 8, owner);
-    return new ReferenceStorage(type, values(), release, blocks);
+    try {
+      return new ReferenceStorage(type, values(), release, blocks);
+    } catch (error) {
+      release();
+      throw tooLarge(owner, [type], error);
+    }
   }
   write(storage: Storage, data: HostArray, offset = 0): void {
     const { type, data: values, blocks } = storage as ReferenceStorage;
@@ -187,19 +193,33 @@ function evaluate(node: Node, values: ReadonlyMap<Tensor, ReferenceArray>, symbo
   const inputs = node.inputs.map((input) => values.get(input)!);
   const outputs = node.outputs.map(({ shape, dtype }) => ({ shape: evaluateShape(shape, symbols), dtype }));
   const dim = (size: Parameters<typeof evaluateDim>[0]) => evaluateDim(size, symbols);
-  const results =
-    'run' in lowering
-      ? lowering.run({ inputs, outputs, attributes: node.attributes, dim })
-      : [
-          mapBroadcast(
-            node.op.name,
-            inputs,
-            outputs[0]!.shape,
-            lowering.elementwise(node.attributes, outputs[0]!.dtype),
-          ),
-        ];
-  return results.map((data, i) => {
-    const { dtype } = outputs[i]!;
-    return isFloat(dtype) && dtype === 'f32' ? data : settle(dtype, data);
-  });
+  try {
+    const results =
+      'run' in lowering
+        ? lowering.run({ inputs, outputs, attributes: node.attributes, dim })
+        : [
+            mapBroadcast(
+              node.op.name,
+              inputs,
+              outputs[0]!.shape,
+              lowering.elementwise(node.attributes, outputs[0]!.dtype),
+            ),
+          ];
+    return results.map((data, i) => settle(outputs[i]!.dtype, data));
+  } catch (error) {
+    throw tooLarge(node.op.name, outputs, error);
+  }
+}
+
+/** Of an array that the engine does not make, what was to be made; other errors as they are. */
+function tooLarge(name: string, types: readonly ConcreteType[], error: unknown): unknown {
+  if (!(error instanceof RangeError && /array (length|buffer)|allocation/i.test(error.message))) return error;
+  const [requested, shapes] = [
+    types.reduce((sum, { shape }) => sum + sizeOf(shape) * 8, 0),
+    types.map(({ shape }) => formatShape(shape)).join(' and '),
+  ];
+  return new OutOfMemoryError(
+    `${name}: ${shapes} takes ${requested} bytes on the reference executor, more than this machine gives`,
+    { requested, cause: error },
+  );
 }
