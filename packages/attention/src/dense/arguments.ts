@@ -122,6 +122,8 @@ export function denseArguments(
   checkArguments('attention', 'tensor?', { bias, mask, keyLengths, sinks, segments });
   checkArguments('attention', 'function?', { scoreMod, maskMod });
   const { causal = false, window, keepFirst, softcap, alibi, scale = 1 / Math.sqrt(Number(q.shape.at(-1))) } = spec;
+  if (typeof causal !== 'boolean')
+    throw new ArgumentError(`attention: causal must be true or false, got ${String(causal)}`);
   if (!Number.isFinite(scale)) throw new ArgumentError(`attention: scale must be a finite number, got ${scale}`);
   if (softcap !== undefined && !(softcap > 0))
     throw new ArgumentError(`attention: softcap must be a positive number, got ${softcap}`);

@@ -171,6 +171,7 @@ conformance('rules of attention', (device: () => Device) => {
       /what scoreMod gives must be a tensor, got undefined/,
     );
     expect(() => attention(q, k, v, { maskMod: () => true } as never)).toThrow(/what maskMod gives must be a tensor/);
+    expect(() => attention(q, k, v, { causal: 'no' } as never)).toThrow(/causal must be true or false, got no/);
     expect(() => attention(q, k, v, { softcap: -1 })).toThrow(/softcap must be a positive number/);
     expect(() => attention(q, k, v, { mask: make(1, [S]) })).toThrow(/mask must be bool, got f32/);
     expect(() => attention(q, k, v, { bias: make(1, [5]) })).toThrow(/bias/);

@@ -1,7 +1,8 @@
-import { type Device, gradients, type Tensor } from '@heddle/tensor';
+import { type Device, gradients, type Tensor, take } from '@heddle/tensor';
 import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { normalTensor, relativeError } from '../testing/numbers.ts';
+import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
 import { attentionWithMass } from './attention.ts';
 import type { AttentionSpec } from './attention-spec.ts';
 
@@ -33,6 +34,25 @@ conformance('probability mass of keys', (device: () => Device) => {
 
   test('with score functions', async () => {
     await same({ maskMod: ({ q, k }) => k.less(9).or(q.sub(k).abs().less(5)), scoreMod: (score) => score.mul(0.5) });
+  });
+
+  test('of long rows is what equal scores give, where rows see nothing and tiles are passed over', async (context) => {
+    if (backendName.startsWith('webgpu') && compilesSlowly(device())) context.skip(slowHere);
+    const long = 600;
+    const [zeros, v] = [device().zeros([1, long, 1, 4]), make(6, [1, long, 1, 4])];
+    const third = device().tensor(Int32Array.from({ length: long }, (_, q) => Number(q % 3 === 0)));
+    const specs: readonly (readonly [AttentionSpec, (q: number) => boolean])[] = [
+      [{ causal: true }, () => true],
+      [{ maskMod: ({ q, k }) => k.lessEqual(q).and(take(third, q).equal(0)) }, (q) => q % 3 !== 0],
+    ];
+    for (const [spec, isShown] of specs) {
+      const mass = await values(attentionWithMass(zeros, zeros, v, spec).mass);
+      let right = 0;
+      for (let key = long - 1; key >= 0; key--) {
+        if (isShown(key)) right += 1 / (key + 1); // of the query at the key, and of all behind it
+        expect(Math.abs(mass[key]! - right), `${key}`).toBeLessThan(1e-5 * Math.max(1, right));
+      }
+    }
   });
 
   // of the decomposition, which a kernel replaces; no other kernels to compile

@@ -1,4 +1,4 @@
-import { type Device, gradients, linear, mapTree, rmsNorm, silu, type Tensor } from '@heddle/tensor';
+import { concat, type Device, gradients, linear, mapTree, rmsNorm, silu, type Tensor } from '@heddle/tensor';
 import { openSafetensors } from '@heddle/tensor/safetensors';
 import { expect, type TestContext } from 'vitest';
 import { needShared } from '../../../../test-support/shared.ts';
@@ -145,6 +145,29 @@ conformance('attention module', (device: () => Device) => {
     const value = linear(single, module.parameters.value.weight).reshape([1, 1, 1, 16]).expand([1, 6, 4, 16]);
     const wanted = linear(value.reshape([1, 6, 64]), module.parameters.output.weight);
     expect(relativeError(await values(crossed), await values(wanted))).toBeLessThan(2e-6);
+  });
+
+  test('is causal whatever else its spec, or that of a call, says; a window without it sees what comes', async (context) => {
+    leaveToNode(context);
+    if (compilesSlowly(device())) context.skip(slowHere);
+    const x = make(5, [1, 5, 24]);
+    const later = concat([x.slice(1, 0, 4), make(6, [1, 1, 24])], 1);
+    const first = async (out: Tensor) => (await values(out)).slice(0, 4 * 24);
+    const unset = { softcap: 30, causal: undefined } as never;
+    for (const [own, call] of [
+      [{ softcap: 30 }, {}],
+      [{}, { window: 4 }],
+      [unset, {}],
+      [{ window: 4 }, unset],
+    ] as const) {
+      // biome-ignore format: a list
+      using module = await createAttentionModule(device(), { ...small, spec: own });
+      const of = (input: Tensor) => first(module.forward({ x: input }, { spec: call }));
+      expect(relativeError(await of(later), await of(x))).toBeLessThan(1e-6);
+    }
+    using open = await createAttentionModule(device(), { ...small, spec: { window: 3, causal: false } });
+    const [seen, other] = [await first(open.forward({ x: later })), await first(open.forward({ x }))];
+    expect(relativeError(seen, other)).toBeGreaterThan(1e-3);
   });
 
   test('refuses what does not fit', async () => {

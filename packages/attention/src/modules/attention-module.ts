@@ -58,7 +58,7 @@ export function attentionModule<T extends Tensor>(
   checkAttentionParameters(parameters, options);
   const { H, K, D } = attentionSizes(options);
   const { rotary: turns, qkNorm } = options;
-  const ownSpec: AttentionSpec = { causal: true, ...options.spec };
+  const ownSpec: AttentionSpec = { ...options.spec, causal: options.spec?.causal ?? true };
   const epsilon = typeof qkNorm === 'object' ? qkNorm.epsilon : 1e-6;
   const { query, key, value, output, gate, queryNorm, keyNorm } = parameters;
   const heads = (x: Tensor, { weight, bias }: { weight: Tensor; bias?: Tensor }, count: number) =>
@@ -81,7 +81,9 @@ export function attentionModule<T extends Tensor>(
       const q = turned(normed(heads(x, query, H), queryNorm));
       const k = turned(normed(heads(from, key, K), keyNorm));
       const v = heads(from, value, K);
-      const mixed = (attend ? attend(q, k, v) : attention(q, k, v, { ...ownSpec, ...spec })).reshape([...rows, H * D]);
+      const mixed = (
+        attend ? attend(q, k, v) : attention(q, k, v, { ...ownSpec, ...spec, causal: spec?.causal ?? ownSpec.causal! })
+      ).reshape([...rows, H * D]);
       const gated = gate ? mixed.mul(linear(x, gate.weight, gate.bias).sigmoid()) : mixed;
       return linear(gated, output.weight, output.bias);
     },

@@ -13,8 +13,11 @@ import { stopGradient } from '../ops/movement/identity.ts';
 import { crossEntropy } from '../ops/nn.ts';
 import { rmsNorm } from '../ops/rows/rms-norm.ts';
 import { openReference } from '../reference.ts';
+import { checkpoint } from './checkpoint.ts';
 import { grad, valueAndGrad } from './grad.ts';
 import { gradients } from './gradients.ts';
+import { jvp } from './jvp.ts';
+import { vmap } from './vmap.ts';
 
 let device: Device;
 beforeAll(async () => {
@@ -157,6 +160,25 @@ describe('grad', () => {
     const [g] = grad((t: Tensor, i: Tensor) => take(t, i).sum())(table, ids);
     expect(await list(g!)).toEqual([1, 1, 2, 2]);
   });
+});
+
+test('a function that gives a promise is refused, and its failure ends no process', async () => {
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown) => unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  const x = device.tensor([1, 2]);
+  const later = (async () => Promise.reject(new Error('later'))) as never;
+  for (const differentiate of [
+    () => grad(later)(x),
+    () => valueAndGrad(later)(x),
+    () => vmap(later)(x),
+    () => jvp(later, [x], [x]),
+    () => checkpoint(later)(x),
+  ] as (() => unknown)[])
+    expect(differentiate).toThrow(/must give its results at once, got a promise/);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  process.off('unhandledRejection', note);
+  expect(unhandled).toEqual([]);
 });
 
 describe('valueAndGrad', () => {

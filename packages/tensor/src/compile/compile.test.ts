@@ -437,8 +437,14 @@ describe('errors', () => {
   test('data() of a tensor that is disposed of or stale rejects, and throws nothing', async () => {
     const gone = device.tensor([1]);
     gone.dispose();
-    const reading = gone.data();
-    expect(await failure(reading)).toMatchObject({ code: 'ERR_DISPOSED' });
+    for (const read of [gone.data(), gone.item(), gone.toArray(), gone.realize(), device.realize([gone])])
+      expect(await failure(read as Promise<unknown>)).toMatchObject({ code: 'ERR_DISPOSED' });
+    const step = compile((x: Tensor) => x.mul(2));
+    const stale = await step(device.tensor([1]));
+    await step(device.tensor([2]));
+    for (const read of [stale.data(), stale.item(), stale.toArray()])
+      expect(await failure(read as Promise<unknown>)).toMatchObject({ code: 'ERR_STALE' });
+    step.dispose();
   });
 
   test('a device that cannot be known, or is another one', async () => {
