@@ -141,7 +141,8 @@ try {
   });
   await served(turn, async (ask) => {
     await ask(prompt(turnTokens), 4);
-    const again = await ask([...before, ...more], 16);
+    await ask([...before.slice(0, turnTokens / 2), ...prompt(200)], 4); // what brings a prefix up
+    const again = await ask([...before, ...prompt(200)], 16);
     note('second turn after a restart, cached tokens', again.cachedTokens, 'tokens');
     note('second turn after a restart', again.firstMs, 'ms', again.firstMs / cold, 'cold (must 0.6, aim 0.3)');
   });

@@ -29,7 +29,10 @@ export interface PrefixTierOptions {
    * most 0.8 of the time, and tries again now and then. Default 'measured'.
    */
   readonly load?: 'measured' | 'always';
-  /** Milliseconds after which a store's answer is no longer waited for, and counts as missing. Default 1000. */
+  /**
+   * Milliseconds in which a store must give something of a prompt; then what has come is taken, and the rest counts as missing. Time
+   * in which the thread is at work and could not have heard it does not count. Default 1000.
+   */
   readonly timeoutMs?: number;
   /** Hears of blocks of the store that were damaged, not taken or too late. */
   readonly onNote?: (note: string) => void;

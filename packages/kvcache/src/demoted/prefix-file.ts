@@ -68,7 +68,7 @@ export async function decodePrefixBlock(
     const header = headerOf(identity, { exact, rounded, byteLength: length });
     if (found.length !== header.length + length + digestBytes) continue;
     if (header.some((byte, i) => byte !== found[i])) continue;
-    const own = Uint8Array.from(found); // nobody changes it meanwhile
+    const own = new Uint8Array(found); // nobody changes it meanwhile
     const end = own.length - digestBytes;
     const sum = await sha256(own.subarray(0, end));
     if (sum.some((byte, i) => byte !== own[end + i])) return undefined;

@@ -85,16 +85,25 @@ export class PrefixStore {
     }
   }
 
-  /** What it has of these: undefined for what is missing or doubtful. */
-  async read(blocks: readonly AskedBlock[]): Promise<readonly (PrefixBlockContent | undefined)[]> {
-    const all: (PrefixBlockContent | undefined)[] = [];
-    for (let start = 0; start < blocks.length; start += batch) {
-      const some = blocks.slice(start, start + batch);
+  /** What it has of these, some at a time: undefined for what is missing or doubtful. Leaving early reads no more. */
+  async *read<B extends AskedBlock>(
+    blocks: readonly B[],
+  ): AsyncGenerator<readonly (readonly [asked: B, content: PrefixBlockContent | undefined])[], undefined> {
+    const found = async (some: readonly B[]) => {
       const keys = await this.#keys(some);
-      const found = await this.#tier.read(keys);
-      all.push(...(await Promise.all(some.map((block, i) => this.#checked(keys[i]!, block, found[i])))));
+      return { keys, some, bytes: await this.#tier.read(keys) };
+    };
+    let next: ReturnType<typeof found> | undefined;
+    for (let start = 0; start < blocks.length; start += batch) {
+      const { keys, some, bytes } = await (next ?? found(blocks.slice(start, start + batch)));
+      // the next ones are on their way while these are checked
+      next = start + batch < blocks.length ? found(blocks.slice(start + batch, start + 2 * batch)) : undefined;
+      next?.catch(() => {}); // it is heard when its turn comes
+      yield await Promise.all(
+        some.map(async (block, i) => [block, await this.#checked(keys[i]!, block, bytes[i])] as const),
+      );
     }
-    return all;
+    return undefined;
   }
 
   /** Takes blocks to write when there is time. */

@@ -54,6 +54,8 @@ interface Raised {
 /** Brings blocks back to where steps read them, when a prompt begins with them. */
 export class Promotions {
   readonly #parts: PromotionParts;
+  /** Sizes of what was written before, as powers of two. */
+  readonly #sizes: Set<number> = new Set();
 
   constructor(parts: PromotionParts) {
     this.#parts = parts;
@@ -164,6 +166,10 @@ export class Promotions {
   #upload(missing: readonly Raised[], bytes: number): Promise<void> {
     const { groups, raw, warm, load, loadRounded, raise, gate } = this.#parts;
     const begun = performance.now();
+    // the first of a size compiles what it runs
+    const size = Math.ceil(Math.log2(missing.length));
+    const isMeasured = this.#sizes.has(size);
+    this.#sizes.add(size);
     const writing: Promise<void>[] = [];
     for (const group of groups.keys()) {
       const own = missing.filter((one) => one.group === group);
@@ -184,7 +190,7 @@ export class Promotions {
       if (plain.length > 0) writing.push(raw.write(group, to(plain), content(plain), raw, load));
     }
     const all = Promise.all(writing).then(() => {
-      if (bytes > 0) gate?.loaded(bytes, (performance.now() - begun) / 1000);
+      if (bytes > 0 && isMeasured) gate?.loaded(bytes, (performance.now() - begun) / 1000);
     });
     all.catch(() => {}); // whoever begins with them hears of it
     return all;

@@ -1,5 +1,6 @@
 import type { KvPrompt } from '../kv-cache.ts';
 import type { Completeness } from '../prefix/completeness.ts';
+import { AwakeTimer } from './awake-timer.ts';
 import type { BreakEven } from './break-even.ts';
 import type { DemotedBlock, DemotedNode } from './demoted-node.ts';
 import type { DemotedTree } from './demoted-tree.ts';
@@ -14,6 +15,7 @@ export interface StoreLoadParts {
   readonly store: PrefixStore | undefined;
   readonly byteLength: (group: number) => number;
   readonly gate: BreakEven | undefined;
+  /** How long it may take until some more blocks of a prompt are there. */
   readonly timeoutMs: number;
   /** Forgets a block of the cold part. */
   readonly discard: (block: DemotedBlock) => void;
@@ -106,25 +108,25 @@ export class StoreLoads {
     const own = { ...prompt, tokens: Int32Array.from(prompt.tokens) };
     const { timeoutMs, store, ready } = this.#parts;
     const end = () => {
-      clearTimeout(timer);
+      timer.end();
       if (load.done || load.over) return;
       load.done = true;
       ready();
     };
-    const timer = setTimeout(() => {
+    const timer = new AwakeTimer(timeoutMs, () => {
       store?.note(`no answer for ${timeoutMs} ms`);
       this.#parts.gate?.loaded(at.limit * this.#parts.byteLength(0), timeoutMs / 1000);
       end();
-    }, timeoutMs);
+    });
     const arrived = Promise.all(arriving.map((block) => block.arriving));
-    const loaded = asks ? this.#load(own, load) : undefined;
+    const loaded = asks ? this.#load(own, load, timer) : undefined;
     Promise.all([arrived, loaded])
       .catch((error: unknown) => store?.note(`blocks were not read: ${messageOf(error)}`))
       .then(end);
   }
 
   /** Reads what the store has of a prompt. */
-  async #load({ namespace = '', tokens, exact = false }: KvPrompt, load: Load): Promise<void> {
+  async #load({ namespace = '', tokens, exact = false }: KvPrompt, load: Load, timer: AwakeTimer): Promise<void> {
     const { below, completeness, groups, blockSize, gate } = this.#parts;
     const store = this.#parts.store!;
     const limit = Math.floor((tokens.length - 1) / blockSize);
@@ -140,31 +142,33 @@ export class StoreLoads {
         if (!here(column, group)) asked.push({ node: path[column]!, group, column });
     const has = await store.has(asked);
     if (load.done || load.over) return;
+    timer.renew();
     const listed = new Set(asked.filter((_, i) => has[i]).map(({ column, group }) => column * groups + group));
     const depth = completeness.depth(
       limit,
       (column, group) => here(column, group) !== undefined || listed.has(column * groups + group),
     );
-    const wanted: AskedBlock[] = [];
+    const wanted: (AskedBlock & { readonly column: number })[] = [];
     let bytes = 0;
     for (let group = 0; group < groups; group++)
       for (const column of completeness.needed(depth, group)) {
         const there = here(column, group);
         if (there) this.#lease(load, there);
         else {
-          wanted.push({ node: path[column]!, group });
+          wanted.push({ node: path[column]!, group, column });
           bytes += this.#parts.byteLength(group);
         }
       }
     if (wanted.length === 0 || (gate && !gate.pays(depth * blockSize, bytes))) return;
-    const found = await store.read(wanted);
-    gate?.loaded(bytes, (performance.now() - begun) / 1000);
-    if (load.done || load.over) return;
-    for (const [i, content] of found.entries()) {
-      if (!content || (exact && !content.exact)) continue;
-      const { node, group } = wanted[i]!;
-      this.#put(load, node, { group, ...content });
+    // of all groups what a prompt begins with first: what has come when time is over is of use
+    wanted.sort((a, b) => a.column - b.column);
+    for await (const some of store.read(wanted)) {
+      if (load.done || load.over) return;
+      timer.renew();
+      for (const [{ node, group }, content] of some)
+        if (content && (content.exact || !exact)) this.#put(load, node, { group, ...content });
     }
+    gate?.loaded(bytes, (performance.now() - begun) / 1000);
   }
 
   #put(
