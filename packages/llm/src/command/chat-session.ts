@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { type Chat, type ChatOptions, chat } from '../text/chat.ts';
+import type { TextResult } from '../text/text-result.ts';
 import type { ChatMessage } from '../tokenizer/chat-template.ts';
 
 /** Where a conversation is shown. */
@@ -7,6 +8,8 @@ export interface Screen {
   write(text: string): void;
   /** Text that is not part of the conversation: thoughts, figures, complaints. */
   aside(text: string): void;
+  /** Takes an answer as a whole, in place of the pieces that `write` and `aside` would get. */
+  answered?(answer: TextResult): void;
 }
 
 const chatHelp = `/help             this
@@ -123,16 +126,18 @@ export class ChatSession {
     try {
       const stream = this.#talk.stream(message, { signal: controller.signal });
       for await (const part of stream.fullStream) {
+        if (this.#screen.answered) continue;
         if (part.type === 'text') this.#screen.write(part.text);
         if (part.type === 'reasoning') this.#screen.aside(part.text);
       }
-      const { finishReason } = await stream.result;
-      if (finishReason === 'length') this.#screen.aside(' (cut off: --max-tokens)');
+      const result = await stream.result;
+      if (this.#screen.answered) this.#screen.answered(result);
+      else if (result.finishReason === 'length') this.#screen.aside(' (cut off: --max-tokens)');
     } catch (error) {
       if (!controller.signal.aborted) this.#screen.aside(`${(error as Error).message.split('\n')[0]}`);
     } finally {
       this.#answering = undefined;
-      this.#screen.write('\n');
+      if (!this.#screen.answered) this.#screen.write('\n');
     }
   }
 }

@@ -77,3 +77,19 @@ test('options', () => {
   expect(() => parseChat([])).toThrow(UsageError);
   expect(parseChat(['--model', 'm', '--reasoning-budget', '5'])).toMatchObject({ model: 'm', reasoningBudget: 5 });
 });
+
+test('with JSON an answer is one object', async () => {
+  const answers: object[] = [];
+  const screen = {
+    write: () => expect.unreachable(),
+    aside: () => {},
+    answered: (answer: object) => void answers.push(answer),
+  };
+  const talk = new ChatSession({ model: scriptedModel(['One.~', 'Two.~']) }, screen);
+  for (const line of ['Hi', 'And?']) await talk.line(line);
+  expect(answers).toMatchObject([
+    { text: 'One.', finishReason: 'stop' },
+    { text: 'Two.', finishReason: 'stop', usage: { outputTokens: 5 } },
+  ]);
+  expect(parseChat(['--model', 'm', '--json']).json).toBe(true);
+});

@@ -29,7 +29,7 @@ export async function chatCommand(command: ChatCommand, signal: AbortSignal): Pr
       const engine = openEngine(model, { maxSequences: 1 });
       const speaker = textModel(model, engine);
       try {
-        return await talk(new ChatSession({ model: speaker, ...settingsOf(command) }, screen()), signal);
+        return await talk(new ChatSession({ model: speaker, ...settingsOf(command) }, screen(command.json)), signal);
       } finally {
         await speaker.dispose();
         await engine.dispose();
@@ -51,8 +51,24 @@ function settingsOf({ system, maxTokens, temperature, topK, topP, seed, reasonin
 }
 
 /** The answers go to standard output; in a terminal what is beside them is dim. */
-function screen(): Screen {
+function screen(json: boolean): Screen {
   const dim = (text: string) => (process.stderr.isTTY ? `\u001b[2m${text}\u001b[22m` : text);
+  if (json) {
+    const line = (of: object) => void process.stdout.write(`${JSON.stringify(of)}\n`);
+    return {
+      write: () => {},
+      aside: (text) => void process.stderr.write(dim(text)),
+      answered: ({ text, reasoning, finishReason, usage }) =>
+        line({
+          text,
+          ...(reasoning !== '' && { reasoning }),
+          finish_reason: finishReason,
+          prompt_tokens: usage.inputTokens,
+          cached_tokens: usage.cachedTokens,
+          completion_tokens: usage.outputTokens,
+        }),
+    };
+  }
   return { write: (text) => void process.stdout.write(text), aside: (text) => void process.stderr.write(dim(text)) };
 }
 

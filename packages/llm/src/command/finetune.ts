@@ -9,7 +9,7 @@ import { trainableLm } from '../training/trainable-lm.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
 import type { FinetuneCommand } from './options/training-options.ts';
 import { progressBar } from './pull.ts';
-import { runTraining } from './training-loop.ts';
+import { runTraining, sayTrained } from './training-loop.ts';
 
 /** `heddle finetune`: examples in; an adapter, or a model folder, out. Interrupted, it writes what it has come to. */
 export async function finetuneCommand(command: FinetuneCommand, signal: AbortSignal): Promise<number> {
@@ -47,7 +47,7 @@ export async function finetuneCommand(command: FinetuneCommand, signal: AbortSig
     const reports = await runTraining(command, run, signal);
     if (adapter && !merge) await saveAdapter(out, adapter, command.model);
     else await saveModel(out, model, { from: command.model, dtype: 'f16', ...(adapter && { adapter }) });
-    process.stdout.write(`${out}\n`);
+    sayTrained(command, steps, reports);
     return reports.length < steps ? 130 : 0;
   } finally {
     await device.dispose();

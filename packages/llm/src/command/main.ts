@@ -14,6 +14,8 @@ import { completion } from './options/completion.ts';
 import { withConfig } from './options/config-file.ts';
 import { parseEval } from './options/eval-options.ts';
 import { parseDevices, parseGenerate } from './options/generate-options.ts';
+import { commands, helpOf } from './options/help-of.ts';
+import { nearest } from './options/nearest.ts';
 import { parseServe } from './options/serve-options.ts';
 import { parseFinetune, parseTrain } from './options/training-options.ts';
 import { help, UsageError } from './options/usage.ts';
@@ -39,7 +41,7 @@ export async function main(args: readonly string[], signal: AbortSignal): Promis
 }
 
 async function run([name, ...typed]: readonly string[], signal: AbortSignal): Promise<number> {
-  if (typed.includes('--help') || typed.includes('-h')) return print(help);
+  if (typed.includes('--help') || typed.includes('-h')) return print(helpOf(name));
   const args = name === undefined ? [] : await withConfig(name, typed);
   switch (name) {
     case 'generate':
@@ -71,16 +73,19 @@ async function run([name, ...typed]: readonly string[], signal: AbortSignal): Pr
     case 'help':
     case '--help':
     case '-h':
-      return print(help);
+      return print(typed[0] === undefined ? help : helpOf(typed[0]));
     case '--version':
       return print(`${await version()}\n`);
     case undefined:
-      throw new UsageError(
-        'a command is needed: generate, chat, serve, eval, bench, train, finetune, inspect, pull, quantize, export-onnx or devices',
-      );
+      throw new UsageError(`a command is needed: ${commands.join(', ')}`);
     default:
-      throw new UsageError(`there is no command '${name}'`);
+      throw new UsageError(unknownCommand(name));
   }
+}
+
+function unknownCommand(name: string): string {
+  const meant = nearest(name, commands);
+  return `there is no command '${name}'${meant === undefined ? '' : `, perhaps ${meant} is meant`}; there are ${commands.join(', ')}`;
 }
 
 /** What happened, in one line. Errors that are not ours are defects, and say where they come from. */

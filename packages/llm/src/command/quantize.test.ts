@@ -3,7 +3,15 @@ import { parseQuantize } from './quantize.ts';
 
 test('options become what is to be done', () => {
   const args = ['--model', 'a', '--output', 'b.gguf', '--dtype', 'q4_k'];
-  const command = { model: 'a', output: 'b.gguf', dtype: 'q4_k', check: true, text: undefined, device: 'auto' };
+  const command = {
+    model: 'a',
+    output: 'b.gguf',
+    dtype: 'q4_k',
+    check: true,
+    text: undefined,
+    device: 'auto',
+    json: false,
+  };
   expect(parseQuantize(args)).toEqual(command);
   expect(parseQuantize([...args, '--no-check', '--device', 'onnx'])).toEqual({
     ...command,

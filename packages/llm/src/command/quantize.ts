@@ -21,11 +21,12 @@ export interface QuantizeCommand {
   /** A file of text to compare on. */
   readonly text: string | undefined;
   readonly device: DeviceName;
+  readonly json: boolean;
 }
 
 /** @throws UsageError naming the option, what it takes and what came */
 export function parseQuantize(args: readonly string[]): QuantizeCommand {
-  const kinds = { model: text, output: text, dtype: text, text, device: text, 'no-check': flag };
+  const kinds = { model: text, output: text, dtype: text, text, device: text, 'no-check': flag, json: flag };
   const values = parse(args, kinds);
   const { model, output } = values;
   if (!model) throw new UsageError('quantize needs --model MODEL: a folder, a .gguf file or owner/name of a hub');
@@ -40,6 +41,7 @@ export function parseQuantize(args: readonly string[]): QuantizeCommand {
     check: !values['no-check'],
     text: values.text,
     device: oneOf('--device', values.device, deviceNames) ?? 'auto',
+    json: values.json ?? false,
   };
 }
 
@@ -55,18 +57,40 @@ export async function quantizeCommand(command: QuantizeCommand, signal: AbortSig
     bar.end,
   );
   for (const note of written.notes) process.stderr.write(`heddle: ${note}\n`);
-  process.stdout.write(`${written.path}: ${bytesText(written.byteLength)} in ${command.dtype}\n`);
-  if (!command.check) return 0;
+  const { path, byteLength } = written;
+  const say = (line: string) => {
+    if (!command.json) process.stdout.write(`${line}\n`);
+  };
+  const report = (check: Checked | null) => {
+    if (command.json)
+      process.stdout.write(`${JSON.stringify({ path, bytes: byteLength, dtype: command.dtype, check })}\n`);
+    return 0;
+  };
+  say(`${path}: ${bytesText(byteLength)} in ${command.dtype}`);
+  if (!command.check) return report(null);
   const device = await openDevice(command.device, { webgpu: gpuEnvironment() });
   try {
-    await compare(command, device, signal);
-    return 0;
+    const check = await compare(command, device, signal);
+    say(
+      `KL from f16 ${check.kl.toExponential(2)} nats a token, the same token most likely at ${(100 * check.same_top).toFixed(1)}% of ${check.positions} positions (${device.name})`,
+    );
+    return report(check);
   } finally {
     await device.dispose();
   }
 }
 
-async function compare(command: QuantizeCommand, device: Device, signal: AbortSignal): Promise<void> {
+/** How far predictions are from those of the model in f16. */
+interface Checked {
+  /** Nats a token. */
+  readonly kl: number;
+  /** Part of the positions at which the same token is the most likely one. */
+  readonly same_top: number;
+  readonly positions: number;
+  readonly device: string;
+}
+
+async function compare(command: QuantizeCommand, device: Device, signal: AbortSignal): Promise<Checked> {
   const onProgress = () => signal.throwIfAborted();
   const reference = await loadModel(command.model, { device, dtype: 'f16', activations: 'f32', onProgress });
   try {
@@ -74,9 +98,7 @@ async function compare(command: QuantizeCommand, device: Device, signal: AbortSi
     const model = await loadModel(command.output, { device, activations: 'f32', onProgress });
     try {
       const { kl, sameTop, positions } = await divergence(reference, model, rows);
-      process.stdout.write(
-        `KL from f16 ${kl.toExponential(2)} nats a token, the same token most likely at ${(100 * sameTop).toFixed(1)}% of ${positions} positions (${device.name})\n`,
-      );
+      return { kl, same_top: sameTop, positions, device: device.name };
     } finally {
       await model.dispose();
     }

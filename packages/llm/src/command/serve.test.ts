@@ -21,6 +21,7 @@ test('a server that is started, asked, and stopped while it answers', async () =
     '400',
     '--grace',
     '60',
+    '--json',
   ];
   const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let [out, err] = ['', ''];
@@ -34,7 +35,8 @@ test('a server that is started, asked, and stopped while it answers', async () =
   await expect
     .poll(() => /http:\/\/127\.0\.0\.1:\d+\/v1/.exec(out)?.[0], { timeout: 120_000, message: err })
     .toBeTruthy();
-  const url = /http:\/\/127\.0\.0\.1:\d+\/v1/.exec(out)![0];
+  const { models, url, page } = JSON.parse(out) as { models: string[]; url: string; page: string };
+  expect([models, `${page}v1`]).toEqual([['prose'], url]);
   const body = JSON.stringify({
     model: 'prose',
     prompt: 'Once upon a time',
@@ -88,7 +90,7 @@ test.for([
   [['--model', 'a', '--api-key', 'short'], /at least 8 characters/],
   [['--model', 'x/a', '--model', 'y/a'], /two models are called 'a'/],
   [['--model', 'a', '--port', '70000'], /up to 65535/],
-  [['--model', 'a', '--what'], /what/],
+  [['--model', 'a', '--idel', '3'], /no option --idel, perhaps --idle is meant/],
   [['--model', 'a', '--adapter', 'b'], /NAME=FOLDER/],
   [['--model', 'a', '--adapter', 'b@c=d'], /no model 'c' that generates text/],
   [['--model', 'a', '--model', 'b', '--adapter', 'c=d'], /say which as NAME@MODEL=FOLDER/],

@@ -38,8 +38,12 @@ export async function serveCommand(command: ServeCommand, signal: AbortSignal): 
     const server = await listen(app, command);
     const { port } = server.address() as { readonly port: number };
     const name = command.host.includes(':') ? `[${command.host}]` : command.host;
+    const address = `http://${name}:${port}/`;
+    const ids = served.map(({ id }) => id);
     process.stdout.write(
-      `${served.map(({ id }) => id).join(', ')} at http://${name}:${port}/v1${command.page ? `, a page to talk to them at http://${name}:${port}/` : ''}\n`,
+      command.json
+        ? `${JSON.stringify({ models: ids, url: `${address}v1`, page: command.page ? address : null })}\n`
+        : `${ids.join(', ')} at ${address}v1${command.page ? `, a page to talk to them at ${address}` : ''}\n`,
     );
     await aborted(signal);
     return await stop(app, server, command.graceSeconds);

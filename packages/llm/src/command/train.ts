@@ -7,7 +7,7 @@ import { saveModel } from '../training/save-model.ts';
 import { trainableLm } from '../training/trainable-lm.ts';
 import { gpuEnvironment } from './gpu-environment.ts';
 import type { TrainCommand } from './options/training-options.ts';
-import { runTraining } from './training-loop.ts';
+import { runTraining, sayTrained } from './training-loop.ts';
 
 /** Part of each text that is not learned, and tells how well the rest was. */
 const heldOutPart = 0.05;
@@ -58,7 +58,7 @@ export async function trainCommand(command: TrainCommand, signal: AbortSignal): 
       signal,
     );
     await saveModel(out, model, { from, dtype: 'f16' });
-    process.stdout.write(`${out}\n`);
+    sayTrained(command, command.steps, reports);
     return reports.length < command.steps ? 130 : 0;
   } finally {
     await device.dispose();

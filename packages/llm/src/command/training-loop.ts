@@ -64,6 +64,14 @@ export async function runTraining<B extends object>(
   return found;
 }
 
+/** Says where the result is, as JSON with how it went where that was asked for. */
+export function sayTrained({ out, json }: TrainingCommand, steps: number, reports: readonly StepReport[]): void {
+  const held = reports.filter(({ evaluation }) => evaluation !== undefined).at(-1)?.evaluation;
+  const seconds = reports.reduce((total, report) => total + report.seconds, 0);
+  const told = { out, steps: reports.length, of: steps, loss: reports.at(-1)?.loss ?? null, seconds };
+  process.stdout.write(json ? `${JSON.stringify({ ...told, held_out_loss: held?.loss ?? null })}\n` : `${out}\n`);
+}
+
 function show(report: StepReport, steps: number): void {
   const line = progressLine(report, { steps });
   if (process.stderr.isTTY) process.stderr.write(`\r${line}\u001b[K${report.evaluation ? '\n' : ''}`);

@@ -121,10 +121,10 @@ test('train makes a model of a text, goes on with it, and finetune makes an adap
     '0.01',
     ...device,
   ];
-  expect(await heddle([...finetune, '--out', adapter, '--dropout', '0.1'])).toMatchObject({
-    code: 0,
-    out: `${adapter}\n`,
-  });
+  const told = await heddle([...finetune, '--out', adapter, '--dropout', '0.1', '--json']);
+  const { steps, ...rest } = JSON.parse(told.out) as Record<string, unknown>;
+  expect([told.code, rest['out'], rest['of']]).toEqual([0, adapter, steps]);
+  expect(rest).toMatchObject({ loss: expect.any(Number), seconds: expect.any(Number), held_out_loss: null });
   expect(await readdir(adapter)).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
   const spoken = [
     'generate',

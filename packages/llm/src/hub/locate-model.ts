@@ -1,3 +1,4 @@
+import { ArgumentError } from '@heddle/tensor';
 import { HubError } from './hub-error.ts';
 import { parseHubId } from './hub-id.ts';
 import type { HubOptions } from './hub-options.ts';
@@ -21,6 +22,8 @@ export async function locateModel(
   purpose: HubPurpose,
   options: HubOptions,
 ): Promise<LocatedModel> {
+  if (source.trim() === '')
+    throw new ArgumentError(`${operation}: a model is a folder, a GGUF file, or owner/name of a hub, got ''`);
   const id = parseHubId(source);
   const fs = globalThis.process?.getBuiltinModule?.('node:fs/promises');
   const isThere =

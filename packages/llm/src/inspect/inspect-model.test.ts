@@ -246,6 +246,8 @@ test('what cannot be inspected is refused, by name', async () => {
   await refused(inspectModel('llama-7b', { dtype: 'q5_0' as 'f16' }), 'ERR_ARGUMENT', /dtype takes f32, f16, q8_0/);
   await refused(inspectModel('llama-7b', { context: 1 } as object), 'ERR_ARGUMENT', /has no option context/);
   await refused(inspectModel([] as unknown as string), 'ERR_ARGUMENT', /takes a path/);
+  await refused(inspectModel('llama-8b'), 'ERR_FILE_NOT_FOUND', /nor is 'llama-8b' a preset \(.*llama-7b/);
+  await refused(inspectModel(' '), 'ERR_ARGUMENT', /a model is a folder/);
   await refused(inspectModel('/no/such/folder'), 'ERR_FILE_NOT_FOUND', /no folder at/);
   await refused(inspectModel({ architectures: ['X'] }), 'ERR_UNKNOWN_ARCHITECTURE', /got X/);
   await refused(inspectModel(llama({ vocab_size: 'many' })), 'ERR_CONFIG', /config: /);

@@ -1,4 +1,4 @@
-import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { ArgumentError, checkOptions, FileFormatError, isHeddleError } from '@heddle/tensor';
 import { describe } from '../describe.ts';
 import { type AnyConfig, describeConfig } from '../described-config.ts';
 import { describeModel } from '../families.ts';
@@ -66,11 +66,19 @@ const isModelFiles = (source: object): source is ModelFiles =>
 /** What is on disk, with what its weights settle; of a model of a hub only the configuration, unless it is a GGUF file. */
 async function sizesOfName(source: string, hub: HubOptions): Promise<ModelSizes> {
   const { path, label } = await locateModel('inspectModel', source, 'config', hub);
-  if (path === source || /\.gguf$/i.test(path)) return sizesOfFiles(path);
+  if (path === source || /\.gguf$/i.test(path))
+    return sizesOfFiles(path).catch((cause: unknown) => notThere(source, cause));
   const files = await modelFolder(path, label);
   const text = await readTextFile(files, 'config.json');
   if (text === undefined) return sizesOfFiles(files);
   return sizesOfDescription(label, describeModel({ label: fileLabel(files, 'config.json'), text }));
+}
+
+/** A name that is none of a file may have been meant as one of a preset. */
+function notThere(source: string, cause: unknown): never {
+  if (!isHeddleError(cause, 'ERR_FILE_NOT_FOUND') || /[/\\.]/.test(source)) throw cause;
+  const message = `${cause.message}, nor is '${source}' a preset (${presetNames.join(', ')})`;
+  throw new FileFormatError(message, { code: cause.code, cause });
 }
 
 /** With what the files settle: biases that the configuration leaves open, a head of its own. */

@@ -174,6 +174,21 @@ describe('limits', () => {
     await expect.poll(() => app.running).toBe(2);
     const turned = await app.request('/v1/chat/completions', post(ask));
     expect([turned.status, turned.headers.get('retry-after')]).toEqual([429, '1']);
+    // nothing is done for it: it need not even have sent its body
+    let read = false;
+    const body = new ReadableStream(
+      {
+        pull: () => {
+          read = true;
+          return new Promise(() => {});
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const headers = { 'content-type': 'application/json' };
+    const unread = { method: 'POST', headers, body, duplex: 'half' } as RequestInit;
+    expect([(await app.request('/v1/chat/completions', unread)).status, read]).toEqual([429, false]);
+    expect(app.running).toBe(2);
     release();
     expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
     expect(app.running).toBe(0);

@@ -1,4 +1,4 @@
-import { checkArguments, type Device, FileFormatError } from '@heddle/tensor';
+import { checkArguments, type Device, FileFormatError, isHeddleError } from '@heddle/tensor';
 import { adapterFiles, type Lora, readAdapter } from '@heddle/trainer/lora';
 import { fileLabel, type ModelFiles, modelFiles, openModelFile, readTextFile } from '../model-files.ts';
 import { openWriter } from './written-folder.ts';
@@ -13,7 +13,11 @@ const weightsFile = 'adapter_model.safetensors';
  * @throws FileFormatError `ERR_FILE_NOT_FOUND`; TrainingError `ERR_ADAPTER` for files that are damaged or not supported
  */
 export async function openAdapter(device: Device, source: string | ModelFiles): Promise<Lora> {
-  const files = await modelFiles('openAdapter', source);
+  const files = await modelFiles('openAdapter', source).catch((cause: unknown) => {
+    if (!isHeddleError(cause, 'ERR_FILE_NOT_FOUND')) throw cause;
+    const message = cause.message.replace(/^open model:/, 'open adapter:');
+    throw new FileFormatError(message, { code: cause.code, cause });
+  });
   const config = await readTextFile(files, configFile);
   const weights = await openModelFile(files, weightsFile);
   for (const [name, found] of [

@@ -1,6 +1,6 @@
 import { type DeviceName, deviceNames } from '@heddle/tensor';
 import { type WeightDType, weightDTypes } from '../../models/weight-file.ts';
-import { number, oneOf, parse, text, wholeNumber } from './option-values.ts';
+import { flag, number, oneOf, parse, text, wholeNumber } from './option-values.ts';
 import { UsageError } from './usage.ts';
 
 export interface ChatCommand {
@@ -15,6 +15,8 @@ export interface ChatCommand {
   readonly reasoningBudget: number | undefined;
   readonly device: DeviceName;
   readonly dtype: WeightDType | undefined;
+  /** A line of JSON for each answer. */
+  readonly json: boolean;
 }
 
 /** @throws UsageError */
@@ -30,6 +32,7 @@ export function parseChat(args: readonly string[]): ChatCommand {
     'reasoning-budget': text,
     device: text,
     dtype: text,
+    json: flag,
   });
   if (!values.model)
     throw new UsageError('chat needs --model MODEL: a Hugging Face folder, a GGUF file, or owner/name of a hub');
@@ -44,5 +47,6 @@ export function parseChat(args: readonly string[]): ChatCommand {
     reasoningBudget: wholeNumber('--reasoning-budget', values['reasoning-budget'], 0),
     device: oneOf('--device', values.device, deviceNames) ?? 'auto',
     dtype: oneOf('--dtype', values.dtype, weightDTypes),
+    json: values.json ?? false,
   };
 }

@@ -1,16 +1,21 @@
 import { parseArgs } from 'node:util';
+import { nearest } from './nearest.ts';
 import { UsageError } from './usage.ts';
 
 export const text = { type: 'string' } as const;
 export const flag = { type: 'boolean' } as const;
+/** May come several times. */
+export const many = { type: 'string', multiple: true } as const;
 
-type Kinds = Readonly<Record<string, typeof text | typeof flag>>;
-type Values<K extends Kinds> = { readonly [N in keyof K]?: K[N] extends typeof text ? string : boolean };
+type Kinds = Readonly<Record<string, typeof text | typeof flag | typeof many>>;
+type Values<K extends Kinds> = {
+  readonly [N in keyof K]?: K[N] extends typeof many ? string[] : K[N] extends typeof text ? string : boolean;
+};
 
 export function parse<K extends Kinds>(args: readonly string[], options: K): Values<K> {
   const { values, tokens } = parsed(args, options);
   const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []));
-  const twice = names.find((name, i) => names.indexOf(name) < i);
+  const twice = names.find((name, i) => names.indexOf(name) < i && options[name] !== many);
   if (twice !== undefined) throw new UsageError(`--${twice} is given twice`);
   return values as Values<K>;
 }
@@ -20,10 +25,18 @@ function parsed<K extends Kinds>(args: readonly string[], options: K) {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: false, tokens: true });
   } catch (error) {
     const { message } = error as Error;
+    const unknown = /^Unknown option '(--?[^']+)'/.exec(message)?.[1];
+    if (unknown !== undefined) throw new UsageError(unknownOption(unknown, Object.keys(options)));
     // of a value such as -1 Node says, on three lines, that it may have been meant as an option
     const option = /'(--[\w-]+)(?: <value>)?' argument (?:is ambiguous|missing)/.exec(message)?.[1];
     throw new UsageError(option ? `${option} needs a value (one that begins with '-' as ${option}=VALUE)` : message);
   }
+}
+
+function unknownOption(typed: string, names: readonly string[]): string {
+  const meant = nearest(typed.replace(/^-+/, ''), names);
+  const all = names.map((name) => `--${name}`).join(', ');
+  return `there is no option ${typed}${meant === undefined ? '' : `, perhaps --${meant} is meant`}; there are ${all}`;
 }
 
 export function number(

@@ -1,8 +1,7 @@
 import { basename } from 'node:path';
-import { parseArgs } from 'node:util';
 import { type DeviceName, deviceNames } from '@heddle/tensor';
 import { type WeightDType, weightDTypes } from '../../models/weight-file.ts';
-import { bytes, flag, number, oneOf, text, wholeNumber } from './option-values.ts';
+import { bytes, flag, many, number, oneOf, parse, text, wholeNumber } from './option-values.ts';
 import { UsageError } from './usage.ts';
 
 /** A model to serve: its name, where it is, and what it does. */
@@ -41,14 +40,41 @@ export interface ServeCommand {
   /** Whether there is a page at `/`. */
   readonly page: boolean;
   readonly quiet: boolean;
+  /** Says where it listens as JSON. */
+  readonly json: boolean;
 }
 
-const many = { type: 'string', multiple: true } as const;
+const kinds = {
+  model: many,
+  'embedding-model': many,
+  'ranking-model': many,
+  adapter: many,
+  'api-key': many,
+  'drop-line': many,
+  'cache-dir': text,
+  'cache-dir-size': text,
+  'allow-host': many,
+  'allow-origin': many,
+  memory: text,
+  idle: text,
+  host: text,
+  port: text,
+  device: text,
+  dtype: text,
+  'max-sequences': text,
+  context: text,
+  'max-requests': text,
+  grace: text,
+  insecure: flag,
+  'no-page': flag,
+  quiet: flag,
+  json: flag,
+} as const;
 const loopback: readonly string[] = ['127.0.0.1', 'localhost', '::1'];
 
 /** @throws UsageError; another host than this machine needs a key, or `--insecure` */
 export function parseServe(args: readonly string[], environment: NodeJS.ProcessEnv = process.env): ServeCommand {
-  const values = parsed(args);
+  const values = parse(args, kinds);
   const named = [
     ...(values.model ?? []).map((given) => modelOf('text', given)),
     ...(values['embedding-model'] ?? []).map((given) => modelOf('embedding', given)),
@@ -90,44 +116,8 @@ export function parseServe(args: readonly string[], environment: NodeJS.ProcessE
     graceSeconds: number('--grace', values.grace, 0, 3600) ?? 10,
     page: !values['no-page'],
     quiet: values.quiet ?? false,
+    json: values.json ?? false,
   };
-}
-
-function parsed(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      strict: true,
-      allowPositionals: false,
-      options: {
-        model: many,
-        'embedding-model': many,
-        'ranking-model': many,
-        adapter: many,
-        'api-key': many,
-        'drop-line': many,
-        'cache-dir': text,
-        'cache-dir-size': text,
-        'allow-host': many,
-        'allow-origin': many,
-        memory: text,
-        idle: text,
-        host: text,
-        port: text,
-        device: text,
-        dtype: text,
-        'max-sequences': text,
-        context: text,
-        'max-requests': text,
-        grace: text,
-        insecure: flag,
-        'no-page': flag,
-        quiet: flag,
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }
 
 /** `NAME=SOURCE`, or a source whose last part is the name. */

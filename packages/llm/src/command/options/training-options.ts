@@ -18,6 +18,7 @@ export interface TrainingCommand {
   readonly log: string | undefined;
   /** A page with plots. */
   readonly report: string | undefined;
+  readonly json: boolean;
 }
 
 export interface TrainCommand extends TrainingCommand {
@@ -58,6 +59,7 @@ const shared = {
   device: text,
   log: text,
   report: text,
+  json: flag,
 } as const;
 
 /** @throws UsageError naming the option, what it takes and what came */
@@ -156,5 +158,6 @@ function sharedOf(
     device: oneOf('--device', value('device'), deviceNames) ?? 'auto',
     log,
     report,
+    json: values.json === true,
   };
 }

@@ -47,6 +47,7 @@ generate
 chat (/help says what can be typed)
   --model, --max-tokens, --temperature, --top-k, --top-p, --seed, --device, --dtype    as above
   --system TEXT           how to answer
+  --json                  a line of JSON for each answer
   --reasoning-budget N    most tokens of thought before an answer
 
 serve
@@ -64,6 +65,7 @@ serve
   --max-requests N        requests under way, running and waiting, before others get 429 (default 256)
   --grace S               seconds for what is under way when it is told to stop (default 10)
   --device NAME, --dtype NAME    as above; --quiet logs nothing; --no-page has no chat page at /
+  --json                  says where it listens as one JSON object; the log is lines of JSON in any case
 
 eval
   --text FILE             perplexity and bits per byte of a text
@@ -102,6 +104,7 @@ train and finetune
   --weight-decay D        (default 0.1, 0)
   --checkpointing         computes layers again in the backward pass instead of keeping them: less memory, more time
   --seed S                of order, first weights and dropout (default 1)
+  --json                  one JSON object at the end: where the result is, steps, loss, seconds
   --log FILE              one JSON object a step; --report FILE.html a page with plots
   --device NAME           as above
 
@@ -118,10 +121,30 @@ quantize
   --dtype NAME            f32, f16, q8_0, q6_k, q5_k, q4_k, q4_0 or mxfp4: how matrices are stored (a head in four bits keeps six)
   --text FILE             compares predictions with those of f16 on it (default: on what the model writes by itself)
   --no-check              does not compare
+  --json                  one JSON object instead of the text
   --device NAME           where to compare
 
 export-onnx
   --context N             most tokens of a run (default the model's context); --dtype, --json as above
+
+devices
+  --json                  one JSON object for each device in a list; --verbose all features and limits
+
+Examples
+  heddle pull --model Qwen/Qwen3-0.6B
+  heddle generate --model Qwen/Qwen3-0.6B --prompt "Once upon a time" --max-tokens 50 --temperature 0
+  heddle chat --model Qwen/Qwen3-0.6B --system "Answer in one sentence"
+  heddle serve --model qwen=Qwen/Qwen3-0.6B --cache-dir ~/.cache/heddle/prompts
+  heddle serve --model small=models/a --model large=models/b.gguf --memory 20GiB --host 0.0.0.0 --api-key a-long-secret
+  heddle eval --model models/a --text book.txt --json
+  heddle bench --model models/a --prompt-tokens 128,1024 --batches 1,16 --json > before.json
+  heddle bench --model models/a --prompt-tokens 128,1024 --batches 1,16 --compare before.json
+  heddle train --data books/ --out models/own --steps 3000
+  heddle finetune --model models/a --data chats.jsonl --out adapters/a --rank 16
+  heddle inspect --model llama-7b --memory 24GiB
+  heddle quantize --model models/a --output a-q4_k.gguf --dtype q4_k
+  heddle export-onnx --model models/a --output a.onnx
+  heddle devices --verbose
 
 Ctrl-C stops a server when what is under way has ended, twice at once; it stops a generation and prints what there is; it ends a training and writes what it has come to.
 Models of a hub: HF_ENDPOINT (https://huggingface.co), HF_TOKEN, HF_HOME (~/.cache/huggingface), HF_HUB_CACHE,

@@ -1,3 +1,4 @@
+import { isHeddleError } from '@heddle/tensor';
 import { type EmbeddingModel, openEmbeddingModel } from '../../embedding/embedding-model.ts';
 import { openRankingModel, type RankingModel } from '../../embedding/ranking-model.ts';
 import type { OpenedTextModel } from '../../text/text-model.ts';
@@ -38,7 +39,13 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 process.on('disconnect', () => process.exit());
 const start = await new Promise<WorkerStart>((resolve) => void process.once('message', resolve));
 const { opened, model } = await open(start).catch((error: unknown) => {
-  post({ kind: 'failed', error }, () => process.exit(1));
+  const { message, code } =
+    error instanceof Error
+      ? (error as Error & { readonly code?: unknown })
+      : { message: String(error), code: undefined };
+  // brands of errors do not cross
+  const ours = isHeddleError(error) && typeof code === 'string' ? { code } : {};
+  post({ kind: 'failed', error, message, ...ours }, () => process.exit(1));
   return new Promise<never>(() => {});
 });
 const running = new Map<number, AbortController>();

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -46,4 +46,8 @@ test('a folder has one secret', async () => {
   expect(salt.length).toBeGreaterThan(64);
   expect(await saltOf(join(root, 'salted'))).toBe(salt);
   expect((await stat(join(root, 'salted', 'salt'))).mode & 0o777).toBe(0o600);
+  // several that begin at once have one, and leave nothing beside it
+  const all = await Promise.all(Array.from({ length: 4 }, () => saltOf(join(root, 'salted at once'))));
+  expect(new Set(all).size).toBe(1);
+  expect(await readdir(join(root, 'salted at once'))).toEqual(['salt']);
 });

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import * as fs from 'node:fs/promises';
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 
@@ -38,15 +39,31 @@ export async function identityOfFiles(source: string, folder: string): Promise<s
   return all.digest('hex');
 }
 
-/** A secret of the folder, so that nobody can tell from the name of a file what prompt it is of. */
-export async function saltOf(folder: string): Promise<string> {
+/** What a secret is written with: a test may give another. */
+export type SaltFiles = Pick<typeof fs, 'link' | 'mkdir' | 'readFile' | 'rm' | 'writeFile'>;
+
+/**
+ * A secret of the folder, so that nobody can tell from the name of a file what prompt it is of. It is whole or not there, whoever else
+ * makes one at the same time, and where the disk is full.
+ */
+export async function saltOf(folder: string, files: SaltFiles = fs): Promise<string> {
   const path = join(folder, 'salt');
-  const made = crypto.randomUUID() + crypto.randomUUID();
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  await writeFile(path, made, { flag: 'wx', mode: 0o600 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
-  return readFile(path, 'utf8');
+  const part = join(folder, `salt.${crypto.randomUUID()}.part`);
+  const isThere = await files.readFile(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return files.readFile(path, 'utf8');
+  await files.mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    await files.writeFile(part, crypto.randomUUID() + crypto.randomUUID(), { flag: 'wx', mode: 0o600 });
+    await files.link(part, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  } finally {
+    await files.rm(part, { force: true });
+  }
+  return files.readFile(path, 'utf8');
 }
 
 async function readRemembered(folder: string): Promise<Remembered> {

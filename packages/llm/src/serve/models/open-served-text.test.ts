@@ -1,3 +1,4 @@
+import * as fs from 'node:fs/promises';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadModel } from '../../index.ts';
 import { adapterModel, createServer, localModel } from '../../serve.ts';
 import { saveAdapter } from '../../training.ts';
-import { openServedText } from './open-served-text.ts';
+import { openServedText, type StoreFiles } from './open-served-text.ts';
 import type { WorkerModelOptions } from './worker-messages.ts';
 
 const prose = fileURLToPath(new URL('../../../../../examples/models/prose4m', import.meta.url));
@@ -26,10 +27,10 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => rm(root, { recursive: true }));
 
-const ask = async (options: WorkerModelOptions, model = 'prose') => {
+const ask = async (options: WorkerModelOptions, model = 'prose', files?: StoreFiles) => {
   const notes: string[] = [];
   const sizes = { device: 'onnx', maxSequences: 2, maxSequenceTokens: 300 } as const;
-  await using opened = await openServedText(prose, { ...sizes, ...options }, (note) => notes.push(note));
+  await using opened = await openServedText(prose, { ...sizes, ...options }, (note) => notes.push(note), files);
   const local = localModel('prose', opened);
   const app = createServer([
     local,
@@ -42,6 +43,8 @@ const ask = async (options: WorkerModelOptions, model = 'prose') => {
     choices: [{ text: string }];
     usage: { prompt_tokens_details: { cached_tokens: number } };
   };
+  // what is in memory is written at the end
+  await opened.dispose();
   return { text: choices[0].text, cached: usage.prompt_tokens_details.cached_tokens, notes };
 };
 const blocks = async (folder: string) => (await readdir(join(folder, 'blocks')).catch(() => [])).length;
@@ -68,6 +71,35 @@ test('a folder that cannot be written to is said, and requests are answered', as
   const { text, notes } = await ask({ cacheFolder });
   expect(text.length).toBeGreaterThan(0);
   expect(notes.join()).toMatch(/blocks were not written/);
+}, 120_000);
+
+test('a disk that is full, at once or later: it is said, requests are answered, nothing half is left', async () => {
+  const right = (await ask({})).text;
+  let room = 0;
+  const files = {
+    ...fs,
+    writeFile: async (path: string, bytes: string | Uint8Array, options: object) => {
+      if (room-- > 0) return fs.writeFile(path, bytes, options);
+      // a full disk takes a name, and nothing or a part of what it is to hold
+      await fs.writeFile(path, bytes.slice(0, 10), options);
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    },
+  } as unknown as StoreFiles;
+  const cacheFolder = join(root, 'full');
+  const atOnce = await ask({ cacheFolder }, 'prose', files);
+  expect([atOnce.text, atOnce.notes]).toEqual([right, [expect.stringMatching(/^folder: not used: ENOSPC/)]]);
+  expect(await readdir(cacheFolder)).toEqual(['identities.json']);
+  room = 3; // the secret, and two blocks
+  const later = await ask({ cacheFolder }, 'prose', files);
+  expect([later.text, later.notes.length]).toEqual([right, 1]);
+  expect(later.notes[0]).toMatch(/blocks were not written: ENOSPC/);
+  const written = await readdir(join(cacheFolder, 'blocks'));
+  expect([written.length, written.filter((name) => !name.endsWith('.kv'))]).toEqual([2, []]);
+  // there is room again: what was written is of use, and the rest is written
+  const again = await ask({ cacheFolder });
+  expect([again.text, again.notes]).toEqual([right, []]);
+  expect(again.cached).toBeGreaterThan(0);
+  expect(await blocks(cacheFolder)).toBeGreaterThan(2);
 }, 120_000);
 
 test('adapters are models of their own names', async () => {

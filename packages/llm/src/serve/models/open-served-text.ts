@@ -1,23 +1,39 @@
 import { join } from 'node:path';
 import { continuousScheduler, fairShare } from '@heddle/batcher';
-import { folderTier, type PrefixTierOptions } from '@heddle/kvcache';
+import { folderTier, type PrefixTierOptions, type TierFiles } from '@heddle/kvcache';
 import { locateModel } from '../../hub/locate-model.ts';
 import { type OpenedTextModel, type OpenTextModelOptions, openTextModel } from '../../text/text-model.ts';
-import { identityOfFiles, saltOf } from './model-identity.ts';
+import { identityOfFiles, type SaltFiles, saltOf } from './model-identity.ts';
 import type { WorkerModelOptions } from './worker-messages.ts';
 
-/** Opens a model as the options of a worker say. @param onNote hears of what its cache on disk cannot do */
+/** What the folder of a cache is written with: a test may give another. */
+export type StoreFiles = TierFiles & SaltFiles;
+
+/**
+ * Opens a model as the options of a worker say.
+ * @param onNote hears of what its cache on disk cannot do
+ * @param files by default Node's file system
+ */
 export async function openServedText(
   source: string,
   options: WorkerModelOptions,
   onNote: (note: string) => void,
+  files?: StoreFiles,
 ): Promise<OpenedTextModel> {
   const { kind: _, components, fairShare: shared, cacheFolder, cacheFolderBytes, ...plain } = options;
   const own = components === undefined ? {} : ((await import(components)) as { default: OpenTextModelOptions }).default;
   const scheduler: OpenTextModelOptions['scheduler'] = (capacity, limits) =>
     continuousScheduler({ ...limits, capacity, policy: fairShare() });
   const { path } = await locateModel('serve', source, 'model', {});
-  const cacheTiers = cacheFolder === undefined ? undefined : await storeIn(cacheFolder, path, options, onNote);
+  const cacheTiers =
+    cacheFolder === undefined
+      ? undefined
+      : await storeIn(cacheFolder, path, options, onNote, files).catch((error: NodeJS.ErrnoException) => {
+          // a disk may be full for a while: what is on it is of no use then
+          if (error.code !== 'ENOSPC' && error.code !== 'EDQUOT') throw error;
+          onNote(`folder: not used: ${error.message}`);
+          return undefined;
+        });
   return await openTextModel(path, {
     ...plain,
     ...(cacheTiers && { cacheTiers }),
@@ -32,6 +48,7 @@ async function storeIn(
   path: string,
   { dtype, activations, device, adapters = {}, cacheFolderBytes, components }: WorkerModelOptions,
   onNote: (note: string) => void,
+  files: StoreFiles | undefined,
 ): Promise<PrefixTierOptions> {
   const digests: Record<string, string> = {};
   for (const [name, source] of Object.entries(adapters)) digests[name] = await identityOfFiles(source, folder);
@@ -40,9 +57,9 @@ async function storeIn(
     adapters: digests,
     computed: [dtype ?? 'default', activations ?? 'default', device ?? 'auto', components ?? 'none'],
   });
-  const store = folderTier(
-    join(folder, 'blocks'),
-    cacheFolderBytes === undefined ? {} : { maxBytes: cacheFolderBytes },
-  );
-  return { store, model, salt: await saltOf(folder), onNote };
+  const store = folderTier(join(folder, 'blocks'), {
+    ...(cacheFolderBytes !== undefined && { maxBytes: cacheFolderBytes }),
+    ...(files && { files }),
+  });
+  return { store, model, salt: await saltOf(folder, files), onNote };
 }

@@ -70,7 +70,13 @@ export type ToWorker =
 /** From the worker. */
 export type FromWorker =
   /** The model could not be opened; then the worker ends. */
-  | { readonly kind: 'failed'; readonly error: unknown }
+  | {
+      readonly kind: 'failed';
+      readonly error: unknown;
+      readonly message: string;
+      /** Of an error of Heddle's. */
+      readonly code?: string;
+    }
   | {
       readonly kind: 'ready';
       readonly maxSequenceTokens: number;

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { isHeddleError } from '@heddle/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createServer, type WorkerModel, workerModel } from '../../serve.ts';
 
@@ -65,6 +66,8 @@ test('a model in a worker answers as one beside; leaving ends it; a worker that 
 test('a model that cannot be opened says why, and is not tried again', async () => {
   const none = workerModel('none', '/nowhere', { device: 'reference' });
   await expect(none.opened).rejects.toThrow(/nowhere/);
+  // as in this process: the command prints it without its class
+  await expect(none.opened).rejects.toSatisfy((error) => isHeddleError(error, 'ERR_FILE_NOT_FOUND'));
   expect([none.ready, none.restarts]).toEqual([false, 0]);
   await none.dispose();
 }, 60_000);

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { checkArguments } from '@heddle/tensor';
+import { checkArguments, HeddleError } from '@heddle/tensor';
 import { type Fault, FaultError, stopping } from '../fault.ts';
 import type {
   Embedded,
@@ -198,7 +198,8 @@ class ProcessModel implements WorkerModel {
     this.#worker = worker;
     let failure: unknown;
     worker.on('message', (message: FromWorker) => {
-      if (message.kind === 'failed') failure = message.error;
+      if (message.kind === 'failed')
+        failure = message.code === undefined ? message.error : new HeddleError(message.code, message.message);
       else if (message.kind === 'note') this.#events.onNote?.(message.note);
       else this.#receive(message);
     });
