@@ -28,5 +28,6 @@ export type {
 export type { WorkerEvents, WorkerModelOptions } from './serve/models/worker-messages.ts';
 export { type WorkerModel, workerModel } from './serve/models/worker-model.ts';
 export { type PageFile, type PageFiles, readPage } from './serve/page.ts';
-export { createServer, type HeddleServer } from './serve/server.ts';
+export { createServer } from './serve/server.ts';
+export type { HeddleServer } from './serve/server-of.ts';
 export type { LogEntry, ServerOptions } from './serve/server-options.ts';

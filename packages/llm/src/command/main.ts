@@ -1,28 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { isHeddleError } from '@heddle/tensor';
-import { benchCommand } from './bench.ts';
-import { chatCommand } from './chat.ts';
-import { devices } from './devices.ts';
-import { evalCommand } from './eval.ts';
-import { exportOnnxCommand, parseExportOnnx } from './export-onnx.ts';
-import { finetuneCommand } from './finetune.ts';
-import { generate } from './generate.ts';
-import { inspect, parseInspect } from './inspect.ts';
-import { parseBench } from './options/bench-options.ts';
-import { parseChat } from './options/chat-options.ts';
-import { completion } from './options/completion.ts';
-import { withConfig } from './options/config-file.ts';
-import { parseEval } from './options/eval-options.ts';
-import { parseDevices, parseGenerate } from './options/generate-options.ts';
 import { commands, helpOf } from './options/help-of.ts';
 import { nearest } from './options/nearest.ts';
-import { parseServe } from './options/serve-options.ts';
-import { parseFinetune, parseTrain } from './options/training-options.ts';
 import { help, UsageError } from './options/usage.ts';
-import { parsePull, pullCommand } from './pull.ts';
-import { parseQuantize, quantizeCommand } from './quantize.ts';
-import { serveCommand } from './serve.ts';
-import { trainCommand } from './train.ts';
 
 /** Runs the command and gives its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted. */
 export async function main(args: readonly string[], signal: AbortSignal): Promise<number> {
@@ -34,7 +13,7 @@ export async function main(args: readonly string[], signal: AbortSignal): Promis
       console.error(`heddle: ${error.message} (see heddle --help)`);
       return 2;
     }
-    console.error(`heddle: ${lineOf(error)}`);
+    console.error(`heddle: ${await lineOf(error)}`);
     if (process.env['HEDDLE_DEBUG']) console.error(error);
     return 1;
   }
@@ -42,34 +21,7 @@ export async function main(args: readonly string[], signal: AbortSignal): Promis
 
 async function run([name, ...typed]: readonly string[], signal: AbortSignal): Promise<number> {
   if (typed.includes('--help') || typed.includes('-h')) return print(helpOf(name));
-  const args = name === undefined ? [] : await withConfig(name, typed);
   switch (name) {
-    case 'generate':
-      return generate(parseGenerate(args), signal);
-    case 'chat':
-      return chatCommand(parseChat(args), signal);
-    case 'serve':
-      return serveCommand(parseServe(args), signal);
-    case 'bench':
-      return benchCommand(parseBench(args), signal);
-    case 'eval':
-      return evalCommand(parseEval(args), signal);
-    case 'inspect':
-      return inspect(parseInspect(args));
-    case 'pull':
-      return pullCommand(parsePull(args), signal);
-    case 'train':
-      return trainCommand(parseTrain(args), signal);
-    case 'finetune':
-      return finetuneCommand(parseFinetune(args), signal);
-    case 'quantize':
-      return quantizeCommand(parseQuantize(args), signal);
-    case 'export-onnx':
-      return exportOnnxCommand(parseExportOnnx(args), signal);
-    case 'devices':
-      return devices(parseDevices(args));
-    case 'completion':
-      return print(completion(typed));
     case 'help':
     case '--help':
     case '-h':
@@ -78,10 +30,95 @@ async function run([name, ...typed]: readonly string[], signal: AbortSignal): Pr
       return print(`${await version()}\n`);
     case undefined:
       throw new UsageError(`a command is needed: ${commands.join(', ')}`);
-    default:
-      throw new UsageError(unknownCommand(name));
   }
+  const load = Object.hasOwn(programs, name) ? programs[name] : undefined;
+  if (!load) throw new UsageError(unknownCommand(name));
+  const { withConfig } = await import('./options/config-file.ts');
+  const args = await withConfig(name, typed);
+  return (await load())(args, signal);
 }
+
+type Program = (args: readonly string[], signal: AbortSignal) => Promise<number> | number;
+
+/** What each command is made of, loaded when it is asked for: loading all of them takes longer than a short answer. */
+const programs: Readonly<Record<string, () => Promise<Program>>> = {
+  generate: async () => {
+    const { parseGenerate } = await import('./options/generate-options.ts');
+    return async (args, signal) => {
+      const command = parseGenerate(args);
+      return (await import('./generate.ts')).generate(command, signal);
+    };
+  },
+  chat: async () => {
+    const { parseChat } = await import('./options/chat-options.ts');
+    return async (args, signal) => {
+      const command = parseChat(args);
+      return (await import('./chat.ts')).chatCommand(command, signal);
+    };
+  },
+  serve: async () => {
+    const { parseServe } = await import('./options/serve-options.ts');
+    return async (args, signal) => {
+      const command = parseServe(args);
+      return (await import('./serve.ts')).serveCommand(command, signal);
+    };
+  },
+  bench: async () => {
+    const { parseBench } = await import('./options/bench-options.ts');
+    return async (args, signal) => {
+      const command = parseBench(args);
+      return (await import('./bench.ts')).benchCommand(command, signal);
+    };
+  },
+  eval: async () => {
+    const { parseEval } = await import('./options/eval-options.ts');
+    return async (args, signal) => {
+      const command = parseEval(args);
+      return (await import('./eval.ts')).evalCommand(command, signal);
+    };
+  },
+  train: async () => {
+    const { parseTrain } = await import('./options/training-options.ts');
+    return async (args, signal) => {
+      const command = parseTrain(args);
+      return (await import('./train.ts')).trainCommand(command, signal);
+    };
+  },
+  finetune: async () => {
+    const { parseFinetune } = await import('./options/training-options.ts');
+    return async (args, signal) => {
+      const command = parseFinetune(args);
+      return (await import('./finetune.ts')).finetuneCommand(command, signal);
+    };
+  },
+  inspect: async () => {
+    const { inspect, parseInspect } = await import('./inspect.ts');
+    return (args) => inspect(parseInspect(args));
+  },
+  pull: async () => {
+    const { parsePull, pullCommand } = await import('./pull.ts');
+    return (args, signal) => pullCommand(parsePull(args), signal);
+  },
+  quantize: async () => {
+    const { parseQuantize, quantizeCommand } = await import('./quantize.ts');
+    return (args, signal) => quantizeCommand(parseQuantize(args), signal);
+  },
+  'export-onnx': async () => {
+    const { exportOnnxCommand, parseExportOnnx } = await import('./export-onnx.ts');
+    return (args, signal) => exportOnnxCommand(parseExportOnnx(args), signal);
+  },
+  devices: async () => {
+    const { parseDevices } = await import('./options/generate-options.ts');
+    return async (args) => {
+      const command = parseDevices(args);
+      return (await import('./devices.ts')).devices(command);
+    };
+  },
+  completion: async () => {
+    const { completion } = await import('./options/completion.ts');
+    return (args) => print(completion(args));
+  },
+};
 
 function unknownCommand(name: string): string {
   const meant = nearest(name, commands);
@@ -89,7 +126,8 @@ function unknownCommand(name: string): string {
 }
 
 /** What happened, in one line. Errors that are not ours are defects, and say where they come from. */
-function lineOf(error: unknown): string {
+async function lineOf(error: unknown): Promise<string> {
+  const { isHeddleError } = await import('@heddle/tensor');
   const message = error instanceof Error ? error.message : String(error);
   const line = message.split('\n')[0]!;
   return isHeddleError(error) || !(error instanceof Error) ? line : `${error.name}: ${line}`;

@@ -6,8 +6,8 @@ import { standardNormalizers, withoutLines } from '../serve/models/normalizers.t
 import { type ModelShelf, onDemand } from '../serve/models/on-demand.ts';
 import { type WorkerModel, workerModel } from '../serve/models/worker-model.ts';
 import { readPage } from '../serve/page.ts';
-import { createServer, type HeddleServer } from '../serve/server.ts';
-import { measuredDevice } from './measure/measured-device.ts';
+import { type HeddleServer, serverOf } from '../serve/server-of.ts';
+import type { MeasuredModel } from './measure/measured-device.ts';
 import type { ServeCommand, ServedSource } from './options/serve-options.ts';
 
 /**
@@ -26,7 +26,7 @@ export async function serveCommand(command: ServeCommand, signal: AbortSignal): 
       model,
       ...Object.keys(command.models[i]!.adapters).map((name) => adapterModel(name, model, name)),
     ]);
-    const app = createServer(served, {
+    const app = serverOf(served, {
       ...(command.page && { page: await readPage() }),
       normalizers: [...standardNormalizers, ...command.dropLines.map((line) => withoutLines(line.source, line))],
       keys,
@@ -63,8 +63,8 @@ async function opened(
   for (const { id, kind, source } of command.models)
     devices.set(
       id,
-      kind === 'text'
-        ? await measuredDevice(command.device, { source, ...(dtype && { dtype }) }, signal)
+      kind === 'text' && command.device === 'auto'
+        ? await measured({ source, ...(dtype && { dtype }) }, signal)
         : command.device,
     );
   const open = (served: ServedSource) => openModel({ ...command, device: devices.get(served.id)! }, served, say);
@@ -92,6 +92,12 @@ async function opened(
   }
   for (const model of models) for (const note of model.notes) say({ model: model.id, note });
   return { models, dispose };
+}
+
+/** Measuring loads models, which this process has no other use for. */
+async function measured(model: MeasuredModel, signal: AbortSignal): Promise<ServeCommand['device']> {
+  const { measuredDevice } = await import('./measure/measured-device.ts');
+  return measuredDevice('auto', model, signal);
 }
 
 /** What the weights of a model take on disk; 0 where that is not known, as of a model of a hub. */
