@@ -55,6 +55,23 @@ describe('documents', () => {
     expect(gone).toEqual([]);
   });
 
+  it('the index of the API has every entry of every package', () => {
+    const rows = read('docs/guides/api.md')
+      .split('\n')
+      .filter((row) => row.startsWith('| '));
+    let name = '';
+    const listed = rows.flatMap((row) => {
+      name = /^\| \[(@heddle\/\w+)\]/.exec(row)?.[1] ?? name;
+      const [, , entries = ''] = row.split('|');
+      return [...entries.matchAll(/`(\.[^`]*)`/g)].map(([, entry]) => `${name} ${entry}`);
+    });
+    const all = readdirSync(join(root, 'packages')).flatMap((folder) => {
+      const manifest = JSON.parse(read(`packages/${folder}/package.json`)) as { name: string; exports: object };
+      return Object.keys(manifest.exports).map((entry) => `${manifest.name} ${entry}`);
+    });
+    expect(listed.sort()).toEqual(all.sort());
+  });
+
   it('ARCHITECTURE.md has each folder of each package once in its list', () => {
     const text = read('ARCHITECTURE.md');
     const list = text.slice(text.indexOf('## Folders'), text.indexOf('## Tests'));
