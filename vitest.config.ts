@@ -35,6 +35,7 @@ const backend = (name: string, test: object = {}, module: string = name) => ({
   test: {
     name,
     include: [`${folders}/**/*.backend.test.ts`],
+    isolate: false, // files of one process share the modules, which take longer to load than most files to run
     testTimeout: 240_000 * times, // a software GPU compiles for seconds, beside other files
     hookTimeout: 120_000,
     provide: { ...properties, backend: name, required: required.includes(name), unavailable: '' },
@@ -143,6 +144,7 @@ export default defineConfig({
         plugins: [officialClients()],
         test: {
           name: 'unit',
+          isolate: false,
           include: [`${folders}/**/*.test.ts`],
           exclude: ['**/*.backend.test.ts', '**/node_modules/**', '**/dist/**'],
           testTimeout: 120_000 * times,

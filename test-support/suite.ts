@@ -1,8 +1,13 @@
 import type { Device } from '@heddle/tensor';
-import { afterAll, beforeEach, describe, inject, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, inject, test } from 'vitest';
 import { open } from '#backend';
+import type { Opened } from './backend.ts';
 
-const opened = await open();
+/** The back end of the file that is tested; files of one process come one after the other. */
+let opening: Promise<Opened> | undefined;
+let opened: Opened | undefined;
+/** Blocks of the file that are still to be tested. */
+let blocks = 0;
 
 /** Name of the back end that this run of the file is on: reference, onnx, webgpu-node or webgpu-browser. */
 export const backendName: string = inject('backend');
@@ -18,18 +23,28 @@ export function leaveToNode(context: { skip(reason: string): never }): void {
  */
 export function conformance(title: string, body: (device: () => Device) => void): void {
   describe(title, () => {
+    blocks++;
+    beforeAll(async () => {
+      opening ??= open();
+      opened = await opening;
+    });
+    afterAll(async () => {
+      if (--blocks > 0) return;
+      const last = opened?.device;
+      opening = opened = undefined;
+      await last?.dispose();
+    });
     beforeEach((context) => {
-      if (opened.missing === undefined) return;
-      if (inject('required')) throw new Error(`required back end did not open: ${opened.missing}`);
-      context.skip(opened.missing);
+      const missing = opened?.missing;
+      if (missing === undefined) return;
+      if (inject('required')) throw new Error(`required back end did not open: ${missing}`);
+      context.skip(missing);
     });
     body(() => {
-      if (!opened.device) throw new Error(opened.missing);
+      if (!opened?.device) throw new Error(opened?.missing ?? 'a device is there while tests run, not before');
       return opened.device;
     });
   });
 }
-
-afterAll(() => opened.device?.dispose());
 
 export { test };
