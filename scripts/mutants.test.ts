@@ -32,9 +32,14 @@ describe('mutants', () => {
 
   it('are tried on the tests of their package, without those that measure', () => {
     const sources = ['packages/a/src/index.ts'];
-    expect(chooseTests(sources, undefined, files)).toEqual(['packages/a/src/deep/x.test.ts']);
+    expect(chooseTests(sources, { tests: [], executor: undefined }, files)).toEqual(['packages/a/src/deep/x.test.ts']);
     const both = ['packages/a/src/deep/x.test.ts', 'packages/a/src/deep/x.backend.test.ts'];
-    expect(chooseTests(sources, 'reference', files)).toEqual(both);
+    expect(chooseTests(sources, { tests: [], executor: 'reference' }, files)).toEqual(both);
+    const named = { tests: ['x.backend', 'none'], executor: 'reference' } as const;
+    expect(chooseTests(sources, named, files)).toEqual(both.slice(1));
+    expect(() => chooseTests(sources, { tests: ['none'], executor: undefined }, files)).toThrow(
+      'no tests in packages/a',
+    );
     expect(strykerConfig(sources, both, 2, '/out')).toMatchObject({
       mutate: sources,
       testFiles: both,
@@ -45,7 +50,7 @@ describe('mutants', () => {
   });
 
   it('take options that are known', () => {
-    expect(readMutantOptions(['a'])).toEqual({ targets: ['a'], executor: undefined, jobs: 1 });
+    expect(readMutantOptions(['a'])).toEqual({ targets: ['a'], tests: [], executor: undefined, jobs: 1 });
     expect(readMutantOptions(['a', '--executor', 'reference']).executor).toBe('reference');
     expect(() => readMutantOptions([])).toThrow('expected a package, folder or file, got none');
     expect(() => readMutantOptions(['a', '--executor', 'webgpu'])).toThrow("reference or onnx, got 'webgpu'");

@@ -2,7 +2,8 @@
  * `npm run mutants -- batcher`: Stryker changes one expression at a time in plain TypeScript and runs the tests that reach it;
  * what no test sees is named at the end, and stands in a page in `scripts/mutants/out`. An argument is a package, or a
  * folder or file of one (`packages/tensor/src/dim.ts`). All of it happens in a copy of the repository.
- * `--executor reference` runs the tests on that back end, too; `--jobs N` tries N at a time.
+ * `--tests TEXT` runs only test files whose path has the text (may be repeated), `--executor reference` those of that back end,
+ * too; `--jobs N` tries N at a time.
  * Stryker is installed by `npm ci --prefix scripts/mutants`.
  */
 import { spawnSync } from 'node:child_process';
@@ -21,7 +22,7 @@ if (!existsSync(stryker)) {
 const options = readMutantOptions(process.argv.slice(2));
 const files = repositoryFiles(root);
 const sources = chooseSources(options.targets, files);
-const tests = chooseTests(sources, options.executor, files);
+const tests = chooseTests(sources, options, files);
 console.log(`${sources.length} sources, ${tests.length} test files`);
 const copy = new Scratch(root, files);
 try {

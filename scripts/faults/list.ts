@@ -3,6 +3,7 @@ import { attentionFaults } from './attention.ts';
 import { batcherFaults } from './batcher.ts';
 import type { Fault } from './fault.ts';
 import { modelFaults } from './models.ts';
+import { quietFaults } from './quiet.ts';
 import { servingFaults } from './serving.ts';
 import { tensorFaults } from './tensor.ts';
 import { trainerFaults } from './trainer.ts';
@@ -16,4 +17,5 @@ export const faults: readonly Fault[] = [
   ...batcherFaults,
   ...trainerFaults,
   ...acrossFaults,
+  ...quietFaults,
 ];

@@ -5,6 +5,8 @@ import { parseArgs } from 'node:util';
 export interface MutantOptions {
   /** Packages by name, or paths of folders and files of one package, from the root. */
   readonly targets: readonly string[];
+  /** Texts of which the path of a test file must have one; with none of them all of the package's are run. */
+  readonly tests: readonly string[];
   /** A back end whose tests are run beside the unit tests. */
   readonly executor: 'reference' | 'onnx' | undefined;
   /** How many mutants are tried at the same time. */
@@ -24,7 +26,11 @@ export function readMutantOptions(args: readonly string[]): MutantOptions {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { executor: { type: 'string' }, jobs: { type: 'string', default: '1' } },
+    options: {
+      tests: { type: 'string', multiple: true, default: [] },
+      executor: { type: 'string' },
+      jobs: { type: 'string', default: '1' },
+    },
   });
   const { executor } = values;
   const jobs = Number(values.jobs);
@@ -33,7 +39,7 @@ export function readMutantOptions(args: readonly string[]): MutantOptions {
     throw new RangeError(`mutants: --executor should be reference or onnx, got '${executor}'`);
   if (!Number.isInteger(jobs) || jobs < 1)
     throw new RangeError(`mutants: --jobs should be a count of at least 1, got '${values.jobs}'`);
-  return { targets: positionals, executor, jobs: Math.min(jobs, availableParallelism()) };
+  return { targets: positionals, tests: values.tests, executor, jobs: Math.min(jobs, availableParallelism()) };
 }
 
 /** The back ends that are not run. */
@@ -64,22 +70,27 @@ const isSource = (file: string): boolean =>
 const packageOf = (file: string): string => file.split('/').slice(0, 2).join('/');
 
 /**
- * The tests among `files` that mutants of `sources` are tried on: those of their package, without those that measure times and
- * memory, which the counters of Stryker change.
+ * The tests among `files` that mutants of `sources` are tried on: those of their package that `options` name, without those that
+ * measure times and memory, which the counters of Stryker change.
+ *
+ * @throws RangeError if there are none
  */
 export function chooseTests(
   sources: readonly string[],
-  executor: string | undefined,
+  { tests, executor }: Pick<MutantOptions, 'tests' | 'executor'>,
   files: readonly string[],
 ): string[] {
   const folder = `${packageOf(sources[0]!)}/src/`;
-  return files.filter(
+  const chosen = files.filter(
     (file) =>
       file.startsWith(folder) &&
       file.endsWith('.test.ts') &&
       !/(\/promises|-allocations|\.clients)\.test\.ts$/.test(file) &&
-      (executor !== undefined || !file.endsWith('.backend.test.ts')),
+      (executor !== undefined || !file.endsWith('.backend.test.ts')) &&
+      (tests.length === 0 || tests.some((text) => file.includes(text))),
   );
+  if (chosen.length === 0) throw new RangeError(`mutants: no tests in ${folder} for ${tests.join(', ') || 'unit'}`);
+  return chosen;
 }
 
 /** Settings of Stryker for a copy of the repository; the report is written to `folder`. */

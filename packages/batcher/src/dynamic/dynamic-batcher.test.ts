@@ -107,6 +107,21 @@ describe('a batch', () => {
     expect(await Promise.all(answers)).toEqual([12, 6, 8]);
   });
 
+  it('is waited for without a timer while all runners are busy', async () => {
+    let finish = (_: number[]) => {};
+    const run = () => new Promise<number[]>((resolve) => (finish = resolve));
+    const batch = dynamicBatcher<number, number>({ run, maxBatchSize: 1, maxWaitMs: 10 });
+    const answers = [batch(1), batch(2)];
+    await vi.advanceTimersByTimeAsync(0);
+    expect(vi.getTimerCount()).toBe(0);
+    finish([1]);
+    expect(await answers[0]).toBe(1);
+    await vi.advanceTimersByTimeAsync(0);
+    finish([2]);
+    expect(await answers[1]).toBe(2);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it('runs beside others up to the limit', async () => {
     let running = 0;
     let most = 0;

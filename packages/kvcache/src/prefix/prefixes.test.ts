@@ -128,6 +128,11 @@ test('a prefix that is being computed is waited for, as long as it is', () => {
   const tokens = [1, 2, 3, 4, 5, 6, 7];
   const first = cache.sequence('first', { tokens }) as KvSequence;
   expect(cache.sequence('second', { tokens })).toBe('pending');
+  // nor is a block that it ends with: its last token is computed in any case
+  const short = cache.sequence('short', { tokens: [1, 2] });
+  expect(short).toHaveProperty('length', 0);
+  (short as KvSequence).dispose();
+  expect(cache.sequence('second', { tokens })).toBe('pending');
   // what they do not share is not waited for, nor is another namespace, nor who names no prompt
   const others = [cache.sequence('o1', { tokens: [1, 9] }), cache.sequence('o2', { tokens, namespace: 'n' })];
   for (const other of others) expect(other).toHaveProperty('length', 0);

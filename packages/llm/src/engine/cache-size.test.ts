@@ -1,7 +1,7 @@
 import { type KvShape, pagedCacheBytes } from '@heddle/kvcache';
 import type { Device } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { cacheSize } from './cache-size.ts';
 
 let device: Device;
@@ -35,3 +35,20 @@ for (const [name, shape] of Object.entries(shapes))
     expect(taken(all)).toBeLessThanOrEqual(bytes);
     expect(taken(all)).toBeGreaterThan(0.9 * bytes);
   });
+
+test('a cache takes half of what the budget of the device leaves, and some tokens where it leaves nothing', () => {
+  const shape = shapes['full attention']!;
+  const wishes = { maxSequences: 40, maxSequenceTokens: undefined, maxBatchTokens: 64 };
+  const size = (cacheBytes: number | undefined) => cacheSize(device, shape, 100_000, { ...wishes, cacheBytes });
+  const memory = vi.spyOn(device, 'memory');
+  const budget = (all: number, live: number) => memory.mockReturnValue({ ...device.memory(), budget: all, live });
+  try {
+    budget(10 * 2 ** 20, 4 * 2 ** 20);
+    expect(size(undefined)).toEqual(size(3 * 2 ** 20));
+    expect(size(2 ** 20).tokens).toBeLessThan(size(3 * 2 ** 20).tokens);
+    budget(10 * 2 ** 20, 12 * 2 ** 20);
+    expect(size(undefined)).toEqual(size(0));
+  } finally {
+    memory.mockRestore();
+  }
+});

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runs } from '../../../../test-support/properties.ts';
+import { allowedTokens } from './biases.ts';
 import { type LogitFilter, softmaxWeights, temperature, topK, topP } from './filters.ts';
 
 /** Ids that a filter leaves in. */
@@ -16,6 +17,12 @@ const logitLists = fc
     maxLength: 40,
   })
   .filter((logits) => logits.some((logit) => Number.isFinite(logit)));
+
+test('allowed tokens are those whose bit is set, and none beyond the end of the mask', () => {
+  const logits = Array.from({ length: 70 }, () => 1);
+  expect(kept(allowedTokens(Uint32Array.of(0b101, 2 ** 31)), logits)).toEqual([0, 2, 63]);
+  expect(kept(allowedTokens(Uint32Array.of(2 ** 31 + 1)), logits)).toEqual([0, 31]);
+});
 
 describe('temperature', () => {
   test('divides the differences', () => {

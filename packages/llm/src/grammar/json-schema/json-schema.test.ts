@@ -229,6 +229,16 @@ describe('texts of a schema', () => {
         ['-2.5', '-2.50', '-0.1', '0', '0.2499', '-1'],
         ['-2.51', '0.25', '0.3', '1', '-3'],
       ],
+      [
+        { type: 'integer', minimum: 3, exclusiveMinimum: 5, maximum: 20, exclusiveMaximum: 9 },
+        ['6', '7', '8'],
+        ['3', '4', '5', '9', '20'],
+      ],
+      [
+        { type: 'integer', minimum: 6, exclusiveMinimum: 3, maximum: 8, exclusiveMaximum: 20 },
+        ['6', '7', '8'],
+        ['4', '5', '9', '19'],
+      ],
       [{ type: 'number', exclusiveMinimum: 0 }, ['0.1', '0.001', '1', '20'], ['0', '0.0', '-1', '-0.5']],
       [
         { type: 'number', minimum: 1e-7, maximum: 3 },
