@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { keyValueShape } from '../index.ts';
-import { decodePrefixBlock, encodePrefixBlock } from './prefix-file.ts';
+import { chainDigest, decodePrefixBlock, encodePrefixBlock, rootDigest } from './prefix-file.ts';
 
 const shape = keyValueShape({ layers: 1, heads: 1, headDim: 2, dtype: 'f16' });
 const identity = {
@@ -24,4 +24,14 @@ test('a block is what was written, and nothing where any bit is another, a part 
     expect(await decodePrefixBlock({ ...identity, ...change }, lengthOf, file)).toBeUndefined();
   const cache = { ...identity.cache, model: 'other' };
   expect(await decodePrefixBlock({ ...identity, cache }, lengthOf, file)).toBeUndefined();
+});
+
+test('names are the same whichever way of the platform makes them', async () => {
+  const name = async () => chainDigest(rootDigest(identity.cache, 'n', 'salt'), identity.tokens);
+  const own = await name();
+  const lookup = vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined as never);
+  const other = await name();
+  lookup.mockRestore();
+  expect(other).toEqual(own);
+  expect(own).not.toEqual(await chainDigest(rootDigest(identity.cache, 'n', 'pepper'), identity.tokens));
 });
