@@ -36,7 +36,12 @@ export interface OnnxOptions {
  * @throws DeviceError where `onnxruntime-node` does not load, saying what to install; ArgumentError
  */
 export async function openOnnx(options: OnnxOptions = {}): Promise<Device> {
-  checkOptions('openOnnx', options, ['memoryBudget', 'debug', 'threads', 'runtime']);
+  checkOptions('openOnnx', options, {
+    memoryBudget: 'number?',
+    debug: 'boolean?',
+    threads: 'number?',
+    runtime: 'object?',
+  });
   const { memoryBudget, debug = false } = options;
   checkBudget('openOnnx', memoryBudget);
   if (options.threads !== undefined && (!Number.isInteger(options.threads) || options.threads < 1))

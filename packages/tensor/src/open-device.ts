@@ -3,6 +3,7 @@ import { describe } from './checks/describe.ts';
 import { ArgumentError, DeviceError, isHeddleError } from './checks/errors.ts';
 import type { Device } from './graph/device.ts';
 import type { OnnxOptions } from './onnx.ts';
+import { checkBudget } from './report/memory.ts';
 import type { WebGpuOptions } from './webgpu.ts';
 
 /** The names that `openDevice` takes. */
@@ -37,7 +38,13 @@ type Common = Pick<OpenDeviceOptions, 'memoryBudget' | 'debug'>;
  * @throws DeviceError where there is none, saying what was tried and what to install; ArgumentError
  */
 export async function openDevice(name: DeviceName = 'auto', options: OpenDeviceOptions = {}): Promise<Device> {
-  checkOptions('openDevice', options, ['memoryBudget', 'debug', 'webgpu', 'onnx']);
+  checkOptions('openDevice', options, {
+    memoryBudget: 'number?',
+    debug: 'boolean?',
+    webgpu: 'object?',
+    onnx: 'object?',
+  });
+  checkBudget('openDevice', options.memoryBudget);
   const { webgpu, onnx, ...common } = options;
   switch (name) {
     case 'reference':

@@ -1,3 +1,4 @@
+import { checkArguments } from '../checks/check-arguments.ts';
 import { isFloat } from '../dtype.ts';
 import { defineOp, type GradientContext, type Op } from '../graph/op.ts';
 import { record } from '../graph/record.ts';
@@ -21,6 +22,7 @@ import { backward } from './gradients.ts';
  * @throws nothing of its own: what `fn` throws
  */
 export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
+  checkArguments('checkpoint', 'function', { fn });
   return (...args) => {
     const given = tensorsOf(args);
     if (given.length === 0) return fn(...args);

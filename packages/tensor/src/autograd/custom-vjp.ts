@@ -1,3 +1,4 @@
+import { checkArguments } from '../checks/check-arguments.ts';
 import { ArgumentError, ShapeError } from '../checks/errors.ts';
 import { defineOp, type Op } from '../graph/op.ts';
 import { record } from '../graph/record.ts';
@@ -32,6 +33,7 @@ export function customVjp<A extends readonly Tensor[], R extends Tensor | readon
   fn: (...args: A) => R,
   vjp: (context: VjpContext) => readonly (Tensor | undefined)[],
 ): (...args: A) => R {
+  checkArguments('customVjp', 'function', { fn, vjp });
   return (...args) => {
     if (args.length === 0) throw new ArgumentError('customVjp: the function takes at least one tensor');
     const standIns = args.map((arg) => identity(arg));

@@ -31,23 +31,37 @@ export function valueAndGrad<A extends readonly unknown[], const N extends reado
   f: ScalarFunction<A>,
   options: { readonly argnums?: N } = {},
 ): (...args: A) => { value: Tensor; grads: Gradients<A, N> } {
-  checkArguments('grad', 'function', { f });
-  checkOptions('grad', options, ['argnums']);
+  return both('valueAndGrad', f, options);
+}
+
+function both<A extends readonly unknown[], const N extends readonly number[]>(
+  name: string,
+  f: ScalarFunction<A>,
+  options: { readonly argnums?: N },
+): (...args: A) => { value: Tensor; grads: Gradients<A, N> } {
+  checkArguments(name, 'function', { f });
+  checkOptions(name, options, { argnums: 'list?' });
   const argnums: readonly number[] = options.argnums ?? [0];
-  checkArguments('grad', 'list', { argnums });
+  for (const n of argnums)
+    if (!Number.isInteger(n) || n < 0)
+      throw new ArgumentError(
+        `${name}: argnums must be places of arguments, from 0, got ${typeof n === 'number' ? n : describe(n)}`,
+      );
   return (...args) => {
     for (const n of argnums)
-      if (!Number.isInteger(n) || n < 0 || n >= args.length)
-        throw new ArgumentError(`grad: argnums must name arguments in [0, ${args.length - 1}], got ${n}`);
+      if (n >= args.length)
+        throw new ArgumentError(`${name}: argnums must name arguments in [0, ${args.length - 1}], got ${n}`);
     for (const n of argnums)
       if (tensorsOf(args[n]).length === 0 && typeof args[n] !== 'object')
-        throw new ArgumentError(`grad: argument ${n} must be a tensor or a tree of them, got ${describe(args[n])}`);
+        throw new ArgumentError(`${name}: argument ${n} must be a tensor or a tree of them, got ${describe(args[n])}`);
     // gradients are taken at these handles, so that only uses through the argument count
-    const own = args.map((arg, i) => (argnums.includes(i) ? mapTree(arg, standIn) : arg)) as unknown as A;
+    const own = args.map((arg, i) =>
+      argnums.includes(i) ? mapTree(arg, (leaf) => standIn(name, leaf)) : arg,
+    ) as unknown as A;
     const value: unknown = f(...own);
-    refusePromises('grad', value);
+    refusePromises(name, value);
     if (!(value instanceof Tensor))
-      throw new ArgumentError(`grad: the function must give a tensor, got ${describe(value)}`);
+      throw new ArgumentError(`${name}: the function must give a tensor, got ${describe(value)}`);
     const wrt = argnums.map((n) => tensorsOf(own[n]));
     const all = gradients(value, wrt.flat());
     let next = 0;
@@ -56,9 +70,9 @@ export function valueAndGrad<A extends readonly unknown[], const N extends reado
   };
 }
 
-function standIn(leaf: unknown): unknown {
+function standIn(name: string, leaf: unknown): unknown {
   if (!(leaf instanceof Tensor)) return leaf;
-  if (!isFloat(leaf.dtype)) throw new DTypeError(`grad: takes gradients by f32 and f16 tensors, got ${leaf.dtype}`);
+  if (!isFloat(leaf.dtype)) throw new DTypeError(`${name}: takes gradients by f32 and f16 tensors, got ${leaf.dtype}`);
   return identity(leaf);
 }
 
@@ -70,6 +84,6 @@ export function grad<A extends readonly unknown[], const N extends readonly numb
   f: ScalarFunction<A>,
   options: { readonly argnums?: N } = {},
 ): (...args: A) => Gradients<A, N> {
-  const both = valueAndGrad(f, options);
-  return (...args) => both(...args).grads;
+  const inner = both<A, N>('grad', f, options);
+  return (...args) => inner(...args).grads;
 }

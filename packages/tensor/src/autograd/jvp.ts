@@ -1,4 +1,4 @@
-import { checkArguments } from '../checks/check-arguments.ts';
+import { checkArguments, checkTensorsOf } from '../checks/check-arguments.ts';
 import { describe } from '../checks/describe.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
 import { isFloat } from '../dtype.ts';
@@ -26,6 +26,8 @@ export function jvp<A extends readonly Tensor[]>(
 ): { readonly value: Tensor; readonly tangent: Tensor } {
   checkArguments('jvp', 'function', { fn });
   checkArguments('jvp', 'tensors', { args, tangents });
+  const [first] = args;
+  if (first) checkTensorsOf('jvp', first.device, [...args, ...(tangents as readonly Tensor[])]);
   const [points, directions]: [readonly Tensor[], readonly Tensor[]] = [args, tangents];
   if (points.length === 0 || points.length !== directions.length)
     throw new ArgumentError(`jvp: takes a tangent for each argument, got ${directions.length} for ${points.length}`);

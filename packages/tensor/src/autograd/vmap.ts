@@ -1,5 +1,6 @@
 import { checkArguments } from '../checks/check-arguments.ts';
 import { checkOptions } from '../checks/check-options.ts';
+import { describe } from '../checks/describe.ts';
 import { ArgumentError, ShapeError } from '../checks/errors.ts';
 import type { Node } from '../graph/op.ts';
 import { tensorsOf } from '../graph/recorded-leaves.ts';
@@ -35,8 +36,11 @@ export function vmap<A extends readonly unknown[], R>(
   options: VmapOptions = {},
 ): (...args: A) => R {
   checkArguments('vmap', 'function', { fn });
-  checkOptions('vmap', options, ['inAxes', 'outAxis']);
+  checkOptions('vmap', options, { inAxes: 'anything', outAxis: 'number?' });
   const { inAxes = 0, outAxis = 0 } = options;
+  for (const axis of Array.isArray(inAxes) ? (inAxes as readonly unknown[]) : [inAxes])
+    if (!Number.isInteger(axis) && !(Array.isArray(inAxes) && (axis === null || axis === undefined)))
+      throw new ArgumentError(`vmap: inAxes must be an axis, or for each argument one or null, got ${describe(axis)}`);
   return (...args) => {
     if (typeof inAxes !== 'number' && inAxes.length !== args.length)
       throw new ArgumentError(`vmap: inAxes must name ${args.length} axes, one an argument, got ${inAxes.length}`);

@@ -15,13 +15,15 @@ interface Kind {
 
 const isObject = (value: unknown): value is { readonly [name: string]: unknown } =>
   typeof value === 'object' && value !== null;
-const isTensor = (value: unknown): boolean => isObject(value) && isObject(value['node']);
+const isTensor = (value: unknown): value is { assertUsable?(operation: string): void } =>
+  isObject(value) && isObject(value['node']);
 
 type KindName =
   | 'tensor'
   | 'tensors'
   | 'device'
   | 'number'
+  | 'boolean'
   | 'text'
   | 'function'
   | 'list'
@@ -29,7 +31,7 @@ type KindName =
   | 'numbers'
   | 'object';
 
-/** What `checkArguments` can ask for; with a question mark also nothing. */
+/** What `checkArguments` can ask for; with a question mark also nothing. Tensors must not be disposed of. */
 export type ArgumentKind = KindName | `${KindName}?`;
 
 const required: Readonly<Record<KindName, Kind>> = {
@@ -44,6 +46,7 @@ const required: Readonly<Record<KindName, Kind>> = {
     holds: (value) => isObject(value) && typeof value['variable'] === 'function',
   },
   number: { what: 'a number', holds: (value) => typeof value === 'number' && !Number.isNaN(value) },
+  boolean: { what: 'true or false', holds: (value) => typeof value === 'boolean' },
   text: { what: 'a text', holds: (value) => typeof value === 'string' },
   function: { what: 'a function', holds: (value) => typeof value === 'function' },
   list: { what: 'a list', holds: Array.isArray },
@@ -71,7 +74,8 @@ const kinds: ReadonlyMap<unknown, Kind> = new Map(
 /**
  * Checks arguments that a program without types may have passed: `checkArguments('rotate', 'tensor', { x, positions })`. For
  * functions of one's own that answer what they do not take as those of Heddle do.
- * @throws ArgumentError naming the operation, the first value that is not of the kind, and what came
+ * @throws ArgumentError naming the operation, the first value that is not of the kind, and what came; DisposedError for a tensor
+ *   that was disposed of
  */
 export function checkArguments(operation: string, kind: ArgumentKind, values: Readonly<Record<string, unknown>>): void {
   const rule = kinds.get(kind);
@@ -79,7 +83,10 @@ export function checkArguments(operation: string, kind: ArgumentKind, values: Re
     throw new ArgumentError(`checkArguments: kind must be ${[...kinds.keys()].join(', ')}, got ${describe(kind)}`);
   for (const name in values) {
     const value = values[name];
-    if (rule.holds(value)) continue;
+    if (rule.holds(value)) {
+      if (rule.what === required.tensor.what && isTensor(value)) value.assertUsable?.(`${operation}: ${name}`);
+      continue;
+    }
     if (rule.each && Array.isArray(value))
       checkArguments(operation, rule.each, Object.fromEntries(value.map((item, i) => [`${name}[${i}]`, item])));
     throw new ArgumentError(`${operation}: ${name} must be ${rule.what}, got ${describe(value)}`);
@@ -95,4 +102,10 @@ export function checkTensorsOf(operation: string, device: Device, tensors: reado
         `${operation}: takes tensors of this ${device.name} device, got ${own ? `one of another (${own.name})` : describe(tensor)}`,
       );
   }
+}
+
+/** @throws ArgumentError for a dtype of a product's result that is neither f32 nor f16 */
+export function checkFloat(operation: string, dtype: unknown): void {
+  if (dtype !== undefined && dtype !== 'f32' && dtype !== 'f16')
+    throw new ArgumentError(`${operation}: dtype must be f32 or f16, got ${describe(dtype)}`);
 }

@@ -1,16 +1,34 @@
+import { type ArgumentKind, checkArguments } from './check-arguments.ts';
 import { describe } from './describe.ts';
 import { ArgumentError } from './errors.ts';
 
+/** Names of options with what each must be, as `checkArguments` asks for it; with `anything`, only the name is checked. */
+export type OptionKinds = Readonly<Record<string, ArgumentKind | 'anything'>>;
+
 /**
- * Checks the options that a program without types may have passed.
- * @throws ArgumentError for what is no object, and for a name that is none of `known`, which are listed
+ * Checks the options that a program without types may have passed: that their names are among those `known`, and, where these come
+ * with kinds, what they are: `checkOptions('rotate', options, { interleaved: 'boolean?', positions: 'tensor' })`.
+ * @throws ArgumentError for what is no object, for a name that is none of `known`, which are listed, and for an option that is not of
+ *   its kind
  */
-export function checkOptions(operation: string, options: unknown, known: readonly string[]): void {
-  if (!Array.isArray(known))
-    throw new ArgumentError(`checkOptions: known must be an array of names, got ${describe(known)}`);
-  if (typeof options !== 'object' || options === null || Array.isArray(options) || ArrayBuffer.isView(options))
-    throw new ArgumentError(`${operation}: takes options { ${known.join(', ')} }, got ${describe(options)}`);
-  const wrong = Object.keys(options).find((name) => !known.includes(name));
+export function checkOptions(operation: string, options: unknown, known: readonly string[] | OptionKinds): void {
+  const names = Array.isArray(known) ? (known as readonly string[]) : Object.keys(known ?? {});
+  if (typeof known !== 'object' || known === null)
+    throw new ArgumentError(
+      `checkOptions: known must be an array of names, or names with kinds, got ${describe(known)}`,
+    );
+  if (!isOptions(options))
+    throw new ArgumentError(`${operation}: takes options { ${names.join(', ')} }, got ${describe(options)}`);
+  const wrong = Object.keys(options).find((name) => !names.includes(name));
   if (wrong !== undefined)
-    throw new ArgumentError(`${operation}: has no option ${wrong}; its options are ${known.join(', ')}`);
+    throw new ArgumentError(`${operation}: has no option ${wrong}; its options are ${names.join(', ')}`);
+  if (Array.isArray(known)) return;
+  for (const [name, kind] of Object.entries(known as OptionKinds))
+    if (kind !== 'anything' && (options[name] !== undefined || !kind.endsWith('?')))
+      checkArguments(operation, kind, { [name]: options[name] });
+}
+
+function isOptions(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) return false;
+  return !('node' in value); // a tensor
 }

@@ -1,5 +1,6 @@
 import { checkArguments } from '../checks/check-arguments.ts';
 import { checkOptions } from '../checks/check-options.ts';
+import { describe } from '../checks/describe.ts';
 import { ArgumentError, DisposedError } from '../checks/errors.ts';
 import type { SymbolValues } from '../dim.ts';
 import type { Device } from '../graph/device.ts';
@@ -9,7 +10,7 @@ import { checkBudget } from '../report/memory.ts';
 import type { KernelTime, PlanReport, TuningResult } from '../report/plan-report.ts';
 import type { TensorType } from '../shape.ts';
 import { leavesOf, mapTree, placesOf, type TreePlace } from '../tree.ts';
-import { type Fed, type InputSpec, isInputSpec, typeOfSpec } from './input-spec.ts';
+import { checkSpec, type Fed, type InputSpec, isInputSpec, typeOfSpec } from './input-spec.ts';
 import { signatureOf } from './signature.ts';
 import { Trace, type TracedInput } from './trace.ts';
 import type { WarmProgress } from './warm.ts';
@@ -134,26 +135,33 @@ export function compile<A extends readonly unknown[], R>(
   options: CompileOptions<A> = {},
 ): CompiledFunction<A, R> {
   checkArguments('compile', 'function', { fn });
-  checkOptions('compile', options, ['device', 'inputs', 'symbols', 'name', 'donate', 'memoryBudget', 'onePlan']);
+  checkOptions('compile', options, {
+    device: 'device?',
+    inputs: 'list?',
+    symbols: 'object?',
+    name: 'text?',
+    donate: 'list?',
+    memoryBudget: 'number?',
+    onePlan: 'boolean?',
+  });
   const { name = fn.name || 'compiled function', symbols: bounds = {}, donate = [], memoryBudget, onePlan } = options;
-  checkBudget(name, memoryBudget);
+  checkBudget('compile', memoryBudget);
   const traces = new Map<string, Trace>();
   let last: Trace | undefined;
   let disposed = false;
   let clock = 0;
   const places = placesOf(options.inputs ?? [], isInputSpec);
-  if (memoryBudget !== undefined && !(memoryBudget >= 0))
-    throw new ArgumentError(`${name}: memoryBudget must be a number of bytes from 0, got ${memoryBudget}`);
-  if (onePlan !== undefined && (typeof onePlan !== 'boolean' || (onePlan && !options.inputs)))
-    throw new ArgumentError(`${name}: onePlan must be true or false, and true needs inputs, got ${String(onePlan)}`);
-  checkArguments(name, 'list', { donate });
+  for (const { leaf } of places) if (isInputSpec(leaf)) checkSpec(leaf);
+  for (const [size, bound] of Object.entries(bounds))
+    checkArguments('compile', 'number', { [`symbols.${size}`]: bound });
+  if (onePlan && !options.inputs) throw new ArgumentError(`compile: onePlan needs inputs`);
   for (const index of donate)
     if (
       !Number.isInteger(index) ||
       index < 0 ||
       (options.inputs && index >= (options.inputs as readonly unknown[]).length)
     )
-      throw new ArgumentError(`${name}: donate names arguments by index, got ${index}`);
+      throw new ArgumentError(`compile: donate names arguments by index, got ${describe(index)}`);
 
   const newTrace = (
     device: Device,
@@ -227,17 +235,24 @@ export function compile<A extends readonly unknown[], R>(
   };
 
   return Object.assign((...args: FedArguments<A>) => run(args as readonly unknown[], {}), {
-    run: (args: FedArguments<A>, { symbols }: { readonly symbols: SymbolValues }) =>
-      run(args as readonly unknown[], symbols),
+    run: async (args: FedArguments<A>, options: { readonly symbols: SymbolValues }) => {
+      checkArguments(name, 'list', { args });
+      checkOptions(name, options, { symbols: 'object' });
+      return run(args as readonly unknown[], options.symbols);
+    },
     profile: async (args: FedArguments<A>, { symbols = {} }: { readonly symbols?: SymbolValues } = {}) => {
       const { trace, fed } = bind(args as readonly unknown[], symbols);
       return trace.profile(fed, symbols);
     },
     prepare: async (symbols: SymbolValues = {}) => {
+      checkArguments(name, 'object', { symbols });
       if (!options.inputs) throw new ArgumentError(`${name}: prepare needs options.inputs`);
       await describedFor([], symbols).prepare(symbols);
     },
-    warm: async ({ buckets, onProgress }: WarmOptions = {}) => {
+    warm: async (warming: WarmOptions = {}) => {
+      checkOptions(name, warming, { buckets: 'list?', onProgress: 'function?' });
+      const { buckets, onProgress } = warming;
+      for (const bucket of buckets ?? []) checkArguments(name, 'object', { bucket });
       if (!options.inputs) throw new ArgumentError(`${name}: warm needs options.inputs`);
       await described().warm(buckets, onProgress);
     },
@@ -246,6 +261,7 @@ export function compile<A extends readonly unknown[], R>(
       return described().tune(buckets);
     },
     report: async (symbols: SymbolValues = {}) => {
+      checkArguments(name, 'object', { symbols });
       const trace = last ?? (options.inputs && described());
       if (!trace) throw new ArgumentError(`${name}: report needs options.inputs, or a call before`);
       return trace.report(symbols);
@@ -259,6 +275,7 @@ export function compile<A extends readonly unknown[], R>(
         .join('\n\n'),
     kernelCount: () => last?.program?.kernelCount,
     plannedBytes: (symbols: SymbolValues = {}) => {
+      checkArguments(name, 'object', { symbols });
       const memory = last?.program?.report?.(symbols).memory;
       return (
         memory && { peak: memory.activations + memory.outputs, sum: memory.activationsWithoutReuse + memory.outputs }

@@ -1,10 +1,11 @@
+import { checkOptions } from '../checks/check-options.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
 import { type Dim, type SymbolValues, symbolicDim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
 import { isHostArrayOf } from '../dtype.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { asHeld } from '../host-data.ts';
-import { checkSizes, formatShape, type TensorType } from '../shape.ts';
+import { checkDType, checkSizes, formatShape, type TensorType } from '../shape.ts';
 
 /** What an argument of a compiled function will be: sizes as numbers or names, and a dtype (f32 where none is named). */
 export interface InputSpec {
@@ -29,6 +30,12 @@ export function isInputSpec(value: unknown): value is InputSpec {
     Array.isArray(value.shape) &&
     !(value instanceof Tensor)
   );
+}
+
+/** @throws ArgumentError for fields that a spec does not have; DTypeError for a dtype that is none */
+export function checkSpec(spec: InputSpec): void {
+  checkOptions('compile', spec, { shape: 'list', dtype: 'text?' });
+  if (spec.dtype !== undefined) checkDType('compile', spec.dtype);
 }
 
 /** The tensor type of a spec; the dimensions named in `empty` are 0. @throws ArgumentError for a name without a bound; ShapeError for a size that is none */
@@ -75,7 +82,7 @@ export class InputPort {
     }
     const data = ArrayBuffer.isView(fed) ? fed : fed?.data;
     if (!ArrayBuffer.isView(data))
-      throw new ArgumentError(`compile: ${this.path} takes a tensor or a typed array, got ${typeof fed}`);
+      throw new ArgumentError(`${this.path} takes a tensor or a typed array, got ${typeof fed}`);
     if (!isHostArrayOf(this.type.dtype, data)) this.#wrongDType((data as ArrayBufferView).constructor.name);
     this.#match(ArrayBuffer.isView(fed) ? this.#shapeOf(data) : (fed as ShapedArray).shape, sizes, data.length);
     return asHeld(this.type.dtype, data);
@@ -86,7 +93,7 @@ export class InputPort {
     if (this.#nameCount === 0) return this.type.shape;
     if (this.#nameCount > 1)
       throw new ArgumentError(
-        `compile: ${this.path} has several named sizes ${formatShape(this.type.shape)}: give { data, shape }`,
+        `${this.path} has several named sizes ${formatShape(this.type.shape)}: give { data, shape }`,
       );
     const open = this.#fixedSize === 0 ? 0 : data.length / this.#fixedSize;
     return this.type.shape.map((dim) => (typeof dim === 'number' ? dim : open));
@@ -110,7 +117,7 @@ export class InputPort {
     }
     if (!fits || (length !== undefined && length !== total))
       throw new ShapeError(
-        `compile: ${this.path} must be ${formatShape(this.type.shape)}${this.#given(sizes)}, got ${formatShape(shape)}${length === undefined ? '' : ` of ${length} values`}`,
+        `${this.path} must be ${formatShape(this.type.shape)}${this.#given(sizes)}, got ${formatShape(shape)}${length === undefined ? '' : ` of ${length} values`}`,
       );
   }
 
@@ -120,6 +127,6 @@ export class InputPort {
   }
 
   #wrongDType(got: string): never {
-    throw new DTypeError(`compile: ${this.path} is ${this.type.dtype}, got ${got}`);
+    throw new DTypeError(`${this.path} is ${this.type.dtype}, got ${got}`);
   }
 }

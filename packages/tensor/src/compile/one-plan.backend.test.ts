@@ -36,9 +36,10 @@ conformance('one plan for all sizes', (device) => {
 
   test('is true or false, and needs to know the sizes', () => {
     const double = (x: Tensor) => x.mul(2);
-    const message = 'double: onePlan must be true or false, and true needs inputs, got';
-    expect(() => compile(double, { onePlan: 'yes' as never })).toThrow(`${message} yes`);
-    expect(() => compile(double, { onePlan: true })).toThrow(`${message} true`);
+    expect(() => compile(double, { onePlan: 'yes' as never })).toThrow(
+      'compile: onePlan must be true or false, got the string yes',
+    );
+    expect(() => compile(double, { onePlan: true })).toThrow('compile: onePlan needs inputs');
     expect(() => compile(double, { onePlan: false })).not.toThrow();
   });
 });

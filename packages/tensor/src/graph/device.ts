@@ -1,3 +1,4 @@
+import { calledAs } from '../checks/called-as.ts';
 import { checkArguments, checkTensorsOf } from '../checks/check-arguments.ts';
 import { checkOptions } from '../checks/check-options.ts';
 import { ArgumentError, DisposedError } from '../checks/errors.ts';
@@ -7,6 +8,7 @@ import { checkType, type HostData, parseData, type TensorOptions } from '../host
 import type { HeldAllocation, MemoryReport } from '../report/memory.ts';
 import type { ConcreteType, Shape } from '../shape.ts';
 import { CallQueue } from './call-queue.ts';
+import { tensorKinds, variableKinds, variableOfPartsKinds, zeroVariableKinds } from './device-options.ts';
 import { EagerPrograms } from './eager-programs.ts';
 import type { Executor, Storage } from './executor.ts';
 import { Identities } from './identities.ts';
@@ -17,7 +19,7 @@ import { recordOn } from './record.ts';
 import { Remembered } from './remembered.ts';
 import type { Tensor } from './tensor.ts';
 import type { TensorOperations } from './tensor-operations.ts';
-import { type Update, Variable } from './variable.ts';
+import { checkUpdates, type Update, Variable } from './variable.ts';
 import { writeParts } from './write-parts.ts';
 
 /**
@@ -67,7 +69,7 @@ export class Device implements AsyncDisposable {
   /** A tensor with a copy of `data`, owned by the caller. @throws ShapeError, DTypeError, OutOfMemoryError */
   tensor(data: HostData, options: TensorOptions = {}): Tensor {
     this.assertOpen('tensor');
-    checkOptions('tensor', options, ['shape', 'dtype']);
+    checkOptions('tensor', options, tensorKinds);
     const parsed = parseData(data, options);
     return this.adopt(this.executor.create({ shape: parsed.shape, dtype: parsed.dtype }, 'tensors', parsed.data));
   }
@@ -80,8 +82,8 @@ export class Device implements AsyncDisposable {
     options: TensorOptions & { readonly name?: string; readonly frozen?: boolean; readonly owner?: string } = {},
   ): Variable {
     this.assertOpen('variable');
-    checkOptions('variable', options, ['shape', 'dtype', 'name', 'frozen', 'owner']);
-    const { data: values, shape, dtype } = parseData(data, options);
+    checkOptions('variable', options, variableKinds);
+    const { data: values, shape, dtype } = calledAs('variable', () => parseData(data, options));
     return this.#newVariable({ shape, dtype }, options, values);
   }
   /** A variable of zeros, made without a copy on the host, owned by the caller. @throws ShapeError, DTypeError, OutOfMemoryError */
@@ -90,7 +92,7 @@ export class Device implements AsyncDisposable {
     options: { readonly dtype?: DType; readonly name?: string; readonly owner?: string } = {},
   ): Variable {
     this.assertOpen('zeroVariable');
-    checkOptions('zeroVariable', options, ['dtype', 'name', 'owner']);
+    checkOptions('zeroVariable', options, zeroVariableKinds);
     const dtype = options.dtype ?? 'f32';
     checkType('zeroVariable', shape, dtype);
     return this.#newVariable({ shape, dtype }, options);
@@ -114,6 +116,8 @@ export class Device implements AsyncDisposable {
     },
   ): Promise<Variable> {
     this.assertOpen('variableOfParts');
+    checkArguments('variableOfParts', 'iterable', { parts });
+    checkOptions('variableOfParts', options, variableOfPartsKinds);
     const { shape, dtype } = options;
     checkType('variableOfParts', shape, dtype);
     const variable = this.#newVariable({ shape, dtype }, options);
@@ -139,11 +143,11 @@ export class Device implements AsyncDisposable {
   }
   /** A tensor of zeros; recorded, not allocated. @throws ShapeError */
   zeros(shape: Shape, dtype: DType = 'f32'): Tensor {
-    return this.operations.full(this, shape, 0, dtype);
+    return calledAs('zeros', () => this.operations.full(this, shape, 0, dtype));
   }
   /** A tensor of ones; recorded, not allocated. @throws ShapeError */
   ones(shape: Shape, dtype: DType = 'f32'): Tensor {
-    return this.operations.full(this, shape, 1, dtype);
+    return calledAs('ones', () => this.operations.full(this, shape, 1, dtype));
   }
   /** The whole numbers 0, 1, ... length - 1, as `[length]`. @throws ShapeError, DTypeError */
   arange(length: Dim, dtype: DType = 'i32'): Tensor {
@@ -155,7 +159,8 @@ export class Device implements AsyncDisposable {
    * `updates`. @throws ArgumentError for those of other devices
    */
   async realize<const T extends readonly Tensor[]>(tensors: T, updates: readonly Update[] = []): Promise<T> {
-    checkArguments('realize', 'list', { tensors });
+    checkArguments('realize', 'list', { tensors, updates });
+    checkUpdates('realize', updates);
     checkTensorsOf('realize', this, [...tensors, ...updates.map(({ variable }) => variable)]);
     for (const tensor of tensors) tensor.assertUsable('realize');
     for (const tensor of tensors) tensor.settle();
@@ -177,6 +182,7 @@ export class Device implements AsyncDisposable {
    * @throws what `fn` throws; what it made until then is freed
    */
   tidy<T>(fn: (own: Own) => T): T {
+    checkArguments('tidy', 'function', { fn });
     return this.lifetimes.tidy(fn, (tensors) => this.realize(tensors));
   }
 
@@ -211,6 +217,8 @@ export class Device implements AsyncDisposable {
 
   /** A tensor of its own with the values of another. @internal */
   clone(tensor: Tensor): Tensor {
+    checkTensorsOf('clone', this, [tensor]);
+    tensor.assertUsable('clone');
     return tensor.storage
       ? this.adopt(this.executor.copy(tensor.storage, 'tensors'))
       : this.operations.identity(tensor);

@@ -132,7 +132,7 @@ const isLazy = (value: unknown): value is Tensor => isTensor(value) && !value.st
 function neededBy(result: unknown): ReadonlySet<unknown> {
   const needed = new Set<unknown>();
   const stack = leavesOf(result).flatMap((leaf) => {
-    const { value, rows } = leaf as { value?: unknown; rows?: unknown };
+    const { value, rows } = (leaf ?? {}) as { value?: unknown; rows?: unknown };
     return [leaf, value, rows];
   });
   while (stack.length > 0) {

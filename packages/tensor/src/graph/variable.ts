@@ -1,3 +1,4 @@
+import { checkTensorsOf } from '../checks/check-arguments.ts';
 import { describe } from '../checks/describe.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
 import { type DType, type HostArray, type HostArrays, isBlockFormat } from '../dtype.ts';
@@ -105,6 +106,8 @@ export class Variable extends Tensor {
     for (const value of given)
       if (!(value instanceof Tensor))
         throw new ArgumentError(`${operation}: ${this.name} takes a tensor, got ${describe(value)}`);
+    for (const value of given) value.assertUsable(operation);
+    checkTensorsOf(operation, this.device, given);
     if (this.frozen) throw new ArgumentError(`${operation}: ${this.name} is frozen`);
   }
 
@@ -114,4 +117,11 @@ export class Variable extends Tensor {
     if (value.dtype !== this.dtype)
       throw new DTypeError(`${operation}: ${this.name} is ${this.dtype}, got a value of ${value.dtype}; cast it`);
   }
+}
+
+/** @throws ArgumentError for what `assign` and `scatter` do not give */
+export function checkUpdates(operation: string, updates: readonly unknown[]): void {
+  for (const update of updates)
+    if (!(update instanceof Update))
+      throw new ArgumentError(`${operation}: updates must be what assign() gives, got ${describe(update)}`);
 }

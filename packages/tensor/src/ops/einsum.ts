@@ -1,3 +1,4 @@
+import { calledAs } from '../checks/called-as.ts';
 import { checkArguments } from '../checks/check-arguments.ts';
 import { describe } from '../checks/describe.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
@@ -31,26 +32,28 @@ interface Equation {
  * @throws ArgumentError for an equation that cannot be read; ShapeError where sizes of a letter differ; DTypeError
  */
 export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor {
-  if (typeof equation !== 'string') throw new ArgumentError(`einsum: takes an equation, got ${describe(equation)}`);
-  checkArguments('einsum', 'tensor', { ...operands });
-  const parsed = parse(equation, operands);
-  const sizes = new Map<string, Dim>();
-  operands.forEach((tensor, i) => {
-    if (!isFloat(tensor.dtype)) throw new DTypeError(`einsum: takes f32 or f16, got ${tensor.dtype}`);
-    noteSizes(equation, parsed.operands[i]!, tensor, sizes);
+  return calledAs('einsum', () => {
+    if (typeof equation !== 'string') throw new ArgumentError(`einsum: takes an equation, got ${describe(equation)}`);
+    checkArguments('einsum', 'tensor', { ...operands });
+    const parsed = parse(equation, operands);
+    const sizes = new Map<string, Dim>();
+    operands.forEach((tensor, i) => {
+      if (!isFloat(tensor.dtype)) throw new DTypeError(`einsum: takes f32 or f16, got ${tensor.dtype}`);
+      noteSizes(equation, parsed.operands[i]!, tensor, sizes);
+    });
+    const named = operands.map((tensor, i) => diagonals(spreadOut({ tensor, names: parsed.operands[i]! }, sizes)));
+    let joined = named[0]!;
+    for (let i = 1; i < named.length; i++) {
+      const later = new Set([...parsed.result, ...named.slice(i + 1).flatMap(({ names }) => names)]);
+      joined = join(joined, named[i]!, (name) => later.has(name));
+    }
+    const once = [...new Set(parsed.result)];
+    const kept = arrange(
+      sumOut(joined, (name) => once.includes(name)),
+      once,
+    );
+    return onDiagonals(kept, once, parsed.result);
   });
-  const named = operands.map((tensor, i) => diagonals(spreadOut({ tensor, names: parsed.operands[i]! }, sizes)));
-  let joined = named[0]!;
-  for (let i = 1; i < named.length; i++) {
-    const later = new Set([...parsed.result, ...named.slice(i + 1).flatMap(({ names }) => names)]);
-    joined = join(joined, named[i]!, (name) => later.has(name));
-  }
-  const once = [...new Set(parsed.result)];
-  const kept = arrange(
-    sumOut(joined, (name) => once.includes(name)),
-    once,
-  );
-  return onDiagonals(kept, once, parsed.result);
 }
 
 function parse(equation: string, tensors: readonly Tensor[]): Equation {

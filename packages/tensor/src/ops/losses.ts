@@ -1,3 +1,4 @@
+import { calledAs } from '../checks/called-as.ts';
 import { checkArguments } from '../checks/check-arguments.ts';
 import { checkOptions } from '../checks/check-options.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
@@ -35,19 +36,23 @@ function lossOf(
 
 /** Mean of the squared differences. f32 or f16 of one shape; the result is f32. @throws ShapeError, DTypeError, ArgumentError */
 export function mseLoss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  checkArguments('mseLoss', 'tensor', { x, target });
-  checkOptions('mseLoss', options, ['reduction']);
-  return lossOf('mseLoss', x, target, options, (a, b) => {
-    const distance = a.sub(b);
-    return distance.mul(distance);
+  return calledAs('mseLoss', () => {
+    checkArguments('mseLoss', 'tensor', { x, target });
+    checkOptions('mseLoss', options, ['reduction']);
+    return lossOf('mseLoss', x, target, options, (a, b) => {
+      const distance = a.sub(b);
+      return distance.mul(distance);
+    });
   });
 }
 
 /** Mean of the sizes of the differences; otherwise as `mseLoss`. @throws ShapeError, DTypeError, ArgumentError */
 export function l1Loss(x: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  checkArguments('l1Loss', 'tensor', { x, target });
-  checkOptions('l1Loss', options, ['reduction']);
-  return lossOf('l1Loss', x, target, options, (a, b) => a.sub(b).abs());
+  return calledAs('l1Loss', () => {
+    checkArguments('l1Loss', 'tensor', { x, target });
+    checkOptions('l1Loss', options, ['reduction']);
+    return lossOf('l1Loss', x, target, options, (a, b) => a.sub(b).abs());
+  });
 }
 
 /**
@@ -56,16 +61,18 @@ export function l1Loss(x: Tensor, target: Tensor, options: LossOptions = {}): Te
  * @throws ShapeError, DTypeError; ArgumentError for a delta that is not positive
  */
 export function huberLoss(x: Tensor, target: Tensor, options: LossOptions & { readonly delta?: number } = {}): Tensor {
-  checkArguments('huberLoss', 'tensor', { x, target });
-  checkOptions('huberLoss', options, ['reduction', 'delta']);
-  const { delta = 1 } = options;
-  if (!(delta > 0 && delta < Number.POSITIVE_INFINITY))
-    throw new ArgumentError(`huberLoss: delta must be a positive number, got ${delta}`);
-  return lossOf('huberLoss', x, target, options, (a, b) => {
-    const size = a.sub(b).abs();
-    // squared only where it is small: the rest may have no square
-    const near = size.minimum(delta);
-    return near.mul(near).mul(0.5).add(size.sub(near).mul(delta));
+  return calledAs('huberLoss', () => {
+    checkArguments('huberLoss', 'tensor', { x, target });
+    checkOptions('huberLoss', options, { reduction: 'anything', delta: 'number?' });
+    const { delta = 1 } = options;
+    if (!(delta > 0 && delta < Number.POSITIVE_INFINITY))
+      throw new ArgumentError(`huberLoss: delta must be a positive number, got ${delta}`);
+    return lossOf('huberLoss', x, target, options, (a, b) => {
+      const size = a.sub(b).abs();
+      // squared only where it is small: the rest may have no square
+      const near = size.minimum(delta);
+      return near.mul(near).mul(0.5).add(size.sub(near).mul(delta));
+    });
   });
 }
 
@@ -79,15 +86,19 @@ export function binaryCrossEntropyWithLogits(
   target: Tensor,
   options: LossOptions & { readonly positiveWeight?: number | Tensor } = {},
 ): Tensor {
-  checkArguments('binaryCrossEntropyWithLogits', 'tensor', { x, target });
-  checkOptions('binaryCrossEntropyWithLogits', options, ['reduction', 'positiveWeight']);
-  const { positiveWeight = 1 } = options;
-  const name = 'binaryCrossEntropyWithLogits';
-  if (typeof positiveWeight !== 'number') broadcastShapes(name, [positiveWeight.shape, x.shape]);
-  return lossOf(name, x, target, options, (logits, t) => {
-    const positive = weighted(t, softplus(logits.neg())).mul(positiveWeight);
-    const negative = weighted(t.neg().add(1), softplus(logits));
-    return positive.add(negative);
+  return calledAs('binaryCrossEntropyWithLogits', () => {
+    checkArguments('binaryCrossEntropyWithLogits', 'tensor', { x, target });
+    checkOptions('binaryCrossEntropyWithLogits', options, ['reduction', 'positiveWeight']);
+    const { positiveWeight = 1 } = options;
+    const name = 'binaryCrossEntropyWithLogits';
+    if (typeof positiveWeight !== 'number' || Number.isNaN(positiveWeight))
+      checkArguments(name, 'tensor', { positiveWeight });
+    if (typeof positiveWeight !== 'number') broadcastShapes(name, [positiveWeight.shape, x.shape]);
+    return lossOf(name, x, target, options, (logits, t) => {
+      const positive = weighted(t, softplus(logits.neg())).mul(positiveWeight);
+      const negative = weighted(t.neg().add(1), softplus(logits));
+      return positive.add(negative);
+    });
   });
 }
 
@@ -104,22 +115,24 @@ function weighted(weight: Tensor, loss: Tensor): Tensor {
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function klDiv(x: Tensor, target: Tensor, options: LossOptions & { readonly logTarget?: boolean } = {}): Tensor {
-  checkArguments('klDiv', 'tensor', { x, target });
-  checkOptions('klDiv', options, ['reduction', 'logTarget']);
-  return lossOf('klDiv', x, target, options, (a, b) => {
-    if (options.logTarget) {
-      const isNone = b.equal(Number.NEGATIVE_INFINITY);
-      return where(isNone, 0, b.exp().mul(where(isNone, 0, b).sub(where(isNone, 0, a))));
-    }
-    const isNone = b.equal(0);
-    return where(
-      isNone,
-      0,
-      b.mul(
-        where(isNone, 1, b)
-          .log()
-          .sub(where(isNone, 0, a)),
-      ),
-    );
+  return calledAs('klDiv', () => {
+    checkArguments('klDiv', 'tensor', { x, target });
+    checkOptions('klDiv', options, { reduction: 'anything', logTarget: 'boolean?' });
+    return lossOf('klDiv', x, target, options, (a, b) => {
+      if (options.logTarget) {
+        const isNone = b.equal(Number.NEGATIVE_INFINITY);
+        return where(isNone, 0, b.exp().mul(where(isNone, 0, b).sub(where(isNone, 0, a))));
+      }
+      const isNone = b.equal(0);
+      return where(
+        isNone,
+        0,
+        b.mul(
+          where(isNone, 1, b)
+            .log()
+            .sub(where(isNone, 0, a)),
+        ),
+      );
+    });
   });
 }

@@ -1,4 +1,5 @@
-import { checkArguments } from '../checks/check-arguments.ts';
+import { calledAs } from '../checks/called-as.ts';
+import { checkArguments, checkFloat } from '../checks/check-arguments.ts';
 import { checkOptions } from '../checks/check-options.ts';
 import { DTypeError, ShapeError } from '../checks/errors.ts';
 import { dimsEqual } from '../dim.ts';
@@ -23,16 +24,20 @@ export function linear(
   bias?: Tensor,
   options: { readonly dtype?: 'f32' | 'f16' } = {},
 ): Tensor {
-  checkArguments('linear', 'tensor', { x, weight });
-  checkOptions('linear', options, ['dtype']);
-  if (x.rank < 1 || weight.rank !== 2 || !dimsEqual(x.shape.at(-1)!, weight.shape[1]!))
-    throw new ShapeError(
-      `linear: takes x [..., In] and a weight [Out, In], got ${formatShape(x.shape)} and ${formatShape(weight.shape)}`,
-    );
-  if (bias && !shapesEqual(bias.shape, [weight.shape[0]!]))
-    throw new ShapeError(`linear: the bias must be [${weight.shape[0]}], got ${formatShape(bias.shape)}`);
-  const y = matmul(x, weight, { transposeB: true, ...options });
-  return bias ? y.add(bias) : y;
+  return calledAs('linear', () => {
+    checkArguments('linear', 'tensor', { x, weight });
+    checkArguments('linear', 'tensor?', { bias });
+    checkOptions('linear', options, ['dtype']);
+    checkFloat('linear', options.dtype);
+    if (x.rank < 1 || weight.rank !== 2 || !dimsEqual(x.shape.at(-1)!, weight.shape[1]!))
+      throw new ShapeError(
+        `linear: takes x [..., In] and a weight [Out, In], got ${formatShape(x.shape)} and ${formatShape(weight.shape)}`,
+      );
+    if (bias && !shapesEqual(bias.shape, [weight.shape[0]!]))
+      throw new ShapeError(`linear: the bias must be [${weight.shape[0]}], got ${formatShape(bias.shape)}`);
+    const y = matmul(x, weight, { transposeB: true, ...options });
+    return bias ? y.add(bias) : y;
+  });
 }
 
 /** What `crossEntropy` counts. */
@@ -53,20 +58,22 @@ export interface CrossEntropyOptions {
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
-  checkArguments('crossEntropy', 'tensor', { logits, targets });
-  checkOptions('crossEntropy', options, ['ignoreIndex', 'labelSmoothing']);
-  const { ignoreIndex = -100, labelSmoothing = 0 } = options;
-  checkLoss('crossEntropy', ignoreIndex, labelSmoothing);
-  if (logits.rank < 1 || !shapesEqual(targets.shape, logits.shape.slice(0, -1)))
-    throw new ShapeError(
-      `crossEntropy: takes logits [..., V] and targets [...], got ${formatShape(logits.shape)} and ${formatShape(targets.shape)}`,
-    );
-  if (!isFloat(logits.dtype) || targets.dtype !== 'i32')
-    throw new DTypeError(
-      `crossEntropy: takes f32 or f16 logits and i32 targets, got ${logits.dtype} and ${targets.dtype}`,
-    );
-  const classes = logits.shape.at(-1)!;
-  const own = reshape(bounded('crossEntropy', targets, classes, ignoreIndex), [sizeOf(targets.shape)]);
-  const rows = reshape(cast(logits, 'f32'), [sizeOf(targets.shape), classes]);
-  return meanLoss(crossEntropyRows(rows, own, { ignoreIndex, labelSmoothing }).sum(), own, ignoreIndex);
+  return calledAs('crossEntropy', () => {
+    checkArguments('crossEntropy', 'tensor', { logits, targets });
+    checkOptions('crossEntropy', options, { ignoreIndex: 'number?', labelSmoothing: 'number?' });
+    const { ignoreIndex = -100, labelSmoothing = 0 } = options;
+    checkLoss('crossEntropy', ignoreIndex, labelSmoothing);
+    if (logits.rank < 1 || !shapesEqual(targets.shape, logits.shape.slice(0, -1)))
+      throw new ShapeError(
+        `crossEntropy: takes logits [..., V] and targets [...], got ${formatShape(logits.shape)} and ${formatShape(targets.shape)}`,
+      );
+    if (!isFloat(logits.dtype) || targets.dtype !== 'i32')
+      throw new DTypeError(
+        `crossEntropy: takes f32 or f16 logits and i32 targets, got ${logits.dtype} and ${targets.dtype}`,
+      );
+    const classes = logits.shape.at(-1)!;
+    const own = reshape(bounded('crossEntropy', targets, classes, ignoreIndex), [sizeOf(targets.shape)]);
+    const rows = reshape(cast(logits, 'f32'), [sizeOf(targets.shape), classes]);
+    return meanLoss(crossEntropyRows(rows, own, { ignoreIndex, labelSmoothing }).sum(), own, ignoreIndex);
+  });
 }

@@ -263,7 +263,7 @@ conformance('weights that are only stored', (device) => {
     refused('ERR_DTYPE', /exp: input 0 is bf16, which is only stored; cast it/, () => half.exp());
     refused('ERR_DTYPE', /reshape: input 0 is q8_0/, () => tensor.reshape([64]));
     refused('ERR_DTYPE', /cast: gives no q4_0/, () => cast(device().tensor([1]), 'q4_0'));
-    refused('ERR_DTYPE', /full: gives no bf16/, () => device().zeros([2], 'bf16'));
+    refused('ERR_DTYPE', /zeros: gives no bf16/, () => device().zeros([2], 'bf16'));
     refused('ERR_DTYPE', /dequantize: takes bf16 and block formats, got f32/, () => dequantize(device().tensor([1])));
     refused('ERR_SHAPE', /rows of q4_0 are whole blocks of 32 values/, () =>
       device().tensor(new Uint8Array(18), { shape: [2, 16], dtype: 'q4_0' }),

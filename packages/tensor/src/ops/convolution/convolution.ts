@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { checkOptions } from '../../checks/check-options.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
@@ -161,10 +162,18 @@ export type Conv2dOptions = Options<number | readonly [number, number], number |
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): Tensor {
-  checkArguments('conv1d', 'tensor', { x, weight });
-  checkOptions('conv1d', options, ['bias', 'stride', 'padding', 'dilation', 'groups']);
-  const { stride = 1, padding = 0, dilation = 1 } = options;
-  return convolution('conv1d', 1, x, weight, options, { stride: [stride], padding: [padding], dilation: [dilation] });
+  return calledAs('conv1d', () => {
+    checkArguments('conv1d', 'tensor', { x, weight });
+    checkOptions('conv1d', options, {
+      bias: 'tensor?',
+      stride: 'anything',
+      padding: 'anything',
+      dilation: 'anything',
+      groups: 'number?',
+    });
+    const { stride = 1, padding = 0, dilation = 1 } = options;
+    return convolution('conv1d', 1, x, weight, options, { stride: [stride], padding: [padding], dilation: [dilation] });
+  });
 }
 
 /**
@@ -173,15 +182,23 @@ export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): 
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
-  checkArguments('conv2d', 'tensor', { x, weight });
-  checkOptions('conv2d', options, ['bias', 'stride', 'padding', 'dilation', 'groups']);
-  const both = <T>(value: T | readonly [T, T]) =>
-    Array.isArray(value) ? (value as readonly [T, T]) : [value as T, value as T];
-  const { stride = 1, padding = 0, dilation = 1 } = options;
-  return convolution('conv2d', 2, x, weight, options, {
-    stride: both(stride),
-    padding: typeof padding === 'number' ? [padding, padding] : padding,
-    dilation: both(dilation),
+  return calledAs('conv2d', () => {
+    checkArguments('conv2d', 'tensor', { x, weight });
+    checkOptions('conv2d', options, {
+      bias: 'tensor?',
+      stride: 'anything',
+      padding: 'anything',
+      dilation: 'anything',
+      groups: 'number?',
+    });
+    const both = <T>(value: T | readonly [T, T]) =>
+      Array.isArray(value) ? (value as readonly [T, T]) : [value as T, value as T];
+    const { stride = 1, padding = 0, dilation = 1 } = options;
+    return convolution('conv2d', 2, x, weight, options, {
+      stride: both(stride),
+      padding: both(padding) as readonly AxisPadding[],
+      dilation: both(dilation),
+    });
   });
 }
 
@@ -200,6 +217,13 @@ function convolution(
   if (!isFloat(x.dtype) || !isFloat(weight.dtype))
     throw new DTypeError(`${name}: takes f32 or f16, got ${x.dtype} and ${weight.dtype}`);
   const padding = window.padding.map((pad) => (typeof pad === 'number' ? ([pad, pad] as const) : pad));
+  for (const [what, list] of Object.entries({ stride: window.stride, padding, dilation: window.dilation }))
+    if (list.length !== axes)
+      throw new ArgumentError(
+        `${name}: ${what} must be a number, or one for each of ${axes} axes, got [${String(list)}]`,
+      );
+  if (!padding.every((pair) => Array.isArray(pair) && pair.length === 2))
+    throw new ArgumentError(`${name}: padding must be of numbers or pairs of them, got [${String(padding)}]`);
   const whole = (value: number, least: number) => Number.isSafeInteger(value) && value >= least;
   if (![...window.stride, ...window.dilation, groups].every((value) => whole(value, 1)))
     throw new ArgumentError(

@@ -114,7 +114,7 @@ export function maxPool2d(x: Tensor, size: Each, options: PoolOptions & { readon
  */
 export function avgPool1d(x: Tensor, size: number, options: AvgPoolOptions = {}): Tensor {
   checkArguments('avgPool1d', 'tensor', { x });
-  checkOptions('avgPool1d', options, ['stride', 'padding', 'countIncludePad']);
+  checkOptions('avgPool1d', options, { stride: 'anything', padding: 'anything', countIncludePad: 'boolean?' });
   return avgPool('avgPool1d', 1, x, size, options);
 }
 
@@ -124,6 +124,6 @@ export function avgPool1d(x: Tensor, size: number, options: AvgPoolOptions = {})
  */
 export function avgPool2d(x: Tensor, size: Each, options: AvgPoolOptions = {}): Tensor {
   checkArguments('avgPool2d', 'tensor', { x });
-  checkOptions('avgPool2d', options, ['stride', 'padding', 'countIncludePad']);
+  checkOptions('avgPool2d', options, { stride: 'anything', padding: 'anything', countIncludePad: 'boolean?' });
   return avgPool('avgPool2d', 2, x, size, options);
 }

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { checkOptions } from '../../checks/check-options.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
@@ -35,9 +36,18 @@ export type ConvTranspose2dOptions = Options<number | readonly [number, number]>
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function convTranspose1d(x: Tensor, weight: Tensor, options: ConvTranspose1dOptions = {}): Tensor {
-  checkArguments('convTranspose1d', 'tensor', { x, weight });
-  checkOptions('convTranspose1d', options, ['bias', 'stride', 'padding', 'outputPadding', 'dilation', 'groups']);
-  return transposed('convTranspose1d', 1, x, weight, options);
+  return calledAs('convTranspose1d', () => {
+    checkArguments('convTranspose1d', 'tensor', { x, weight });
+    checkOptions('convTranspose1d', options, {
+      bias: 'tensor?',
+      stride: 'anything',
+      padding: 'anything',
+      outputPadding: 'anything',
+      dilation: 'anything',
+      groups: 'number?',
+    });
+    return transposed('convTranspose1d', 1, x, weight, options);
+  });
 }
 
 /**
@@ -46,9 +56,18 @@ export function convTranspose1d(x: Tensor, weight: Tensor, options: ConvTranspos
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function convTranspose2d(x: Tensor, weight: Tensor, options: ConvTranspose2dOptions = {}): Tensor {
-  checkArguments('convTranspose2d', 'tensor', { x, weight });
-  checkOptions('convTranspose2d', options, ['bias', 'stride', 'padding', 'outputPadding', 'dilation', 'groups']);
-  return transposed('convTranspose2d', 2, x, weight, options);
+  return calledAs('convTranspose2d', () => {
+    checkArguments('convTranspose2d', 'tensor', { x, weight });
+    checkOptions('convTranspose2d', options, {
+      bias: 'tensor?',
+      stride: 'anything',
+      padding: 'anything',
+      outputPadding: 'anything',
+      dilation: 'anything',
+      groups: 'number?',
+    });
+    return transposed('convTranspose2d', 2, x, weight, options);
+  });
 }
 
 function transposed(
@@ -79,6 +98,7 @@ function transposed(
     otherwise: number,
     least: number,
   ) => {
+    if (value === null) throw new ArgumentError(`${name}: ${what} must be of whole numbers from ${least}, got null`);
     const list = typeof value === 'object' ? value : new Array<number>(axes).fill(value ?? otherwise);
     if (list.length !== axes || !list.every((n) => Number.isSafeInteger(n) && n >= least))
       throw new ArgumentError(`${name}: ${what} must be of whole numbers from ${least}, got [${list}]`);

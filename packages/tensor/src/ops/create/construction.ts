@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { checkOptions } from '../../checks/check-options.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
@@ -21,13 +22,15 @@ export function eye(
   columns: Dim = rows,
   options: { readonly diagonal?: number; readonly dtype?: DType } = {},
 ): Tensor {
-  checkArguments('eye', 'device', { device });
-  checkOptions('eye', options, ['diagonal', 'dtype']);
-  const { diagonal = 0, dtype = 'f32' } = options;
-  checkDiagonal('eye', diagonal);
-  checkSizes('eye', [rows, columns]);
-  const row = reshape(arange(device, rows), [rows, 1]);
-  return cast(row.add(diagonal).equal(arange(device, columns)), dtype);
+  return calledAs('eye', () => {
+    checkArguments('eye', 'device', { device });
+    checkOptions('eye', options, { diagonal: 'number?', dtype: 'anything' });
+    const { diagonal = 0, dtype = 'f32' } = options;
+    checkDiagonal('eye', diagonal);
+    checkSizes('eye', [rows, columns]);
+    const row = reshape(arange(device, rows), [rows, 1]);
+    return cast(row.add(diagonal).equal(arange(device, columns)), dtype);
+  });
 }
 
 /**
@@ -35,13 +38,16 @@ export function eye(
  * @throws ArgumentError where `count` is no positive integer
  */
 export function linspace(device: Device, start: number, stop: number, count: number): Tensor {
-  checkArguments('linspace', 'device', { device });
-  if (!Number.isSafeInteger(count) || count < 1)
-    throw new ArgumentError(`linspace: the count must be a positive integer, got ${count}`);
-  if (count === 1) return full(device, [1], start);
-  const place = arange(device, count, 'f32');
-  const value = place.mul((stop - start) / (count - 1)).add(start);
-  return where(place.equal(count - 1), stop, value);
+  return calledAs('linspace', () => {
+    checkArguments('linspace', 'device', { device });
+    checkArguments('linspace', 'number', { start, stop });
+    if (!Number.isSafeInteger(count) || count < 1)
+      throw new ArgumentError(`linspace: the count must be a positive integer, got ${count}`);
+    if (count === 1) return full(device, [1], start);
+    const place = arange(device, count, 'f32');
+    const value = place.mul((stop - start) / (count - 1)).add(start);
+    return where(place.equal(count - 1), stop, value);
+  });
 }
 
 /**
@@ -50,11 +56,13 @@ export function linspace(device: Device, start: number, stop: number, count: num
  * @throws DTypeError for indices that are not i32
  */
 export function oneHot(indices: Tensor, classes: Dim, dtype: DType = 'f32'): Tensor {
-  checkArguments('oneHot', 'tensor', { indices });
-  if (indices.dtype !== 'i32') throw new DTypeError(`oneHot: indices must be i32, got ${indices.dtype}`);
-  checkSizes('oneHot', [classes]);
-  const column = reshape(indices, [...indices.shape, 1]);
-  return cast(column.equal(arange(indices.device, classes)), dtype);
+  return calledAs('oneHot', () => {
+    checkArguments('oneHot', 'tensor', { indices });
+    if (indices.dtype !== 'i32') throw new DTypeError(`oneHot: indices must be i32, got ${indices.dtype}`);
+    checkSizes('oneHot', [classes]);
+    const column = reshape(indices, [...indices.shape, 1]);
+    return cast(column.equal(arange(indices.device, classes)), dtype);
+  });
 }
 
 /**
@@ -62,14 +70,18 @@ export function oneHot(indices: Tensor, classes: Dim, dtype: DType = 'f32'): Ten
  * @throws ShapeError for fewer than two axes
  */
 export function tril(x: Tensor, diagonal = 0): Tensor {
-  checkArguments('tril', 'tensor', { x });
-  return triangle('tril', x, diagonal, (row, column) => column.lessEqual(row.add(diagonal)));
+  return calledAs('tril', () => {
+    checkArguments('tril', 'tensor', { x });
+    return triangle('tril', x, diagonal, (row, column) => column.lessEqual(row.add(diagonal)));
+  });
 }
 
 /** The last two axes of `x` from a diagonal on, and zeros (false) below it. @throws ShapeError for fewer than two axes */
 export function triu(x: Tensor, diagonal = 0): Tensor {
-  checkArguments('triu', 'tensor', { x });
-  return triangle('triu', x, diagonal, (row, column) => column.greaterEqual(row.add(diagonal)));
+  return calledAs('triu', () => {
+    checkArguments('triu', 'tensor', { x });
+    return triangle('triu', x, diagonal, (row, column) => column.greaterEqual(row.add(diagonal)));
+  });
 }
 
 function triangle(name: string, x: Tensor, diagonal: number, keep: (row: Tensor, column: Tensor) => Tensor): Tensor {

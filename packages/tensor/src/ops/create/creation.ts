@@ -1,6 +1,8 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
-import { DTypeError } from '../../checks/errors.ts';
-import { type Dim, evaluateDim } from '../../dim.ts';
+import { describe } from '../../checks/describe.ts';
+import { ArgumentError, DTypeError } from '../../checks/errors.ts';
+import { type Dim, evaluateDim, isDim } from '../../dim.ts';
 import { type DType, isFloat } from '../../dtype.ts';
 import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import { f16ToF32, f32ToF16 } from '../../float16.ts';
@@ -109,7 +111,11 @@ const sizeOp: Op<{ readonly dim: Dim; readonly dtype: DType }> = defineOp({
  * @throws ArgumentError for what is no device; DTypeError for a value that the dtype cannot hold
  */
 export function sizeScalar(device: Device, dim: Dim, dtype: DType = 'f32'): Tensor {
-  checkArguments('sizeScalar', 'device', { device });
-  if (typeof dim === 'number') return full(device, [], evaluateDim(dim, {}), dtype);
-  return recordOn(device, sizeOp, [], { dim, dtype })[0]!;
+  return calledAs('sizeScalar', () => {
+    checkArguments('sizeScalar', 'device', { device });
+    if (!isDim(dim))
+      throw new ArgumentError(`sizeScalar: dim must be a number or a named dimension, got ${describe(dim)}`);
+    if (typeof dim === 'number') return full(device, [], evaluateDim(dim, {}), dtype);
+    return recordOn(device, sizeOp, [], { dim, dtype })[0]!;
+  });
 }

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { ArgumentError, DTypeError } from '../../checks/errors.ts';
 import { isFloat } from '../../dtype.ts';
@@ -14,12 +15,15 @@ import { type RandomKey, randomBits } from './random.ts';
  * @throws ArgumentError for a rate outside [0, 1]; DTypeError for other dtypes
  */
 export function dropout(x: Tensor, rate: number, key: RandomKey): Tensor {
-  checkArguments('dropout', 'tensor', { x });
-  if (!(rate >= 0 && rate <= 1)) throw new ArgumentError(`dropout: the rate must be in [0, 1], got ${rate}`);
-  if (!isFloat(x.dtype)) throw new DTypeError(`dropout: takes f32 or f16, got ${x.dtype}`);
-  if (rate === 0) return x;
-  if (rate === 1) return full(x.device, x.shape, 0, x.dtype);
-  const kept = randomBits(x.device, x.shape, key).greaterEqual(Math.min(Math.round(rate * 2 ** 32), 2 ** 32 - 1));
-  // f16 would round the factor too
-  return cast(where(kept, cast(x, 'f32').mul(1 / (1 - rate)), 0), x.dtype);
+  return calledAs('dropout', () => {
+    checkArguments('dropout', 'tensor', { x });
+    checkArguments('dropout', 'number', { rate });
+    if (!(rate >= 0 && rate <= 1)) throw new ArgumentError(`dropout: the rate must be in [0, 1], got ${rate}`);
+    if (!isFloat(x.dtype)) throw new DTypeError(`dropout: takes f32 or f16, got ${x.dtype}`);
+    if (rate === 0) return x;
+    if (rate === 1) return full(x.device, x.shape, 0, x.dtype);
+    const kept = randomBits(x.device, x.shape, key).greaterEqual(Math.min(Math.round(rate * 2 ** 32), 2 ** 32 - 1));
+    // f16 would round the factor too
+    return cast(where(kept, cast(x, 'f32').mul(1 / (1 - rate)), 0), x.dtype);
+  });
 }

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import { isFloat } from '../../dtype.ts';
@@ -17,15 +18,18 @@ import { type RandomKey, randomBits } from './random.ts';
  * @throws DTypeError for logits that are no floats, and for a key that is neither a number nor u32 `[2]`; ShapeError for a scalar
  */
 export function randomCategorical(logits: Tensor, key: RandomKey): Tensor {
-  checkArguments('randomCategorical', 'tensor', { logits });
-  if (!isFloat(logits.dtype)) throw new DTypeError(`randomCategorical: logits must be f32 or f16, got ${logits.dtype}`);
-  if (logits.rank === 0) throw new ShapeError('randomCategorical: takes logits [..., V], got a scalar');
-  // an odd multiple of 2^-24 between 0 and 1
-  const v = cast(shiftRight(randomBits(logits.device, logits.shape, key), 9), 'f32')
-    .mul(2)
-    .add(1)
-    .mul(2 ** -24);
-  return argmax(cast(logits, 'f32').sub(exponential(v).log()), -1);
+  return calledAs('randomCategorical', () => {
+    checkArguments('randomCategorical', 'tensor', { logits });
+    if (!isFloat(logits.dtype))
+      throw new DTypeError(`randomCategorical: logits must be f32 or f16, got ${logits.dtype}`);
+    if (logits.rank === 0) throw new ShapeError('randomCategorical: takes logits [..., V], got a scalar');
+    // an odd multiple of 2^-24 between 0 and 1
+    const v = cast(shiftRight(randomBits(logits.device, logits.shape, key), 9), 'f32')
+      .mul(2)
+      .add(1)
+      .mul(2 ** -24);
+    return argmax(cast(logits, 'f32').sub(exponential(v).log()), -1);
+  });
 }
 
 /** -log(1 - v): the least of these decide, and some executors' logarithm is coarse near 1. */

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { describe } from '../../checks/describe.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
@@ -85,9 +86,11 @@ function gumbel(high: Tensor, low: Tensor): Tensor {
  * @throws DTypeError, ShapeError
  */
 export function randomGumbel(keys: Tensor, counters: Tensor, size: Dim): Tensor {
-  checkArguments('randomGumbel', 'tensor', { keys, counters });
-  for (const given of [keys, counters])
-    if (!(given as Tensor | undefined)?.node)
-      throw new ArgumentError(`randomGumbel: takes tensors as keys and counters, got ${describe(given)}`);
-  return recordOne(gumbelOp, [keys, counters], { size });
+  return calledAs('randomGumbel', () => {
+    checkArguments('randomGumbel', 'tensor', { keys, counters });
+    for (const given of [keys, counters])
+      if (!(given as Tensor | undefined)?.node)
+        throw new ArgumentError(`randomGumbel: takes tensors as keys and counters, got ${describe(given)}`);
+    return recordOne(gumbelOp, [keys, counters], { size });
+  });
 }

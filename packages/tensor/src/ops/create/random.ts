@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { checkOptions } from '../../checks/check-options.ts';
 import { describe } from '../../checks/describe.ts';
@@ -52,26 +53,28 @@ function keyTensor(name: string, device: Device, key: RandomKey): Tensor {
  * @throws ShapeError where the salt is no scalar; DTypeError where it is no integer; ArgumentError where both are numbers
  */
 export function foldKey(key: RandomKey, salt: number | Tensor): Tensor {
-  if (typeof salt !== 'number' && !(salt as Tensor | undefined)?.node)
-    throw new ArgumentError(`foldKey: the salt must be a number or a scalar tensor, got ${describe(salt)}`);
-  const place = typeof key === 'number' ? salt : key;
-  if (typeof place === 'number')
-    throw new ArgumentError(
-      `foldKey: two numbers are on no device, got ${key} and ${salt}; foldKey(randomKey(device, ${key}), ${salt}) is on one`,
+  return calledAs('foldKey', () => {
+    if (typeof salt !== 'number' && !(salt as Tensor | undefined)?.node)
+      throw new ArgumentError(`foldKey: the salt must be a number or a scalar tensor, got ${describe(salt)}`);
+    const place = typeof key === 'number' ? salt : key;
+    if (typeof place === 'number')
+      throw new ArgumentError(
+        `foldKey: two numbers are on no device, got ${key} and ${salt}; foldKey(randomKey(device, ${key}), ${salt}) is on one`,
+      );
+    const device = place?.device;
+    const own = keyTensor('foldKey', device, key);
+    if (typeof salt === 'number' && !(Number.isInteger(salt) && salt >= 0 && salt < 2 ** 32))
+      throw new ArgumentError(`foldKey: the salt must be a whole number below 2^32, got ${salt}`);
+    if (typeof salt !== 'number' && salt.rank !== 0)
+      throw new ShapeError(`foldKey: the salt must be a scalar, got ${formatShape(salt.shape)}`);
+    if (typeof salt !== 'number' && salt.dtype !== 'i32' && salt.dtype !== 'u32')
+      throw new DTypeError(`foldKey: the salt must be i32 or u32, got ${salt.dtype}`);
+    const counter = typeof salt === 'number' ? full(device, [1], salt, 'u32') : reshape(cast(salt, 'u32'), [1]);
+    return concat(
+      ([0, 1] as const).map((word) => threefry(own, counter, { stream: foldStream, word })),
+      0,
     );
-  const device = place?.device;
-  const own = keyTensor('foldKey', device, key);
-  if (typeof salt === 'number' && !(Number.isInteger(salt) && salt >= 0 && salt < 2 ** 32))
-    throw new ArgumentError(`foldKey: the salt must be a whole number below 2^32, got ${salt}`);
-  if (typeof salt !== 'number' && salt.rank !== 0)
-    throw new ShapeError(`foldKey: the salt must be a scalar, got ${formatShape(salt.shape)}`);
-  if (typeof salt !== 'number' && salt.dtype !== 'i32' && salt.dtype !== 'u32')
-    throw new DTypeError(`foldKey: the salt must be i32 or u32, got ${salt.dtype}`);
-  const counter = typeof salt === 'number' ? full(device, [1], salt, 'u32') : reshape(cast(salt, 'u32'), [1]);
-  return concat(
-    ([0, 1] as const).map((word) => threefry(own, counter, { stream: foldStream, word })),
-    0,
-  );
+  });
 }
 
 /**
@@ -80,10 +83,12 @@ export function foldKey(key: RandomKey, salt: number | Tensor): Tensor {
  * @throws DTypeError for a key that is neither a number nor u32 `[2]`; ShapeError for sizes that are none
  */
 export function randomBits(device: Device, shape: Shape, key: RandomKey): Tensor {
-  checkArguments('randomBits', 'device', { device });
-  checkSizes('randomBits', shape);
-  const counter = reshape(arange(device, sizeOf(shape), 'u32'), shape);
-  return threefry(keyTensor('randomBits', device, key), counter, { stream: drawStream, word: 0 });
+  return calledAs('randomBits', () => {
+    checkArguments('randomBits', 'device', { device });
+    checkSizes('randomBits', shape);
+    const counter = reshape(arange(device, sizeOf(shape), 'u32'), shape);
+    return threefry(keyTensor('randomBits', device, key), counter, { stream: drawStream, word: 0 });
+  });
 }
 
 /**
@@ -98,20 +103,22 @@ export function randomUniform(
   key: RandomKey,
   options: { readonly low?: number; readonly high?: number; readonly dtype?: DType } = {},
 ): Tensor {
-  checkArguments('randomUniform', 'device', { device });
-  checkOptions('randomUniform', options, ['low', 'high', 'dtype']);
-  const { low = 0, high = 1, dtype = 'f32' } = options;
-  checkFloat('randomUniform', dtype);
-  if (!(low < high)) throw new ArgumentError(`randomUniform: low must be below high, got ${low} and ${high}`);
-  const [least, largest] = valuesBetween(low, high, dtype as 'f32' | 'f16');
-  // as many digits as the dtype has: more would round up to the upper limit
-  const digits = dtype === 'f16' ? 11 : 24;
-  const unit = cast(shiftRight(randomBits(device, shape, key), 32 - digits), 'f32').mul(2 ** -digits);
-  if (low === 0 && high === 1) return cast(unit, dtype);
-  // the distance of limits may be more than f32 holds
-  const value =
-    high - low <= largestF32 ? unit.mul(high - low).add(low) : unit.neg().add(1).mul(low).add(unit.mul(high));
-  return cast(cast(value, dtype).maximum(least).minimum(largest), dtype);
+  return calledAs('randomUniform', () => {
+    checkArguments('randomUniform', 'device', { device });
+    checkOptions('randomUniform', options, { low: 'number?', high: 'number?', dtype: 'anything' });
+    const { low = 0, high = 1, dtype = 'f32' } = options;
+    checkFloat('randomUniform', dtype);
+    if (!(low < high)) throw new ArgumentError(`randomUniform: low must be below high, got ${low} and ${high}`);
+    const [least, largest] = valuesBetween(low, high, dtype as 'f32' | 'f16');
+    // as many digits as the dtype has: more would round up to the upper limit
+    const digits = dtype === 'f16' ? 11 : 24;
+    const unit = cast(shiftRight(randomBits(device, shape, key), 32 - digits), 'f32').mul(2 ** -digits);
+    if (low === 0 && high === 1) return cast(unit, dtype);
+    // the distance of limits may be more than f32 holds
+    const value =
+      high - low <= largestF32 ? unit.mul(high - low).add(low) : unit.neg().add(1).mul(low).add(unit.mul(high));
+    return cast(cast(value, dtype).maximum(least).minimum(largest), dtype);
+  });
 }
 
 const largestF32 = (2 - 2 ** -23) * 2 ** 127;
@@ -148,17 +155,20 @@ export function randomNormal(
   key: RandomKey,
   options: { readonly mean?: number; readonly deviation?: number; readonly dtype?: DType } = {},
 ): Tensor {
-  checkArguments('randomNormal', 'device', { device });
-  checkOptions('randomNormal', options, ['mean', 'deviation', 'dtype']);
-  const { mean = 0, deviation = 1, dtype = 'f32' } = options;
-  checkFloat('randomNormal', dtype);
-  if (!(deviation >= 0)) throw new ArgumentError(`randomNormal: the deviation must not be negative, got ${deviation}`);
-  // an odd multiple of 2^-23 between -1 and 1: symmetric, never 0 or an end, and exact in f32
-  const odd = cast(shiftRight(randomBits(device, shape, key), 9), 'f32')
-    .mul(2)
-    .add(1 - 2 ** 23);
-  const value = inverseErf(odd.mul(2 ** -23)).mul(Math.SQRT2 * deviation);
-  return cast(mean === 0 ? value : value.add(mean), dtype);
+  return calledAs('randomNormal', () => {
+    checkArguments('randomNormal', 'device', { device });
+    checkOptions('randomNormal', options, { mean: 'number?', deviation: 'number?', dtype: 'anything' });
+    const { mean = 0, deviation = 1, dtype = 'f32' } = options;
+    checkFloat('randomNormal', dtype);
+    if (!(deviation >= 0))
+      throw new ArgumentError(`randomNormal: the deviation must not be negative, got ${deviation}`);
+    // an odd multiple of 2^-23 between -1 and 1: symmetric, never 0 or an end, and exact in f32
+    const odd = cast(shiftRight(randomBits(device, shape, key), 9), 'f32')
+      .mul(2)
+      .add(1 - 2 ** 23);
+    const value = inverseErf(odd.mul(2 ** -23)).mul(Math.SQRT2 * deviation);
+    return cast(mean === 0 ? value : value.add(mean), dtype);
+  });
 }
 
 const centralCoefficients = [
@@ -183,5 +193,5 @@ function inverseErf(x: Tensor): Tensor {
 }
 
 function checkFloat(name: string, dtype: DType): void {
-  if (!isFloat(dtype)) throw new DTypeError(`${name}: gives f32 or f16, got ${dtype}`);
+  if (!isFloat(dtype)) throw new DTypeError(`${name}: dtype must be f32 or f16, got ${String(dtype)}`);
 }

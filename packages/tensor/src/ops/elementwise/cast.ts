@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { DTypeError } from '../../checks/errors.ts';
 import { type DType, isBlockFormat, isFloat, isStorageDType } from '../../dtype.ts';
@@ -81,7 +82,9 @@ export function cast(x: Tensor, dtype: DType): Tensor {
  * @throws DTypeError for a tensor that can be computed with
  */
 export function dequantize(x: Tensor, dtype: 'f32' | 'f16' = 'f32'): Tensor {
-  checkArguments('dequantize', 'tensor', { x });
-  if (!isStorageDType(x.dtype)) throw new DTypeError(`dequantize: takes bf16 and block formats, got ${x.dtype}`);
-  return cast(x, dtype);
+  return calledAs('dequantize', () => {
+    checkArguments('dequantize', 'tensor', { x });
+    if (!isStorageDType(x.dtype)) throw new DTypeError(`dequantize: takes bf16 and block formats, got ${x.dtype}`);
+    return cast(x, dtype);
+  });
 }

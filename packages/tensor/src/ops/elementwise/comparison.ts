@@ -1,7 +1,8 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { isFloat } from '../../dtype.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { Operand } from '../../graph/tensor-operations.ts';
-import { binary, type Elementwise, unary } from './define-elementwise.ts';
+import { binary, checkOperands, type Elementwise, unary } from './define-elementwise.ts';
 import { infix } from './expressions.ts';
 
 /**
@@ -12,6 +13,11 @@ const order =
   (operator: '<' | '<='): Elementwise['webgpu'] =>
   ([a, b], dtype, prelude) =>
     isFloat(dtype) ? `u32(${a} ${operator} ${b} && ${prelude.are_numbers}(${a}, ${b}))` : `u32(${a} ${operator} ${b})`;
+/** With operands changed about; a mistake is told of the operands as they were given. */
+function turned(name: string, of: (a: Operand, b: Operand) => Tensor, a: Operand, b: Operand): Tensor {
+  checkOperands(name, [a, b]);
+  return calledAs(name, () => of(b, a));
+}
 const bit = (value: boolean) => (value ? 1 : 0);
 
 /**
@@ -28,7 +34,7 @@ export const equal: (a: Operand, b: Operand) => Tensor = binary({
   webgpu: ([a, b]) => `u32(${a} == ${b})`,
 });
 /** Whether values differ, otherwise as `equal`: NaN differs from everything. @throws ShapeError, DTypeError as there */
-export const notEqual = (a: Operand, b: Operand): Tensor => not(equal(a, b));
+export const notEqual = (a: Operand, b: Operand): Tensor => calledAs('notEqual', () => not(equal(a, b)));
 /**
  * Whether `a < b`, as bool; operands broadcast and meet in one dtype as those of `add` do. False where one is NaN.
  * @throws ShapeError where the shapes do not broadcast; DTypeError for bool, and for a number that the dtype beside it cannot hold
@@ -51,9 +57,9 @@ export const lessEqual: (a: Operand, b: Operand) => Tensor = binary({
   webgpu: order('<='),
 });
 /** Whether `a > b`, otherwise as `less`. @throws ShapeError, DTypeError as there */
-export const greater = (a: Operand, b: Operand): Tensor => less(b, a);
+export const greater = (a: Operand, b: Operand): Tensor => turned('greater', less, a, b);
 /** Whether `a >= b`, otherwise as `less`. @throws ShapeError, DTypeError as there */
-export const greaterEqual = (a: Operand, b: Operand): Tensor => lessEqual(b, a);
+export const greaterEqual = (a: Operand, b: Operand): Tensor => turned('greaterEqual', lessEqual, a, b);
 /** Whether both are true; bool operands, which broadcast. @throws ShapeError, DTypeError */
 export const and: (a: Operand, b: Operand) => Tensor = binary({
   name: 'and',

@@ -85,16 +85,22 @@ function defineElementwise(row: Elementwise): Op<None> {
   return op;
 }
 
-/** Brings operands to tensors of one dtype. */
-export function together(name: string, operands: readonly Operand[]): readonly Tensor[] {
-  const tensors = operands.filter((x): x is Tensor => typeof x !== 'number');
-  if (tensors.length === 0) throw new ArgumentError(`${name}: one operand must be a tensor`);
+/** @throws ArgumentError for operands that are neither tensors nor numbers, or none of them a tensor; DTypeError for one that is only stored */
+export function checkOperands(name: string, operands: readonly Operand[]): void {
+  if (operands.every((x) => typeof x === 'number')) throw new ArgumentError(`${name}: one operand must be a tensor`);
   operands.forEach((x, i) => {
     if (typeof x === 'number') return;
     if (!(x as Tensor | undefined)?.node)
       throw new ArgumentError(`${name}: operand ${i} must be a tensor or a number, got ${describe(x)}`);
+    x.assertUsable(name);
     refuseStored(name, x.dtype, i);
   });
+}
+
+/** Brings operands to tensors of one dtype. */
+export function together(name: string, operands: readonly Operand[]): readonly Tensor[] {
+  checkOperands(name, operands);
+  const tensors = operands.filter((x): x is Tensor => typeof x !== 'number');
   const dtype = tensors.map((t) => t.dtype).reduce(promote);
   return operands.map((x) => {
     if (typeof x !== 'number') return cast(x, dtype);

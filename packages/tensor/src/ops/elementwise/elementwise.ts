@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { DTypeError } from '../../checks/errors.ts';
 import { type DType, isFloat } from '../../dtype.ts';
@@ -296,6 +297,8 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
 
 /** The values times themselves. f32, f16, i32 or u32, which wrap around. @throws DTypeError for bool */
 export function square(x: Tensor): Tensor {
-  checkArguments('square', 'tensor', { x });
-  return mul(x, x);
+  return calledAs('square', () => {
+    checkArguments('square', 'tensor', { x });
+    return mul(x, x);
+  });
 }

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { ArgumentError, DTypeError } from '../../checks/errors.ts';
 import { isFloat } from '../../dtype.ts';
@@ -18,10 +19,12 @@ function widely(name: string, x: Tensor, f: (wide: Tensor) => Tensor): Tensor {
  * @throws DTypeError for others; ArgumentError where the slope is no number
  */
 export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
-  checkArguments('leakyRelu', 'tensor', { x });
-  if (!Number.isFinite(negativeSlope))
-    throw new ArgumentError(`leakyRelu: negativeSlope must be a number, got ${negativeSlope}`);
-  return widely('leakyRelu', x, (wide) => where(wide.greater(0), wide, wide.mul(negativeSlope)));
+  return calledAs('leakyRelu', () => {
+    checkArguments('leakyRelu', 'tensor', { x });
+    if (!Number.isFinite(negativeSlope))
+      throw new ArgumentError(`leakyRelu: negativeSlope must be a number, got ${negativeSlope}`);
+    return widely('leakyRelu', x, (wide) => where(wide.greater(0), wide, wide.mul(negativeSlope)));
+  });
 }
 
 /**
@@ -29,23 +32,29 @@ export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
  * @throws DTypeError for others; ArgumentError where alpha is no number
  */
 export function elu(x: Tensor, alpha = 1): Tensor {
-  checkArguments('elu', 'tensor', { x });
-  if (!Number.isFinite(alpha)) throw new ArgumentError(`elu: alpha must be a number, got ${alpha}`);
-  return widely('elu', x, (wide) => {
-    const isAbove = wide.greater(0);
-    return where(isAbove, wide, expm1(where(isAbove, 0, wide)).mul(alpha));
+  return calledAs('elu', () => {
+    checkArguments('elu', 'tensor', { x });
+    if (!Number.isFinite(alpha)) throw new ArgumentError(`elu: alpha must be a number, got ${alpha}`);
+    return widely('elu', x, (wide) => {
+      const isAbove = wide.greater(0);
+      return where(isAbove, wide, expm1(where(isAbove, 0, wide)).mul(alpha));
+    });
   });
 }
 
 /** The nearest value from 0 to 6; its gradient is 0 at both ends. f32 or f16. @throws DTypeError for others */
 export function relu6(x: Tensor): Tensor {
-  checkArguments('relu6', 'tensor', { x });
-  return widely('relu6', x, (wide) => where(wide.lessEqual(0), 0, where(wide.greaterEqual(6), 6, wide)));
+  return calledAs('relu6', () => {
+    checkArguments('relu6', 'tensor', { x });
+    return widely('relu6', x, (wide) => where(wide.lessEqual(0), 0, where(wide.greaterEqual(6), 6, wide)));
+  });
 }
 
 /** x * tanh(softplus(x)). f32 or f16. Source: https://arxiv.org/abs/1908.08681 @throws DTypeError for others */
 export function mish(x: Tensor): Tensor {
-  checkArguments('mish', 'tensor', { x });
-  // an infinity times 0 is no number, here and in gradients: far out the gate is flat
-  return widely('mish', x, (wide) => wide.maximum(-1000).mul(softplus(wide.maximum(-1000).minimum(1000)).tanh()));
+  return calledAs('mish', () => {
+    checkArguments('mish', 'tensor', { x });
+    // an infinity times 0 is no number, here and in gradients: far out the gate is flat
+    return widely('mish', x, (wide) => wide.maximum(-1000).mul(softplus(wide.maximum(-1000).minimum(1000)).tanh()));
+  });
 }

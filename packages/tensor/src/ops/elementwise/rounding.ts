@@ -72,6 +72,7 @@ const clipOp: Op<Limits> = defineOp<Limits>({
  */
 export function clip(x: Tensor, low?: number, high?: number): Tensor {
   checkArguments('clip', 'tensor', { x });
+  checkArguments('clip', 'number?', { low, high });
   if (low !== undefined && high !== undefined && !(low <= high))
     throw new ArgumentError(`clip: the lower limit must not be above the upper one, got ${low} and ${high}`);
   // an infinite limit on its own side is none, also to integers, which hold no infinity

@@ -1,4 +1,6 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
+import { checkOptions } from '../../checks/check-options.ts';
 import { ShapeError } from '../../checks/errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape } from '../../shape.ts';
@@ -34,7 +36,7 @@ export type GateFunction = (gate: Tensor, up: Tensor) => Tensor;
  * @throws ArgumentError where options are no object
  */
 export function clampedGate(options: { readonly limit?: number; readonly alpha?: number } = {}): GateFunction {
-  checkArguments('clampedGate', 'object', { options });
+  checkOptions('clampedGate', options, { limit: 'number?', alpha: 'number?' });
   const { limit = 7, alpha = 1.702 } = options;
   return (gate, up) => {
     const below = minimum(gate, limit);
@@ -59,16 +61,25 @@ export function routedExperts(
   weights: ExpertWeights,
   gateFunction: GateFunction = (gate, up) => mul(silu(gate), up),
 ): Tensor {
-  checkArguments('routedExperts', 'tensor', { x });
-  checkArguments('routedExperts', 'object', { routing });
-  checkArguments('routedExperts', 'object', { weights });
-  const { experts, weights: shares } = routing;
-  checkArguments('routedExperts', 'tensor', { experts, shares });
-  if (x.rank !== 2) throw new ShapeError(`routedExperts: x must be [T, E], got ${formatShape(x.shape)}`);
-  const biased = (y: Tensor, bias: Tensor | undefined) => (bias ? add(y, take(bias, experts)) : y);
-  const gate = biased(expertMatmul(x, weights.gate, experts), weights.gateBias);
-  const up = biased(expertMatmul(x, weights.up, experts), weights.upBias);
-  const inner = gateFunction(gate, up);
-  const out = biased(expertMatmul(inner, weights.down, experts), weights.downBias);
-  return sum(mul(out, reshape(shares, [...experts.shape, 1])), 1);
+  return calledAs('routedExperts', () => {
+    checkArguments('routedExperts', 'tensor', { x });
+    checkOptions('routedExperts', routing, { experts: 'tensor', weights: 'tensor' });
+    checkOptions('routedExperts', weights, {
+      gate: 'tensor',
+      up: 'tensor',
+      down: 'tensor',
+      gateBias: 'tensor?',
+      upBias: 'tensor?',
+      downBias: 'tensor?',
+    });
+    checkArguments('routedExperts', 'function', { gateFunction });
+    const { experts, weights: shares } = routing;
+    if (x.rank !== 2) throw new ShapeError(`routedExperts: x must be [T, E], got ${formatShape(x.shape)}`);
+    const biased = (y: Tensor, bias: Tensor | undefined) => (bias ? add(y, take(bias, experts)) : y);
+    const gate = biased(expertMatmul(x, weights.gate, experts), weights.gateBias);
+    const up = biased(expertMatmul(x, weights.up, experts), weights.upBias);
+    const inner = gateFunction(gate, up);
+    const out = biased(expertMatmul(inner, weights.down, experts), weights.downBias);
+    return sum(mul(out, reshape(shares, [...experts.shape, 1])), 1);
+  });
 }

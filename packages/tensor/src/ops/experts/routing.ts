@@ -1,4 +1,7 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
+import { checkOptions } from '../../checks/check-options.ts';
+import { describe } from '../../checks/describe.ts';
 import { ArgumentError, ShapeError } from '../../checks/errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape } from '../../shape.ts';
@@ -46,24 +49,36 @@ export interface Routing {
  * Source: https://arxiv.org/abs/2412.19437 (groups, correction)
  */
 export function routeTokens(logits: Tensor, options: RoutingOptions): Routing {
-  checkArguments('routeTokens', 'tensor', { logits });
-  checkArguments('routeTokens', 'object', { options });
-  const { count, normalize = true, scale = 1, correction, groups } = options;
-  const [T, N] = logits.shape;
-  if (logits.rank !== 2 || typeof N !== 'number')
-    throw new ShapeError(`routeTokens: logits must be [T, N], got ${formatShape(logits.shape)}`);
-  checkCounts(N, options);
-  if (correction && String(correction.shape) !== String([N]))
-    throw new ShapeError(`routeTokens: the correction must be [${N}], got ${formatShape(correction.shape)}`);
-  const wide = cast(logits, 'f32');
-  const scores = options.scores === 'sigmoid' ? sigmoid(wide) : softmax(wide);
-  const ranked = correction ? add(scores, cast(correction, 'f32')) : scores;
-  const experts = topK(groups ? withinGroups(ranked, groups) : ranked, count).indices;
-  const chosen = takeAlongAxis(scores, experts, 1);
-  // scores of sigmoid may all be 0
-  const total = add(sum(chosen, -1, { keepDims: true }), 1e-20);
-  const weights = expand(normalize ? div(chosen, total) : chosen, [T!, count]);
-  return { experts, weights: scale === 1 ? weights : mul(weights, scale) };
+  return calledAs('routeTokens', () => {
+    checkArguments('routeTokens', 'tensor', { logits });
+    checkOptions('routeTokens', options, {
+      count: 'number',
+      scores: 'anything',
+      normalize: 'boolean?',
+      scale: 'number?',
+      correction: 'tensor?',
+      groups: 'object?',
+    });
+    if (options.groups) checkOptions('routeTokens', options.groups, { count: 'number', chosen: 'number' });
+    if (options.scores !== undefined && options.scores !== 'softmax' && options.scores !== 'sigmoid')
+      throw new ArgumentError(`routeTokens: scores must be softmax or sigmoid, got ${describe(options.scores)}`);
+    const { count, normalize = true, scale = 1, correction, groups } = options;
+    const [T, N] = logits.shape;
+    if (logits.rank !== 2 || typeof N !== 'number')
+      throw new ShapeError(`routeTokens: logits must be [T, N], got ${formatShape(logits.shape)}`);
+    checkCounts(N, options);
+    if (correction && String(correction.shape) !== String([N]))
+      throw new ShapeError(`routeTokens: the correction must be [${N}], got ${formatShape(correction.shape)}`);
+    const wide = cast(logits, 'f32');
+    const scores = options.scores === 'sigmoid' ? sigmoid(wide) : softmax(wide);
+    const ranked = correction ? add(scores, cast(correction, 'f32')) : scores;
+    const experts = topK(groups ? withinGroups(ranked, groups) : ranked, count).indices;
+    const chosen = takeAlongAxis(scores, experts, 1);
+    // scores of sigmoid may all be 0
+    const total = add(sum(chosen, -1, { keepDims: true }), 1e-20);
+    const weights = expand(normalize ? div(chosen, total) : chosen, [T!, count]);
+    return { experts, weights: scale === 1 ? weights : mul(weights, scale) };
+  });
 }
 
 /** The scores, and less than any of them where a group was not chosen. */
@@ -84,7 +99,7 @@ function checkCounts(N: number, { count, groups }: RoutingOptions): void {
   if (!groups) return;
   if (!isCount(groups.count, N) || N % groups.count !== 0 || !isCount(groups.chosen, groups.count))
     throw new ArgumentError(
-      `routeTokens: groups must divide ${N} experts, and as many or fewer be chosen, got ${groups.chosen} of ${groups.count}`,
+      `routeTokens: the count of groups must divide ${N} experts, and as many or fewer be chosen, got ${groups.chosen} of ${groups.count}`,
     );
   if (count > (groups.chosen * N) / groups.count)
     throw new ArgumentError(

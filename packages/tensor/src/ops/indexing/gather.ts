@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import type { Dim } from '../../dim.ts';
@@ -147,8 +148,10 @@ const scatterAddOp: Op<{ readonly rows: Dim }> = defineOp({
  * @throws DTypeError for indices that are not i32, and updates that are no numbers; ShapeError
  */
 export function scatterAdd(rows: Dim, indices: Tensor, updates: Tensor): Tensor {
-  checkArguments('scatterAdd', 'tensor', { indices, updates });
-  return recordOne(scatterAddOp, [bounded('scatterAdd', indices, rows), updates], { rows });
+  return calledAs('scatterAdd', () => {
+    checkArguments('scatterAdd', 'tensor', { indices, updates });
+    return recordOne(scatterAddOp, [bounded('scatterAdd', indices, rows), updates], { rows });
+  });
 }
 
 /**
@@ -156,7 +159,9 @@ export function scatterAdd(rows: Dim, indices: Tensor, updates: Tensor): Tensor 
  * @throws ShapeError, DTypeError
  */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
-  checkArguments('embedding', 'tensor', { table, ids });
-  if (table.rank !== 2) throw new ShapeError(`embedding: takes a table [V, E], got ${formatShape(table.shape)}`);
-  return taken('embedding', table, ids, 0);
+  return calledAs('embedding', () => {
+    checkArguments('embedding', 'tensor', { table, ids });
+    if (table.rank !== 2) throw new ShapeError(`embedding: takes a table [V, E], got ${formatShape(table.shape)}`);
+    return taken('embedding', table, ids, 0);
+  });
 }

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import { type Dim, dimsEqual } from '../../dim.ts';
@@ -59,9 +60,11 @@ const takeAlongAxisOp: Op<{ readonly axis: number }> = defineOp({
  * @throws DTypeError for indices that are not i32; ShapeError where the other axes do not broadcast
  */
 export function takeAlongAxis(x: Tensor, indices: Tensor, axis: number): Tensor {
-  checkArguments('takeAlongAxis', 'tensor', { x, indices });
-  const at = checkIndices('takeAlongAxis', indices, x, axis);
-  return pickAlongAxis(x, bounded('takeAlongAxis', indices, x.shape[at]!), at);
+  return calledAs('takeAlongAxis', () => {
+    checkArguments('takeAlongAxis', 'tensor', { x, indices });
+    const at = checkIndices('takeAlongAxis', indices, x, axis);
+    return pickAlongAxis(x, bounded('takeAlongAxis', indices, x.shape[at]!), at);
+  });
 }
 
 /** `takeAlongAxis` for indices of which some are outside on purpose. */
@@ -135,14 +138,19 @@ function clampIndices(builder: OnnxBuilder, indices: string, size: Dim): string 
  * @throws DTypeError for indices that are not i32, or updates of bool; ShapeError where indices and updates differ in shape
  */
 export function scatterAddAlongAxis(size: Dim, indices: Tensor, updates: Tensor, axis: number): Tensor {
-  checkArguments('scatterAddAlongAxis', 'tensor', { indices, updates });
-  const at = checkIndices('scatterAddAlongAxis', indices, updates, axis);
-  if (updates.dtype === 'bool') throw new DTypeError('scatterAddAlongAxis: takes numbers, got bool; cast it');
-  if (!shapesEqual(indices.shape, updates.shape))
-    throw new ShapeError(
-      `scatterAddAlongAxis: indices and updates must have one shape, got ${formatShape(indices.shape)} and ${formatShape(updates.shape)}`,
-    );
-  return recordOne(scatterAddAlongAxisOp, [bounded('scatterAddAlongAxis', indices, size), updates], { axis: at, size });
+  return calledAs('scatterAddAlongAxis', () => {
+    checkArguments('scatterAddAlongAxis', 'tensor', { indices, updates });
+    const at = checkIndices('scatterAddAlongAxis', indices, updates, axis);
+    if (updates.dtype === 'bool') throw new DTypeError('scatterAddAlongAxis: takes numbers, got bool; cast it');
+    if (!shapesEqual(indices.shape, updates.shape))
+      throw new ShapeError(
+        `scatterAddAlongAxis: indices and updates must have one shape, got ${formatShape(indices.shape)} and ${formatShape(updates.shape)}`,
+      );
+    return recordOne(scatterAddAlongAxisOp, [bounded('scatterAddAlongAxis', indices, size), updates], {
+      axis: at,
+      size,
+    });
+  });
 }
 
 function checkIndices(name: string, indices: Tensor, x: Tensor, axis: number): number {
@@ -159,20 +167,26 @@ function checkIndices(name: string, indices: Tensor, x: Tensor, axis: number): n
  * @throws ShapeError where the indices have not one axis; DTypeError where they are not i32
  */
 export function indexSelect(x: Tensor, indices: Tensor, axis: number): Tensor {
-  checkArguments('indexSelect', 'tensor', { x, indices });
-  if (indices.rank !== 1)
-    throw new ShapeError(`indexSelect: indices must be [N], got ${formatShape(indices.shape)}; take() takes any shape`);
-  return taken('indexSelect', x, indices, axis);
+  return calledAs('indexSelect', () => {
+    checkArguments('indexSelect', 'tensor', { x, indices });
+    if (indices.rank !== 1)
+      throw new ShapeError(
+        `indexSelect: indices must be [N], got ${formatShape(indices.shape)}; take() takes any shape`,
+      );
+    return taken('indexSelect', x, indices, axis);
+  });
 }
 
 /** `value` where `mask` (bool, broadcasts to `x`) is set, `x` elsewhere. @throws DTypeError, ShapeError */
 export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
-  checkArguments('maskedFill', 'tensor', { x, mask });
-  if (mask.dtype !== 'bool') throw new DTypeError(`maskedFill: the mask must be bool, got ${mask.dtype}`);
-  const common = broadcastShapes('maskedFill', [x.shape, mask.shape]);
-  if (common.length !== x.rank || !common.every((dim, i) => dimsEqual(dim, x.shape[i]!)))
-    throw new ShapeError(
-      `maskedFill: the mask must broadcast to ${formatShape(x.shape)}, got ${formatShape(mask.shape)}`,
-    );
-  return where(mask, value, x);
+  return calledAs('maskedFill', () => {
+    checkArguments('maskedFill', 'tensor', { x, mask });
+    if (mask.dtype !== 'bool') throw new DTypeError(`maskedFill: the mask must be bool, got ${mask.dtype}`);
+    const common = broadcastShapes('maskedFill', [x.shape, mask.shape]);
+    if (common.length !== x.rank || !common.every((dim, i) => dimsEqual(dim, x.shape[i]!)))
+      throw new ShapeError(
+        `maskedFill: the mask must broadcast to ${formatShape(x.shape)}, got ${formatShape(mask.shape)}`,
+      );
+    return where(mask, value, x);
+  });
 }

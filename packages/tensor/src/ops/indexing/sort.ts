@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { checkOptions } from '../../checks/check-options.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
@@ -98,7 +99,7 @@ const isSame = (a: Tensor, b: Tensor) => (isFloat(a.dtype) ? or(a.equal(b), and(
  */
 export function topK(x: Tensor, count: number, axis = -1, options: { readonly largest?: boolean } = {}): Sorted {
   checkArguments('topK', 'tensor', { x });
-  checkOptions('topK', options, ['largest']);
+  checkOptions('topK', options, { largest: 'boolean?' });
   const at = normalizeAxis('topK', axis, x.rank);
   const size = x.shape[at]!;
   if (!Number.isInteger(count) || count < 0)
@@ -114,17 +115,21 @@ export function topK(x: Tensor, count: number, axis = -1, options: { readonly la
  * @throws DTypeError for bool
  */
 export function sort(x: Tensor, axis = -1, options: { readonly descending?: boolean } = {}): Sorted {
-  checkArguments('sort', 'tensor', { x });
-  checkOptions('sort', options, ['descending']);
-  const at = normalizeAxis('sort', axis, x.rank);
-  return ordered('sort', x, { axis: at, count: x.shape[at]!, largest: options.descending ?? false });
+  return calledAs('sort', () => {
+    checkArguments('sort', 'tensor', { x });
+    checkOptions('sort', options, { descending: 'boolean?' });
+    const at = normalizeAxis('sort', axis, x.rank);
+    return ordered('sort', x, { axis: at, count: x.shape[at]!, largest: options.descending ?? false });
+  });
 }
 
 /** The places (i32) from which `sort` takes the values along `axis`. @throws DTypeError for bool */
 export function argsort(x: Tensor, axis = -1, options: { readonly descending?: boolean } = {}): Tensor {
-  checkArguments('argsort', 'tensor', { x });
-  checkOptions('argsort', options, ['descending']);
-  return sort(x, axis, options).indices;
+  return calledAs('argsort', () => {
+    checkArguments('argsort', 'tensor', { x });
+    checkOptions('argsort', options, { descending: 'boolean?' });
+    return sort(x, axis, options).indices;
+  });
 }
 
 /** f16 is sorted as f32, which it is exactly. */

@@ -1,4 +1,5 @@
-import { checkArguments } from '../../checks/check-arguments.ts';
+import { checkArguments, checkFloat } from '../../checks/check-arguments.ts';
+import { checkOptions } from '../../checks/check-options.ts';
 import { DTypeError, ShapeError } from '../../checks/errors.ts';
 import { dimsEqual } from '../../dim.ts';
 import { isFloat, isStorageDType, promote } from '../../dtype.ts';
@@ -108,7 +109,8 @@ function matrixAt(index: number, batch: readonly number[], operand: readonly num
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   checkArguments('matmul', 'tensor', { a, b });
-  checkArguments('matmul', 'object', { options });
+  checkOptions('matmul', options, { transposeA: 'boolean?', transposeB: 'boolean?', dtype: 'anything' });
+  checkFloat('matmul', options.dtype);
   const { transposeA = false, transposeB = false, dtype } = options;
   if (a.rank === 0 || b.rank === 0)
     throw new ShapeError(

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
 import { addDims, type Dim } from '../../dim.ts';
@@ -98,9 +99,11 @@ function joinTwo(a: Tensor, b: Tensor, axis: number): Tensor {
 
 /** Joins tensors of one dtype along an axis. @throws ShapeError, DTypeError where they differ otherwise; ArgumentError for none */
 export function concat(inputs: readonly Tensor[], axis: number): Tensor {
-  checkArguments('concat', 'tensors', { tensors: inputs });
-  const first = inputs[0];
-  if (!first) throw new ArgumentError('concat: takes at least one tensor');
-  const at = normalizeAxis('concat', axis, first.rank);
-  return inputs.length === 1 ? first : recordOne(concatOp, inputs, { axis: at });
+  return calledAs('concat', () => {
+    checkArguments('concat', 'tensors', { tensors: inputs });
+    const first = inputs[0];
+    if (!first) throw new ArgumentError('concat: takes at least one tensor');
+    const at = normalizeAxis('concat', axis, first.rank);
+    return inputs.length === 1 ? first : recordOne(concatOp, inputs, { axis: at });
+  });
 }

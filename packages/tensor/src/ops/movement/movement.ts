@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { ShapeError } from '../../checks/errors.ts';
 import { type Dim, dimsEqual, divideDims } from '../../dim.ts';
@@ -7,6 +8,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import type { PointwiseContext } from '../../graph/webgpu-lowering.ts';
 import {
   broadcastShapes,
+  checkSizes,
   formatShape,
   normalizeAxis,
   type Shape,
@@ -68,6 +70,10 @@ function regroup(
 export function reshape(x: Tensor, shape: readonly Dim[]): Tensor {
   checkArguments('reshape', 'tensor', { x });
   checkArguments('reshape', 'list', { shape });
+  checkSizes(
+    'reshape',
+    shape.filter((dim) => dim !== -1),
+  );
   const open = shape.indexOf(-1);
   if (shape.lastIndexOf(-1) !== open)
     throw new ShapeError(`reshape: one size may be -1, got ${formatShape(x.shape)} to ${formatShape(shape)}`);
@@ -139,11 +145,13 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
 
 /** Swaps two axes. @throws ShapeError for an axis that is not there */
 export function transpose(x: Tensor, axisA = -2, axisB = -1): Tensor {
-  checkArguments('transpose', 'tensor', { x });
-  const axes = x.shape.map((_, i) => i);
-  const [a, b] = [normalizeAxis('transpose', axisA, x.rank), normalizeAxis('transpose', axisB, x.rank)];
-  [axes[a], axes[b]] = [b, a];
-  return permute(x, axes);
+  return calledAs('transpose', () => {
+    checkArguments('transpose', 'tensor', { x });
+    const axes = x.shape.map((_, i) => i);
+    const [a, b] = [normalizeAxis('transpose', axisA, x.rank), normalizeAxis('transpose', axisB, x.rank)];
+    [axes[a], axes[b]] = [b, a];
+    return permute(x, axes);
+  });
 }
 
 const expandOp: Op<ToShape> = defineOp({

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { ShapeError } from '../../checks/errors.ts';
 import { addDims, type Dim, dimsEqual, multiplyDims, subtractDims } from '../../dim.ts';
@@ -140,31 +141,36 @@ function place(x: Tensor, shape: Shape, start: readonly Dim[]): Tensor {
  * @throws ShapeError where the range does not lie inside the axis, and for a step of 0
  */
 export function slice(x: Tensor, axis: number, start: Dim, end?: Dim, step = 1): Tensor {
-  checkArguments('slice', 'tensor', { x });
-  const at = normalizeAxis('slice', axis, x.rank);
-  for (const place of [start, end])
-    if (typeof place === 'number' && !Number.isInteger(place))
-      throw new ShapeError(`slice: start and end must be whole numbers, got ${start} and ${end}`);
-  const size = x.shape[at]!;
-  if (step < 0) return backwards(x, at, start, end, step);
-  const fromEnd = (dim: Dim) => (typeof dim === 'number' && dim < 0 ? addDims(size, dim) : dim);
-  const [from, to] = [fromEnd(start), fromEnd(end ?? size)];
-  const length = subtractDims(to, from);
-  if (!Number.isInteger(step) || step < 1)
-    throw new ShapeError(`slice: the step must be an integer other than 0, got ${step}`);
-  if (typeof length !== 'number' && step !== 1)
-    throw new ShapeError(`slice: a range of ${length} takes step 1, got ${step}`);
-  const outside =
-    (typeof from === 'number' && from < 0) ||
-    (typeof length === 'number' && length < 0) ||
-    (typeof size === 'number' && typeof to === 'number' && to > size);
-  if (outside)
-    throw new ShapeError(`slice: [${start}, ${end ?? size}) does not lie inside axis ${at} of ${formatShape(x.shape)}`);
-  const count = typeof length === 'number' ? Math.ceil(length / step) : length;
-  if (from === 0 && step === 1 && dimsEqual(count, size)) return x;
-  const along = <T>(other: T, here: T) => x.shape.map((_, i) => (i === at ? here : other));
-  const shape = x.shape.map((dim, i) => (i === at ? count : dim));
-  return recordOne(sliceOp, [x], { shape, start: along<Dim>(0, from), step: along(1, count === 1 ? 1 : step) });
+  return calledAs('slice', () => {
+    checkArguments('slice', 'tensor', { x });
+    const at = normalizeAxis('slice', axis, x.rank);
+    if (end === null) throw new ShapeError('slice: end must be a whole number or left out, got null');
+    for (const place of [start, end])
+      if (typeof place === 'number' && !Number.isInteger(place))
+        throw new ShapeError(`slice: start and end must be whole numbers, got ${start} and ${end}`);
+    const size = x.shape[at]!;
+    if (step < 0) return backwards(x, at, start, end, step);
+    const fromEnd = (dim: Dim) => (typeof dim === 'number' && dim < 0 ? addDims(size, dim) : dim);
+    const [from, to] = [fromEnd(start), fromEnd(end ?? size)];
+    const length = subtractDims(to, from);
+    if (!Number.isInteger(step) || step < 1)
+      throw new ShapeError(`slice: the step must be an integer other than 0, got ${step}`);
+    if (typeof length !== 'number' && step !== 1)
+      throw new ShapeError(`slice: a range of ${length} takes step 1, got ${step}`);
+    const outside =
+      (typeof from === 'number' && from < 0) ||
+      (typeof length === 'number' && length < 0) ||
+      (typeof size === 'number' && typeof to === 'number' && to > size);
+    if (outside)
+      throw new ShapeError(
+        `slice: [${start}, ${end ?? size}) does not lie inside axis ${at} of ${formatShape(x.shape)}`,
+      );
+    const count = typeof length === 'number' ? Math.ceil(length / step) : length;
+    if (from === 0 && step === 1 && dimsEqual(count, size)) return x;
+    const along = <T>(other: T, here: T) => x.shape.map((_, i) => (i === at ? here : other));
+    const shape = x.shape.map((dim, i) => (i === at ? count : dim));
+    return recordOne(sliceOp, [x], { shape, start: along<Dim>(0, from), step: along(1, count === 1 ? 1 : step) });
+  });
 }
 
 /** The same values from the other end, turned around. */
@@ -188,17 +194,19 @@ function backwards(x: Tensor, axis: number, start: Dim, end: Dim | undefined, st
  * @throws ShapeError where these are not as many as the axes, or no whole numbers from 0
  */
 export function pad(x: Tensor, before: readonly Dim[], after: readonly Dim[]): Tensor {
-  checkArguments('pad', 'tensor', { x });
-  checkArguments('pad', 'list', { before, after });
-  if (before.length !== x.rank || after.length !== x.rank)
-    throw new ShapeError(
-      `pad: takes ${x.rank} sizes before and after for ${formatShape(x.shape)}, got ${before.length} and ${after.length}`,
+  return calledAs('pad', () => {
+    checkArguments('pad', 'tensor', { x });
+    checkArguments('pad', 'list', { before, after });
+    if (before.length !== x.rank || after.length !== x.rank)
+      throw new ShapeError(
+        `pad: takes ${x.rank} sizes before and after for ${formatShape(x.shape)}, got ${before.length} and ${after.length}`,
+      );
+    checkSizes('pad', before);
+    checkSizes('pad', after);
+    return place(
+      x,
+      x.shape.map((dim, i) => addDims(addDims(dim, before[i]!), after[i]!)),
+      before,
     );
-  checkSizes('pad', before);
-  checkSizes('pad', after);
-  return place(
-    x,
-    x.shape.map((dim, i) => addDims(addDims(dim, before[i]!), after[i]!)),
-    before,
-  );
+  });
 }

@@ -83,7 +83,7 @@ export function cumsum(
   options: { readonly exclusive?: boolean; readonly reverse?: boolean } = {},
 ): Tensor {
   checkArguments('cumsum', 'tensor', { x });
-  checkOptions('cumsum', options, ['exclusive', 'reverse']);
+  checkOptions('cumsum', options, { exclusive: 'boolean?', reverse: 'boolean?' });
   const { exclusive = false, reverse = false } = options;
   const attributes = { axis: normalizeAxis('cumsum', axis, x.rank), exclusive, reverse };
   const wide = x.dtype === 'f16' ? cast(x, 'f32') : countable(x);

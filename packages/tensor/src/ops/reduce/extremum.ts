@@ -84,7 +84,7 @@ function extremumGradient(
  */
 export function max(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('max', 'tensor', { x });
-  checkOptions('max', options, ['keepDims']);
+  checkOptions('max', options, { keepDims: 'boolean?' });
   return reduce(maxOp, x, axes, options);
 }
 
@@ -95,7 +95,7 @@ export function max(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
  */
 export function min(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('min', 'tensor', { x });
-  checkOptions('min', options, ['keepDims']);
+  checkOptions('min', options, { keepDims: 'boolean?' });
   return reduce(minOp, x, axes, options);
 }
 

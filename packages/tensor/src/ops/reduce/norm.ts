@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { checkOptions } from '../../checks/check-options.ts';
 import { ArgumentError, DTypeError } from '../../checks/errors.ts';
@@ -18,16 +19,19 @@ import { type Axes, mean, type ReduceOptions, reducedShape, sum } from './reduce
  * @throws DTypeError for others; ArgumentError where the correction is no number
  */
 export function std(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly correction?: number } = {}): Tensor {
-  checkArguments('std', 'tensor', { x });
-  checkOptions('std', options, ['keepDims', 'correction']);
-  if (!isFloat(x.dtype)) throw new DTypeError(`std: takes f32 or f16, got ${x.dtype}`);
-  const { correction = 0, keepDims = false } = options;
-  if (!Number.isFinite(correction)) throw new ArgumentError(`std: the correction must be a number, got ${correction}`);
-  const list = normalizeAxes('std', axes, x.rank);
-  const wide = cast(x, 'f32');
-  const distance = wide.sub(mean(wide, list, { keepDims: true }));
-  const count = sizeScalar(x.device, sizeOf(list.map((axis) => x.shape[axis]!)));
-  return cast(norm(distance, list, { keepDims }).div(count.sub(correction).maximum(0).sqrt()), x.dtype);
+  return calledAs('std', () => {
+    checkArguments('std', 'tensor', { x });
+    checkOptions('std', options, { keepDims: 'boolean?', correction: 'number?' });
+    if (!isFloat(x.dtype)) throw new DTypeError(`std: takes f32 or f16, got ${x.dtype}`);
+    const { correction = 0, keepDims = false } = options;
+    if (!Number.isFinite(correction))
+      throw new ArgumentError(`std: the correction must be a number, got ${correction}`);
+    const list = normalizeAxes('std', axes, x.rank);
+    const wide = cast(x, 'f32');
+    const distance = wide.sub(mean(wide, list, { keepDims: true }));
+    const count = sizeScalar(x.device, sizeOf(list.map((axis) => x.shape[axis]!)));
+    return cast(norm(distance, list, { keepDims }).div(count.sub(correction).maximum(0).sqrt()), x.dtype);
+  });
 }
 
 /**
@@ -37,31 +41,33 @@ export function std(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly 
  * @throws DTypeError for others; ArgumentError for an order that is NaN
  */
 export function norm(x: Tensor, axes?: Axes, options: ReduceOptions & { readonly ord?: number } = {}): Tensor {
-  checkArguments('norm', 'tensor', { x });
-  checkOptions('norm', options, ['keepDims', 'ord']);
-  const { ord = 2, keepDims = false } = options;
-  if (!isFloat(x.dtype)) throw new DTypeError(`norm: takes f32 or f16, got ${x.dtype}`);
-  if (typeof ord !== 'number' || Number.isNaN(ord)) throw new ArgumentError(`norm: ord must be a number, got ${ord}`);
-  const list = normalizeAxes('norm', axes, x.rank);
-  const values = cast(x, 'f32');
-  const size = values.abs();
-  const kept = { keepDims: true };
-  if (ord === 0) return cast(sum(cast(size.equal(0).not(), 'f32'), list, { keepDims }), x.dtype);
-  if (ord === 1) return cast(sum(size, list, { keepDims }), x.dtype);
-  if (ord === Number.POSITIVE_INFINITY) return cast(max(size, list, { keepDims }), x.dtype);
-  if (ord === Number.NEGATIVE_INFINITY) return cast(min(size, list, { keepDims }), x.dtype);
-  const most = stopGradient(max(size, list, kept));
-  const isScaled = most.greater(0).and(most.less(Number.POSITIVE_INFINITY));
-  const scale = where(isScaled, most, 1);
-  // squares are of the values themselves: sizes have no second derivative at 0
-  const share = (ord === 2 ? values : size).div(scale);
-  // the size has no slope at 0, where that of its power below 1 is infinite
-  const power = () =>
-    ord < 1 ? where(share.equal(0), 0 ** ord, where(share.equal(0), 1, share).pow(ord)) : share.pow(ord);
-  const total = sum(ord === 2 ? share.mul(share) : power(), list, kept);
-  // the root has no slope at 0
-  const isNone = total.equal(0);
-  const some = where(isNone, 1, total);
-  const root = where(isNone, 0, ord === 2 ? some.sqrt() : some.pow(1 / ord)).mul(scale);
-  return cast(keepDims ? root : reshape(root, reducedShape(x.shape, { axes: list, keepDims })), x.dtype);
+  return calledAs('norm', () => {
+    checkArguments('norm', 'tensor', { x });
+    checkOptions('norm', options, { keepDims: 'boolean?', ord: 'number?' });
+    const { ord = 2, keepDims = false } = options;
+    if (!isFloat(x.dtype)) throw new DTypeError(`norm: takes f32 or f16, got ${x.dtype}`);
+    if (typeof ord !== 'number' || Number.isNaN(ord)) throw new ArgumentError(`norm: ord must be a number, got ${ord}`);
+    const list = normalizeAxes('norm', axes, x.rank);
+    const values = cast(x, 'f32');
+    const size = values.abs();
+    const kept = { keepDims: true };
+    if (ord === 0) return cast(sum(cast(size.equal(0).not(), 'f32'), list, { keepDims }), x.dtype);
+    if (ord === 1) return cast(sum(size, list, { keepDims }), x.dtype);
+    if (ord === Number.POSITIVE_INFINITY) return cast(max(size, list, { keepDims }), x.dtype);
+    if (ord === Number.NEGATIVE_INFINITY) return cast(min(size, list, { keepDims }), x.dtype);
+    const most = stopGradient(max(size, list, kept));
+    const isScaled = most.greater(0).and(most.less(Number.POSITIVE_INFINITY));
+    const scale = where(isScaled, most, 1);
+    // squares are of the values themselves: sizes have no second derivative at 0
+    const share = (ord === 2 ? values : size).div(scale);
+    // the size has no slope at 0, where that of its power below 1 is infinite
+    const power = () =>
+      ord < 1 ? where(share.equal(0), 0 ** ord, where(share.equal(0), 1, share).pow(ord)) : share.pow(ord);
+    const total = sum(ord === 2 ? share.mul(share) : power(), list, kept);
+    // the root has no slope at 0
+    const isNone = total.equal(0);
+    const some = where(isNone, 1, total);
+    const root = where(isNone, 0, ord === 2 ? some.sqrt() : some.pow(1 / ord)).mul(scale);
+    return cast(keepDims ? root : reshape(root, reducedShape(x.shape, { axes: list, keepDims })), x.dtype);
+  });
 }

@@ -111,6 +111,6 @@ function rowsOf(shape: Shape, axes: readonly number[]) {
  */
 export function prod(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('prod', 'tensor', { x });
-  checkOptions('prod', options, ['keepDims']);
+  checkOptions('prod', options, { keepDims: 'boolean?' });
   return reduce(prodOp, countable(x), axes, options);
 }

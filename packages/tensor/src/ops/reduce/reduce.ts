@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { checkOptions } from '../../checks/check-options.ts';
 import { DTypeError } from '../../checks/errors.ts';
@@ -140,7 +141,7 @@ export function reduce(
  */
 export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('sum', 'tensor', { x });
-  checkOptions('sum', options, ['keepDims']);
+  checkOptions('sum', options, { keepDims: 'boolean?' });
   return reduce(sumOp, countable(x), axes, options);
 }
 
@@ -150,10 +151,12 @@ export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
  * @throws ShapeError
  */
 export function mean(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkArguments('mean', 'tensor', { x });
-  checkOptions('mean', options, ['keepDims']);
-  const count = sizeOf(normalizeAxes('mean', axes, x.rank).map((axis) => x.shape[axis]!));
-  // neither the sum nor the count need fit into f16
-  const total = sum(cast(x, 'f32'), axes, options).div(sizeScalar(x.device, count));
-  return isFloat(x.dtype) ? cast(total, x.dtype) : total;
+  return calledAs('mean', () => {
+    checkArguments('mean', 'tensor', { x });
+    checkOptions('mean', options, { keepDims: 'boolean?' });
+    const count = sizeOf(normalizeAxes('mean', axes, x.rank).map((axis) => x.shape[axis]!));
+    // neither the sum nor the count need fit into f16
+    const total = sum(cast(x, 'f32'), axes, options).div(sizeScalar(x.device, count));
+    return isFloat(x.dtype) ? cast(total, x.dtype) : total;
+  });
 }

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { checkOptions } from '../../checks/check-options.ts';
 import { ArgumentError, DTypeError } from '../../checks/errors.ts';
@@ -26,18 +27,20 @@ export function variance(
   axes?: Axes,
   options: ReduceOptions & { readonly correction?: number } = {},
 ): Tensor {
-  checkArguments('variance', 'tensor', { x });
-  checkOptions('variance', options, ['keepDims', 'correction']);
-  const { correction = 0, keepDims = false } = options;
-  if (!isFloat(x.dtype)) throw new DTypeError(`variance: takes f32 or f16, got ${x.dtype}`);
-  if (!Number.isFinite(correction))
-    throw new ArgumentError(`variance: the correction must be a number, got ${correction}`);
-  const list = normalizeAxes('variance', axes, x.rank);
-  // neither the squares nor the count need fit into f16
-  const wide = cast(x, 'f32');
-  const distance = wide.sub(mean(wide, list, { keepDims: true }));
-  const count = sizeScalar(x.device, sizeOf(list.map((axis) => x.shape[axis]!)));
-  return cast(sum(distance.mul(distance), list, { keepDims }).div(count.sub(correction).maximum(0)), x.dtype);
+  return calledAs('variance', () => {
+    checkArguments('variance', 'tensor', { x });
+    checkOptions('variance', options, { keepDims: 'boolean?', correction: 'number?' });
+    const { correction = 0, keepDims = false } = options;
+    if (!isFloat(x.dtype)) throw new DTypeError(`variance: takes f32 or f16, got ${x.dtype}`);
+    if (!Number.isFinite(correction))
+      throw new ArgumentError(`variance: the correction must be a number, got ${correction}`);
+    const list = normalizeAxes('variance', axes, x.rank);
+    // neither the squares nor the count need fit into f16
+    const wide = cast(x, 'f32');
+    const distance = wide.sub(mean(wide, list, { keepDims: true }));
+    const count = sizeScalar(x.device, sizeOf(list.map((axis) => x.shape[axis]!)));
+    return cast(sum(distance.mul(distance), list, { keepDims }).div(count.sub(correction).maximum(0)), x.dtype);
+  });
 }
 
 const logSumExpOp: Op<ReduceAttributes> = defineOp({
@@ -80,7 +83,7 @@ function exponentialsOf(x: Tensor, axes: readonly number[]) {
  */
 export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkArguments('logSumExp', 'tensor', { x });
-  checkOptions('logSumExp', options, ['keepDims']);
+  checkOptions('logSumExp', options, { keepDims: 'boolean?' });
   const list = normalizeAxes('logSumExp', axes, x.rank);
   return recordOne(logSumExpOp, [x], { axes: list, keepDims: options.keepDims ?? false });
 }
@@ -91,10 +94,12 @@ export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): 
  *   it does not have
  */
 export function any(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkArguments('any', 'tensor', { x });
-  checkOptions('any', options, ['keepDims']);
-  if (x.dtype !== 'bool') throw new DTypeError(`any: takes bool, got ${x.dtype}; compare it`);
-  return cast(sum(cast(x, 'i32'), axes, options), 'bool');
+  return calledAs('any', () => {
+    checkArguments('any', 'tensor', { x });
+    checkOptions('any', options, { keepDims: 'boolean?' });
+    if (x.dtype !== 'bool') throw new DTypeError(`any: takes bool, got ${x.dtype}; compare it`);
+    return cast(sum(cast(x, 'i32'), axes, options), 'bool');
+  });
 }
 
 /**
@@ -103,8 +108,10 @@ export function any(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
  *   it does not have
  */
 export function all(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  checkArguments('all', 'tensor', { x });
-  checkOptions('all', options, ['keepDims']);
-  if (x.dtype !== 'bool') throw new DTypeError(`all: takes bool, got ${x.dtype}; compare it`);
-  return not(any(not(x), axes, options));
+  return calledAs('all', () => {
+    checkArguments('all', 'tensor', { x });
+    checkOptions('all', options, { keepDims: 'boolean?' });
+    if (x.dtype !== 'bool') throw new DTypeError(`all: takes bool, got ${x.dtype}; compare it`);
+    return not(any(not(x), axes, options));
+  });
 }

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { checkOptions } from '../../checks/check-options.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
@@ -137,30 +138,39 @@ export function linearCrossEntropy(
   targets: Tensor,
   options: LinearCrossEntropyOptions = {},
 ): Tensor {
-  checkArguments('linearCrossEntropy', 'tensor', { x, weight, targets });
-  checkOptions('linearCrossEntropy', options, ['bias', 'ignoreIndex', 'labelSmoothing', 'chunkRows']);
-  const { bias, ignoreIndex = -100, labelSmoothing = 0, chunkRows = 1024 } = options;
-  const name = 'linearCrossEntropy';
-  const shapes = `${formatShape(x.shape)}, ${formatShape(weight.shape)} and ${formatShape(targets.shape)}`;
-  if (weight.rank !== 2 || x.rank < 1 || !dimsEqual(x.shape.at(-1)!, weight.shape[1]!))
-    throw new ShapeError(`${name}: takes x [..., E] and a weight [V, E], got ${shapes}`);
-  if (!shapesEqual(targets.shape, x.shape.slice(0, -1)))
-    throw new ShapeError(`${name}: takes targets [...] for x [..., E], got ${shapes}`);
-  if (!isFloat(x.dtype) || !isFloat(weight.dtype) || targets.dtype !== 'i32')
-    throw new DTypeError(`${name}: takes floats and i32 targets, got ${x.dtype}, ${weight.dtype} and ${targets.dtype}`);
-  if (bias && !shapesEqual(bias.shape, [weight.shape[0]!]))
-    throw new ShapeError(`${name}: the bias must be [${weight.shape[0]}], got ${formatShape(bias.shape)}`);
-  checkLoss(name, ignoreIndex, labelSmoothing);
-  if (!Number.isSafeInteger(chunkRows) || chunkRows < 1)
-    throw new ArgumentError(`${name}: chunkRows must be a positive integer, got ${chunkRows}`);
-  const rows: Dim = sizeOf(targets.shape);
-  if (typeof rows !== 'number' || typeof weight.shape[0] !== 'number')
-    throw new ShapeError(`${name}: the numbers of rows and classes must be known, got ${shapes}`);
-  if (rows === 0) return full(x.device, [], Number.NaN);
-  const flat = flatten(bounded(name, targets, weight.shape[0], ignoreIndex));
-  const inputs = [reshape(x, [rows, x.shape.at(-1)!]), weight, flat, ...(bias ? [bias] : [])];
-  const total = recordOne(lossOp, inputs, { chunkRows, ignoreIndex, labelSmoothing });
-  return meanLoss(total, flat, ignoreIndex);
+  return calledAs('linearCrossEntropy', () => {
+    checkArguments('linearCrossEntropy', 'tensor', { x, weight, targets });
+    checkOptions('linearCrossEntropy', options, {
+      bias: 'tensor?',
+      ignoreIndex: 'number?',
+      labelSmoothing: 'number?',
+      chunkRows: 'number?',
+    });
+    const { bias, ignoreIndex = -100, labelSmoothing = 0, chunkRows = 1024 } = options;
+    const name = 'linearCrossEntropy';
+    const shapes = `${formatShape(x.shape)}, ${formatShape(weight.shape)} and ${formatShape(targets.shape)}`;
+    if (weight.rank !== 2 || x.rank < 1 || !dimsEqual(x.shape.at(-1)!, weight.shape[1]!))
+      throw new ShapeError(`${name}: takes x [..., E] and a weight [V, E], got ${shapes}`);
+    if (!shapesEqual(targets.shape, x.shape.slice(0, -1)))
+      throw new ShapeError(`${name}: takes targets [...] for x [..., E], got ${shapes}`);
+    if (!isFloat(x.dtype) || !isFloat(weight.dtype) || targets.dtype !== 'i32')
+      throw new DTypeError(
+        `${name}: takes floats and i32 targets, got ${x.dtype}, ${weight.dtype} and ${targets.dtype}`,
+      );
+    if (bias && !shapesEqual(bias.shape, [weight.shape[0]!]))
+      throw new ShapeError(`${name}: the bias must be [${weight.shape[0]}], got ${formatShape(bias.shape)}`);
+    checkLoss(name, ignoreIndex, labelSmoothing);
+    if (!Number.isSafeInteger(chunkRows) || chunkRows < 1)
+      throw new ArgumentError(`${name}: chunkRows must be a positive integer, got ${chunkRows}`);
+    const rows: Dim = sizeOf(targets.shape);
+    if (typeof rows !== 'number' || typeof weight.shape[0] !== 'number')
+      throw new ShapeError(`${name}: the numbers of rows and classes must be known, got ${shapes}`);
+    if (rows === 0) return full(x.device, [], Number.NaN);
+    const flat = flatten(bounded(name, targets, weight.shape[0], ignoreIndex));
+    const inputs = [reshape(x, [rows, x.shape.at(-1)!]), weight, flat, ...(bias ? [bias] : [])];
+    const total = recordOne(lossOp, inputs, { chunkRows, ignoreIndex, labelSmoothing });
+    return meanLoss(total, flat, ignoreIndex);
+  });
 }
 
 /** What cross-entropies take. @throws ArgumentError naming `name` */

@@ -1,3 +1,4 @@
+import { calledAs } from '../../checks/called-as.ts';
 import { checkArguments } from '../../checks/check-arguments.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../../checks/errors.ts';
 import { divideDims, multiplyDims } from '../../dim.ts';
@@ -64,6 +65,8 @@ const layerNormOp: Op<Epsilon> = defineOp<Epsilon>({
  */
 export function layerNorm(x: Tensor, weight?: Tensor, bias?: Tensor, epsilon = 1e-5): Tensor {
   checkArguments('layerNorm', 'tensor', { x });
+  checkArguments('layerNorm', 'tensor?', { weight, bias });
+  checkArguments('layerNorm', 'number', { epsilon });
   if (bias && !weight) throw new ArgumentError('layerNorm: a bias needs a weight');
   return recordOne(layerNormOp, [x, ...(weight ? [weight] : []), ...(bias ? [bias] : [])], { epsilon });
 }
@@ -74,22 +77,26 @@ export function layerNorm(x: Tensor, weight?: Tensor, bias?: Tensor, epsilon = 1
  * @throws ShapeError where the channels do not divide into the groups, or weight and bias are not `[C]`; DTypeError
  */
 export function groupNorm(x: Tensor, groups: number, weight?: Tensor, bias?: Tensor, epsilon = 1e-5): Tensor {
-  checkArguments('groupNorm', 'tensor', { x });
-  const channels = x.shape[1];
-  if (channels === undefined) throw new ShapeError(`groupNorm: takes [N, C, ...], got ${formatShape(x.shape)}`);
-  if (!isFloat(x.dtype)) throw new DTypeError(`groupNorm: takes f32 or f16, got ${x.dtype}`);
-  const each = Number.isInteger(groups) && groups > 0 ? divideDims(channels, groups) : undefined;
-  if (each === undefined)
-    throw new ShapeError(
-      `groupNorm: ${channels} channels of ${formatShape(x.shape)} do not divide into ${groups} groups`,
-    );
-  for (const affine of [weight, bias])
-    if (affine && !shapesEqual(affine.shape, [channels]))
-      throw new ShapeError(`groupNorm: weight and bias must be [${channels}], got ${formatShape(affine.shape)}`);
-  const places = x.shape.slice(2);
-  const grouped = reshape(cast(x, 'f32'), [x.shape[0]!, groups, multiplyDims(each, sizeOf(places))]);
-  const unit = reshape(layerNorm(grouped, undefined, undefined, epsilon), x.shape);
-  const perChannel = (affine: Tensor) => reshape(affine, [channels, ...places.map(() => 1)]);
-  const scaled = weight ? unit.mul(perChannel(weight)) : unit;
-  return cast(bias ? scaled.add(perChannel(bias)) : scaled, x.dtype);
+  return calledAs('groupNorm', () => {
+    checkArguments('groupNorm', 'tensor', { x });
+    checkArguments('groupNorm', 'tensor?', { weight, bias });
+    checkArguments('groupNorm', 'number', { epsilon });
+    const channels = x.shape[1];
+    if (channels === undefined) throw new ShapeError(`groupNorm: takes [N, C, ...], got ${formatShape(x.shape)}`);
+    if (!isFloat(x.dtype)) throw new DTypeError(`groupNorm: takes f32 or f16, got ${x.dtype}`);
+    const each = Number.isInteger(groups) && groups > 0 ? divideDims(channels, groups) : undefined;
+    if (each === undefined)
+      throw new ShapeError(
+        `groupNorm: ${channels} channels of ${formatShape(x.shape)} do not divide into ${groups} groups`,
+      );
+    for (const affine of [weight, bias])
+      if (affine && !shapesEqual(affine.shape, [channels]))
+        throw new ShapeError(`groupNorm: weight and bias must be [${channels}], got ${formatShape(affine.shape)}`);
+    const places = x.shape.slice(2);
+    const grouped = reshape(cast(x, 'f32'), [x.shape[0]!, groups, multiplyDims(each, sizeOf(places))]);
+    const unit = reshape(layerNorm(grouped, undefined, undefined, epsilon), x.shape);
+    const perChannel = (affine: Tensor) => reshape(affine, [channels, ...places.map(() => 1)]);
+    const scaled = weight ? unit.mul(perChannel(weight)) : unit;
+    return cast(bias ? scaled.add(perChannel(bias)) : scaled, x.dtype);
+  });
 }

@@ -49,5 +49,6 @@ export const rmsNormOp: Op<{ readonly epsilon: number }> = defineOp({
  */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor {
   checkArguments('rmsNorm', 'tensor', { x, weight });
+  checkArguments('rmsNorm', 'number', { epsilon });
   return recordOne(rmsNormOp, [x, weight], { epsilon });
 }
