@@ -7,14 +7,14 @@ export { type VmapOptions, vmap } from './autograd/vmap.ts';
 export { type ArgumentKind, checkArguments } from './checks/check-arguments.ts';
 export { checkOptions } from './checks/check-options.ts';
 export * from './checks/errors.ts';
-export {
-  type CompiledFunction,
-  type CompileOptions,
-  compile,
-  type FedArguments,
-  type Results,
-  type WarmOptions,
-} from './compile/compile.ts';
+export { compile } from './compile/compile.ts';
+export type {
+  CompiledFunction,
+  CompileOptions,
+  FedArguments,
+  Results,
+  WarmOptions,
+} from './compile/compiled-function.ts';
 export type { Fed, InputSpec, ShapedArray } from './compile/input-spec.ts';
 export type { WarmProgress } from './compile/warm.ts';
 export { createDevice } from './create-device.ts';

@@ -1,7 +1,8 @@
 import { afterAll, expect } from 'vitest';
 import { expectClose } from '../../../../test-support/operations.ts';
 import { conformance, test } from '../../../../test-support/suite.ts';
-import { type CompileOptions, compile } from '../compile/compile.ts';
+import { compile } from '../compile/compile.ts';
+import type { CompileOptions } from '../compile/compiled-function.ts';
 import { addDims, multiplyDims } from '../dim.ts';
 import { arange, full, sizeScalar } from '../ops/create/creation.ts';
 import { where } from '../ops/elementwise/elementwise.ts';
