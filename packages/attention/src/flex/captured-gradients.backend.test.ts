@@ -165,7 +165,7 @@ conformance('gradients by tensors that scores read', (device: () => Device) => {
     const row = (h: Tensor) => take(table.slice(0, 1, H + 1), h.reshape([H])).reshape([H, 1, S]);
     const thrice = customVjp(
       (x: Tensor) => x.mul(2),
-      ({ gradients: [g] }) => [g!.mul(3)],
+      ({ outputGradients: [g] }) => [g!.mul(3)],
     );
     for (const change of [(x: Tensor) => x.mul(stopGradient(x)), thrice]) {
       const bias = change(table.slice(0, 1, H + 1).reshape([H, 1, S]));

@@ -10,7 +10,7 @@ conformance('customVjp', (device) => {
   test('has the value of the function and the gradient of the rule', async () => {
     const straightThrough = customVjp(
       (x: Tensor) => round(x),
-      ({ gradients: [g] }) => [g],
+      ({ outputGradients: [g] }) => [g],
     );
     const x = device().tensor([0.4, 1.7, -2.2]);
     expect([...(await straightThrough(x).data())]).toEqual([0, 2, -2]);
@@ -21,7 +21,7 @@ conformance('customVjp', (device) => {
   test('shows the rule inputs, outputs and zeros for what is not used', async () => {
     const both = customVjp(
       (a: Tensor, b: Tensor) => [a.mul(b), a.add(b)],
-      ({ inputs: [a], outputs: [product], gradients: [g, h] }) => [g!.mul(product!).add(h!), a!.mul(10)],
+      ({ inputs: [a], outputs: [product], outputGradients: [g, h] }) => [g!.mul(product!).add(h!), a!.mul(10)],
     );
     const [a, b] = [device().tensor([2, 3]), device().tensor([5, 7])];
     const loss = (x: Tensor, y: Tensor) => both(x, y)[0]!.sum();
@@ -38,7 +38,7 @@ conformance('customVjp', (device) => {
     );
     const wrong = customVjp(
       (a: Tensor) => a.exp(),
-      ({ gradients: [g] }) => [g!.sum()],
+      ({ outputGradients: [g] }) => [g!.sum()],
     );
     const codeOf = (f: (a: Tensor) => Tensor) => {
       try {

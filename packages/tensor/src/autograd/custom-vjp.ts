@@ -15,7 +15,7 @@ export interface VjpContext {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   /** Gradient of the scalar by each output, zeros where nothing depends on it. */
-  readonly gradients: readonly Tensor[];
+  readonly outputGradients: readonly Tensor[];
 }
 
 /**
@@ -24,7 +24,7 @@ export interface VjpContext {
  *
  * ```ts
  * // rounds, and passes the gradient on as it is
- * const straightThrough = customVjp((x: Tensor) => round(x), ({ gradients: [g] }) => [g]);
+ * const straightThrough = customVjp((x: Tensor) => round(x), ({ outputGradients: [g] }) => [g]);
  * ```
  * The returned function throws ArgumentError for no arguments; taking the gradient throws ShapeError or ArgumentError where
  * the rule's result does not fit the arguments.
@@ -55,9 +55,9 @@ function customOp(
     name: 'customVjp',
     shape: () => outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     decompose: (inputs) => replay(outputs, new Map(standIns.map((standIn, i) => [standIn, inputs[i]!]))),
-    gradient({ inputs, outputs: own, outputGradients }) {
-      const gradients = own.map(({ device, shape, dtype }, i) => outputGradients[i] ?? full(device, shape, 0, dtype));
-      const by = vjp({ inputs, outputs: own, gradients });
+    gradient({ inputs, outputs: own, outputGradients: given }) {
+      const outputGradients = own.map(({ device, shape, dtype }, i) => given[i] ?? full(device, shape, 0, dtype));
+      const by = vjp({ inputs, outputs: own, outputGradients });
       if (by.length !== inputs.length)
         throw new ArgumentError(`customVjp: the rule must give ${inputs.length} gradients, gave ${by.length}`);
       by.forEach((gradient, i) => {

@@ -54,7 +54,7 @@ conformance('testing', (device) => {
     await gradCheck((a, b) => a.matmul(b).tanh(), [x, w]);
     const wrong = customVjp(
       (a: Tensor) => a.exp(),
-      ({ gradients: [g] }) => [g!.mul(2)],
+      ({ outputGradients: [g] }) => [g!.mul(2)],
     );
     await expect(gradCheck((a) => wrong(a), [x])).rejects.toThrow(
       /gradCheck: the gradient by argument 0: 3 of 3 values/,
