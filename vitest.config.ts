@@ -146,7 +146,17 @@ export default defineConfig({
           name: 'unit',
           isolate: false,
           include: [`${folders}/**/*.test.ts`],
-          exclude: ['**/*.backend.test.ts', '**/node_modules/**', '**/dist/**'],
+          exclude: ['**/*.{backend,alone}.test.ts', '**/node_modules/**', '**/dist/**'],
+          testTimeout: 120_000 * times,
+          provide: properties,
+        },
+      },
+      {
+        extends: true,
+        // what is measured of the compiler and the heap, each file in a process of its own
+        test: {
+          name: 'alone',
+          include: [`${folders}/**/*.alone.test.ts`],
           testTimeout: 120_000 * times,
           provide: properties,
         },

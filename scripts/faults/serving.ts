@@ -139,8 +139,8 @@ const caches = faultsOf(
     {
       breaks: 'what is forgotten is copied when it may have been written over',
       file: 'block-cache.ts',
-      find: '    this.prefixTiers?.flush();\n    const {\n',
-      put: '    const {\n',
+      find: '    this.prefixTiers?.flush();\n    const laid = layOut(',
+      put: '    const laid = layOut(',
       tests: ['prefix-tiers.backend.test.ts'],
     },
   ],

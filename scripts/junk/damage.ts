@@ -1,7 +1,7 @@
 import { type Device, Tensor } from '@heddle/tensor';
 
 /** Where in the arguments of a call: `0`, `2.bias`, `1.0`. */
-export type Place = readonly (string | number)[];
+type Place = readonly (string | number)[];
 
 export interface Damage {
   readonly place: string;

@@ -66,6 +66,7 @@ function deviceMethods(device: Device): Entries {
     'realize: updates': { args: () => [[], [device.zeroVariable([2]).assign(x)]] },
     tensor: { args: [[1, 2], { shape: [2, 1], dtype: 'f32' }], taken: ['0:-1', '0:1.5', '0:NaN', '0.0:NaN'] },
     tidy: [() => x.add(1)],
+    toString: [],
     trim: [],
     variable: {
       args: [[1, 2], { shape: [2, 1], dtype: 'f32', name: 'w', frozen: true, owner: 'o' }],

@@ -13,7 +13,7 @@ export type Entry = readonly unknown[] | ValidCall;
 export type Entries = Readonly<Record<string, Entry>>;
 
 /** Methods of one object. All that it has are here, or among `leftOut`, with the reason. */
-export interface Methods {
+interface Methods {
   readonly of: string;
   readonly on: () => object | Promise<object>;
   readonly methods: Entries;

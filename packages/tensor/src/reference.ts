@@ -17,7 +17,7 @@ export interface ReferenceOptions {
 
 /** Opens the reference device: plain TypeScript in float64, on any machine. Owned by the caller. @throws ArgumentError */
 export async function openReference(options: ReferenceOptions = {}): Promise<Device> {
-  checkOptions('openReference', options, { memoryBudget: 'number?', debug: 'boolean?' });
+  checkOptions('openReference', options, { memoryBudget: 'anything', debug: 'boolean?' });
   checkBudget('openReference', options.memoryBudget);
   return createDevice(new ReferenceExecutor(options));
 }

@@ -182,7 +182,8 @@ export class CacheDriver {
         },
       }),
     };
-    await this.#write.run([fed], { symbols: sizes });
+    const { sum } = await this.#write.run([fed], { symbols: sizes });
+    sum.dispose(); // it is the caller's where the next step did not wait for this one
   }
 
   /** Checks that reading as layers do gives what each sequence must hold, in every store, as far as its window goes. */

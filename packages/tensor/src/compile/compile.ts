@@ -36,7 +36,7 @@ export function compile<A extends readonly unknown[], R>(
     symbols: 'object?',
     name: 'text?',
     donate: 'list?',
-    memoryBudget: 'number?',
+    memoryBudget: 'anything',
     onePlan: 'boolean?',
   });
   const { name = fn.name || 'compiled function', symbols: bounds = {}, donate = [], memoryBudget, onePlan } = options;
