@@ -37,7 +37,7 @@ export interface OnnxOptions {
  */
 export async function openOnnx(options: OnnxOptions = {}): Promise<Device> {
   checkOptions('openOnnx', options, {
-    memoryBudget: 'number?',
+    memoryBudget: 'anything',
     debug: 'boolean?',
     threads: 'number?',
     runtime: 'object?',

@@ -39,7 +39,7 @@ type Common = Pick<OpenDeviceOptions, 'memoryBudget' | 'debug'>;
  */
 export async function openDevice(name: DeviceName = 'auto', options: OpenDeviceOptions = {}): Promise<Device> {
   checkOptions('openDevice', options, {
-    memoryBudget: 'number?',
+    memoryBudget: 'anything',
     debug: 'boolean?',
     webgpu: 'object?',
     onnx: 'object?',
