@@ -150,7 +150,6 @@ export {
   square,
   sub,
   tanh,
-  where,
 } from './ops/elementwise/elementwise.ts';
 export { erf } from './ops/elementwise/erf.ts';
 export { expm1, log1p, log2, log10 } from './ops/elementwise/exponential.ts';
@@ -158,6 +157,7 @@ export { elu, leakyRelu, mish, relu6 } from './ops/elementwise/rectifiers.ts';
 export { remainder } from './ops/elementwise/remainder.ts';
 export { ceil, clip, round } from './ops/elementwise/rounding.ts';
 export { atan2, tan } from './ops/elementwise/trigonometry.ts';
+export { where } from './ops/elementwise/where.ts';
 export { expertMatmul } from './ops/experts/expert-matmul.ts';
 export { clampedGate, type ExpertWeights, type GateFunction, routedExperts } from './ops/experts/routed-experts.ts';
 export { type Routing, type RoutingOptions, routeTokens } from './ops/experts/routing.ts';

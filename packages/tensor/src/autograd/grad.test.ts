@@ -6,7 +6,7 @@ import { defineOp } from '../graph/op.ts';
 import { record } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { silu } from '../ops/elementwise/activation.ts';
-import { where } from '../ops/elementwise/elementwise.ts';
+import { where } from '../ops/elementwise/where.ts';
 import { take } from '../ops/indexing/gather.ts';
 import { concat } from '../ops/movement/concat.ts';
 import { stopGradient } from '../ops/movement/identity.ts';

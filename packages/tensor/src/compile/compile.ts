@@ -129,12 +129,16 @@ export function compile<A extends readonly unknown[], R>(
     return result;
   };
 
+  /** Says what is wrong with what `run` was given. */
+  const refuse = async (args: unknown, options: unknown): Promise<never> => {
+    checkArguments(name, 'list', { args });
+    checkOptions(name, options, { symbols: 'object' });
+    throw new ArgumentError(`${name}: run takes a list of arguments and { symbols }`);
+  };
+
   return Object.assign((...args: FedArguments<A>) => run(args as readonly unknown[], {}), {
-    run: async (args: FedArguments<A>, options: { readonly symbols: SymbolValues }) => {
-      checkArguments(name, 'list', { args });
-      checkOptions(name, options, { symbols: 'object' });
-      return run(args as readonly unknown[], options.symbols);
-    },
+    run: (args: FedArguments<A>, options: { readonly symbols: SymbolValues }) =>
+      isRun(args, options) ? run(args as readonly unknown[], options.symbols) : refuse(args, options),
     profile: async (args: FedArguments<A>, { symbols = {} }: { readonly symbols?: SymbolValues } = {}) => {
       const { trace, fed } = bind(args as readonly unknown[], symbols);
       return trace.profile(fed, symbols);
@@ -211,4 +215,12 @@ function fedBySpec(
       throw new ArgumentError(`${name}: options.inputs has fixed an argument to ${String(leaf)}, got ${String(value)}`);
   }
   return fed;
+}
+
+/** Whether `run` was given what it takes; each step of an engine asks, so it makes nothing. */
+function isRun(args: unknown, options: { readonly symbols: SymbolValues }): boolean {
+  if (!Array.isArray(args) || typeof options !== 'object' || options === null) return false;
+  for (const option in options) if (option !== 'symbols') return false;
+  const { symbols } = options;
+  return typeof symbols === 'object' && symbols !== null && !Array.isArray(symbols);
 }

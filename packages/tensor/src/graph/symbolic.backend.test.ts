@@ -5,7 +5,7 @@ import { compile } from '../compile/compile.ts';
 import type { CompileOptions } from '../compile/compiled-function.ts';
 import { addDims, multiplyDims } from '../dim.ts';
 import { arange, full, sizeScalar } from '../ops/create/creation.ts';
-import { where } from '../ops/elementwise/elementwise.ts';
+import { where } from '../ops/elementwise/where.ts';
 import { scatterAdd, take } from '../ops/indexing/gather.ts';
 import { concat } from '../ops/movement/concat.ts';
 import { expand, flatten, permute, reshape } from '../ops/movement/movement.ts';

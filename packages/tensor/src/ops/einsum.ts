@@ -7,7 +7,7 @@ import { isFloat } from '../dtype.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape, shapesEqual, sizeOf } from '../shape.ts';
 import { arange } from './create/creation.ts';
-import { where } from './elementwise/elementwise.ts';
+import { where } from './elementwise/where.ts';
 import { matmul } from './matmul/matmul.ts';
 import { expand, permute, reshape } from './movement/movement.ts';
 import { sum } from './reduce/reduce.ts';

@@ -8,6 +8,7 @@ import * as of from './elementwise/elementwise.ts';
 import { erf } from './elementwise/erf.ts';
 import { expm1, log1p } from './elementwise/exponential.ts';
 import { round } from './elementwise/rounding.ts';
+import { where } from './elementwise/where.ts';
 
 const [a, b] = [exactly('f32', [3], [-2, 0.5, 3]), exactly('f32', [3], [4, 0.5, -1])];
 const [low, high] = [exactly('u32', [2], [6, 1]), exactly('u32', [2], [3, 5])];
@@ -61,7 +62,7 @@ export const knownElementwiseCases: readonly Case[] = [
     of.sigmoid,
     by((x) => 1 / (1 + Math.exp(-x))),
   ),
-  two('where', (x, y) => of.where(x.less(y), x, 9), [-2, 9, 9]),
+  two('where', (x, y) => where(x.less(y), x, 9), [-2, 9, 9]),
   one('relu', relu, [0, 0.5, 3]),
   one('gelu', (x) => gelu(x), [-0.0455003, 0.3457312, 2.9959502]),
   one(

@@ -7,7 +7,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { broadcastShapes, formatShape, shapesEqual } from '../shape.ts';
 import { softplus } from './elementwise/activation.ts';
 import { cast } from './elementwise/cast.ts';
-import { where } from './elementwise/elementwise.ts';
+import { where } from './elementwise/where.ts';
 
 /** What becomes of the losses of single values: their mean (the default), their sum, or themselves. */
 export interface LossOptions {

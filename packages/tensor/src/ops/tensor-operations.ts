@@ -23,12 +23,12 @@ import {
   square,
   sub,
   tanh,
-  where,
 } from './elementwise/elementwise.ts';
 import { log2, log10 } from './elementwise/exponential.ts';
 import { remainder } from './elementwise/remainder.ts';
 import { ceil, clip, round } from './elementwise/rounding.ts';
 import { atan2, tan } from './elementwise/trigonometry.ts';
+import { where } from './elementwise/where.ts';
 import { take } from './indexing/gather.ts';
 import { matmul } from './matmul/matmul.ts';
 import { squeeze, unsqueeze } from './movement/arrange.ts';

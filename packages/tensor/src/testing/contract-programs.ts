@@ -1,7 +1,7 @@
 import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { randomBits, randomUniform } from '../ops/create/random.ts';
-import { where } from '../ops/elementwise/elementwise.ts';
+import { where } from '../ops/elementwise/where.ts';
 import { scatterAdd, take } from '../ops/indexing/gather.ts';
 import { topK } from '../ops/indexing/sort.ts';
 import { matmul } from '../ops/matmul/matmul.ts';

@@ -11,7 +11,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { conv1d } from '../../ops/convolution/convolution.ts';
 import { randomUniform } from '../../ops/create/random.ts';
 import { gelu } from '../../ops/elementwise/activation.ts';
-import { where } from '../../ops/elementwise/elementwise.ts';
+import { where } from '../../ops/elementwise/where.ts';
 import { embedding } from '../../ops/indexing/gather.ts';
 import { takeAlongAxis } from '../../ops/indexing/indexing.ts';
 import { sort } from '../../ops/indexing/sort.ts';

@@ -6,7 +6,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape } from '../../shape.ts';
 import { full } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { max } from '../reduce/extremum.ts';
 import { sum } from '../reduce/reduce.ts';
 import { patches, type Window } from './patches.ts';

@@ -8,7 +8,7 @@ import type { Device } from '../../graph/device.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { checkSizes, formatShape } from '../../shape.ts';
 import { cast } from '../elementwise/cast.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { reshape } from '../movement/movement.ts';
 import { arange, full } from './creation.ts';
 

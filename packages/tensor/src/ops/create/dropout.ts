@@ -4,7 +4,7 @@ import { ArgumentError, DTypeError } from '../../checks/errors.ts';
 import { isFloat } from '../../dtype.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { cast } from '../elementwise/cast.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { full } from './creation.ts';
 import { type RandomKey, randomBits } from './random.ts';
 

@@ -5,8 +5,8 @@ import { isFloat } from '../../dtype.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { shiftRight } from '../elementwise/bitwise.ts';
 import { cast } from '../elementwise/cast.ts';
-import { where } from '../elementwise/elementwise.ts';
 import { polynomial } from '../elementwise/polynomial.ts';
+import { where } from '../elementwise/where.ts';
 import { argmax } from '../reduce/extremum.ts';
 import { type RandomKey, randomBits } from './random.ts';
 

@@ -10,9 +10,9 @@ import type { Prelude } from '../../graph/webgpu-lowering.ts';
 import type { TensorType } from '../../shape.ts';
 import { cast } from './cast.ts';
 import { type None, none, unary } from './define-elementwise.ts';
-import { where } from './elementwise.ts';
 import { erf, erfcOf } from './erf.ts';
 import { log1p } from './exponential.ts';
+import { where } from './where.ts';
 import { wideGradient } from './wide-gradient.ts';
 
 const sameFloat =

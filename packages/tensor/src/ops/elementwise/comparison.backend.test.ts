@@ -5,7 +5,7 @@ import { compile } from '../../compile/compile.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { comparisonCases } from './comparison.cases.ts';
 import { not } from './comparison.ts';
-import { where } from './elementwise.ts';
+import { where } from './where.ts';
 
 operations('comparison', comparisonCases);
 

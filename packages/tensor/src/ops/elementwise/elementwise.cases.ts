@@ -1,4 +1,4 @@
-import { booleans, type Case, exactly, floats, halves, integers } from '../../../../../test-support/cases.ts';
+import { type Case, exactly, floats, halves, integers } from '../../../../../test-support/cases.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import * as ops from './elementwise.ts';
 
@@ -96,21 +96,4 @@ export const elementwiseCases: readonly Case[] = [
   },
   { name: 'tanh near 0', inputs: [exactly('f32', [4], [1e-6, -3e-5, 1e-4, 2e-4])], f: ops.tanh },
   { name: 'sigmoid far out', inputs: [exactly('f32', [3], [-200, 200, 0])], f: ops.sigmoid },
-
-  { name: 'where f32', inputs: [booleans([2, 3]), floats([3]), floats([2, 1])], f: ops.where },
-  { name: 'where f16', inputs: [booleans([4]), halves([4]), halves([4], -2, 2, 1)], f: ops.where },
-  { name: 'where i32', inputs: [booleans([4]), integers([4], -9, 9), integers([4], -9, 9, 'i32', 1)], f: ops.where },
-  {
-    name: 'where u32',
-    inputs: [booleans([2]), exactly('u32', [2], [4e9, 1]), exactly('u32', [2], [2, 3e9])],
-    f: ops.where,
-  },
-  { name: 'where bool', inputs: [booleans([4]), booleans([4], 1), booleans([1], 2)], f: ops.where },
-  { name: 'where takes numbers', inputs: [booleans([3, 2])], f: (c) => ops.where(c, 2, -1) },
-  {
-    name: 'where masks with -Infinity',
-    inputs: [booleans([4]), floats([4])],
-    f: (c, x) => ops.where(c, x, -infinity),
-    gradient: false,
-  },
 ];

@@ -6,8 +6,8 @@ import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { cast } from './cast.ts';
 import { type None, none } from './define-elementwise.ts';
-import { where } from './elementwise.ts';
 import { polynomial } from './polynomial.ts';
+import { where } from './where.ts';
 import { wideGradient } from './wide-gradient.ts';
 
 function defineUnary(

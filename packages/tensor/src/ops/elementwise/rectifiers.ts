@@ -5,8 +5,8 @@ import { isFloat } from '../../dtype.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { softplus } from './activation.ts';
 import { cast } from './cast.ts';
-import { where } from './elementwise.ts';
 import { expm1 } from './exponential.ts';
+import { where } from './where.ts';
 
 /** `x` in f32, and the result back in its dtype: f16 is rounded once. */
 function widely(name: string, x: Tensor, f: (wide: Tensor) => Tensor): Tensor {

@@ -6,7 +6,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { checkHolds } from '../create/creation.ts';
 import { and } from './comparison.ts';
 import { unary } from './define-elementwise.ts';
-import { where } from './elementwise.ts';
+import { where } from './where.ts';
 
 function roundToEven(x: number): number {
   const low = Math.floor(x);

@@ -7,8 +7,9 @@ import type { Operand } from '../../graph/tensor-operations.ts';
 import { broadcastShapes } from '../../shape.ts';
 import { cast } from './cast.ts';
 import { type None, none, together, unary } from './define-elementwise.ts';
-import { div, where } from './elementwise.ts';
+import { div } from './elementwise.ts';
 import { polynomial } from './polynomial.ts';
+import { where } from './where.ts';
 import { wideGradient } from './wide-gradient.ts';
 
 /** Tangent of radians; GPUs lose digits beyond 1e5. f32 or f16. @throws DTypeError for others */

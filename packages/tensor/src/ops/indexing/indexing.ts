@@ -9,7 +9,7 @@ import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { broadcastShapes, formatShape, normalizeAxis, type Shape, shapesEqual, sizeOf } from '../../shape.ts';
 import { arange, full, sizeScalar } from '../create/creation.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { expand, reshape } from '../movement/movement.ts';
 import { sum } from '../reduce/reduce.ts';
 import { taken } from './gather.ts';

@@ -11,7 +11,7 @@ import { formatShape, normalizeAxis, sizeOf, type TensorType } from '../../shape
 import { arange } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
 import { and, isNan, not, or } from '../elementwise/comparison.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { reshape, transpose } from '../movement/movement.ts';
 import { sum } from '../reduce/reduce.ts';
 import { scatterAddAlongAxis, takeAlongAxis } from './indexing.ts';

@@ -7,7 +7,7 @@ import { recordOne } from '../../graph/record.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape, normalizeAxis, shapesEqual, sizeOf, sumDims, type TensorType } from '../../shape.ts';
 import { arange, sizeScalar } from '../create/creation.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { reshape } from './movement.ts';
 import { pad, slice } from './slice.ts';
 

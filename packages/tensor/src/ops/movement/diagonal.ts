@@ -4,7 +4,7 @@ import { ArgumentError, ShapeError } from '../../checks/errors.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { formatShape } from '../../shape.ts';
 import { arange, full } from '../create/creation.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { reshape } from './movement.ts';
 import { pad, slice } from './slice.ts';
 

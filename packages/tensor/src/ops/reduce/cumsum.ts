@@ -7,7 +7,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { normalizeAxis, sizeOf } from '../../shape.ts';
 import { arange, full } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { reshape } from '../movement/movement.ts';
 import { cumsumWebGpu } from './cumsum.wgsl.ts';
 import { countable, sum } from './reduce.ts';

@@ -11,7 +11,7 @@ import { formatShape, normalizeAxis, type TensorType } from '../../shape.ts';
 import { arange, sizeScalar } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
 import { isNan, or } from '../elementwise/comparison.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { reshape } from '../movement/movement.ts';
 import {
   type Axes,

@@ -7,7 +7,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { normalizeAxes, sizeOf } from '../../shape.ts';
 import { sizeScalar } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { stopGradient } from '../movement/identity.ts';
 import { reshape } from '../movement/movement.ts';
 import { max, min } from './extremum.ts';

@@ -7,7 +7,7 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { type Shape, sizeOf } from '../../shape.ts';
 import { arange } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { permute, reshape } from '../movement/movement.ts';
 import { pad, slice } from '../movement/slice.ts';
 import {

@@ -10,7 +10,7 @@ import { normalizeAxes, sizeOf } from '../../shape.ts';
 import { sizeScalar } from '../create/creation.ts';
 import { cast } from '../elementwise/cast.ts';
 import { and, not } from '../elementwise/comparison.ts';
-import { where } from '../elementwise/elementwise.ts';
+import { where } from '../elementwise/where.ts';
 import { stopGradient } from '../movement/identity.ts';
 import { reshape } from '../movement/movement.ts';
 import { max } from './extremum.ts';

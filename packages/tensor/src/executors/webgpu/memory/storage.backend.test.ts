@@ -3,7 +3,7 @@ import { onWebGpu } from '../../../../../../test-support/own-webgpu.ts';
 import { test } from '../../../../../../test-support/suite.ts';
 import type { DType, HostArray } from '../../../dtype.ts';
 import { f16ToF32, f32ToF16 } from '../../../float16.ts';
-import { where } from '../../../ops/elementwise/elementwise.ts';
+import { where } from '../../../ops/elementwise/where.ts';
 
 const halves = (...values: number[]) => f32ToF16(Float32Array.from(values));
 
