@@ -16,10 +16,14 @@ const context = await model.createContext({
   flashAttention: true,
 });
 
+// kept and emptied: one that is disposed of is free again only some time later
+const free = Array.from({ length: Number(sequences) }, () => context.getSequence());
 const waiting = [];
-const taken = async () => {
-  if (context.sequencesLeft === 0) await new Promise((resolve) => waiting.push(resolve));
-  return context.getSequence();
+const taken = () => free.pop() ?? new Promise((resolve) => waiting.push(resolve));
+const give = (sequence) => {
+  const next = waiting.shift();
+  if (next) next(sequence);
+  else free.push(sequence);
 };
 
 async function complete({ prompt, max_tokens: most }) {
@@ -33,8 +37,8 @@ async function complete({ prompt, max_tokens: most }) {
     }
     return { text: model.detokenize(tokens), tokens: tokens.length };
   } finally {
-    sequence.dispose();
-    waiting.shift()?.();
+    await sequence.clearHistory();
+    give(sequence);
   }
 }
 
@@ -48,6 +52,7 @@ const server = createServer((request, response) => {
       const answer = await complete(JSON.parse(body));
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
     } catch (error) {
+      console.error(error);
       response.writeHead(500).end(String(error));
     }
   });
