@@ -51,6 +51,7 @@ export type PreludeFunction =
   | 'safe_tanh'
   | 'safe_pow'
   | 'safe_remainder'
+  | 'lowered_squares'
   | 'unpack2xbf16'
   | 'pack2xbf16'
   | 'round_bf16'

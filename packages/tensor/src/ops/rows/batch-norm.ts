@@ -9,7 +9,7 @@ import { formatShape } from '../../shape.ts';
 import { cast } from '../elementwise/cast.ts';
 import { reshape } from '../movement/movement.ts';
 import { mean } from '../reduce/reduce.ts';
-import { squareScale } from './square-scale.ts';
+import { scaledSquares, squareScale } from './square-scale.ts';
 
 /** What `batchNorm` normalises by, and what follows. Each tensor is `[C]`. */
 export interface BatchNormOptions {
@@ -57,7 +57,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
     const scale = runningVariance ? 1 : squareScale(epsilon);
     const spread = runningVariance
       ? perChannel('runningVariance', runningVariance)
-      : mean(distance.mul(scale).mul(distance), axes, { keepDims: true });
+      : mean(scaledSquares(distance, epsilon), axes, { keepDims: true });
     const inverse = spread.add(epsilon * scale).rsqrt();
     const unit = distance.mul(scale === 1 ? inverse : inverse.mul(Math.sqrt(scale)));
     const scaled = weight ? unit.mul(perChannel('weight', weight)) : unit;

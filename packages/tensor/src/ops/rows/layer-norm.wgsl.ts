@@ -1,8 +1,7 @@
-import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import type { KernelBuffer, KernelNames, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { type RowText, rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
 import { fitsRowTeam, type RowFour } from './row-team.wgsl.ts';
-import { inverseRoot, squareScale } from './square-scale.ts';
+import { inverseRoot, scaledSquares4 } from './square-scale.ts';
 
 /** With a row in registers; rows that are no whole number of fours, or too long, are decomposed. */
 export const layerNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
@@ -36,8 +35,7 @@ export function centredRow({ fours, reduce, names: { size, prelude } }: RowText,
   const centred = ({ index: i, valid }: RowFour) =>
     `  let c${i} = ${valid ? `select(vec4<f32>(), x${i} - mean, ${valid})` : `x${i} - mean`};`;
   const sum = sumOfFours(fours, (i) => `dot(x${i}, vec4<f32>(1.0))`);
-  const scale = squareScale(epsilon);
-  const squares = sumOfFours(fours, (i) => `dot(c${i} * ${floatLiteral(scale, prelude)}, c${i})`);
+  const squares = sumOfFours(fours, (i) => scaledSquares4(`c${i}`, epsilon, size.width!, prelude));
   return [
     `  let mean = ${reduce('row_sum', sum)} / f32(${size.width});`,
     ...fours.map(centred),

@@ -6,7 +6,7 @@ import { cast } from '../elementwise/cast.ts';
 import { mean } from '../reduce/reduce.ts';
 import { sumTo } from '../reduce/sum-to.ts';
 import { normGradientWebGpu } from './norm-gradient.wgsl.ts';
-import { squareScale } from './square-scale.ts';
+import { scaledSquares, squareScale } from './square-scale.ts';
 
 /** What a norm over the last axis has a gradient by. */
 type NormInput = 'x' | 'weight' | 'bias';
@@ -28,7 +28,7 @@ export function standardize(
   const wide = cast(x, 'f32');
   const distance = centred ? wide.sub(mean(wide, -1, { keepDims: true })) : wide;
   const scale = squareScale(epsilon);
-  const squares = mean(distance.mul(scale).mul(distance), -1, { keepDims: true });
+  const squares = mean(scaledSquares(distance, epsilon), -1, { keepDims: true });
   const inverse = squares
     .add(epsilon * scale)
     .rsqrt()

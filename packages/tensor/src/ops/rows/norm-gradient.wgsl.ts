@@ -1,4 +1,3 @@
-import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import type { KernelBuffer, KernelCall, KernelContext, WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { sizeOf } from '../../shape.ts';
 import { centredRow } from './layer-norm.wgsl.ts';
@@ -13,7 +12,7 @@ import {
   rowTeam,
   teamReductions,
 } from './row-team.wgsl.ts';
-import { inverseRoot, squareScale } from './square-scale.ts';
+import { inverseRoot, scaledSquares4 } from './square-scale.ts';
 
 /** Workgroups among which rows are dealt out: enough to fill a large GPU, and few enough for their sums to be little to add. */
 const maxGroups = 1024;
@@ -108,7 +107,7 @@ ${
     ? centredRow({ fours, names, reduce }, epsilon)
     : `${each(({ index: i }) => `  let c${i} = x${i};`)}\n  let squares = ${reduce(
         'row_sum',
-        sumOfFours(fours, (i) => `dot(x${i} * ${floatLiteral(squareScale(epsilon), prelude)}, x${i})`),
+        sumOfFours(fours, (i) => scaledSquares4(`x${i}`, epsilon, size.width!, prelude)),
       )};\n  let inverse = ${inverseRoot(`squares / f32(${size.width})`, epsilon, prelude)};`
 }
 ${each(({ index: i }) => `  let u${i} = c${i} * inverse;`)}

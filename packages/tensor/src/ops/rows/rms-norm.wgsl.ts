@@ -1,8 +1,7 @@
-import { floatLiteral } from '../../executors/webgpu/codegen/float-literal.ts';
 import type { WebGpuLowering } from '../../graph/webgpu-lowering.ts';
 import { rowKernel, sumOfFours } from './row-kernels.wgsl.ts';
 import { fitsRowTeam } from './row-team.wgsl.ts';
-import { inverseRoot, squareScale } from './square-scale.ts';
+import { inverseRoot, scaledSquares4 } from './square-scale.ts';
 
 /** With a row in registers; rows that are no whole number of fours, or too long, are decomposed. */
 export const rmsNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
@@ -21,10 +20,7 @@ export const rmsNormWebGpu: WebGpuLowering<{ readonly epsilon: number }> = {
         [
           `  let squares = ${reduce(
             'row_sum',
-            sumOfFours(
-              fours,
-              (i) => `dot(x${i} * ${floatLiteral(squareScale(context.attributes.epsilon), prelude)}, x${i})`,
-            ),
+            sumOfFours(fours, (i) => scaledSquares4(`x${i}`, context.attributes.epsilon, size.width!, prelude)),
           )};`,
           `  let inverse = ${inverseRoot(`squares / f32(${size.width})`, context.attributes.epsilon, prelude)};`,
           ...fours.map(({ index: i, at }) => `  let y${i} = x${i} * inverse * ${at4.weight}(${at});`),

@@ -117,6 +117,11 @@ const functions: Readonly<Record<PreludeFunction, (names: Prelude) => string>> =
   let rest = select(a - b * trunc(a / b), a, abs(b) == ${infinity_value}());
   return select(rest, rest + b, rest != 0.0 && (rest < 0.0) != (b < 0.0));
 }`,
+  // `none` is 0, which only who calls knows
+  lowered_squares: () => `fn lowered_squares(x: vec4<f32>, none: u32) -> f32 {
+  let own = bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) | vec4<u32>(none));
+  return dot(own, own);
+}`,
   unpack2xbf16: () => `fn unpack2xbf16(word: u32) -> vec2<f32> {
   return bitcast<vec2<f32>>(vec2<u32>(word << 16u, word & 0xffff0000u));
 }`,

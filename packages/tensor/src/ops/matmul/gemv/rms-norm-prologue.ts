@@ -1,9 +1,8 @@
-import { floatLiteral } from '../../../executors/webgpu/codegen/float-literal.ts';
 import type { Tensor } from '../../../graph/tensor.ts';
 import type { KernelBuffer, KernelContext, KernelNames } from '../../../graph/webgpu-lowering.ts';
 import { castOp } from '../../elementwise/cast.ts';
 import { rmsNormOp } from '../../rows/rms-norm.ts';
-import { inverseRoot, squareScale } from '../../rows/square-scale.ts';
+import { inverseRoot, scaledSquares4 } from '../../rows/square-scale.ts';
 import type { MatmulAttributes } from '../attributes.ts';
 import type { MatmulOperand, MatmulSpec } from '../spec.ts';
 
@@ -51,5 +50,5 @@ export const normFactor = ({ epsilon }: RmsNormPrologue, squares: string, { size
   inverseRoot(`${squares} / f32(${size.k})`, epsilon, prelude);
 
 /** WGSL of the sum of the squares of four values, as `normFactor` takes it. */
-export const squaresOf = ({ epsilon }: RmsNormPrologue, four: string, { prelude }: KernelNames): string =>
-  `dot(${four} * ${floatLiteral(squareScale(epsilon), prelude)}, ${four})`;
+export const squaresOf = ({ epsilon }: RmsNormPrologue, four: string, { size, prelude }: KernelNames): string =>
+  scaledSquares4(four, epsilon, size.k!, prelude);
