@@ -54,4 +54,34 @@ describe('a quantile sketch', () => {
     expect(sketch.quantile(0.5)).toBe(0);
     expect(sketch.summary().max).toBe(1e15);
   });
+
+  it('weighs what has faded: count, sum, mean and shares', () => {
+    const part = fc.record({
+      values: fc.array(fc.integer({ min: 0, max: 1000 }), { minLength: 1, maxLength: 20 }),
+      factor: fc.constantFrom(0.25, 0.5, 1),
+    });
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 4 }), fc.integer({ min: 0, max: 1000 }), (parts, limit) => {
+        const sketch = new QuantileSketch();
+        let weighed: { value: number; weight: number }[] = [];
+        for (const { values, factor } of parts) {
+          for (const value of values) sketch.add(value);
+          sketch.fade(factor);
+          weighed = [...weighed, ...values.map((value) => ({ value, weight: 1 }))];
+          for (const one of weighed) one.weight *= factor;
+        }
+        const count = weighed.reduce((all, { weight }) => all + weight, 0);
+        const sum = weighed.reduce((all, { value, weight }) => all + value * weight, 0);
+        expect(sketch.count).toBeCloseTo(count, 9);
+        expect(sketch.sum).toBeCloseTo(sum, 6);
+        expect(sketch.summary().mean).toBeCloseTo(sum / count, 6);
+        const upTo = (most: number) =>
+          weighed.filter(({ value }) => value <= most).reduce((all, { weight }) => all + weight, 0) / count;
+        const share = sketch.shareUpTo(limit);
+        expect(share).toBeGreaterThanOrEqual(upTo(limit) - 1e-9);
+        expect(share).toBeLessThanOrEqual(upTo(limit * 1.0203) + 1e-9);
+      }),
+      runs(100),
+    );
+  });
 });

@@ -1,4 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runs } from '../../../../test-support/properties.ts';
 import { blockCapacity } from '../scheduling/block-capacity.ts';
 import { continuousScheduler } from '../scheduling/continuous-scheduler.ts';
 import { observed } from '../scheduling/observe.ts';
@@ -64,5 +66,30 @@ describe('a rate meter', () => {
     expect(meter.perSecond(100_000)).toBe(0);
     for (let ms = 100_000; ms < 120_000; ms += 10) meter.add(1, ms);
     expect(Math.abs(meter.perSecond(120_000) - 100)).toBeLessThan(6);
+  });
+
+  it('is what the events of its window say, over the time that they have come', () => {
+    const event = fc.record({
+      after: fc.constantFrom(0, 1, 250, 499, 500, 501, 9_500, 10_000, 25_000),
+      count: fc.nat(5),
+    });
+    fc.assert(
+      fc.property(fc.nat(3_000), fc.array(event, { minLength: 1, maxLength: 20 }), (start, events) => {
+        const meter = new RateMeter();
+        const seen: { readonly at: number; readonly count: number }[] = [];
+        let now = start;
+        for (const { after, count } of events) {
+          now += after;
+          meter.add(count, now);
+          seen.push({ at: now, count });
+          // twenty half seconds: the one that has begun and nineteen whole ones
+          const oldest = (Math.floor(now / 500) - 19) * 500;
+          const sum = seen.filter(({ at }) => at >= oldest).reduce((all, one) => all + one.count, 0);
+          const seconds = Math.max(500, now - Math.max(oldest, seen[0]!.at)) / 1000;
+          expect(meter.perSecond(now)).toBeCloseTo(sum / seconds, 9);
+        }
+      }),
+      runs(100),
+    );
   });
 });
