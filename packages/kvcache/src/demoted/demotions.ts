@@ -1,6 +1,7 @@
 import type { BlockPool } from '../blocks/block-pool.ts';
 import type { BlockNode } from '../prefix/block-node.ts';
 import type { RawBlocks } from '../storage/raw-blocks.ts';
+import type { RawGroup } from '../storage/raw-layout.ts';
 import type { StorePools } from '../storage/store-pools.ts';
 import type { TierCounts } from '../tiers/tier-counts.ts';
 import type { DemotedBlock } from './demoted-node.ts';
@@ -17,6 +18,7 @@ interface Leaving {
 /** The warm part: pools of 8 bits for the groups of rows. */
 export interface WarmPart {
   readonly pools: StorePools;
+  readonly rawGroups: readonly RawGroup[];
   readonly raw: RawBlocks;
   /** By group of rows. */
   readonly blocks: readonly BlockPool[];

@@ -53,8 +53,8 @@ function faultyTier(draw: () => number): KvTier & { readonly counts: Map<Fault, 
       return other;
     }
     if (happens('version', 0.08)) {
-      // the header begins with `{"version":1`
-      other[12 + 11] = 0x32;
+      // the header begins with `{"version":2`
+      other[12 + 11] = 0x31;
       return other;
     }
     if (happens('another', 0.08)) return [...inner.blocks.values()][pick(inner.blocks.size)]!;

@@ -3,7 +3,7 @@ import type { KvShape } from '../kv-shape.ts';
 const magic = 'HEDDLEPB';
 const digestBytes = 32;
 /** Changes with the layout of the file, or of the bytes in it. */
-const version = 1;
+const version = 2;
 
 /** What decides the rows of a cache beside the tokens: two caches that differ in it share no blocks. */
 export interface CacheIdentity {

@@ -1,40 +1,18 @@
-import type { Device } from '@heddle/tensor';
-import { BlockPool } from '../blocks/block-pool.ts';
 import type { BlockSequence } from '../blocks/block-sequence.ts';
-import type { BlockSupply } from '../blocks/block-supply.ts';
-import type { Group } from '../blocks/group.ts';
 import { CacheIntegrityError } from '../errors.ts';
 import type { KvPrompt } from '../kv-cache.ts';
-import { type FormatOf, isRows, type KvShape, type KvStore } from '../kv-shape.ts';
-import type { BlockTree } from '../prefix/block-tree.ts';
 import { Completeness } from '../prefix/completeness.ts';
+import type { BlockUploads } from '../storage/block-uploads.ts';
 import { RawBlocks } from '../storage/raw-blocks.ts';
-import type { StatePools } from '../storage/state-pools.ts';
-import { StorePools } from '../storage/store-pools.ts';
 import { type KvTierStats, TierCounts, type TierName, tierNames } from '../tiers/tier-counts.ts';
 import { BreakEven } from './break-even.ts';
 import { DemotedTree } from './demoted-tree.ts';
 import { Demotions, type WarmPart } from './demotions.ts';
-import { formatsOf, type PrefixTierOptions } from './options.ts';
+import { formatsOf } from './options.ts';
 import { PrefixStore } from './prefix-store.ts';
 import { Promotions } from './promotions.ts';
 import { StoreLoads } from './store-loads.ts';
-
-export interface PrefixTierParts {
-  readonly device: Device;
-  readonly shape: KvShape;
-  readonly groups: readonly Group[];
-  readonly groupOf: (store: KvStore) => number;
-  readonly formatOf: FormatOf;
-  readonly blockSize: number;
-  readonly checkpointEvery: number;
-  readonly maxSequences: number;
-  readonly tree: BlockTree;
-  readonly supply: BlockSupply;
-  readonly pools: StorePools;
-  readonly states: StatePools;
-  readonly options: PrefixTierOptions;
-}
+import { type PrefixTierParts, rawGroupsOf, uploadsOf, warmPart } from './tier-memory.ts';
 
 /** What prompts may begin with beyond what the cache's own tree has: in the warm and the cold part, and in a store. */
 export class PrefixTiers {
@@ -42,6 +20,7 @@ export class PrefixTiers {
   readonly #below: DemotedTree;
   readonly #warm: WarmPart | undefined;
   readonly #raw: RawBlocks;
+  readonly #uploads: readonly BlockUploads[];
   readonly #cold: readonly number[];
   readonly #store: PrefixStore | undefined;
   readonly #demotions: Demotions;
@@ -55,19 +34,13 @@ export class PrefixTiers {
 
   /** @throws OutOfMemoryError, then nothing was allocated */
   constructor(parts: PrefixTierParts) {
-    const { device, shape, groups, blockSize, pools, states, tree, supply, options } = parts;
+    const { device, shape, groups, blockSize, pools, tree, supply, options } = parts;
     const { warm = 0, cold = 0, store, model = '', salt = '', timeoutMs = 1000, onNote } = options;
     this.#parts = parts;
     const { counts } = this;
     this.#below = new DemotedTree(groups.length, blockSize);
-    this.#raw = new RawBlocks(
-      device,
-      groups.map(({ kind }, group) =>
-        kind === 'state'
-          ? { parts: states.parts, slots: 1, offset: 1 }
-          : { parts: pools.parts(group), slots: blockSize, offset: 0 },
-      ),
-    );
+    const rawGroups = rawGroupsOf(parts);
+    this.#raw = new RawBlocks(device, rawGroups);
     this.#warm = warm > 0 ? warmPart(parts, warm) : undefined;
     this.#cold = groups.map(({ kind }) =>
       kind === 'state' ? Math.ceil(cold / parts.checkpointEvery) : cold / blockSize,
@@ -92,6 +65,7 @@ export class PrefixTiers {
       counts,
     });
     tree.onEvict = (node, group, block) => this.#demotions.note(node, group, block);
+    this.#uploads = cold > 0 || store ? uploadsOf(parts, rawGroups, warmParts) : [];
     const completeness = new Completeness(groups, blockSize);
     const slots = (blocks: readonly number[]) =>
       Int32Array.from(
@@ -106,13 +80,8 @@ export class PrefixTiers {
       below: this.#below,
       completeness,
       demotions: this.#demotions,
-      raw: this.#raw,
-      warm: warmParts,
-      load: (group, at, loaded) =>
-        groups[group]!.kind === 'state'
-          ? states.parts.map((part, i) => part.scatter(at, loaded[i]!))
-          : pools.load(group, at, loaded, pools),
-      loadRounded: (group, at, loaded) => pools.load(group, at, loaded, warmParts!.pools),
+      plain: this.#uploads[0],
+      rounded: this.#uploads[1],
       raise: (group, from, to) => pools.copyFrom(warmParts!.pools, slots(from), slots(to), group),
       gate: this.#uploadTimes,
       counts,
@@ -132,8 +101,11 @@ export class PrefixTiers {
     });
   }
 
-  /** Device memory of the warm part. */
+  /** Device memory of the warm part, and of what blocks of the host come through. */
   get byteLength(): number {
+    return this.#uploads.reduce((sum, { byteLength }) => sum + byteLength, this.#warmBytes);
+  }
+  get #warmBytes(): number {
     return this.#warm?.pools.byteLength ?? 0;
   }
 
@@ -224,7 +196,7 @@ export class PrefixTiers {
     const written = this.#store?.written ?? 0;
     const of: Record<TierName, { length: number; maxLength: number; bytes: number }> = {
       hot: { length: (pool.blocks - pool.freeCount) * blockSize, maxLength: pool.blocks * blockSize, bytes: hotBytes },
-      warm: { length: this.#below.count('warm', 0) * blockSize, maxLength: warm, bytes: this.byteLength },
+      warm: { length: this.#below.count('warm', 0) * blockSize, maxLength: warm, bytes: this.#warmBytes },
       cold: { length: this.#below.count('cold', 0) * blockSize, maxLength: cold, bytes: coldBytes },
       store: {
         length: (this.#store?.writtenOf(0) ?? 0) * blockSize,
@@ -267,27 +239,7 @@ export class PrefixTiers {
   dispose(): void {
     this.#loads.clear();
     this.#below.clear();
+    for (const uploads of this.#uploads) uploads.dispose();
     this.#warm?.pools.dispose();
   }
-}
-
-function warmPart({ device, shape, groups, groupOf, blockSize }: PrefixTierParts, tokens: number): WarmPart {
-  const rows = groups.filter(({ kind }) => kind !== 'state');
-  const format: FormatOf = () => ({ bits: 8 });
-  const pools = new StorePools(
-    device,
-    { layers: shape.layers.map((layer) => Object.fromEntries(Object.entries(layer).filter(([, one]) => isRows(one)))) },
-    groupOf,
-    rows.map(() => tokens),
-    blockSize,
-    format,
-  );
-  return {
-    pools,
-    raw: new RawBlocks(
-      device,
-      rows.map((_, group) => ({ parts: pools.parts(group), slots: blockSize, offset: 0 })),
-    ),
-    blocks: rows.map(() => new BlockPool(tokens / blockSize)),
-  };
 }

@@ -4,12 +4,12 @@ import type { KvPrompt } from '../kv-cache.ts';
 import type { BlockNode } from '../prefix/block-node.ts';
 import type { BlockTree } from '../prefix/block-tree.ts';
 import type { Completeness } from '../prefix/completeness.ts';
-import type { LoadParts, RawBlocks } from '../storage/raw-blocks.ts';
+import type { BlockUploads } from '../storage/block-uploads.ts';
 import type { TierCounts, TierName } from '../tiers/tier-counts.ts';
 import type { BreakEven } from './break-even.ts';
 import type { DemotedBlock, DemotedNode } from './demoted-node.ts';
 import type { DemotedTree } from './demoted-tree.ts';
-import type { Demotions, WarmPart } from './demotions.ts';
+import type { Demotions } from './demotions.ts';
 
 export interface PromotionParts {
   readonly groups: readonly Group[];
@@ -19,12 +19,10 @@ export interface PromotionParts {
   readonly below: DemotedTree;
   readonly completeness: Completeness;
   readonly demotions: Demotions;
-  readonly raw: RawBlocks;
-  readonly warm: WarmPart | undefined;
-  /** Writes cold bytes of the cache's own format. */
-  readonly load: LoadParts;
-  /** Writes cold bytes of the warm part's format. */
-  readonly loadRounded: LoadParts;
+  /** Brings up cold bytes of the cache's own format. */
+  readonly plain: BlockUploads | undefined;
+  /** Brings up cold bytes of the warm part's format. */
+  readonly rounded: BlockUploads | undefined;
   /** Copies blocks of the warm part to blocks of the cache. */
   readonly raise: (group: number, from: readonly number[], to: readonly number[]) => Promise<void>;
   /** Whether to bring up what is in the host's memory; undefined: always. */
@@ -164,7 +162,7 @@ export class Promotions {
 
   /** Writes the blocks, after the work that was submitted before the call. */
   #upload(missing: readonly Raised[], bytes: number): Promise<void> {
-    const { groups, raw, warm, load, loadRounded, raise, gate } = this.#parts;
+    const { groups, raise, gate } = this.#parts;
     const begun = performance.now();
     // the first of a size compiles what it runs
     const size = Math.ceil(Math.log2(missing.length));
@@ -186,8 +184,8 @@ export class Promotions {
             to(inWarm),
           ),
         );
-      if (rounded.length > 0) writing.push(raw.write(group, to(rounded), content(rounded), warm!.raw, loadRounded));
-      if (plain.length > 0) writing.push(raw.write(group, to(plain), content(plain), raw, load));
+      if (rounded.length > 0) writing.push(this.#parts.rounded!.write(group, to(rounded), content(rounded)));
+      if (plain.length > 0) writing.push(this.#parts.plain!.write(group, to(plain), content(plain)));
     }
     const all = Promise.all(writing).then(() => {
       if (bytes > 0 && isMeasured) gate?.loaded(bytes, (performance.now() - begun) / 1000);

@@ -37,6 +37,11 @@ export interface Executor {
   create(type: ConcreteType, owner: string, data?: HostArray): Storage;
   /** Overwrites values, from value `offset` on, with a copy of `data`. @throws DeviceLostError */
   write(storage: Storage, data: HostArray, offset?: number): void;
+  /**
+   * As `write`, with several arrays one after the other, that lie inside the storage: for executors that have a faster way; where it is missing, each is
+   * written by itself.
+   */
+  writeParts?(storage: Storage, parts: readonly HostArray[], offset?: number): void;
   /** Storage of its own with the same values. */
   copy(storage: Storage, owner: string): Storage;
   /** The values as they are at the time of the call. @throws DeviceLostError, as a rejection */

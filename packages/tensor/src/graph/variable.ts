@@ -1,8 +1,9 @@
-import { checkTensorsOf } from '../checks/check-arguments.ts';
+import { checkArguments, checkTensorsOf } from '../checks/check-arguments.ts';
 import { describe } from '../checks/describe.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
-import { type DType, type HostArray, type HostArrays, isBlockFormat } from '../dtype.ts';
-import { type ConcreteType, formatShape, shapesEqual } from '../shape.ts';
+import { type DType, type HostArray, type HostArrays, isBlockFormat, isHostArrayOf } from '../dtype.ts';
+import { asHeld } from '../host-data.ts';
+import { type ConcreteType, formatShape, shapesEqual, sizeOf } from '../shape.ts';
 import type { Device } from './device.ts';
 import type { Storage } from './executor.ts';
 import { type Node, variableOp } from './op.ts';
@@ -99,6 +100,43 @@ export class Variable extends Tensor {
     if (this.dtype === 'bf16')
       throw new DTypeError(`scatter: rows of ${this.name}, which is bf16, are not written singly`);
     return new Update(this, value, rows);
+  }
+
+  /**
+   * Overwrites values with those of host arrays, one array after the other, in the order of calls: what was run before has read the old
+   * values, what is run later reads the new ones. Nothing is allocated on the device. The arrays must stay as they are until it resolves.
+   *
+   * ```ts
+   * await weights.write([new Float32Array(4), new Float32Array(4)], 8); // values 8 to 15
+   * ```
+   * @param parts arrays as the dtype has them on the host (f16: bits in a Uint16Array)
+   * @param offset of the first value, in row-major order
+   * @throws ShapeError where they are more than the variable has from there on; DTypeError; ArgumentError for a frozen variable
+   */
+  async write(parts: readonly HostArray[], offset: number = 0): Promise<void> {
+    this.#assertMutable('write');
+    checkArguments('write', 'list', { parts });
+    const { device, dtype, name, shape } = this;
+    if (isBlockFormat(dtype))
+      throw new DTypeError(`write: ${name} is ${dtype}, which nothing overwrites; make a new variable`);
+    for (const part of parts)
+      if (!isHostArrayOf(dtype, part))
+        throw new DTypeError(`write: ${name} is ${dtype}, got a part that is ${describe(part)}`);
+    const size = sizeOf(shape) as number;
+    const count = parts.reduce((sum, { length }) => sum + length, 0);
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset + count > size)
+      throw new ShapeError(`write: ${name} ${formatShape(shape)} has ${size} values, got ${count} from ${offset} on`);
+    const held = parts.map((part) => asHeld(dtype, part));
+    await device.enqueue(() => {
+      this.assertUsable('write');
+      const { executor } = device;
+      if (executor.writeParts) return executor.writeParts(this.storage!, held, offset);
+      let at = offset;
+      for (const part of held) {
+        executor.write(this.storage!, part, at);
+        at += part.length;
+      }
+    });
   }
 
   #assertMutable(operation: string, ...given: readonly Tensor[]): void {

@@ -14,6 +14,7 @@ import { bufferBytes } from './memory/buffer-bytes.ts';
 import { BufferPool } from './memory/buffers.ts';
 import { HalfWriter } from './memory/half-writer.ts';
 import { Readback } from './memory/readback.ts';
+import { Staging } from './memory/staging.ts';
 import { fromDevice, toDevice, WebGpuStorage } from './memory/storage.ts';
 import { letGoOf } from './node-gpu.ts';
 import { PipelineCache } from './pipelines.ts';
@@ -51,6 +52,7 @@ export class WebGpuExecutor implements Executor {
   readonly #services: DeviceServices;
   readonly #readback: Readback;
   readonly #halves: HalfWriter;
+  readonly #staging: Staging;
   #owned: WebGpuExecutorOptions['owned'];
   #disposed = false;
 
@@ -69,6 +71,7 @@ export class WebGpuExecutor implements Executor {
     this.#services = { device, capabilities, health, account, pool, arena, pipelines, choices };
     this.#readback = new Readback(device, pool, health);
     this.#halves = new HalfWriter(device, pool, health);
+    this.#staging = new Staging(device, health);
   }
 
   lowers(node: Node): boolean {
@@ -126,6 +129,24 @@ export class WebGpuExecutor implements Executor {
     else device.queue.writeBuffer(buffer.gpu, 2 * offset, bytes);
   }
 
+  writeParts(storage: Storage, parts: readonly HostArray[], offset = 0): void {
+    const { type, buffer } = storage as WebGpuStorage;
+    const each = byteSize[type.dtype];
+    const isPlain = type.dtype !== 'bool' && !isBlockFormat(type.dtype);
+    const isAligned = (each * offset) % 4 === 0 && parts.every(({ byteLength }) => byteLength % 4 === 0);
+    if (isPlain && isAligned) {
+      this.#services.health.assertWorks();
+      this.#services.health.flush();
+      this.#staging.write(buffer.gpu, each * offset, parts.map(bytesOf));
+      return;
+    }
+    let at = offset;
+    for (const part of parts) {
+      this.write(storage, part, at);
+      at += part.length;
+    }
+  }
+
   copy(storage: Storage, owner: string): WebGpuStorage {
     const { pool, health } = this.#services;
     health.assertWorks();
@@ -154,7 +175,7 @@ export class WebGpuExecutor implements Executor {
 
   memory(): MemoryReport {
     const { account, pool } = this.#services;
-    return account.report({ pooled: pool.pooled + this.#readback.pooled });
+    return account.report({ pooled: pool.pooled + this.#readback.pooled + this.#staging.pooled });
   }
 
   async dispose(): Promise<void> {
@@ -163,6 +184,7 @@ export class WebGpuExecutor implements Executor {
     const { device, health, pool, arena } = this.#services;
     health.close();
     this.#readback.dispose();
+    this.#staging.dispose();
     arena.dispose();
     pool.dispose();
     if (!this.#owned) return;
@@ -171,6 +193,9 @@ export class WebGpuExecutor implements Executor {
     this.#owned = undefined;
   }
 }
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: HostArray): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
 
 /** Refuses a device that cannot run the executor's kernels. @throws DeviceError */
 export function assertCapable({ maxStorageBuffers, maxInvocations }: WebGpuCapabilities): void {
