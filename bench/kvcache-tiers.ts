@@ -31,8 +31,9 @@ const [promptTokens, sharedTokens] = small ? [256, 230] : [2046, 1842];
 const rounds = cpu ? 3 : 7;
 
 if (!existsSync(join(folder, 'model.safetensors.index.json'))) await writeRandomLlama(folder, sizes);
-const device = cpu ? await openOnnx() : await openWebGpu();
-const adapter = `${device.name}: ${device.description}`;
+const toggles = process.env['DAWN_TOGGLES']?.split(',');
+const device = cpu ? await openOnnx() : await openWebGpu(toggles ? { toggles } : {});
+const adapter = `${device.name}: ${device.description}${toggles ? ' (unsafe toggles)' : ''}`;
 const model = await loadModel(folder, { device, ...(!cpu && { activations: 'f16' as const }) });
 const measurements: Measurement[] = [];
 const stored = await mkdtemp(join(tmpdir(), 'heddle-kv-'));
@@ -90,10 +91,20 @@ async function measure(tiers: PrefixTierOptions | undefined, between: boolean): 
 const tokens = 16 * Math.ceil((8 * promptTokens) / 16);
 const none = await measure(undefined, true);
 const store = folderTier(stored);
-const places: [string, number, number][] = [
-  ['in the cache', await measure(undefined, false), 0.3],
-  ['in the host memory', await measure({ cold: tokens, load: 'always' }, true), 0.3],
-  ['in files', await measure({ store, model: name, load: 'always', timeoutMs: 60_000 }, true), 0.3],
+const places: [string, number, string][] = [
+  ['in the cache', await measure(undefined, false), '(aim 0.3)'],
+  [
+    'in the host memory, where that is measured to be quicker',
+    await measure({ cold: tokens }, true),
+    '(aim: no slower)',
+  ],
+  ['in the host memory, always', await measure({ cold: tokens, load: 'always' }, true), ''],
+  [
+    'in files, where that is measured to be quicker',
+    await measure({ store, model: name, timeoutMs: 60_000 }, true),
+    '(aim: no slower)',
+  ],
+  ['in files, always', await measure({ store, model: name, load: 'always', timeoutMs: 60_000 }, true), ''],
 ];
 const what = `Llama ${name}: time to the first token of ${promptTokens} tokens`;
 measurements.push({ what: `${what}, none known`, value: none, unit: 'ms', adapter });
@@ -104,7 +115,7 @@ for (const [place, value, aim] of places)
     unit: 'ms',
     adapter,
     ratio: value / none,
-    against: `none known (aim ${aim})`,
+    against: `none known ${aim}`.trim(),
   });
 
 // promotion of a prompt from the host's memory against an upload of as many bytes in one tensor

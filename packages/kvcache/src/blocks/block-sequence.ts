@@ -1,5 +1,6 @@
 import { ArgumentError, DisposedError } from '@heddle/tensor';
 import { checkArrayLike } from '../array-like.ts';
+import type { SubmittedStep } from '../demoted/break-even.ts';
 import type { HeldKv, HostKv, KvSequence } from '../kv-cache.ts';
 import type { Announcement } from '../prefix/announcements.ts';
 import type { BlockNode } from '../prefix/block-node.ts';
@@ -59,7 +60,7 @@ export class BlockSequence implements KvSequence {
   /** Whether nothing that it was computed from was rounded by a tier. */
   exact = true;
   /** The rows and the time of the last step that it was in, until its tokens are known. */
-  computing: { readonly rows: number; readonly since: number } | undefined;
+  computing: SubmittedStep | undefined;
   /** Whether a step has computed something of it. */
   used = false;
   /** Changes whenever one of its written tokens is in another block. */

@@ -54,11 +54,39 @@ export class BreakEven {
     this.#loads.add(bytes, seconds);
   }
 
-  pays(tokens: number, bytes: number): boolean {
+  /** How long loading takes; undefined before anything was measured. */
+  seconds(bytes: number): number | undefined {
+    return this.#loads.seconds(bytes);
+  }
+
+  /** @param more seconds that what is loaded takes besides */
+  pays(tokens: number, bytes: number, more: number = 0): boolean {
     const loading = this.#loads.seconds(bytes);
     if (loading === undefined || this.#secondsPerToken === undefined) return true;
-    if (loading <= worthwhile * this.#secondsPerToken * tokens) return true;
+    if (loading + more <= worthwhile * this.#secondsPerToken * tokens) return true;
     this.#refused = (this.#refused + 1) % tryEvery;
     return this.#refused === 0;
+  }
+}
+
+/** A step as it was submitted. */
+export interface SubmittedStep {
+  readonly rows: number;
+  /** When, in milliseconds. */
+  readonly since: number;
+}
+
+/** How long steps take that wait for those before them: each from the end of the last. */
+export class StepTimes {
+  #last: SubmittedStep | undefined;
+  #end = Number.NEGATIVE_INFINITY;
+
+  /** Seconds of a step whose results are there now; undefined where it was counted already. */
+  ended(step: SubmittedStep, now: number): number | undefined {
+    if (step === this.#last) return undefined;
+    const seconds = (now - Math.max(step.since, this.#end)) / 1000;
+    this.#last = step;
+    this.#end = now;
+    return seconds;
   }
 }

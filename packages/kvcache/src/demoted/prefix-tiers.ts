@@ -5,7 +5,7 @@ import { Completeness } from '../prefix/completeness.ts';
 import type { BlockUploads } from '../storage/block-uploads.ts';
 import { RawBlocks } from '../storage/raw-blocks.ts';
 import { type KvTierStats, TierCounts, type TierName, tierNames } from '../tiers/tier-counts.ts';
-import { BreakEven } from './break-even.ts';
+import { BreakEven, StepTimes } from './break-even.ts';
 import { DemotedTree } from './demoted-tree.ts';
 import { Demotions, type WarmPart } from './demotions.ts';
 import { formatsOf } from './options.ts';
@@ -28,6 +28,7 @@ export class PrefixTiers {
   readonly #loads: StoreLoads;
   readonly #loadTimes: BreakEven | undefined;
   readonly #uploadTimes: BreakEven | undefined;
+  readonly #stepTimes = new StepTimes();
   readonly counts: TierCounts = new TierCounts();
   /** Is told that a prompt that was put off may be asked for again. */
   onReady: (() => void) | undefined;
@@ -94,6 +95,7 @@ export class PrefixTiers {
       store: this.#store,
       byteLength: (group) => this.#raw.byteLength(group),
       gate: this.#loadTimes,
+      uploadSeconds: (bytes) => this.#uploadTimes?.seconds(bytes) ?? 0,
       timeoutMs,
       discard: (block) => this.#demotions.discard(block),
       ready: () => this.onReady?.(),
@@ -134,11 +136,12 @@ export class PrefixTiers {
 
   /** Counts how long the device took for the step that a sequence was in last. */
   known(sequence: BlockSequence): void {
-    const { rows, since } = sequence.computing!;
+    const step = sequence.computing!;
     sequence.computing = undefined;
+    const seconds = this.#stepTimes.ended(step, performance.now());
+    const { rows } = step;
     // steps of few rows take about as long as those of one
-    if (rows < this.#parts.blockSize) return;
-    const seconds = (performance.now() - since) / 1000;
+    if (seconds === undefined || rows < this.#parts.blockSize) return;
     this.#loadTimes?.computed(rows, seconds);
     this.#uploadTimes?.computed(rows, seconds);
   }

@@ -15,6 +15,8 @@ export interface StoreLoadParts {
   readonly store: PrefixStore | undefined;
   readonly byteLength: (group: number) => number;
   readonly gate: BreakEven | undefined;
+  /** How long it takes to bring up what was read. */
+  readonly uploadSeconds: (bytes: number) => number;
   /** How long it may take until some more blocks of a prompt are there. */
   readonly timeoutMs: number;
   /** Forgets a block of the cold part. */
@@ -59,10 +61,10 @@ export class StoreLoads {
   waits(id: string, prompt: KvPrompt, at: Whereabouts): boolean {
     const load = this.#loads.get(id);
     if (load) return !load.done;
-    const { store, gate, blockSize, byteLength } = this.#parts;
+    const { store, blockSize, byteLength } = this.#parts;
     const arriving = this.#arriving(prompt, at);
     const more = at.limit - at.depth;
-    const asks = store !== undefined && more > 0 && (!gate || gate.pays(more * blockSize, more * byteLength(0)));
+    const asks = store !== undefined && more > 0 && this.#pays(more * blockSize, more * byteLength(0));
     if (arriving.length === 0 && !asks) return false;
     this.#begin(id, prompt, at, arriving, asks);
     return true;
@@ -159,7 +161,7 @@ export class StoreLoads {
           bytes += this.#parts.byteLength(group);
         }
       }
-    if (wanted.length === 0 || (gate && !gate.pays(depth * blockSize, bytes))) return;
+    if (wanted.length === 0 || !this.#pays(depth * blockSize, bytes)) return;
     // of all groups what a prompt begins with first: what has come when time is over is of use
     wanted.sort((a, b) => a.column - b.column);
     for await (const some of store.read(wanted)) {
@@ -169,6 +171,12 @@ export class StoreLoads {
         if (content && (content.exact || !exact)) this.#put(load, node, { group, ...content });
     }
     gate?.loaded(bytes, (performance.now() - begun) / 1000);
+  }
+
+  /** Whether reading and bringing up takes less than computing. */
+  #pays(tokens: number, bytes: number): boolean {
+    const { gate, uploadSeconds } = this.#parts;
+    return !gate || gate.pays(tokens, bytes, uploadSeconds(bytes));
   }
 
   #put(
