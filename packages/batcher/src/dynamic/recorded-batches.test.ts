@@ -33,7 +33,10 @@ interface Item {
 }
 type Options = DynamicBatcherOptions<Item, number, readonly Item[]>;
 
-const settings: readonly [string, Pick<Options, 'maxBatchSize' | 'maxWaitMs'> & Partial<Options>][] = [
+const settings: readonly [
+  string,
+  Pick<Options, 'maxBatchSize' | 'maxWaitMs'> & Omit<Partial<Options>, 'collate' | 'run'>,
+][] = [
   ['size and wait', { maxBatchSize: 3, maxWaitMs: 20 }],
   ['keys', { maxBatchSize: 3, maxWaitMs: 15, keyOf: ({ key }) => key }],
   ['costs', { maxBatchSize: 8, maxWaitMs: 30, costOf: ({ cost }) => cost, maxBatchCost: 12 }],
