@@ -9,6 +9,7 @@ import { decomposeDense } from './decomposition.ts';
 import { keyMassOp } from './heavy-hitter-score.ts';
 import { lowestScore } from './mask-value.ts';
 import { attentionOnnx } from './onnx/attention.onnx.ts';
+import { placeShapes } from './places.ts';
 import { attentionWebGpu } from './wgsl/forward.wgsl.ts';
 
 const plainGradients = gradientOps();
@@ -70,7 +71,7 @@ function argumentsOf(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec): Argu
   const { inputs, attributes } = denseArguments(q, k, v, spec);
   if (!spec.scoreMod && !spec.maskMod) return { inputs, attributes, functions: undefined };
   const sizes = checkDense(inputs, attributes);
-  const functions = traceFunctions(q.device, sizes, spec.scoreMod, spec.maskMod);
+  const functions = traceFunctions('attention', q.device, placeShapes(sizes), spec);
   const blocks = maskBlocks(q.device, functions, sizes);
   return {
     inputs: [...inputs, ...(blocks ? [blocks] : []), ...functions.captured],

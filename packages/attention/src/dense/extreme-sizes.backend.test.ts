@@ -2,9 +2,9 @@ import { type Device, gradients, type Tensor, take } from '@heddle/tensor';
 import { expect } from 'vitest';
 import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { decode, paged } from '../kernels/flash.ts';
-import { packedTensors } from '../testing/kernel-contract.ts';
 import { normalTensor, relativeError } from '../testing/numbers.ts';
 import { packedCase, packedExpected } from '../testing/packed-case.ts';
+import { packedTensors } from '../testing/packed-tensors.ts';
 import { attention, attentionWithLse, attentionWithMass } from './attention.ts';
 import { lowestScore } from './mask-value.ts';
 

@@ -3,6 +3,7 @@ import { replayFunctions, type TracedFunctions } from '../flex/trace.ts';
 import { type DenseAttributes, type DenseSizes, extrasOf, sizesOf } from './arguments.ts';
 import { dropoutFactors } from './dropout.ts';
 import { lowestSeenScore } from './mask-value.ts';
+import { withPlaces } from './places.ts';
 import { sameSegment } from './segments.ts';
 
 /** `[B, L, H, D]` as `[B, K, G * L, D]`, G query heads to a key-value head, in f32. */
@@ -75,7 +76,7 @@ export function scoresOf(inputs: readonly Tensor[], attributes: DenseAttributes,
     const raised = bias ? scores.maximum(lowestSeenScore) : scores;
     return { scores: raised, unmodified: scores, slope, modSlope: undefined, seen, distance };
   }
-  const made = replayFunctions(functions, scores, sizes, inputs.slice(3 + attributes.extras.length));
+  const made = replayFunctions(functions, withPlaces(scores, sizes), inputs.slice(3 + attributes.extras.length));
   const shown = functions.score ? and(seen, isNotHidden(made.score)) : seen;
   return {
     // those of keys that are seen, as in the kernels

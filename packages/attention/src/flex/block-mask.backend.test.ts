@@ -2,6 +2,7 @@ import { compile, type Device, gradients, type Tensor, take } from '@heddle/tens
 import { expect } from 'vitest';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { attention, attentionWithMass } from '../dense/attention.ts';
+import { placeShapes } from '../dense/places.ts';
 import { normalTensor, relativeError, valuesOf } from '../testing/numbers.ts';
 import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
 import { maskBlocks } from './block-mask.ts';
@@ -26,7 +27,11 @@ conformance('blocks of a mask', (device: () => Device) => {
       ],
     ];
     for (const [maskMod, shape, sees] of cases) {
-      const blocks = maskBlocks(device(), traceFunctions(device(), sizes, undefined, maskMod), sizes)!;
+      const blocks = maskBlocks(
+        device(),
+        traceFunctions('attention', device(), placeShapes(sizes), { maskMod }),
+        sizes,
+      )!;
       expect(blocks.shape).toEqual(shape);
       const [B, H, rows, keys] = shape as [number, number, number, number];
       const expected = Array.from({ length: B * H * rows * keys }, (_, i) => {

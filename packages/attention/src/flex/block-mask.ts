@@ -1,5 +1,6 @@
 import { type Device, defineOp, type Op, pad, recordOn, replay, type Shape, type Tensor } from '@heddle/tensor';
 import type { DenseSizes } from '../dense/arguments.ts';
+import { withPlaces } from '../dense/places.ts';
 import { blockSize, maskBlocksWebGpu } from './block-mask.wgsl.ts';
 import { substitutesFor, type TracedFunctions } from './trace.ts';
 
@@ -42,7 +43,7 @@ function maskBlocksOp(traced: TracedFunctions, L: number, S: number): Op<BlockAt
     shape: () => [{ shape: blocks, dtype: 'i32' }],
     decompose(captured, sizes) {
       const [score] = [...traced.standIns].find(([, name]) => name === 'score')!;
-      const [own] = replay([mask], substitutesFor(traced, score, sizes, captured));
+      const [own] = replay([mask], substitutesFor(traced, withPlaces(score, sizes), captured));
       const seen = own!.expand([b!, h!, L, S]);
       return [some(seen).mul(some(seen.not()).neg().add(2))];
     },

@@ -9,7 +9,7 @@ import type {
 import { type DenseAttributes, type DenseSizes, extrasOf } from '../dense/arguments.ts';
 import { forwardKeys, forwardQueries } from '../tiles/flash-tile.wgsl.ts';
 import { gridBuiltins, gridOf, gridPlace } from '../tiles/grid.wgsl.ts';
-import { functionsText } from './emit.wgsl.ts';
+import { densePlace, functionsText } from './emit.wgsl.ts';
 import type { TracedFunctions } from './trace.ts';
 
 /** Queries and keys of a block: the keys of a tile, so that a tile has few blocks. */
@@ -26,7 +26,7 @@ export function maskBlocksWebGpu(traced: TracedFunctions, [b, h, rows, keys]: Sh
   };
   return {
     supports: ({ inputs, attributes }, { maxStorageBuffers }) =>
-      inputs.length + 1 <= maxStorageBuffers && functionsText(mask, attributes) !== undefined,
+      inputs.length + 1 <= maxStorageBuffers && functionsText(mask, densePlace(attributes)) !== undefined,
     kernels: ({ inputs, attributes }) => [
       {
         label: 'attentionMaskBlocks',
@@ -43,7 +43,7 @@ export function maskBlocksWebGpu(traced: TracedFunctions, [b, h, rows, keys]: Sh
           const functions = `const H = ${attributes.H}u;
 var<private> batch: u32;
 struct Query { row: u32, head: u32, position: i32 }
-${functionsText(mask, attributes)!(names)}`;
+${functionsText(mask, densePlace(attributes))!(names)}`;
           const main = `  ${gridPlace(`${keys}u`, rows as number, `${size.heads} * ${size.sequences}`)}
   if (local < 2u) { atomicStore(&${shared.found}[local], 0u); }
   workgroupBarrier();

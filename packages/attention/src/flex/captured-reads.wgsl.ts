@@ -12,7 +12,7 @@ import {
 } from '@heddle/tensor';
 import { type DenseAttributes, extrasOf, sizesOf } from '../dense/arguments.ts';
 import { broadcastPlace } from '../dense/wgsl/scores.wgsl.ts';
-import { anyNames, isWritable, write } from './emit.wgsl.ts';
+import { anyNames, densePlace, isWritable, write } from './emit.wgsl.ts';
 import type { TracedFunctions } from './trace.ts';
 
 /**
@@ -60,7 +60,7 @@ export const slopeReads: ReadsOf = (inputs, attributes, functions) =>
 export const capturedReads =
   (index: number): ReadsOf =>
   (inputs, _, functions) => {
-    const sizes = sizesOf(inputs);
+    const at = densePlace(sizesOf(inputs));
     const tensor = functions!.captured[index]!;
     const found = readsAndFactors(functions!, tensor);
     if (!found) return undefined;
@@ -68,8 +68,8 @@ export const capturedReads =
     const text = (names: KernelNames) =>
       [...standIns]
         .map(([, read], i) => {
-          const place = write(names, functions!, sizes, read, { placeOf: tensor });
-          const factor = write(names, functions!, sizes, factors[i]!, { standIns });
+          const place = write(names, functions!, at, read, { placeOf: tensor });
+          const factor = write(names, functions!, at, factors[i]!, { standIns });
           return `
 fn place_${i}(query: Query, key: u32) -> u32 {\n${place.statements}\n  return ${place.value};\n}
 fn factor_${i}(score: f32, query: Query, key: u32) -> f32 {\n${factor.statements}\n  return ${factor.value};\n}`;

@@ -1,5 +1,6 @@
 import { full, gradients, isFloat, replay, type Tensor } from '@heddle/tensor';
 import type { DenseSizes } from '../dense/arguments.ts';
+import { withPlaces } from '../dense/places.ts';
 import { type FunctionSlopes, substitutesFor, type TracedFunctions } from './trace.ts';
 
 /** The functions with the derivatives of the score function, recorded by autograd over the same stand-ins. */
@@ -34,6 +35,6 @@ export function capturedGradient(
   sizes: DenseSizes,
   captured: readonly Tensor[],
 ): Tensor {
-  const substitutes = substitutesFor(traced, score, sizes, captured).set(traced.slopes!.seed, byScore);
+  const substitutes = substitutesFor(traced, withPlaces(score, sizes), captured).set(traced.slopes!.seed, byScore);
   return replay([traced.slopes!.byCaptured[index]!], substitutes)[0]!;
 }

@@ -1,4 +1,5 @@
 import {
+  type Dim,
   dimsEqual,
   ExpressionWriter,
   type KernelBuffer,
@@ -10,7 +11,7 @@ import {
   type TensorType,
 } from '@heddle/tensor';
 import { type DenseAttributes, type DenseSizes, sizesOf } from '../dense/arguments.ts';
-import type { PlaceName, TracedFunctions } from './trace.ts';
+import type { ScorePlace, TracedFunctions } from './trace.ts';
 
 /** Score functions with their WGSL. */
 export interface FunctionsInKernel {
@@ -18,12 +19,44 @@ export interface FunctionsInKernel {
   text(names: KernelNames): string;
 }
 
-/** Score functions with their WGSL; undefined where they have none. */
+/** How a kernel says where a score stands. */
+export interface PlaceInKernel {
+  /** Parameters of functions of a score's place. */
+  readonly parameters: string;
+  /** Coordinates of a score among all of them, in the order of their axes. */
+  readonly coordinates: readonly string[];
+  /** The value of `b`, `h`, `q` or `k`, of which `at` gives the coordinate along an axis. */
+  readonly value: (names: KernelNames, name: keyof ScorePlace, at: (axis: number) => string) => string;
+  /** A size of the attention; undefined of one that the kernel does not know. */
+  readonly dim: (names: KernelNames, size: Dim) => string | undefined;
+}
+
+/** The place of a score of dense attention: of `query` and `key`, in `batch`. */
+export const densePlace = ({ B, H, L, S }: DenseSizes): PlaceInKernel => {
+  const coordinates = ['batch', 'query.head', 'query.row', 'key'];
+  return {
+    parameters: 'query: Query, key: u32',
+    coordinates,
+    value({ size }, name, at) {
+      const axis = ['b', 'h', 'q', 'k'].indexOf(name);
+      const own = at(axis);
+      if (name !== 'q') return `i32(${own})`;
+      if (own === coordinates[axis]) return 'query.position';
+      return `(i32(${own}) + i32(${size.S}) - i32(${size.L}))`;
+    },
+    dim({ size: names }, size) {
+      for (const [name, own] of Object.entries({ B, L, S })) if (dimsEqual(size, own)) return names[name]!;
+      return dimsEqual(size, H) ? 'H' : undefined;
+    },
+  };
+};
+
+/** Score functions of dense attention with their WGSL; undefined where they have none. */
 export function functionsInKernel(
   traced: TracedFunctions,
   inputs: Parameters<typeof sizesOf>[0],
 ): FunctionsInKernel | undefined {
-  const text = functionsText(traced, sizesOf(inputs));
+  const text = functionsText(traced, densePlace(sizesOf(inputs)));
   return text === undefined ? undefined : { traced, text };
 }
 
@@ -36,30 +69,31 @@ export function extraBuffers(inputs: readonly TensorType[], { extras }: DenseAtt
 }
 
 /**
- * The WGSL of traced score functions, `score_mod(score, query, key) -> f32`, `score_and_slope` (`vec2<f32>`, where they have slopes) and
- * `mask_mod(query, key) -> bool`, by the lowerings of their operations; captured tensors are buffers `captured0`, ....
- * Undefined where an operation is no function of single values, or a size is not among those of the attention.
+ * The WGSL of traced score functions by the lowerings of their operations: `score_mod(score, ...) -> f32`, `score_and_slope`
+ * (`vec2<f32>`, where they have slopes) and `mask_mod(...) -> bool`, with the parameters of the place behind the score. Captured
+ * tensors are buffers `captured0`, .... Undefined where an operation is no function of single values, or a size is not among
+ * those of the attention.
  */
 export function functionsText(
   traced: TracedFunctions,
-  sizes: DenseSizes,
+  place: PlaceInKernel,
 ): ((names: KernelNames) => string) | undefined {
   const text = (names: KernelNames) => {
     const parts: string[] = [];
-    const parameters = '(score: f32, query: Query, key: u32)';
+    const parameters = `(score: f32, ${place.parameters})`;
     if (traced.score) {
-      const { statements, value } = write(names, traced, sizes, traced.score);
+      const { statements, value } = write(names, traced, place, traced.score);
       parts.push(`fn score_mod${parameters} -> f32 {\n${statements}\n  return ${value};\n}`);
     }
     if (traced.score && traced.slopes) {
-      const { statements, values } = writeAll(names, traced, sizes, [traced.score, traced.slopes.byScore]);
+      const { statements, values } = writeAll(names, traced, place, [traced.score, traced.slopes.byScore]);
       parts.push(
         `fn score_and_slope${parameters} -> vec2<f32> {\n${statements}\n  return vec2<f32>(${values.join(', ')});\n}`,
       );
     }
     if (traced.mask) {
-      const { statements, value } = write(names, traced, sizes, traced.mask);
-      parts.push(`fn mask_mod(query: Query, key: u32) -> bool {\n${statements}\n  return ${value} != 0u;\n}`);
+      const { statements, value } = write(names, traced, place, traced.mask);
+      parts.push(`fn mask_mod(${place.parameters}) -> bool {\n${statements}\n  return ${value} != 0u;\n}`);
     }
     return parts.join('\n');
   };
@@ -96,39 +130,41 @@ interface OtherReads {
 export function write(
   names: KernelNames,
   traced: TracedFunctions,
-  sizes: DenseSizes,
+  place: PlaceInKernel,
   root: Tensor,
   others?: OtherReads,
 ): { readonly statements: string; readonly value: string } {
-  const { statements, values } = writeAll(names, traced, sizes, [root], others);
+  const { statements, values } = writeAll(names, traced, place, [root], others);
   return { statements, value: values[0]! };
 }
 
-/** Where a score stands, in WGSL. */
-const ownPlace = ['batch', 'query.head', 'query.row', 'key'];
-
 /** Traced values at the place of a score; what they have in common is computed once. @throws NoExpressionError */
 function writeAll(
-  { at: reads, size: sizeNames, prelude }: KernelNames,
+  names: KernelNames,
   { standIns, captured }: TracedFunctions,
-  { B, H, L, S }: DenseSizes,
+  score: PlaceInKernel,
   roots: readonly Tensor[],
   others: OtherReads = {},
 ): { readonly statements: string; readonly values: readonly string[] } {
+  const { at: reads, prelude } = names;
   const writer: ExpressionWriter = new ExpressionWriter({
     dim(size) {
       if (typeof size === 'number') return `${size}u`;
-      for (const [name, own] of Object.entries({ B, L, S })) if (dimsEqual(size, own)) return sizeNames[name]!;
-      if (dimsEqual(size, H)) return 'H';
-      throw new NoExpressionError(`the size ${size}`);
+      const own = score.dim(names, size);
+      if (own === undefined) throw new NoExpressionError(`the size ${size}`);
+      return own;
     },
     prelude,
     read(tensor, place) {
       const name = standIns.get(tensor);
-      if (name) return standInAt(name, place);
+      if (name === 'score') {
+        assertHere(place, score);
+        return 'score';
+      }
+      if (name) return score.value(names, name, (axis) => place.coordinate(axis));
       const read = others.standIns?.get(tensor);
       if (read) {
-        assertHere(place);
+        assertHere(place, score);
         return writer.value(read, here(read));
       }
       if (tensor === others.placeOf) return place.linear();
@@ -140,26 +176,15 @@ function writeAll(
   const here = ({ shape }: Tensor) =>
     Place.at(
       shape,
-      shape.map((size, axis) => (size === 1 ? '0u' : ownPlace[ownPlace.length - shape.length + axis]!)),
+      shape.map((size, axis) => (size === 1 ? '0u' : score.coordinates.at(axis - shape.length)!)),
       writer,
     );
-  const standInAt = (name: PlaceName, place: Place): string => {
-    if (name === 'score') {
-      assertHere(place);
-      return 'score';
-    }
-    const axis = ['b', 'h', 'q', 'k'].indexOf(name);
-    const own = place.coordinate(axis);
-    if (name !== 'q') return `i32(${own})`;
-    if (own === ownPlace[axis]) return 'query.position';
-    return `(i32(${own}) + i32(${sizeNames.S}) - i32(${sizeNames.L}))`;
-  };
   const values = roots.map((root) => writer.value(root, here(root)));
   return { statements: writer.statements.map((line) => `  ${line}`).join('\n'), values };
 }
 
 /** A score is at hand for its own place alone. @throws NoExpressionError */
-function assertHere(place: Place): void {
-  if (place.coordinates().some((at, axis) => at !== ownPlace[axis] && at !== '0u'))
+function assertHere(place: Place, { coordinates }: PlaceInKernel): void {
+  if (place.coordinates().some((at, axis) => at !== coordinates[axis] && at !== '0u'))
     throw new NoExpressionError('a score of another place');
 }

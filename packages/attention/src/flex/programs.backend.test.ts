@@ -3,7 +3,10 @@ import { expect } from 'vitest';
 import { openCountedGpu } from '../../../../test-support/counted-gpu.ts';
 import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { attention } from '../dense/attention.ts';
+import { flash } from '../kernels/flash.ts';
 import { normalTensor } from '../testing/numbers.ts';
+import { packedCase } from '../testing/packed-case.ts';
+import { packedTensors } from '../testing/packed-tensors.ts';
 
 conformance('score functions called eagerly', () => {
   test('equal calls share one program, whose runs make no GPU object; others have their own', async (context) => {
@@ -20,14 +23,24 @@ conformance('score functions called eagerly', () => {
       out.dispose();
       return values;
     };
-    const first = await run(0.5);
-    await run(0.5);
-    made();
-    expect(await run(0.5)).toEqual(first);
-    expect(await run(0.5)).toEqual(first);
-    expect(made()['createBindGroup']).toBeUndefined();
-    expect(await run(0.25)).not.toEqual(first);
-    expect(made()['createComputePipelineAsync'] ?? made()['createComputePipeline']).toBeGreaterThan(0);
+    const c = packedCase({ rows: [2], before: [5] });
+    const { q: rows, k: keys, v: ofRows, kv, spec } = packedTensors(device, c);
+    const runPacked = async (by: number) => {
+      const out = flash().attend(rows, keys, ofRows, kv, { ...spec, scoreMod: (score) => score.mul(by) });
+      const values = Array.from(await out.data());
+      out.dispose();
+      return values;
+    };
+    for (const each of [run, runPacked]) {
+      const first = await each(0.5);
+      await each(0.5);
+      made();
+      expect(await each(0.5)).toEqual(first);
+      expect(await each(0.5)).toEqual(first);
+      expect(made()['createBindGroup']).toBeUndefined();
+      expect(await each(0.25)).not.toEqual(first);
+      expect(made()['createComputePipelineAsync'] ?? made()['createComputePipeline']).toBeGreaterThan(0);
+    }
     await device.dispose();
   }, 120_000);
 });

@@ -1,6 +1,5 @@
 import {
   ArgumentError,
-  arange,
   broadcastShapes,
   checkArguments,
   type Device,
@@ -11,13 +10,10 @@ import {
   type Shape,
   ShapeError,
   shapesEqual,
-  sizeScalar,
-  subtractDims,
   type Tensor,
 } from '@heddle/tensor';
-import type { DenseSizes } from '../dense/arguments.ts';
 
-/** Where a score stands: i32 tensors that broadcast to `[B, H, L, S]`. */
+/** Where a score stands: i32 tensors that broadcast to the scores. Those of `attention` are `[B, H, L, S]`. */
 export interface ScorePlace {
   /** Sequence of the batch. */
   readonly b: Tensor;
@@ -34,8 +30,16 @@ export type ScoreMod = (score: Tensor, place: ScorePlace) => Tensor;
 /** Whether a query sees a key: a bool tensor of the place. */
 export type MaskMod = (place: ScorePlace) => Tensor;
 
-const placeNames = ['score', 'b', 'h', 'q', 'k'] as const;
-export type PlaceName = (typeof placeNames)[number];
+/** A score, and what says where it stands. */
+export type PlaceName = 'score' | keyof ScorePlace;
+/** Shapes of the scores and of their places, each of rank 4. */
+export type PlaceShapes = Readonly<Record<PlaceName, Shape>>;
+
+/** Functions of scores and their places. */
+export interface ScoreFunctions {
+  readonly scoreMod?: ScoreMod | undefined;
+  readonly maskMod?: MaskMod | undefined;
+}
 
 /** Derivatives of a score function over the same stand-ins. */
 export interface FunctionSlopes {
@@ -61,43 +65,27 @@ export interface TracedFunctions {
   readonly key: string;
 }
 
-/** Records what score functions do, once. @throws ArgumentError, ShapeError for what they may not give */
+/** Records what score functions do, once; errors name `operation`. @throws ArgumentError, ShapeError for what they may not give */
 export function traceFunctions(
+  operation: string,
   device: Device,
-  { B, H, L, S }: DenseSizes,
-  scoreMod: ScoreMod | undefined,
-  maskMod: MaskMod | undefined,
+  shapes: PlaceShapes,
+  { scoreMod, maskMod }: ScoreFunctions,
 ): TracedFunctions {
-  const placeholder = (shape: Shape, dtype: 'f32' | 'i32') => full(device, shape, 0, dtype);
-  const score = placeholder([B, H, L, S], 'f32');
-  const place = {
-    b: placeholder([B, 1, 1, 1], 'i32'),
-    h: placeholder([1, H, 1, 1], 'i32'),
-    q: placeholder([1, 1, L, 1], 'i32'),
-    k: placeholder([1, 1, 1, S], 'i32'),
-  };
-  const standIns = new Map<Tensor, PlaceName>([
-    [score, 'score'],
-    ...placeNames.slice(1).map((name): [Tensor, PlaceName] => [place[name as 'b'], name]),
-  ]);
+  const score = full(device, shapes.score, 0, 'f32');
+  const [b, h, q, k] = (['b', 'h', 'q', 'k'] as const).map((name) => full(device, shapes[name], 0, 'i32')) as [
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
+  const place: ScorePlace = { b, h, q, k };
+  const standIns = new Map(Object.entries({ score, ...place }).map(([name, tensor]) => [tensor, name as PlaceName]));
   const roots = { score: scoreMod?.(score, place), mask: maskMod?.(place) };
-  if (scoreMod) checkArguments('attention', 'tensor', { 'what scoreMod gives': roots.score });
-  if (maskMod) checkArguments('attention', 'tensor', { 'what maskMod gives': roots.mask });
-  for (const [name, dtype] of [
-    ['score', 'f32'],
-    ['mask', 'bool'],
-  ] as const) {
-    const root = roots[name];
-    if (!root) continue;
-    if (root.dtype !== dtype) throw new ArgumentError(`attention: ${name}Mod must give ${dtype}, got ${root.dtype}`);
-    if (
-      root.rank > 4 ||
-      !shapesEqual(broadcastShapes(`attention: ${name}Mod`, [root.shape, [B, H, L, S]]), [B, H, L, S])
-    )
-      throw new ShapeError(
-        `attention: ${name}Mod must give what broadcasts to ${formatShape([B, H, L, S])}, got ${formatShape(root.shape)}`,
-      );
-  }
+  if (scoreMod) checkArguments(operation, 'tensor', { 'what scoreMod gives': roots.score });
+  if (maskMod) checkArguments(operation, 'tensor', { 'what maskMod gives': roots.mask });
+  if (roots.score) checkGiven(`${operation}: scoreMod`, roots.score, 'f32', shapes.score);
+  if (roots.mask) checkGiven(`${operation}: maskMod`, roots.mask, 'bool', shapes.score);
   const captured: Tensor[] = [];
   const lines: string[] = [];
   const numbers = new Map<Tensor, string>();
@@ -118,6 +106,13 @@ export function traceFunctions(
   };
   for (const root of [roots.score, roots.mask]) lines.push(`= ${root ? visit(root) : 'none'}`);
   return { ...roots, standIns, captured, key: lines.join('\n') };
+}
+
+/** @throws ArgumentError, ShapeError */
+function checkGiven(name: string, { dtype, rank, shape }: Tensor, expected: 'f32' | 'bool', scores: Shape): void {
+  if (dtype !== expected) throw new ArgumentError(`${name} must give ${expected}, got ${dtype}`);
+  if (rank > 4 || !shapesEqual(broadcastShapes(name, [shape, scores]), scores))
+    throw new ShapeError(`${name} must give what broadcasts to ${formatShape(scores)}, got ${formatShape(shape)}`);
 }
 
 /** Attributes as text: numbers that JSON has not, and sizes, which are objects of their own, are told apart. */
@@ -151,20 +146,9 @@ function dependsOn(tensor: Tensor, standIns: ReadonlyMap<Tensor, PlaceName>, kno
 /** Real tensors for the stand-ins: a score, its place and the captured tensors. */
 export function substitutesFor(
   { standIns, captured: from, slopes }: TracedFunctions,
-  score: Tensor,
-  { B, H, L, S }: DenseSizes,
+  real: Readonly<Record<PlaceName, Tensor>>,
   captured: readonly Tensor[],
 ): Map<Tensor, Tensor> {
-  const { device } = score;
-  const index = (size: typeof B, axis: number) =>
-    arange(device, size).reshape([0, 1, 2, 3].map((i) => (i === axis ? size : 1)));
-  const real: Record<PlaceName, Tensor> = {
-    score,
-    b: index(B, 0),
-    h: index(H, 1),
-    q: index(L, 2).add(sizeScalar(device, subtractDims(S, L), 'i32')),
-    k: index(S, 3),
-  };
   const found = new Map([...standIns].map(([tensor, name]) => [tensor, real[name]]));
   for (const list of [from, slopes?.captured ?? []])
     for (const [i, tensor] of list.entries()) found.set(tensor, captured[i]!);
@@ -174,15 +158,14 @@ export function substitutesFor(
 /** Records the functions on a real score, its place and the captured tensors. */
 export function replayFunctions(
   traced: TracedFunctions,
-  score: Tensor,
-  sizes: DenseSizes,
+  real: Readonly<Record<PlaceName, Tensor>>,
   captured: readonly Tensor[],
 ): { readonly score: Tensor; readonly seen: Tensor | undefined; readonly slope: Tensor | undefined } {
   const roots = [traced.score, traced.mask, traced.slopes?.byScore].filter((root) => root !== undefined);
-  const results = replay(roots, substitutesFor(traced, score, sizes, captured));
+  const results = replay(roots, substitutesFor(traced, real, captured));
   const resultOf = (root: Tensor | undefined) => root && results[roots.indexOf(root)];
   return {
-    score: resultOf(traced.score) ?? score,
+    score: resultOf(traced.score) ?? real.score,
     seen: resultOf(traced.mask),
     slope: resultOf(traced.slopes?.byScore),
   };

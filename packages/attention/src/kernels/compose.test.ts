@@ -1,7 +1,8 @@
 import { openReference } from '@heddle/tensor/reference';
 import { afterAll, expect, test } from 'vitest';
-import { kernelContract, packedTensors } from '../testing/kernel-contract.ts';
+import { kernelContract } from '../testing/kernel-contract.ts';
 import { packedCase } from '../testing/packed-case.ts';
+import { packedTensors } from '../testing/packed-tensors.ts';
 import type { AttentionKernel } from './attention-kernel.ts';
 import { firstSupported } from './first-supported.ts';
 import { measuredCost } from './measured-cost.ts';

@@ -5,9 +5,9 @@ import { runs } from '../../../../test-support/properties.ts';
 import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { attention } from '../dense/attention.ts';
 import type { AttentionSpec } from '../dense/attention-spec.ts';
-import { packedTensors } from '../testing/kernel-contract.ts';
 import { normal, valuesOf } from '../testing/numbers.ts';
 import { type PackedCase, packedCase } from '../testing/packed-case.ts';
+import { packedTensors } from '../testing/packed-tensors.ts';
 import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
 import { decode, flash, paged } from './flash.ts';
 import { naive } from './naive.ts';
@@ -66,14 +66,16 @@ conformance('one sequence never changes another', (device: () => Device) => {
     seed: fc.nat(1000),
   });
   for (const kernel of onGpu ? [paged(), decode()] : [flash(), decode(), naive()])
-    for (const [name, spec] of [
-      ['', {}],
-      [', in a window with a softcap', { window: 9, softcap: 3 }],
+    for (const [name, spec, functions] of [
+      ['', {}, undefined],
+      [', in a window with a softcap', { window: 9, softcap: 3 }, undefined],
+      [', with a score function', {}, 'distances'],
     ] as const)
       for (const dtype of ['f32', 'f16'] as const)
         test(`${kernel.name}${name}, a cache in ${dtype}`, async (context) => {
           leaveToNode(context);
           if (compilesSlowly(device()) && (name !== '' || dtype === 'f16')) context.skip(slowHere);
+          if (functions && dtype === 'f16') context.skip('functions of scores do not read the cache');
           await fc.assert(
             fc.asyncProperty(shape, async ({ sequences, idle, blockSize, seed }) => {
               fc.pre(sequences.some(({ rows }) => rows > 0) || idle > 0);
@@ -85,6 +87,7 @@ conformance('one sequence never changes another', (device: () => Device) => {
                 seed,
                 dtype,
                 spec,
+                ...(functions && { functions }),
               });
               const bad = new Set(sequences.flatMap((own, b) => (own.bad ? [b] : [])));
               const [clean, got] = unsigned(

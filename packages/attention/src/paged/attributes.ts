@@ -72,6 +72,8 @@ export interface PackedAttributes extends PackedScores {
    * as 'rows', where each row is of another sequence; keys are split at the same places whatever the lengths.
    */
   readonly layout: 'auto' | 'tiles' | 'rows' | 'single';
+  /** What a score and a mask function compute, of which the tensors that they captured are behind the inputs with names. */
+  readonly functions?: string;
 }
 
 export type Named<T> = Readonly<Partial<Record<PackedInput, T>> & Record<'q' | 'k' | 'segments' | 'positions', T>>;
@@ -123,7 +125,8 @@ export type PackedSetting =
   | 'keyPositions'
   | 'lse'
   | 'softcap'
-  | 'quantized';
+  | 'quantized'
+  | 'functions';
 
 /** The settings of an attention beyond scale and window, of which a kernel says which it knows. */
 export function settingsOf(inputs: readonly TensorType[], attributes: PackedAttributes): readonly PackedSetting[] {
@@ -138,6 +141,7 @@ export function settingsOf(inputs: readonly TensorType[], attributes: PackedAttr
     lse: attributes.lse,
     softcap: attributes.softcap !== undefined,
     quantized: attributes.cache?.bits !== undefined,
+    functions: attributes.functions !== undefined,
   };
   return (Object.keys(settings) as PackedSetting[]).filter((name) => settings[name]);
 }

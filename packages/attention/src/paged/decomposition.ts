@@ -1,8 +1,9 @@
 import { arange, concat, type Dim, multiplyDims, stopGradient, type Tensor, take, where } from '@heddle/tensor';
 import { lowestScore } from '../dense/mask-value.ts';
 import { scoreProduct, weightedSum } from '../dense/weighted-sum.ts';
-import type { MaskMod, ScoreMod, ScorePlace } from '../flex/trace.ts';
+import { replayFunctions, type ScorePlace, type TracedFunctions } from '../flex/trace.ts';
 import { named, type PackedAttributes, type PackedScores, packedSizes } from './attributes.ts';
+import { packedPlaces } from './places.ts';
 import { dequantizeRows } from './quantized-pages.ts';
 
 /** Keys that rows may see: S of them. */
@@ -16,12 +17,6 @@ interface KeyBlock {
   readonly seen: Tensor;
 }
 
-/** Functions of scores and their places. */
-export interface PackedFunctions {
-  readonly scoreMod: ScoreMod | undefined;
-  readonly maskMod: MaskMod | undefined;
-}
-
 /**
  * Packed attention in tensor operations: output, and log-sum-exp where it is asked for. Every row is scored against every cached
  * key of every sequence and masked, which costs B times what is needed; kernels do better.
@@ -29,9 +24,9 @@ export interface PackedFunctions {
 export function decomposePacked(
   inputs: readonly Tensor[],
   attributes: PackedAttributes,
-  functions?: PackedFunctions,
+  functions?: TracedFunctions,
 ): readonly Tensor[] {
-  const { q, sinks, segments, positions } = named(inputs, attributes);
+  const { q, sinks } = named(inputs, attributes);
   const { T, H, K, G, D, V } = packedSizes(inputs, attributes);
   const own = ownRows(inputs, attributes);
   const blocks = attributes.cache ? [cachedRows(inputs, attributes), own] : [own];
@@ -52,22 +47,24 @@ export function decomposePacked(
     blocks.map((block) => block.seen),
     -1,
   );
-  const place: ScorePlace = {
-    b: segments.reshape([1, 1, T, 1]),
-    h: arange(q.device, H).reshape([1, H, 1, 1]),
-    q: positions.reshape([1, 1, T, 1]),
-    k: keyPositions.reshape([1, 1, 1, S]),
-  };
+  const place = packedPlaces(inputs, attributes, keyPositions);
+  const captured = inputs.slice(attributes.inputs.length);
   const near = nearKeys(place, attributes);
   const shown = near ? rules.reshape([1, 1, T, S]).and(near) : rules.reshape([1, 1, T, S]);
-  const seenPlaces = functions?.maskMod ? shown.and(functions.maskMod(place)) : shown;
+  const unscaled = products.reshape([1, H, T, S]);
+  const chosen =
+    functions?.mask &&
+    replayFunctions({ ...functions, score: undefined }, { score: unscaled, ...place }, captured).seen;
+  const seenPlaces = chosen ? shown.and(chosen) : shown;
 
   // what is not seen is 0 before anything is made of it, so that nothing comes of it in the backward pass either
-  const scaled = where(seenPlaces, products.reshape([1, H, T, S]), 0).mul(attributes.scale);
+  const scaled = where(seenPlaces, unscaled, 0).mul(attributes.scale);
   const { softcap } = attributes;
   const capped = softcap === undefined ? scaled : scaled.div(softcap).tanh().mul(softcap);
-  const scores = functions?.scoreMod ? functions.scoreMod(capped, place) : capped;
-  const seen = functions?.scoreMod ? seenPlaces.and(scores.equal(-Infinity).not()) : seenPlaces;
+  const scores = functions?.score
+    ? replayFunctions({ ...functions, mask: undefined }, { score: capped, ...place }, captured).score
+    : capped;
+  const seen = functions?.score ? seenPlaces.and(scores.equal(-Infinity).not()) : seenPlaces;
   const masked = where(seen, scores, lowestScore);
   const logits = sinks?.reshape([1, H, 1, 1]);
   const top = masked.max(-1, { keepDims: true });

@@ -5,9 +5,10 @@ import { runs } from '../../../../test-support/properties.ts';
 import { backendName, conformance, test } from '../../../../test-support/suite.ts';
 import { decode, flash, paged } from '../kernels/flash.ts';
 import { naive } from '../kernels/naive.ts';
-import { kernelContract, packedTensors } from '../testing/kernel-contract.ts';
+import { kernelContract } from '../testing/kernel-contract.ts';
 import { relativeError } from '../testing/numbers.ts';
 import { packedCase, packedExpected } from '../testing/packed-case.ts';
+import { packedTensors } from '../testing/packed-tensors.ts';
 import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
 
 const values = async (x: Tensor) => Array.from(await x.cast('f32').data());
@@ -15,6 +16,7 @@ const values = async (x: Tensor) => Array.from(await x.cast('f32').data());
 const onGpu = backendName.startsWith('webgpu');
 /** On a GPU `flash` chooses between the kernels of the others, and a software driver takes seconds to compile one. */
 const moreThanEnough = [
+  'a score function',
   'one row after 300 keys',
   'grouped heads over pages of 4',
   'softcap and scale',

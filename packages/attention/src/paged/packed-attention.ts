@@ -1,10 +1,11 @@
-import { defineOp, full, type Op, record, type Tensor } from '@heddle/tensor';
-import type { AttendSpec } from '../kernels/attention-kernel.ts';
+import { checkArguments, defineOp, full, type Op, record, type Tensor } from '@heddle/tensor';
+import { type TracedFunctions, traceFunctions } from '../flex/trace.ts';
 import { type PackedCall, packedArguments } from './arguments.ts';
 import { type PackedAttributes, packedSizes } from './attributes.ts';
 import { checkPacked } from './check.ts';
-import { decomposePacked, type PackedFunctions } from './decomposition.ts';
+import { decomposePacked } from './decomposition.ts';
 import { packedOnnx } from './onnx/attention.onnx.ts';
+import { packedPlaceShapes } from './places.ts';
 import { packedReference } from './reference.ts';
 import { overRotated } from './rotated.ts';
 import { packedWebGpu } from './wgsl/lowering.wgsl.ts';
@@ -13,24 +14,55 @@ const packedAttentionOp: Op<PackedAttributes> = defineOp({
   name: 'packedAttention',
   shape: checkPacked,
   decompose: (inputs, attributes) => decomposePacked(inputs, attributes),
-  lower: { reference: packedReference, onnx: packedOnnx, webgpu: packedWebGpu },
+  lower: { reference: packedReference, onnx: packedOnnx, webgpu: packedWebGpu() },
 });
+
+/** An attention with score functions, which are its own; equal ones have equal attributes. */
+const withFunctions = (functions: TracedFunctions): Op<PackedAttributes> =>
+  defineOp({
+    name: 'packedAttentionWithFunctions',
+    // its attributes say what the functions compute
+    key: 'of functions',
+    shape: checkPacked,
+    decompose: (inputs, attributes) => decomposePacked(inputs, attributes, functions),
+    lower: { webgpu: packedWebGpu(functions) },
+  });
+
+/** What a packed attention is recorded with. */
+interface Arguments {
+  /** Those with names, then what the functions captured. */
+  readonly inputs: readonly Tensor[];
+  readonly attributes: PackedAttributes;
+  readonly functions: TracedFunctions | undefined;
+}
+
+function argumentsOf(call: PackedCall): Arguments {
+  const { inputs, attributes } = packedArguments(call);
+  checkPacked(inputs, attributes);
+  const { scoreMod, maskMod } = call.spec;
+  checkArguments('attend', 'function?', { scoreMod, maskMod });
+  if (!scoreMod && !maskMod) return { inputs, attributes, functions: undefined };
+  const functions = traceFunctions('attend', call.q.device, packedPlaceShapes(inputs, attributes), call.spec);
+  return {
+    inputs: [...inputs, ...functions.captured],
+    attributes: { ...attributes, functions: functions.key },
+    functions,
+  };
+}
 
 /** Output and, where it is asked for, log-sum-exp, in tensor operations. */
 export function decomposedAttention(call: PackedCall): readonly Tensor[] {
   if (call.kv?.rotated) return overRotated(call, decomposedAttention);
-  const { inputs, attributes } = packedArguments(call);
-  checkPacked(inputs, attributes);
-  return ofNoRows(inputs, attributes) ?? decomposePacked(inputs, attributes, functionsOf(call.spec));
+  const { inputs, attributes, functions } = argumentsOf(call);
+  return ofNoRows(inputs, attributes) ?? decomposePacked(inputs, attributes, functions);
 }
 
-/** The same as one operation; with functions of the scores, which its kernels do not know, in tensor operations. */
+/** The same as one operation. */
 export function packedAttention(call: PackedCall): readonly Tensor[] {
   if (call.kv?.rotated) return overRotated(call, packedAttention);
-  if (functionsOf(call.spec)) return decomposedAttention(call);
-  const { inputs, attributes } = packedArguments(call);
-  checkPacked(inputs, attributes);
-  return ofNoRows(inputs, attributes) ?? record(packedAttentionOp, inputs, attributes);
+  const { inputs, attributes, functions } = argumentsOf(call);
+  const op = functions ? withFunctions(functions) : packedAttentionOp;
+  return ofNoRows(inputs, attributes) ?? record(op, inputs, attributes);
 }
 
 /** What comes of no rows, where it is known that there are none. */
@@ -40,6 +72,3 @@ function ofNoRows(inputs: readonly Tensor[], attributes: PackedAttributes): read
   const { device, dtype } = inputs[0]!;
   return [full(device, [0, H, V], 0, dtype), ...(attributes.lse ? [full(device, [0, H], 0, 'f32')] : [])];
 }
-
-const functionsOf = ({ scoreMod, maskMod }: AttendSpec): PackedFunctions | undefined =>
-  scoreMod || maskMod ? { scoreMod, maskMod } : undefined;

@@ -4,9 +4,9 @@ import { backendName, conformance, test } from '../../../../test-support/suite.t
 import type { AttentionKernel } from '../kernels/attention-kernel.ts';
 import { decode, flash, paged } from '../kernels/flash.ts';
 import { naive } from '../kernels/naive.ts';
-import { packedTensors } from '../testing/kernel-contract.ts';
 import { normal, relativeError } from '../testing/numbers.ts';
 import { packedCase } from '../testing/packed-case.ts';
+import { packedTensors } from '../testing/packed-tensors.ts';
 import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
 import { dequantizeRows, type PageBits, quantizeRows } from './quantized-pages.ts';
 import { rotateHeads } from './rotated.ts';

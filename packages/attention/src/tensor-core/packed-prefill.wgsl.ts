@@ -1,9 +1,10 @@
 import type { MatrixFragment } from '@heddle/tensor';
-import { type KernelCall, type KernelContext, type KernelNames, multiplyDims } from '@heddle/tensor';
+import { type KernelCall, type KernelNames, multiplyDims } from '@heddle/tensor';
 import { named, type PackedAttributes, packedSizes, settingsOf } from '../paged/attributes.ts';
 import { packedBuffers } from '../paged/wgsl/buffers.wgsl.ts';
 import { slotText } from '../paged/wgsl/page-table.wgsl.ts';
-import { packedScoreText, placedElsewhere } from '../paged/wgsl/scores.wgsl.ts';
+import { type PackedContext, placeSizes } from '../paged/wgsl/score-functions.wgsl.ts';
+import { packedScoreText, placedElsewhere, scoreIn } from '../paged/wgsl/scores.wgsl.ts';
 import { gridOf, gridPlace, subgroupBuiltins } from '../tiles/grid.wgsl.ts';
 import { f32, lowest, scoreText, seenScore } from '../tiles/score.wgsl.ts';
 import { forwardText } from './forward.wgsl.ts';
@@ -12,7 +13,7 @@ import { fragmentOf } from './mma-shape.ts';
 import { forwardTileFor } from './tiles.ts';
 
 /** Many rows by subgroup matrices; undefined where they cannot compute this, and the kernel for all adapters does. */
-export function packedPrefillByMatrix(context: KernelContext<PackedAttributes>): KernelCall | undefined {
+export function packedPrefillByMatrix(context: PackedContext): KernelCall | undefined {
   const { inputs, attributes, capabilities } = context;
   if (settingsOf(inputs, attributes).includes('valueDim')) return undefined;
   const { q, k, v, keys, values } = named(inputs, attributes);
@@ -27,7 +28,7 @@ export function packedPrefillByMatrix(context: KernelContext<PackedAttributes>):
  * of each sequence among them, then the step's own rows.
  */
 function packedPrefillMatrix(
-  { inputs, attributes }: KernelContext<PackedAttributes>,
+  { inputs, attributes, functions: own }: PackedContext,
   fragment: MatrixFragment,
   tile: ForwardTile,
 ): KernelCall {
@@ -38,14 +39,25 @@ function packedPrefillMatrix(
   return {
     label: 'packedAttention.matrix',
     buffers: [...buffers, { name: 'out', output: 0, vector: 4 }, ...(lse ? [{ name: 'lse', output: 1 }] : [])],
-    parameters: { T, ...(cache ? { N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize } : {}) },
+    parameters: {
+      T,
+      ...(cache ? { N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize } : {}),
+      ...placeSizes({ inputs, attributes, functions: own }),
+    },
     requires: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
     threads: threads,
     builtins: subgroupBuiltins,
     workgroup: forwardMemory(D, tile, fragment),
     write: (names) => {
       const { array, at, set, set4, size } = names;
-      const change = softcap === undefined ? {} : { change: (product: string) => `score_of(${product})` };
+      const { score: scored, seen } = scoreIn(own);
+      const place = (key: string) => `place_of(query, ${key}, tile)`;
+      const isRescored = softcap !== undefined || own?.traced.score !== undefined;
+      const changed = (product: string, key: string) => {
+        const score = scored(product, place(key));
+        // what a function makes minus infinity is not seen
+        return own?.traced.score ? seenScore(score, 'true') : score;
+      };
       const advance = advanceText(names, attributes, tile.keys, fragment.lanes);
       const { begin, loop, finish } = forwardText(names, D, tile, fragment, {
         queryHead: (id) => head(`min(${id}, query_count - 1u)`),
@@ -55,14 +67,15 @@ function packedPrefillMatrix(
             ? `if (${of}.cached) { ${from(array.keys!, array.values!)} } else { ${from(array.k!, array.v!)} }`
             : from(array.k!, array.v!),
         advance,
-        free: 'all_seen',
-        allFree: 'all_seen',
-        ...change,
+        free: own?.traced.mask ? 'false' : 'all_seen',
+        // nor are values of keys that a function hides
+        allFree: own ? 'false' : 'all_seen',
+        ...(isRescored ? { change: changed } : {}),
         adjust: (product, key) => `adjust(${product}, query, ${key}, tile)`,
         scale,
         first: attributes.inputs.includes('sinks')
           ? [
-              `first_logit(${headOf('min(query_id, query_count - 1u)')})${softcap === undefined ? ` * ${f32(Math.LOG2E)}` : ''}`,
+              `first_logit(${headOf('min(query_id, query_count - 1u)')})${isRescored ? '' : ` * ${f32(Math.LOG2E)}`}`,
               'first_weight()',
             ]
           : [lowest, '0.0'],
@@ -78,10 +91,10 @@ var<private> kv_head: u32;
 var<private> sequence: i32;
 /** Keys of a sequence in the cache up to \`end\`, or the step's own. */
 struct Tile { first: u32, end: u32, sequence: i32, cached: bool }
-struct Query { segment: i32, position: i32 }
+struct Query { segment: i32, position: i32${own ? ', row: u32, head: u32' : ''} }
 ${scoreText}
 ${cache ? slotText(names, cache.blockSize) : ''}
-${packedScoreText(names, attributes)}
+${packedScoreText(names, attributes, own)}
 fn head_of(tile: Tile, x: u32) -> u32 {
   ${cache ? `if (tile.cached) { sequence = tile.sequence; return slot_of(min(tile.first + x, tile.end - 1u)) * K + kv_head; }` : ''}
   return min(tile.first + x, ${size.T} - 1u) * K + kv_head;
@@ -92,8 +105,8 @@ fn sees(query: Query, key: u32, tile: Tile) -> bool {
   let position = ${at.positions}(own);
   return (key < ${size.T}) & (query.segment >= 0) & (${at.segments}(own) == query.segment) & (position <= query.position) & is_near(query.position, position);
 }
-fn adjust(product: f32, query: Query, key: u32, tile: Tile) -> f32 {
-  return ${seenScore('score_of(product)', 'sees(query, key, tile)')};
+${own ? placeOfText(size.T!, cache !== undefined) : ''}fn adjust(product: f32, query: Query, key: u32, tile: Tile) -> f32 {
+  return ${seenScore(scored('product', place('key')), seen('sees(query, key, tile)', place('key')))};
 }
 /** Whether a row before this one, from row_first on, is of its sequence. */
 fn met_before(row: u32, row_first: u32) -> bool {
@@ -108,7 +121,7 @@ fn met_before(row: u32, row_first: u32) -> bool {
   let row_end = min(query_first + ${queries - 1}u, query_count - 1u) / G + 1u;
   ${begin}
   let query_row = min(query_id, query_count - 1u) / G;
-  let query = Query(${at.segments}(query_row), ${at.positions}(query_row));
+  let query = Query(${at.segments}(query_row), ${at.positions}(query_row)${own ? `, query_row, ${headOf('min(query_id, query_count - 1u)')}` : ''});
   var lowest_segment = ${at.segments}(row_first);
   var highest_segment = lowest_segment;
   var lowest_position = ${at.positions}(row_first);
@@ -138,6 +151,16 @@ fn met_before(row: u32, row_first: u32) -> bool {
     workgroups: (size) => gridOf(Math.ceil(size(multiplyDims(T, G)) / queries), K, 1),
   };
 }
+
+/** WGSL of the place of a query's score: of a key of a tile, which may reach past the last one. */
+const placeOfText = (
+  rows: string,
+  cached: boolean,
+): string => `fn place_of(query: Query, key: u32, tile: Tile) -> Place {
+  ${cached ? 'if (tile.cached) { sequence = tile.sequence; return cached_place(query.row, query.head, query.segment, query.position, min(key, tile.end - 1u)); }' : ''}
+  return own_place(query.row, query.head, query.segment, query.position, min(key, ${rows} - 1u));
+}
+`;
 
 const halfRows: readonly string[] = ['q', 'k', 'v', 'keys', 'values'];
 /** A query's head, and its place. */

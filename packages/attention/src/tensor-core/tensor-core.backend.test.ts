@@ -6,6 +6,7 @@ import type { AttentionSpec } from '../dense/attention-spec.ts';
 import { paged } from '../kernels/flash.ts';
 import { naive } from '../kernels/naive.ts';
 import { normal, relativeError } from '../testing/numbers.ts';
+import { scorePairs } from '../testing/score-pairs.ts';
 import { compilesSlowly, slowHere } from '../testing/software-gpu.ts';
 
 /** Heads of 32 and small tiles: drivers that emulate subgroup matrices take seconds to compile each kernel. */
@@ -88,9 +89,16 @@ conformance('attention in f16, by subgroup matrices where there are some', (devi
       maxLength: blocks * blockSize,
     };
     const full = { ...kv, keys: keys.cast('f32'), values: cached.cast('f32') };
-    const got = await values(paged().attend(q, k, v, kv, spec));
-    const want = await values(naive().attend(q.cast('f32'), k.cast('f32'), v.cast('f32'), full, spec));
-    expect(relativeError(got, want)).toBeLessThan(2e-3);
-    expect(got.slice(-2 * H * D).every((x) => x === 0)).toBe(true);
+    const functions = scorePairs.hiding.ofTensors(device(), { B: rows.length, H });
+    for (const own of [
+      spec,
+      { ...spec, ...functions },
+      { ...spec, ...scorePairs.distances.ofTensors(device(), { B: 3, H }) },
+    ]) {
+      const got = await values(paged().attend(q, k, v, kv, own));
+      const want = await values(naive().attend(q.cast('f32'), k.cast('f32'), v.cast('f32'), full, own));
+      expect(relativeError(got, want)).toBeLessThan(2e-3);
+      expect(got.slice(-2 * H * D).every((x) => x === 0)).toBe(true);
+    }
   }, 400_000);
 });

@@ -1,6 +1,5 @@
 import { checkArguments, compile, type Device, gradients, type Tensor } from '@heddle/tensor';
-import type { AttendSpec, AttentionKernel } from '../kernels/attention-kernel.ts';
-import type { KvView } from '../kernels/kv-view.ts';
+import type { AttentionKernel } from '../kernels/attention-kernel.ts';
 import { normal, relativeError } from './numbers.ts';
 import {
   type PackedCase,
@@ -9,6 +8,7 @@ import {
   packedExpected,
   packedExpectedWithLse,
 } from './packed-case.ts';
+import { packedTensors } from './packed-tensors.ts';
 
 /** One rule that an attention kernel keeps. */
 export interface KernelContractCase {
@@ -62,12 +62,22 @@ const cases: readonly (readonly [string, PackedOptions])[] = [
       spec: { window: 40, keepFirst: 3, softcap: 5 },
     },
   ],
+  ['a score function', { rows: [5, 1], before: [20, 33], functions: 'distances', idle: 1 }],
+  [
+    'score and mask functions with tensors of their own, over all that a cache and a spec can have',
+    {
+      ...{ rows: [3, 1], before: [160, 33], blockSize: 16, starts: true, dropped: true, sinks: true, V: 12 },
+      ...{ functions: 'captured', spec: { window: 40, keepFirst: 3, softcap: 5 } },
+    },
+  ],
+  ['functions that hide keys from some heads', { rows: [9, 2], before: [12, 70], functions: 'hiding', idle: 1 }],
   ['a head of 512', { rows: [2, 1], before: [9, 30], D: 512, H: 2, K: 1 }],
   ['an f16 cache with f32 queries', { rows: [3, 1], before: [12, 5], blockSize: 4, dtype: 'f16' }],
 ];
 
 const lseCases: readonly (readonly [string, PackedOptions])[] = [
   ['chunks and single rows', { rows: [5, 1, 0], before: [5, 33, 4], idle: 1 }],
+  ['score and mask functions', { rows: [2, 1], before: [5, 33], functions: 'hiding', spec: { softcap: 3 } }],
   ['single rows with a sink', { rows: [1, 1], before: [5, 33], sinks: true }],
 ];
 
@@ -158,42 +168,6 @@ function splitBlocks(device: Device, { sizes: { B, N, blockSize }, data }: Packe
   const times = blockSize / size;
   const table = data.blockTable.flatMap((block) => Array.from({ length: times }, (_, i) => block * times + i));
   return device.tensor(table, { shape: [B, N * times], dtype: 'i32' });
-}
-
-/** A case as tensors of a device. */
-export function packedTensors(
-  device: Device,
-  { sizes: { T, H, K, D, V, B, N, blockSize }, data, spec, dtype, cached, valuesInKeys }: PackedCase,
-): { q: Tensor; k: Tensor; v: Tensor | undefined; kv: KvView | undefined; spec: AttendSpec } {
-  const f32 = (list: readonly number[], shape: readonly number[]) => device.tensor(Float32Array.from(list), { shape });
-  const ints = (list: readonly number[], shape: readonly number[]) => device.tensor(Int32Array.from(list), { shape });
-  const slots = data.keys.length / (K * D);
-  const cache = (list: readonly number[], width: number) =>
-    device.tensor(Float64Array.from(list), { shape: [slots, K, width], dtype });
-  return {
-    q: f32(data.q, [T, H, D]),
-    k: f32(data.k, [T, K, D]),
-    v: valuesInKeys ? undefined : f32(data.v, [T, K, V]),
-    kv: cached
-      ? {
-          keys: cache(data.keys, D),
-          ...(valuesInKeys ? { valueDim: V } : { values: cache(data.values, V) }),
-          ...(data.starts ? { starts: ints(data.starts, [B]) } : {}),
-          ...(data.keyPositions ? { keyPositions: ints(data.keyPositions, [slots]) } : {}),
-          blockTable: ints(data.blockTable, [B, N]),
-          lengths: ints(data.lengths, [B]),
-          blockSize,
-          maxLength: N * blockSize,
-        }
-      : undefined,
-    spec: {
-      segments: ints(data.segments, [T]),
-      positions: ints(data.positions, [T]),
-      ...(data.sinks ? { sinks: f32(data.sinks, [H]) } : {}),
-      ...(valuesInKeys ? { valueDim: V } : {}),
-      ...spec,
-    },
-  };
 }
 
 async function gradientRule(kernel: AttentionKernel, device: Device, c: PackedCase): Promise<void> {

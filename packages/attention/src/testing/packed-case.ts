@@ -1,5 +1,6 @@
 import { f16ToF32, f32ToF16 } from '@heddle/tensor';
 import { normal } from './numbers.ts';
+import { type ScorePair, type ScorePairName, scorePairs } from './score-pairs.ts';
 
 /** Numbers of a spec. */
 interface PackedSpec {
@@ -32,6 +33,8 @@ export interface PackedOptions {
   readonly dtype?: 'f32' | 'f16';
   readonly seed?: number;
   readonly spec?: PackedSpec;
+  /** Score and mask functions. */
+  readonly functions?: ScorePairName;
   /** A pool made before, and its slots. */
   readonly pool?: { readonly keys: readonly number[]; readonly values: readonly number[] };
   readonly slots?: number;
@@ -59,6 +62,10 @@ export interface PackedCase {
   readonly valuesInKeys: boolean;
   readonly cached: boolean;
   readonly spec: PackedSpec;
+  readonly functions?: ScorePairName;
+  /** In place of those of `functions`, for what is expected. */
+  readonly score?: ScorePair['score'];
+  readonly mask?: ScorePair['mask'];
 }
 
 /** Random numbers for a step; pages of the sequences lie mixed in the pool, their free slots hold large numbers. */
@@ -129,6 +136,7 @@ export function packedCase(options: PackedOptions): PackedCase {
     valuesInKeys,
     cached,
     spec: options.spec ?? {},
+    ...(options.functions ? { functions: options.functions } : {}),
   };
 }
 
@@ -140,22 +148,25 @@ export function packedExpectedWithLse(c: PackedCase): { readonly out: number[]; 
   const { T, H, K, D, V } = c.sizes;
   const { data, spec, valuesInKeys } = c;
   const { scale = 1 / Math.sqrt(D), softcap } = spec;
+  const scoring = { ...(c.functions && scorePairs[c.functions]), ...c };
   const [out, lse]: [number[], number[]] = [[], []];
   const vector = (list: readonly number[], row: number, width: number, head: number, pitch: number) =>
     list.slice((row * K + head) * pitch, (row * K + head) * pitch + width);
   for (let t = 0; t < T; t++)
     for (let h = 0; h < H; h++) {
       const head = Math.floor(h / (H / K));
-      const seen = seenBy(c, t).map(({ from, row }) => {
+      const query = data.q.slice((t * H + h) * D, (t * H + h + 1) * D);
+      const seen = seenBy(c, t).flatMap(({ from, row, position }) => {
         const [keys, values] = from === 'cache' ? [data.keys, data.values] : [data.k, data.v];
         const key = vector(keys, row, D, head, D);
-        return { key, value: valuesInKeys ? key.slice(0, V) : vector(values, row, V, head, V) };
+        const product = scale * key.reduce((sum, x, d) => sum + x * query[d]!, 0);
+        const capped = softcap === undefined ? product : softcap * Math.tanh(product / softcap);
+        const place = { b: data.segments[t]!, h, q: data.positions[t]!, k: position };
+        const score = scoring.score ? scoring.score(capped, place) : capped;
+        if (score === Number.NEGATIVE_INFINITY || scoring.mask?.(place) === false) return [];
+        return [{ score, value: valuesInKeys ? key.slice(0, V) : vector(values, row, V, head, V) }];
       });
-      const query = data.q.slice((t * H + h) * D, (t * H + h + 1) * D);
-      const scores = seen.map(({ key }) => {
-        const score = scale * key.reduce((sum, x, d) => sum + x * query[d]!, 0);
-        return softcap === undefined ? score : softcap * Math.tanh(score / softcap);
-      });
+      const scores = seen.map(({ score }) => score);
       const logits = data.sinks ? [...scores, data.sinks[h]!] : scores;
       const highest = Math.max(...logits);
       const sum = logits.reduce((total, score) => total + Math.exp(score - highest), 0);
@@ -166,22 +177,30 @@ export function packedExpectedWithLse(c: PackedCase): { readonly out: number[]; 
   return { out, lse };
 }
 
-/** The keys that a row sees: slots of the cache, and rows of the step. */
-function seenBy({ sizes, data, spec, cached }: PackedCase, t: number): { from: 'cache' | 'step'; row: number }[] {
+/** A key that a row sees: a slot of the cache or a row of the step, and its position. */
+interface SeenKey {
+  readonly from: 'cache' | 'step';
+  readonly row: number;
+  readonly position: number;
+}
+
+/** The keys that a row sees, functions aside. */
+function seenBy({ sizes, data, spec, cached }: PackedCase, t: number): SeenKey[] {
   const { T, N, blockSize } = sizes;
   const { window = Infinity, keepFirst = 0 } = spec;
   const [sequence, position] = [data.segments[t]!, data.positions[t]!];
   if (sequence < 0) return [];
   const isNear = (at: number) => position - at < window || at < keepFirst;
-  const seen: { from: 'cache' | 'step'; row: number }[] = [];
+  const seen: SeenKey[] = [];
   const start = data.starts?.[sequence] ?? 0;
   for (let j = start; cached && j < data.lengths[sequence]!; j++) {
     const place = j - start;
     const slot = data.blockTable[sequence * N + Math.floor(place / blockSize)]! * blockSize + (place % blockSize);
-    if (isNear(data.keyPositions ? data.keyPositions[slot]! : j)) seen.push({ from: 'cache', row: slot });
+    const at = data.keyPositions ? data.keyPositions[slot]! : j;
+    if (isNear(at)) seen.push({ from: 'cache', row: slot, position: at });
   }
   for (let u = 0; u < T; u++)
     if (data.segments[u] === sequence && data.positions[u]! <= position && isNear(data.positions[u]!))
-      seen.push({ from: 'step', row: u });
+      seen.push({ from: 'step', row: u, position: data.positions[u]! });
   return seen;
 }

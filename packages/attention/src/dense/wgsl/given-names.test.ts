@@ -4,10 +4,12 @@ import {
   type KernelCall,
   type KernelNames,
   type Tensor,
+  take,
   type WebGpuCapabilities,
 } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { describe, expect, test } from 'vitest';
+import type { AttendSpec } from '../../kernels/attention-kernel.ts';
 import { flash } from '../../kernels/flash.ts';
 import { attention, attentionWithMass } from '../attention.ts';
 import type { AttentionSpec } from '../attention-spec.ts';
@@ -95,9 +97,20 @@ describe('kernels of attention', () => {
     });
 
     test(`take every name from what they are given: ${adapter}, packed rows`, () => {
-      const labels = new Set<string>();
+      const slopes = zeros([4], 'f32');
+      const functions: Pick<AttendSpec, 'scoreMod' | 'maskMod'> = {
+        scoreMod: (score, { h, q, k }) => score.sub(take(slopes, h).mul(q.sub(k).cast('f32'))),
+        maskMod: ({ b, k }) => k.greater(b),
+      };
+      /** Kernels by what rows, pages and functions there are. */
+      const labels: Record<'plain' | 'functions', string[]> = { plain: [], functions: [] };
       for (const T of [2, 70])
-        for (const bits of [undefined, 8] as const) {
+        for (const [bits, own] of [
+          [undefined, {}],
+          [8, {}],
+          [undefined, functions],
+          [8, functions],
+        ] as const) {
           const pool = () => (bits ? zeros([64, 2, 16], 'u32') : zeros([64, 2, 64]));
           const scales = () => zeros([64, 2, 1], 'f32');
           const quantized = bits && { quantized: { bits, keyScales: scales(), valueScales: scales() } };
@@ -107,14 +120,16 @@ describe('kernels of attention', () => {
               ...{ keys: pool(), values: pool(), blockTable: zeros([2, 8], 'i32'), lengths: zeros([2], 'i32') },
               ...{ blockSize: 8, maxLength: 60, ...quantized },
             },
-            { segments: zeros([T], 'i32'), positions: zeros([T], 'i32'), window: 30, sinks: zeros([4], 'f32') },
+            { segments: zeros([T], 'i32'), positions: zeros([T], 'i32'), window: 30, sinks: zeros([4], 'f32'), ...own },
           );
           for (const kernel of kernelsOf(out, capabilities)) {
-            labels.add(kernel.label);
+            labels[own === functions ? 'functions' : 'plain'].push(kernel.label);
             expect(guesses(kernel), kernel.label).toEqual([]);
           }
         }
-      expect(labels.size).toBeGreaterThan(1);
+      expect(new Set(labels.plain).size).toBeGreaterThan(1);
+      // functions of scores are part of what the same kernels do
+      expect(labels.functions).toEqual(labels.plain);
     });
   }
 

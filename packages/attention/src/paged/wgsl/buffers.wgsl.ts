@@ -1,6 +1,7 @@
 import type { KernelBuffer, TensorType } from '@heddle/tensor';
 import { headVector } from '../../tiles/head-access.wgsl.ts';
 import { type PackedAttributes, type PackedInput, packedSizes, valuesInKeys } from '../attributes.ts';
+import { capturedBuffers } from './score-functions.wgsl.ts';
 
 const headRows: readonly PackedInput[] = ['q', 'k', 'v', 'keys', 'values'];
 
@@ -23,12 +24,13 @@ export function packedBuffers(
   without: readonly PackedInput[] = [],
 ): KernelBuffer[] {
   const { D, V } = packedSizes(inputs, attributes);
-  return attributes.inputs.flatMap((name, input): KernelBuffer[] => {
+  const own = attributes.inputs.flatMap((name, input): KernelBuffer[] => {
     if (without.includes(name)) return [];
     const width = name === 'v' || name === 'values' ? V : D;
     const vector = vectorOf(name, inputs[input]!) ?? headVector(width);
     return [{ name: bufferName(name, attributes), input, ...(headRows.includes(name) ? { vector } : {}) }];
   });
+  return [...own, ...capturedBuffers(inputs, attributes)];
 }
 
 /** Where a kernel reads values: the buffers of the step's own and of the cache, and values from one head to the next. */

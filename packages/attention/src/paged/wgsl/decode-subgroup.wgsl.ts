@@ -1,11 +1,13 @@
-import type { KernelBuffer, KernelCall, KernelContext, WebGpuCapabilities } from '@heddle/tensor';
+import type { KernelBuffer, KernelCall, WebGpuCapabilities } from '@heddle/tensor';
 import { gridBuiltins, gridOf } from '../../tiles/grid.wgsl.ts';
-import { named, type PackedAttributes } from '../attributes.ts';
+import { scoreText } from '../../tiles/score.wgsl.ts';
+import { named } from '../attributes.ts';
 import { valueBuffers } from './buffers.wgsl.ts';
 import { keyLoop } from './lane-keys.wgsl.ts';
 import { laneLayout } from './lane-layout.ts';
 import { beginLanes, joinLanes } from './lane-sums.wgsl.ts';
 import { pageText, slotText } from './page-table.wgsl.ts';
+import { type PackedContext, placeSizes } from './score-functions.wgsl.ts';
 import { leavesGaps, packedScoreText } from './scores.wgsl.ts';
 import { type DecodeShape, type DecodeSizes, decodeBuffers, decodePlaces, partsOf } from './split-kv.wgsl.ts';
 
@@ -27,7 +29,7 @@ export function lanesOf(
  * queries share each read.
  */
 export function decodeLanes(
-  { inputs, attributes, capabilities }: KernelContext<PackedAttributes>,
+  { inputs, attributes, capabilities, functions: scoring }: PackedContext,
   { T, H, K, G, D, splits, keys, single }: DecodeSizes,
   parts: KernelBuffer | undefined,
   lanes: number,
@@ -45,7 +47,10 @@ export function decodeLanes(
   return {
     label: 'packedAttention.lanes',
     buffers: [...buffers, parts ?? { name: 'out', output: 0, vector: 4 }],
-    parameters: { T, N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize, longest: keys },
+    parameters: {
+      ...{ T, N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize, longest: keys },
+      ...placeSizes({ inputs, attributes, functions: scoring }),
+    },
     requires: ['subgroups'],
     threads,
     builtins: gridBuiltins,
@@ -63,13 +68,14 @@ var<private> kv_head: u32;
 var<private> sequence: i32;
 ${slotText(names, cache.blockSize)}
 ${pageText(names, inputs, attributes)}
-${packedScoreText(names, { ...attributes, inputs: attributes.inputs.filter((name) => name !== 'sinks') })}`;
+${packedScoreText(names, { ...attributes, inputs: attributes.inputs.filter((name) => name !== 'sinks') }, scoring)}${scoring ? `\n${scoreText}` : ''}`;
       const cached = {
         from: 'max(first, begin)',
         to: 'cached_end',
         place: (u: number) => `let last${u} = min(key${u}, cached_end - 1u);
     let seen${u} = (key${u} < cached_end)${gaps ? ` & is_near(position, cached_position(last${u}))` : ''};
     let at${u} = slot_of(last${u}) * K + kv_head;`,
+        score: (u: number, head: string) => `cached_place(row, ${head}, segment, position, last${u})`,
         buffers: { keys: 'keys', values: from.pool },
         mixed: gaps,
       };
@@ -80,20 +86,21 @@ ${packedScoreText(names, { ...attributes, inputs: attributes.inputs.filter((name
     let position${u} = ${at.positions}(own${u});
     var seen${u} = (key${u} < end) & (${at.segments}(own${u}) == segment) & (position${u} <= position) & is_near(position, position${u});
     let at${u} = own${u} * K + kv_head;`,
+        score: (u: number, head: string) => `own_place(row, ${head}, segment, position, own${u})`,
         buffers: { keys: 'k', values: from.own },
         mixed: true,
       };
       const main = `  ${decodePlaces(names, splits, K, rounds, shape.heads, single)}
   let lane = local % ${lanes}u;
   let group = local / ${lanes}u;
-  ${beginLanes(names, attributes, layout)}
+  ${beginLanes(names, attributes, layout, scoring !== undefined)}
   // no branch stands between the reads, so that all of a lane's keys are under way at once
   let cached_end = min(end, before);
   var begin = 0u;
   if (segment >= 0) { begin = first_cached(position, segment); }
-  ${keyLoop(names, attributes, layout, eights, cached)}
-  ${keyLoop(names, attributes, layout, eights, own)}
-  ${joinLanes(names, layout, parts !== undefined)}`;
+  ${keyLoop(names, attributes, layout, eights, cached, scoring)}
+  ${keyLoop(names, attributes, layout, eights, own, scoring)}
+  ${joinLanes(names, layout, parts !== undefined, scoring !== undefined)}`;
       return { functions, main };
     },
     workgroups: (size) => gridOf(size(T), K * rounds, partsOf(size(keys), splits)),

@@ -1,4 +1,4 @@
-import { addDims, type KernelBuffer, type KernelCall, type KernelContext, multiplyDims } from '@heddle/tensor';
+import { addDims, type KernelBuffer, type KernelCall, multiplyDims } from '@heddle/tensor';
 import { gridBuiltins, gridOf } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
 import { isSeenScore, lowest, scoreText, seenScore } from '../../tiles/score.wgsl.ts';
@@ -6,7 +6,8 @@ import { named, type PackedAttributes, packedSizes, placeOf } from '../attribute
 import { valueBuffers } from './buffers.wgsl.ts';
 import { decodeLanes, lanesOf } from './decode-subgroup.wgsl.ts';
 import { headNames, pageText, slotText } from './page-table.wgsl.ts';
-import { packedScoreText } from './scores.wgsl.ts';
+import { type PackedContext, placeSizes } from './score-functions.wgsl.ts';
+import { packedScoreText, scoreIn } from './scores.wgsl.ts';
 import {
   type DecodeShape,
   type DecodeSizes,
@@ -31,10 +32,7 @@ const maxHeads = 8;
  * Few rows and long keys: a workgroup for each row, key-value head and part of the keys, in which the heads of a group share
  * each read; where the keys are in parts, a second kernel joins them.
  */
-export function packedDecode(
-  context: KernelContext<PackedAttributes>,
-  shape: DecodeShape = defaultShape,
-): readonly KernelCall[] {
+export function packedDecode(context: PackedContext, shape: DecodeShape = defaultShape): readonly KernelCall[] {
   const { inputs, attributes, bound } = context;
   const own = packedSizes(inputs, attributes);
   const { T, H, K, V } = own;
@@ -59,7 +57,7 @@ const partSize = (V: number) => (Math.ceil(V / 4) + 1) * 4;
 
 /** Decoding without subgroups: each invocation scores a key, then the values are summed column by column. */
 function decodeTiles(
-  { inputs, attributes, capabilities }: KernelContext<PackedAttributes>,
+  { inputs, attributes, capabilities, functions: scoring }: PackedContext,
   { T, H, K, G, D, V, splits, keys, single }: DecodeSizes,
   parts: KernelBuffer | undefined,
 ): KernelCall {
@@ -77,7 +75,10 @@ function decodeTiles(
   return {
     label: 'packedAttention.rows',
     buffers: [...decodeBuffers(inputs, attributes), parts ?? { name: 'out', output: 0, vector }],
-    parameters: { T, N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize, longest: keys },
+    parameters: {
+      ...{ T, N: named(inputs, attributes).table!.shape[1]!, block_size: cache.blockSize, longest: keys },
+      ...placeSizes({ inputs, attributes, functions: scoring }),
+    },
     threads: W,
     builtins: gridBuiltins,
     workgroup: {
@@ -90,6 +91,10 @@ function decodeTiles(
     },
     write: (names) => {
       const { at, set4, shared, size } = names;
+      const { score, seen: shown } = scoreIn(scoring);
+      // functions may hide a key from some of the heads
+      const weighted = (weight: string) =>
+        `${weight} * ${scoring ? `select(vec4<f32>(), four, ${weight} != 0.0)` : 'four'}`;
       const load = (pool: string, own: string, width: number, pitch: number) => `
   if (key < cached) { return ${loadHead4(headNames(names, attributes, pool), pool, 'slot_of(key) * K + kv_head', 'c', width, pitch)}; }
   return ${loadHead4(names, own, `${single ? 'own_row' : '(key - cached)'} * K + kv_head`, 'c', width, pitch)};`;
@@ -102,7 +107,12 @@ var<private> cached: u32;${single ? '\nvar<private> own_row: u32;' : ''}
 ${scoreText}
 ${slotText(names, cache.blockSize)}
 ${pageText(names, inputs, attributes)}
-${packedScoreText(names, { ...attributes, inputs: attributes.inputs.filter((name) => name !== 'sinks') })}
+${packedScoreText(names, { ...attributes, inputs: attributes.inputs.filter((name) => name !== 'sinks') }, scoring)}${
+  scoring
+    ? `
+${placeOfText(single)}`
+    : ''
+}
 fn load_key4(key: u32, c: u32) -> vec4<f32> {${load('keys', 'k', D, D)}
 }
 fn load_value4(key: u32, c: u32) -> vec4<f32> {${load(from.pool, from.own, V, from.pitch)}
@@ -145,7 +155,9 @@ fn joint_sum(g: u32) -> f32 {
       }
     }
     ${each(
-      (g) => `score_${g} = ${seenScore(`score_of(score_${g})`, 'seen')};
+      (
+        g,
+      ) => `${scoring ? `let place_${g} = place_of(row, min(head_first + ${g}u, head_end - 1u), segment, position, key, end);\n    ` : ''}score_${g} = ${seenScore(score(`score_${g}`, `place_${g}`), shown('seen', `place_${g}`))};
     ${shared.weights}[${g * W}u + local] = score_${g};`,
     )}
     workgroupBarrier();
@@ -174,7 +186,7 @@ fn joint_sum(g: u32) -> f32 {
       for (var j = lane; j < min(${W}u, end - tile_first); j += ${lanes}u) {
         if (${shared.visible}[j] == 0u) { continue; }
         let four = load_value4(tile_first + j, column);
-        ${each((g) => `sum_${g} += ${shared.weights}[${g * W}u + j] * four;`)}
+        ${each((g) => `sum_${g} += ${weighted(`${shared.weights}[${g * W}u + j]`)};`)}
       }
     }
     workgroupBarrier();
@@ -201,6 +213,14 @@ fn joint_sum(g: u32) -> f32 {
     workgroups: (size) => gridOf(size(T), K * rounds, partsOf(size(keys), splits)),
   };
 }
+
+/** WGSL of the place of a row's score: of a key that was cached, or of one of the step, which may be past the `end`. */
+const placeOfText = (
+  single: boolean,
+): string => `fn place_of(row: u32, head: u32, segment: i32, position: i32, key: u32, end: u32) -> Place {
+  if (key < cached) { return cached_place(row, head, segment, position, key); }
+  return own_place(row, head, segment, position, ${single ? 'row' : 'max(min(key, end - 1u), cached) - cached'});
+}`;
 
 /** Joins the parts of each row's heads, and a sink's logit. */
 function joinCall(

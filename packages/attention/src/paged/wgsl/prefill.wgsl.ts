@@ -1,19 +1,21 @@
-import { type KernelBuffer, type KernelCall, type KernelContext, type KernelNames, multiplyDims } from '@heddle/tensor';
+import { type KernelBuffer, type KernelCall, type KernelNames, multiplyDims } from '@heddle/tensor';
+import type { FunctionsInKernel } from '../../flex/emit.wgsl.ts';
 import { forwardKeys, forwardQueries, tileText } from '../../tiles/flash-tile.wgsl.ts';
 import { forwardMemory, forwardTile } from '../../tiles/forward-tile.wgsl.ts';
 import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
 import { seenScore } from '../../tiles/score.wgsl.ts';
-import { named, type PackedAttributes, packedSizes } from '../attributes.ts';
+import { named, packedSizes } from '../attributes.ts';
 import { packedBuffers, valueBuffers } from './buffers.wgsl.ts';
 import { headNames, pageText, slotText } from './page-table.wgsl.ts';
-import { packedScoreText } from './scores.wgsl.ts';
+import { type PackedContext, placeSizes } from './score-functions.wgsl.ts';
+import { packedScoreText, scoreIn } from './scores.wgsl.ts';
 
 /**
  * Many rows: a workgroup takes neighbouring rows of one key-value head's group, first over what the cache held of each
  * sequence among them, then over the step's own rows, of which it passes over tiles without a row of these sequences.
  */
-export function packedPrefill({ inputs, attributes }: KernelContext<PackedAttributes>): KernelCall {
+export function packedPrefill({ inputs, attributes, functions: own }: PackedContext): KernelCall {
   const { window, keepFirst, cache, lse } = attributes;
   const { T, H, K, G, D, V } = packedSizes(inputs, attributes);
   const values = valueBuffers(inputs, attributes);
@@ -28,18 +30,22 @@ export function packedPrefill({ inputs, attributes }: KernelContext<PackedAttrib
   return {
     label: 'packedAttention',
     buffers: [...packedBuffers(inputs, attributes), ...outputs],
-    parameters: { T, ...(cache ? { N: table!.shape[1]!, block_size: cache.blockSize } : {}) },
+    parameters: {
+      T,
+      ...(cache ? { N: table!.shape[1]!, block_size: cache.blockSize } : {}),
+      ...placeSizes({ inputs, attributes, functions: own }),
+    },
     threads: 256,
     builtins: gridBuiltins,
     workgroup: forwardMemory(D, V),
     write: (names) => {
       const { at, set, size } = names;
       const tile = forwardTile(names, D, false, V);
-      const load = (own: string, pool: string, width: number, pitch: number) => {
-        const ownText = `return ${loadHead4(names, own, `min(key, ${size.T} - 1u) * K + kv_head`, 'c', width, pitch)};`;
-        if (!cache) return ownText;
+      const load = (step: string, pool: string, width: number, pitch: number) => {
+        const stepText = `return ${loadHead4(names, step, `min(key, ${size.T} - 1u) * K + kv_head`, 'c', width, pitch)};`;
+        if (!cache) return stepText;
         return `if (from_cache) { return ${loadHead4(headNames(names, attributes, pool), pool, 'slot_of(min(key, key_end - 1u)) * K + kv_head', 'c', width, pitch)}; }
-  ${ownText}`;
+  ${stepText}`;
       };
       const functions = `const G = ${G}u;
 const H = ${H}u;
@@ -51,8 +57,8 @@ var<private> sequence: i32;
 var<private> key_end: u32;
 ${tileText}
 ${cache ? `${slotText(names, cache.blockSize)}\n${pageText(names, inputs, attributes)}` : ''}
-${packedScoreText(names, attributes)}
-${seenText(names, cache !== undefined)}
+${packedScoreText(names, attributes, own)}
+${seenText(names, cache !== undefined, own)}
 fn load_query4(query: u32, c: u32) -> vec4<f32> { return ${loadHead4(names, 'q', `query / G * H + ${head}`, 'c', D)}; }
 fn load_key4(key: u32, c: u32) -> vec4<f32> {
   ${load('k', 'keys', D, D)}
@@ -146,15 +152,25 @@ const cachedStep = ({ at }: KernelNames): string => `
       }`;
 
 /** WGSL of `Query`, `query_of` and `adjust` of packed attention. */
-const seenText = ({ at, size }: KernelNames, cached: boolean): string => `
-struct Query { segment: i32, position: i32 }
-fn query_of(query: u32) -> Query { return Query(${at.segments}(query / G), ${at.positions}(query / G)); }
+function seenText({ at, size }: KernelNames, cached: boolean, own: FunctionsInKernel | undefined): string {
+  const { score, seen } = scoreIn(own);
+  return `
+struct Query { segment: i32, position: i32${own ? ', row: u32, head: u32' : ''} }
+fn query_of(query: u32) -> Query { return Query(${at.segments}(query / G), ${at.positions}(query / G)${own ? ', query / G, kv_head * G + query % G' : ''}); }
 fn sees(query: Query, key: u32) -> bool {
   ${cached ? `if (from_cache) { return query.segment == sequence && key < key_end && is_near(query.position, cached_position(min(key, key_end - 1u))); }` : ''}
   if (key >= ${size.T} || query.segment < 0) { return false; }
   let position = ${at.positions}(key);
   return ${at.segments}(key) == query.segment && position <= query.position && is_near(query.position, position);
 }
-fn adjust(product: f32, query: Query, key: u32) -> f32 {
-  return ${seenScore('score_of(product)', 'sees(query, key)')};
+${own ? placeOfText(size.T!, cached) : ''}fn adjust(product: f32, query: Query, key: u32) -> f32 {
+  ${own ? 'let place = place_of(query, key);\n  ' : ''}return ${seenScore(score('product', 'place'), seen('sees(query, key)', 'place'))};
 }`;
+}
+
+/** WGSL of the place of a query's score: of a key of the tile, which may reach past the last one. */
+const placeOfText = (rows: string, cached: boolean): string => `fn place_of(query: Query, key: u32) -> Place {
+  ${cached ? 'if (from_cache) { return cached_place(query.row, query.head, query.segment, query.position, min(key, key_end - 1u)); }' : ''}
+  return own_place(query.row, query.head, query.segment, query.position, min(key, ${rows} - 1u));
+}
+`;
