@@ -17,6 +17,7 @@ const onGpu = backendName.startsWith('webgpu');
 /** On a GPU `flash` chooses between the kernels of the others, and a software driver takes seconds to compile one. */
 const moreThanEnough = [
   'a score function',
+  'score and mask functions with tensors of their own, over all that a cache and a spec can have',
   'one row after 300 keys',
   'grouped heads over pages of 4',
   'softcap and scale',
