@@ -1,7 +1,7 @@
 import type { Device } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { keyValueShape, type PagedCacheOptions, pagedCache } from '../index.ts';
+import { keyValueShape, lowestPriority, type PagedCacheOptions, pagedCache } from '../index.ts';
 import { CacheDriver } from '../testing/cache-driver.ts';
 
 let device: Device;
@@ -44,6 +44,25 @@ describe('a block that is forgotten', () => {
       expect(again.kv.length).toBe(4);
       await driver.check([again]);
       await driver.checkRange(again);
+    });
+  });
+});
+
+describe('what is forgotten first', () => {
+  it('is of the lowest priority, and the highest that anybody had counts', async () => {
+    await withCache({ tokens: 8, share: lowestPriority() }, async (driver) => {
+      const write = async (tokens: readonly number[], priority?: number) => {
+        const one = driver.open(`${tokens} ${priority}`, priority === undefined ? undefined : { tokens, priority });
+        await driver.write([{ to: one, tokens: tokens.slice(one.kv.length) }]);
+        one.kv.dispose();
+      };
+      await write([1, 2, 3], 5);
+      await write([1, 2, 3]); // by somebody without one, who computes it again
+      await write([4, 5, 6], 3);
+      const finds = (tokens: readonly number[]) => driver.cache.match({ tokens: [...tokens, 0] });
+      expect([finds([1, 2]), finds([4, 5])]).toEqual([2, 2]);
+      await write([7, 8, 9, 7, 8, 9], 4);
+      expect([finds([1, 2]), finds([4, 5])]).toEqual([2, 0]);
     });
   });
 });

@@ -1,38 +1,60 @@
 import { expect, test } from 'vitest';
-import { BreakEven, StepTimes } from './break-even.ts';
+import { BreakEven } from './break-even.ts';
 
-test('what takes longer than computing is refused, but for one try in 32', () => {
+test('loading pays while it is not known what it or computing takes', () => {
   const gate = new BreakEven();
-  expect(gate.pays(100, 1e6)).toBe(true); // nothing was measured
-  gate.computed(100, 0.003); // 30 us a token
-  for (const bytes of [1e6, 2e6, 4e6]) gate.loaded(bytes, 0.001 + bytes / 1e9);
-  expect(gate.seconds(3e6)).toBeCloseTo(0.004);
-  expect(gate.pays(200, 3e6)).toBe(true); // 4 ms for 6
-  expect(gate.pays(150, 3e6)).toBe(false); // for 4.5: not worth while
-  expect(gate.pays(200, 3e6, 0.002)).toBe(false); // with what comes behind it
-  const tries = Array.from({ length: 64 }, () => gate.pays(100, 3e6));
-  expect(tries.filter((yes) => yes)).toHaveLength(2);
+  expect(gate.pays(1, 1e9)).toBe(true);
+  gate.loaded(1000, 100);
+  expect(gate.pays(1, 1e9)).toBe(true);
+  gate.computed(100, 1);
+  expect(gate.pays(1, 1e9)).toBe(false);
 });
 
-test('what has become slow is refused after a few measurements, and taken again when it is quick', () => {
+test('it pays where it takes at most 0.8 of the time of computing', () => {
   const gate = new BreakEven();
-  gate.computed(1000, 0.03);
-  gate.loaded(1e6, 0.001);
-  expect(gate.pays(1000, 1e6)).toBe(true);
-  for (let i = 0; i < 8; i++) gate.loaded(1e6, 0.1);
-  expect(gate.pays(1000, 1e6)).toBe(false);
-  for (let i = 0; i < 30; i++) gate.loaded(1e6, 0.001);
-  expect(gate.pays(1000, 1e6)).toBe(true);
+  gate.computed(10, 10); // a second each
+  gate.loaded(1000, 1);
+  // all of one size: as much a byte
+  expect([gate.pays(5, 4000), gate.pays(5, 4001)]).toEqual([true, false]);
+  expect([gate.pays(10, 8000), gate.pays(10, 8001)]).toEqual([true, false]);
 });
 
-test('steps in flight are counted from the end of the one before, each once', () => {
-  const times = new StepTimes();
-  const [first, second] = [
-    { rows: 64, since: 0 },
-    { rows: 64, since: 1 },
-  ];
-  expect(times.ended(first, 10)).toBeCloseTo(0.01);
-  expect(times.ended(first, 11)).toBeUndefined();
-  expect(times.ended(second, 20)).toBeCloseTo(0.01); // waited for the first until 10
-  expect(times.ended({ rows: 64, since: 50 }, 58)).toBeCloseTo(0.008);
+test('loads of two sizes tell what each begins with, and what a byte takes', () => {
+  const gate = new BreakEven();
+  gate.computed(10, 10);
+  gate.loaded(1000, 1);
+  gate.loaded(3000, 2); // half a second, and another for each thousand
+  expect([gate.pays(1, 599), gate.pays(1, 601)]).toEqual([true, false]);
+  expect([gate.pays(10, 14_999), gate.pays(10, 15_001)]).toEqual([true, false]);
+});
+
+test('where larger loads take more than their share, and where they take less than smaller ones, a byte takes what it does on average', () => {
+  for (const [few, many] of [
+    [0.1, 1],
+    [1, 0.1],
+  ] as const) {
+    const gate = new BreakEven();
+    gate.computed(10, 10);
+    gate.loaded(1000, few);
+    gate.loaded(2000, many);
+    // the older one counts 0.9
+    const each = (0.9 * few + many) / (0.9 * 1000 + 2000);
+    expect([gate.pays(1, 0.8 / each - 1), gate.pays(1, 0.8 / each + 1)]).toEqual([true, false]);
+  }
+});
+
+test('computing is what it was of late: a tenth of the newest', () => {
+  const gate = new BreakEven();
+  gate.computed(10, 10);
+  gate.computed(10, 20); // 1.1 seconds each
+  gate.loaded(1000, 1);
+  expect([gate.pays(10, 8799), gate.pays(10, 8801)]).toEqual([true, false]);
+});
+
+test('what does not pay is tried every 32nd time', () => {
+  const gate = new BreakEven();
+  gate.computed(10, 1);
+  gate.loaded(1000, 100);
+  const tried = Array.from({ length: 96 }, () => gate.pays(1, 1000));
+  expect(tried.flatMap((is, i) => (is ? [i + 1] : []))).toEqual([32, 64, 96]);
 });
