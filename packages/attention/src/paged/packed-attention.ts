@@ -10,23 +10,16 @@ import { packedReference } from './reference.ts';
 import { overRotated } from './rotated.ts';
 import { packedWebGpu } from './wgsl/lowering.wgsl.ts';
 
-const packedAttentionOp: Op<PackedAttributes> = defineOp({
-  name: 'packedAttention',
-  shape: checkPacked,
-  decompose: (inputs, attributes) => decomposePacked(inputs, attributes),
-  lower: { reference: packedReference, onnx: packedOnnx, webgpu: packedWebGpu() },
-});
-
-/** An attention with score functions, which are its own; equal ones have equal attributes. */
-const withFunctions = (functions: TracedFunctions): Op<PackedAttributes> =>
+/** With score functions it is their own, and equal ones have equal attributes: these say what the functions compute. */
+const packedAttentionOf = (functions?: TracedFunctions): Op<PackedAttributes> =>
   defineOp({
-    name: 'packedAttentionWithFunctions',
-    // its attributes say what the functions compute
-    key: 'of functions',
+    name: functions ? 'packedAttentionWithFunctions' : 'packedAttention',
+    ...(functions && { key: 'of functions' }),
     shape: checkPacked,
     decompose: (inputs, attributes) => decomposePacked(inputs, attributes, functions),
-    lower: { webgpu: packedWebGpu(functions) },
+    lower: { reference: packedReference, onnx: packedOnnx, webgpu: packedWebGpu(functions) },
   });
+const packedAttentionOp = packedAttentionOf();
 
 /** What a packed attention is recorded with. */
 interface Arguments {
@@ -61,7 +54,7 @@ export function decomposedAttention(call: PackedCall): readonly Tensor[] {
 export function packedAttention(call: PackedCall): readonly Tensor[] {
   if (call.kv?.rotated) return overRotated(call, packedAttention);
   const { inputs, attributes, functions } = argumentsOf(call);
-  const op = functions ? withFunctions(functions) : packedAttentionOp;
+  const op = functions ? packedAttentionOf(functions) : packedAttentionOp;
   return ofNoRows(inputs, attributes) ?? record(op, inputs, attributes);
 }
 

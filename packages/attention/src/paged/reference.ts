@@ -1,6 +1,6 @@
 import type { ReferenceArray, ReferenceLowering } from '@heddle/tensor';
 import { lowestScore } from '../dense/mask-value.ts';
-import { named, type PackedAttributes, packedSizes } from './attributes.ts';
+import { named, type PackedAttributes, type PackedSetting, packedSizes, settingsOf } from './attributes.ts';
 
 /** A key that a row sees: its head's first places in the arrays. */
 interface SeenKey {
@@ -9,8 +9,21 @@ interface SeenKey {
   readonly slot: number;
 }
 
+/** An attention with another setting is decomposed. */
+const knownSettings: readonly PackedSetting[] = [
+  'sinks',
+  'keepFirst',
+  'valueDim',
+  'starts',
+  'keyPositions',
+  'lse',
+  'softcap',
+  'quantized',
+];
+
 /** Row by row and head by head: the visible keys, their weights, the weighted sum of the values. */
 export const packedReference: ReferenceLowering<PackedAttributes> = {
+  supports: ({ inputs, attributes }) => settingsOf(inputs, attributes).every((name) => knownSettings.includes(name)),
   run({ inputs, attributes }) {
     const { scale, softcap, lse: withLse } = attributes;
     const { H, K, G, D, V, T } = packedSizes(inputs, attributes) as Record<'T' | 'H' | 'K' | 'G' | 'D' | 'V', number>;

@@ -58,7 +58,8 @@ function scoring(
   const [adjust, change] = sloped ? ['adjust_and_slope', 'score_and_slope_of_seen'] : ['adjust', 'score_of_seen'];
   return {
     free: byPlace ? free.present.join(' && ') || 'true' : 'false',
-    nextAllFree: byPlace ? free.next.join(' && ') || 'true' : 'false',
+    // a score function hides keys by minus infinity wherever it likes
+    nextAllFree: byPlace && !functions?.traced.score ? free.next.join(' && ') || 'true' : 'false',
     scale: attributes.scale,
     rescored: isRescored(attributes, functions),
     sloped,

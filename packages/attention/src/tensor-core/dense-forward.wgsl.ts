@@ -67,7 +67,8 @@ export function denseForwardMatrix(
         keyHead: (of, x) => `(batch * ${size.S} + min(${of}.first + ${x}, ${size.S} - 1u)) * K + w.y / ${H / K}u`,
         advance,
         free: freeFor('first_position', rows),
-        allFree: freeFor(`(i32(query_first) + i32(${size.S}) - i32(${size.L}))`, queries),
+        // a score function hides keys by minus infinity wherever it likes
+        allFree: own?.traced.score ? 'false' : freeFor(`(i32(query_first) + i32(${size.S}) - i32(${size.L}))`, queries),
         ...(rescored ? { change: (product: string, key: string) => `score_of_seen(${product}, query, ${key})` } : {}),
         adjust: (product, key) => `adjust(${product}, query, ${key})`,
         scale,

@@ -68,7 +68,7 @@ function packedPrefillMatrix(
             : from(array.k!, array.v!),
         advance,
         free: own?.traced.mask ? 'false' : 'all_seen',
-        // nor are values of keys that a function hides
+        // a function hides keys wherever it likes
         allFree: own ? 'false' : 'all_seen',
         ...(isRescored ? { change: changed } : {}),
         adjust: (product, key) => `adjust(${product}, query, ${key}, tile)`,

@@ -1,8 +1,9 @@
-import { type Device, gradients, type Tensor } from '@heddle/tensor';
+import { type Device, gradients, type Tensor, where } from '@heddle/tensor';
 import { expect } from 'vitest';
 import { conformance, test } from '../../../../test-support/suite.ts';
 import { attentionWithLse } from '../dense/attention.ts';
 import type { AttentionSpec } from '../dense/attention-spec.ts';
+import type { ScoreMod } from '../flex/trace.ts';
 import { paged } from '../kernels/flash.ts';
 import { naive } from '../kernels/naive.ts';
 import { normal, relativeError } from '../testing/numbers.ts';
@@ -56,6 +57,33 @@ conformance('attention in f16, by subgroup matrices where there are some', (devi
   test('softcap and ALiBi in a window', async (context) => {
     if (compilesSlowly(device())) context.skip(slowHere);
     await check([1, 70, 70, 2, 1], { causal: true, window: 40, softcap: 2, alibi: true });
+  }, 400_000);
+
+  test('a key that a score function hides changes nothing, whatever it is', async (context) => {
+    if (compilesSlowly(device())) context.skip(slowHere);
+    const [L, H, hidden] = [70, 2, 6];
+    const make = (seed: number, isBad: boolean) => {
+      const list = normal(seed, L * H * D).map((x, i) =>
+        isBad && Math.floor(i / (H * D)) === hidden ? Number.NaN : x,
+      );
+      return device()
+        .tensor(list, { shape: [1, L, H, D] })
+        .cast('f16')
+        .realize();
+    };
+    const scoreMod: ScoreMod = (score, { k }) => where(k.equal(hidden), Number.NEGATIVE_INFINITY, score);
+    const run = async (isBad: boolean) => {
+      const [q, k, v] = await Promise.all([make(1, false), make(2, isBad), make(3, isBad)]);
+      const out = attentionWithLse(q, k, v, { scoreMod }).out;
+      const found = gradients(out.cast('f32').mul(q.cast('f32')).sum(), [q, k, v]);
+      return Promise.all([out, ...found].map(values));
+    };
+    const [clean, got] = [await run(false), await run(true)];
+    for (const i of [0, 1, 2, 3])
+      expect(
+        got[i]!.map((x) => x + 0),
+        ['out', 'dq', 'dk', 'dv'][i]!,
+      ).toEqual(clean[i]!.map((x) => x + 0));
   }, 400_000);
 
   test('packed rows over pages and over each other; rows of nothing give 0', async (context) => {

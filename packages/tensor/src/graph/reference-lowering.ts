@@ -1,6 +1,7 @@
 import type { Dim } from '../dim.ts';
 import type { DType } from '../dtype.ts';
 import type { ConcreteType } from '../shape.ts';
+import type { Node } from './op.ts';
 
 /** Values inside the reference executor: row-major, float64 whatever the dtype (bool as 0 and 1). */
 export interface ReferenceArray {
@@ -17,7 +18,13 @@ export interface ReferenceContext<A> {
   dim(dim: Dim): number;
 }
 
-/** How the reference executor computes an operation: value by value with broadcasting (`dtype` is the result's), or whole arrays. */
+/**
+ * How the reference executor computes an operation: value by value with broadcasting (`dtype` is the result's), or whole arrays.
+ * An application that is not supported is decomposed.
+ */
 export type ReferenceLowering<A> =
   | { elementwise(attributes: A, dtype: DType): (...values: number[]) => number }
-  | { run(context: ReferenceContext<A>): readonly Float64Array[] };
+  | {
+      supports?(node: Node<A>): boolean;
+      run(context: ReferenceContext<A>): readonly Float64Array[];
+    };

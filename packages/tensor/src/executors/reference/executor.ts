@@ -51,7 +51,8 @@ export class ReferenceExecutor implements Executor {
   }
 
   lowers(node: Node): boolean {
-    return node.op.lower?.reference !== undefined;
+    const lowering = node.op.lower?.reference;
+    return lowering !== undefined && (!('supports' in lowering) || lowering.supports!(node));
   }
   create(type: ConcreteType, owner: string, data?: HostArray): ReferenceStorage {
     if (isBlockFormat(type.dtype)) {
