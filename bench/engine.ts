@@ -122,9 +122,11 @@ for (const [batch, room] of batches.flatMap((each) =>
   [...new Set([each, batches.at(-1)!])].map((most) => [each, most] as const),
 )) {
   const engine = open(3, room, true);
-  await prepared(engine, batch, context, context + steps);
+  // prompts come one by one: the first must still decode when the last has begun to
+  const count = steps + 4 * batch;
+  await prepared(engine, batch, context, context + count);
   await settle(engine);
-  const all = await Promise.all(Array.from({ length: batch }, () => timesOf(engine, context, steps)));
+  const all = await Promise.all(Array.from({ length: batch }, () => timesOf(engine, context, count)));
   const rate = steadyRate(all);
   const what = `deterministic, batch ${batch} of ${room}, context ${context}`;
   note(what, 1000 * rate, 'tok/s', rate / usual.get(batch)!, 'the usual engine');

@@ -41,14 +41,14 @@ async function rateOf(engine: Engine, own: Sampler): Promise<{ readonly rate: nu
 const size = { maxSequences: 1, maxSequenceTokens: 2 * (context + maxTokens) };
 const plain = openEngine(model, size);
 const guessing = openEngine(model, { ...size, speculation: promptLookup() });
-for (const engine of [plain, guessing])
-  await engine.prepare({ promptTokens: context, sequences: 1, sequenceTokens: context + maxTokens });
 for (const [name, own] of [
   ['greedy over one token', sampler({ temperature: 0, logitBias: only(1) })],
   ['greedy over 8 tokens', sampler({ temperature: 0, logitBias: only(8) })],
   ['greedy', sampler({ temperature: 0 })],
   ['drawn at random', sampler({ temperature: 4, seed: 1 })],
 ] as const) {
+  for (const engine of [plain, guessing])
+    await engine.prepare({ promptTokens: context, sequences: 1, sequenceTokens: context + maxTokens, sampler: own });
   const rates: [number[], number[]] = [[], []];
   const before = guessing.stats();
   let same = true;

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { times } from '../../../../test-support/properties.ts';
 import { parseServe } from './options/serve-options.ts';
 import { UsageError } from './options/usage.ts';
+import { hostsOf } from './serve.ts';
 
 const bin = fileURLToPath(new URL('../../bin/heddle.js', import.meta.url));
 const prose = fileURLToPath(new URL('../../../../examples/models/prose4m', import.meta.url));
@@ -101,6 +102,14 @@ test.for([
 ] as const)('%j is wrong use', ([args, message]) => {
   expect(() => parseServe(args, {})).toThrow(UsageError);
   expect(() => parseServe(args, {})).toThrow(message);
+});
+
+test('under which names it answers', () => {
+  const own = ['localhost', '127.0.0.1', '[::1]'];
+  expect(hostsOf({ host: 'fe80::1', hosts: ['box.lan'], keys: [] })).toEqual([...own, '[fe80::1]', 'box.lan']);
+  expect(hostsOf({ host: '0.0.0.0', hosts: ['box.lan'], keys: [] })).toEqual([...own, 'box.lan']);
+  expect(hostsOf({ host: '0.0.0.0', hosts: [], keys: ['a-long-key'] })).toBe('*');
+  expect(hostsOf({ host: '::', hosts: [], keys: [] })).toEqual([...own, '<address>']);
 });
 
 test('names, keys and hosts', () => {

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
+import { anyAddress } from '../serve/guard.ts';
 import { adapterModel } from '../serve/models/adapter-model.ts';
 import { standardNormalizers, withoutLines } from '../serve/models/normalizers.ts';
 import { type ModelShelf, onDemand } from '../serve/models/on-demand.ts';
@@ -130,11 +131,15 @@ function openModel(
   });
 }
 
-/** Names that clients may use: of this machine for its own host, any where a key is needed or none is wanted. */
-function hostsOf({ host, hosts }: ServeCommand): readonly string[] | '*' {
+/**
+ * Names that clients may use: of this machine for its own host; for all of its addresses those that are told, or else any where a key
+ * is needed, and where none is any address, for a name may be a page's of another machine.
+ */
+export function hostsOf({ host, hosts, keys }: Pick<ServeCommand, 'host' | 'hosts' | 'keys'>): readonly string[] | '*' {
   const own = ['localhost', '127.0.0.1', '[::1]'];
-  if (host === '0.0.0.0' || host === '::') return hosts.length > 0 ? [...own, ...hosts] : '*';
-  return [...own, host, ...hosts];
+  if (host !== '0.0.0.0' && host !== '::') return [...own, host.includes(':') ? `[${host}]` : host, ...hosts];
+  if (hosts.length > 0) return [...own, ...hosts];
+  return keys.length > 0 ? '*' : [...own, anyAddress];
 }
 
 function listen(app: HeddleServer, { host, port }: ServeCommand): Promise<ServerType> {

@@ -4,7 +4,7 @@ import { FaultError, faultOf } from './fault.ts';
 import type { Job } from './job.ts';
 import { type FieldNames, withField } from './named-fields.ts';
 import { type Handler, json, modelOf, type Parts } from './server-parts.ts';
-import { timeLimit } from './time-limit.ts';
+import { before, timeLimit } from './time-limit.ts';
 
 /** A handler that generates what a body asks for, as one answer or as a stream of events. */
 export function generation(parts: Parts, make: (body: unknown) => Job): Handler {
@@ -21,7 +21,7 @@ export function generation(parts: Parts, make: (body: unknown) => Job): Handler 
     let kept = false;
     let names: FieldNames | undefined;
     try {
-      const made = make(await guard.readJson(asked.context.req.raw));
+      const made = make(await before(limit.signal, guard.readJson(asked.context.req.raw)));
       names = made.names;
       const model = modelOf(parts, asked, made.model);
       const tenant = (options.keys?.length ?? 0) > 1 ? { tenant: `key ${asked.key}` } : {};

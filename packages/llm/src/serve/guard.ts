@@ -4,7 +4,10 @@ import { refuse } from './fault.ts';
 export interface GuardOptions {
   /** Keys, one of which must come as `Authorization: Bearer KEY` or `x-api-key: KEY`. Default none: everyone may ask. */
   readonly keys?: readonly string[];
-  /** Names under which the server may be addressed, without ports; '*' for any. Default those of this machine's loopback. */
+  /**
+   * Names under which the server may be addressed, without ports: `anyAddress` among them is every IP address, '*' alone any name.
+   * Default those of this machine's loopback.
+   */
   readonly hosts?: readonly string[] | '*';
   /** Pages of other origins that may ask. Default none. */
   readonly origins?: readonly string[];
@@ -14,6 +17,9 @@ export interface GuardOptions {
 
 const loopback: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
 const mostDepth = 128;
+
+/** Among `hosts`: every IP address. A page that reaches the server by a name of its own (DNS rebinding) has none. */
+export const anyAddress = '<address>';
 
 /** Checks of requests before anything of them is looked at. */
 export class Guard {
@@ -30,7 +36,8 @@ export class Guard {
     const { hosts = loopback, origins = [] } = this.#options;
     const host = request.headers.get('host') ?? new URL(request.url).host;
     const name = host.replace(/:\d+$/, '').toLowerCase();
-    if (hosts !== '*' && !hosts.some((each) => each.toLowerCase() === name))
+    const isAllowed = (each: string) => each.toLowerCase() === name || (each === anyAddress && isAddress(name));
+    if (hosts !== '*' && !hosts.some(isAllowed))
       refuse(403, `Host: this server does not answer as '${host.slice(0, 100)}'.`, { code: 'host_not_allowed' });
     const origin = request.headers.get('origin');
     if (origin === null || origins.includes(origin)) return;
@@ -97,6 +104,9 @@ export class Guard {
     }
   }
 }
+
+/** Whether a host is an IP address, as it stands in a header. */
+const isAddress = (name: string) => /^\d{1,3}(\.\d{1,3}){3}$/.test(name) || /^\[[\da-f:.]+\]$/.test(name);
 
 async function digest(text: string): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)));

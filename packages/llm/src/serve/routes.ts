@@ -96,9 +96,13 @@ export function routes(parts: Parts): Hono<BlankEnv> {
     '/ready',
     handle(() => {
       if (admission.isStopping) throw new FaultError(stopping);
-      const waiting = [...models.values()].filter(({ ready }) => !ready).map(({ id }) => id);
-      if (waiting.length > 0)
-        refuse(503, `${waiting.join(', ')}: not ready yet.`, { code: 'model_not_ready', retryAfterSeconds: 2 });
+      const waiting = [...models.values()].filter(({ ready }) => !ready).length;
+      // who has no key is told no names
+      if (waiting > 0)
+        refuse(503, `${waiting} of ${models.size} models: not ready yet.`, {
+          code: 'model_not_ready',
+          retryAfterSeconds: 2,
+        });
       return json({ status: 'ready' });
     }, true),
   );

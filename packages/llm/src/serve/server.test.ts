@@ -56,6 +56,11 @@ describe('who may ask', () => {
     expect((await app.request('/v1/models', { headers })).status).toBe(200);
     expect((await app.request('/v1/models', { headers: { host: 'localhost' } })).status).toBe(403);
     expect((await open({ hosts: '*' }).app.request('/v1/models', { headers: { host: 'x' } })).status).toBe(200);
+    const addresses = open({ hosts: ['<address>'] }).app;
+    const statusAt = async (host: string) => (await addresses.request('/v1/models', { headers: { host } })).status;
+    expect(await statusAt('192.168.0.7:8080')).toBe(200);
+    expect(await statusAt('[fe80::1]:8080')).toBe(200);
+    expect(await statusAt('1.2.3.4.evil.example:8080')).toBe(403);
   });
 
   test('a key, in either header; health needs none', async () => {

@@ -36,6 +36,15 @@ test('requests that generate nothing end in time, too', async () => {
   expect(await embedded.json()).toMatchObject({ error: { message: 'The request took longer than it may.' } });
 });
 
+test('a body that never ends is not waited for', async () => {
+  const app = createServer([slow(() => {})], { requestTimeoutMs: 30 });
+  for (const path of ['/v1/completions', '/tokenize']) {
+    const body = new ReadableStream<Uint8Array>({ start: (own) => own.enqueue(new TextEncoder().encode('{"model":')) });
+    const sent = { ...post({}), body, duplex: 'half' };
+    expect([(await app.request(path, sent)).status, app.running]).toEqual([504, 0]);
+  }
+});
+
 test('a client that goes away ends what it asked for', async () => {
   const reasons: unknown[] = [];
   const app = createServer([slow((reason) => reasons.push(reason))]);

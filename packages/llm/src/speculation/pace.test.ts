@@ -16,21 +16,26 @@ interface Simulated {
   readonly right: number;
   /** How often there is a guess at all. */
   readonly found: number;
+  /** The first steps with so many rows as have not been before wait so long for their kernels. Default 0. */
+  readonly makingMs?: number;
 }
 
 /** How fast tokens come, in steps without drafts, and what was tried; `always` guesses without asking whether it pays. */
-function run({ plainMs, waitMs, draftMs, right, found }: Simulated, tokens: number, always: boolean) {
+function run({ plainMs, waitMs, draftMs, right, found, makingMs = 0 }: Simulated, tokens: number, always: boolean) {
   const random = seededRandom(7);
   const costs = new StepCosts();
   const pace = new Pace(8, always ? { cost: () => -1, refill: 0, unknown: false } : costs);
   // by a fifth more or less, and one in a hundred takes fifty times as long
   const took = (ms: number) => ms * (0.8 + 0.4 * random()) * (random() < 0.01 ? 50 : 1);
   let [time, ideal, done, verifying, late] = [0, 0, 0, 0, 0];
+  const made = new Set<number>();
   while (done < tokens) {
     const drafts = random() < found ? pace.length : 0;
     const isRefill = drafts === 0 && pace.verifies;
     const usual = drafts > 0 || isRefill ? waitMs + draftMs * drafts : plainMs;
-    const ms = took(usual);
+    const bucket = Math.ceil(Math.log2(1 + drafts));
+    const ms = took(usual) + (made.has(bucket) ? 0 : makingMs);
+    made.add(bucket);
     time += usual;
     if (drafts > 0) {
       let ok = 0;
@@ -58,6 +63,7 @@ const cheap = { plainMs: 30, waitMs: 31, draftMs: 0.3 };
 
 test.for<[string, Simulated, 'pays' | 'loses']>([
   ['text that repeats itself', { ...fast, right: 0.95, found: 1 }, 'pays'],
+  ['the same where kernels are made while it runs', { ...fast, right: 0.95, found: 1, makingMs: 300 }, 'pays'],
   ['the same where waiting is expensive', { ...slow, right: 0.98, found: 1 }, 'pays'],
   ['guesses of which half are right, where they cost little', { ...cheap, right: 0.5, found: 1 }, 'pays'],
   ['guesses of which one in ten is right, where they cost little', { ...cheap, right: 0.1, found: 1 }, 'pays'],

@@ -2,7 +2,7 @@ import { TrimmedMean } from './trimmed-mean.ts';
 
 /** Times that a mean is of. */
 const window = 15;
-/** Times of steps with so many drafts before these count by themselves, and not with those of other steps. */
+/** Times of steps with so many drafts before they count: any of the first ones may have waited for a kernel to be made. */
 const enough = 3;
 /** Steps with drafts since the last one without, after which it is no longer known what that takes. */
 const stale = 256;
@@ -14,7 +14,6 @@ const stale = 256;
  */
 export class StepCosts {
   readonly #plain = new TrimmedMean(window);
-  readonly #verifying = new TrimmedMean(window);
   readonly #byDrafts = new Map<number, TrimmedMean>();
   readonly #refilling = new TrimmedMean(window);
   #sincePlain = 0;
@@ -27,7 +26,6 @@ export class StepCosts {
 
   /** A step with drafts took so long. */
   verified(drafts: number, ms: number): void {
-    this.#verifying.add(ms);
     let own = this.#byDrafts.get(drafts);
     if (!own) {
       own = new TrimmedMean(window);
@@ -42,21 +40,28 @@ export class StepCosts {
     this.#refilling.add(ms);
   }
 
-  /** What a step with so many drafts costs more than one without, in steps without. Undefined while nothing was measured. */
+  /**
+   * What a step with so many drafts costs more than one without, in steps without; where it is not known yet, what the next larger
+   * number costs that is, or else the next smaller. Undefined while none is known.
+   */
   cost(drafts: number): number | undefined {
-    const own = this.#byDrafts.get(drafts);
-    const taken = own && own.count >= enough ? own.value : this.#verifying.value;
-    return this.#inSteps(taken);
+    let [nearest, found]: [number, TrimmedMean | undefined] = [Number.NaN, undefined];
+    for (const [count, mean] of this.#byDrafts) {
+      if (mean.count < enough) continue;
+      const isNearer = nearest < drafts ? count > nearest : count >= drafts && count < nearest;
+      if (!found || isNearer) [nearest, found] = [count, mean];
+    }
+    return found && this.#inSteps(found.value);
   }
 
   /** What the first step without drafts after one with costs more, in steps without. */
   get refill(): number {
-    return Math.max(0, this.#inSteps(this.#refilling.value) ?? 0);
+    return this.#refilling.count < enough ? 0 : Math.max(0, this.#inSteps(this.#refilling.value) ?? 0);
   }
 
   /** Whether a step without drafts has to be measured before it can be told what pays. */
   get unknown(): boolean {
-    return this.#plain.count === 0 || this.#sincePlain >= stale;
+    return this.#plain.count < enough || this.#sincePlain >= stale;
   }
 
   #inSteps(ms: number): number | undefined {

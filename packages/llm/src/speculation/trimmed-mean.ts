@@ -1,4 +1,4 @@
-/** The mean of the last values without the largest and smallest fifth of them, so that one that is far off changes little. */
+/** The mean of the last values without the largest and smallest quarter of them, so that a few that are far off change little. */
 export class TrimmedMean {
   readonly #last: Float64Array;
   readonly #sorted: Float64Array;
@@ -32,7 +32,7 @@ export class TrimmedMean {
       for (; at > 0 && this.#sorted[at - 1]! > each; at--) this.#sorted[at] = this.#sorted[at - 1]!;
       this.#sorted[at] = each;
     }
-    const cut = count < 3 ? 0 : Math.max(1, Math.floor(count / 5));
+    const cut = count < 3 ? 0 : Math.max(1, Math.floor(count / 4));
     let sum = 0;
     for (let i = cut; i < count - cut; i++) sum += this.#sorted[i]!;
     this.#value = sum / (count - 2 * cut);

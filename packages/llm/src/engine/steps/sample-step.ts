@@ -152,8 +152,13 @@ export class SampleStep {
 
   /** Compiles and allocates for steps of these sizes, all with this sampler. */
   async prepare(sizes: readonly SymbolValues[], sampler: SampledRow['sampler']): Promise<void> {
-    const buckets = [...new Set(sizes.map((each) => each['R']!))].map((R) => ({ R }));
-    await this.#plan(this.#planFor([{ sampler }])).warm({ buckets });
+    const rowsOf = (some: readonly SymbolValues[]) => [...new Set(some.map((each) => each['R']!))].map((R) => ({ R }));
+    const which = this.#planFor([{ sampler }]);
+    await this.#plan(which).warm({ buckets: rowsOf(sizes) });
+    if (this.#sampling.plans[which]!.drafts !== 'ahead') return;
+    // more rows than sequences are those of drafts
+    const verifying = rowsOf(sizes.filter(({ R, B }) => R! > B!));
+    if (this.#maxDrafts > 0 && verifying.length > 0) await this.#plan(which, true).warm({ buckets: verifying });
   }
 
   explain(): string {
