@@ -24,13 +24,13 @@ const { values, positionals } = parseArgs({
     device: { type: 'string', default: 'webgpu' },
     clients: { type: 'string', default: '64' },
     tokens: { type: 'string', default: '128' },
-    turn: { type: 'string', default: '24000' },
+    turn: { type: 'string', default: process.env['BENCH_SMALL'] === undefined ? '24000' : '1000' },
   },
 });
 const small = process.env['BENCH_SMALL'] !== undefined;
 const clients = Number(values.clients);
 const newTokens = Number(values.tokens);
-const turnTokens = small ? 1000 : Number(values.turn);
+const turnTokens = Number(values.turn);
 const weights = join(tmpdir(), small ? 'heddle-llama-small' : 'heddle-llama-1b');
 const sizes = small
   ? { ...llama1b, hidden: 128, layers: 2, heads: 4, keyValueHeads: 2, feedForward: 256, vocabulary: 512 }
