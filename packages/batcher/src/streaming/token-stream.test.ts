@@ -27,7 +27,11 @@ describe('a token stream', () => {
 
   it('asks for a pause at the high-water mark, and to go on at half of it', async () => {
     const { stream, calls } = make(4);
-    for (const token of [1, 2, 3, 4, 5]) stream.push(token);
+    for (const token of [1, 2, 3]) stream.push(token);
+    expect(calls).toEqual([]);
+    stream.push(4);
+    expect(calls).toEqual(['pause']);
+    stream.push(5);
     expect(calls).toEqual(['pause']);
     for (const token of [1, 2]) expect(await stream.next()).toEqual({ done: false, value: token });
     expect(calls).toEqual(['pause']);

@@ -29,6 +29,8 @@ const both: KvShape = {
   layers: [{ keys: rows({ window: 4 }), state: { kind: 'state', shape: [1], dtype: 'f16' } }, { keys: rows() }],
 };
 
+const wide: KvShape = { layers: [{ keys: rows({ shape: [1, 8] }) }] };
+
 const sizes = { maxSequences: 4, maxSequenceTokens: 26, maxBatchTokens: 12, blockSize: 4 };
 const caches: readonly [string, Partial<PagedCacheOptions> & { readonly shape: KvShape }][] = [
   ['all rows, much room', { shape: all }],
@@ -50,6 +52,8 @@ const caches: readonly [string, Partial<PagedCacheOptions> & { readonly shape: K
     'cold states',
     { shape: states, tokens: 44, checkpoints: 3, checkpointEvery: 8, tiers: { cold: 16, load: 'always' } },
   ],
+  ['warm', { shape: wide, tokens: 44, tiers: { warm: 12, load: 'always' } }],
+  ['warm and cold', { shape: wide, tokens: 40, tiers: { warm: 8, cold: 16, load: 'always' } }],
 ];
 
 /** Whole numbers below a bound, the same for the same seed. */
