@@ -1,7 +1,14 @@
 import { flash } from '@heddle/attention';
 import { continuousScheduler } from '@heddle/batcher';
 import { auditedCapacity, auditedScheduler, capacityContract } from '@heddle/batcher/testing';
-import { contiguousCache, type KvCache, type KvSequence, keyValueShape, pagedCache } from '@heddle/kvcache';
+import {
+  contiguousCache,
+  type KvCache,
+  type KvPrompt,
+  type KvSequence,
+  keyValueShape,
+  pagedCache,
+} from '@heddle/kvcache';
 import type { Device } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -79,6 +86,53 @@ test('a parent as long as the prompt leaves its last token to be computed', () =
   expect(capacity.admit(like('child', 4), 8, 4, parent)).toBe(3);
   expect(capacity.admit(like('beam', 6), 8, 6, parent)).toBe(4);
   expect(shares).toEqual([3, 4]);
+});
+
+test('what is shared is of one tenant and adapter, and of prompts up to the length that may be', () => {
+  const asked: unknown[] = [];
+  const sequenceOf = (length: number) =>
+    ({
+      length,
+      reserve: () => true,
+      fork: (id: string, shared: number) => {
+        asked.push([id, 'forked', shared]);
+        return sequenceOf(shared);
+      },
+      dispose: () => {},
+    }) as unknown as KvSequence;
+  const cache = {
+    maxSequenceTokens: 16,
+    sequence: (id: string, prompt?: KvPrompt) => {
+      asked.push([id, prompt ? prompt.tokens.length : 'alone', prompt?.namespace]);
+      return sequenceOf(0);
+    },
+    match: ({ tokens }: KvPrompt) => tokens.length - 1,
+  } as unknown as KvCache;
+  const capacity = cacheCapacity(cache, { shareUpTo: 6 });
+  const adapter = { key: 3 } as unknown as NonNullable<ScheduledGeneration['adapter']>;
+  const like = (id: string, promptTokens: number, more: Partial<ScheduledGeneration> = {}): ScheduledGeneration => ({
+    ...request(id, promptTokens, 4),
+    stream: Array.from({ length: promptTokens }, (_, i) => i),
+    tenant: 'a',
+    ...more,
+  });
+  const parent = { ...like('parent', 4), kv: sequenceOf(4) };
+  const admit = (child: ScheduledGeneration) => capacity.admit(child, 8, child.promptTokens, parent);
+  admit(like('same', 5));
+  admit(like('other tenant', 5, { tenant: 'b' }));
+  admit(like('other adapter', 5, { adapter }));
+  admit(like('other tokens', 5, { stream: [9, 1, 2, 3, 4] }));
+  admit(like('longest', 6));
+  admit(like('too long', 7));
+  expect(asked).toEqual([
+    ['same', 'forked', 4],
+    ['other tenant', 5, 'b'],
+    ['other adapter', 5, expect.stringMatching(/^\["a","adapter 3 /)],
+    ['other tokens', 5, 'a'],
+    ['longest', 'forked', 4],
+    ['too long', 'alone', undefined],
+  ]);
+  expect([5, 6, 7].map((length) => capacity.cachedTokens!(like('asked', length)))).toEqual([4, 5, 0]);
 });
 
 test.for(['contiguous', 'paged', 'paged and crowded'])(

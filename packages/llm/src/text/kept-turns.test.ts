@@ -90,3 +90,9 @@ test('keeps no more tokens than it may', () => {
   turns.keep('', messages, text, ids(text), answer('there'));
   expect(turns.size).toBe(1);
 });
+
+test('keeps as many tokens as it may, to the last', () => {
+  const messages = [user('hi')];
+  const count = ids(write(messages, true)).length + answer('hello').tokens.length;
+  expect([count, count - 1].map((most) => kept(messages, answer('hello'), most).size)).toEqual([1, 0]);
+});

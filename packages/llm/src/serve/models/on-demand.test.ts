@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createServer, onDemand, type ServedPart, type ShelvedModel } from '../../serve.ts';
 
 const usage = { inputTokens: 1, outputTokens: 1, totalTokens: 2, cachedTokens: 0, reasoningTokens: 0 };
@@ -97,4 +97,21 @@ test('closes what nobody asks for', async () => {
   expect(changes).toEqual(['opening a', 'closed a', 'opening a']);
   await shelf.dispose();
   expect(() => onDemand([], { idleMs: 0 })).toThrow('onDemand: idleMs must be a positive number, got 0');
+});
+
+test('who asks again in time begins the time anew', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const { ask, shelf } = models({ a: 1 }, { idleMs: 100 });
+    await ask('a');
+    await vi.advanceTimersByTimeAsync(70);
+    await ask('a');
+    await vi.advanceTimersByTimeAsync(99);
+    expect(shelf.open).toEqual(['a']);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(shelf.open).toEqual([]);
+    await shelf.dispose();
+  } finally {
+    vi.useRealTimers();
+  }
 });

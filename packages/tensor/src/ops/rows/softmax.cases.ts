@@ -6,6 +6,13 @@ import { logSoftmax, softmax } from './softmax.ts';
 const large = exactly('f32', [2, 3], [1000, 1001, 999, -1000, -1000, -998]);
 /** Rows that are no multiple of the lanes of a GPU: what lies beyond them is the lowest value there, too. */
 const lowest = exactly('f32', [2, 5], Array(10).fill(Math.fround(-3.4028234663852886e38)));
+/** Far below what stands for values beyond the end of a row, in fours and not. */
+const farBelow = (width: number) =>
+  exactly(
+    'f32',
+    [2, width],
+    Array.from({ length: 2 * width }, (_, i) => -300 - ((i * 5) % 7)),
+  );
 const masked = exactly('f32', [1, 3], [0.5, Number.NEGATIVE_INFINITY, 1.5]);
 
 const alongAxis = (name: string, f: (x: Tensor, axis?: number) => Tensor): Case[] => [
@@ -15,6 +22,8 @@ const alongAxis = (name: string, f: (x: Tensor, axis?: number) => Tensor): Case[
   { name: `${name} over an axis of one`, inputs: [floats([3, 1])], f: (x) => f(x) },
   { name: `${name} over a long axis`, inputs: [floats([2, 900])], f: (x) => f(x), gradient: false },
   { name: `${name} of large values`, inputs: [large], f: (x) => f(x), gradient: false },
+  { name: `${name} far below 0`, inputs: [farBelow(5)], f: (x) => f(x), gradient: false },
+  { name: `${name} far below 0, in fours`, inputs: [farBelow(8)], f: (x) => f(x), gradient: false },
   { name: `${name} with a masked value`, inputs: [masked], f: (x) => f(x), gradient: false },
   { name: `${name} without rows`, inputs: [floats([0, 3])], f: (x) => f(x) },
   { name: `${name} f16`, inputs: [halves([2, 6])], f: (x) => f(x) },
