@@ -75,7 +75,7 @@ async function dense(B: number, H: number, S: number, D: number): Promise<void> 
   const own = await forwardTime({ scoreMod: linear });
   note(`attention with a scoreMod, causal f16 ${name}`, own, 'ms', 'without it', plain);
 
-  /** With the gradients by `also`, which the spec uses. */
+  /** With the gradients with respect to `also`, which the spec uses. */
   const bothTime = async (specOf: (...also: Tensor[]) => AttentionSpec, ...also: Tensor[]) => {
     const both = compile((q: Tensor, k: Tensor, v: Tensor, g: Tensor, ...also: Tensor[]) =>
       gradients(
@@ -118,7 +118,13 @@ async function dense(B: number, H: number, S: number, D: number): Promise<void> 
       ),
   });
   const table = await randomNormal(device, [H * buckets], 5).realize();
-  note(`${what} a learned bias and the gradient by it`, await bothTime(bucketed, table), 'ms', without, ms);
+  note(
+    `${what} a learned bias and the gradient with respect to it`,
+    await bothTime(bucketed, table),
+    'ms',
+    without,
+    ms,
+  );
   const document = await device.tensor(Int32Array.from({ length: S }, (_, i) => Math.floor((i * 8) / S))).realize();
   const maskMod: MaskMod = ({ q, k }) => take(document, q).equal(take(document, k));
   note(`${what} a maskMod of 8 documents`, await bothTime(() => ({ maskMod })), 'ms', without, ms);

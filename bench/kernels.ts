@@ -139,7 +139,7 @@ async function optimizer(name: string, sizes: readonly number[]): Promise<void> 
   await device.trim();
 }
 
-/** The gradient by an embedding table: every value of it is written, and each token's row is read. */
+/** The gradient with respect to an embedding table: every value of it is written, and each token's row is read. */
 async function embeddingGradient(rows: number, tokens: number, width: number): Promise<void> {
   const name = `embedding gradient ${tokens} tokens to [${rows}, ${width}]`;
   if (!name.includes(filter)) return;

@@ -90,7 +90,7 @@ function others(device: Device): Entries {
     customVjp: [sum, () => [x]],
     grad: [sum, { argnums: [0] }],
     valueAndGrad: [sum, { argnums: [0] }],
-    // gradients by what the output does not depend on are zeros
+    // gradients with respect to what the output does not depend on are zeros
     gradients: { args: () => [x.mul(2).sum(), [x]], taken: ['1.0:foreign', '1.0:disposed'] },
     jvp: [sum, [x], [x]],
     vmap: { args: [sum, { inAxes: [0], outAxis: 0 }], taken: ['1.inAxes:-1', '1.inAxes.0:null'] },

@@ -1,6 +1,6 @@
 import { HeddleError } from '@heddle/tensor';
 
-/** The cache's own books do not balance: a defect, never the caller's fault. */
+/** The cache's bookkeeping is inconsistent: a defect, never the caller's fault. */
 export class CacheIntegrityError extends HeddleError {
   constructor(message: string) {
     super('ERR_CACHE_INTEGRITY', message);

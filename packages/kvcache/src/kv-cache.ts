@@ -211,7 +211,7 @@ export interface KvCache extends Disposable {
   readonly maxSequences: number;
   /** What a compiled step takes for the cache, by names that are the cache's own; T is the step's rows. */
   readonly inputs: Readonly<Record<string, InputSpec>>;
-  /** Bounds of the named dimensions in `inputs` but T. */
+  /** Bounds of the symbolic dimensions in `inputs` but T. */
   readonly symbols: SymbolValues;
   /**
    * Opens a sequence: empty, or with as many leading tokens of the prompt as the cache still has, at most all but the last.

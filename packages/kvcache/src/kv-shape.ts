@@ -25,7 +25,7 @@ export interface QuantizedFormat {
   readonly bits: 8 | 4;
   /** Into how many parts with a factor each the width of a head is cut; parts are multiples of 8. Default 1. */
   readonly groups?: number;
-  /** Whether heads are turned first, so that outliers of single channels are spread (`rotateHeads`). Default with 4 bits. */
+  /** Whether heads are rotated first, so that outliers of single channels are spread (`rotateHeads`). Default with 4 bits. */
   readonly rotate?: boolean;
   /**
    * What 4 bits do to the model at hand, without which they are refused: the mean KL divergence of the next token's distribution

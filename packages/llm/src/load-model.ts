@@ -21,7 +21,7 @@ export interface LoadModelOptions {
    */
   readonly dtype?: WeightDType;
   /**
-   * What products and attention read, and the cache holds; sums, norms and what layers add up stay f32. Default f16 with
+   * What products and attention read, and the cache holds; sums, norms and the residual stream stay f32. Default f16 with
    * weights of f16, otherwise f32. With weights in blocks f16 is faster on GPUs, f32 on ONNX Runtime.
    */
   readonly activations?: 'f32' | 'f16';

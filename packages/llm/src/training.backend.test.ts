@@ -109,7 +109,7 @@ async function expectWeights({ parameters }: LoadedModel, expected: SafetensorsF
     const { name } = parameter;
     const values = asInFile(parameter, (await parameter.data()) as Float32Array);
     const wanted = await floats(expected, name);
-    // the gradient by GPT-2's key bias is rounding alone, of which AdamW makes steps of full length
+    // the gradient with respect to GPT-2's key bias is rounding alone, of which AdamW makes steps of full length
     const isCompared = (_: number, i: number) =>
       !name.endsWith('c_attn.bias') || Math.floor((3 * i) / wanted.length) !== 1;
     expect(distance(values.filter(isCompared), wanted.filter(isCompared)), name).toBeLessThan(1e-4);

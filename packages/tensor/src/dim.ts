@@ -1,16 +1,16 @@
 import { describe } from './checks/describe.ts';
 import { ArgumentError } from './checks/errors.ts';
 
-/** A named dimension whose size is known only when a plan runs; never larger than `bound`. */
+/** A symbolic dimension whose size is known only when a plan runs; never larger than `bound`. */
 export interface DimSymbol {
   readonly name: string;
   readonly bound: number;
 }
 
-/** A size: a number, or a polynomial with integer coefficients over named dimensions (`T`, `B*L`, `S + 1`). */
+/** A size: a number, or a polynomial with integer coefficients over symbolic dimensions (`T`, `B*L`, `S + 1`). */
 export type Dim = number | SymbolicDim;
 
-/** Sizes of the named dimensions in one run. */
+/** Sizes of the symbolic dimensions in one run. */
 export type SymbolValues = Readonly<Record<string, number>>;
 
 interface Term {
@@ -18,7 +18,7 @@ interface Term {
   readonly coefficient: number;
 }
 
-/** A size that depends on named dimensions. Kept in a normal form, so equal sizes have equal keys. */
+/** A size that depends on symbolic dimensions. Kept in a normal form, so equal sizes have equal keys. */
 export class SymbolicDim {
   readonly terms: readonly Term[];
   /** The normal form as text, for example `2*B*T+1`: equal for equal sizes. */
@@ -64,7 +64,7 @@ function normalize(terms: readonly Term[]): Dim {
 }
 
 /**
- * The named dimension `name`, at most `bound`.
+ * The symbolic dimension `name`, at most `bound`.
  * @throws ArgumentError for a name that is none, or a bound that is no positive integer
  */
 export function symbolicDim(name: string, bound: number): SymbolicDim {
@@ -75,7 +75,7 @@ export function symbolicDim(name: string, bound: number): SymbolicDim {
   return new SymbolicDim([{ symbols: [{ name, bound }], coefficient: 1 }]);
 }
 
-/** Whether a value is a size: a number or named dimensions. */
+/** Whether a value is a size: a number or symbolic dimensions. */
 export function isDim(value: unknown): value is Dim {
   return typeof value === 'number' || value instanceof SymbolicDim;
 }
@@ -84,10 +84,10 @@ export function isDim(value: unknown): value is Dim {
 function checkDims(operation: string, ...dims: readonly unknown[]): void {
   const wrong = dims.findIndex((dim) => !isDim(dim));
   if (wrong >= 0)
-    throw new ArgumentError(`${operation}: sizes are numbers and named dimensions, got ${describe(dims[wrong])}`);
+    throw new ArgumentError(`${operation}: sizes are numbers and symbolic dimensions, got ${describe(dims[wrong])}`);
 }
 
-/** The sum of two sizes, of which each may depend on named dimensions. @throws ArgumentError for what is no size */
+/** The sum of two sizes, of which each may depend on symbolic dimensions. @throws ArgumentError for what is no size */
 export function addDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a + b;
   checkDims('addDims', a, b);
@@ -122,7 +122,7 @@ function scaled(dim: SymbolicDim, factor: number): Dim {
 }
 
 /**
- * `a / b` where it is exact for every value of the named dimensions and `b` is a single product; otherwise undefined.
+ * `a / b` where it is exact for every value of the symbolic dimensions and `b` is a single product; otherwise undefined.
  * @throws ArgumentError for what is no size
  */
 export function divideDims(a: Dim, b: Dim): Dim | undefined {
@@ -145,12 +145,12 @@ export function divideDims(a: Dim, b: Dim): Dim | undefined {
   return normalize(quotient);
 }
 
-/** Whether two sizes are equal whatever the named dimensions are. @throws ArgumentError for what is no size */
+/** Whether two sizes are equal whatever the symbolic dimensions are. @throws ArgumentError for what is no size */
 export function dimsEqual(a: Dim, b: Dim): boolean {
   return a === b || (a instanceof SymbolicDim && b instanceof SymbolicDim && a.key === b.key);
 }
 
-/** The size in a run. @throws ArgumentError where a named dimension has no value */
+/** The size in a run. @throws ArgumentError where a symbolic dimension has no value */
 export function evaluateDim(dim: Dim, values: SymbolValues): number {
   if (typeof dim === 'number') return dim;
   checkDims('evaluateDim', dim);
@@ -167,12 +167,12 @@ export function evaluateDim(dim: Dim, values: SymbolValues): number {
   return total;
 }
 
-/** The named dimensions that `dim` depends on. */
+/** The symbolic dimensions that `dim` depends on. */
 export function symbolsOf(dim: Dim): readonly DimSymbol[] {
   return typeof dim === 'number' ? [] : dim.terms.flatMap((term) => term.symbols);
 }
 
-/** The most that a size can be: its named dimensions at their bounds. */
+/** The most that a size can be: its symbolic dimensions at their bounds. */
 export function largestOf(dim: Dim): number {
   if (typeof dim === 'number') return dim;
   return evaluateDim(dim, Object.fromEntries(symbolsOf(dim).map(({ name, bound }) => [name, bound])));

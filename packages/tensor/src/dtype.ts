@@ -114,7 +114,7 @@ export function isFloat(dtype: DType): dtype is 'f32' | 'f16' {
   return dtype === 'f32' || dtype === 'f16';
 }
 
-/** The type that mixed operands meet in: bool < u32 < i32 < f16 < f32; types that are only stored give way to any float, and are f32 among themselves. */
+/** The type that mixed operands meet in: bool < u32 < i32 < f16 < f32; types that are storage-only give way to any float, and are f32 among themselves. */
 export function promote(a: DType, b: DType): DType {
   if (isStorageDType(a)) return isFloat(b) ? b : 'f32';
   if (isStorageDType(b)) return isFloat(a) ? a : 'f32';

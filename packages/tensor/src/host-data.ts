@@ -38,7 +38,7 @@ export interface ParsedData {
 
 /** Values of the host as numbers (f16 and bf16 from their bits), bool as booleans. @throws DTypeError for a block format */
 function plainValues(operation: string, dtype: DType, data: HostArray): readonly (number | boolean)[] {
-  if (isBlockFormat(dtype)) throw new DTypeError(`${operation}: ${dtype} is only stored; dequantize it`);
+  if (isBlockFormat(dtype)) throw new DTypeError(`${operation}: ${dtype} is storage-only; dequantize it`);
   if (dtype === 'bool') return Array.from(data, (value) => value !== 0);
   if (dtype === 'f16') return Array.from(data, f16BitsToNumber);
   return dtype === 'bf16' ? Array.from(data, bf16BitsToNumber) : Array.from(data);

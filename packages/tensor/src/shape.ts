@@ -25,7 +25,7 @@ export function formatShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }
 
-/** Whether two shapes are equal whatever the named dimensions are. */
+/** Whether two shapes are equal whatever the symbolic dimensions are. */
 export function shapesEqual(a: Shape, b: Shape): boolean {
   checkArguments('shapesEqual', 'list', { a, b });
   return a.length === b.length && a.every((dim, i) => dimsEqual(dim, b[i]!));
@@ -68,7 +68,7 @@ export function checkSizes(operation: string, shape: Shape): void {
   checkArguments(operation, 'list', { shape });
   for (const dim of shape)
     if (!isDim(dim))
-      throw new ShapeError(`${operation}: sizes are whole numbers and named dimensions, got ${describe(dim)}`);
+      throw new ShapeError(`${operation}: sizes are whole numbers and symbolic dimensions, got ${describe(dim)}`);
     else if (typeof dim === 'number' && !(Number.isSafeInteger(dim) && dim >= 0))
       throw new ShapeError(`${operation}: sizes must be whole numbers from 0, got ${formatShape(shape)}`);
 }

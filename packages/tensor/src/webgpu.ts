@@ -17,7 +17,7 @@ export interface WebGpuOptions extends GpuOptions {
   /** A device of the caller's own: it is used as it is, and never destroyed. */
   readonly device?: GPUDevice | undefined;
   readonly powerPreference?: 'high-performance' | 'low-power' | undefined;
-  /** Whether an adapter will do that only emulates a GPU (default true). */
+  /** Whether a software adapter, which emulates a GPU on the CPU, will do (default true). */
   readonly allowFallbackAdapter?: boolean | undefined;
   /** The most bytes that the device may hold in buffers. */
   readonly memoryBudget?: number | undefined;

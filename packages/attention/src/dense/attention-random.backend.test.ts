@@ -48,7 +48,7 @@ const none: Parts = {
   segments: false,
 };
 
-/** All that a device gives for a spec: output, log-sum-exp, and the gradients by every float tensor. */
+/** All that a device gives for a spec: output, log-sum-exp, and the gradients with respect to every float tensor. */
 async function compute(device: Device, { B, L, S, K, G, D }: Sizes, parts: Parts, seed: number): Promise<number[][]> {
   const H = K * G;
   const numbers = (stream: number, shape: readonly number[]) => {
@@ -91,7 +91,7 @@ async function compute(device: Device, { B, L, S, K, G, D }: Sizes, parts: Parts
         .mul(0.3)
         .sum(),
     );
-  // the gradient by a bias is a decomposition, which a GPU compiles for each shape anew
+  // the gradient with respect to a bias is a decomposition, which a GPU compiles for each shape anew
   const { bias, ...byKernels } = floats;
   const others = bias && !backendName.startsWith('webgpu') ? floats : byKernels;
   const found = gradients(loss, [...inputs, ...Object.values(others)]);

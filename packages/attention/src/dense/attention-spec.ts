@@ -33,7 +33,7 @@ export interface AttentionSpec {
    * position. See `segmentIds`.
    */
   readonly segments?: Tensor;
-  /** Probabilities are left out at random, and the others grown so that their mean stays. */
+  /** Probabilities are dropped at random, and the others rescaled by 1 / (1 - p). */
   readonly dropout?: AttentionDropout;
   /**
    * A score function of one's own, traced once and computed inside the kernels (https://arxiv.org/abs/2412.05496).
@@ -45,11 +45,11 @@ export interface AttentionSpec {
 }
 
 /**
- * Dropout of probabilities. Which ones are left out is a function of the seed, the sequence, the head and the places of query
+ * Dropout of probabilities. Which ones are dropped is a function of the seed, the sequence, the head and the places of query
  * and key: the same in the backward pass, in a recomputation and on every executor, and never held in memory by a kernel.
  */
 export interface AttentionDropout {
-  /** How likely a probability is left out, in [0, 1); taken to the next multiple of 2^-16. */
+  /** How likely a probability is dropped, in [0, 1); taken to the next multiple of 2^-16. */
   readonly p: number;
   /** A number, or u32 `[2]` where it changes from run to run; see `randomKey` and `foldKey` of `@heddle/tensor`. */
   readonly seed: RandomKey;

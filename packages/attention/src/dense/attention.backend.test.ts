@@ -37,7 +37,7 @@ const whereSlow = ['gqa_causal', 'decode_one_query'];
 const headsFirst = (x: Tensor) => x.permute([0, 2, 1, 3]);
 
 conformance('attention', (device: () => Device) => {
-  /** Compares the output, the gradients by q, k and v, and others, with arrays of the fixture. */
+  /** Compares the output, the gradients with respect to q, k and v, and others, with arrays of the fixture. */
   async function same(
     expected: (key: string) => Promise<Float32Array>,
     out: Tensor,

@@ -112,7 +112,7 @@ const logSumExpOf = (softmax: Tensor): Tensor => plane(softmax, 0).add(plane(sof
  * @param k `[B, S, K, D]`, f32 or f16, H a multiple of K: H = K is multi-head, K = 1 multi-query, between them grouped-query
  *   attention, without a copy of k and v
  * @param v the shape and dtype of k
- * @returns `[B, L, H, D]` in the dtype of q, computed in f32; 0 for queries that see no key. Differentiable by q, k, v and the
+ * @returns `[B, L, H, D]` in the dtype of q, computed in f32; 0 for queries that see no key. Differentiable with respect to q, k, v and the
  *   spec's float tensors. Keys and values that a query does not attend to never change its output, also if they are NaN or infinite.
  *   The output of a query that attends to such a value is not finite; which of its D values, and their signs, may differ
  *   between executors.

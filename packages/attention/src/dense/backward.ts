@@ -19,7 +19,7 @@ import { finite, weightedSum } from './weighted-sum.ts';
 import { keyGradientWebGpu, queryGradientWebGpu } from './wgsl/backward.wgsl.ts';
 
 /**
- * What the gradients of an attention take behind the inputs of the attention itself: the gradient by the output `[B, L, H, D]`,
+ * What the gradients of an attention take behind the inputs of the attention itself: the gradient with respect to the output `[B, L, H, D]`,
  * and in one tensor, f32 `[3, B, H, L]`, because kernels bind few buffers, each query's highest score, the logarithm of its sum
  * below that, and delta, the share that its softmax takes off. Probabilities are computed again from scores and log-sum-exp, as in https://arxiv.org/abs/2205.14135.
  */
@@ -33,7 +33,7 @@ function behind(inputs: readonly Tensor[]) {
 export const plane = (x: Tensor, index: number): Tensor => x.slice(0, index, index + 1).reshape(x.shape.slice(1));
 
 /**
- * Probabilities and the gradients by the scores, by what they were before the score function and by the product, all f32
+ * Probabilities and the gradients with respect to the scores, by what they were before the score function and by the product, all f32
  * `[B, H, L, S]`, and what scores are made of.
  */
 function scoreGradients(inputs: readonly Tensor[], attributes: DenseAttributes, functions?: TracedFunctions) {
@@ -69,7 +69,7 @@ export interface GradientOps {
 export function gradientOps(functions?: TracedFunctions): GradientOps {
   // attributes say what the functions compute
   const made = functions ? { key: 'of functions' } : {};
-  /** Gradient by q. */
+  /** Gradient with respect to q. */
   const byQuery: GradientOp = defineOp({
     name: 'attentionQueryGradient',
     ...made,
@@ -82,7 +82,7 @@ export function gradientOps(functions?: TracedFunctions): GradientOps {
     },
     lower: { webgpu: queryGradientWebGpu(functions) },
   });
-  /** Gradients by k and v. */
+  /** Gradients with respect to k and v. */
   const byKeys: GradientOp = defineOp({
     name: 'attentionKeyGradient',
     ...made,
@@ -149,7 +149,7 @@ function sumOver(x: Tensor, like: Tensor): Tensor {
   return axes.length === 0 ? x.reshape(like.shape) : x.sum(axes).reshape(like.shape);
 }
 
-/** Gradients by every input of an attention, from its output, highest scores and logarithms of sums. */
+/** Gradients with respect to every input of an attention, from its output, highest scores and logarithms of sums. */
 export function denseGradients(
   { inputs, needs, attributes }: Pick<GradientContext<DenseAttributes>, 'inputs' | 'needs' | 'attributes'>,
   [out, softmax]: readonly Tensor[],

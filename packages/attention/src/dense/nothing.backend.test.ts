@@ -11,7 +11,7 @@ const [H, D] = [2, 8];
 const lowest = -3.4028234663852886e38;
 
 conformance('attention over nothing', (device) => {
-  /** The output, the log-sum-exp, the weights of keys and the gradients by q, k and v, of values that are all 1. */
+  /** The output, the log-sum-exp, the weights of keys and the gradients with respect to q, k and v, of values that are all 1. */
   async function run(sizes: { B: number; L: number; S: number }, named: 'B' | 'L' | 'S', spec: AttentionSpec) {
     const dim = (name: 'B' | 'L' | 'S') => (name === named ? name : sizes[name]);
     const [q, kv]: InputSpec[] = [{ shape: [dim('B'), dim('L'), H, D] }, { shape: [dim('B'), dim('S'), H, D] }];

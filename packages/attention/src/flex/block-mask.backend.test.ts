@@ -64,7 +64,7 @@ conformance('blocks of a mask', (device: () => Device) => {
     );
     const poison = place(S, Number.NaN, 0);
     const [badK, badV] = await Promise.all([k!, v!].map((x) => x.cast('f32').add(poison).cast(dtype).realize()));
-    // nothing is captured: of 8 buffers those of the gradients by keys leave one to the blocks
+    // nothing is captured: of 8 buffers those of the gradients with respect to keys leave one to the blocks
     const scoreMod: ScoreMod = (score, { h }) => score.mul(h.cast('f32').add(1));
     const run = (k: Tensor, v: Tensor) => {
       const out = attention(q!, k, v, { scoreMod, maskMod: ofDocuments });

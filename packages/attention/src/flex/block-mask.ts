@@ -14,7 +14,7 @@ interface BlockAttributes extends DenseSizes {
  * none of a block's places, 1 for some, 2 for all. 1 where the mask does not depend on the sequence or the head. A block with 0
  * is passed over by the kernels of attention and its gradients, which compute it once for all of them.
  *
- * Undefined where there is no mask function, or L or S is a named dimension.
+ * Undefined where there is no mask function, or L or S is a symbolic dimension.
  */
 export function maskBlocks(device: Device, traced: TracedFunctions, sizes: DenseSizes): Tensor | undefined {
   const { L, S } = sizes;

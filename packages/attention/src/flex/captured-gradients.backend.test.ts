@@ -16,13 +16,13 @@ const byDistance =
   };
 const values = async (x: Tensor) => Array.from(await x.cast('f32').data());
 
-conformance('gradients by tensors that scores read', (device: () => Device) => {
+conformance('gradients with respect to tensors that scores read', (device: () => Device) => {
   const make = (seed: number, shape: readonly number[]) => normalTensor(device(), seed, shape);
   const onGpu = backendName.startsWith('webgpu');
   /** Heads, rows, keys and buckets; only a GPU has tiles. */
   const severalTiles = onGpu ? ([4, 75, 107, 130] as const) : ([4, 15, 27, 30] as const);
 
-  /** The gradients by `wrt` with two specs that say the same, the second with tensors as large as the scores of a head. */
+  /** The gradients with respect to `wrt` with two specs that say the same, the second with tensors as large as the scores of a head. */
   async function same(
     [B, L, S, H, K, D]: readonly [number, number, number, number, number, number],
     a: AttentionSpec,
@@ -117,7 +117,7 @@ conformance('gradients by tensors that scores read', (device: () => Device) => {
     step.dispose();
   });
 
-  test('with named dimensions too', async (context) => {
+  test('with symbolic dimensions too', async (context) => {
     if (compilesSlowly(device())) context.skip(slowHere);
     const [H, D, buckets] = [2, 8, 20];
     const x = { shape: [1, 'T', H, D] };

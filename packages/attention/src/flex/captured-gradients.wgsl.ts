@@ -36,7 +36,7 @@ function tableSize(
 }
 
 /**
- * Gradient by a tensor that scores read, without scores in memory or atomics on floats: a workgroup takes tiles in turn and
+ * Gradient with respect to a tensor that scores read, without scores in memory or atomics on floats: a workgroup takes tiles in turn and
  * adds up in a table of its own what comes of each value; the tables are then added in their order. An invocation adds to the
  * values that are its own, so all sums have one order.
  */

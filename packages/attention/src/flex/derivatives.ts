@@ -10,7 +10,7 @@ export function differentiated(traced: TracedFunctions): TracedFunctions {
   return { ...traced, slopes: { byScore: gradients(traced.score.sum(), [score])[0]!, ...byCaptured(traced, score) } };
 }
 
-/** Captured tensors may be computed from each other: the gradients by stand-ins for them count each for itself. */
+/** Captured tensors may be computed from each other: the gradients with respect to stand-ins for them count each for itself. */
 function byCaptured(traced: TracedFunctions, score: Tensor): Omit<FunctionSlopes, 'byScore'> {
   const like = ({ device, shape, dtype }: Tensor) => full(device, shape, 0, dtype);
   const captured = traced.captured.map(like);
@@ -22,9 +22,9 @@ function byCaptured(traced: TracedFunctions, score: Tensor): Omit<FunctionSlopes
 }
 
 /**
- * Gradient by captured tensor `index` in tensor operations.
+ * Gradient with respect to captured tensor `index` in tensor operations.
  *
- * @param byScore f32 `[B, H, L, S]`: the gradient by what the score function gives
+ * @param byScore f32 `[B, H, L, S]`: the gradient with respect to what the score function gives
  * @param score f32 `[B, H, L, S]`: what it was given
  */
 export function capturedGradient(

@@ -159,7 +159,7 @@ conformance('score and mask functions', (device: () => Device) => {
     for (const i of wrt.keys()) expect(relativeError(all[i]!, all[wrt.length + i]!), `${i}`).toBeLessThan(2e-5);
   });
 
-  test('gradients by q, k and v hold no scores, forward or backward', async (context) => {
+  test('gradients with respect to q, k and v hold no scores, forward or backward', async (context) => {
     if (!backendName.startsWith('webgpu')) context.skip('the other executors hold them');
     const [rows, dim] = [512, 8];
     const step = compile((q: Tensor, k: Tensor, v: Tensor) =>

@@ -45,9 +45,9 @@ export interface ScoreFunctions {
 export interface FunctionSlopes {
   /** What the score changes by where the score before it changes by one. */
   readonly byScore: Tensor;
-  /** Stands for the gradient by what the score function gives. */
+  /** Stands for the gradient with respect to what the score function gives. */
   readonly seed: Tensor;
-  /** Stand-ins for the captured tensors, and the gradients by those that are floats, from `seed`. */
+  /** Stand-ins for the captured tensors, and the gradients with respect to those that are floats, from `seed`. */
   readonly captured: readonly Tensor[];
   readonly byCaptured: readonly (Tensor | undefined)[];
 }

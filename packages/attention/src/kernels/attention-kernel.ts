@@ -3,7 +3,7 @@ import type { MaskMod, ScoreMod } from '../flex/trace.ts';
 import type { KvView } from './kv-view.ts';
 
 /**
- * How rows of a step attend. Rows of all sequences lie one after the other, nothing is padded.
+ * How rows of a step attend. Rows of all sequences are packed (a ragged or varlen batch): one after the other, without padding.
  *
  * Scores are made in this order: scale, softcap, `scoreMod`; then what is masked is left out.
  */

@@ -32,7 +32,7 @@ export interface KvView {
   readonly keyPositions?: Tensor;
   /** Where keys and values are integers of 8 or 4 bits: how many, and f32 or f16 `[slots, K, N]` that they are multiplied by. */
   readonly quantized?: { readonly bits: PageBits; readonly keyScales: Tensor; readonly valueScales: Tensor };
-  /** Whether keys and values are kept as `rotateHeads` turns them: attention then turns queries and new rows, and its result back. */
+  /** Whether keys and values are kept as `rotateHeads` rotates them: attention then rotates queries and new rows, and its result back. */
   readonly rotated?: boolean;
   /** Slots in a block. */
   readonly blockSize: number;

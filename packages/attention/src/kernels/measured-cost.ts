@@ -21,7 +21,7 @@ interface Sample {
 /**
  * Runs each kernel on each sample call that it supports, and gives the cost of other calls by these measurements, for
  * `firstSupported`: that of the sample with or without a cache, as the call, whose number of rows is nearest by ratio. A call whose
- * rows are a named dimension counts as the largest sample.
+ * rows are a symbolic dimension counts as the largest sample.
  *
  * @param options `runs`: of each kernel on each sample, of which the median counts; by default 5
  * @returns milliseconds; Infinity for what was not measured

@@ -3,7 +3,7 @@ import type { AttentionKernel } from './attention-kernel.ts';
 
 /**
  * One kernel for steps with a row for each sequence (decoding: the size of the rows is that of the sequences, as a number or
- * as a named dimension), another for all others.
+ * as a symbolic dimension), another for all others.
  */
 export function prefillDecode(prefill: AttentionKernel, decode: AttentionKernel): AttentionKernel {
   checkArguments('prefillDecode', 'object', { prefill, decode });

@@ -68,7 +68,7 @@ conformance('attention module', (device: () => Device) => {
     return device().tensor(Float32Array.from(normal(seed, size)), { shape });
   };
 
-  test('gate, biases and gradients by every parameter', async (context) => {
+  test('gate, biases and gradients with respect to every parameter', async (context) => {
     leaveToNode(context);
     if (compilesSlowly(device())) context.skip(slowHere);
     using module = await createAttentionModule(device(), { ...small, bias: true, qkNorm: true, outputGate: true });

@@ -30,7 +30,7 @@ export interface AttentionInput {
 export interface AttentionCall {
   /** Beside the module's own spec. */
   readonly spec?: AttentionSpec;
-  /** What the keys and values are made of, `[B, S, E]`: cross-attention. They are not turned. */
+  /** What the keys and values are made of, `[B, S, E]`: cross-attention. They are not rotated. */
   readonly context?: Tensor;
   /** Takes the place of `attention`: q `[..., H, D]`, k and v `[..., K, D]` to `[..., H, D]`. */
   readonly attend?: (q: Tensor, k: Tensor, v: Tensor) => Tensor;

@@ -3,7 +3,7 @@ import { lowestScore, lowestSeenScore } from '../dense/mask-value.ts';
 
 /** What `attentionMass` takes. */
 export interface AttentionMassInputs {
-  /** `[R, H, D]`: queries of one sequence, turned by their positions as attention takes them. */
+  /** `[R, H, D]`: queries of one sequence, rotated by their positions as attention takes them. */
   readonly q: Tensor;
   /** `[N, K, D]`: its keys, H a multiple of K. */
   readonly keys: Tensor;

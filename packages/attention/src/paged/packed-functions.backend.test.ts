@@ -165,7 +165,7 @@ conformance('score and mask functions over a cache', (device: () => Device) => {
     const [got, expected] = [of(flash()), of(naive())];
     for (const i of wrt.keys())
       expect(relativeError(await values(got[i]!), await values(expected[i]!)), `${i}`).toBeLessThan(2e-5);
-    // the gradient by a head's factor is that of all its scores: by finite differences
+    // the gradient with respect to a head's factor is that of all its scores: by finite differences
     const sum = (by: number) => {
       const moved = packedExpected({ ...c, score: (score, { h }) => score * ([0.5, -1 + by, 0.25, 2] as const)[h]! });
       return moved.reduce((total, x, i) => total + x * c.data.q[i]!, 0);

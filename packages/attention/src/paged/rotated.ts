@@ -13,9 +13,9 @@ import {
 import type { PackedCall } from './arguments.ts';
 
 /**
- * Turns every head by a fixed rotation (Hadamard, over the largest power of two that divides its width): outliers of single
- * channels are spread over many, so that a head can be kept in few bits. Scores of turned queries and keys are those of the
- * others, and turned twice a head is what it was. See QuaRot, https://arxiv.org/abs/2404.00456.
+ * Rotates every head by a fixed matrix (Hadamard, over the largest power of two that divides its width): outliers of single
+ * channels are spread over many, so that a head can be kept in few bits. Scores of rotated queries and keys are those of the
+ * others, and rotated twice a head is what it was. See QuaRot, https://arxiv.org/abs/2404.00456.
  * @param x `[T, K, D]`, f32 or f16
  * @returns the same shape and dtype
  * @throws ShapeError, DTypeError
@@ -32,11 +32,11 @@ export function rotateHeads(x: Tensor): Tensor {
   return x.cast('f32').reshape([rows, width]).matmul(hadamard(x, width)).reshape([T, K, D]).cast(x.dtype);
 }
 
-/** Attention over a cache whose keys and values are turned: by turning all else. */
+/** Attention over a cache whose keys and values are rotated: by rotating all else. */
 export function overRotated(call: PackedCall, attend: (call: PackedCall) => readonly Tensor[]): readonly Tensor[] {
   const { q, k, v, kv } = call;
   if (!v || !kv?.values)
-    throw new ShapeError('attend: keys and values that are turned take values of their own, and values are in keys');
+    throw new ShapeError('attend: rotated keys and values need values of their own, and values are in keys');
   const { rotated: _, ...view } = kv;
   const [out, ...rest] = attend({ ...call, q: rotateHeads(q), k: rotateHeads(k), v: rotateHeads(v), kv: view });
   return [rotateHeads(out!), ...rest];

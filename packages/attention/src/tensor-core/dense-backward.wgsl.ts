@@ -104,7 +104,7 @@ ${blocks?.text(names) ?? ''}`;
 
 const requires = ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'];
 
-/** Gradient by q: a workgroup takes queries of one head, over tiles of keys. */
+/** Gradient with respect to q: a workgroup takes queries of one head, over tiles of keys. */
 export function queryGradientMatrix(
   context: KernelContext<DenseAttributes>,
   functions: FunctionsInKernel | undefined,
@@ -188,7 +188,7 @@ export function queryGradientMatrix(
   };
 }
 
-/** Gradients by k and v: a workgroup takes keys of one head, over tiles of the queries of each head of the group. */
+/** Gradients with respect to k and v: a workgroup takes keys of one head, over tiles of the queries of each head of the group. */
 export function keyGradientMatrix(
   context: KernelContext<DenseAttributes>,
   functions: FunctionsInKernel | undefined,

@@ -185,7 +185,7 @@ async function gradientRule(kernel: AttentionKernel, device: Device, c: PackedCa
       const expected = (moved(1e-4) - moved(-1e-4)) / 2e-4;
       holds(
         Math.abs(got[place]! - expected) < 1e-4 * (1 + Math.abs(expected)),
-        `gradient by ${name}[${place}] is ${expected}, got ${got[place]}`,
+        `gradient with respect to ${name}[${place}] is ${expected}, got ${got[place]}`,
       );
     }
   }

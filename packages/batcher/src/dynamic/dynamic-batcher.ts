@@ -9,7 +9,7 @@ import type {
 } from './options.ts';
 
 /**
- * Collects single items into batches for anything that answers batches: a batch is due when it is full or its oldest item
+ * Collects single items into batches for any batched function: a batch is due when it is full or its oldest item
  * has waited `maxWaitMs`. Within a batch's key, and between due batches, higher priorities go first.
  *
  * The type of the items is the one that `run` gives its batch, or `collate` its items. Without one there is none, and no

@@ -73,7 +73,7 @@ export interface EngineOptions {
     device: Device,
     size: CacheSize & { readonly shape: CausalLm['kvShape']; readonly tiers?: PrefixTierOptions },
   ) => KvCache;
-  /** Makes the scheduler. Default `continuousScheduler`, first come first served. */
+  /** Makes the scheduler. Default `continuousScheduler`, first come, first served (FCFS). */
   readonly scheduler?: (
     capacity: Capacity<ScheduledGeneration>,
     limits: {
@@ -108,7 +108,7 @@ export const engineOptionNames: ReadonlySet<string> = new Set([
 
 /**
  * An engine over a model with the usual parts, each of which can be one's own: flash attention, a paged cache that shares
- * prefixes, first come first served, greedy. The cache is allocated here, as large as fits; `engine.size` says how large. The
+ * prefixes, first come, first served (FCFS), greedy. The cache is allocated here, as large as fits; `engine.size` says how large. The
  * model stays the caller's.
  * @throws ArgumentError, BatcherError `ERR_ARGUMENT` for bounds that are no positive integers, and options that do not exist;
  *   OutOfMemoryError; then nothing is left on the device

@@ -17,7 +17,7 @@ import { backward } from './gradients.ts';
  *
  * Arguments and results are tensors or nested arrays and plain objects of them; `fn` is called once and only records. Tensors
  * that it uses from outside (weights) get their gradients too and are not computed again, nor is what depends on no argument:
- * give a key of dropout as an argument. The recomputation starts when the gradient by a result is there, and nothing merges it
+ * give a key of dropout as an argument. The recomputation starts when the gradient with respect to a result is there, and nothing merges it
  * with the first computation, on any executor.
  * @throws nothing of its own: what `fn` throws
  */
@@ -56,7 +56,7 @@ function checkpointOp(outputs: readonly Tensor[], standIns: readonly Tensor[], c
     replay(outputs, new Map([...standIns, ...captured].map((tensor, i) => [tensor, inputs[i]!])));
   return defineOp<None>({
     name: 'checkpoint',
-    // weights that are only stored are read by what it is made of, as without it
+    // weights that are storage-only are read by what it is made of, as without it
     takes: () => true,
     shape: () => outputs.map(({ shape, dtype }) => ({ shape, dtype })),
     decompose: again,

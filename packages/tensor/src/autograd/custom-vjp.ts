@@ -19,7 +19,7 @@ export interface VjpContext {
 }
 
 /**
- * The same function with a gradient rule of one's own: `vjp` gives the gradients by the arguments, undefined where there is
+ * The same function with a gradient rule of one's own: `vjp` gives the gradients with respect to the arguments, undefined where there is
  * none. Both only record; `fn` gives a tensor or a list of them. Tensors that `fn` uses from outside count as constants.
  *
  * ```ts

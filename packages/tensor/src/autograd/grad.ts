@@ -9,10 +9,10 @@ import { identity } from '../ops/movement/identity.ts';
 import { mapTree, refusePromises } from '../tree.ts';
 import { gradients } from './gradients.ts';
 
-/** The gradient by an argument: a tensor for a tensor, the same tree for a tree of them. */
+/** The gradient with respect to an argument: a tensor for a tensor, the same tree for a tree of them. */
 export type Gradient<A> = A extends Tensor ? Tensor : { [K in keyof A]: Gradient<A[K]> };
 
-/** The gradients by the arguments that `N` names, in its order. */
+/** The gradients with respect to the arguments that `N` names, in its order. */
 export type Gradients<A extends readonly unknown[], N extends readonly number[]> = {
   -readonly [I in keyof N]: Gradient<A[N[I]]>;
 };
@@ -22,7 +22,7 @@ type ScalarFunction<A extends readonly unknown[]> = (...args: A) => Tensor;
 /**
  * Value and gradients of a function that gives a scalar.
  *
- * `valueAndGrad(f)(x, y)` is `{ value, grads }` with the gradient by the first argument; `argnums` names others. Arguments
+ * `valueAndGrad(f)(x, y)` is `{ value, grads }` with the gradient with respect to the first argument; `argnums` names others. Arguments
  * are tensors or nested arrays and plain objects of tensors; each gradient has the shape and dtype of its tensor. Only
  * records: gradients of gradients work.
  * @throws ShapeError where `f` gives no scalar; DTypeError for an argument or a value that is no float
@@ -72,7 +72,8 @@ function both<A extends readonly unknown[], const N extends readonly number[]>(
 
 function standIn(name: string, leaf: unknown): unknown {
   if (!(leaf instanceof Tensor)) return leaf;
-  if (!isFloat(leaf.dtype)) throw new DTypeError(`${name}: takes gradients by f32 and f16 tensors, got ${leaf.dtype}`);
+  if (!isFloat(leaf.dtype))
+    throw new DTypeError(`${name}: takes gradients with respect to f32 and f16 tensors, got ${leaf.dtype}`);
   return identity(leaf);
 }
 

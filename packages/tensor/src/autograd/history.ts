@@ -5,7 +5,7 @@ import { isStopGradient } from '../ops/movement/identity.ts';
 import { formatShape } from '../shape.ts';
 
 /**
- * Refuses gradients by tensors from which `output` was computed through one that was realized: that is a leaf by now, and
+ * Refuses gradients with respect to tensors from which `output` was computed through one that was realized: that is a leaf by now, and
  * nothing is known of what is behind it.
  * @throws ArgumentError
  */

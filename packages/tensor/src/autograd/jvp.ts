@@ -48,7 +48,7 @@ export function jvp<A extends readonly Tensor[]>(
   if (!(value instanceof Tensor))
     throw new ArgumentError(`jvp: the function must give a tensor, got ${describe(value)}`);
   if (!isFloat(value.dtype)) throw new DTypeError(`jvp: the function must give f32 or f16, got ${value.dtype}`);
-  // the gradient by the arguments is linear in the weights of the results; its own gradient by these is the derivative
+  // the gradient with respect to the arguments is linear in the weights of the results; its own gradient with respect to these is the derivative
   const weights = identity(full(value.device, value.shape, 1, value.dtype));
   const back = gradients(value.mul(weights).sum(), own);
   const moved = back.map((slope, i) => slope.mul(directions[i]!).sum().cast('f32')).reduce((a, b) => a.add(b));

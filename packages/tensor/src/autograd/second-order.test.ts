@@ -29,7 +29,7 @@ async function exact(x: Tensor): Promise<number> {
   return x.storage.data[0]!;
 }
 
-/** The gradient by the f32 operands, as one number: weighted and summed. */
+/** The gradient with respect to the f32 operands, as one number: weighted and summed. */
 function slope(row: OperationCase, operands: readonly Tensor[], by: readonly Tensor[]): Tensor {
   const y = row.f(...operands);
   const found = gradients(y.mul(weights(y, 1)).sum(), by);

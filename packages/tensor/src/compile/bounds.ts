@@ -2,7 +2,7 @@ import { ArgumentError } from '../checks/errors.ts';
 import type { SymbolValues } from '../dim.ts';
 import type { Graph } from '../graph/graph.ts';
 
-/** The named dimensions of a graph, each with the most that it can be. */
+/** The symbolic dimensions of a graph, each with the most that it can be. */
 export class Bounds {
   readonly names: readonly string[];
   readonly byName: ReadonlyMap<string, number>;

@@ -132,7 +132,7 @@ describe('described inputs', () => {
   const inputs = [{ shape: ['T', 2] }] as const;
   const symbols = { T: 8 };
 
-  test('serve every size of a named dimension from one trace', async () => {
+  test('serve every size of a symbolic dimension from one trace', async () => {
     const f = counted((x: Tensor) => x.sum(1).mul(sizeScalar(x.device, x.shape[0]!)));
     const step = compile(f, { device, inputs: [...inputs], symbols });
     for (const rows of [1, 3, 8, 0, 2]) {

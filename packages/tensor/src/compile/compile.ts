@@ -23,7 +23,7 @@ import { Trace, type TracedInput } from './trace.ts';
  * const doubled = await step(new Float32Array(12)); // T = 3
  * ```
  * @throws ArgumentError for an option that it does not have, or inputs that are none; a run throws what tracing throws, and
- *   ShapeError where a named dimension exceeds its bound
+ *   ShapeError where a symbolic dimension exceeds its bound
  */
 export function compile<A extends readonly unknown[], R>(
   fn: (...args: A) => R,

@@ -23,11 +23,11 @@ export interface CompileOptions<A extends readonly unknown[]> {
   /** Where it runs; by default the device of the first tensor among the arguments. */
   readonly device?: Device;
   /**
-   * What the arguments will be. With it the function is traced once, sizes may be names, and host values may be given (ONNX
+   * What the arguments will be. With it the function is traced once, sizes may be symbolic (names), and host values may be given (ONNX
    * Runtime: once more where a named size is 0); without it, once for each combination of shapes and dtypes that comes.
    */
   readonly inputs?: Specs<A>;
-  /** The largest size of each named dimension. */
+  /** The largest size of each symbolic dimension. */
   readonly symbols?: Readonly<Record<string, number>>;
   /** For errors, memory reports and profiles. */
   readonly name?: string;
@@ -42,7 +42,7 @@ export interface CompileOptions<A extends readonly unknown[]> {
    */
   readonly memoryBudget?: number;
   /**
-   * Whether one plan, made for the bounds of the named dimensions, computes runs of all sizes; by default there is one for every
+   * Whether one plan, made for the bounds of the symbolic dimensions, computes runs of all sizes; by default there is one for every
    * power of two, with kernels for that size. Where operations compute each row by itself, its values are then the same to the
    * last bit whatever the number of rows. Small runs take longer. Only WebGPU chooses by size. Needs `inputs`.
    */
@@ -51,7 +51,7 @@ export interface CompileOptions<A extends readonly unknown[]> {
 
 /** What to prepare ahead. */
 export interface WarmOptions {
-  /** Sizes of the named dimensions, each of which stands for its bucket. */
+  /** Sizes of the symbolic dimensions, each of which stands for its bucket. */
   readonly buckets?: readonly SymbolValues[];
   readonly onProgress?: (progress: WarmProgress) => void;
 }
@@ -66,7 +66,7 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
    */
   (...args: FedArguments<A>): Promise<Results<R>>;
   /**
-   * The same, with the sizes of named dimensions that no argument shows.
+   * The same, with the sizes of symbolic dimensions that no argument shows.
    * @throws as a call; ArgumentError for a name that is no dimension
    */
   run(args: FedArguments<A>, options: { readonly symbols: SymbolValues }): Promise<Results<R>>;
@@ -81,14 +81,14 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
    */
   prepare(symbols?: SymbolValues): Promise<void>;
   /**
-   * Prepares several sizes side by side, by default every bucket of the named dimensions (powers of two up to their bounds, in
+   * Prepares several sizes side by side, by default every bucket of the symbolic dimensions (powers of two up to their bounds, in
    * every combination), and tells how many kernels are compiled. Needs `options.inputs`.
    * @throws ArgumentError without `options.inputs`; OutOfMemoryError
    */
   warm(options?: WarmOptions): Promise<void>;
   /**
    * Measures the kernels between which there is a choice (tiles of products) on this device with values of the sizes given,
-   * by default each named dimension at its bound, and takes the fastest from then on; what the device's `tuning` knows is not
+   * by default each symbolic dimension at its bound, and takes the fastest from then on; what the device's `tuning` knows is not
    * measured again. Earlier outputs go stale. Nothing to do on devices without such choices. Needs `options.inputs`.
    * @throws DeviceError where the device cannot time its kernels
    */

@@ -56,11 +56,11 @@ export function typeOfSpec(
   return { shape: dims, dtype };
 }
 
-/** An argument of a compiled function: checks what a run gives for it and finds the sizes of named dimensions. */
+/** An argument of a compiled function: checks what a run gives for it and finds the sizes of symbolic dimensions. */
 export class InputPort {
   readonly path: string;
   readonly type: TensorType;
-  /** Where named dimensions stand, by axis; undefined where the size is a number. */
+  /** Where symbolic dimensions stand, by axis; undefined where the size is a number. */
   readonly #names: readonly (string | undefined)[];
   readonly #fixedSize: number;
   readonly #nameCount: number;
@@ -73,7 +73,7 @@ export class InputPort {
     this.#nameCount = this.#names.filter((name) => name !== undefined).length;
   }
 
-  /** Checks `fed` and notes the sizes that it gives to named dimensions. */
+  /** Checks `fed` and notes the sizes that it gives to symbolic dimensions. */
   accept(fed: Fed, sizes: Record<string, number>): HostArray | Tensor {
     if (fed instanceof Tensor) {
       if (fed.dtype !== this.type.dtype) this.#wrongDType(fed.dtype);

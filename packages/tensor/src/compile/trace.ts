@@ -90,7 +90,7 @@ export class Trace {
     this.#outputs = new RunOutputs(device);
   }
 
-  /** The named dimensions that are 0 in a run, where the executor wants a trace of its own for them. */
+  /** The symbolic dimensions that are 0 in a run, where the executor wants a trace of its own for them. */
   emptyIn(fed: readonly Fed[], symbols: SymbolValues): readonly string[] {
     if (!this.#device.executor.tracesEmptyApart || this.#bounds.names.length === 0) return [];
     const sizes: Record<string, number> = { ...symbols };

@@ -48,7 +48,7 @@ function narrow<T extends Int32Array | Uint32Array>(
   return out;
 }
 
-/** The values of a tensor as an array to write. @throws ShapeError for named dimensions; DTypeError where NumPy has no such dtype */
+/** The values of a tensor as an array to write. @throws ShapeError for symbolic dimensions; DTypeError where NumPy has no such dtype */
 export async function npyOfTensor(tensor: Tensor): Promise<NpyArray> {
   checkArguments('npyOfTensor', 'tensor', { tensor });
   const { shape, dtype } = tensor;

@@ -25,11 +25,11 @@ const fileTypes: Partial<Record<DType, SafetensorsDType>> = {
 /** Where a file says which of its tensors are blocks. */
 const blocksKey = 'block_formats';
 
-/** @throws ShapeError for named dimensions, which have no values */
+/** @throws ShapeError for symbolic dimensions, which have no values */
 export function savedTensor(operation: string, name: string, tensor: Tensor): SavedTensor {
   tensor.assertUsable(operation);
   if (!tensor.shape.every((size) => typeof size === 'number'))
-    throw new ShapeError(`${operation}: ${name} has named dimensions, ${formatShape(tensor.shape)}`);
+    throw new ShapeError(`${operation}: ${name} has symbolic dimensions, ${formatShape(tensor.shape)}`);
   const shape = tensor.shape as readonly number[];
   const read = () => tensor.data();
   const dtype = fileTypes[tensor.dtype];

@@ -99,7 +99,7 @@ function checkUpdates(updates: readonly Update[]): void {
   }
 }
 
-/** The named dimensions of inputs, results and attributes (a lowering may use sizes that no result shows). */
+/** The symbolic dimensions of inputs, results and attributes (a lowering may use sizes that no result shows). */
 function collectSymbols(inputs: readonly Tensor[], nodes: readonly Node[]): DimSymbol[] {
   const found = new Map<string, DimSymbol>();
   const visit = (value: unknown): void => {

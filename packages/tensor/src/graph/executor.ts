@@ -27,7 +27,7 @@ export interface Executor {
   /** Whether runs are checked: indices out of range reject with `IndexError`. */
   readonly debug?: boolean;
   /**
-   * Whether a function is traced once more for runs in which named dimensions are 0, with 0 in their places: for runtimes that
+   * Whether a function is traced once more for runs in which symbolic dimensions are 0, with 0 in their places: for runtimes that
    * refuse empty values, or are wrong about them.
    */
   readonly tracesEmptyApart?: boolean;

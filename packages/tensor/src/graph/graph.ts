@@ -16,6 +16,6 @@ export interface Graph {
   readonly outputs: readonly Tensor[];
   /** Applied after every read of the run. */
   readonly updates: readonly Update[];
-  /** Named dimensions that any shape depends on. */
+  /** Symbolic dimensions that any shape depends on. */
   readonly symbols: readonly DimSymbol[];
 }

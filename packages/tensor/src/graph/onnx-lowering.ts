@@ -5,7 +5,7 @@ import type { Node } from './op.ts';
 
 /**
  * Element types inside an ONNX graph: those of tensors, the int64 of shapes and indices, float64 on the way, and bytes.
- * Values of dtypes that are only stored (bf16, block formats) are f32 there, unless they are part of the model.
+ * Values of storage-only dtypes (bf16, block formats) are f32 there, unless they are part of the model.
  */
 export type OnnxType = DType | 'i64' | 'f64' | 'u8';
 
@@ -52,9 +52,9 @@ export interface OnnxBuilder {
   initializer(type: OnnxType, shape: readonly number[], data: ArrayBufferView): string;
   /** The blocks of an input of a block format; undefined where it is given to a run, as f32. */
   blocks(value: string): OnnxBlocks | undefined;
-  /** The values of an input that is only stored, as f32. */
+  /** The values of an input that is storage-only, as f32. */
   floats(value: string): string;
-  /** An int64 vector of sizes, computed from the run's named dimensions where they are symbolic. */
+  /** An int64 vector of sizes, computed from the run's symbolic dimensions where they are symbolic. */
   sizes(dims: readonly Dim[]): string;
   /** The values in another dtype. */
   cast(value: string, to: OnnxType): string;

@@ -12,7 +12,7 @@ export interface GradientContext<A> {
   readonly outputs: readonly Tensor[];
   /** Gradient of the scalar by each output; undefined where nothing depends on that output. */
   readonly outputGradients: readonly (Tensor | undefined)[];
-  /** Whether the gradient by an input is asked for; rules may skip the others. */
+  /** Whether the gradient with respect to an input is asked for; rules may skip the others. */
   readonly needs: readonly boolean[];
   readonly attributes: A;
 }
@@ -31,14 +31,14 @@ export interface OpDefinition<A> {
    */
   readonly key?: string;
   /**
-   * Whether an input may be of a dtype that is only stored (bf16, block formats), or an output of bf16. Without it none may,
+   * Whether an input may be of a storage-only dtype (bf16, block formats), or an output of bf16. Without it none may,
    * and recording such an application is refused.
    */
   takes?(dtype: StorageDType, input: number): boolean;
   /** The shape and dtype rule, one type per output. @throws ShapeError, DTypeError, naming the operation */
   shape(inputs: readonly TensorType[], attributes: A): readonly TensorType[];
   /**
-   * Gradients by the inputs, recorded as tensor operations so that they can be differentiated again; undefined where the
+   * Gradients with respect to the inputs, recorded as tensor operations so that they can be differentiated again; undefined where the
    * output does not depend on an input smoothly. Without a rule the gradient goes through `decompose`.
    */
   gradient?(context: GradientContext<A>): readonly (Tensor | undefined)[];

@@ -49,18 +49,18 @@ export function recordOn<A>(device: Device, op: Op<A>, inputs: readonly Tensor[]
     checkSizes(op.name, type.shape);
     checkDType(op.name, type.dtype);
     if (isStorageDType(type.dtype) && !op.takes && !isLeafOp(op as Op))
-      throw new DTypeError(`${op.name}: gives no ${type.dtype}, which is only stored; cast the result`);
+      throw new DTypeError(`${op.name}: gives no ${type.dtype}, which is storage-only; cast the result`);
     outputs.push(new Tensor(device, node as Node, index, type));
   });
   device.remembered.noteUses(inputs);
   return outputs;
 }
 
-/** @throws DTypeError for an operand of a dtype that is only stored */
+/** @throws DTypeError for an operand of a storage-only dtype */
 export function refuseStored(operation: string, dtype: DType, input: number): void {
   if (!isStorageDType(dtype)) return;
   const remedy = isBlockFormat(dtype) ? 'dequantize' : 'cast';
-  throw new DTypeError(`${operation}: input ${input} is ${dtype}, which is only stored; ${remedy} it to f32 or f16`);
+  throw new DTypeError(`${operation}: input ${input} is ${dtype}, which is storage-only; ${remedy} it to f32 or f16`);
 }
 
 /** `record` for operations with one output. @throws as `record` */

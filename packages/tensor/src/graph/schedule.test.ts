@@ -27,7 +27,7 @@ function peakOf(nodes: readonly Node[], outputs: readonly Tensor[]): number {
 }
 
 describe('the order of a graph', () => {
-  test('computes gradients by weights when those of their layer are there', async () => {
+  test('computes gradients with respect to weights when those of their layer are there', async () => {
     const device = await openReference();
     const [rows, width, depth] = [200, 4, 10];
     const x = device.tensor(new Float64Array(rows * width), { shape: [rows, width] });

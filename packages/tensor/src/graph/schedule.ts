@@ -5,7 +5,7 @@ import type { Tensor } from './tensor.ts';
 
 /**
  * Orders the nodes of a graph for memory: in the given order (each after its inputs), except that a node which frees more than
- * it takes runs as soon as it can. Gradients by weights thus come when their layer's do, and let go of what they were computed
+ * it takes runs as soon as it can. Gradients with respect to weights thus come when their layer's do, and let go of what they were computed
  * from, although nothing needs them before the end.
  *
  * @param kept tensors that outlive the run: outputs, and values of updates
@@ -72,7 +72,7 @@ class Schedule {
   }
 }
 
-/** At most; named dimensions at their bounds. */
+/** At most; symbolic dimensions at their bounds. */
 function bytesOf({ shape, dtype }: Tensor): number {
   return shape.reduce<number>((bytes, dim) => bytes * Math.max(0, largestOf(dim)), byteSize[dtype]);
 }

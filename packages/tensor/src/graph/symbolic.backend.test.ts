@@ -90,7 +90,7 @@ async function run(device: Device, f: Symbolic['f']): Promise<{ shape: readonly 
   return results;
 }
 
-conformance('named dimensions', (device) => {
+conformance('symbolic dimensions', (device) => {
   const reference = openReference();
   afterAll(async () => (await reference).dispose());
   for (const { name, f } of cases)

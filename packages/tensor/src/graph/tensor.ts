@@ -21,7 +21,7 @@ import { TensorMethods } from './tensor-methods.ts';
 export class Tensor extends TensorMethods implements TensorType, Disposable {
   /** Where it is computed, and its values live. */
   readonly device: Device;
-  /** Its sizes, the outermost first: numbers, or named dimensions. */
+  /** Its sizes, the outermost first: numbers, or symbolic dimensions. */
   readonly shape: Shape;
   /** What its values are stored as. */
   readonly dtype: DType;

@@ -61,7 +61,7 @@ async function values(device: Device, f: (x: Tensor) => Tensor, rows: number): P
   return [...(await f(device.tensor(input(rows), { shape: [rows, 4] })).data())];
 }
 
-conformance('operations with a named dimension', (device) => {
+conformance('operations with a symbolic dimension', (device) => {
   for (const [name, f] of Object.entries(functions))
     test(name, async () => {
       const reference = await openReference();

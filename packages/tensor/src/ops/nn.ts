@@ -54,7 +54,7 @@ export interface CrossEntropyOptions {
  *
  * `logits` is `[..., V]`, `targets` i32 `[...]`; tokens whose target is `ignoreIndex` do not count, and change nothing,
  * whatever their logits are. Computed in f32; NaN where no token counts, with gradients of 0, as in PyTorch. Any other target
- * outside of the classes, such as -1, is a mistake: it makes the loss NaN, and debug mode says which it is.
+ * outside of the classes, such as -1, is an error: it makes the loss NaN, and debug mode says which it is.
  * @throws ShapeError, DTypeError, ArgumentError
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {

@@ -59,7 +59,7 @@ function sizesFor(device: Device, format: BlockFormat): readonly (readonly [numb
   ];
 }
 
-conformance('weights that are only stored', (device) => {
+conformance('weights that are storage-only', (device) => {
   const weights = (format: BlockFormat, shape: readonly [number, number], seed = 2) => {
     const bytes = quantize(waves(shape[0] * shape[1], seed), format);
     const tensor = device().tensor(bytes, { shape, dtype: format });
@@ -202,7 +202,7 @@ conformance('weights that are only stored', (device) => {
     expect(worst(await floats(z), columns, values, 64)).toBeLessThan(5e-6);
   });
 
-  test('gradients by activations go through block weights, gradients by the weights are refused', async () => {
+  test('gradients with respect to activations go through block weights, gradients with respect to the weights are refused', async () => {
     const { tensor, values } = weights('q4_0', [24, 64]);
     const x = device().tensor(waves(3 * 64, 1), { shape: [3, 64] });
     const [g] = gradients(linear(x, tensor).sum(), [x]);
@@ -258,9 +258,9 @@ conformance('weights that are only stored', (device) => {
     const half = device().tensor([1, 2], { dtype: 'bf16' });
     const refused = (code: string, message: RegExp, record: () => unknown) =>
       expect(record).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
-    refused('ERR_DTYPE', /add: input 0 is q8_0, which is only stored; dequantize it/, () => tensor.add(1));
+    refused('ERR_DTYPE', /add: input 0 is q8_0, which is storage-only; dequantize it/, () => tensor.add(1));
     refused('ERR_DTYPE', /matmul: input 0 is q8_0/, () => tensor.matmul(tensor, { transposeB: true }));
-    refused('ERR_DTYPE', /exp: input 0 is bf16, which is only stored; cast it/, () => half.exp());
+    refused('ERR_DTYPE', /exp: input 0 is bf16, which is storage-only; cast it/, () => half.exp());
     refused('ERR_DTYPE', /reshape: input 0 is q8_0/, () => tensor.reshape([64]));
     refused('ERR_DTYPE', /cast: gives no q4_0/, () => cast(device().tensor([1]), 'q4_0'));
     refused('ERR_DTYPE', /zeros: gives no bf16/, () => device().zeros([2], 'bf16'));

@@ -30,7 +30,7 @@ const samples: Readonly<Partial<Record<DType, readonly number[]>>> = {
 
 /**
  * The rules of `Executor`, as a device over it shows them: values of every dtype there and back, programs of operations
- * against the reference executor, named dimensions, updates after reads, memory that is counted and given back, errors.
+ * against the reference executor, symbolic dimensions, updates after reads, memory that is counted and given back, errors.
  *
  * Framework-free: run each case in a test of its own.
  * ```ts
@@ -58,7 +58,7 @@ export function executorContract(open: OpenDevice): readonly ExecutorContractCas
     rule('keeps values of every dtype', keepsValues),
     rule('reads the values of the time of the call', readsInOrder),
     ...contractPrograms.map(({ name, check }) => rule(`computes ${name} as the reference does`, check)),
-    rule('runs one program for all sizes of named dimensions', namedDimensions),
+    rule('runs one program for all sizes of symbolic dimensions', namedDimensions),
     rule('applies updates after all reads', updatesAfterReads),
     rule('scatters rows, passing over negative ones', scattersRows),
     rule('gives what it was given', unchangedOutputs),

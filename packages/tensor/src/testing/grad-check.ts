@@ -44,7 +44,7 @@ export async function gradCheck(
     for (const [i, argument] of argnums.entries()) {
       const expected = await differences(loss, copies, argument, step);
       const { pass, message } = await allClose(await asNumbers(grads[i]!), expected, { relative, ...tolerance });
-      if (!pass) throw new ContractError(`gradCheck: the gradient by argument ${argument}: ${message}`);
+      if (!pass) throw new ContractError(`gradCheck: the gradient with respect to argument ${argument}: ${message}`);
     }
   } finally {
     for (const tensor of [value, ...grads]) tensor.dispose();

@@ -80,7 +80,7 @@ describe('the contract of an operation', () => {
       g!.div(x!.abs().add(1)),
     ];
     const wrong = row(softsign({ gradient }));
-    expect(await failure(wrong)).toMatch(/^softsign: gradCheck: the gradient by argument 0: /);
+    expect(await failure(wrong)).toMatch(/^softsign: gradCheck: the gradient with respect to argument 0: /);
     expect(await failure({ ...wrong, gradient: false })).toBeUndefined();
   });
 

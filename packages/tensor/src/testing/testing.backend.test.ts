@@ -57,7 +57,7 @@ conformance('testing', (device) => {
       ({ outputGradients: [g] }) => [g!.mul(2)],
     );
     await expect(gradCheck((a) => wrong(a), [x])).rejects.toThrow(
-      /gradCheck: the gradient by argument 0: 3 of 3 values/,
+      /gradCheck: the gradient with respect to argument 0: 3 of 3 values/,
     );
   });
 });

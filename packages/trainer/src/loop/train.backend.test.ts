@@ -129,7 +129,7 @@ function distance(actual: ArrayLike<number>, expected: ArrayLike<number>): numbe
 async function compare<B extends Batch>(here: Run<B>, there: Run<B>): Promise<void> {
   const [actualFirst, expectedFirst] = [await firstGradients(here), await firstGradients(there)];
   for (const [name, expected] of expectedFirst)
-    expect(distance(actualFirst.get(name)!, expected), `gradient by ${name}`).toBeLessThan(1e-5);
+    expect(distance(actualFirst.get(name)!, expected), `gradient with respect to ${name}`).toBeLessThan(1e-5);
   const [step, oracle] = [here, there].map((run) =>
     createTrainStep<TracedBatch<B>, Tensor>({ model: run.model, loss: run.loss, optimizer: optimizer() }),
   ) as [TrainStep<TracedBatch<B>>, TrainStep<TracedBatch<B>>];

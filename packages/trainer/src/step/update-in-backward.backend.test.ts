@@ -21,7 +21,7 @@ function network(device: Device, settings: Partial<TrainStepSettings>, E = 32) {
     model: {
       parameters: weights,
       forward: ({ x, grow }: { readonly x: Tensor; readonly grow: Tensor }) =>
-        // only the gradient by the first weight is as large as `grow`
+        // only the gradient with respect to the first weight is as large as `grow`
         weights.reduce((h, w, i) => (i === 0 ? h.matmul(w.mul(grow)).div(grow) : h.matmul(w).tanh()), x),
     },
     loss: (y) => y.pow(2).mean(),

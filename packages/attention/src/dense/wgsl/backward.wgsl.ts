@@ -42,7 +42,7 @@ export const supportsGradient =
     );
   };
 
-/** Gradient by q: as the forward kernel, over tiles of keys. */
+/** Gradient with respect to q: as the forward kernel, over tiles of keys. */
 export const queryGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<DenseAttributes> => ({
   supports: supportsGradient(1, functions),
   kernels(context): readonly KernelCall[] {
@@ -93,7 +93,7 @@ export const queryGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering
   },
 });
 
-/** Gradients by k and v: a workgroup for a tile of keys, over tiles of the queries of each head of the group, without atomics. */
+/** Gradients with respect to k and v: a workgroup for a tile of keys, over tiles of the queries of each head of the group, without atomics. */
 export const keyGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<DenseAttributes> => ({
   supports: supportsGradient(2, functions),
   kernels(context): readonly KernelCall[] {

@@ -4,7 +4,7 @@ import { declaredShape, GraphBuilder } from './builder.ts';
 
 const [T, S] = [symbolicDim('T', 8), symbolicDim('S', 8)];
 
-/** Values of the collected nodes for sizes of the named dimensions: enough of ONNX for what sizes are made of. */
+/** Values of the collected nodes for sizes of the symbolic dimensions: enough of ONNX for what sizes are made of. */
 function evaluate(builder: GraphBuilder, name: string, symbols: Readonly<Record<string, number>>): number[] {
   const constant = builder.initializers.find((initializer) => initializer.name === name);
   if (constant) return [...(constant.data as BigInt64Array)].map(Number);

@@ -10,12 +10,12 @@ import { elementTypes, type OnnxInitializer, type OnnxNode } from './model.ts';
 export class GraphBuilder implements OnnxBuilder {
   nodes: OnnxNode[] = [];
   initializers: OnnxInitializer[] = [];
-  /** Named dimensions that are computed with, by the name of the int64 `[1]` input that gives the size. */
+  /** Symbolic dimensions that are computed with, by the name of the int64 `[1]` input that gives the size. */
   readonly sizeInputs: Map<string, string> = new Map();
   readonly #constants = new Map<string, string>();
   #casts = new Map<string, string>();
   #sizes = new Map<string, string>();
-  /** Values of dtypes that are only stored: operations take of them what they need. */
+  /** Values of storage-only dtypes: operations take of them what they need. */
   readonly #stored = new Map<string, { readonly type: ConcreteType; readonly data: HostArray }>();
   readonly #floats = new Map<string, string>();
   /** What a reshaped value was before, however many times it was reshaped. */
@@ -51,7 +51,7 @@ export class GraphBuilder implements OnnxBuilder {
     return name;
   }
 
-  /** A leaf that becomes part of the model, in the form in which operations ask for it where it is only stored. */
+  /** A leaf that becomes part of the model, in the form in which operations ask for it where it is storage-only. */
   leaf(type: ConcreteType, data: HostArray): string {
     if (!isStorageDType(type.dtype)) return this.initializer(type.dtype, type.shape, data);
     const name = this.#name();
@@ -164,7 +164,7 @@ export class GraphBuilder implements OnnxBuilder {
     this.initializers = this.initializers.filter(({ name }) => needed.has(name));
   }
 
-  /** A size that depends on named dimensions, as int64 `[1]`. */
+  /** A size that depends on symbolic dimensions, as int64 `[1]`. */
   #size(dim: SymbolicDim): string {
     return remember(this.#sizes, dim.key, () => {
       const terms = dim.terms.map(({ symbols, coefficient }) => {

@@ -28,7 +28,7 @@ interface Baked {
 export interface Conversion {
   readonly model: OnnxModel;
   readonly feeds: readonly Feed[];
-  /** Inputs that are sizes of named dimensions: int64 `[1]`. */
+  /** Inputs that are sizes of symbolic dimensions: int64 `[1]`. */
   readonly sizeFeeds: readonly { readonly name: string; readonly symbol: string }[];
   readonly sourceOf: (tensor: Tensor) => Source;
   /** The graph's constants and variables in the model. */

@@ -14,7 +14,7 @@ import type { OnnxStorage } from './storage.ts';
 const numbers = async (tensor: Tensor) => [...(await tensor.data())];
 
 onnxOnly('sessions', (open) => {
-  test('one serves every size of the named dimensions', async () => {
+  test('one serves every size of the symbolic dimensions', async () => {
     const { device, executor } = await open();
     const weights = device.variable(
       [

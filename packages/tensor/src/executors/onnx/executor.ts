@@ -20,7 +20,7 @@ export interface OnnxExecutorOptions {
 }
 
 /**
- * Runs graphs on ONNX Runtime: a graph becomes a model with one session, whatever the sizes of its named dimensions.
+ * Runs graphs on ONNX Runtime: a graph becomes a model with one session, whatever the sizes of its symbolic dimensions.
  *
  * Values are arrays on the host that the runtime reads in place. Updates of variables are written by TypeScript after the
  * run, so a model outputs only what is new. The runtime's own memory is not known and not reported.
@@ -171,7 +171,7 @@ function isSmall({ inputs, constants, variables, nodes }: Graph): boolean {
   return tensors.every(({ shape }) => largestSize(shape) < 2 ** 16);
 }
 
-/** Number of values where every named dimension is at its bound. */
+/** Number of values where every symbolic dimension is at its bound. */
 function largestSize(shape: Shape): number {
   const bounds = Object.fromEntries(shape.flatMap(symbolsOf).map(({ name, bound }) => [name, bound]));
   return sizeOf(evaluateShape(shape, bounds));

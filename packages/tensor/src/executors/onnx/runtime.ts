@@ -43,7 +43,7 @@ const tensorTypes: Readonly<Record<DType | 'i64', string>> = {
   q6_k: 'float32',
 };
 
-/** A tensor of the runtime around `data`, which is not copied; what is only stored is widened to f32. */
+/** A tensor of the runtime around `data`, which is not copied; what is storage-only is widened to f32. */
 export function runtimeTensor(
   runtime: OnnxRuntime,
   dtype: DType | 'i64',

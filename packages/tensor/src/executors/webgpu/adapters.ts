@@ -16,7 +16,7 @@ export async function gpuOf(options: GpuOptions): Promise<GPU> {
 
 export interface AdapterOptions {
   readonly powerPreference?: 'high-performance' | 'low-power' | undefined;
-  /** Whether an adapter will do that only emulates a GPU (default true). */
+  /** Whether a software adapter, which emulates a GPU on the CPU, will do (default true). */
   readonly allowFallbackAdapter?: boolean | undefined;
 }
 

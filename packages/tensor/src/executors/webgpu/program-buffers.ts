@@ -29,7 +29,7 @@ export class ProgramBuffers {
   readonly #donated: ReadonlySet<number>;
   readonly #uploads = new Map<Plan, Uploads>();
   readonly #inputSizes: readonly Dim[];
-  /** The named dimensions on which sizes of outputs depend. */
+  /** The symbolic dimensions on which sizes of outputs depend. */
   readonly #outputNames: readonly string[];
   readonly #ownInputs: readonly OwnBuffers[];
   readonly #ownOutputs: readonly OwnBuffers[];

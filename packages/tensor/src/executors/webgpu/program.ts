@@ -25,7 +25,7 @@ export interface ProgramOptions extends CompileTarget {
   readonly fuse: boolean;
 }
 
-/** A graph on a device: one plan for each bucket of its named dimensions, made when a run first needs it. */
+/** A graph on a device: one plan for each bucket of its symbolic dimensions, made when a run first needs it. */
 export class WebGpuProgram implements Program {
   readonly #services: DeviceServices;
   readonly #graph: Graph;

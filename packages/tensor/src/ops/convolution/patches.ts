@@ -22,7 +22,9 @@ export function windowPlaces(operation: string, spatial: Shape, { kernel, stride
     const room = subtractDims(addDims(size, padding[i]![0] + padding[i]![1]), reach);
     if (typeof room !== 'number') {
       if (stride[i] === 1) return addDims(room, 1);
-      throw new ShapeError(`${operation}: along a named dimension the stride must be 1, got ${stride[i]} for ${size}`);
+      throw new ShapeError(
+        `${operation}: along a symbolic dimension the stride must be 1, got ${stride[i]} for ${size}`,
+      );
     }
     if (room < 0)
       throw new ShapeError(

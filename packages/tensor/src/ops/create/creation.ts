@@ -89,7 +89,7 @@ export function arange(device: Device, length: Dim, dtype: DType = 'i32'): Tenso
   return recordOn(device, arangeOp, [], { length, dtype })[0]!;
 }
 
-/** The size of a named dimension in a run, as a scalar. */
+/** The size of a symbolic dimension in a run, as a scalar. */
 const sizeOp: Op<{ readonly dim: Dim; readonly dtype: DType }> = defineOp({
   name: 'size',
   shape: (_, { dtype }) => [{ shape: [], dtype }],
@@ -107,14 +107,14 @@ const sizeOp: Op<{ readonly dim: Dim; readonly dtype: DType }> = defineOp({
 });
 
 /**
- * The value of a size: a constant for a number, the run's value for a named dimension.
+ * The value of a size: a constant for a number, the run's value for a symbolic dimension.
  * @throws ArgumentError for what is no device; DTypeError for a value that the dtype cannot hold
  */
 export function sizeScalar(device: Device, dim: Dim, dtype: DType = 'f32'): Tensor {
   return calledAs('sizeScalar', () => {
     checkArguments('sizeScalar', 'device', { device });
     if (!isDim(dim))
-      throw new ArgumentError(`sizeScalar: dim must be a number or a named dimension, got ${describe(dim)}`);
+      throw new ArgumentError(`sizeScalar: dim must be a number or a symbolic dimension, got ${describe(dim)}`);
     if (typeof dim === 'number') return full(device, [], evaluateDim(dim, {}), dtype);
     return recordOn(device, sizeOp, [], { dim, dtype })[0]!;
   });

@@ -15,7 +15,7 @@ export const castOp: Op<{ readonly to: DType }> = defineOp({
     if (isBlockFormat(to)) throw new DTypeError(`cast: gives no ${to}; quantize() makes blocks on the host`);
     return [{ shape: x!.shape, dtype: to }];
   },
-  // gradients by values that are only stored are f32
+  // gradients with respect to values that are storage-only are f32
   gradient: ({ inputs: [x], outputGradients: [g], attributes: { to } }) =>
     holdsFloats(x!.dtype) && holdsFloats(to) ? [cast(g!, isFloat(x!.dtype) ? x!.dtype : 'f32')] : [undefined],
   lower: {
@@ -77,7 +77,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
 }
 
 /**
- * The values of `x`, which is only stored (bf16, or block-quantised: q8_0, q4_0, q4_k, q6_k), as f32 or f16, of the same shape.
+ * The values of `x`, which is storage-only (bf16, or block-quantised: q8_0, q4_0, q4_k, q6_k), as f32 or f16, of the same shape.
  * Products and `embedding` read such weights as they lie: only other operations need this.
  * @throws DTypeError for a tensor that can be computed with
  */

@@ -41,7 +41,7 @@ export interface Elementwise {
   readonly onnx: string | ((builder: OnnxBuilder, inputs: readonly string[], dtype: DType) => string);
   /** WGSL of the operands' values; bool is `u32` 0 or 1. */
   webgpu(values: readonly string[], dtype: DType, prelude: Prelude): string;
-  /** Gradients by the operands, in f32, before broadcasting is undone; none for operations that are flat wherever they are smooth. */
+  /** Gradients with respect to the operands, in f32, before broadcasting is undone; none for operations that are flat wherever they are smooth. */
   gradient?(inputs: readonly Tensor[], output: Tensor, gradient: Tensor): readonly (Tensor | undefined)[];
 }
 
@@ -85,7 +85,7 @@ function defineElementwise(row: Elementwise): Op<None> {
   return op;
 }
 
-/** @throws ArgumentError for operands that are neither tensors nor numbers, or none of them a tensor; DTypeError for one that is only stored */
+/** @throws ArgumentError for operands that are neither tensors nor numbers, or none of them a tensor; DTypeError for one that is storage-only */
 export function checkOperands(name: string, operands: readonly Operand[]): void {
   if (operands.every((x) => typeof x === 'number')) throw new ArgumentError(`${name}: one operand must be a tensor`);
   operands.forEach((x, i) => {

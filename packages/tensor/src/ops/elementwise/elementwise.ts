@@ -86,7 +86,7 @@ function divideWhole(builder: OnnxBuilder, a: string, b: string): string {
 }
 /**
  * `a` to the power of `b`; NaN for negative bases unless `b` is whole. 1 to any power, and anything to the power of 0, is 1. The
- * gradient by the base is 0 where the exponent is 0, that by the exponent where the base is 0 and the exponent is not negative,
+ * gradient with respect to the base is 0 where the exponent is 0, that by the exponent where the base is 0 and the exponent is not negative,
  * as in PyTorch; by the exponent of a negative base it is 0 too, since there is none.
  */
 export const pow: (a: Operand, b: Operand) => Tensor = binary({

@@ -6,7 +6,7 @@ import { shapesEqual } from '../../shape.ts';
 import { sumTo } from '../reduce/sum-to.ts';
 import { cast } from './cast.ts';
 
-/** Gradients by the operands, before broadcasting is undone. */
+/** Gradients with respect to the operands, before broadcasting is undone. */
 type Rule = (
   inputs: readonly Tensor[],
   outputs: readonly Tensor[],

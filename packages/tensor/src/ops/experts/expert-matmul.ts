@@ -27,7 +27,7 @@ const expertMatmulOp: Op<ExpertMatmulAttributes> = defineOp({
   },
   gradient({ inputs: [x, w, experts], outputGradients: [g], needs, attributes: { inFirst } }) {
     if (needs[1] && isStorageDType(w!.dtype))
-      throw new DTypeError(`expertMatmul: weights of ${w!.dtype} are only stored and have no gradient`);
+      throw new DTypeError(`expertMatmul: weights of ${w!.dtype} are storage-only and have no gradient`);
     const byX = () => {
       const each = recordOne(expertMatmulOp, [g!, w!, experts!], { inFirst: !inFirst });
       return cast(x!.rank === 2 ? sum(each, 1) : each, x!.dtype);
@@ -88,7 +88,7 @@ function productsByExpert([a, b]: readonly [Tensor, Tensor], experts: Tensor, N:
  * nothing but the row and its matrices; what other rows name, and matrices that nobody names, do not matter.
  *
  * @param x f32 or f16 `[T, K]`, one row for all experts of a row, or `[T, S, K]`, one for each
- * @param weights `[N, M, K]`: a matrix for each expert, f32, f16 or only stored (bf16, block formats: then they have no gradient)
+ * @param weights `[N, M, K]`: a matrix for each expert, f32, f16 or storage-only (bf16, block formats: then they have no gradient)
  * @param experts i32 `[T, S]`, from 0 to N - 1; what is outside takes the nearest
  * @returns f32 `[T, S, M]`, summed in f32; differentiable with respect to x and weights
  * @throws ShapeError, DTypeError

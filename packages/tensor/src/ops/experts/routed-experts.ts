@@ -50,7 +50,7 @@ export function clampedGate(options: { readonly limit?: number; readonly alpha?:
  *
  * @param x f32 or f16 `[T, E]`
  * @param routing of `routeTokens`
- * @param weights of all experts, f32, f16 or only stored
+ * @param weights of all experts, f32, f16 or storage-only
  * @param gateFunction by default `silu(gate) up`
  * @returns f32 `[T, E]`. A row that is not finite changes no other one, and an expert that no row has may hold anything.
  * @throws ShapeError, DTypeError

@@ -76,7 +76,7 @@ const takeOp: Op<{ readonly axis: number }> = defineOp({
 
 /**
  * The slices of `x` along `axis` at `indices` (i32, any shape, which replaces the axis). Indices outside the axis take the
- * nearest slice. Of tables that are only stored (bf16, block formats) the slices are f32.
+ * nearest slice. Of tables that are storage-only (bf16, block formats) the slices are f32.
  * @throws DTypeError for indices that are not i32; ShapeError for an axis that is none, or has nothing to take
  */
 export function take(x: Tensor, indices: Tensor, axis = 0): Tensor {

@@ -56,7 +56,7 @@ const takeAlongAxisOp: Op<{ readonly axis: number }> = defineOp({
 /**
  * For each place the value of `x` at the index (i32) that stands there, along `axis`: on a matrix with axis 1 it is
  * `out[i][j] = x[i][indices[i][j]]`. Both have the same number of axes, and broadcast outside of `axis`. Indices outside the
- * axis take the nearest value.
+ * axis are clamped to it.
  * @throws DTypeError for indices that are not i32; ShapeError where the other axes do not broadcast
  */
 export function takeAlongAxis(x: Tensor, indices: Tensor, axis: number): Tensor {

@@ -4,7 +4,7 @@ import { keyOf } from '../reduce/extremum.ts';
 import type { TopKAttributes } from './sort.ts';
 
 /**
- * TopK puts the first of equal values first, as it should. It ends the process where there are no values, so a named dimension,
+ * TopK puts the first of equal values first, as it should. It ends the process where there are no values, so a symbolic dimension,
  * which may be 0 in a run, gets one place more, which is cut off again.
  */
 export const topKOnnx: OnnxLowering<TopKAttributes> = {

@@ -31,7 +31,7 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
   },
   gradient({ inputs: [a, b], outputGradients: [given], needs, attributes: { transposeA, transposeB } }) {
     if (needs[1] && isStorageDType(b!.dtype))
-      throw new DTypeError(`matmul: weights of ${b!.dtype} are only stored and have no gradient`);
+      throw new DTypeError(`matmul: weights of ${b!.dtype} are storage-only and have no gradient`);
     // gradients of a product of f16 are products of f16, also where its sums are given as f32
     const isHalf = a!.dtype === 'f16' && (b!.dtype === 'f16' || isStorageDType(b!.dtype));
     const g = isHalf ? cast(given!, 'f16') : given;
@@ -40,7 +40,7 @@ const matmulOp: Op<MatmulAttributes> = defineOp({
       isHalf && own.dtype === 'f16' && !isStorageDType(b!.dtype) && !sameBatch(own.shape, g!.shape)
         ? ({ dtype: 'f32' } as const)
         : {};
-    // what is only stored is read on the right alone
+    // what is storage-only is read on the right alone
     const byA = () =>
       transposeA && !isStorageDType(b!.dtype)
         ? matmul(b!, g!, { transposeA: transposeB, transposeB: true, ...wide(a!) })
@@ -103,7 +103,7 @@ function matrixAt(index: number, batch: readonly number[], operand: readonly num
  *
  * `a` is `[..., M, K]` (`[..., K, M]` with `transposeA`), `b` is `[..., K, N]` (`[..., N, K]` with `transposeB`); the result
  * is `[..., M, N]`, f32 unless both are f16; `dtype` f32 gives the sums of a product of f16 as they are, and its gradients are
- * computed from an f16 gradient by the result all the same. `b` may be weights that are only stored (bf16, block formats): they
+ * computed from an f16 gradient with respect to the result all the same. `b` may be weights that are storage-only (bf16, block formats): they
  * are read as they lie, the result has the dtype of `a`, and only `a` has a gradient.
  * @throws ShapeError where the inner sizes differ; DTypeError for operands that are no floats
  */

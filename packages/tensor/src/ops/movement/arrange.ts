@@ -128,7 +128,7 @@ function checkCount(name: string, count: Dim): void {
 }
 
 /**
- * Moves values along an axis by `shift` places, those that leave at one end coming in at the other. Along a named dimension
+ * Moves values along an axis by `shift` places, those that leave at one end coming in at the other. Along a symbolic dimension
  * the shift must not be larger than its size in a run.
  * @throws ArgumentError where the shift is no whole number
  */

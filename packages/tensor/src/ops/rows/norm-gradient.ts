@@ -36,7 +36,7 @@ export function standardize(
   return { unit: distance.mul(inverse), inverse };
 }
 
-// inputs: x [..., E], the gradient by the output [..., E], and the weight [E] where there is one
+// inputs: x [..., E], the gradient with respect to the output [..., E], and the weight [E] where there is one
 const normGradientOp: Op<NormGradientAttributes> = defineOp<NormGradientAttributes>({
   name: 'normGradient',
   shape: ([x, , weight], { by, biasType }) =>

@@ -18,7 +18,7 @@ import { inverseRoot, scaledSquares4 } from './square-scale.ts';
 const maxGroups = 1024;
 
 /**
- * One pass over the rows, each in the registers of a workgroup, which adds up what its rows give to the gradients by weight
+ * One pass over the rows, each in the registers of a workgroup, which adds up what its rows give to the gradients with respect to weight
  * and bias. A second kernel adds the sums of the workgroups, in their order: the same bits in every run.
  */
 export const normGradientWebGpu: WebGpuLowering<NormGradientAttributes> = {

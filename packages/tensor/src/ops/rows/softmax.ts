@@ -22,7 +22,7 @@ const sameFloat =
 
 const totalOf = (x: Tensor, axis: number) => x.sum(axis, { keepDims: true });
 
-/** The gradient by `x` from the result and the gradient by it, at the same places. */
+/** The gradient with respect to `x` from the result and the gradient with respect to it, at the same places. */
 const gradientOp = (
   name: 'softmax' | 'logSoftmax',
   decompose: (y: Tensor, g: Tensor, axis: number) => Tensor,

@@ -14,7 +14,7 @@ onnxOnly('every operation, exported and run by a bare session', (open) => {
     const { device, executor } = await open();
     const different: string[] = [];
     for (const row of cases) {
-      // what is only stored is no argument of an exported function
+      // what is storage-only is no argument of an exported function
       if ('inputs' in row && row.inputs.some(({ dtype }) => isStorageDType(dtype))) continue;
       const f = 'create' in row ? () => row.create(device) : row.f;
       const inputs = 'inputs' in row ? row.inputs.map((input) => place(device, input)) : [];

@@ -234,10 +234,10 @@ describe('what no file can hold is refused', () => {
     expect(await failure(exportOnnx(() => [], [], { device }))).toMatch(/returns no tensor/);
   });
 
-  test('values that are only stored, as inputs or results', async () => {
+  test('values that are storage-only, as inputs or results', async () => {
     const weight = device.variable(f32ToBf16(Float32Array.of(1, 2)), { dtype: 'bf16', frozen: true });
     expect(await failure(exportOnnx(() => [weight], [], { device }))).toMatch(
-      /result \[0\].*bf16, which is only stored/,
+      /result \[0\].*bf16, which is storage-only/,
     );
     const stored: [InputSpec] = [{ shape: [2], dtype: 'bf16' }];
     expect(await failure(exportOnnx((x: Tensor) => x, stored, { device }))).toMatch(/argument \[0\].*only stored/);

@@ -22,7 +22,7 @@ export type Example<T> = T extends Tensor
 export interface ExportOptions {
   /** Where the function's own tensors are; by default the device of the first tensor among the arguments. */
   readonly device?: Device;
-  /** The largest size of each named dimension. */
+  /** The largest size of each symbolic dimension. */
   readonly symbols?: Readonly<Record<string, number>>;
   /** Names of the inputs in order; by default `input0`, `input1` ... for tensors that are arguments, and their path in trees. */
   readonly inputNames?: readonly string[];

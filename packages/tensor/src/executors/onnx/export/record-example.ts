@@ -68,5 +68,5 @@ function outputAt(leaf: unknown, path: string): Tensor {
 /** Formats that weights are stored in are no types of values in a file. */
 function assertComputed(place: string, dtype: DType): void {
   if (isStorageDType(dtype))
-    throw new DTypeError(`exportOnnx: ${place} is ${dtype}, which is only stored; use dequantize(tensor)`);
+    throw new DTypeError(`exportOnnx: ${place} is ${dtype}, which is storage-only; use dequantize(tensor)`);
 }

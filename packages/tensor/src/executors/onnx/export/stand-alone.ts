@@ -22,7 +22,7 @@ interface StandAlone {
 
 /**
  * A conversion as a model that needs no program around it: every input and output of the graph is one of the model's, and
- * sizes of named dimensions are taken from the inputs that show them.
+ * sizes of symbolic dimensions are taken from the inputs that show them.
  */
 export function standAlone(
   graph: Graph,
@@ -73,7 +73,7 @@ function node(type: string, input: string, output: string, attributes: OnnxNode[
   return { name: `${type}.${output}`, type, domain: '', inputs: [input], outputs: [output], attributes };
 }
 
-/** The input and axis that show the size of a named dimension. */
+/** The input and axis that show the size of a symbolic dimension. */
 function placeOf(symbol: string, inputs: readonly { readonly shape: Shape }[]) {
   for (const [input, { shape }] of inputs.entries()) {
     const axis = shape.findIndex((dim) => typeof dim !== 'number' && dim.key === symbol);

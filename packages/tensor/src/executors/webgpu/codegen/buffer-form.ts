@@ -2,7 +2,7 @@ import { type DType, isBlockFormat } from '../../../dtype.ts';
 import type { Prelude } from '../../../graph/webgpu-lowering.ts';
 import { blockForm } from './block-form.ts';
 
-/** WGSL types of values in registers: f16, and what is only stored, is computed in f32, bool is 0 or 1. */
+/** WGSL types of values in registers: f16, and what is storage-only, is computed in f32, bool is 0 or 1. */
 export const registerType: Readonly<Record<DType, 'f32' | 'i32' | 'u32'>> = {
   f32: 'f32',
   f16: 'f32',

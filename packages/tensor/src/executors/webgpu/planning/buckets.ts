@@ -1,6 +1,6 @@
 import type { Dim, DimSymbol, SymbolValues } from '../../../dim.ts';
 
-/** The sizes that one plan serves: for each named dimension the least and the most that it may be. */
+/** The sizes that one plan serves: for each symbolic dimension the least and the most that it may be. */
 export interface Bucket {
   readonly key: string;
   readonly least: SymbolValues;

@@ -24,7 +24,7 @@ export class RunSizes {
   readonly #steps: readonly Step[];
   readonly #cache: SizeCache;
   readonly #fields: readonly { readonly dim: Dim; readonly places: readonly number[] }[];
-  /** By field and by step, which named dimensions it depends on, a bit each: found when it is first computed. */
+  /** By field and by step, which symbolic dimensions it depends on, a bit each: found when it is first computed. */
   readonly #ofFields: number[] = [];
   readonly #ofSteps: number[] = [];
   /** Whether everything is as the last sizes want it. */

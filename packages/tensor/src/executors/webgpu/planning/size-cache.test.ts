@@ -5,7 +5,7 @@ import { SizeCache } from './size-cache.ts';
 const [B, T] = [symbolicDim('B', 64), symbolicDim('T', 64)];
 const open = () => new SizeCache([...symbolsOf(B), ...symbolsOf(T)]);
 
-test('a run says which named dimensions it changes, each of them', () => {
+test('a run says which symbolic dimensions it changes, each of them', () => {
   const cache = open();
   expect(cache.update({ B: 2, T: 3 })).toBe(0b11);
   expect(cache.update({ B: 2, T: 3 })).toBe(0);

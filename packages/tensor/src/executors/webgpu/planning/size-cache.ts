@@ -3,9 +3,9 @@ import type { Dim, DimSymbol, SymbolicDim } from '../../../dim.ts';
 
 interface Entry {
   readonly coefficients: readonly number[];
-  /** By term: the named dimensions of its product, by their places. */
+  /** By term: the symbolic dimensions of its product, by their places. */
   readonly factors: readonly (readonly number[])[];
-  /** The named dimensions that it depends on, a bit each. */
+  /** The symbolic dimensions that it depends on, a bit each. */
   readonly bits: number;
   value: number;
   /** The round in which the value was computed. */
@@ -14,7 +14,7 @@ interface Entry {
 
 /** Evaluates sizes for one run after another, each once a run and without allocating: a step asks for hundreds. */
 export class SizeCache {
-  /** The named dimensions that sizes asked for since the last reset depend on, a bit each. */
+  /** The symbolic dimensions that sizes asked for since the last reset depend on, a bit each. */
   asked = 0;
   readonly #names: readonly string[];
   readonly #values: (number | undefined)[];
@@ -26,7 +26,7 @@ export class SizeCache {
     this.#values = symbols.map(() => undefined);
   }
 
-  /** Takes the sizes of a run. @returns the named dimensions that changed, a bit each */
+  /** Takes the sizes of a run. @returns the symbolic dimensions that changed, a bit each */
   update(values: Readonly<Record<string, number>>): number {
     let changed = 0;
     for (let i = 0; i < this.#names.length; i++) {
@@ -39,7 +39,7 @@ export class SizeCache {
     return changed;
   }
 
-  /** A size in this run. @throws ArgumentError where a named dimension has no value */
+  /** A size in this run. @throws ArgumentError where a symbolic dimension has no value */
   readonly size = (dim: Dim): number => {
     if (typeof dim === 'number') return dim;
     let entry = this.#entries.get(dim.key);

@@ -33,7 +33,7 @@ export interface ChoiceMade {
   readonly taken: string;
 }
 
-/** Operation, attributes, dtypes and sizes of a node; named dimensions at their bound in the plan: `T<=512`. */
+/** Operation, attributes, dtypes and sizes of a node; symbolic dimensions at their bound in the plan: `T<=512`. */
 export function shapeClassOf({ op, inputs, attributes }: Node, bound: (dim: Dim) => number): string {
   const size = (dim: Dim) => (typeof dim === 'number' ? String(dim) : `<=${bound(dim)}`);
   const type = ({ dtype, shape }: TensorType) => `${dtype}[${shape.map(size).join()}]`;
