@@ -130,6 +130,10 @@ export function denseArguments(
   for (const [name, value] of Object.entries({ window, keepFirst }))
     if (value !== undefined && (!Number.isInteger(value) || value < 1))
       throw new ArgumentError(`attention: ${name} must be a positive integer, got ${value}`);
+  if (keepFirst !== undefined && window === undefined)
+    throw new ArgumentError(
+      `attention: keepFirst needs a window, in spite of which first keys are seen, got ${keepFirst} without one`,
+    );
   const slopes = alibi === true ? alibiSlopes(q.device, Number(q.shape[2])) : alibi || undefined;
   const dropout = spec.dropout && dropoutThreshold(spec.dropout.p);
   const given: Partial<Record<OptionalInput, Tensor | undefined>> = {
@@ -142,7 +146,7 @@ export function denseArguments(
     scale,
     causal,
     ...(window === undefined ? {} : { window }),
-    ...(keepFirst === undefined || window === undefined ? {} : { keepFirst }),
+    ...(keepFirst === undefined ? {} : { keepFirst }),
     ...(softcap === undefined ? {} : { softcap }),
     ...(dropout ? { dropout } : {}),
     extras,

@@ -69,7 +69,7 @@ async function compute(device: Device, { B, L, S, K, G, D }: Sizes, parts: Parts
   const spec = {
     causal,
     window,
-    keepFirst,
+    keepFirst: window === undefined ? undefined : keepFirst,
     softcap,
     alibi,
     ...floats,

@@ -163,6 +163,7 @@ conformance('rules of attention', (device: () => Device) => {
   test('refuses what does not fit', () => {
     const [q, k, v] = inputs();
     expect(() => attention(make(1, [B, L, 3, D]), k, v)).toThrow(/q a multiple of its heads, got \[2, 7, 3, 16\]/);
+    expect(() => attention(q, k, v, { keepFirst: 2 })).toThrow(/keepFirst needs a window, .*, got 2 without one/);
     expect(() => attention(q, k, v, { window: 0 })).toThrow(/window must be a positive integer, got 0/);
     expect(() => attention(q, k, v, { cusal: true } as never)).toThrow(/a spec has causal, .*; got cusal/);
     expect(() => attention(q, k, v, { mask: [[true]] } as never)).toThrow(/mask must be a tensor, got Array/);

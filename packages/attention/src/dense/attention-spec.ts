@@ -11,7 +11,7 @@ export interface AttentionSpec {
   readonly causal?: boolean;
   /** Only keys less than `window` positions back are seen; without `causal` also all that come after the query. */
   readonly window?: number;
-  /** Keys in front that are seen in spite of the window (https://arxiv.org/abs/2309.17453). */
+  /** Attention-sink tokens: keys in front that are seen in spite of the `window`, which it needs (https://arxiv.org/abs/2309.17453). */
   readonly keepFirst?: number;
   /** f32 `[H]`: the logit of a key without a value, one per head, which takes part in the softmax. */
   readonly sinks?: Tensor;

@@ -16,7 +16,7 @@ export interface AttendSpec {
   readonly scale?: number;
   /** Only keys less than `window` positions back are seen. */
   readonly window?: number;
-  /** Attention-sink tokens: positions below it are seen in spite of the window (https://arxiv.org/abs/2309.17453). */
+  /** Attention-sink tokens: positions below it are seen in spite of the `window`, which it needs (https://arxiv.org/abs/2309.17453). */
   readonly keepFirst?: number;
   /** Scores become softcap * tanh(score / softcap). */
   readonly softcap?: number;

@@ -46,15 +46,19 @@ export function packedArguments({ q, k, v, kv, spec, lse = false, layout = 'auto
 
 type ScoreNumber = keyof typeof scoreNumbers;
 
-/** The numbers of a score that are given; first tokens are kept of a window alone. @throws ArgumentError */
+/** The numbers of a score that are given. @throws ArgumentError */
 function numbersOf(spec: AttendSpec): Partial<Record<ScoreNumber, number>> {
   const given: Partial<Record<ScoreNumber, number>> = {};
   for (const name of Object.keys(scoreNumbers) as ScoreNumber[]) {
     const value = spec[name];
     if (value === undefined) continue;
     checkNumber(name, value, scoreNumbers[name]);
-    if (name !== 'keepFirst' || spec.window !== undefined) given[name] = value;
+    given[name] = value;
   }
+  if (given.keepFirst !== undefined && given.window === undefined)
+    throw new ArgumentError(
+      `attend: keepFirst needs a window, in spite of which first keys are seen, got ${given.keepFirst} without one`,
+    );
   return given;
 }
 

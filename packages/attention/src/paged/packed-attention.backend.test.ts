@@ -138,6 +138,7 @@ conformance('packed attention', (device: () => Device) => {
       expect(() => kernel.attend(q, k, v, kv, { ...spec, positions: spec.positions.cast('f32') })).toThrow(
         /must be i32/,
       );
+      expect(() => kernel.attend(q, k, v, kv, { ...spec, keepFirst: 2 })).toThrow(/attend: keepFirst needs a window/);
       const lengths = device().zeros([2], 'i32');
       expect(() => kernel.attend(q, k, v, { ...kv!, lengths }, spec)).toThrow(/block table must be/);
     }

@@ -1,7 +1,15 @@
 import type { KernelNames, MatrixFragment } from '@heddle/tensor';
 import { f32, lowest, notFiniteText, scoreText } from '../tiles/score.wgsl.ts';
 import { type GradientHooks, type GradientTile, gradientTileSizes } from './gradient-tile.ts';
-import { each, fragmentTypes, headPitch, type KernelParts, range, type TileLoads, tileLoads } from './load-tile.ts';
+import {
+  each,
+  fragmentTypes,
+  headPitch,
+  type MatrixKernelText,
+  range,
+  type TileLoads,
+  tileLoads,
+} from './load-tile.ts';
 
 /**
  * Gradients of attention in f16 by subgroup matrices, sums in f32, without atomics. Two subgroups share their own rows: one
@@ -17,7 +25,7 @@ export function gradientText(
   tile: GradientTile,
   fragment: MatrixFragment,
   hooks: GradientHooks,
-): KernelParts {
+): MatrixKernelText {
   const layout = layoutOf(names, D, tile, fragment, hooks);
   return {
     functions: functionsText(layout),

@@ -24,7 +24,7 @@ import { gridOf, gridPlace, subgroupBuiltins } from '../tiles/grid.wgsl.ts';
 import { f32 } from '../tiles/score.wgsl.ts';
 import { gradientText } from './backward.wgsl.ts';
 import { type GradientHooks, type GradientTile, gradientMemory, gradientSizes } from './gradient-tile.ts';
-import { advancing, type KernelParts } from './load-tile.ts';
+import { advancing, type MatrixKernelText } from './load-tile.ts';
 
 /** Inputs as `../dense-gradients.ts` says. */
 function gradientBuffers(
@@ -78,7 +78,7 @@ function kernelText(
   { inputs, attributes }: KernelContext<DenseAttributes>,
   own: FunctionsInKernel | undefined,
   blocks: BlocksInKernel | undefined,
-  text: KernelParts,
+  text: MatrixKernelText,
   place: string,
   places: string,
 ): KernelBody {

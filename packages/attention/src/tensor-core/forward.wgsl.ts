@@ -1,7 +1,15 @@
 import type { KernelNames, MatrixFragment } from '@heddle/tensor';
 import { f32, lowest } from '../tiles/score.wgsl.ts';
 import { type ForwardHooks, type ForwardTile, forwardTileSizes } from './forward-tile.ts';
-import { each, fragmentTypes, headPitch, type KernelParts, range, type TileLoads, tileLoads } from './load-tile.ts';
+import {
+  each,
+  fragmentTypes,
+  headPitch,
+  type MatrixKernelText,
+  range,
+  type TileLoads,
+  tileLoads,
+} from './load-tile.ts';
 
 /** Weights grow up to 2^8 before sums are scaled down anew: the probabilities in f16 bear it. */
 const slack = 8;
@@ -21,7 +29,7 @@ export function forwardText(
   tile: ForwardTile,
   fragment: MatrixFragment,
   hooks: ForwardHooks,
-): Omit<KernelParts, 'functions'> {
+): Omit<MatrixKernelText, 'functions'> {
   const layout = layoutOf(names, D, tile, fragment, hooks);
   return { begin: beginText(layout), loop: loopText(layout), finish: finishText(layout) };
 }

@@ -23,7 +23,7 @@ export function advancing(
 }
 
 /** The parts of a kernel, in their order: functions, and the pieces of `main`. */
-export interface KernelParts {
+export interface MatrixKernelText {
   readonly functions: string;
   readonly begin: string;
   readonly loop: string;

@@ -27,7 +27,7 @@ export const forwardMemory = (D: number, V: number = D): Record<string, Workgrou
 });
 
 /** The parts of a forward kernel; see `forwardTile`. */
-export interface ForwardTile {
+export interface ForwardTileText {
   /** Opens the tile's state, in `main`. */
   readonly begin: string;
   /** Takes the keys from `key_first` on into the state. */
@@ -52,7 +52,7 @@ export interface ForwardTile {
  * and with dropout, for which `key_first` is a multiple of four,
  *   fn dropout4(query: Query, four: u32) -> vec4<f32>   what the weights of keys from 4 * four on are multiplied by
  */
-export function forwardTile(names: Shared, D: number, dropout = false, V: number = D): ForwardTile {
+export function forwardTile(names: Shared, D: number, dropout = false, V: number = D): ForwardTileText {
   const { shared } = names;
   const kept = (weight: string, behind: number) =>
     dropout ? `${weight} * dropout4(softmax_row, (key_first + local % 4u * 8u + ${behind}u) / 4u)` : weight;

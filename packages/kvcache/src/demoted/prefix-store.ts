@@ -28,7 +28,7 @@ export interface AskedBlock {
 }
 
 /** Most bytes that wait to be written: what comes then is forgotten, as a store may forget anything. */
-const mostWaiting = 2 ** 28;
+const maxWaiting = 2 ** 28;
 /** How many times longer a write may take than an answer. */
 const patience = 20;
 /** Most blocks of one call. */
@@ -109,7 +109,7 @@ export class PrefixStore {
   /** Takes blocks to write when there is time. */
   write(blocks: readonly WrittenBlock[]): void {
     for (const block of blocks) {
-      if (this.#waitingBytes + block.byteLength > mostWaiting) {
+      if (this.#waitingBytes + block.byteLength > maxWaiting) {
         this.#note(`a block was not written: ${this.#waitingBytes} bytes wait already`);
         continue;
       }

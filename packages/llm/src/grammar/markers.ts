@@ -5,12 +5,12 @@ import { GrammarError } from './errors.ts';
  * character of its own that no text can have (a surrogate that stands alone), and two bytes that no UTF-8 has.
  */
 const first = 0xdc00;
-const mostMarkers = 1024;
+const maxMarkers = 1024;
 
 /** The character of marker `number`, from 0 to 1,023. */
 export function markerCharacter(number: number): string {
-  if (!(number >= 0 && number < mostMarkers))
-    throw new GrammarError(`markerCharacter: takes a number from 0 to ${mostMarkers - 1}, got ${String(number)}`);
+  if (!(number >= 0 && number < maxMarkers))
+    throw new GrammarError(`markerCharacter: takes a number from 0 to ${maxMarkers - 1}, got ${String(number)}`);
   return String.fromCharCode(first + number);
 }
 

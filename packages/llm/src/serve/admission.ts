@@ -19,7 +19,7 @@ export interface Admitted {
 /** Counts requests, turns away what is too many, and knows when all have ended. */
 export class Admission {
   readonly #most: number;
-  readonly #mostPerKey: number;
+  readonly #maxPerKey: number;
   readonly #byKey = new Map<number, number>();
   readonly #running = new Set<AbortController>();
   #stopping = false;
@@ -28,7 +28,7 @@ export class Admission {
 
   constructor({ maxRequests = 256, maxRequestsPerKey }: AdmissionOptions, keys: number) {
     this.#most = maxRequests;
-    this.#mostPerKey = maxRequestsPerKey ?? (keys > 1 ? Math.ceil(maxRequests / 2) : maxRequests);
+    this.#maxPerKey = maxRequestsPerKey ?? (keys > 1 ? Math.ceil(maxRequests / 2) : maxRequests);
   }
 
   get running(): number {
@@ -43,7 +43,7 @@ export class Admission {
   enter(key: number): Admitted {
     if (this.#stopping) throw new FaultError(stopping);
     const own = this.#byKey.get(key) ?? 0;
-    if (this.#running.size >= this.#most || own >= this.#mostPerKey) throw new FaultError(tooMany(1));
+    if (this.#running.size >= this.#most || own >= this.#maxPerKey) throw new FaultError(tooMany(1));
     this.#byKey.set(key, own + 1);
     const controller = new AbortController();
     this.#running.add(controller);

@@ -16,7 +16,7 @@ export interface GuardOptions {
 }
 
 const loopback: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
-const mostDepth = 128;
+const maxDepth = 128;
 
 /** Among `hosts`: every IP address. A page that reaches the server by a name of its own (DNS rebinding) has none. */
 export const anyAddress = '<address>';
@@ -78,8 +78,8 @@ export class Guard {
     } catch {
       refuse(400, 'The body is no JSON.', { code: 'invalid_json' });
     }
-    if (depthOf(value) > mostDepth)
-      refuse(400, `The body is nested deeper than ${mostDepth} levels.`, { code: 'invalid_json' });
+    if (depthOf(value) > maxDepth)
+      refuse(400, `The body is nested deeper than ${maxDepth} levels.`, { code: 'invalid_json' });
     return value;
   }
 
@@ -116,7 +116,7 @@ async function digest(text: string): Promise<Uint8Array> {
 function depthOf(value: unknown): number {
   let level: unknown[] = [value];
   let depth = 0;
-  while (level.length > 0 && depth <= mostDepth) {
+  while (level.length > 0 && depth <= maxDepth) {
     level = level.flatMap((each) => (typeof each === 'object' && each !== null ? Object.values(each) : []));
     if (level.length > 0) depth++;
   }

@@ -1,5 +1,5 @@
 /** Places that are looked at for the longest match. */
-const mostPlaces = 16;
+const maxPlaces = 16;
 
 /** Where each run of `size` tokens of one growing sequence has occurred. */
 export class NgramIndex {
@@ -24,7 +24,7 @@ export class NgramIndex {
     if (end < this.#size) return [];
     let [best, length] = [-1, this.#size - 1];
     let place = this.#last.get(this.#hash(tokens, end)) ?? -1;
-    for (let i = 0; place >= 0 && i < mostPlaces && length < this.#longest; i++) {
+    for (let i = 0; place >= 0 && i < maxPlaces && length < this.#longest; i++) {
       const same = this.#matching(tokens, place, end);
       if (same > length) [best, length] = [place, same];
       place = this.#before[place]!;

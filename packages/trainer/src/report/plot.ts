@@ -16,7 +16,7 @@ export interface Plot {
 
 const [width, height, left, bottom, top] = [640, 220, 70, 24, 10];
 /** Points of a line beyond which every so many are averaged into one. */
-const mostPoints = 800;
+const maxPoints = 800;
 
 /** Text inside of markup. */
 export function escaped(text: string): string {
@@ -55,7 +55,7 @@ export function plotSvg({ title, lines, format, fromZero = false }: Plot): strin
 }
 
 function thinned(points: readonly (readonly [number, number])[]): readonly (readonly [number, number])[] {
-  const size = Math.ceil(points.length / mostPoints);
+  const size = Math.ceil(points.length / maxPoints);
   if (size <= 1) return points;
   return Array.from({ length: Math.ceil(points.length / size) }, (_, i) => {
     const part = points.slice(i * size, (i + 1) * size);

@@ -36,7 +36,7 @@ const [start, channel, message, end, constrain, call, done] = names.map((_, i) =
   string,
 ];
 const ends: readonly string[] = [start, channel, end, call, done];
-const mostSections = 32;
+const maxSections = 32;
 
 /**
  * Answers in sections, each with a channel, as gpt-oss writes them: reasoning in `analysis`, calls and what leads to them in
@@ -85,7 +85,7 @@ function grammar(plan: AnswerPlan): OutputFormat | undefined {
     ...(mayReason || reasoningIsOpen ? [section(`${channel}analysis${message}`)] : []),
     ...(tools.length > 0 ? [section(`${channel}commentary${message}`)] : []),
   ];
-  const parts = before.length > 0 ? [repeatedFormat(anyFormat(...before), { max: mostSections })] : [];
+  const parts = before.length > 0 ? [repeatedFormat(anyFormat(...before), { max: maxSections })] : [];
   const opened = reasoningIsOpen ? [textUntil(end), choices([next.slice(end.length)])] : [];
   return formatSequence(...opened, ...parts, anyFormat(...options));
 }

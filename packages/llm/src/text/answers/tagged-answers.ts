@@ -37,7 +37,7 @@ export interface TaggedAnswers {
 }
 
 const whitespace = regex('[ \\n]{0,4}');
-const mostCalls = 64;
+const maxCalls = 64;
 
 /** Answers in which tags stand around reasoning and around calls whose arguments are JSON. Everything else is text. */
 export function taggedAnswers(tags: TaggedAnswers): AnswerFormat {
@@ -65,7 +65,7 @@ export function taggedAnswers(tags: TaggedAnswers): AnswerFormat {
   const only = ({ tools, severalCalls }: AnswerPlan): OutputFormat => {
     const several = repeatedFormat(calls(tools), {
       min: 1,
-      max: severalCalls ? mostCalls : 1,
+      max: severalCalls ? maxCalls : 1,
       between: around?.between ?? '\n',
     });
     return around ? formatSequence(choices([around.begin]), several, choices([around.end])) : several;
@@ -82,7 +82,7 @@ export function taggedAnswers(tags: TaggedAnswers): AnswerFormat {
               content: formatSequence(
                 anyFormat(...tools.map((tool) => rest(tool, call))),
                 repeatedFormat(formatSequence(choices([around.between]), calls(tools)), {
-                  max: severalCalls ? mostCalls : 0,
+                  max: severalCalls ? maxCalls : 0,
                 }),
               ),
               end: around.end,

@@ -25,7 +25,7 @@ export interface AnswerOptions {
 
 export const answerOptionNames: readonly string[] = ['tools', 'toolChoice', 'parallelToolCalls', 'reasoning'];
 
-const mostTools = 256;
+const maxTools = 256;
 
 /** The tools that may be called, and whether one must. @throws ArgumentError */
 export function toolsOf(
@@ -34,8 +34,8 @@ export function toolsOf(
 ): { readonly tools: readonly Tool[]; readonly mustCall: boolean } {
   const wrong = (what: string, got: unknown) => new ArgumentError(`${operation}: ${what}, got ${describe(got)}`);
   if (!Array.isArray(tools)) throw wrong('tools must be a list', tools);
-  if (tools.length > mostTools)
-    throw new ArgumentError(`${operation}: takes at most ${mostTools} tools, got ${tools.length}`);
+  if (tools.length > maxTools)
+    throw new ArgumentError(`${operation}: takes at most ${maxTools} tools, got ${tools.length}`);
   const names = new Set<string>();
   for (const [i, tool] of (tools as readonly Tool[]).entries()) {
     if (typeof tool !== 'object' || tool === null)

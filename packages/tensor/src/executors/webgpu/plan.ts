@@ -14,7 +14,7 @@ import { beginsOfParts } from './planning/parts-of-runs.ts';
 import { RunSizes } from './planning/run-sizes.ts';
 import { shareDispatches } from './planning/shared-dispatches.ts';
 import { assertBindable, stepsOf } from './planning/steps.ts';
-import type { Schedule } from './planning/units.ts';
+import type { KernelSchedule } from './planning/units.ts';
 import type { DeviceServices } from './services.ts';
 import type { ChoiceMade } from './tuning/choices.ts';
 import type { Step } from './values.ts';
@@ -53,7 +53,12 @@ export class Plan {
   #preparation: Promise<void> | undefined;
   #disposed = false;
 
-  constructor(schedule: Schedule, bucket: Bucket, services: DeviceServices, { donated, fuse, known }: PlanOptions) {
+  constructor(
+    schedule: KernelSchedule,
+    bucket: Bucket,
+    services: DeviceServices,
+    { donated, fuse, known }: PlanOptions,
+  ) {
     this.bucket = bucket;
     this.#services = services;
     const bounds = new Map<string, number>();

@@ -11,7 +11,7 @@ import { Plan } from './plan.ts';
 import { boundOf, bucketIndex, bucketOf, wholeBucket } from './planning/buckets.ts';
 import { Fusion } from './planning/fusion.ts';
 import { KnownKernels } from './planning/known-kernels.ts';
-import { Schedule } from './planning/units.ts';
+import { KernelSchedule } from './planning/units.ts';
 import { workAt } from './planning/work.ts';
 import { profilePlan } from './profile.ts';
 import { ProgramBuffers, type RunInputs } from './program-buffers.ts';
@@ -30,7 +30,7 @@ export class WebGpuProgram implements Program {
   readonly #services: DeviceServices;
   readonly #graph: Graph;
   readonly #options: ProgramOptions;
-  readonly #schedule: Schedule;
+  readonly #schedule: KernelSchedule;
   readonly #plans = new Map<number, Plan>();
   readonly #known = new KnownKernels();
   readonly #buffers: ProgramBuffers;
@@ -47,7 +47,7 @@ export class WebGpuProgram implements Program {
       bindingsOf: (tensor) => bindingsOf(tensor, capabilities),
     });
     const bucket = bucketOf(graph.symbols, boundsOf(graph));
-    this.#schedule = new Schedule(graph, fusion, { capabilities, bound: (dim) => boundOf(dim, bucket) });
+    this.#schedule = new KernelSchedule(graph, fusion, { capabilities, bound: (dim) => boundOf(dim, bucket) });
     this.#buffers = new ProgramBuffers(graph, options, services);
   }
 

@@ -8,7 +8,7 @@ import { sumTo } from '../reduce/sum-to.ts';
 import { normGradientWebGpu } from './norm-gradient.wgsl.ts';
 import { scaledSquares, squareScale } from './square-scale.ts';
 
-/** What a norm over the last axis has a gradient by. */
+/** What a norm over the last axis has gradients with respect to. */
 type NormInput = 'x' | 'weight' | 'bias';
 
 export interface NormGradientAttributes {

@@ -240,7 +240,7 @@ describe('what no file can hold is refused', () => {
       /result \[0\].*bf16, which is storage-only/,
     );
     const stored: [InputSpec] = [{ shape: [2], dtype: 'bf16' }];
-    expect(await failure(exportOnnx((x: Tensor) => x, stored, { device }))).toMatch(/argument \[0\].*only stored/);
+    expect(await failure(exportOnnx((x: Tensor) => x, stored, { device }))).toMatch(/argument \[0\].*storage-only/);
   });
 
   test('names that do not fit', async () => {

@@ -19,7 +19,7 @@ import { KnownKernels } from './known-kernels.ts';
 import { planMemory } from './memory-plan.ts';
 import { RunSizes } from './run-sizes.ts';
 import { stepsOf } from './steps.ts';
-import { Schedule } from './units.ts';
+import { KernelSchedule } from './units.ts';
 
 const capabilities: WebGpuCapabilities = {
   shaderF16: true,
@@ -50,7 +50,7 @@ function plan(inputs: readonly Tensor[], outputs: readonly Tensor[], updates: re
   const most = Object.fromEntries(graph.symbols.map(({ name, bound }) => [name, bound]));
   const bucket = bucketOf(graph.symbols, most);
   const bound = (dim: Parameters<typeof boundOf>[0]) => boundOf(dim, bucket);
-  const schedule = new Schedule(graph, new Fusion(graph, { fuse, maxStorageBuffers: 8, bindingsOf: () => 1 }), {
+  const schedule = new KernelSchedule(graph, new Fusion(graph, { fuse, maxStorageBuffers: 8, bindingsOf: () => 1 }), {
     capabilities,
     bound,
   });

@@ -15,7 +15,7 @@ import { kindOf } from './dataflow.ts';
 import type { EpilogueGroup } from './epilogue-groups.ts';
 import { hoistUpdates } from './hoist-updates.ts';
 import type { KnownKernels, PlanQuestions } from './known-kernels.ts';
-import type { Schedule, Unit } from './units.ts';
+import type { KernelSchedule, Unit } from './units.ts';
 import { pointwiseWork, scatterWork, withCallWork, withReductionWork } from './work.ts';
 
 /** What is known when the kernels of a plan are generated. */
@@ -31,7 +31,7 @@ type NodeUnit = Extract<Unit, { kind: 'reduction' | 'kernels' }>;
  * The kernels of a schedule for one plan, in order.
  * @param known those of other plans of the same schedule
  */
-export function stepsOf(schedule: Schedule, context: PlanContext, known: KnownKernels): Step[] {
+export function stepsOf(schedule: KernelSchedule, context: PlanContext, known: KnownKernels): Step[] {
   const generate = (units: readonly Unit[]) =>
     units.flatMap((unit) => known.get(unit, context, (asking) => unitSteps(unit, schedule, asking)));
   return withoutUnread(hoistUpdates(generate(schedule.units), generate(schedule.updates)));
@@ -50,7 +50,7 @@ function withoutUnread(steps: readonly Step[]): Step[] {
   return kept.reverse();
 }
 
-function unitSteps(unit: Unit, schedule: Schedule, context: PlanContext): Step[] {
+function unitSteps(unit: Unit, schedule: KernelSchedule, context: PlanContext): Step[] {
   switch (unit.kind) {
     case 'pointwise':
       return [pointwiseStep(unit.roots, unit.bufferOf, context)];
@@ -75,7 +75,7 @@ function pointwiseStep(
 const labelOf = (roots: readonly Tensor[]) => [...new Set(roots.map(({ node }) => node.op.name))].join('+');
 
 /** The kernels of a reduction or an operation of its own, with its epilogue inside where that fits, otherwise behind. */
-function nodeSteps(unit: NodeUnit, schedule: Schedule, context: PlanContext): Step[] {
+function nodeSteps(unit: NodeUnit, schedule: KernelSchedule, context: PlanContext): Step[] {
   const { node, group } = unit;
   const generate = unit.kind === 'reduction' ? reductionOf : callsOf;
   if (!group) return generate(node, undefined, schedule.bufferOf, context)!;
@@ -101,7 +101,7 @@ interface Fused {
 function reductionOf(
   node: Node,
   fused: Fused | undefined,
-  bufferOf: Schedule['bufferOf'],
+  bufferOf: KernelSchedule['bufferOf'],
   context: PlanContext,
 ): Step[] {
   const lowering = node.op.lower!.webgpu!;
@@ -125,7 +125,7 @@ function reductionOf(
 function callsOf(
   node: Node,
   fused: Fused | undefined,
-  bufferOf: Schedule['bufferOf'],
+  bufferOf: KernelSchedule['bufferOf'],
   context: PlanContext,
 ): Step[] | undefined {
   const lowering = node.op.lower!.webgpu!;
@@ -180,7 +180,7 @@ function callsOf(
 }
 
 /** Stored values that an epilogue reads where it writes, by the results of other kernels that they are computed from. */
-function companionsOf({ source, nodes }: EpilogueGroup, schedule: Schedule): Map<Tensor, Tensor> {
+function companionsOf({ source, nodes }: EpilogueGroup, schedule: KernelSchedule): Map<Tensor, Tensor> {
   const found = new Map<Tensor, Tensor>();
   for (const { inputs, outputs } of nodes)
     for (const input of inputs) {

@@ -26,7 +26,7 @@ export type Unit =
     };
 
 /** A graph as units in the order in which they run, with the buffers of their values. */
-export class Schedule {
+export class KernelSchedule {
   readonly graph: Graph;
   readonly units: readonly Unit[];
   /** What changes variables: after whatever it depends on, otherwise anywhere. */
