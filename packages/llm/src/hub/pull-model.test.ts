@@ -139,8 +139,8 @@ describe('a model of a hub', () => {
       maxDownloads: 3,
       onProgress: ({ loadedBytes, totalBytes }) => progress.push(loadedBytes / totalBytes),
     });
-    expect(server.maxAtOnce).toBeGreaterThan(1);
-    expect(server.maxAtOnce).toBeLessThanOrEqual(3);
+    expect(server.mostAtOnce).toBeGreaterThan(1);
+    expect(server.mostAtOnce).toBeLessThanOrEqual(3);
     expect(progress.at(-1)).toBe(1);
     expect(Math.max(...progress)).toBe(1);
     expect((await inspectModel(path)).parameters).toEqual((await inspectModel(tinyLlama())).parameters);
