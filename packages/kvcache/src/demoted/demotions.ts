@@ -35,6 +35,8 @@ export interface DemotionParts {
   readonly cold: readonly number[];
   readonly store: PrefixStore | undefined;
   readonly counts: TierCounts;
+  /** Is told of bytes that have come to the cold part. */
+  readonly onArrival: (group: number, bytes: readonly Uint8Array[], rounded: boolean) => void;
 }
 
 /** Moves blocks that the cache forgets down: to the warm part, from there to the cold one, from there to the store. */
@@ -200,6 +202,8 @@ export class Demotions {
           block.bytes = bytes[i];
           block.arriving = undefined;
         }
+        const { group, rounded } = blocks[0]!;
+        this.#parts.onArrival(group, bytes, rounded);
       },
       () => {
         for (const block of blocks) {

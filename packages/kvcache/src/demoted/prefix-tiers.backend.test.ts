@@ -1,6 +1,7 @@
 import { expect, vi } from 'vitest';
 import { conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
 import { type KvCache, type KvShape, keyValueShape, memoryTier, type PagedCacheOptions, pagedCache } from '../index.ts';
+import { BlockUploads } from '../storage/block-uploads.ts';
 import { RawBlocks } from '../storage/raw-blocks.ts';
 import { CacheDriver, type Tracked } from '../testing/cache-driver.ts';
 
@@ -121,6 +122,18 @@ conformance('tiers of prefixes', (device) => {
       expect(reads.mock.calls.length).toBe(before);
     });
     reads.mockRestore();
+  });
+
+  test('what it takes to bring blocks up is measured before a prompt decides by it, and changes no block', async () => {
+    const rehearsals = vi.spyOn(BlockUploads.prototype, 'rehearse');
+    await withCache(shapes['keys and values']!, { tiers: { cold: 96 } }, async (driver) => {
+      for (const first of [1, 2, 3]) await use(driver, first);
+      await expect.poll(() => rehearsals.mock.calls.length, { timeout: 60_000 }).toBe(4);
+      for (const seconds of await Promise.all(rehearsals.mock.results.map(({ value }) => value as Promise<number>)))
+        expect(seconds).toBeGreaterThan(0);
+      for (const first of [3, 2, 1, 3, 2, 1]) expect([0, 20]).toContain(await use(driver, first));
+    });
+    rehearsals.mockRestore();
   });
 
   test('the warm part is rounded: exact prompts do not begin with it, and what they compute takes its place', async () => {

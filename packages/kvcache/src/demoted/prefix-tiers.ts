@@ -29,6 +29,7 @@ export class PrefixTiers {
   readonly #loadTimes: BreakEven | undefined;
   readonly #uploadTimes: BreakEven | undefined;
   readonly #stepTimes = new StepTimes();
+  #hasRehearsed = false;
   readonly counts: TierCounts = new TierCounts();
   /** Is told that a prompt that was put off may be asked for again. */
   onReady: (() => void) | undefined;
@@ -64,6 +65,7 @@ export class PrefixTiers {
       cold: this.#cold,
       store: this.#store,
       counts,
+      onArrival: (group, bytes, rounded) => void this.#rehearse(group, bytes, rounded).catch(() => {}), // the device is gone
     });
     tree.onEvict = (node, group, block) => this.#demotions.note(node, group, block);
     this.#uploads = cold > 0 || store ? uploadsOf(parts, rawGroups, warmParts) : [];
@@ -144,6 +146,17 @@ export class PrefixTiers {
     if (seconds === undefined || rows < this.#parts.blockSize) return;
     this.#loadTimes?.computed(rows, seconds);
     this.#uploadTimes?.computed(rows, seconds);
+  }
+
+  /** Measures how long blocks take to come back, before the first prompt decides by it: with one, and with some. */
+  async #rehearse(group: number, bytes: readonly Uint8Array[], rounded: boolean): Promise<void> {
+    const uploads = this.#uploads[rounded ? 1 : 0];
+    if (this.#hasRehearsed || !this.#uploadTimes || !uploads) return;
+    this.#hasRehearsed = true;
+    for (const some of [bytes.slice(0, 1), bytes.slice(0, 16)]) {
+      await uploads.rehearse(group, some); // the first of a size compiles what it runs
+      this.#uploadTimes.loaded(some.length * some[0]!.length, await uploads.rehearse(group, some));
+    }
   }
 
   /** Writes all that prompts may begin with to the store. Resolves when it has taken it, or said no. */

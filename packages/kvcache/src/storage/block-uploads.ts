@@ -66,7 +66,7 @@ export class BlockUploads {
   async write(group: number, blocks: readonly number[], bytes: readonly Uint8Array[]): Promise<void> {
     const stage = this.#stages[group]!;
     const writing: Promise<unknown>[] = [];
-    for (let start = 0; start < blocks.length; start += stage.blocks) {
+    for (let start = 0; start < bytes.length; start += stage.blocks) {
       const some = bytes.slice(start, start + stage.blocks);
       const count = 2 ** Math.ceil(Math.log2(some.length));
       // slots that are negative are passed over
@@ -76,6 +76,13 @@ export class BlockUploads {
       writing.push(this.#step(group, count)(slots));
     }
     await Promise.all(writing);
+  }
+
+  /** Brings bytes over that go nowhere. @returns how many seconds it took */
+  async rehearse(group: number, bytes: readonly Uint8Array[]): Promise<number> {
+    const begun = performance.now();
+    await this.write(group, [], bytes);
+    return (performance.now() - begun) / 1000;
   }
 
   dispose(): void {

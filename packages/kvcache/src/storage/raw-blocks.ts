@@ -28,16 +28,14 @@ export class RawBlocks {
       await this.#device.realize(found);
       const byteLength = this.byteLength(group);
       const read = blocks.map(() => new Uint8Array(byteLength));
-      // each part as it comes, so that no turn of the host takes long
-      await Promise.all(
-        this.#lanes[group]!.flatMap(({ dtype, start, parts: own }) =>
-          own.map(async ({ index, before, size }) => {
-            const bytes = bytesOf((await found[index]!.data()) as HostArray);
-            const [length, place] = [bytesOfValues(dtype, size), start + bytesOfValues(dtype, before)];
-            for (const [i, block] of read.entries()) block.set(bytes.subarray(i * length, (i + 1) * length), place);
-          }),
-        ),
-      );
+      // one part after the other: steps that are submitted meanwhile wait for the copying of one, not of all
+      for (const { dtype, start, parts: own } of this.#lanes[group]!)
+        for (const { index, before, size } of own) {
+          const bytes = bytesOf((await found[index]!.data()) as HostArray);
+          found[index]!.dispose();
+          const [length, place] = [bytesOfValues(dtype, size), start + bytesOfValues(dtype, before)];
+          for (const [i, block] of read.entries()) block.set(bytes.subarray(i * length, (i + 1) * length), place);
+        }
       return read;
     } finally {
       for (const tensor of [at, ...found]) tensor.dispose();
