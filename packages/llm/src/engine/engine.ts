@@ -1,6 +1,6 @@
 import { type ContinuousBatcher, continuousBatcher, type GenerateOptions, type TokenStream } from '@heddle/batcher';
 import type { KvCache, KvStats } from '@heddle/kvcache';
-import { ArgumentError, checkArguments, DisposedError } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions, DisposedError } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { type DeviceSampling, greedySampling } from '../sampling/sample-plan.ts';
 import { cacheCapacity } from './cache-capacity.ts';
@@ -192,6 +192,8 @@ class StepEngine implements Engine {
     const { cache, deterministic } = this.#parts;
     const maxBatchTokens = deterministic?.chunkTokens ?? this.#parts.maxBatchTokens;
     const { symbols, maxSequences, maxSequenceTokens } = cache;
+    if (typeof sizes === 'object' && !Array.isArray(sizes))
+      checkOptions('prepare', sizes, ['promptTokens', 'sequences', 'sequenceTokens', 'sampler']);
     const { sampler = this.#parts.sampler, ...options } = typeof sizes === 'number' ? { promptTokens: sizes } : sizes;
     const bounds = {
       maxBatchTokens,

@@ -35,6 +35,7 @@ conformance('prepare', (device) => {
     const engine = openEngine(model, { maxSequences: 1 });
     for (const junk of [0, -1, 1.5, Number.NaN, [], { promptTokens: 4, sequences: 0 }])
       await expect(engine.prepare(junk as never)).rejects.toThrow(/prepare: .* must be a positive integer/);
+    await expect(engine.prepare({ promptToken: 4 } as never)).rejects.toThrow(/prepare: has no option promptToken; /);
     await engine.dispose();
     await expect(engine.prepare(4)).rejects.toThrow(/disposed/);
     await model.dispose();

@@ -142,6 +142,7 @@ test('mistakes are told by name', async () => {
     [{ model, prompt: 7 }, /the prompt must be a string or token ids, got number 7/],
     [{ model, prompt: '' }, /the prompt is empty, and the model has no first token/],
     [{ model, messages: 'Hi' }, /messages must be a list, got string Hi/],
+    [{ model, messages: [] }, /messages must have at least one, got none/],
     [{ model, prompt: 'x'.repeat(400) }, /the prompt has 400 tokens, and with the next one it must fit into 400/],
     [{ model, prompt: 'x', maxTokens: 0 }, /maxTokens must be a positive integer, got 0/],
     [{ model, prompt: 'x', stop: ['a', ''] }, /stop takes strings that are not empty, got \["a",""\]/],

@@ -156,6 +156,7 @@ function conversationOf(operation: string, options: TextOptions): string | undef
       throw new ArgumentError(`${operation}: messages must be a list, got ${describe(messages)}`);
     toolsOf(operation, options);
     const all = system === undefined ? messages : [{ role: 'system', content: system }, ...messages];
+    if (all.length === 0) throw new ArgumentError(`${operation}: messages must have at least one, got none`);
     return conversationText(model.requireTokenizer(), model.answers, all, template, options);
   }
   return undefined;
