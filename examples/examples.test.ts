@@ -65,6 +65,22 @@ test('own-sampler writes three texts, the more alike the fewer tokens it keeps',
   expect(new Set(texts).size).toBe(texts.length);
 }, 180_000);
 
+test('own-scheduler ends short texts first, and own-attention changes what is written', async () => {
+  const [scheduled, attended] = await Promise.all([
+    run('own-scheduler', 'examples/models/prose4m', 'onnx'),
+    run('own-attention', 'examples/models/prose4m', 'Once upon a time', 'onnx'),
+  ]);
+  expect(scheduled).toMatch(/^first-come: texts of (\d+, ){5}\d+ tokens, as they ended\n/);
+  const order = /least to generate: texts of ([\d, ]+) tokens/.exec(scheduled)?.[1]?.split(', ').map(Number) ?? [];
+  expect(order).toEqual([...order].sort((a, b) => a - b));
+  expect(scheduled).toMatch(/same texts: true\n$/);
+  const texts = attended
+    .split('\n\n')
+    .slice(0, 3)
+    .map((text) => text.slice(text.indexOf(':')));
+  expect(new Set(texts).size).toBe(3);
+}, 180_000);
+
 test('lora-per-request answers in three ways in one batch', async () => {
   const output = await run('lora-per-request', 'onnx');
   expect(output).toContain('sailor: " swore at the gulls."');
