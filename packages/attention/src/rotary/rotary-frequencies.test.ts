@@ -115,6 +115,7 @@ test('refuses a spec out of range', () => {
     longFactors: [1],
   } as const;
   const cases: [RotarySpec, RegExp][] = [
+    [spec(8, { kind: 'lin' } as never), /scaling.kind must be one of default, linear, .*, got lin/],
     [spec(8, { kind: 'default' }, 0), /theta must be a positive number, got 0/],
     [spec(7, { kind: 'default' }), /dim must be a positive even integer, got 7/],
     [spec(0, { kind: 'default' }), /dim/],

@@ -1,5 +1,5 @@
 import { ArgumentError, checkArguments } from '@heddle/tensor';
-import type { Llama3Rotary, LongRopeRotary, RotarySpec, YarnRotary } from './rotary-spec.ts';
+import type { Llama3Rotary, LongRopeRotary, RotaryScaling, RotarySpec, YarnRotary } from './rotary-spec.ts';
 
 /** What rotates a head: component pair i at position p turns by `p * inverseFrequencies[i]` radians. */
 export interface RotaryFrequencies {
@@ -97,7 +97,21 @@ function longRope(theta: number, dim: number, scaling: LongRopeRotary, length: n
   };
 }
 
+const kinds: readonly RotaryScaling['kind'][] = [
+  'default',
+  'linear',
+  'dynamic',
+  'llama3',
+  'yarn',
+  'longrope',
+  'proportional',
+];
+
 function checkSpec({ theta, dim, scaling }: RotarySpec): void {
+  if (!kinds.includes(scaling.kind))
+    throw new ArgumentError(
+      `rotaryFrequencies: scaling.kind must be one of ${kinds.join(', ')}, got ${String(scaling.kind)}`,
+    );
   const fail = (rule: string, got: unknown): never => {
     throw new ArgumentError(`rotaryFrequencies (${scaling.kind}): ${rule}, got ${String(got)}`);
   };
