@@ -49,8 +49,9 @@ export class BlockSequence implements KvSequence {
   known = 0;
   /** Nodes of the full blocks that are known and listed. */
   path: BlockNode[] = [];
-  /** Ids of the tokens from the last of those blocks to `known`. */
-  readonly tail: number[] = [];
+  /** Ids of the tokens from the last of those blocks to `known`: the first `tailLength`. */
+  tail: Int32Array;
+  tailLength = 0;
   announcement: Announcement | undefined;
   /** Tokens of its prompt that were found, and that were not. */
   foundTokens = 0;
@@ -76,6 +77,7 @@ export class BlockSequence implements KvSequence {
     this.cache = cache;
     this.id = id;
     this.lists = lists;
+    this.tail = new Int32Array(cache.blockSize);
   }
 
   reserve(tokens: number): boolean {

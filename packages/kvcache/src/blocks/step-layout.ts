@@ -35,17 +35,20 @@ export function layOut(
   compactSlots: number,
 ): StepLayout {
   const B = rows.length;
-  const lengths = new Int32Array(B);
-  let [T, maxLength] = [0, 1];
+  let T = 0;
+  for (let b = 0; b < B; b++) T += rows[b]!.tokens;
+  // one piece of memory for all: each of its own costs the host, and its collector, as much as the rows
+  const memory = new ArrayBuffer(4 * (B + (2 + tables.length) * T));
+  const lengths = new Int32Array(memory, 0, B);
+  const positions = new Int32Array(memory, 4 * B, T);
+  const segments = new Int32Array(memory, 4 * (B + T), T);
+  const slots = tables.map((_, group) => new Int32Array(memory, 4 * (B + (2 + group) * T), T));
+  let maxLength = 1;
   for (let b = 0; b < B; b++) {
-    const { sequence, tokens } = rows[b]!;
+    const { sequence } = rows[b]!;
     lengths[b] = sequence.length;
     if (sequence.length > maxLength) maxLength = sequence.length;
-    T += tokens;
   }
-  const positions = new Int32Array(T);
-  const segments = new Int32Array(T);
-  const slots = tables.map(() => new Int32Array(T));
   let row = 0;
   for (let b = 0; b < B; b++) {
     const { sequence, tokens } = rows[b]!;

@@ -6,13 +6,13 @@ import { TokenNode } from './token-node.ts';
 /** A full block of tokens after those of its parent, and where each group of the cache has what was computed for it. */
 export class BlockNode extends TokenNode<BlockNode> implements CachedBlock {
   /** Block of each group; -1 where it has none any more. */
-  readonly blocks: Int32Array;
+  readonly blocks: number[];
   created: number;
   lastUsed: number;
   hits = 0;
   priority: number;
   /** By group: changes whenever earlier offers of its block to be evicted are void. */
-  readonly stamps: Int32Array;
+  readonly stamps: number[];
   /** Whether nothing that it was computed from was rounded more than the cache rounds what is written. */
   exact: boolean;
   /** Of a root: the namespace. */
@@ -33,8 +33,13 @@ export class BlockNode extends TokenNode<BlockNode> implements CachedBlock {
     { exact = true, namespace = '' }: { readonly exact?: boolean; readonly namespace?: string } = {},
   ) {
     super(parent, tokens, key);
-    this.blocks = new Int32Array(groups).fill(-1);
-    this.stamps = new Int32Array(groups);
+    this.blocks = [];
+    this.stamps = [];
+    // an array each: typed ones are several objects, which the collector has to carry over
+    for (let group = 0; group < groups; group++) {
+      this.blocks.push(-1);
+      this.stamps.push(0);
+    }
     this.created = now;
     this.lastUsed = now;
     this.priority = Number.NEGATIVE_INFINITY;

@@ -31,7 +31,8 @@ export class BlockTree {
     this.#groups = groups;
     this.#blockSize = blockSize;
     this.#queues = groups.map((_, group) => new EvictionQueue(policy, group));
-    this.#nodes = groups.map(() => []);
+    // at their full length: an array that grows is copied in the middle of a step
+    this.#nodes = groups.map(({ pool }) => new Array<BlockNode | undefined>(pool.blocks).fill(undefined));
     this.#cached = new Int32Array(groups.length);
   }
 
@@ -68,7 +69,8 @@ export class BlockTree {
 
   /**
    * Lists what a sequence computed for a full block of tokens after `parent`, by group (-1: nothing). Where the tokens are listed
-   * already the earlier blocks stay, and only what they lack is added; what is exact takes the place of what is not.
+   * already the earlier blocks stay, and only what they lack is added; what is exact takes the place of what is not. A new node keeps
+   * `tokens`.
    */
   publish(
     parent: BlockNode,

@@ -107,8 +107,8 @@ export class PrefixSharing {
   know(sequence: BlockSequence, tokens: ArrayLike<number>): void {
     sequence.known += tokens.length;
     for (let i = 0; i < tokens.length && sequence.listed; i++) {
-      sequence.tail.push(tokens[i]!);
-      if (sequence.tail.length === this.#blockSize) this.#publish(sequence);
+      sequence.tail[sequence.tailLength++] = tokens[i]!;
+      if (sequence.tailLength === this.#blockSize) this.#publish(sequence);
     }
   }
 
@@ -120,8 +120,9 @@ export class PrefixSharing {
     if (listed < path.length) {
       const open = path[listed]!.tokens.subarray(0, length % this.#blockSize);
       path.length = listed;
-      tail.splice(0, tail.length, ...open);
-    } else tail.length = Math.max(0, length - path.length * this.#blockSize);
+      tail.set(open);
+      sequence.tailLength = open.length;
+    } else sequence.tailLength = Math.max(0, length - path.length * this.#blockSize);
     sequence.known = length;
     // what it computes from here on need not be the prompt that it was opened with
     this.#withdraw(sequence);
@@ -135,7 +136,8 @@ export class PrefixSharing {
     copy.listed = source.listed;
     copy.exact = source.exact;
     copy.path = [...source.path];
-    copy.tail.push(...source.tail);
+    copy.tail.set(source.tail);
+    copy.tailLength = source.tailLength;
     copy.known = source.known;
     this.cut(copy, copy.length);
   }
@@ -164,7 +166,7 @@ export class PrefixSharing {
     if (!parent.attached) {
       // windows only: what came before was forgotten, and nobody can find what comes after it
       sequence.listed = false;
-      tail.length = 0;
+      sequence.tailLength = 0;
       this.#withdraw(sequence);
       return;
     }
@@ -175,8 +177,9 @@ export class PrefixSharing {
       if (!list) return state?.slot ?? -1;
       return list.holds(column) ? list.table[column]! : -1;
     };
-    const node = this.tree.publish(parent, new Int32Array(tail), blockOf, origin.priority, sequence.exact);
-    tail.length = 0;
+    const node = this.tree.publish(parent, tail, blockOf, origin.priority, sequence.exact);
+    if (node.tokens === tail) sequence.tail = new Int32Array(this.#blockSize);
+    sequence.tailLength = 0;
     path.push(node);
     for (let group = 0; group < groups; group++) {
       const [own, listed] = [blockOf(group), node.blocks[group]!];
