@@ -228,6 +228,21 @@ describe('advice', () => {
     );
   });
 
+  test('of a mixture of experts counts those that so many sequences choose, and each once', async () => {
+    const mixture = {
+      ...{ model_type: 'mixtral', hidden_size: 64, intermediate_size: 32, num_hidden_layers: 2, vocab_size: 256 },
+      ...{ num_attention_heads: 4, num_key_value_heads: 2, num_local_experts: 8, num_experts_per_tok: 2 },
+      max_position_embeddings: 128,
+    };
+    const read = async (batch: number) => {
+      const { advice } = await inspectModel(mixture, { memory: 2 ** 30, batch, length: 16, dtype: 'f32' });
+      return advice!.decoding.weightBytes;
+    };
+    const [one, two, four, nine] = [await read(1), await read(2), await read(4), await read(9)];
+    const experts = 2 * 8 * 3 * 64 * 32 * 4;
+    expect([two - one, four - one, nine - four]).toEqual([experts / 4, (3 * experts) / 4, 0]);
+  });
+
   test('of another number of key-value heads counts the parameters that the model would have', async () => {
     const { advice } = await inspectModel(llama31, { memory: 2 ** 36 });
     const mqa = advice!.attention.find(({ kind }) => kind === 'mqa')!;
