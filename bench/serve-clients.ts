@@ -32,7 +32,6 @@ export function completionsClient(port: number): Client {
         temperature: 0,
         ignore_eos: true,
         stream: true,
-        logprobs: 0,
         stream_options: { include_usage: true },
       }),
     });

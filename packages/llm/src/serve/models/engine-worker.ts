@@ -50,10 +50,10 @@ const { opened, model } = await open(start).catch((error: unknown) => {
 });
 const running = new Map<number, AbortController>();
 
-/** Parts of one turn go out together: under load a message per token is what costs most. */
+/** Parts of one turn, of all requests, go out in one message: under load messages are what costs most. */
 const waiting = new Map<number, ServedPart[]>();
 function flush(): void {
-  for (const [id, parts] of waiting) post({ kind: 'parts', id, parts });
+  if (waiting.size > 0) post({ kind: 'parts', of: [...waiting] });
   waiting.clear();
 }
 function send(id: number, part: ServedPart): void {

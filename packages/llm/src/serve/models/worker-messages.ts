@@ -85,7 +85,7 @@ export type FromWorker =
       readonly memoryBytes: number;
     }
   | { readonly kind: 'note'; readonly note: string }
-  | { readonly kind: 'parts'; readonly id: number; readonly parts: readonly ServedPart[] }
+  | { readonly kind: 'parts'; readonly of: readonly (readonly [id: number, parts: readonly ServedPart[]])[] }
   | { readonly kind: 'end'; readonly id: number }
   | {
       readonly kind: 'value';

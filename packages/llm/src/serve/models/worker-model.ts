@@ -53,7 +53,9 @@ export function workerModel(id: string, source: string, options: WorkerModelOpti
 
 /** What waits for an answer of the worker. */
 interface Waiting {
-  answer(message: Exclude<FromWorker, { kind: 'ready' | 'failed' | 'note' }>): void;
+  answer(message: Exclude<FromWorker, { kind: 'ready' | 'failed' | 'note' | 'parts' }>): void;
+  /** Parts of what it generates. */
+  parts?(parts: readonly ServedPart[]): void;
   fail(error: unknown): void;
 }
 
@@ -105,11 +107,14 @@ class ProcessModel implements WorkerModel {
     let failure: { readonly error: unknown } | undefined;
     let wake = () => {};
     const id = this.#ask((own) => ({ kind: 'generate', id: own, request }), {
+      parts: (parts) => {
+        queue.push(...parts);
+        wake();
+      },
       answer: (message) => {
-        if (message.kind === 'parts') queue.push(...message.parts);
-        else this.#done(id);
+        this.#done(id);
         if (message.kind === 'fault') failure = { error: faultError(message) };
-        if (message.kind !== 'parts') over = true;
+        over = true;
         wake();
       },
       fail: (error) => {
@@ -215,6 +220,10 @@ class ProcessModel implements WorkerModel {
   }
 
   #receive(message: Exclude<FromWorker, { kind: 'failed' | 'note' }>): void {
+    if (message.kind === 'parts') {
+      for (const [id, parts] of message.of) this.#waiting.get(id)?.parts?.(parts);
+      return;
+    }
     if (message.kind !== 'ready') {
       this.#waiting.get(message.id)?.answer(message);
       return;
