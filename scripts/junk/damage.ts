@@ -1,4 +1,5 @@
 import { type Device, Tensor } from '@heddle/tensor';
+import { isPart } from './valid-call.ts';
 
 /** Where in the arguments of a call: `0`, `2.bias`, `1.0`. */
 type Place = readonly (string | number)[];
@@ -14,7 +15,7 @@ export interface Damage {
 }
 
 const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype && !isPart(value);
 
 /** Junk by name; tensors of another device, and one that was disposed of. */
 export function junkOf(other: Device, disposed: Tensor): ReadonlyMap<string, unknown> {

@@ -50,7 +50,9 @@ async function outcome(call: () => unknown, kept: ReadonlySet<unknown>): Promise
 }
 
 function isTaken(taken: readonly string[], { place, name }: Damage): boolean {
-  return taken.some((each) => each === `${place}:${name}` || each === `${place}:*` || each === `*:${name}`);
+  return taken.some(
+    (each) => each === `${place}:${name}` || each === `${place}:*` || each === `*:${name}` || each === '*',
+  );
 }
 
 /** What is wrong with how a call answers damage; the calls that are tried are every `step`-th, from `from`. */

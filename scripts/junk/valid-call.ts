@@ -1,4 +1,4 @@
-/** A call that is right. One place of it at a time is damaged; `*` in `taken` stands for every damage. */
+/** A call that is right. One place of it at a time is damaged; `*` in `taken` stands for every place, or damage. */
 export interface ValidCall {
   readonly args: readonly unknown[] | (() => readonly unknown[] | Promise<readonly unknown[]>);
   /** What is right there too, as `place:damage`: `1.axis:-1` for the option `axis` of the second argument. */
@@ -27,6 +27,15 @@ export interface CallsOf {
   readonly leftOut?: Readonly<Record<string, string>>;
   readonly objects?: readonly Methods[];
 }
+
+const whole = Symbol('part');
+
+/** A part that may be one's own, with methods and whatever else: nothing inside of it is damaged. */
+export function part<P extends object>(value: P): P {
+  return Object.defineProperty(value, whole, { value: true });
+}
+
+export const isPart = (value: object): boolean => whole in value;
 
 export const validCall = (entry: Entry): ValidCall => (Array.isArray(entry) ? { args: entry } : (entry as ValidCall));
 

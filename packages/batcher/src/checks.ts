@@ -20,11 +20,20 @@ export const aFunction: Rule = { what: 'a function', holds: (value) => typeof va
 export const aBoolean: Rule = { what: 'true or false', holds: (value) => typeof value === 'boolean' };
 export const text: Rule = { what: 'a string', holds: (value) => typeof value === 'string' };
 export const list: Rule = { what: 'an array', holds: Array.isArray };
-export const object: Rule = { what: 'an object', holds: (value) => typeof value === 'object' && value !== null };
+export const object: Rule = {
+  what: 'an object',
+  holds: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+};
+export const aClass: Rule = { what: 'a class', holds: (value) => typeof value === 'function' && 'prototype' in value };
 export const signal: Rule = {
   what: 'an AbortSignal',
   holds: (value) => typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value,
 };
+
+/** An array of which each is what `rule` says. */
+export function listOf(rule: Rule): Rule {
+  return { what: `an array, each ${rule.what}`, holds: (value) => Array.isArray(value) && value.every(rule.holds) };
+}
 
 /** An integer of at least `least`. */
 export function count(least: number): Rule {

@@ -1,5 +1,6 @@
 import { ArgumentError, checkArguments, type Device, type Tensor } from '@heddle/tensor';
 import { boundNow } from './bound-now.ts';
+import { checkCache, checkSequence } from './check-parts.ts';
 import { CacheFullError } from './errors.ts';
 import type { KvCache, KvSequence } from './kv-cache.ts';
 import { isRows, isState } from './kv-shape.ts';
@@ -9,7 +10,7 @@ import { isRows, isState } from './kv-shape.ts';
  * them; and where layers have states, by layer and store, the `[...shape]` after the last of the tokens. Resolves when they are written; the sequence has grown when the call returns.
  * @throws ArgumentError for stores that are missing or do not fit, CacheFullError where there is no room; nothing was added then
  */
-export function append(
+export async function append(
   device: Device,
   cache: KvCache,
   sequence: KvSequence,
@@ -17,9 +18,10 @@ export function append(
   states: readonly Readonly<Record<string, Tensor>>[] = [],
 ): Promise<void> {
   checkArguments('append', 'device', { device });
-  checkArguments('append', 'object', { cache, sequence });
-  checkArguments('append', 'object', { 'cache.shape': cache.shape });
-  checkArguments('append', 'list', { rows, states });
+  checkCache('append', cache);
+  checkSequence('append', sequence);
+  checkLayers('rows', rows);
+  checkLayers('states', states);
   const tokens = checkedCount(cache, rows);
   checkStates(cache, states);
   if (!sequence.reserve(tokens))
@@ -28,7 +30,7 @@ export function append(
     );
   const batch = cache.batch([{ sequence, tokens, keep: 'end' }]);
   const { step, dispose } = boundNow(device, cache, batch);
-  const written: Promise<unknown> = device.realize(
+  const written = device.realize(
     [],
     rows.flatMap((layer, index) => [
       ...step.write(index, layer),
@@ -36,7 +38,16 @@ export function append(
     ]),
   );
   batch.advance();
-  return written.then(() => {}).finally(dispose);
+  try {
+    await written;
+  } finally {
+    dispose();
+  }
+}
+
+function checkLayers(name: string, layers: readonly unknown[]): void {
+  checkArguments('append', 'list', { [name]: layers });
+  checkArguments('append', 'object', Object.fromEntries(layers.map((layer, i) => [`${name}[${i}]`, layer])));
 }
 
 /** How many tokens the rows are for. @throws ArgumentError naming the first store that does not fit */

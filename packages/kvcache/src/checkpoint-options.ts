@@ -1,4 +1,3 @@
-import { ArgumentError } from '@heddle/tensor';
 import { BlockPool } from './blocks/block-pool.ts';
 import type { Group } from './blocks/group.ts';
 import type { CheckpointRule } from './blocks/state-slots.ts';
@@ -15,20 +14,12 @@ export interface CheckpointOptions {
   readonly checkpoints?: number;
 }
 
-/**
- * The slots of states: none where no layer has states.
- * @throws ArgumentError for options that are no counts
- */
+/** The slots of states: none where no layer has states. */
 export function checkpointSlots(
-  operation: string,
   options: CheckpointOptions & { readonly shape: KvShape; readonly maxSequences: number },
   blockSize: number,
 ): { readonly rule: CheckpointRule; readonly group: readonly Group[] } {
   const { shape, maxSequences, checkpointEvery = 512, checkpoints = 2 * maxSequences } = options;
-  if (!Number.isSafeInteger(checkpointEvery) || checkpointEvery < 1)
-    throw new ArgumentError(`${operation}: checkpointEvery must be a positive integer, got ${checkpointEvery}`);
-  if (!Number.isSafeInteger(checkpoints) || checkpoints < 0)
-    throw new ArgumentError(`${operation}: checkpoints must be a whole number from 0, got ${checkpoints}`);
   const rule = { every: Math.ceil(checkpointEvery / blockSize) * blockSize, slots: checkpoints };
   if (!shape.layers.some((layer) => Object.values(layer).some(isState))) return { rule, group: [] };
   const pool = new BlockPool(2 * maxSequences + checkpoints);

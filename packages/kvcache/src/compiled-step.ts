@@ -6,6 +6,7 @@ import {
   type SymbolValues,
   type Tensor,
 } from '@heddle/tensor';
+import { checkCache } from './check-parts.ts';
 import type { KvBatch, KvCache } from './kv-cache.ts';
 
 /** What a compiled step over a cache takes, for the T rows of its sequences one after the other: a `Value` of each. */
@@ -39,9 +40,8 @@ export function stepOptions(
   cache: KvCache,
   maxTokens: number,
 ): { readonly inputs: [StepInputs<InputSpec>]; readonly symbols: Readonly<Record<string, number>> } {
-  checkArguments('stepOptions', 'object', { cache });
-  checkArguments('stepOptions', 'object', { 'cache.inputs': cache.inputs, 'cache.symbols': cache.symbols });
-  checkArguments('stepOptions', 'number', { maxTokens });
+  checkCache('stepOptions', cache);
+  checkArguments('stepOptions', 'size', { maxTokens });
   return {
     inputs: [{ tokens: rows, positions: rows, segments: rows, cache: cache.inputs }],
     symbols: { ...cache.symbols, T: maxTokens },
@@ -61,7 +61,11 @@ export function stepFeeds(
   checkArguments('stepFeeds', 'object', { batch });
   const { inputs, positions, segments, sizes } = batch;
   checkArguments('stepFeeds', 'object', { 'batch.inputs': inputs, 'batch.sizes': sizes });
-  checkArguments('stepFeeds', 'numbers', { 'batch.positions': positions, 'batch.segments': segments, tokens });
+  checkArguments('stepFeeds', 'numbers', { 'batch.positions': positions, 'batch.segments': segments });
+  if (!(tokens instanceof Int32Array))
+    throw new ArgumentError(
+      `stepFeeds: tokens must be an Int32Array, got ${Object.prototype.toString.call(tokens).slice(8, -1)}`,
+    );
   if (tokens.length !== positions.length)
     throw new ArgumentError(`stepFeeds: the batch has ${positions.length} rows, got ${tokens.length} tokens`);
   return [[{ tokens, positions, segments, cache: inputs }], { symbols: sizes }];

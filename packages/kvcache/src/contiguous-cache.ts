@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments, type Device } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions, type Device, type OptionKinds } from '@heddle/tensor';
 import { BlockCache } from './blocks/block-cache.ts';
 import { BlockPool } from './blocks/block-pool.ts';
 import { type CheckpointOptions, checkpointSlots } from './checkpoint-options.ts';
@@ -17,6 +17,16 @@ export interface ContiguousCacheOptions extends CheckpointOptions {
   readonly format?: QuantizedFormat | FormatOf;
 }
 
+/** What every cache is made with, for `checkOptions`. */
+export const cacheKinds: Readonly<Record<keyof ContiguousCacheOptions, OptionKinds[string]>> = {
+  shape: 'object',
+  maxSequences: 'size',
+  maxSequenceTokens: 'size',
+  format: 'anything',
+  checkpointEvery: 'size?',
+  checkpoints: 'whole?',
+};
+
 /**
  * A cache with one contiguous block of `maxSequenceTokens` slots for each sequence: simple, and without waste where all
  * sequences are about as long as the bound. Windows are not made use of: everything is kept. Prompts share nothing.
@@ -25,14 +35,11 @@ export interface ContiguousCacheOptions extends CheckpointOptions {
  */
 export function contiguousCache(device: Device, options: ContiguousCacheOptions): KvCache {
   checkArguments('contiguousCache', 'device', { device });
-  checkArguments('contiguousCache', 'object', { options });
-  checkArguments('contiguousCache', 'object', { 'options.shape': options.shape });
-  checkArguments('contiguousCache', 'list', { 'options.shape.layers': options.shape.layers });
+  checkOptions('contiguousCache', options, cacheKinds);
   const { shape, maxSequences, maxSequenceTokens } = options;
   checkShape('contiguousCache', shape);
-  checkCounts('contiguousCache', { maxSequences, maxSequenceTokens });
   checkSlots('contiguousCache', maxSequences * maxSequenceTokens);
-  const { rule, group } = checkpointSlots('contiguousCache', options, 1);
+  const { rule, group } = checkpointSlots(options, 1);
   const rows = Object.values(shape.layers).some((layer) => Object.values(layer).some((store) => !isState(store)));
   return new BlockCache(device, {
     shape,
@@ -49,13 +56,6 @@ export function contiguousCache(device: Device, options: ContiguousCacheOptions)
     checkpoints: rule,
     eviction: undefined,
   });
-}
-
-/** @throws ArgumentError naming the one that is no positive integer */
-export function checkCounts(operation: string, counts: Readonly<Record<string, number>>): void {
-  for (const [name, count] of Object.entries(counts))
-    if (!Number.isSafeInteger(count) || count < 1)
-      throw new ArgumentError(`${operation}: ${name} must be a positive integer, got ${count}`);
 }
 
 /** Slots are told by an i32. @throws ArgumentError for more of them */

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import { CacheFormatError } from './errors.ts';
 
 /** One row `[heads, width]` of each token: keys, values, or what else a layer reads again. */
@@ -79,9 +79,17 @@ export interface KeyValueSizes {
 
 /** The shape of a model whose layers all keep keys `[K, D]` and values of one size. @throws ArgumentError for no whole number of layers */
 export function keyValueShape(sizes: KeyValueSizes): KvShape {
-  checkArguments('keyValueShape', 'object', { sizes });
+  checkOptions('keyValueShape', sizes, {
+    layers: 'size',
+    heads: 'size',
+    headDim: 'size',
+    valueDim: 'size?',
+    dtype: ['f32', 'f16'],
+    window: 'size?',
+    keepFirst: 'whole?',
+  });
   const { layers, heads, headDim, valueDim = headDim, dtype, window, keepFirst } = sizes;
-  if (!isCount(layers) || layers > maxLayers)
+  if (layers > maxLayers)
     throw new ArgumentError(`keyValueShape: layers must be a whole number from 1 to ${maxLayers}, got ${layers}`);
   const store = (width: number): RowsStore => ({
     kind: 'rows',
@@ -95,15 +103,13 @@ export function keyValueShape(sizes: KeyValueSizes): KvShape {
 
 /** Device memory of one token, in bytes, over all layers and stores of rows. */
 export function bytesPerToken(shape: KvShape): number {
-  checkArguments('bytesPerToken', 'object', { shape });
-  checkArguments('bytesPerToken', 'list', { 'shape.layers': shape.layers });
+  checkShape('bytesPerToken', shape);
   return sumOver(shape, (store) => (isRows(store) ? storeBytes(store) : 0));
 }
 
 /** Device memory of the states of one sequence at one length, in bytes, over all layers. */
 export function bytesPerState(shape: KvShape): number {
-  checkArguments('bytesPerState', 'object', { shape });
-  checkArguments('bytesPerState', 'list', { 'shape.layers': shape.layers });
+  checkShape('bytesPerState', shape);
   return sumOver(shape, (store) => (isRows(store) ? 0 : storeBytes(store)));
 }
 
@@ -132,6 +138,11 @@ export const keepsExactly = ({ layers }: KvShape, formatOf: FormatOf): boolean =
     Object.entries(layer).every(([name, store]) => !isRows(store) || !formatOf(store, name, index)),
   );
 
+function checkFormat(where: string, format: QuantizedFormat): void {
+  checkOptions(where, format, { bits: [8, 4], groups: 'size?', rotate: 'boolean?', measured: 'object?' });
+  if (format.measured) checkOptions(`${where}: measured`, format.measured, { meanKl: 'number', limit: 'number' });
+}
+
 /**
  * One format for all stores, as a function.
  * @throws ArgumentError where a store cannot be kept in its format, CacheFormatError where nobody has measured what it does
@@ -141,19 +152,20 @@ export function checkedFormat(
   { layers }: KvShape,
   format: QuantizedFormat | FormatOf | undefined,
 ): FormatOf {
+  if (typeof format !== 'function') checkArguments(operation, 'object?', { format });
   const formatOf: FormatOf = typeof format === 'function' ? format : () => format;
   for (const [index, layer] of layers.entries())
     for (const [name, store] of Object.entries(layer)) {
       const chosen = isRows(store) ? formatOf(store, name, index) : undefined;
-      if (!chosen) continue;
-      const { bits, groups = 1, measured } = chosen;
+      if (chosen === undefined) continue;
       const where = `${operation}: the format of ${name} of layer ${index}`;
-      if (bits !== 8 && bits !== 4) throw new ArgumentError(`${where} must have 8 or 4 bits, got ${String(bits)}`);
+      checkFormat(where, chosen);
+      const { bits, groups = 1, measured } = chosen;
       if (bits === 4 && !(measured && measured.meanKl <= measured.limit))
         throw new CacheFormatError(
           `${where} has 4 bits, which need a measurement on the model within its limit (measureCacheFormat), got ${measured ? `a mean KL of ${measured.meanKl} of at most ${measured.limit}` : 'none'}`,
         );
-      if (!isCount(groups) || store.shape[1]! % (8 * groups) !== 0)
+      if (store.shape[1]! % (8 * groups) !== 0)
         throw new ArgumentError(
           `${where} must cut a width of ${store.shape[1]} into groups of a multiple of 8 values, got ${groups}`,
         );
@@ -163,10 +175,11 @@ export function checkedFormat(
 
 /** @throws ArgumentError for a shape that no cache can hold, naming layer and store */
 export function checkShape(operation: string, shape: KvShape): void {
-  if (!Array.isArray(shape?.layers) || shape.layers.length === 0)
-    throw new ArgumentError(`${operation}: shape must list at least one layer, got ${JSON.stringify(shape?.layers)}`);
+  checkOptions(`${operation}: shape`, shape, { layers: 'list' });
+  if (shape.layers.length === 0) throw new ArgumentError(`${operation}: shape must list at least one layer, got none`);
   let stores = 0;
   for (const [index, layer] of shape.layers.entries()) {
+    checkArguments(`${operation}: shape`, 'object', { [`layers[${index}]`]: layer });
     for (const [name, store] of Object.entries(layer) as [string, KvStore][]) {
       stores++;
       checkStore(`${operation}: ${name} of layer ${index}`, store);
@@ -176,8 +189,7 @@ export function checkShape(operation: string, shape: KvShape): void {
 }
 
 function checkStore(where: string, store: KvStore): void {
-  if (typeof store !== 'object' || store === null)
-    throw new ArgumentError(`${where}: a store must be an object, got ${String(store)}`);
+  checkOptions(where, store, ['kind', 'shape', 'dtype', 'window', 'keepFirst', 'valueDim']);
   const { kind, shape, dtype, window, keepFirst, valueDim } = store as
     | RowsStore
     | (StateStore & { valueDim?: undefined });

@@ -1,4 +1,5 @@
 import { checkArguments } from '@heddle/tensor';
+import { checkCache } from './check-parts.ts';
 import { CacheFullError } from './errors.ts';
 import type { KvCache, KvSequence } from './kv-cache.ts';
 
@@ -7,10 +8,9 @@ import type { KvCache, KvSequence } from './kv-cache.ts';
  * @throws CacheFullError where no more sequences can be open, ArgumentError for an id that is
  */
 export function openSequence(cache: KvCache, id: string): KvSequence {
-  checkArguments('openSequence', 'object', { cache });
-  checkArguments('openSequence', 'function', { 'cache.sequence': cache.sequence });
+  checkCache('openSequence', cache);
   checkArguments('openSequence', 'text', { id });
   const sequence = cache.sequence(id);
   if (typeof sequence !== 'string') return sequence;
-  throw new CacheFullError(`sequence: no room for ${id}, ${cache.maxSequences} sequences are open (maxSequences)`);
+  throw new CacheFullError(`openSequence: no room for ${id}, ${cache.maxSequences} sequences are open (maxSequences)`);
 }

@@ -1,10 +1,10 @@
-import { ArgumentError, checkArguments, type Device } from '@heddle/tensor';
+import { ArgumentError, calledAs, checkArguments, checkOptions, type Device, type OptionKinds } from '@heddle/tensor';
 import { BlockCache } from './blocks/block-cache.ts';
 import { BlockPool } from './blocks/block-pool.ts';
 import { type Group, keyOfRetention, type Retention, retentionKey, retentionsOf } from './blocks/group.ts';
 import type { CheckpointRule } from './blocks/state-slots.ts';
 import { type CheckpointOptions, checkpointSlots } from './checkpoint-options.ts';
-import { checkCounts, checkSlots } from './contiguous-cache.ts';
+import { cacheKinds, checkSlots } from './contiguous-cache.ts';
 import { checkTiers, type PrefixTierOptions } from './demoted/options.ts';
 import type { KvCache } from './kv-cache.ts';
 import {
@@ -69,24 +69,14 @@ export interface PagedCacheOptions extends CheckpointOptions {
  */
 export function pagedCache(device: Device, options: PagedCacheOptions): KvCache {
   checkArguments('pagedCache', 'device', { device });
-  checkArguments('pagedCache', 'object', { options });
-  checkArguments('pagedCache', 'object', { 'options.shape': options.shape });
-  checkArguments('pagedCache', 'list', { 'options.shape.layers': options.shape.layers });
-  const plan = pagesOf(options);
+  const plan = calledAs('pagedCache', () => pagesOf(options));
   const { shape, maxSequences, maxSequenceTokens, retain, drops } = options;
   const { share = retain || drops ? false : leastRecentlyUsed() } = options;
   const { tiers } = options;
-  if (drops !== undefined && typeof drops !== 'boolean')
-    throw new ArgumentError(`pagedCache: drops must be true or false, got ${String(drops)}`);
-  if (share !== false && typeof share?.rank !== 'function')
-    throw new ArgumentError(
-      `pagedCache: share must be an eviction policy, as leastRecentlyUsed() gives one, or false, got ${typeof share}`,
-    );
   if (tiers && (retain || !share))
     throw new ArgumentError(
       `pagedCache: tiers are for what is shared, got ${retain ? 'retain' : 'share: false'} beside them`,
     );
-  if (tiers) checkTiers(tiers, plan);
   if (drops && (retain || share || plan.retentions.length !== 1 || plan.retentions[0]!.kind !== 'all'))
     throw new ArgumentError('pagedCache: drops takes layers that keep all tokens, without retain and share');
   if (retain && share) throw new ArgumentError('pagedCache: a cache with retain shares nothing, got share');
@@ -111,10 +101,7 @@ export function pagedCache(device: Device, options: PagedCacheOptions): KvCache 
 
 /** The device memory that `pagedCache` takes with these options, in bytes. @throws ArgumentError as it does */
 export function pagedCacheBytes(options: PagedCacheOptions): number {
-  checkArguments('pagedCacheBytes', 'object', { options });
-  checkArguments('pagedCacheBytes', 'object', { 'options.shape': options.shape });
-  checkArguments('pagedCacheBytes', 'list', { 'options.shape.layers': options.shape.layers });
-  const { shape, blocks, groupOf, blockSize, formatOf } = pagesOf(options);
+  const { shape, blocks, groupOf, blockSize, formatOf } = calledAs('pagedCacheBytes', () => pagesOf(options));
   const pools = blockBytes(shape, groupOf, blockSize, formatOf).reduce((sum, bytes, g) => sum + bytes * blocks[g]!, 0);
   return pools + bytesPerState(options.shape); // zeros are a state too
 }
@@ -132,13 +119,27 @@ interface Pages {
   readonly rule: CheckpointRule;
 }
 
+const pageKinds: Readonly<Record<keyof PagedCacheOptions, OptionKinds[string]>> = {
+  ...cacheKinds,
+  tokens: 'size?',
+  blockSize: 'size?',
+  maxBatchTokens: 'size?',
+  share: 'anything',
+  retain: 'object?',
+  drops: 'boolean?',
+  tiers: 'object?',
+};
+
 function pagesOf(options: PagedCacheOptions): Pages {
-  const { maxSequences, maxSequenceTokens, blockSize = 16, maxBatchTokens = 512, retain } = options;
+  checkOptions('pagedCache', options, pageKinds);
+  const { maxSequences, maxSequenceTokens, blockSize = 16, maxBatchTokens = 512, retain, tiers } = options;
   checkShape('pagedCache', options.shape);
-  checkCounts('pagedCache', { maxSequences, maxSequenceTokens, blockSize, maxBatchTokens });
+  if (options.share) checkArguments('pagedCache', 'function', { 'share.rank': options.share.rank });
+  else checkOptions('pagedCache', { share: options.share }, { share: [undefined, false] });
   const shape = retain ? hotShape(options.shape, retain, blockSize) : options.shape;
   const formatOf = checkedFormat('pagedCache', shape, options.format);
   if (retain?.warm) checkedFormat('pagedCache: retain', shape, { bits: 8 });
+  if (tiers) checkTiers(tiers, { shape, blockSize, formatOf });
   const perSequence = Math.ceil(maxSequenceTokens / blockSize);
   const { tokens = maxSequences * perSequence * blockSize } = options;
   if (!Number.isSafeInteger(tokens) || tokens < maxSequenceTokens)
@@ -147,7 +148,7 @@ function pagesOf(options: PagedCacheOptions): Pages {
     );
   const retentions = retentionsOf(shape);
   const byKey = new Map(retentions.map((retention, group) => [keyOfRetention(retention), group]));
-  const { rule, group: stateGroup } = checkpointSlots('pagedCache', options, blockSize);
+  const { rule, group: stateGroup } = checkpointSlots(options, blockSize);
   const most = maxSequences * perSequence;
   const blocks = retentions.map(({ kind, window, keepFirst }) => {
     if (kind === 'state') return stateGroup[0]!.pool.blocks;

@@ -4,8 +4,9 @@ export { type Gradient, type Gradients, grad, valueAndGrad } from './autograd/gr
 export { gradients } from './autograd/gradients.ts';
 export { jvp } from './autograd/jvp.ts';
 export { type VmapOptions, vmap } from './autograd/vmap.ts';
+export { calledAs } from './checks/called-as.ts';
 export { type ArgumentKind, checkArguments } from './checks/check-arguments.ts';
-export { checkOptions } from './checks/check-options.ts';
+export { checkOptions, type OptionKinds } from './checks/check-options.ts';
 export * from './checks/errors.ts';
 export { compile } from './compile/compile.ts';
 export type {

@@ -1,4 +1,4 @@
-import { arange, type Device, type Tensor, where } from '@heddle/tensor';
+import { arange, checkArguments, type Device, type Tensor, where } from '@heddle/tensor';
 import type { ScoreMod } from '../flex/trace.ts';
 
 /**
@@ -11,6 +11,7 @@ export function alibiSlopes(device: Device, heads: number): Tensor {
 
 /** ALiBi as a function of scores, for kernels over a cache: they lose the slope of their head of H times the distance. */
 export function alibiScores(heads: number): ScoreMod {
+  checkArguments('alibiScores', 'size', { heads });
   return (score, { h, q, k }) => score.sub(slopesOf(h.cast('f32'), heads).mul(q.sub(k).cast('f32')));
 }
 

@@ -1,11 +1,12 @@
 import {
-  ArgumentError,
   broadcastShapes,
   checkArguments,
+  checkOptions,
   type Dim,
   DTypeError,
   formatShape,
   isFloat,
+  type OptionKinds,
   type Shape,
   ShapeError,
   shapesEqual,
@@ -13,7 +14,7 @@ import {
   type TensorType,
 } from '@heddle/tensor';
 import { alibiSlopes } from './alibi.ts';
-import type { AttentionSpec } from './attention-spec.ts';
+import type { AttentionDropout, AttentionSpec } from './attention-spec.ts';
 import { dropoutKeys, dropoutThreshold } from './dropout.ts';
 
 /** Tensors that a spec may add to q, k and v, in the order in which they are inputs. */
@@ -21,21 +22,21 @@ const optionalInputs = ['bias', 'mask', 'keyLengths', 'sinks', 'slopes', 'segmen
 /** Behind them what a mask function sees, see `maskBlocks`. */
 export type OptionalInput = (typeof optionalInputs)[number] | 'blocks';
 
-const specNames: Readonly<Record<keyof AttentionSpec, true>> = {
-  causal: true,
-  window: true,
-  keepFirst: true,
-  sinks: true,
-  softcap: true,
-  alibi: true,
-  scale: true,
-  bias: true,
-  mask: true,
-  keyLengths: true,
-  segments: true,
-  dropout: true,
-  scoreMod: true,
-  maskMod: true,
+export const specKinds: Readonly<Record<keyof AttentionSpec, OptionKinds[string]>> = {
+  causal: 'boolean?',
+  window: 'size?',
+  keepFirst: 'size?',
+  sinks: 'tensor?',
+  softcap: 'positive?',
+  alibi: 'anything',
+  scale: 'finite?',
+  bias: 'tensor?',
+  mask: 'tensor?',
+  keyLengths: 'tensor?',
+  segments: 'tensor?',
+  dropout: 'object?',
+  scoreMod: 'function?',
+  maskMod: 'function?',
 };
 
 /** A spec as plain data, with the names of the tensors behind q, k and v. */
@@ -108,6 +109,11 @@ function checkBroadcast(name: string, shape: Shape, to: Shape): void {
     throw new ShapeError(`attention: ${name} must broadcast to ${formatShape(to)}, got ${formatShape(shape)}`);
 }
 
+function checkDropout(dropout: AttentionDropout): void {
+  checkOptions('attention: dropout', dropout, { p: 'number', seed: 'anything' });
+  if (typeof dropout.seed !== 'number') checkArguments('attention: dropout', 'tensor', { seed: dropout.seed });
+}
+
 /** Inputs and attributes of an attention. @throws ArgumentError for numbers out of range */
 export function denseArguments(
   q: Tensor,
@@ -115,25 +121,14 @@ export function denseArguments(
   v: Tensor,
   spec: AttentionSpec,
 ): { inputs: readonly Tensor[]; attributes: DenseAttributes } {
-  for (const name of Object.keys(spec))
-    if (!Object.hasOwn(specNames, name))
-      throw new ArgumentError(`attention: a spec has ${Object.keys(specNames).join(', ')}; got ${name}`);
-  const { bias, mask, keyLengths, sinks, segments, scoreMod, maskMod } = spec;
-  checkArguments('attention', 'tensor?', { bias, mask, keyLengths, sinks, segments });
-  checkArguments('attention', 'function?', { scoreMod, maskMod });
+  checkOptions('attention', spec, specKinds);
   const { causal = false, window, keepFirst, softcap, alibi, scale = 1 / Math.sqrt(Number(q.shape.at(-1))) } = spec;
-  if (typeof causal !== 'boolean')
-    throw new ArgumentError(`attention: causal must be true or false, got ${String(causal)}`);
-  if (!Number.isFinite(scale)) throw new ArgumentError(`attention: scale must be a finite number, got ${scale}`);
-  if (softcap !== undefined && !(softcap > 0))
-    throw new ArgumentError(`attention: softcap must be a positive number, got ${softcap}`);
-  for (const [name, value] of Object.entries({ window, keepFirst }))
-    if (value !== undefined && (!Number.isInteger(value) || value < 1))
-      throw new ArgumentError(`attention: ${name} must be a positive integer, got ${value}`);
   if (keepFirst !== undefined && window === undefined)
     throw new ArgumentError(
       `attention: keepFirst needs a window, in spite of which first keys are seen, got ${keepFirst} without one`,
     );
+  if (alibi !== undefined && typeof alibi !== 'boolean') checkArguments('attention', 'tensor', { alibi });
+  if (spec.dropout !== undefined) checkDropout(spec.dropout);
   const slopes = alibi === true ? alibiSlopes(q.device, Number(q.shape[2])) : alibi || undefined;
   const dropout = spec.dropout && dropoutThreshold(spec.dropout.p);
   const given: Partial<Record<OptionalInput, Tensor | undefined>> = {

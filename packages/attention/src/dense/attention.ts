@@ -1,4 +1,4 @@
-import { checkArguments, defineOp, full, type Op, record, recordOne, type Tensor } from '@heddle/tensor';
+import { calledAs, checkArguments, defineOp, full, type Op, record, recordOne, type Tensor } from '@heddle/tensor';
 import { maskBlocks } from '../flex/block-mask.ts';
 import { differentiated } from '../flex/derivatives.ts';
 import { type TracedFunctions, traceFunctions } from '../flex/trace.ts';
@@ -121,11 +121,13 @@ const logSumExpOf = (softmax: Tensor): Tensor => plane(softmax, 0).add(plane(sof
 export function attention(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec = {}): Tensor {
   checkArguments('attention', 'tensor', { q, k, v });
   checkArguments('attention', 'object', { spec });
-  const arguments_ = argumentsOf(q, k, v, spec);
-  const nothing = attentionOverNothing(arguments_);
-  if (nothing) return nothing.out;
-  if (arguments_.functions) return recordBoth(arguments_)[0];
-  return recordOne(attentionOp, arguments_.inputs, arguments_.attributes);
+  return calledAs('attention', () => {
+    const arguments_ = argumentsOf(q, k, v, spec);
+    const nothing = attentionOverNothing(arguments_);
+    if (nothing) return nothing.out;
+    if (arguments_.functions) return recordBoth(arguments_)[0];
+    return recordOne(attentionOp, arguments_.inputs, arguments_.attributes);
+  });
 }
 
 /**
@@ -140,11 +142,13 @@ export function attentionWithLse(
 ): { readonly out: Tensor; readonly lse: Tensor } {
   checkArguments('attentionWithLse', 'tensor', { q, k, v });
   checkArguments('attentionWithLse', 'object', { spec });
-  const call = argumentsOf(q, k, v, spec);
-  const nothing = attentionOverNothing(call);
-  if (nothing) return nothing;
-  const [out, softmax] = recordBoth(call);
-  return { out, lse: logSumExpOf(softmax) };
+  return calledAs('attentionWithLse', () => {
+    const call = argumentsOf(q, k, v, spec);
+    const nothing = attentionOverNothing(call);
+    if (nothing) return nothing;
+    const [out, softmax] = recordBoth(call);
+    return { out, lse: logSumExpOf(softmax) };
+  });
 }
 
 /**
@@ -160,11 +164,13 @@ export function attentionWithMass(
 ): { readonly out: Tensor; readonly lse: Tensor; readonly mass: Tensor } {
   checkArguments('attentionWithMass', 'tensor', { q, k, v });
   checkArguments('attentionWithMass', 'object', { spec });
-  const own = argumentsOf(q, k, v, spec);
-  const { B, S, K } = sizesOf(own.inputs);
-  const nothing = attentionOverNothing(own);
-  if (nothing) return { ...nothing, mass: full(q.device, [B, S, K], 0, 'f32') };
-  const [out, softmax] = recordBoth(own);
-  const mass = recordOne(keyMassOp(own.functions), [...own.inputs, softmax], own.attributes);
-  return { out, lse: logSumExpOf(softmax), mass };
+  return calledAs('attentionWithMass', () => {
+    const own = argumentsOf(q, k, v, spec);
+    const { B, S, K } = sizesOf(own.inputs);
+    const nothing = attentionOverNothing(own);
+    if (nothing) return { ...nothing, mass: full(q.device, [B, S, K], 0, 'f32') };
+    const [out, softmax] = recordBoth(own);
+    const mass = recordOne(keyMassOp(own.functions), [...own.inputs, softmax], own.attributes);
+    return { out, lse: logSumExpOf(softmax), mass };
+  });
 }

@@ -1,5 +1,6 @@
 import {
   arange,
+  calledAs,
   checkArguments,
   type Dim,
   DTypeError,
@@ -24,17 +25,19 @@ import type { DenseSizes } from './arguments.ts';
  */
 export function segmentIds(offsets: Tensor, length: Dim): Tensor {
   checkArguments('segmentIds', 'tensor', { offsets });
-  if (offsets.dtype !== 'i32') throw new DTypeError(`segmentIds: offsets must be i32, got ${offsets.dtype}`);
-  if (offsets.rank !== 1)
-    throw new ShapeError(`segmentIds: offsets must be [N + 1], got ${formatShape(offsets.shape)}`);
-  const place = arange(offsets.device, length);
-  const begun = offsets
-    .reshape([-1, 1])
-    .lessEqual(place.reshape([1, length]))
-    .cast('i32')
-    .sum(0);
-  const inside = place.less(offsets.max(0, { keepDims: true }));
-  return where(inside, begun.sub(1), -1).reshape([1, length]);
+  return calledAs('segmentIds', () => {
+    if (offsets.dtype !== 'i32') throw new DTypeError(`segmentIds: offsets must be i32, got ${offsets.dtype}`);
+    if (offsets.rank !== 1)
+      throw new ShapeError(`segmentIds: offsets must be [N + 1], got ${formatShape(offsets.shape)}`);
+    const place = arange(offsets.device, length);
+    const begun = offsets
+      .reshape([-1, 1])
+      .lessEqual(place.reshape([1, length]))
+      .cast('i32')
+      .sum(0);
+    const inside = place.less(offsets.max(0, { keepDims: true }));
+    return where(inside, begun.sub(1), -1).reshape([1, length]);
+  });
 }
 
 /** bool `[B, 1, L, S]`: whether query and key are of one segment. */

@@ -1,4 +1,4 @@
-import type { Tensor } from '@heddle/tensor';
+import { checkArguments, checkOptions, type Tensor } from '@heddle/tensor';
 import type { MaskMod, ScoreMod } from '../flex/trace.ts';
 import type { KvView } from './kv-view.ts';
 
@@ -57,3 +57,52 @@ export interface AttentionKernel {
     spec: AttendSpec,
   ): { readonly out: Tensor; readonly lse: Tensor };
 }
+
+/** @throws ArgumentError naming `operation` for what is no kernel */
+export function checkKernels(operation: string, kernels: Readonly<Record<string, unknown>>): void {
+  checkArguments(operation, 'object', kernels);
+  for (const [name, kernel] of Object.entries(kernels) as [string, AttentionKernel][]) {
+    checkArguments(operation, 'text', { [`${name}.name`]: kernel.name });
+    checkArguments(operation, 'function', { [`${name}.supports`]: kernel.supports, [`${name}.attend`]: kernel.attend });
+    checkArguments(operation, 'function?', { [`${name}.attendWithLse`]: kernel.attendWithLse });
+  }
+}
+
+/** @throws ArgumentError naming `operation` for what `attend` does not take */
+export function checkAttend(
+  operation: string,
+  { q, k, v, kv, spec }: Readonly<Record<'q' | 'k' | 'v' | 'kv' | 'spec', unknown>>,
+): void {
+  checkArguments(operation, 'tensor', { q, k });
+  checkArguments(operation, 'tensor?', { v });
+  checkArguments(operation, 'object?', { kv });
+  checkOptions(operation, spec, specKinds);
+  if (kv !== undefined) checkOptions(`${operation}: kv`, kv, viewKinds);
+}
+
+const specKinds = {
+  segments: 'tensor',
+  positions: 'tensor',
+  scale: 'finite?',
+  window: 'size?',
+  keepFirst: 'size?',
+  softcap: 'positive?',
+  sinks: 'tensor?',
+  valueDim: 'size?',
+  scoreMod: 'function?',
+  maskMod: 'function?',
+} as const satisfies Readonly<Record<keyof AttendSpec, string>>;
+
+const viewKinds = {
+  keys: 'tensor',
+  values: 'tensor?',
+  valueDim: 'size?',
+  blockTable: 'tensor',
+  lengths: 'tensor',
+  starts: 'tensor?',
+  keyPositions: 'tensor?',
+  quantized: 'object?',
+  rotated: 'boolean?',
+  blockSize: 'size',
+  maxLength: 'anything',
+} as const satisfies Readonly<Record<keyof KvView, string>>;

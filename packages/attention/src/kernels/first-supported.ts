@@ -1,5 +1,5 @@
-import { ArgumentError, checkArguments, type Tensor } from '@heddle/tensor';
-import type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
+import { ArgumentError, checkArguments, checkOptions, type Tensor } from '@heddle/tensor';
+import { type AttendSpec, type AttentionKernel, checkKernels } from './attention-kernel.ts';
 import type { KvView } from './kv-view.ts';
 
 /** What a kernel costs for a call, in any one unit; `measuredCost` makes one of measured milliseconds. */
@@ -29,10 +29,9 @@ export function firstSupported(
   options: FirstSupportedOptions = {},
 ): AttentionKernel {
   checkArguments('firstSupported', 'list', { kernels });
-  checkArguments('firstSupported', 'object', { options });
+  checkOptions('firstSupported', options, { cost: 'function?', onChoice: 'function?' });
   if (kernels.length === 0) throw new ArgumentError('firstSupported: takes at least one kernel');
-  checkArguments('firstSupported', 'object', Object.fromEntries(kernels.map((kernel, i) => [`kernels[${i}]`, kernel])));
-  checkArguments('firstSupported', 'function?', { 'options.cost': options.cost, 'options.onChoice': options.onChoice });
+  checkKernels('firstSupported', Object.fromEntries(kernels.map((kernel, i) => [`kernels[${i}]`, kernel])));
   const refusal = (spec: AttendSpec, kv?: KvView) => {
     const reasons = kernels.map((kernel) => kernel.supports(spec, kv));
     if (reasons.some((reason) => reason === undefined)) return undefined;

@@ -1,5 +1,5 @@
-import { ArgumentError, checkArguments, compile, type Tensor } from '@heddle/tensor';
-import type { AttendSpec, AttentionKernel } from './attention-kernel.ts';
+import { ArgumentError, calledAs, checkArguments, checkOptions, compile, type Tensor } from '@heddle/tensor';
+import { type AttendSpec, type AttentionKernel, checkAttend, checkKernels } from './attention-kernel.ts';
 import type { KernelCost } from './first-supported.ts';
 import type { KvView } from './kv-view.ts';
 
@@ -33,37 +33,46 @@ export async function measuredCost(
   options: { readonly runs?: number } = {},
 ): Promise<KernelCost> {
   checkArguments('measuredCost', 'list', { kernels, samples });
-  checkArguments('measuredCost', 'object', { options });
-  const { runs = 5 } = options;
-  if (samples.length === 0) throw new ArgumentError('measuredCost: takes at least one sample call');
-  const measured: Sample[] = [];
-  for (const { q, k, v, kv, spec } of samples) {
-    const ms = new Map<AttentionKernel, number>();
-    for (const kernel of kernels) {
-      if (kernel.supports(spec, kv) !== undefined) continue;
-      const step = compile((q: Tensor, k: Tensor, own: Tensor) => kernel.attend(q, k, v && own, kv, spec).sum());
-      const run = async () => {
-        const begin = performance.now();
-        await (await step(q, k, v ?? k)).data();
-        return performance.now() - begin;
-      };
-      try {
-        // the first run compiles
-        await run();
-        const times: number[] = [];
-        for (let i = 0; i < runs; i++) times.push(await run());
-        ms.set(kernel, times.sort((a, b) => a - b)[runs >> 1]!);
-      } finally {
-        step.dispose();
-      }
+  checkKernels('measuredCost', Object.fromEntries(kernels.map((kernel, i) => [`kernels[${i}]`, kernel])));
+  checkArguments('measuredCost', 'object', Object.fromEntries(samples.map((sample, i) => [`samples[${i}]`, sample])));
+  checkOptions('measuredCost', options, { runs: 'size?' });
+  return calledAs('measuredCost', async () => {
+    for (const sample of samples) {
+      checkOptions('measuredCost', sample, ['q', 'k', 'v', 'kv', 'spec']);
+      checkAttend('measuredCost', sample);
     }
-    measured.push({ rows: Number(q.shape[0]), cached: kv !== undefined, ms });
-  }
-  return (kernel, q, kv) => {
-    const rows = q.shape[0];
-    const alike = measured.filter(({ cached, ms }) => cached === (kv !== undefined) && ms.has(kernel));
-    const far = (sample: Sample) => (typeof rows === 'number' ? Math.abs(Math.log(sample.rows / rows)) : -sample.rows);
-    const nearest = alike.sort((a, b) => far(a) - far(b))[0];
-    return nearest?.ms.get(kernel) ?? Infinity;
-  };
+    const { runs = 5 } = options;
+    if (samples.length === 0) throw new ArgumentError('measuredCost: takes at least one sample call');
+    const measured: Sample[] = [];
+    for (const { q, k, v, kv, spec } of samples) {
+      const ms = new Map<AttentionKernel, number>();
+      for (const kernel of kernels) {
+        if (kernel.supports(spec, kv) !== undefined) continue;
+        const step = compile((q: Tensor, k: Tensor, own: Tensor) => kernel.attend(q, k, v && own, kv, spec).sum());
+        const run = async () => {
+          const begin = performance.now();
+          await (await step(q, k, v ?? k)).data();
+          return performance.now() - begin;
+        };
+        try {
+          // the first run compiles
+          await run();
+          const times: number[] = [];
+          for (let i = 0; i < runs; i++) times.push(await run());
+          ms.set(kernel, times.sort((a, b) => a - b)[runs >> 1]!);
+        } finally {
+          step.dispose();
+        }
+      }
+      measured.push({ rows: Number(q.shape[0]), cached: kv !== undefined, ms });
+    }
+    return (kernel, q, kv) => {
+      const rows = q.shape[0];
+      const alike = measured.filter(({ cached, ms }) => cached === (kv !== undefined) && ms.has(kernel));
+      const far = (sample: Sample) =>
+        typeof rows === 'number' ? Math.abs(Math.log(sample.rows / rows)) : -sample.rows;
+      const nearest = alike.sort((a, b) => far(a) - far(b))[0];
+      return nearest?.ms.get(kernel) ?? Infinity;
+    };
+  });
 }

@@ -1,12 +1,12 @@
-import { checkArguments, dimsEqual } from '@heddle/tensor';
-import type { AttentionKernel } from './attention-kernel.ts';
+import { dimsEqual } from '@heddle/tensor';
+import { type AttentionKernel, checkKernels } from './attention-kernel.ts';
 
 /**
  * One kernel for steps with a row for each sequence (decoding: the size of the rows is that of the sequences, as a number or
  * as a symbolic dimension), another for all others.
  */
 export function prefillDecode(prefill: AttentionKernel, decode: AttentionKernel): AttentionKernel {
-  checkArguments('prefillDecode', 'object', { prefill, decode });
+  checkKernels('prefillDecode', { prefill, decode });
   return {
     name: `${prefill.name}, decoding ${decode.name}`,
     supports(spec, kv) {

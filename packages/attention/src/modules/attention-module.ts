@@ -1,4 +1,16 @@
-import { checkArguments, type Device, linear, mapTree, rmsNorm, type Tensor, type Variable } from '@heddle/tensor';
+import {
+  calledAs,
+  checkArguments,
+  checkOptions,
+  type Device,
+  linear,
+  mapTree,
+  type OptionKinds,
+  rmsNorm,
+  type Tensor,
+  type Variable,
+} from '@heddle/tensor';
+import { specKinds } from '../dense/arguments.ts';
 import { attention } from '../dense/attention.ts';
 import type { AttentionSpec } from '../dense/attention-spec.ts';
 import { rotary } from '../rotary/rotary.ts';
@@ -8,7 +20,10 @@ import {
   type AttentionParameters,
   attentionSizes,
   checkAttentionParameters,
-  createAttentionParameters,
+  checkParts,
+  configKinds,
+  drawKinds,
+  drawParameters,
 } from './attention-parameters.ts';
 
 export interface AttentionModuleOptions extends AttentionConfig {
@@ -54,7 +69,29 @@ export function attentionModule<T extends Tensor>(
   parameters: AttentionParameters<T>,
   options: AttentionModuleOptions,
 ): AttentionModule<T> {
-  checkArguments('attentionModule', 'object', { parameters, options });
+  checkArguments('attentionModule', 'object', { parameters });
+  checkModule('attentionModule', options);
+  return calledAs('attentionModule', () => moduleOf(parameters, options));
+}
+
+/** What a module is made with, for `checkOptions`. */
+const moduleKinds = { ...configKinds, rotary: 'object?', spec: 'object?' } as const;
+
+/** @throws ArgumentError naming `operation` */
+function checkModule(operation: string, options: AttentionModuleOptions, more: OptionKinds = {}): void {
+  checkOptions(operation, options, { ...moduleKinds, ...more });
+  checkParts(operation, options);
+  const { rotary: turns, spec } = options;
+  if (spec) checkOptions(`${operation}: spec`, spec, specKinds);
+  if (!turns) return;
+  checkOptions(`${operation}: rotary`, turns, { table: 'object', interleaved: 'boolean?' });
+  checkOptions(`${operation}: rotary: table`, turns.table, { cos: 'tensor', sin: 'tensor' });
+}
+
+function moduleOf<T extends Tensor>(
+  parameters: AttentionParameters<T>,
+  options: AttentionModuleOptions,
+): AttentionModule<T> {
   checkAttentionParameters(parameters, options);
   const { H, K, D } = attentionSizes(options);
   const { rotary: turns, qkNorm } = options;
@@ -65,29 +102,33 @@ export function attentionModule<T extends Tensor>(
     linear(x, weight, bias).reshape([...x.shape.slice(0, -1), count, D]);
   return {
     parameters,
-    forward(input, { spec, context, attend } = {}) {
-      checkArguments('forward', 'object', { input });
-      const { x, positions } = input;
-      checkArguments('forward', 'tensor', { 'input.x': x });
-      const rows = x.shape.slice(0, -1);
-      const from = context ?? x;
-      const normed = (projected: Tensor, norm: { readonly weight: T } | undefined) =>
-        norm ? rmsNorm(projected, norm.weight, epsilon) : projected;
-      const places = positions ?? x.device.arange(rows.at(-1)!).expand(rows);
-      const turned = (projected: Tensor) =>
-        turns && !context
-          ? rotary(projected, places, turns.table, { interleaved: turns.interleaved ?? false })
-          : projected;
-      const q = turned(normed(heads(x, query, H), queryNorm));
-      const k = turned(normed(heads(from, key, K), keyNorm));
-      const v = heads(from, value, K);
-      const mixed = (
-        attend ? attend(q, k, v) : attention(q, k, v, { ...ownSpec, ...spec, causal: spec?.causal ?? ownSpec.causal! })
-      ).reshape([...rows, H * D]);
-      const gated = gate ? mixed.mul(linear(x, gate.weight, gate.bias).sigmoid()) : mixed;
-      return linear(gated, output.weight, output.bias);
+    forward: (input, call = {}) => {
+      checkOptions('forward', input, { x: 'tensor', positions: 'tensor?' });
+      checkOptions('forward', call, { spec: 'object?', context: 'tensor?', attend: 'function?' });
+      if (call.spec) checkOptions('forward: spec', call.spec, specKinds);
+      return calledAs('forward', () => forward(input, call));
     },
   };
+
+  function forward({ x, positions }: AttentionInput, { spec, context, attend }: AttentionCall): Tensor {
+    const rows = x.shape.slice(0, -1);
+    const from = context ?? x;
+    const normed = (projected: Tensor, norm: { readonly weight: T } | undefined) =>
+      norm ? rmsNorm(projected, norm.weight, epsilon) : projected;
+    const places = positions ?? x.device.arange(rows.at(-1)!).expand(rows);
+    const turned = (projected: Tensor) =>
+      turns && !context
+        ? rotary(projected, places, turns.table, { interleaved: turns.interleaved ?? false })
+        : projected;
+    const q = turned(normed(heads(x, query, H), queryNorm));
+    const k = turned(normed(heads(from, key, K), keyNorm));
+    const v = heads(from, value, K);
+    const mixed = (
+      attend ? attend(q, k, v) : attention(q, k, v, { ...ownSpec, ...spec, causal: spec?.causal ?? ownSpec.causal! })
+    ).reshape([...rows, H * D]);
+    const gated = gate ? mixed.mul(linear(x, gate.weight, gate.bias).sigmoid()) : mixed;
+    return linear(gated, output.weight, output.bias);
+  }
 }
 
 /** A module that owns its parameters. */
@@ -106,9 +147,9 @@ export async function createAttentionModule(
   options: AttentionModuleOptions & { readonly seed: number; readonly dtype?: 'f32' | 'f16'; readonly name?: string },
 ): Promise<OwningAttentionModule> {
   checkArguments('createAttentionModule', 'device', { device });
-  checkArguments('createAttentionModule', 'object', { options });
-  checkArguments('createAttentionModule', 'number', { 'options.seed': options.seed });
-  const module = attentionModule(await createAttentionParameters(device, options, options), options);
+  checkModule('createAttentionModule', options, drawKinds);
+  const parameters = await calledAs('createAttentionModule', () => drawParameters(device, options, options));
+  const module = moduleOf(parameters, options);
   const dispose = () => {
     mapTree(module.parameters, (parameter) => (parameter as Variable).dispose());
   };

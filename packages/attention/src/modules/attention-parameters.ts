@@ -1,8 +1,11 @@
 import {
   ArgumentError,
+  calledAs,
   checkArguments,
+  checkOptions,
   type Device,
   mapTree,
+  type OptionKinds,
   randomNormal,
   ShapeError,
   type Tensor,
@@ -51,6 +54,25 @@ export type AttentionParameters<T = Variable> = {
   readonly gate?: Projection<T>;
 };
 
+/** What a configuration has, for `checkOptions`. */
+export const configKinds: Readonly<Record<keyof AttentionConfig, OptionKinds[string]>> = {
+  width: 'size',
+  heads: 'size',
+  attentionType: 'text?',
+  headDim: 'size?',
+  bias: 'anything',
+  qkNorm: 'anything',
+  outputGate: 'boolean?',
+};
+
+/** @throws ArgumentError naming `operation` for parts that are neither there, nor left out, nor described */
+export function checkParts(operation: string, { bias, qkNorm }: AttentionConfig): void {
+  if (bias !== undefined && typeof bias !== 'boolean')
+    checkOptions(`${operation}: bias`, bias, { input: 'boolean?', output: 'boolean?' });
+  if (qkNorm !== undefined && typeof qkNorm !== 'boolean')
+    checkOptions(`${operation}: qkNorm`, qkNorm, { epsilon: 'positive' });
+}
+
 /** E, H, K and D of a configuration. @throws ArgumentError */
 export function attentionSizes(config: AttentionConfig): { E: number; H: number; K: number; D: number } {
   const { width: E, heads: H, attentionType = 'mha' } = config;
@@ -64,7 +86,12 @@ export function attentionSizes(config: AttentionConfig): { E: number; H: number;
 
 /** The shapes of the parameters, as the tree that the parameters are. */
 export function attentionParameterShapes(config: AttentionConfig): AttentionParameters<readonly number[]> {
-  checkArguments('attentionParameterShapes', 'object', { config });
+  checkOptions('attentionParameterShapes', config, configKinds);
+  checkParts('attentionParameterShapes', config);
+  return calledAs('attentionParameterShapes', () => shapesOf(config));
+}
+
+function shapesOf(config: AttentionConfig): AttentionParameters<readonly number[]> {
   const { E, H, K, D } = attentionSizes(config);
   const { bias = false } = config;
   const { input, output } = typeof bias === 'boolean' ? { input: bias, output: bias } : bias;
@@ -90,13 +117,14 @@ export function checkAttentionParameters(parameters: AttentionParameters<Tensor>
     return found;
   };
   const given = leaves(parameters, () => false);
-  const wanted = leaves(attentionParameterShapes(config), Array.isArray);
+  const wanted = leaves(shapesOf(config), Array.isArray);
   for (const name of new Set([...wanted.keys(), ...given.keys()])) {
     const [tensor, shape] = [given.get(name) as Tensor | undefined, wanted.get(name) as readonly number[] | undefined];
-    if (!tensor || !shape)
+    if (tensor === undefined || !shape)
       throw new ArgumentError(
         `attention module: parameter '${name}' is ${shape ? 'missing' : 'not of this configuration'}`,
       );
+    checkArguments('attention module', 'tensor', { [name]: tensor });
     if (String(tensor.shape) !== String(shape))
       throw new ShapeError(`attention module: parameter '${name}' must be [${shape}], got [${tensor.shape}]`);
   }
@@ -111,15 +139,33 @@ export function checkAttentionParameters(parameters: AttentionParameters<Tensor>
 export async function createAttentionParameters(
   device: Device,
   config: AttentionConfig,
-  options: { readonly seed: number; readonly dtype?: 'f32' | 'f16'; readonly name?: string },
+  options: DrawOptions,
 ): Promise<AttentionParameters> {
   checkArguments('createAttentionParameters', 'device', { device });
-  checkArguments('createAttentionParameters', 'object', { config, options });
-  const { seed, dtype = 'f32', name = 'attention' } = options;
+  checkOptions('createAttentionParameters', config, configKinds);
+  checkParts('createAttentionParameters', config);
+  checkOptions('createAttentionParameters', options, drawKinds);
+  return calledAs('createAttentionParameters', () => drawParameters(device, config, options));
+}
+
+/** What parameters are drawn with, for `checkOptions`. */
+export const drawKinds: OptionKinds = { seed: 'whole', dtype: [undefined, 'f32', 'f16'], name: 'text?' };
+
+interface DrawOptions {
+  readonly seed: number;
+  readonly dtype?: 'f32' | 'f16';
+  readonly name?: string;
+}
+
+export async function drawParameters(
+  device: Device,
+  config: AttentionConfig,
+  { seed, dtype = 'f32', name = 'attention' }: DrawOptions,
+): Promise<AttentionParameters> {
   const made: Variable[] = [];
   try {
     const tree = mapTree(
-      attentionParameterShapes(config),
+      shapesOf(config),
       (shape, path) => {
         const variable = device.zeroVariable(shape as readonly number[], { dtype, name: `${name}.${path}` });
         made.push(variable);

@@ -1,5 +1,6 @@
-import { checkArguments, defineOp, full, type Op, record, type Tensor } from '@heddle/tensor';
+import { defineOp, full, type Op, record, type Tensor } from '@heddle/tensor';
 import { type TracedFunctions, traceFunctions } from '../flex/trace.ts';
+import { checkAttend } from '../kernels/attention-kernel.ts';
 import { type PackedCall, packedArguments } from './arguments.ts';
 import { type PackedAttributes, packedSizes } from './attributes.ts';
 import { checkPacked } from './check.ts';
@@ -33,7 +34,6 @@ function argumentsOf(call: PackedCall): Arguments {
   const { inputs, attributes } = packedArguments(call);
   checkPacked(inputs, attributes);
   const { scoreMod, maskMod } = call.spec;
-  checkArguments('attend', 'function?', { scoreMod, maskMod });
   if (!scoreMod && !maskMod) return { inputs, attributes, functions: undefined };
   const functions = traceFunctions('attend', call.q.device, packedPlaceShapes(inputs, attributes), call.spec);
   return {
@@ -45,6 +45,7 @@ function argumentsOf(call: PackedCall): Arguments {
 
 /** Output and, where it is asked for, log-sum-exp, in tensor operations. */
 export function decomposedAttention(call: PackedCall): readonly Tensor[] {
+  checkAttend('attend', call);
   if (call.kv?.rotated) return overRotated(call, decomposedAttention);
   const { inputs, attributes, functions } = argumentsOf(call);
   return ofNoRows(inputs, attributes) ?? decomposePacked(inputs, attributes, functions);
@@ -52,6 +53,7 @@ export function decomposedAttention(call: PackedCall): readonly Tensor[] {
 
 /** The same as one operation. */
 export function packedAttention(call: PackedCall): readonly Tensor[] {
+  checkAttend('attend', call);
   if (call.kv?.rotated) return overRotated(call, packedAttention);
   const { inputs, attributes, functions } = argumentsOf(call);
   const op = functions ? packedAttentionOf(functions) : packedAttentionOp;

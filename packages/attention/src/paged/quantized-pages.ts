@@ -3,7 +3,9 @@ import {
   arange,
   bitAnd,
   bitXor,
+  calledAs,
   checkArguments,
+  checkOptions,
   clip,
   type Dim,
   DTypeError,
@@ -43,7 +45,7 @@ const perWord = (bits: PageBits) => 32 / bits;
  */
 export function quantizeRows(x: Tensor, bits: PageBits, options: { readonly groups?: number } = {}): QuantizedRows {
   checkArguments('quantizeRows', 'tensor', { x });
-  checkArguments('quantizeRows', 'object', { options });
+  checkOptions('quantizeRows', options, { groups: 'size?' });
   const { groups = 1 } = options;
   if (bits !== 8 && bits !== 4) throw new ArgumentError(`quantizeRows: bits must be 8 or 4, got ${String(bits)}`);
   if (!isFloat(x.dtype)) throw new DTypeError(`quantizeRows: takes f32 or f16, got ${x.dtype}`);
@@ -71,20 +73,22 @@ export function quantizeRows(x: Tensor, bits: PageBits, options: { readonly grou
 
 /** Quantised rows as f32 `[T, K, D]`. */
 export function dequantizeRows(rows: QuantizedRows, bits: PageBits): Tensor {
-  checkArguments('dequantizeRows', 'object', { rows });
-  checkArguments('dequantizeRows', 'tensor', { 'rows.words': rows.words, 'rows.scales': rows.scales });
-  const { words, scales } = rows;
-  const [T, K, W] = words.shape as [Dim, number, number];
-  const groups = scales.shape[2] as number;
-  const count = perWord(bits);
-  const places = arange(words.device, count, 'u32').mul(bits);
-  const fields = bitAnd(shiftRight(words.reshape([T, K, W, 1]), places), 2 ** bits - 1);
-  const sign = 2 ** (bits - 1);
-  const integers = bitXor(fields, sign).cast('i32').sub(sign).cast('f32');
-  return integers
-    .reshape([multiplyDims(T, K), groups, (W * count) / groups])
-    .mul(scales.cast('f32').reshape([multiplyDims(T, K), groups, 1]))
-    .reshape([T, K, W * count]);
+  checkOptions('dequantizeRows', rows, { words: 'tensor', scales: 'tensor' });
+  checkOptions('dequantizeRows', { bits }, { bits: [8, 4] });
+  return calledAs('dequantizeRows', () => {
+    const { words, scales } = rows;
+    const [T, K, W] = words.shape as [Dim, number, number];
+    const groups = scales.shape[2] as number;
+    const count = perWord(bits);
+    const places = arange(words.device, count, 'u32').mul(bits);
+    const fields = bitAnd(shiftRight(words.reshape([T, K, W, 1]), places), 2 ** bits - 1);
+    const sign = 2 ** (bits - 1);
+    const integers = bitXor(fields, sign).cast('i32').sub(sign).cast('f32');
+    return integers
+      .reshape([multiplyDims(T, K), groups, (W * count) / groups])
+      .mul(scales.cast('f32').reshape([multiplyDims(T, K), groups, 1]))
+      .reshape([T, K, W * count]);
+  });
 }
 
 /** What stands in the pages for each of `slots`, `K` and `D`. @throws ShapeError, DTypeError */

@@ -1,5 +1,5 @@
-import { checkArguments, type Device, randomNormal } from '@heddle/tensor';
-import { checkPositionSizes, type PositionModule, positionModule } from './position-module.ts';
+import { calledAs, checkArguments, checkOptions, type Device, randomNormal } from '@heddle/tensor';
+import { type PositionModule, positionModule } from './position-module.ts';
 
 /** Options of `createLearnedPositions`. */
 export interface LearnedPositionsOptions {
@@ -25,15 +25,23 @@ export async function createLearnedPositions(
   options: LearnedPositionsOptions,
 ): Promise<PositionModule> {
   checkArguments('createLearnedPositions', 'device', { device });
-  checkArguments('createLearnedPositions', 'object', { options });
-  const { maxPositions, width, seed, deviation = 0.02, dtype = 'f32', name = 'positions' } = options;
-  checkPositionSizes('learned positions', { maxPositions, width });
-  const table = device.zeroVariable([maxPositions, width], { dtype, name });
-  try {
-    await device.realize([], [table.assign(randomNormal(device, [maxPositions, width], seed, { deviation, dtype }))]);
-  } catch (error) {
-    table.dispose();
-    throw error;
-  }
-  return positionModule('learned positions', table, { table });
+  checkOptions('createLearnedPositions', options, {
+    maxPositions: 'size',
+    width: 'size',
+    seed: 'whole',
+    deviation: 'number?',
+    dtype: [undefined, 'f32', 'f16'],
+    name: 'text?',
+  });
+  return calledAs('createLearnedPositions', async () => {
+    const { maxPositions, width, seed, deviation = 0.02, dtype = 'f32', name = 'positions' } = options;
+    const table = device.zeroVariable([maxPositions, width], { dtype, name });
+    try {
+      await device.realize([], [table.assign(randomNormal(device, [maxPositions, width], seed, { deviation, dtype }))]);
+    } catch (error) {
+      table.dispose();
+      throw error;
+    }
+    return positionModule('learned positions', table, { table });
+  });
 }

@@ -1,5 +1,5 @@
 import {
-  ArgumentError,
+  checkOptions,
   DTypeError,
   formatShape,
   ShapeError,
@@ -19,20 +19,15 @@ export interface PositionModule extends Disposable {
   dispose(): void;
 }
 
-/** The sizes of a table of positions. @throws ArgumentError */
-export function checkPositionSizes(name: string, sizes: Readonly<Record<string, number>>): void {
-  for (const [size, value] of Object.entries(sizes))
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new ArgumentError(`${name}: ${size} must be a positive integer, got ${value}`);
-}
-
 /** A module that adds rows of `table`. */
 export function positionModule(name: string, table: Tensor, parameters: PositionModule['parameters']): PositionModule {
   const [P, E] = table.shape as [number, number];
   const dispose = () => table.dispose();
   return {
     parameters,
-    forward({ x, positions }) {
+    forward(input) {
+      checkOptions(name, input, { x: 'tensor', positions: 'tensor?' });
+      const { x, positions } = input;
       const rows = x.shape.slice(0, -1);
       if (x.rank < 2 || x.shape.at(-1) !== E)
         throw new ShapeError(`${name}: x must be [..., L, ${E}], got ${formatShape(x.shape)}`);

@@ -1,5 +1,5 @@
-import { ArgumentError, checkArguments, type Device } from '@heddle/tensor';
-import { checkPositionSizes, type PositionModule, positionModule } from './position-module.ts';
+import { ArgumentError, checkArguments, checkOptions, type Device } from '@heddle/tensor';
+import { type PositionModule, positionModule } from './position-module.ts';
 
 /** Options of `createSinusoidalPositions`. */
 export interface SinusoidalPositionsOptions {
@@ -21,11 +21,14 @@ export interface SinusoidalPositionsOptions {
  */
 export function createSinusoidalPositions(device: Device, options: SinusoidalPositionsOptions): PositionModule {
   checkArguments('createSinusoidalPositions', 'device', { device });
-  checkArguments('createSinusoidalPositions', 'object', { options });
+  checkOptions('createSinusoidalPositions', options, {
+    maxPositions: 'size',
+    width: 'size',
+    base: 'positive?',
+    halves: 'boolean?',
+  });
   const { maxPositions, width, base = 10000, halves = false } = options;
-  checkPositionSizes('sinusoidal positions', { maxPositions, width });
-  if (width % 2 !== 0) throw new ArgumentError(`sinusoidal positions: width must be even, got ${width}`);
-  if (!(base > 0)) throw new ArgumentError(`sinusoidal positions: base must be a positive number, got ${base}`);
+  if (width % 2 !== 0) throw new ArgumentError(`createSinusoidalPositions: width must be even, got ${width}`);
   const values = new Float64Array(maxPositions * width);
   for (let p = 0; p < maxPositions; p++)
     for (let i = 0; i < width / 2; i++) {

@@ -1,7 +1,7 @@
-import { ArgumentError, checkArguments, type Tensor } from '@heddle/tensor';
+import { calledAs, checkArguments, checkOptions, type Tensor } from '@heddle/tensor';
 import { denseRecurrence } from './recurrence/dense.ts';
 import { packedRecurrence } from './recurrence/packed.ts';
-import type { StateView } from './state-view.ts';
+import { checkStateView, type StateView } from './state-view.ts';
 
 /** What a gated delta rule takes beside queries, keys and values. */
 export interface DeltaRuleGates {
@@ -15,8 +15,15 @@ export interface DeltaRuleGates {
   readonly normalize?: boolean;
 }
 
+const gateKinds = {
+  logDecay: 'tensor',
+  beta: 'tensor',
+  scale: 'finite?',
+  normalize: 'boolean?',
+} as const satisfies Readonly<Record<keyof DeltaRuleGates, string>>;
+
 /** Rows of a chunk where nothing else is said. */
-const defaultChunk = 64;
+export const defaultChunk = 64;
 
 /**
  * The gated delta rule, an attention of constant memory: each head has a state S `[Dk, Dv]`. In each row it decays, takes in the
@@ -39,12 +46,13 @@ export function gatedDeltaRule(
   options: DeltaRuleGates & { readonly state?: Tensor | undefined; readonly chunk?: number },
 ): { readonly out: Tensor; readonly state: Tensor } {
   checkArguments('gatedDeltaRule', 'tensor', { q, k, v });
-  checkArguments('gatedDeltaRule', 'object', { options });
-  checkArguments('gatedDeltaRule', 'tensor', { 'options.logDecay': options.logDecay, 'options.beta': options.beta });
-  const { state, chunk } = options;
-  const inputs = { ...prepared(q, k, v, options), state: state?.cast('f32') };
-  const result = denseRecurrence(inputs, { rule: 'delta', chunk: checkedChunk('gatedDeltaRule', chunk) });
-  return { out: result.out.cast(v.dtype), state: result.state };
+  checkOptions('gatedDeltaRule', options, { ...gateKinds, state: 'tensor?', chunk: 'size?' });
+  return calledAs('gatedDeltaRule', () => {
+    const { state, chunk = defaultChunk } = options;
+    const inputs = { ...prepared(q, k, v, options), state: state?.cast('f32') };
+    const result = denseRecurrence(inputs, { rule: 'delta', chunk });
+    return { out: result.out.cast(v.dtype), state: result.state };
+  });
 }
 
 /**
@@ -63,16 +71,14 @@ export function packedGatedDeltaRule(
   options: DeltaRuleGates & { readonly segments: Tensor; readonly states?: StateView | undefined },
 ): { readonly out: Tensor; readonly states: Tensor | undefined } {
   checkArguments('packedGatedDeltaRule', 'tensor', { q, k, v });
-  checkArguments('packedGatedDeltaRule', 'object', { options });
-  checkArguments('packedGatedDeltaRule', 'tensor', {
-    'options.logDecay': options.logDecay,
-    'options.beta': options.beta,
-    'options.segments': options.segments,
+  checkOptions('packedGatedDeltaRule', options, { ...gateKinds, segments: 'tensor', states: 'object?' });
+  checkStateView('packedGatedDeltaRule', options.states);
+  return calledAs('packedGatedDeltaRule', () => {
+    const { segments, states } = options;
+    const inputs = { ...prepared(q, k, v, options), segments, ...states };
+    const result = packedRecurrence(inputs, { rule: 'delta', chunk: defaultChunk });
+    return { out: result.out.cast(v.dtype), states: result.states };
   });
-  const { segments, states } = options;
-  const inputs = { ...prepared(q, k, v, options), segments, ...states };
-  const result = packedRecurrence(inputs, { rule: 'delta', chunk: defaultChunk });
-  return { out: result.out.cast(v.dtype), states: result.states };
 }
 
 function prepared(q: Tensor, k: Tensor, v: Tensor, { logDecay, beta, scale, normalize = false }: DeltaRuleGates) {
@@ -85,11 +91,4 @@ function prepared(q: Tensor, k: Tensor, v: Tensor, { logDecay, beta, scale, norm
     decay: logDecay.cast('f32'),
     beta: beta.cast('f32'),
   };
-}
-
-/** @throws ArgumentError naming the operation */
-export function checkedChunk(name: string, chunk: number = defaultChunk): number {
-  if (!Number.isInteger(chunk) || chunk < 1)
-    throw new ArgumentError(`${name}: chunk must be a positive integer, got ${chunk}`);
-  return chunk;
 }

@@ -1,8 +1,8 @@
-import { checkArguments, formatShape, ShapeError, type Tensor } from '@heddle/tensor';
-import { checkedChunk } from './gated-delta-rule.ts';
+import { calledAs, checkArguments, checkOptions, formatShape, ShapeError, type Tensor } from '@heddle/tensor';
+import { defaultChunk } from './gated-delta-rule.ts';
 import { denseRecurrence } from './recurrence/dense.ts';
 import { packedRecurrence } from './recurrence/packed.ts';
-import type { StateView } from './state-view.ts';
+import { checkStateView, type StateView } from './state-view.ts';
 
 /** What a scan takes beside its rows. */
 export interface Mamba2Parameters {
@@ -35,17 +35,13 @@ export function mamba2Scan(
   options: Mamba2Parameters & { readonly state?: Tensor | undefined; readonly chunk?: number },
 ): { readonly out: Tensor; readonly state: Tensor } {
   checkArguments('mamba2Scan', 'tensor', { x });
-  checkArguments('mamba2Scan', 'object', { options });
-  checkArguments('mamba2Scan', 'tensor', {
-    'options.dt': options.dt,
-    'options.a': options.a,
-    'options.b': options.b,
-    'options.c': options.c,
+  checkOptions('mamba2Scan', options, { ...parameterKinds, state: 'tensor?', chunk: 'size?' });
+  return calledAs('mamba2Scan', () => {
+    const { state, chunk = defaultChunk } = options;
+    const inputs = { ...prepared('mamba2Scan', x, options), state: state?.cast('f32') };
+    const result = denseRecurrence(inputs, { rule: 'additive', chunk });
+    return { out: withSkip(result.out, x, options), state: result.state };
   });
-  const { state, chunk } = options;
-  const inputs = { ...prepared('mamba2Scan', x, options), state: state?.cast('f32') };
-  const result = denseRecurrence(inputs, { rule: 'additive', chunk: checkedChunk('mamba2Scan', chunk) });
-  return { out: withSkip(result.out, x, options), state: result.state };
 }
 
 /**
@@ -62,19 +58,23 @@ export function packedMamba2Scan(
   options: Mamba2Parameters & { readonly segments: Tensor; readonly states?: StateView | undefined },
 ): { readonly out: Tensor; readonly states: Tensor | undefined } {
   checkArguments('packedMamba2Scan', 'tensor', { x });
-  checkArguments('packedMamba2Scan', 'object', { options });
-  checkArguments('packedMamba2Scan', 'tensor', {
-    'options.dt': options.dt,
-    'options.a': options.a,
-    'options.b': options.b,
-    'options.c': options.c,
-    'options.segments': options.segments,
+  checkOptions('packedMamba2Scan', options, { ...parameterKinds, segments: 'tensor', states: 'object?' });
+  checkStateView('packedMamba2Scan', options.states);
+  return calledAs('packedMamba2Scan', () => {
+    const { segments, states } = options;
+    const inputs = { ...prepared('packedMamba2Scan', x, options), segments, ...states };
+    const result = packedRecurrence(inputs, { rule: 'additive', chunk: defaultChunk });
+    return { out: withSkip(result.out, x, options), states: result.states };
   });
-  const { segments, states } = options;
-  const inputs = { ...prepared('packedMamba2Scan', x, options), segments, ...states };
-  const result = packedRecurrence(inputs, { rule: 'additive', chunk: checkedChunk('packedMamba2Scan') });
-  return { out: withSkip(result.out, x, options), states: result.states };
 }
+
+const parameterKinds = {
+  dt: 'tensor',
+  a: 'tensor',
+  b: 'tensor',
+  c: 'tensor',
+  d: 'tensor?',
+} as const satisfies Readonly<Record<keyof Mamba2Parameters, string>>;
 
 function prepared(name: string, x: Tensor, { dt, a, b, c, d }: Mamba2Parameters) {
   const H = x.shape.at(-2)!;

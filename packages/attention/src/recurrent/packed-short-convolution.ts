@@ -1,7 +1,7 @@
 import {
-  ArgumentError,
   arange,
   checkArguments,
+  checkOptions,
   DTypeError,
   defineOp,
   formatShape,
@@ -125,11 +125,22 @@ export interface PackedConvolutionRows {
  */
 export function packedShortConvolution(x: Tensor, weight: Tensor, options: PackedConvolutionRows): Tensor {
   checkArguments('packedShortConvolution', 'tensor', { x, weight });
-  checkArguments('packedShortConvolution', 'object', { options });
+  checkOptions('packedShortConvolution', options, {
+    segments: 'tensor',
+    positions: 'tensor',
+    cached: 'object?',
+    bias: 'tensor?',
+  });
+  if (options.cached)
+    checkOptions('packedShortConvolution: cached', options.cached, {
+      rows: 'tensor',
+      blockTable: 'tensor',
+      lengths: 'tensor',
+      starts: 'tensor?',
+      blockSize: 'size',
+    });
   const { segments, positions, cached, bias } = options;
   const blockSize = cached?.blockSize ?? 0;
-  if (cached && !(Number.isInteger(blockSize) && blockSize > 0))
-    throw new ArgumentError(`packedShortConvolution: blockSize must be a positive integer, got ${blockSize}`);
   const given: Partial<Record<InputName, Tensor | undefined>> = {
     ...{ x, weight, segments, positions, bias },
     ...(cached && { rows: cached.rows, table: cached.blockTable, lengths: cached.lengths, starts: cached.starts }),

@@ -1,6 +1,8 @@
 import {
   addDims,
+  calledAs,
   checkArguments,
+  checkOptions,
   concat,
   type Dim,
   DTypeError,
@@ -81,11 +83,13 @@ export function shortConvolution(
   options: { readonly bias?: Tensor | undefined; readonly history?: Tensor | undefined } = {},
 ): ShortConvolution {
   checkArguments('shortConvolution', 'tensor', { x, weight });
-  checkArguments('shortConvolution', 'object', { options });
-  const { bias, history } = options;
-  const inputs = [x, weight, ...(bias ? [bias] : []), ...(history ? [history] : [])];
-  const out = recordOne(convolutionOp, inputs, { bias: bias !== undefined, history: history !== undefined });
-  const L: Dim = x.shape[1]!;
-  const width = weight.shape[1] as number;
-  return { out, history: afterHistory(x, width, history).slice(1, L, addDims(L, width - 1)) };
+  checkOptions('shortConvolution', options, { bias: 'tensor?', history: 'tensor?' });
+  return calledAs('shortConvolution', () => {
+    const { bias, history } = options;
+    const inputs = [x, weight, ...(bias ? [bias] : []), ...(history ? [history] : [])];
+    const out = recordOne(convolutionOp, inputs, { bias: bias !== undefined, history: history !== undefined });
+    const L: Dim = x.shape[1]!;
+    const width = weight.shape[1] as number;
+    return { out, history: afterHistory(x, width, history).slice(1, L, addDims(L, width - 1)) };
+  });
 }

@@ -1,4 +1,4 @@
-import type { Tensor } from '@heddle/tensor';
+import { checkOptions, type Tensor } from '@heddle/tensor';
 
 /**
  * What a recurrent layer reads of a cache of states for the B sequences of a step, and which of its states the cache keeps. Declared
@@ -11,4 +11,10 @@ export interface StateView {
   readonly from: Tensor;
   /** i32 `[W]`: the rows of the step after which states are kept, from 0 to T - 1; any of them, in any order. */
   readonly at: Tensor;
+}
+
+/** @throws ArgumentError naming `operation` for what is no view */
+export function checkStateView(operation: string, states: unknown): void {
+  if (states !== undefined)
+    checkOptions(`${operation}: states`, states, { pool: 'tensor', from: 'tensor', at: 'tensor' });
 }

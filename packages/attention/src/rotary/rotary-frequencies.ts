@@ -1,5 +1,5 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
-import type { Llama3Rotary, LongRopeRotary, RotaryScaling, RotarySpec, YarnRotary } from './rotary-spec.ts';
+import { ArgumentError, checkArguments, checkOptions, type OptionKinds } from '@heddle/tensor';
+import type { Llama3Rotary, LongRopeRotary, RotarySpec, YarnRotary } from './rotary-spec.ts';
 
 /** What rotates a head: component pair i at position p turns by `p * inverseFrequencies[i]` radians. */
 export interface RotaryFrequencies {
@@ -18,8 +18,9 @@ export interface RotaryFrequencies {
  * @throws ArgumentError `ERR_ARGUMENT` if the spec is out of range.
  */
 export function rotaryFrequencies(spec: RotarySpec, sequenceLength?: number): RotaryFrequencies {
-  checkArguments('rotaryFrequencies', 'object', { spec });
-  checkArguments('rotaryFrequencies', 'object', { 'spec.scaling': spec.scaling });
+  checkOptions('rotaryFrequencies', spec, { theta: 'positive', dim: 'size', scaling: 'object' });
+  checkArguments('rotaryFrequencies', 'size?', { sequenceLength });
+  checkScaling(spec.scaling);
   checkSpec(spec);
   const { theta, dim, scaling } = spec;
   switch (scaling.kind) {
@@ -97,59 +98,65 @@ function longRope(theta: number, dim: number, scaling: LongRopeRotary, length: n
   };
 }
 
-const kinds: readonly RotaryScaling['kind'][] = [
-  'default',
-  'linear',
-  'dynamic',
-  'llama3',
-  'yarn',
-  'longrope',
-  'proportional',
-];
+/** Names of each kind's numbers, without the kind itself. */
+const scalingKinds: Readonly<Record<RotarySpec['scaling']['kind'], OptionKinds>> = {
+  default: {},
+  linear: { factor: 'positive' },
+  dynamic: { factor: 'positive', maxPositions: 'positive' },
+  llama3: {
+    factor: 'positive',
+    lowFrequencyFactor: 'positive',
+    highFrequencyFactor: 'positive',
+    originalMaxPositions: 'positive',
+  },
+  yarn: {
+    factor: 'positive',
+    originalMaxPositions: 'positive',
+    attentionFactor: 'positive?',
+    betaFast: 'positive',
+    betaSlow: 'positive',
+    mscale: 'number?',
+    mscaleAllDim: 'number?',
+    truncate: 'boolean?',
+  },
+  longrope: {
+    factor: 'positive',
+    shortFactors: 'numbers',
+    longFactors: 'numbers',
+    originalMaxPositions: 'positive',
+    attentionFactor: 'positive?',
+  },
+  proportional: { share: 'positive', factor: 'positive' },
+};
+
+function checkScaling(scaling: RotarySpec['scaling']): void {
+  if (!Object.hasOwn(scalingKinds, scaling.kind))
+    throw new ArgumentError(
+      `rotaryFrequencies: scaling.kind must be one of ${Object.keys(scalingKinds).join(', ')}, got ${String(scaling.kind)}`,
+    );
+  const { kind, ...numbers } = scaling;
+  checkOptions(`rotaryFrequencies (${kind})`, numbers, scalingKinds[kind]);
+}
 
 function checkSpec({ theta, dim, scaling }: RotarySpec): void {
-  if (!kinds.includes(scaling.kind))
-    throw new ArgumentError(
-      `rotaryFrequencies: scaling.kind must be one of ${kinds.join(', ')}, got ${String(scaling.kind)}`,
-    );
   const fail = (rule: string, got: unknown): never => {
     throw new ArgumentError(`rotaryFrequencies (${scaling.kind}): ${rule}, got ${String(got)}`);
   };
   const positive = (name: string, value: number) => {
     if (!(value > 0 && Number.isFinite(value))) fail(`${name} must be a positive number`, value);
   };
-  positive('theta', theta);
-  if (!(Number.isInteger(dim) && dim > 0 && dim % 2 === 0)) fail('dim must be a positive even integer', dim);
-  if (scaling.kind === 'default') return;
-  positive('factor', scaling.factor);
-  if (scaling.kind === 'linear') return;
-  if (scaling.kind === 'proportional') {
-    if (!(scaling.share > 0 && scaling.share <= 1)) fail('share must be in (0, 1]', scaling.share);
-    return;
-  }
-  if (scaling.kind === 'dynamic') {
-    positive('maxPositions', scaling.maxPositions);
-    if (dim < 4) fail('dim must be at least 4', dim);
-    return;
-  }
-  positive('originalMaxPositions', scaling.originalMaxPositions);
-  if (scaling.kind === 'llama3') {
-    const { lowFrequencyFactor: low, highFrequencyFactor: high } = scaling;
-    positive('lowFrequencyFactor', low);
-    if (!(high > low)) fail(`highFrequencyFactor must be greater than lowFrequencyFactor ${low}`, high);
-    return;
-  }
-  if (scaling.attentionFactor !== undefined) positive('attentionFactor', scaling.attentionFactor);
-  if (scaling.kind === 'yarn') {
-    positive('betaFast', scaling.betaFast);
-    positive('betaSlow', scaling.betaSlow);
-    if (theta === 1) fail('theta must not be 1', theta);
-    return;
-  }
-  for (const [name, factors] of [
-    ['shortFactors', scaling.shortFactors],
-    ['longFactors', scaling.longFactors],
-  ] as const) {
+  if (dim % 2 !== 0) fail('dim must be a positive even integer', dim);
+  if (scaling.kind === 'proportional' && scaling.share > 1) fail('share must be in (0, 1]', scaling.share);
+  if (scaling.kind === 'dynamic' && dim < 4) fail('dim must be at least 4', dim);
+  if (scaling.kind === 'yarn' && theta === 1) fail('theta must not be 1', theta);
+  if (scaling.kind === 'llama3' && scaling.highFrequencyFactor <= scaling.lowFrequencyFactor)
+    fail(
+      `highFrequencyFactor must be greater than lowFrequencyFactor ${scaling.lowFrequencyFactor}`,
+      scaling.highFrequencyFactor,
+    );
+  if (scaling.kind !== 'longrope') return;
+  for (const name of ['shortFactors', 'longFactors'] as const) {
+    const factors = scaling[name];
     if (factors.length !== dim / 2) fail(`${name} must hold dim / 2 = ${dim / 2} numbers`, factors.length);
     for (const factor of factors) positive(name, factor);
   }

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments, type Device, type Tensor } from '@heddle/tensor';
+import { ArgumentError, calledAs, checkArguments, checkOptions, type Device, type Tensor } from '@heddle/tensor';
 import { rotaryFrequencies } from './rotary-frequencies.ts';
 import type { RotarySpec } from './rotary-spec.ts';
 
@@ -24,11 +24,13 @@ export function rotaryTable(
   options: { readonly dtype?: 'f32' | 'f16'; readonly sequenceLength?: number } = {},
 ): RotaryTable {
   checkArguments('rotaryTable', 'device', { device });
-  checkArguments('rotaryTable', 'object', { spec, options });
+  checkOptions('rotaryTable', options, { dtype: [undefined, 'f32', 'f16'], sequenceLength: 'size?' });
   const { dtype = 'f32', sequenceLength } = options;
   if (!Number.isSafeInteger(maxPositions) || maxPositions < 1)
     throw new ArgumentError(`rotaryTable: maxPositions must be a positive integer, got ${maxPositions}`);
-  const { inverseFrequencies, attentionFactor } = rotaryFrequencies(spec, sequenceLength);
+  const { inverseFrequencies, attentionFactor } = calledAs('rotaryTable', () =>
+    rotaryFrequencies(spec, sequenceLength),
+  );
   const half = inverseFrequencies.length;
   const tabulate = (f: (angle: number) => number) => {
     const values = new Float64Array(maxPositions * half);

@@ -1,5 +1,6 @@
 import {
   checkArguments,
+  checkOptions,
   concat,
   DTypeError,
   defineOp,
@@ -110,8 +111,8 @@ export function rotary(
   options: { readonly interleaved?: boolean } = {},
 ): Tensor {
   checkArguments('rotary', 'tensor', { x, positions });
-  checkArguments('rotary', 'object', { table, options });
-  checkArguments('rotary', 'tensor', { 'table.cos': table.cos, 'table.sin': table.sin });
+  checkOptions('rotary', table, { cos: 'tensor', sin: 'tensor' });
+  checkOptions('rotary', options, { interleaved: 'boolean?' });
   const { interleaved = false } = options;
   return recordOne(rotaryOp, [x, positions, table.cos, table.sin], { interleaved, inverse: false });
 }

@@ -77,6 +77,8 @@ export class BatchRunner<I, O, B> {
       clock: optional(aFunction),
     });
     const { maxBatchSize, maxWaitMs, maxBatchCost = Number.POSITIVE_INFINITY, maxQueue = 1024 } = options;
+    if ((options.costOf === undefined) !== (options.maxBatchCost === undefined))
+      throw new BatcherError('ERR_ARGUMENT', 'dynamicBatcher: costOf and maxBatchCost go together, got one of them');
     const { concurrency = 1, ageingMs = 1000, clock = () => performance.now() } = options;
     this.#options = options;
     this.#clock = clock;
@@ -238,11 +240,11 @@ export class BatchRunner<I, O, B> {
       checkAnswers<O>(results, jobs.length);
       for (const [i, job] of jobs.entries()) {
         const result = results[i]!;
-        if (isFailed(result)) this.#settle(job, 'failed', () => job.reject(result.reason));
+        if (isFailed(result)) this.#settle(job, 'failed', () => job.reject(result.reason ?? noReason()));
         else this.#settle(job, 'answered', () => job.resolve(result));
       }
     } catch (error) {
-      for (const job of jobs) this.#settle(job, 'failed', () => job.reject(error));
+      for (const job of jobs) this.#settle(job, 'failed', () => job.reject(error ?? noReason()));
     }
   }
 
@@ -266,6 +268,9 @@ export class BatchRunner<I, O, B> {
 }
 
 /** @throws BatcherError ERR_RUN unless `results` is a list of one result per item */
+/** What an item is rejected with where nothing was said. */
+const noReason = () => new BatcherError('ERR_RUN', 'dynamicBatcher: the batch failed without saying why');
+
 function checkAnswers<O>(results: unknown, items: number): asserts results is readonly (O | Failed)[] {
   const count = Array.isArray(results) ? `${results.length} results` : describe(results);
   if (Array.isArray(results) && results.length === items) return;

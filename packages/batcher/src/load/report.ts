@@ -61,8 +61,7 @@ export class LoadRecorder {
   #newTokens = 0;
 
   constructor(level?: ServiceLevel) {
-    const limits = { ttftMs: optional(atLeast0), tpotMs: optional(atLeast0), e2eMs: optional(atLeast0) };
-    if (level !== undefined) checkOptions<ServiceLevel>('LoadRecorder', level, limits);
+    checkLevel('LoadRecorder', level);
     this.#level = level;
   }
 
@@ -176,4 +175,10 @@ function spread(values: readonly number[]): Spread {
   };
   const mean = sorted.reduce((sum, value) => sum + value, 0) / sorted.length;
   return { mean, median: at(0.5), p95: at(0.95), p99: at(0.99) };
+}
+
+/** @throws BatcherError ERR_ARGUMENT naming `operation` */
+export function checkLevel(operation: string, level: ServiceLevel | undefined): void {
+  const limits = { ttftMs: optional(atLeast0), tpotMs: optional(atLeast0), e2eMs: optional(atLeast0) };
+  if (level !== undefined) checkOptions<ServiceLevel>(operation, level, limits);
 }

@@ -1,6 +1,6 @@
-import { aFunction, signal as aSignal, checkOptions, list, object, optional } from '../checks.ts';
-import { LoadRecorder, type LoadReport, type ServiceLevel } from './report.ts';
-import { type Arrivals, arrivalsRule, type LoadRequest } from './workload.ts';
+import { aFunction, signal as aSignal, checkOptions, object, optional } from '../checks.ts';
+import { checkLevel, LoadRecorder, type LoadReport, type ServiceLevel } from './report.ts';
+import { type Arrivals, arrivalsRule, type LoadRequest, requestsRule } from './workload.ts';
 
 /** What `runLoad` sends, and to whom. */
 export interface RunLoadOptions {
@@ -21,7 +21,7 @@ export interface RunLoadOptions {
 /** Sends a load in real time and measures what comes back. Rejects with BatcherError ERR_ARGUMENT. */
 export async function runLoad(options: RunLoadOptions): Promise<LoadReport> {
   checkOptions<RunLoadOptions>('runLoad', options, {
-    requests: list,
+    requests: requestsRule,
     arrivals: arrivalsRule,
     send: aFunction,
     serviceLevel: optional(object),
@@ -30,6 +30,7 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadReport> {
   });
   const { requests, arrivals, send, clock = () => performance.now() } = options;
   const signal = options.signal ?? new AbortController().signal;
+  checkLevel('runLoad', options.serviceLevel);
   const recorder = new LoadRecorder(options.serviceLevel);
   // A signal for each request, for thousands of listeners on one are taken for a leak.
   const underWay = new Set<AbortController>();

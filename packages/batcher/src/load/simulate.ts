@@ -1,4 +1,4 @@
-import { aFunction, checkOptions, count, list, number, object, optional } from '../checks.ts';
+import { aFunction, checkArgument, checkOptions, count, having, number, object, optional } from '../checks.ts';
 import { BatcherError } from '../errors.ts';
 import type {
   ScheduledSequence,
@@ -7,8 +7,8 @@ import type {
   SequenceResult,
   StepPlan,
 } from '../scheduling/scheduler.ts';
-import { LoadRecorder, type LoadReport, type ServiceLevel } from './report.ts';
-import { type Arrivals, arrivalsRule, type LoadRequest } from './workload.ts';
+import { checkLevel, LoadRecorder, type LoadReport, type ServiceLevel } from './report.ts';
+import { type Arrivals, arrivalsRule, type LoadRequest, requestsRule } from './workload.ts';
 
 /** A request of a load as the scheduler gets it, and with it its policy and capacity. */
 export interface LoadSequence extends SequenceRequest {
@@ -40,7 +40,7 @@ export interface SimulateOptions {
  */
 export function simulate(options: SimulateOptions): LoadReport {
   checkOptions<SimulateOptions>('simulate', options, {
-    requests: list,
+    requests: requestsRule,
     arrivals: arrivalsRule,
     scheduler: aFunction,
     costMs: aFunction,
@@ -50,11 +50,13 @@ export function simulate(options: SimulateOptions): LoadReport {
     onToken: optional(aFunction),
   });
   const { requests, arrivals, costMs, onToken, untilMs = Number.POSITIVE_INFINITY } = options;
+  checkLevel('simulate', options.serviceLevel);
   const recorder = new LoadRecorder(options.serviceLevel);
   const underWay = new Map<string, { readonly load: LoadRequest; generated: number }>();
   let now = 0;
   let next = 0;
   const scheduler = options.scheduler(() => now);
+  checkArgument('simulate', 'what scheduler gives', scheduler, having('add', 'step', 'commit'));
 
   const dueAt = (): number => {
     const request = requests[next];

@@ -4,12 +4,13 @@ import {
   checkArgument,
   checkOptions,
   count,
-  list,
+  listOf,
   number,
   object,
   optional,
   positive,
   type Rule,
+  text,
 } from '../checks.ts';
 import { gamma, normal, type Random, seededRandom } from './random.ts';
 
@@ -21,7 +22,11 @@ const someNumbers: Rule = {
 /** What `poisson`, `bursty`, `allAtOnce` and `closedLoop` give. */
 export const arrivalsRule: Rule = {
   what: 'what poisson, bursty, allAtOnce or closedLoop gives',
-  holds: (value) => object.holds(value) && ['open', 'closed'].includes((value as Arrivals).kind),
+  holds: (value) => {
+    if (!object.holds(value)) return false;
+    const arrivals = value as Arrivals;
+    return arrivals.kind === 'open' ? aFunction.holds(arrivals.gapMs) : arrivals.kind === 'closed';
+  },
 };
 
 /** Draws a number, a length in tokens for example. */
@@ -128,9 +133,10 @@ export function workload(options: WorkloadOptions): LoadRequest[] {
     promptTokens: aFunction,
     newTokens: aFunction,
     prefixes: optional(object),
-    tenants: optional(list),
+    tenants: optional(listOf(text)),
     seed: optional(number),
   });
+  if (options.prefixes) checkOptions('workload: prefixes', options.prefixes, { groups: count(1), tokens: count(0) });
   const { requests, arrivals, prefixes = { groups: 1, tokens: 0 }, tenants = [''], seed = 0 } = options;
   const random = seededRandom(seed);
   let atMs = 0;
@@ -147,4 +153,23 @@ export function workload(options: WorkloadOptions): LoadRequest[] {
       prefixTokens: Math.min(prefixes.tokens, promptTokens - 1),
     };
   });
+}
+
+/** Requests as `workload` draws them, or of one's own. */
+export const requestsRule: Rule = {
+  what: 'an array of { id, atMs, promptTokens, newTokens, tenant, prefixGroup, prefixTokens }, as workload gives them',
+  holds: (value) => Array.isArray(value) && value.every(isRequest),
+};
+
+function isRequest(value: unknown): boolean {
+  if (!object.holds(value)) return false;
+  const { id, tenant, ...numbers } = value as LoadRequest;
+  const { atMs, promptTokens, newTokens, prefixGroup, prefixTokens } = numbers;
+  return (
+    text.holds(id) &&
+    optional(text).holds(tenant) &&
+    atLeast0.holds(atMs) &&
+    [promptTokens, newTokens].every((tokens) => count(0).holds(tokens)) &&
+    [prefixGroup, prefixTokens].every((tokens) => optional(count(0)).holds(tokens))
+  );
 }

@@ -1,4 +1,4 @@
-import { checkOptions, count, having, optional, type Rule, text } from '../checks.ts';
+import { aClass, checkOptions, count, having, object, optional, type Rule, text } from '../checks.ts';
 import type { BatchObserver } from '../dynamic/dynamic-statistics.ts';
 import type { SchedulerObserver } from '../scheduling/observe.ts';
 
@@ -28,7 +28,12 @@ export interface PrometheusOptions {
 }
 
 const RULES: { readonly [K in keyof Required<PrometheusOptions>]: Rule } = {
-  client: having('Counter', 'Gauge', 'Histogram'),
+  client: {
+    what: 'prom-client, with the classes Counter, Gauge and Histogram',
+    holds: (value) =>
+      object.holds(value) &&
+      ['Counter', 'Gauge', 'Histogram'].every((name) => aClass.holds((value as { [name: string]: unknown })[name])),
+  },
   registry: having('registerMetric'),
   prefix: optional(text),
 };

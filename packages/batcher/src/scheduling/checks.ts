@@ -13,7 +13,8 @@ export function refusal(
   if (typeof request !== 'object' || request === null)
     return new RejectedError('ERR_ARGUMENT', `add: a request must be an object, got ${describe(request)}`);
   const { id, promptTokens, maxTokens, deadlineMs, parent } = request;
-  const because = (code: BatcherErrorCode, why: string) => new RejectedError(code, `add: request '${id}' ${why}`);
+  const because = (code: BatcherErrorCode, why: string) =>
+    new RejectedError(code, `add: request ${typeof id === 'string' ? `'${id}'` : describe(id)} ${why}`);
   if (typeof id !== 'string') return because('ERR_ARGUMENT', 'needs id to be a string');
   if (!Number.isInteger(promptTokens) || promptTokens < 1) {
     return because('ERR_ARGUMENT', `needs promptTokens to be an integer of at least 1, got ${describe(promptTokens)}`);
@@ -27,6 +28,10 @@ export function refusal(
     if (value !== undefined && (typeof value !== 'number' || Number.isNaN(value)))
       return because('ERR_ARGUMENT', `needs ${name} to be a number, got ${describe(value)}`);
   }
+  if (request.tenant !== undefined && typeof request.tenant !== 'string')
+    return because('ERR_ARGUMENT', `needs tenant to be a string, got ${describe(request.tenant)}`);
+  if (request.serial !== undefined && typeof request.serial !== 'boolean')
+    return because('ERR_ARGUMENT', `needs serial to be true or false, got ${describe(request.serial)}`);
   if (parent !== undefined && typeof parent !== 'string')
     return because('ERR_ARGUMENT', `needs parent to be the id of a request, got ${describe(parent)}`);
   const room = roomOf(request);

@@ -1,4 +1,4 @@
-import { checkArgument, having, object } from '../checks.ts';
+import { aFunction, checkArgument, having, object, optional } from '../checks.ts';
 import type { Admission, Scheduler, SchedulerEvent, SchedulerLoad, SequenceRequest, StepPlan } from './scheduler.ts';
 
 /** Someone who is told what a scheduler does, and changes nothing. */
@@ -23,7 +23,12 @@ export function observed<R extends SequenceRequest>(
   ...observers: readonly SchedulerObserver<R>[]
 ): Scheduler<R> {
   checkArgument('observed', 'scheduler', scheduler, having('add', 'step', 'commit', 'discard'));
-  for (const observer of observers) checkArgument('observed', 'an observer', observer, object);
+  for (const observer of observers) {
+    checkArgument('observed', 'an observer', observer, object);
+    const { added, planned, committed, discarded } = observer;
+    for (const [name, method] of Object.entries({ added, planned, committed, discarded }))
+      checkArgument('observed', `${name} of an observer`, method, optional(aFunction));
+  }
   return {
     add(request) {
       const admission = scheduler.add(request);

@@ -1,4 +1,4 @@
-import { aFunction, checkArgument, checkOptions, having, object } from '../checks.ts';
+import { aBoolean, aFunction, checkArgument, checkOptions, having, number, object } from '../checks.ts';
 import { BatcherError } from '../errors.ts';
 import type { Capacity } from './capacity.ts';
 import type { Scheduler, SequenceRequest, SequenceResult, StepPlan } from './scheduler.ts';
@@ -55,6 +55,7 @@ export function recordTrace<R extends SequenceRequest>(
   make: (parts: TracedParts<R>) => Scheduler<R>,
 ): { readonly scheduler: Scheduler<R>; readonly trace: SchedulerTrace } {
   checkOptions('recordTrace', parts, { clock: aFunction, capacity: having('admit', 'reserve', 'release') });
+  checkArgument('recordTrace', 'capacity.maxSequenceTokens', parts.capacity.maxSequenceTokens, number);
   checkArgument('recordTrace', 'make', make, aFunction);
   const { capacity, clock } = parts;
   const { maxSequenceTokens } = capacity;
@@ -147,6 +148,8 @@ export function replayTrace(
 ): TraceDifference | undefined {
   checkArgument('replayTrace', 'make', make, aFunction);
   checkArgument('replayTrace', 'trace', trace, object);
+  checkArgument('replayTrace', 'maxSequenceTokens', trace.maxSequenceTokens, number);
+  checkArgument('replayTrace', 'hasCachedTokens', trace.hasCachedTokens, aBoolean);
   if (trace.version !== 1 || !Array.isArray(trace.calls))
     throw new BatcherError(
       'ERR_ARGUMENT',

@@ -89,7 +89,7 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
     const { id } = request;
     if (this.#clients.has(id)) throw new RejectedError('ERR_DUPLICATE_ID', `generate: '${id}' has not ended yet`);
     const admission = this.#scheduler.add(request);
-    if (!admission.accepted) throw admission.error;
+    if (!admission.accepted) throw calledGenerate(admission.error);
     const stream = new BufferedTokenStream(id, this.#highWaterMark, {
       pause: () => this.#scheduler.pause(id),
       resume: () => this.#tell(() => this.#scheduler.resume(id)),
@@ -241,3 +241,7 @@ class Batcher<R extends SequenceRequest> implements ContinuousBatcher<R> {
 function failed(plan: StepPlan, error: unknown): StepResults {
   return plan.sequences.map(() => ({ tokens: [], finish: 'error', error }));
 }
+
+/** The scheduler's refusal, by the name of what was called. */
+const calledGenerate = ({ code, message, retryAfterMs }: RejectedError): RejectedError =>
+  new RejectedError(code, message.replace(/^add: /, 'generate: '), retryAfterMs);

@@ -1,4 +1,4 @@
-import { checkArgument, having } from '../checks.ts';
+import { checkArgument, having, number } from '../checks.ts';
 import type { Capacity } from '../scheduling/capacity.ts';
 import type { SequenceRequest } from '../scheduling/scheduler.ts';
 import { must } from './audit-error.ts';
@@ -19,6 +19,7 @@ export interface AuditedCapacity<R extends SequenceRequest = SequenceRequest> ex
  */
 export function auditedCapacity<R extends SequenceRequest>(capacity: Capacity<R>): AuditedCapacity<R> {
   checkArgument('auditedCapacity', 'capacity', capacity, having('admit', 'reserve', 'release'));
+  checkArgument('auditedCapacity', 'capacity.maxSequenceTokens', capacity.maxSequenceTokens, number);
   const open = new Map<string, number>();
   const pending = new Set<string>();
   const roomOf = ({ promptTokens, maxTokens }: R) => promptTokens + Math.max(1, maxTokens) - 1;

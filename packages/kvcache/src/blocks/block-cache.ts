@@ -125,7 +125,7 @@ export class BlockCache implements KvCache, SequenceOwner {
   sequence(id: string, prompt?: KvPrompt): BlockSequence | 'full' | 'pending' {
     this.#assertOpen('sequence');
     if (this.#isFull('sequence', id)) return 'full';
-    const asked = prompt && this.#prefixes.serves('sequence', prompt) ? prompt : undefined;
+    const asked = prompt !== undefined && this.#prefixes.serves('sequence', prompt) ? prompt : undefined;
     if (asked && this.prefixTiers?.bring(id, asked) === false) return 'pending';
     const found = this.#prefixes.find(prompt);
     if (found === 'pending') return found;
@@ -220,6 +220,7 @@ export class BlockCache implements KvCache, SequenceOwner {
     if (this.prefixTiers) this.prefixTiers.onReady = tell;
   }
   withdraw(id: string): void {
+    checkArguments('withdraw', 'text', { id });
     this.prefixTiers?.withdraw(id);
   }
   async persist(): Promise<void> {

@@ -1,5 +1,5 @@
 import { ArgumentError, DisposedError } from '@heddle/tensor';
-import { checkArrayLike } from '../array-like.ts';
+import { checkArrayLike, checkIds } from '../array-like.ts';
 import type { SubmittedStep } from '../demoted/break-even.ts';
 import type { HeldKv, HostKv, KvSequence } from '../kv-cache.ts';
 import type { Announcement } from '../prefix/announcements.ts';
@@ -92,7 +92,7 @@ export class BlockSequence implements KvSequence {
       throw new ArgumentError(
         `know: ${this.id} has ${this.length} tokens, of which ${this.known} are known, got ${tokens.length} more`,
       );
-    assertIds(tokens);
+    checkIds('know', tokens);
     this.cache.know(this, tokens);
   }
   fork(id: string, length: number = this.length): KvSequence | 'full' {
@@ -173,14 +173,6 @@ export class BlockSequence implements KvSequence {
     if (length > this.length)
       throw new ArgumentError(`${operation}: ${this.id} has ${this.length} tokens, got ${length}`);
   }
-}
-
-/** Ids are compared as i32: another number would be found as the one that it wraps to. @throws ArgumentError naming the first */
-function assertIds(tokens: ArrayLike<number>): void {
-  if (tokens instanceof Int32Array) return;
-  for (let i = 0; i < tokens.length; i++)
-    if ((tokens[i]! | 0) !== tokens[i])
-      throw new ArgumentError(`know: ids of tokens must be whole numbers of 32 bits, got ${tokens[i]} at ${i}`);
 }
 
 /** @throws ArgumentError unless `tokens` is a whole number from 0 */

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { checkedFormat, type FormatOf, isRows, type KvShape, keepsExactly } from '../kv-shape.ts';
 import { checkStore, type KvTier } from '../tiers/kv-tier.ts';
 
@@ -43,22 +43,27 @@ export function checkTiers(
   tiers: PrefixTierOptions,
   { shape, blockSize, formatOf }: { readonly shape: KvShape; readonly blockSize: number; readonly formatOf: FormatOf },
 ): void {
-  const { warm = 0, cold = 0, store, model, salt = '', load = 'measured', timeoutMs = 1000 } = tiers;
+  checkOptions('pagedCache: tiers', tiers, {
+    warm: 'whole?',
+    cold: 'whole?',
+    store: 'object?',
+    model: 'text?',
+    salt: 'text?',
+    load: [undefined, 'measured', 'always'],
+    timeoutMs: 'positive?',
+    onNote: 'function?',
+  });
+  const { warm = 0, cold = 0, store, model } = tiers;
   for (const [name, tokens] of Object.entries({ warm, cold }))
-    if (!Number.isSafeInteger(tokens) || tokens < 0 || tokens % blockSize !== 0)
+    if (tokens % blockSize !== 0)
       throw new ArgumentError(
         `pagedCache: tiers.${name} must be a multiple of the block size ${blockSize} from 0, got ${tokens}`,
       );
   if (warm === 0 && cold === 0 && !store)
     throw new ArgumentError('pagedCache: tiers must have warm, cold or a store, got none of them');
   checkStore('pagedCache: tiers.store', store);
-  if (store && (typeof model !== 'string' || model === ''))
+  if (store && !model)
     throw new ArgumentError(`pagedCache: tiers.model must tell the store's model from others, got ${String(model)}`);
-  if (typeof salt !== 'string') throw new ArgumentError(`pagedCache: tiers.salt must be a string, got ${String(salt)}`);
-  if (load !== 'measured' && load !== 'always')
-    throw new ArgumentError(`pagedCache: tiers.load must be 'measured' or 'always', got ${String(load)}`);
-  if (!(Number.isFinite(timeoutMs) && timeoutMs > 0))
-    throw new ArgumentError(`pagedCache: tiers.timeoutMs must be a positive number, got ${timeoutMs}`);
   if (warm === 0) return;
   if (!keepsExactly(shape, formatOf))
     throw new ArgumentError('pagedCache: tiers.warm takes rows of their own dtype, and there is a format beside it');

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { checkArrayLike } from '../array-like.ts';
 
 /**
@@ -23,15 +23,16 @@ interface Budget {
   readonly keepFirst?: number;
 }
 
+const budgetKinds = { budget: 'whole', recent: 'whole', keepFirst: 'whole?' } as const;
+
 /** The last tokens and those in front (StreamingLLM, https://arxiv.org/abs/2309.17453). */
 export function lastTokens(options: Omit<Budget, 'budget'>): DropPolicy {
-  checkArguments('lastTokens', 'object', { options });
+  checkOptions('lastTokens', options, { recent: 'whole', keepFirst: 'whole?' });
   const { recent, keepFirst = 0 } = options;
-  checkCounts('lastTokens', { recent, keepFirst });
   return {
     name: 'last tokens',
     choose: (mass) => {
-      checkArrayLike('lastTokens.choose', 'mass', mass);
+      checkArrayLike('choose', 'mass', mass);
       const { length } = mass;
       return positions(length, (i) => i < keepFirst || i >= length - recent);
     },
@@ -43,13 +44,12 @@ export function lastTokens(options: Omit<Budget, 'budget'>): DropPolicy {
  * https://arxiv.org/abs/2306.14048). Takes the mass over all rows so far.
  */
 export function heavyHitters(options: Budget): DropPolicy {
-  checkArguments('heavyHitters', 'object', { options });
+  checkOptions('heavyHitters', options, budgetKinds);
   const { budget, recent, keepFirst = 0 } = options;
-  checkCounts('heavyHitters', { budget, recent, keepFirst });
   return {
     name: 'heavy hitters',
     choose: (mass) => {
-      checkArrayLike('heavyHitters.choose', 'mass', mass);
+      checkArrayLike('choose', 'mass', mass);
       return largest(mass, { budget, recent, keepFirst });
     },
   };
@@ -61,14 +61,13 @@ export function heavyHitters(options: Budget): DropPolicy {
  * @param options.pool how many neighbouring tokens share the largest mass among them; odd. Default 7
  */
 export function snapKv(options: Budget & { readonly pool?: number }): DropPolicy {
-  checkArguments('snapKv', 'object', { options });
+  checkOptions('snapKv', options, { ...budgetKinds, pool: 'size?' });
   const { budget, recent, keepFirst = 0, pool = 7 } = options;
-  checkCounts('snapKv', { budget, recent, keepFirst, pool });
   if (pool % 2 !== 1) throw new ArgumentError(`snapKv: pool must be odd, got ${pool}`);
   return {
     name: 'SnapKV',
     choose: (mass) => {
-      checkArrayLike('snapKv.choose', 'mass', mass);
+      checkArrayLike('choose', 'mass', mass);
       const around = Array.from({ length: mass.length }, (_, i) => {
         let most = 0;
         for (let j = Math.max(0, i - (pool >> 1)); j <= Math.min(mass.length - 1, i + (pool >> 1)); j++)
@@ -93,10 +92,4 @@ function positions(length: number, accepts: (i: number) => boolean): number[] {
   const all: number[] = [];
   for (let i = 0; i < length; i++) if (accepts(i)) all.push(i);
   return all;
-}
-
-function checkCounts(operation: string, counts: Readonly<Record<string, number>>): void {
-  for (const [name, count] of Object.entries(counts))
-    if (!(Number.isSafeInteger(count) && count >= 0))
-      throw new ArgumentError(`${operation}: ${name} must be a whole number from 0, got ${count}`);
 }

@@ -1,4 +1,4 @@
-import { checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import type { KvStats } from '../kv-cache.ts';
 
 interface MetricOptions {
@@ -84,8 +84,11 @@ function tierMetric(
  */
 export function prometheusCache(stats: () => KvStats, options: CachePrometheusOptions): void {
   checkArguments('prometheusCache', 'function', { stats });
-  checkArguments('prometheusCache', 'object', { options });
-  checkArguments('prometheusCache', 'object', { 'options.client': options.client });
+  checkOptions('prometheusCache', options, { client: 'object', registry: 'object', prefix: 'text?' });
+  for (const name of ['Gauge', 'Counter'] as const)
+    if (typeof options.client[name] !== 'function' || !('prototype' in options.client[name]))
+      throw new ArgumentError(`prometheusCache: client must be prom-client, it has no class ${name}`);
+  checkArguments('prometheusCache', 'function', { 'registry.registerMetric': options.registry.registerMetric });
   const { client, registry, prefix = 'heddle_' } = options;
   for (const [kind, name, help, labelNames, samples] of metrics) {
     const options = { name: `${prefix}${name}`, help, labelNames, registers: [] as never[] };

@@ -1,5 +1,5 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
-import { checkArrayLike } from '../array-like.ts';
+import { checkOptions } from '@heddle/tensor';
+import { checkArrayLike, checkIds } from '../array-like.ts';
 import type { BlockSequence } from '../blocks/block-sequence.ts';
 import type { Group } from '../blocks/group.ts';
 import type { KvPrompt } from '../kv-cache.ts';
@@ -58,7 +58,7 @@ export class PrefixSharing {
 
   /** The nodes that a sequence of this prompt may begin with; 'pending' where somebody computes the next one. */
   find(prompt: KvPrompt | undefined): FoundPrefix | 'pending' {
-    if (!prompt) return nothing;
+    if (prompt === undefined) return nothing;
     const { namespace = '', tokens } = prompt;
     if (!this.serves('sequence', prompt)) return nothing;
     const path = this.#path(prompt);
@@ -247,10 +247,7 @@ export class PrefixSharing {
 const lower = (a: TierName, b: TierName): TierName => (tierNames.indexOf(a) < tierNames.indexOf(b) ? b : a);
 
 function checkPrompt(operation: string, prompt: KvPrompt): void {
-  checkArguments(operation, 'object', { prompt });
-  const { namespace = '', tokens, priority = 0 } = prompt;
-  if (typeof namespace !== 'string')
-    throw new ArgumentError(`${operation}: namespace must be a string, got ${String(namespace)}`);
-  checkArrayLike(operation, 'tokens', tokens);
-  if (!Number.isFinite(priority)) throw new ArgumentError(`${operation}: priority must be a number, got ${priority}`);
+  checkOptions(operation, prompt, { tokens: 'anything', namespace: 'text?', priority: 'finite?', exact: 'boolean?' });
+  checkArrayLike(operation, 'tokens', prompt.tokens);
+  checkIds(operation, prompt.tokens);
 }

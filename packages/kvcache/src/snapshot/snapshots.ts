@@ -1,5 +1,6 @@
-import { ArgumentError, checkArguments, type Device, type Tensor } from '@heddle/tensor';
+import { ArgumentError, calledAs, checkArguments, checkOptions, type Device, type Tensor } from '@heddle/tensor';
 import { append } from '../append.ts';
+import { checkCache, checkSequence } from '../check-parts.ts';
 import { CacheFullError } from '../errors.ts';
 import type { HeldKv, KvCache, KvPrompt, KvSequence } from '../kv-cache.ts';
 import { isState, type KvShape } from '../kv-shape.ts';
@@ -25,16 +26,19 @@ export async function takeSnapshot(
     readonly tokens?: ArrayLike<number>;
   },
 ): Promise<Uint8Array<ArrayBuffer>> {
-  checkArguments('takeSnapshot', 'object', { cache, sequence, options });
-  checkArguments('takeSnapshot', 'object', { 'cache.shape': cache.shape });
-  const { model, tokens = [] } = options;
-  const { length } = sequence;
-  if (typeof model !== 'string') throw new ArgumentError(`snapshot: model must be a string, got ${String(model)}`);
-  if (tokens.length > length)
-    throw new ArgumentError(`snapshot: ${sequence.id} has ${length} tokens, got ${tokens.length} ids`);
-  const ids = Array.from(tokens);
-  const held = await (sequence.held?.() ?? heldRows(cache, sequence));
-  return writeSnapshot({ model, length, tokens: ids, shape: cache.shape, held });
+  checkCache('takeSnapshot', cache);
+  checkSequence('takeSnapshot', sequence);
+  checkOptions('takeSnapshot', options, { model: 'text', tokens: 'numbers?' });
+  return calledAs('takeSnapshot', async () => {
+    const { model, tokens = [] } = options;
+    const { length } = sequence;
+    if (tokens.length > length)
+      throw new ArgumentError(`takeSnapshot: ${sequence.id} has ${length} tokens, got ${tokens.length} ids`);
+    const ids = Array.from(tokens);
+    checkArguments('takeSnapshot', 'whole', Object.fromEntries(ids.map((id, i) => [`tokens[${i}]`, id])));
+    const held = await (sequence.held?.() ?? heldRows(cache, sequence));
+    return writeSnapshot({ model, length, tokens: ids, shape: cache.shape, held });
+  });
 }
 
 /** The same of a cache that only gives ranges. */
@@ -59,25 +63,29 @@ export async function restoreSnapshot(
   options: { readonly model: string; readonly namespace?: string },
 ): Promise<KvSequence> {
   checkArguments('restoreSnapshot', 'device', { device });
-  checkArguments('restoreSnapshot', 'object', { cache, options });
+  checkCache('restoreSnapshot', cache);
+  checkArguments('restoreSnapshot', 'bytes', { bytes });
+  checkOptions('restoreSnapshot', options, { model: 'text', namespace: 'text?' });
   checkArguments('restoreSnapshot', 'text', { id });
-  const { model, namespace } = options;
-  const content = await readSnapshot(bytes);
-  if (content.model !== model) refuse(`it is of model '${content.model}', and '${model}' was asked for`);
-  const [held, kept] = [describe(content.shape), describe(cache.shape)];
-  if (held !== kept) refuse(`it is of layers with ${held}, and the cache keeps ${kept}`);
-  if (content.length > cache.maxSequenceTokens)
-    refuse(`it has ${content.length} tokens, and the cache holds ${cache.maxSequenceTokens} of a sequence`);
-  const prompt = { tokens: [], ...(namespace !== undefined && { namespace }) };
-  const sequence = await restored(device, cache, id, content, prompt);
-  if (!sequence) throw new CacheFullError(`restore: no room for another sequence, ${id}`);
-  try {
-    sequence.know(content.tokens);
-    return sequence;
-  } catch (error) {
-    sequence.dispose();
-    throw error;
-  }
+  return calledAs('restoreSnapshot', async () => {
+    const { model, namespace } = options;
+    const content = await readSnapshot(bytes);
+    if (content.model !== model) refuse(`it is of model '${content.model}', and '${model}' was asked for`);
+    const [held, kept] = [describe(content.shape), describe(cache.shape)];
+    if (held !== kept) refuse(`it is of layers with ${held}, and the cache keeps ${kept}`);
+    if (content.length > cache.maxSequenceTokens)
+      refuse(`it has ${content.length} tokens, and the cache holds ${cache.maxSequenceTokens} of a sequence`);
+    const prompt = { tokens: [], ...(namespace !== undefined && { namespace }) };
+    const sequence = await restored(device, cache, id, content, prompt);
+    if (!sequence) throw new CacheFullError(`restore: no room for another sequence, ${id}`);
+    try {
+      sequence.know(content.tokens);
+      return sequence;
+    } catch (error) {
+      sequence.dispose();
+      throw error;
+    }
+  });
 }
 
 /** Undefined where there is no room. */

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import type { KvTier } from './kv-tier.ts';
 
 /** The part of `node:fs/promises` that a folder takes: a test may give another. */
@@ -28,7 +28,7 @@ export interface FolderTierOptions {
  */
 export function folderTier(path: string, options: FolderTierOptions = {}): KvTier {
   checkArguments('folderTier', 'text', { path });
-  checkArguments('folderTier', 'object', { options });
+  checkOptions('folderTier', options, { maxBytes: 'number?', files: 'object?' });
   const { maxBytes = Number.POSITIVE_INFINITY, files = nodeFiles() } = options;
   if (!(maxBytes > 0)) throw new ArgumentError(`folderTier: maxBytes must be a positive number, got ${maxBytes}`);
   const fileOf = (key: string) => {

@@ -44,6 +44,8 @@ export function memoryTier(): KvTier & { readonly blocks: ReadonlyMap<string, Ui
 /** @throws ArgumentError unless it is nothing, or has the three functions */
 export function checkStore(where: string, store: KvTier | undefined): void {
   if (store === undefined) return;
+  if (store?.has !== undefined && typeof store.has !== 'function')
+    throw new ArgumentError(`${where}: has must be a function, got ${typeof store.has}`);
   for (const name of ['read', 'write', 'delete'] as const)
     if (typeof store?.[name] !== 'function')
       throw new ArgumentError(

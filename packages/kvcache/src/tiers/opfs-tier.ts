@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import type { KvTier } from './kv-tier.ts';
 
 /** The part of a `FileSystemDirectoryHandle` that a tier takes. */
@@ -21,6 +22,11 @@ export interface TierDirectory {
  * replaced when all of it is written, so that it is whole or not there.
  */
 export function opfsTier(directory: TierDirectory): KvTier {
+  checkArguments('opfsTier', 'object', { directory });
+  checkArguments('opfsTier', 'function', {
+    'directory.getFileHandle': directory.getFileHandle,
+    'directory.removeEntry': directory.removeEntry,
+  });
   const missing = (error: unknown) => (error as { name?: unknown })?.name === 'NotFoundError';
   return {
     name: 'opfs',

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { isRows, type KvShape } from '../kv-shape.ts';
 import { checkStore, type KvTier } from './kv-tier.ts';
 
@@ -23,6 +23,14 @@ export interface RetainOptions {
 
 /** The stores of a cache whose attention reads the hot part: windows that end on blocks. @throws ArgumentError */
 export function hotShape(shape: KvShape, retain: RetainOptions, blockSize: number): KvShape {
+  checkOptions('pagedCache: retain', retain, {
+    hot: 'size',
+    warm: 'whole?',
+    cold: 'whole?',
+    keepFirst: 'whole?',
+    store: 'object?',
+    onNote: 'function?',
+  });
   const { hot, warm = 0, cold = 0, keepFirst = 0 } = retain;
   checkStore('pagedCache: retain.store', retain.store);
   for (const [name, tokens, least] of [
@@ -31,7 +39,7 @@ export function hotShape(shape: KvShape, retain: RetainOptions, blockSize: numbe
     ['cold', cold, 0],
     ['keepFirst', keepFirst, 0],
   ] as const)
-    if (!Number.isSafeInteger(tokens) || tokens < least || tokens % blockSize !== 0)
+    if (tokens < least || tokens % blockSize !== 0)
       throw new ArgumentError(
         `pagedCache: retain.${name} must be a multiple of the block size ${blockSize} from ${least}, got ${tokens}`,
       );

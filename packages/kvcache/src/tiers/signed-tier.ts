@@ -1,5 +1,5 @@
 import { ArgumentError, checkArguments } from '@heddle/tensor';
-import type { KvTier } from './kv-tier.ts';
+import { checkStore, type KvTier } from './kv-tier.ts';
 
 const tagBytes = 32;
 
@@ -11,7 +11,8 @@ const tagBytes = 32;
  */
 export function signedTier(tier: KvTier, key: Uint8Array): KvTier {
   checkArguments('signedTier', 'object', { tier });
-  checkArguments('signedTier', 'numbers', { key });
+  checkStore('signedTier: tier', tier);
+  checkArguments('signedTier', 'bytes', { key });
   if (key.length < tagBytes)
     throw new ArgumentError(`signedTier: key must be a secret of ${tagBytes} bytes or more, got ${key.length}`);
   const secret = crypto.subtle.importKey('raw', Uint8Array.from(key), { name: 'HMAC', hash: 'SHA-256' }, false, [

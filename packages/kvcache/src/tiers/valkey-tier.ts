@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import type { KvTier } from './kv-tier.ts';
 
 /** The part of a client of `iovalkey` (0.x), or `ioredis`, that a tier takes. */
@@ -29,12 +29,12 @@ export function valkeyTier(
   client: ValkeyClient,
   options: { readonly prefix?: string; readonly seconds?: number } = {},
 ): KvTier {
-  checkArguments('valkeyTier', 'object', { client, options });
+  checkArguments('valkeyTier', 'object', { client });
+  checkOptions('valkeyTier', options, { prefix: 'text?', seconds: 'size?' });
   const { prefix = 'heddle:kv:', seconds } = options;
-  if (typeof client?.mgetBuffer !== 'function' || typeof client.pipeline !== 'function')
-    throw new ArgumentError('valkeyTier: takes a client of iovalkey');
-  if (seconds !== undefined && !(Number.isSafeInteger(seconds) && seconds > 0))
-    throw new ArgumentError(`valkeyTier: seconds must be a positive integer, got ${seconds}`);
+  for (const name of ['mgetBuffer', 'pipeline', 'del'] as const)
+    if (typeof client[name] !== 'function')
+      throw new ArgumentError(`valkeyTier: takes a client of iovalkey, and this one has no ${name}`);
   const named = (keys: readonly string[]) => keys.map((key) => prefix + key);
   /** Results of commands that were sent together. */
   const all = async (fill: (pipeline: ValkeyPipeline) => void): Promise<readonly unknown[]> => {

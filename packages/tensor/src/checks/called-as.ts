@@ -1,25 +1,30 @@
 import { isHeddleError } from './errors.ts';
 
 /**
- * Runs what an operation is made of; errors name the operation that was called, not the one inside of it.
+ * Runs what a function is made of; errors name the function that was called, not the one inside of it. A promise rejects so, too.
  *
  * ```ts
  * export const notEqual = (a: Tensor, b: Tensor): Tensor => calledAs('notEqual', () => not(equal(a, b)));
  * ```
  * @throws what `run` throws
  */
-export function calledAs<R>(operation: string, run: () => R): R {
+export function calledAs<R>(name: string, run: () => R): R {
   try {
-    return run();
+    const result = run();
+    return result instanceof Promise ? (result.catch((error: unknown) => renamed(error, name)) as R) : result;
   } catch (error) {
-    if (isHeddleError(error)) rename(error, operation);
-    throw error;
+    return renamed(error, name);
   }
 }
 
-/** The head of a message is what comes before its first colon, if that is one name. */
-function rename(error: Error, operation: string): void {
-  const message = error.message.replace(/^\w+(?=: )/, operation);
+function renamed(error: unknown, name: string): never {
+  if (isHeddleError(error)) rename(error, name);
+  throw error;
+}
+
+/** The head of a message is what comes before its first colon, if that is a name or a few words. */
+function rename(error: Error, name: string): void {
+  const message = error.message.replace(/^\w[\w ()-]*(?=: )/, name);
   if (error.stack !== undefined) error.stack = error.stack.replace(error.message, message);
   error.message = message;
 }

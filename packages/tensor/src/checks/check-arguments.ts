@@ -23,12 +23,18 @@ type KindName =
   | 'tensors'
   | 'device'
   | 'number'
+  | 'finite'
+  | 'positive'
+  | 'whole'
+  | 'size'
   | 'boolean'
   | 'text'
+  | 'texts'
   | 'function'
   | 'list'
   | 'iterable'
   | 'numbers'
+  | 'bytes'
   | 'object';
 
 /** What `checkArguments` can ask for; with a question mark also nothing. Tensors must not be disposed of. */
@@ -46,8 +52,17 @@ const required: Readonly<Record<KindName, Kind>> = {
     holds: (value) => isObject(value) && typeof value['variable'] === 'function',
   },
   number: { what: 'a number', holds: (value) => typeof value === 'number' && !Number.isNaN(value) },
+  finite: { what: 'a finite number', holds: Number.isFinite },
+  positive: { what: 'a positive number', holds: (value) => Number.isFinite(value) && (value as number) > 0 },
+  whole: { what: 'a whole number from 0', holds: (value) => Number.isSafeInteger(value) && (value as number) >= 0 },
+  size: { what: 'a positive integer', holds: (value) => Number.isSafeInteger(value) && (value as number) > 0 },
   boolean: { what: 'true or false', holds: (value) => typeof value === 'boolean' },
   text: { what: 'a text', holds: (value) => typeof value === 'string' },
+  texts: {
+    what: 'a list of texts',
+    each: 'text',
+    holds: (value) => Array.isArray(value) && value.every((text) => typeof text === 'string'),
+  },
   function: { what: 'a function', holds: (value) => typeof value === 'function' },
   list: { what: 'a list', holds: Array.isArray },
   iterable: {
@@ -58,6 +73,7 @@ const required: Readonly<Record<KindName, Kind>> = {
     what: 'a list of numbers or a typed array',
     holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
   },
+  bytes: { what: 'a Uint8Array', holds: (value) => value instanceof Uint8Array },
   object: {
     what: 'an object',
     holds: (value) => isObject(value) && !Array.isArray(value) && !ArrayBuffer.isView(value),

@@ -2,8 +2,11 @@ import { type ArgumentKind, checkArguments } from './check-arguments.ts';
 import { describe } from './describe.ts';
 import { ArgumentError } from './errors.ts';
 
-/** Names of options with what each must be, as `checkArguments` asks for it; with `anything`, only the name is checked. */
-export type OptionKinds = Readonly<Record<string, ArgumentKind | 'anything'>>;
+/**
+ * Names of options with what each must be, as `checkArguments` asks for it, or the list of what it may be; with `anything`, only the
+ * name is checked.
+ */
+export type OptionKinds = Readonly<Record<string, ArgumentKind | 'anything' | readonly unknown[]>>;
 
 /**
  * Checks the options that a program without types may have passed: that their names are among those `known`, and, where these come
@@ -23,9 +26,19 @@ export function checkOptions(operation: string, options: unknown, known: readonl
   if (wrong !== undefined)
     throw new ArgumentError(`${operation}: has no option ${wrong}; its options are ${names.join(', ')}`);
   if (Array.isArray(known)) return;
-  for (const [name, kind] of Object.entries(known as OptionKinds))
-    if (kind !== 'anything' && (options[name] !== undefined || !kind.endsWith('?')))
-      checkArguments(operation, kind, { [name]: options[name] });
+  for (const [name, kind] of Object.entries(known as OptionKinds)) {
+    const value = options[name];
+    if (typeof kind === 'object') checkChoice(operation, name, value, kind);
+    else if (kind !== 'anything' && (value !== undefined || !kind.endsWith('?')))
+      checkArguments(operation, kind, { [name]: value });
+  }
+}
+
+/** @throws ArgumentError for what is none of `choices`, which are listed; undefined among them is what may be left out */
+export function checkChoice(operation: string, name: string, value: unknown, choices: readonly unknown[]): void {
+  if (choices.includes(value)) return;
+  const given = choices.filter((choice) => choice !== undefined).map(String);
+  throw new ArgumentError(`${operation}: ${name} takes ${given.join(', ')}, got ${describe(value)}`);
 }
 
 function isOptions(value: unknown): value is Readonly<Record<string, unknown>> {
