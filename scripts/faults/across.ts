@@ -29,8 +29,8 @@ const recorded = faultsOf(
     {
       breaks: 'heads are grouped the other way round where the mass of keys is summed',
       file: 'paged/attention-mass.ts',
-      find: '.reshape([R, K, groups, D])\n    .permute([1, 0, 2, 3])',
-      put: '.reshape([R, groups, K, D])\n    .permute([2, 0, 1, 3])',
+      find: '.reshape([R, K, groups, D])\n      .permute([1, 0, 2, 3])',
+      put: '.reshape([R, groups, K, D])\n      .permute([2, 0, 1, 3])',
       tests: ['lossy/drops.backend.test.ts'],
     },
     {

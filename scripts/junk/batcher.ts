@@ -165,7 +165,11 @@ export const batcherTestingCalls = (): CallsOf => ({
   specifier: '@heddle/batcher/testing',
   functions: {
     auditedCapacity: [capacity()],
-    auditedScheduler: [scheduler(), { maxBatchTokens: 16, maxSequences: 2, maxPlansInFlight: 1 }],
+    // takes what the scheduler was made with
+    auditedScheduler: {
+      args: [scheduler(), { maxBatchTokens: 16, maxSequences: 2, maxPlansInFlight: 1 }],
+      taken: ['1:misspelt'],
+    },
     capacityContract: [() => ({ capacity: capacity(), request: () => request })],
     schedulerContract: [() => scheduler()],
     randomWalk: {

@@ -48,6 +48,6 @@ test('a step is compiled and run over a cache of several sequences; tokens that 
   ]);
   const [layer] = await a.range(0, 3);
   expect([...layer!['keys']!].filter((_, i) => i % 4 === 0)).toEqual([7, 8, 9]);
-  expect(() => stepOptions({} as never, 8)).toThrow('stepOptions: cache.inputs must be an object, got undefined');
+  expect(() => stepOptions({} as never, 8)).toThrow('stepOptions: cache.shape must be an object, got undefined');
   expect(() => stepFeeds(undefined as never, Int32Array.of(1))).toThrow('stepFeeds: batch must be an object');
 });

@@ -75,7 +75,9 @@ test('arguments that a program without types may pass are refused, and change no
   cache.batch([{ sequence: a, tokens: 4 }]).advance();
   expect(() => cache.sequence(undefined as never)).toThrow(/sequence: id must be a text, got undefined/);
   expect(() => a.fork(undefined as never)).toThrow(/fork: id must be a text, got undefined/);
-  expect(() => cache.match(undefined as never)).toThrow(/match: prompt must be an object, got undefined/);
+  expect(() => cache.match(undefined as never)).toThrow(
+    /match: takes options { tokens, namespace, priority, exact }, got undefined/,
+  );
   expect(() => cache.sequence('b', { tokens: 'abc' as never })).toThrow(/sequence: tokens must be a list of numbers/);
   expect(() => cache.batch(undefined as never)).toThrow(/batch: rows must be a list, got undefined/);
   expect(() => cache.batch([{ seq: a, tokens: 1 } as never])).toThrow(
@@ -97,7 +99,7 @@ test('sizes that are no positive integers, shapes that cannot be held, and a cac
   const refused = (change: object) => expect(() => contiguousCache(device, { ...sizes(), ...change } as never));
   refused({ maxSequences: 0 }).toThrow(/maxSequences must be a positive integer, got 0/);
   refused({ shape: { layers: [] } }).toThrow(/at least one layer/);
-  refused({ shape: { layers: [{ keys: null }] } }).toThrow(/keys of layer 0: a store must be an object, got null/);
+  refused({ shape: { layers: [{ keys: null }] } }).toThrow(/keys of layer 0: takes options { kind.*, got null/);
   refused({ maxSequences: 2 ** 16, maxSequenceTokens: 2 ** 16 }).toThrow(/fewer than 2\^31 tokens/);
   for (const layers of [undefined, Number.NaN, 0, 1e12])
     expect(() => keyValueShape({ layers: layers as number, heads: 1, headDim: 2, dtype: 'f32' })).toThrow(

@@ -134,8 +134,11 @@ function pagesOf(options: PagedCacheOptions): Pages {
   checkOptions('pagedCache', options, pageKinds);
   const { maxSequences, maxSequenceTokens, blockSize = 16, maxBatchTokens = 512, retain, tiers } = options;
   checkShape('pagedCache', options.shape);
-  if (options.share) checkArguments('pagedCache', 'function', { 'share.rank': options.share.rank });
-  else checkOptions('pagedCache', { share: options.share }, { share: [undefined, false] });
+  const { share } = options;
+  if (share !== undefined && share !== false && typeof share?.rank !== 'function')
+    throw new ArgumentError(
+      `pagedCache: share must be an eviction policy, as leastRecentlyUsed() gives one, or false, got ${typeof share}`,
+    );
   const shape = retain ? hotShape(options.shape, retain, blockSize) : options.shape;
   const formatOf = checkedFormat('pagedCache', shape, options.format);
   if (retain?.warm) checkedFormat('pagedCache: retain', shape, { bits: 8 });

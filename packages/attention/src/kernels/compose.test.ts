@@ -41,7 +41,7 @@ test('the first that supports a spec is taken', () => {
 
 test('what is no kernel is refused', () => {
   expect(() => firstSupported([naive as never])).toThrow(/kernels\[0\] must be an object/);
-  expect(() => firstSupported([naive()], { cost: 3 } as never)).toThrow(/options.cost must be a function/);
+  expect(() => firstSupported([naive()], { cost: 3 } as never)).toThrow(/cost must be a function/);
 });
 
 test('the cheapest, where costs are given', () => {

@@ -126,7 +126,7 @@ const scalingKinds: Readonly<Record<RotarySpec['scaling']['kind'], OptionKinds>>
     originalMaxPositions: 'positive',
     attentionFactor: 'positive?',
   },
-  proportional: { share: 'positive', factor: 'positive' },
+  proportional: { share: 'number', factor: 'positive' },
 };
 
 function checkScaling(scaling: RotarySpec['scaling']): void {
@@ -146,7 +146,8 @@ function checkSpec({ theta, dim, scaling }: RotarySpec): void {
     if (!(value > 0 && Number.isFinite(value))) fail(`${name} must be a positive number`, value);
   };
   if (dim % 2 !== 0) fail('dim must be a positive even integer', dim);
-  if (scaling.kind === 'proportional' && scaling.share > 1) fail('share must be in (0, 1]', scaling.share);
+  if (scaling.kind === 'proportional' && !(scaling.share > 0 && scaling.share <= 1))
+    fail('share must be in (0, 1]', scaling.share);
   if (scaling.kind === 'dynamic' && dim < 4) fail('dim must be at least 4', dim);
   if (scaling.kind === 'yarn' && theta === 1) fail('theta must not be 1', theta);
   if (scaling.kind === 'llama3' && scaling.highFrequencyFactor <= scaling.lowFrequencyFactor)

@@ -240,7 +240,7 @@ export class BatchRunner<I, O, B> {
       checkAnswers<O>(results, jobs.length);
       for (const [i, job] of jobs.entries()) {
         const result = results[i]!;
-        if (isFailed(result)) this.#settle(job, 'failed', () => job.reject(result.reason ?? noReason()));
+        if (isFailed(result)) this.#settle(job, 'failed', () => job.reject(result.reason));
         else this.#settle(job, 'answered', () => job.resolve(result));
       }
     } catch (error) {

@@ -1,3 +1,5 @@
+import { BatcherError } from '../errors.ts';
+
 const brand = Symbol.for('heddle.batcher.failed');
 
 /** Stands in a batch's results for an item that failed while the others did not. */
@@ -7,7 +9,7 @@ export interface Failed {
 
 /** `return items.map((item) => (bad(item) ? failed(new Error('...')) : answer(item)))`: fails only this item. */
 export function failed(reason: unknown): Failed {
-  const value = { reason };
+  const value = { reason: reason ?? new BatcherError('ERR_RUN', 'dynamicBatcher: an item failed without saying why') };
   Object.defineProperty(value, brand, { value: true });
   return value;
 }

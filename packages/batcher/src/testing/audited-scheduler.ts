@@ -1,4 +1,4 @@
-import { checkArgument, checkOptions, count, having, optional } from '../checks.ts';
+import { checkArgument, count, having, object, optional } from '../checks.ts';
 import type { Scheduler, SchedulerEvent, SequenceRequest, SequenceResult, StepPlan } from '../scheduling/scheduler.ts';
 import { must } from './audit-error.ts';
 
@@ -47,11 +47,10 @@ export function auditedScheduler<R extends SequenceRequest>(
   limits: AuditLimits,
 ): Scheduler<R> {
   checkArgument('auditedScheduler', 'scheduler', scheduler, having('add', 'step', 'commit', 'discard'));
-  checkOptions<AuditLimits>('auditedScheduler', limits, {
-    maxBatchTokens: count(1),
-    maxSequences: count(1),
-    maxPlansInFlight: optional(count(1)),
-  });
+  checkArgument('auditedScheduler', 'limits', limits, object);
+  for (const name of ['maxBatchTokens', 'maxSequences'] as const)
+    checkArgument('auditedScheduler', `limits.${name}`, limits[name], count(1));
+  checkArgument('auditedScheduler', 'limits.maxPlansInFlight', limits.maxPlansInFlight, optional(count(1)));
   const accounts = new Map<string, Account>();
   const flights: StepPlan<R>[] = [];
   const running = () => [...accounts.values()].filter(({ state, inFlight }) => state === 'running' || inFlight > 0);

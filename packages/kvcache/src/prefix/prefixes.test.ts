@@ -32,7 +32,7 @@ test('what is no policy, no tier, and no yes or no is refused when the cache is 
   const refused = (change: object) => expect(() => pagedCache(device, { ...sizes, ...change } as never));
   refused({ share: 'lru' }).toThrow(/share must be an eviction policy, .* got string/);
   refused({ share: leastFrequentlyUsed }).toThrow(/share must be an eviction policy, .* got function/);
-  refused({ drops: 'yes' }).toThrow(/drops must be true or false, got yes/);
+  refused({ drops: 'yes' }).toThrow(/drops must be true or false, got the string yes/);
   refused({ tiers: { store: {}, model: 'm' } }).toThrow(/tiers.store must be a tier .* read is undefined/);
   refused({ retain: { hot: 32, store: {} } }).toThrow(/retain.store must be a tier .* read is undefined/);
 });

@@ -42,7 +42,7 @@ const nothingLeft = () => {
 };
 
 test('a file that is cut off anywhere, or longer, is refused', async () => {
-  for (let length = 0; length < bytes.length; length++) await refused(bytes.slice(0, length), /^snapshot: /);
+  for (let length = 0; length < bytes.length; length++) await refused(bytes.slice(0, length), /^restoreSnapshot: /);
   const longer = new Uint8Array(bytes.length + 1);
   longer.set(bytes);
   await refused(longer, /checksum/);
@@ -53,7 +53,7 @@ test('a file of which any bit is another is refused', async () => {
   for (let at = 0; at < bytes.length; at++) {
     const flipped = bytes.slice();
     flipped[at]! ^= 1 << (at % 8);
-    await refused(flipped, /^snapshot: /);
+    await refused(flipped, /^restoreSnapshot: /);
   }
   nothingLeft();
 });
@@ -106,9 +106,9 @@ test('a sound file of another model, of other layers, or too long, is refused', 
         ...header,
         ...('shape' in header && { held: [{ keys: { ranges: [], data: new Float32Array(0) } }] }),
       } as never),
-      /^snapshot: /,
+      /^restoreSnapshot: /,
     );
-  await expect(restore('text' as never)).rejects.toMatchObject({ code: 'ERR_KV_SNAPSHOT' });
+  await expect(restore('text' as never)).rejects.toThrow('restoreSnapshot: bytes must be a Uint8Array, got');
   nothingLeft();
 });
 

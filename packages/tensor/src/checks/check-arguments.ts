@@ -8,6 +8,8 @@ interface Device {
 
 interface Kind {
   readonly what: string;
+  /** Whether it is a number, and not any: what came is then told without saying that it is one. */
+  readonly bounded?: true;
   /** What each of a list must be. */
   readonly each?: KindName;
   holds(value: unknown): boolean;
@@ -52,10 +54,22 @@ const required: Readonly<Record<KindName, Kind>> = {
     holds: (value) => isObject(value) && typeof value['variable'] === 'function',
   },
   number: { what: 'a number', holds: (value) => typeof value === 'number' && !Number.isNaN(value) },
-  finite: { what: 'a finite number', holds: Number.isFinite },
-  positive: { what: 'a positive number', holds: (value) => Number.isFinite(value) && (value as number) > 0 },
-  whole: { what: 'a whole number from 0', holds: (value) => Number.isSafeInteger(value) && (value as number) >= 0 },
-  size: { what: 'a positive integer', holds: (value) => Number.isSafeInteger(value) && (value as number) > 0 },
+  finite: { what: 'a finite number', bounded: true, holds: Number.isFinite },
+  positive: {
+    what: 'a positive number',
+    bounded: true,
+    holds: (value) => Number.isFinite(value) && (value as number) > 0,
+  },
+  whole: {
+    what: 'a whole number from 0',
+    bounded: true,
+    holds: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  },
+  size: {
+    what: 'a positive integer',
+    bounded: true,
+    holds: (value) => Number.isSafeInteger(value) && (value as number) > 0,
+  },
   boolean: { what: 'true or false', holds: (value) => typeof value === 'boolean' },
   text: { what: 'a text', holds: (value) => typeof value === 'string' },
   texts: {
@@ -105,7 +119,8 @@ export function checkArguments(operation: string, kind: ArgumentKind, values: Re
     }
     if (rule.each && Array.isArray(value))
       checkArguments(operation, rule.each, Object.fromEntries(value.map((item, i) => [`${name}[${i}]`, item])));
-    throw new ArgumentError(`${operation}: ${name} must be ${rule.what}, got ${describe(value)}`);
+    const got = rule.bounded && typeof value === 'number' ? value : describe(value);
+    throw new ArgumentError(`${operation}: ${name} must be ${rule.what}, got ${got}`);
   }
 }
 
