@@ -96,7 +96,7 @@ export function batcherCalls(): CallsOf {
           { version: 1, maxSequenceTokens: 64, hasCachedTokens: false, calls: [] },
           (parts: { capacity: Capacity<SequenceRequest> }) => scheduler(parts.capacity),
         ],
-        taken: ['0:misspelt'],
+        taken: ['0:misspelt', '0.deadlineMs:-1'],
       },
       continuousBatcher: [
         { scheduler: scheduler(), run, highWaterMark: 4, plansInFlight: 1, onEvent: () => undefined },
@@ -135,7 +135,7 @@ export function batcherCalls(): CallsOf {
         methods: {
           generate: {
             args: [request, { signal: new AbortController().signal, onEvent: () => undefined }],
-            taken: ['0:misspelt'],
+            taken: ['0:misspelt', '0.deadlineMs:-1'],
           },
           close: { args: [{ abort: true, reason: 'shutdown' }], taken: ['0.reason:*'] },
           drain: [],

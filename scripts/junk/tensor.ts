@@ -120,6 +120,7 @@ function others(device: Device): Entries {
 }
 
 const leftOut: Readonly<Record<string, string>> = {
+  calledAs: 'is for who writes functions, and renames what they throw',
   ...forExecutors('createDevice defineOp record recordOn rewriteGraph formatProfile formatReport spreadWorkgroups'),
   ...forOperations('addDims divideDims dimsEqual multiplyDims subtractDims evaluateDim recordOne replay'),
   ...forOperations('broadcastShapes formatShape shapesEqual hostArray hostLength promote'),

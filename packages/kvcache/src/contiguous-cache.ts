@@ -13,6 +13,8 @@ export interface ContiguousCacheOptions extends CheckpointOptions {
   readonly maxSequences: number;
   /** Tokens of each; its memory is set aside whether used or not. */
   readonly maxSequenceTokens: number;
+  /** The most rows of a step, as of `pagedCache`: here any step fits. */
+  readonly maxBatchTokens?: number;
   /** In what format rows are kept, all or by store, other than their own dtype. */
   readonly format?: QuantizedFormat | FormatOf;
 }
@@ -22,6 +24,7 @@ export const cacheKinds: Readonly<Record<keyof ContiguousCacheOptions, OptionKin
   shape: 'object',
   maxSequences: 'size',
   maxSequenceTokens: 'size',
+  maxBatchTokens: 'size?',
   format: 'anything',
   checkpointEvery: 'size?',
   checkpoints: 'whole?',

@@ -123,7 +123,6 @@ const pageKinds: Readonly<Record<keyof PagedCacheOptions, OptionKinds[string]>> 
   ...cacheKinds,
   tokens: 'size?',
   blockSize: 'size?',
-  maxBatchTokens: 'size?',
   share: 'anything',
   retain: 'object?',
   drops: 'boolean?',

@@ -70,7 +70,8 @@ export function attentionModule<T extends Tensor>(
   options: AttentionModuleOptions,
 ): AttentionModule<T> {
   checkArguments('attentionModule', 'object', { parameters });
-  checkModule('attentionModule', options);
+  // options of createAttentionModule may be passed on
+  checkModule('attentionModule', options, { seed: 'anything', dtype: 'anything', name: 'anything' });
   return calledAs('attentionModule', () => moduleOf(parameters, options));
 }
 

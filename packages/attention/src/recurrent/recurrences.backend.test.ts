@@ -321,8 +321,12 @@ conformance('linear recurrences', (device: () => Device) => {
       /mamba2Scan: a must be \[4\], got \[3\]/,
     );
     const packed = tensors(recurrentCase(1, 3, sizes), 3);
-    expect(() => packedGatedDeltaRule(packed.q, packed.k, packed.v, { ...packed, segments: ints(0, 0) })).toThrow(
-      /segments must be \[T\]/,
-    );
+    expect(() =>
+      packedGatedDeltaRule(packed.q, packed.k, packed.v, {
+        logDecay: packed.logDecay,
+        beta: packed.beta,
+        segments: ints(0, 0),
+      }),
+    ).toThrow(/segments must be \[T\]/);
   });
 });

@@ -135,15 +135,17 @@ conformance('rows that are appended, and snapshots', (device) => {
     const a = openSequence(cache, 'a');
     const made = rows(5, 0);
     await append(device(), cache, a, made);
-    expect(() => append(device(), cache, a, made)).toThrow(/no room for 5 more tokens of a, which has 5/);
-    expect(() => append(device(), cache, a, made.slice(1))).toThrow(/takes rows of 3 layers, got 2/);
+    await expect(append(device(), cache, a, made)).rejects.toThrow(/no room for 5 more tokens of a, which has 5/);
+    await expect(append(device(), cache, a, made.slice(1))).rejects.toThrow(/takes rows of 3 layers, got 2/);
     const { keys, values } = made[0]!;
-    expect(() => append(device(), cache, a, [{ keys: keys! }, {}, made[2]!])).toThrow(/values of layer 0 must be/);
-    expect(() => append(device(), cache, a, [{ keys: keys!, values: values! }, { keys: keys! }, made[2]!])).toThrow(
-      /layer 1 has rows of nothing, got keys/,
+    await expect(append(device(), cache, a, [{ keys: keys! }, {}, made[2]!])).rejects.toThrow(
+      /values of layer 0 must be/,
     );
+    await expect(
+      append(device(), cache, a, [{ keys: keys!, values: values! }, { keys: keys! }, made[2]!]),
+    ).rejects.toThrow(/layer 1 has rows of nothing, got keys/);
     const fewer = rows(2, 0);
-    expect(() => append(device(), cache, a, [made[0]!, {}, fewer[2]!])).toThrow(
+    await expect(append(device(), cache, a, [made[0]!, {}, fewer[2]!])).rejects.toThrow(
       /latent of layer 2 must be \[5, 1, 5\]/,
     );
     expect(a.length).toBe(5);

@@ -160,7 +160,7 @@ conformance('formats of stores', (device) => {
     only.dispose();
     const refused = (format: object, why: RegExp) =>
       expect(() => open(shape, { format: format as never })).toThrow(why);
-    refused({ bits: 3 }, /the format of keys of layer 0 must have 8 or 4 bits, got 3/);
+    refused({ bits: 3 }, /the format of keys of layer 0: bits takes 8, 4, got the number 3/);
     const four = { bits: 4, groups: 2 } as const;
     refused(four, /has 4 bits, which need a measurement on the model within its limit.*got none/);
     refused({ ...four, measured: { meanKl: 0.2, limit: 0.1 } }, /got a mean KL of 0.2 of at most 0.1/);
