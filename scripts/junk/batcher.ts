@@ -96,7 +96,7 @@ export function batcherCalls(): CallsOf {
           { version: 1, maxSequenceTokens: 64, hasCachedTokens: false, calls: [] },
           (parts: { capacity: Capacity<SequenceRequest> }) => scheduler(parts.capacity),
         ],
-        taken: ['0:misspelt', '0.deadlineMs:-1'],
+        taken: ['0:misspelt'],
       },
       continuousBatcher: [
         { scheduler: scheduler(), run, highWaterMark: 4, plansInFlight: 1, onEvent: () => undefined },

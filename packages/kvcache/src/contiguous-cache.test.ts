@@ -103,10 +103,10 @@ test('sizes that are no positive integers, shapes that cannot be held, and a cac
   refused({ maxSequences: 2 ** 16, maxSequenceTokens: 2 ** 16 }).toThrow(/fewer than 2\^31 tokens/);
   for (const layers of [undefined, Number.NaN, 0, 1e12])
     expect(() => keyValueShape({ layers: layers as number, heads: 1, headDim: 2, dtype: 'f32' })).toThrow(
-      /keyValueShape: layers must be a positive integer, got/,
+      /keyValueShape: layers must be a (positive integer|whole number from 1 to 65536), got/,
     );
   refused({ shape: { layers: [{}] } }).toThrow(/at least one store/);
-  refused({ shape: keyValueShape({ layers: 1, heads: 0, headDim: 2, dtype: 'f32' }) }).toThrow(
+  refused({ shape: { layers: [{ keys: { kind: 'rows', shape: [0, 2], dtype: 'f32' } }] } }).toThrow(
     /keys of layer 0: shape must be \[heads, width\], both positive integers, got \[0,2\]/,
   );
   const store = { kind: 'rows', shape: [1, 2], dtype: 'f32' };
