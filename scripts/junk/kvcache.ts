@@ -108,7 +108,7 @@ export async function kvcacheCalls(device: Device, folder: string): Promise<Call
           device,
           {
             ...cacheOptions,
-            format: { bits: 4, groups: 1, rotate: false, measured: { meanKl: 0.1, limit: 0.2 } },
+            format: { bits: 4, groups: 1, rotate: false, measured: part({ meanKl: 0.1, limit: 0.2 }) },
             drops: true,
           },
         ],

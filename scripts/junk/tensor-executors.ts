@@ -12,11 +12,15 @@ export const onnxCalls = (device: Device): CallsOf => ({
   specifier: '@heddle/tensor/onnx',
   functions: {
     openOnnx: [{ memoryBudget: 1e6, debug: true, threads: 1 }],
-    exportOnnx: [
-      (x: Tensor) => x.add(1),
-      [{ shape: ['T', 2], dtype: 'f32' }],
-      { device, symbols: { T: 4 }, inputNames: ['x'], outputNames: ['y'], path: 'y.onnx', externalAbove: 1024 },
-    ],
+    exportOnnx: {
+      // what is no spec is passed to the function as it is
+      taken: ['1:[]', '1.0:*', '1.0.shape:*', '2.symbols:misspelt', '2.symbols.T:undefined'],
+      args: [
+        (x: Tensor) => x.add(1),
+        [{ shape: ['T', 2], dtype: 'f32' }],
+        { device, symbols: { T: 4 }, inputNames: ['x'], outputNames: ['y'], path: 'y.onnx', externalAbove: 1024 },
+      ],
+    },
   },
 });
 
@@ -31,12 +35,25 @@ export const webgpuCalls = (): CallsOf => ({
 export const testingCalls = (device: Device): CallsOf => {
   const x = device.tensor([1, 2]);
   const y = device.tensor([1, 2]);
+  // tensors, arrays and numbers are compared with each other
+  const lists = ['0:NaN', '0:-1', '0:1.5', '0:[]', '0:foreign', '1:NaN', '1:-1', '1:1.5', '1:[]', '1:foreign'];
   return {
     specifier: '@heddle/tensor/testing',
     functions: {
-      allClose: [x, y, { relative: 1e-5, absolute: 1e-6 }],
-      expectAllClose: [x, y, { relative: 1e-5, absolute: 1e-6 }],
-      gradCheck: [(a: Tensor) => a.mul(2).sum(), [x], { step: 1e-2, argnums: [0], relative: 1e-2, absolute: 1e-2 }],
+      allClose: { args: [x, y, { relative: 1e-5, absolute: 1e-6 }], taken: lists },
+      expectAllClose: { args: [x, y, { relative: 1e-5, absolute: 1e-6 }], taken: lists },
+      gradCheck: {
+        args: [(a: Tensor) => a.mul(2).sum(), [x], { step: 1e-2, argnums: [0], relative: 1e-2, absolute: 1e-2 }],
+        taken: [
+          '0:function',
+          '1:[]',
+          '1.0:disposed',
+          '2.argnums:[]',
+          '2.argnums:function',
+          '2.relative:-1',
+          '2.absolute:-1',
+        ],
+      },
       executorContract: [() => device],
       operationContract: [
         [

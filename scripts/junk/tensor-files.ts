@@ -12,31 +12,47 @@ export async function safetensorsCalls(device: Device, folder: string): Promise<
   const blob = await tensorsToBlob({ w: x });
   const bytes = writeSafetensors({ w: entry });
   const index = JSON.stringify({ weight_map: { w: 'a.safetensors' } });
-  const words = ['1.metadata:misspelt', '1.metadata.a:text'];
   return {
     specifier: '@heddle/tensor/safetensors',
     functions: {
-      loadTensors: [device, blob, { like: { w: x }, dtype: 'f16' }],
-      openSource: [bytes],
-      openSafetensors: [bytes],
-      openShardedSafetensors: [index, () => bytes, 'model'],
+      // the names of tensors, and of texts about them, are the caller's; a file that is none is named in its format
+      loadTensors: {
+        args: [device, blob, { like: { w: x }, dtype: 'f16' }],
+        taken: ['1:text', '2.like:misspelt', '2.like.w:foreign'],
+      },
+      openSource: { args: [bytes], taken: ['0:text'] },
+      openSafetensors: { args: [bytes], taken: ['0:text'] },
+      openShardedSafetensors: { args: [index, () => bytes, 'model'], taken: ['0:text', '1:function'] },
       safetensorsTo: ['f16', 'F32', Uint8Array.of(0, 0, 0, 0)],
       safetensorsToF32: ['F32', Uint8Array.of(0, 0, 0, 0)],
       safetensorsChunks: {
         args: [{ w: { dtype: 'F32', shape: [2], read: () => Float32Array.of(1, 2) } }, { a: 'b' }],
+        taken: ['0:[]', '0:misspelt', '0.w:misspelt', '1:misspelt'],
       },
-      writeSafetensors: [{ w: entry }, { a: 'b' }],
+      writeSafetensors: {
+        args: [{ w: entry }, { a: 'b' }],
+        taken: ['0:[]', '0:misspelt', '0.w:misspelt', '1:misspelt'],
+      },
       saveTensors: {
         args: [`${folder}/saved.safetensors`, { w: x }, { metadata: { a: 'b' }, maxShardBytes: 1e6 }],
-        taken: words,
+        taken: ['0:[]', '1:[]', '1.w:{}', '1.w:[]', '0.w:{}', '0.w:[]', '1.metadata:misspelt', '2.metadata:misspelt'],
       },
-      tensorsToBlob: { args: [{ w: x }, { metadata: { a: 'b' } }], taken: words },
+      tensorsToBlob: {
+        args: [{ w: x }, { metadata: { a: 'b' } }],
+        taken: ['0:[]', '1:[]', '1.w:{}', '1.w:[]', '0.w:{}', '0.w:[]', '1.metadata:misspelt', '2.metadata:misspelt'],
+      },
     },
     objects: [
       {
         of: 'SafetensorsFile',
         on: async () => (await import('@heddle/tensor/safetensors')).openSafetensors(bytes),
-        methods: { has: ['w'], info: ['w'], names: [], read: ['w', { offset: 0, length: 4 }], close: [] },
+        methods: {
+          has: { args: ['w'], taken: ['0:*'] },
+          info: { args: ['w'], named: 'safetensors' },
+          names: [],
+          read: { args: ['w', { offset: 0, length: 4 }], named: 'safetensors', taken: ['1:misspelt'] },
+          close: [],
+        },
       },
     ],
   };
@@ -50,7 +66,7 @@ export async function npyCalls(device: Device): Promise<CallsOf> {
     specifier: '@heddle/tensor/npy',
     functions: {
       npyOfTensor: [x],
-      readNpy: [writeNpy(array)],
+      readNpy: { args: [writeNpy(array)], taken: ['0:text'] },
       tensorOfNpy: [device, { ...array }],
       writeNpy: [{ ...array }],
     },

@@ -1,13 +1,13 @@
 import type { Device } from '@heddle/tensor';
 import { createDropout, createLinear } from '@heddle/tensor/nn';
-import type { CallsOf, Entries } from './valid-call.ts';
+import { type CallsOf, type Entries, part } from './valid-call.ts';
 
 const each = (names: string, entry: Entries[string]): Entries =>
   Object.fromEntries(names.split(' ').map((name) => [name, entry]));
 
 /** What is called of `@heddle/tensor/nn`. */
 export function nnCalls(device: Device): CallsOf {
-  const linear = createLinear(device, { inputs: 2, outputs: 2, seed: 1 });
+  const linear = part(createLinear(device, { inputs: 2, outputs: 2, seed: 1 }));
   return {
     specifier: '@heddle/tensor/nn',
     functions: {
@@ -46,7 +46,7 @@ export function nnCalls(device: Device): CallsOf {
       createLayerNorm: [device, { width: 2, epsilon: 1e-5, bias: true, dtype: 'f16' }],
       createRmsNorm: [device, { width: 2, epsilon: 1e-5, dtype: 'f16' }],
       createLinear: [device, { inputs: 2, outputs: 2, bias: true, seed: 1, dtype: 'f16' }],
-      createSequential: [linear, (x: unknown) => x],
+      createSequential: { args: [linear, (x: unknown) => x], taken: ['0:function'] }, // one that takes a tensor
       ...each('kaimingNormal kaimingUniform', [
         [2, 3],
         { negativeSlope: 0.1, nonlinearity: 'leakyRelu', mode: 'fanIn', seed: 1 },

@@ -13,8 +13,9 @@ export interface ContiguousCacheOptions extends CheckpointOptions {
   readonly maxSequences: number;
   /** Tokens of each; its memory is set aside whether used or not. */
   readonly maxSequenceTokens: number;
-  /** The most rows of a step, as of `pagedCache`: here any step fits. */
+  /** As of `pagedCache`, so that an engine's sizes can be passed on: here any step fits, and every sequence at its largest. */
   readonly maxBatchTokens?: number;
+  readonly tokens?: number;
   /** In what format rows are kept, all or by store, other than their own dtype. */
   readonly format?: QuantizedFormat | FormatOf;
 }
@@ -25,6 +26,7 @@ export const cacheKinds: Readonly<Record<keyof ContiguousCacheOptions, OptionKin
   maxSequences: 'size',
   maxSequenceTokens: 'size',
   maxBatchTokens: 'size?',
+  tokens: 'size?',
   format: 'anything',
   checkpointEvery: 'size?',
   checkpoints: 'whole?',

@@ -140,7 +140,6 @@ export const keepsExactly = ({ layers }: KvShape, formatOf: FormatOf): boolean =
 
 function checkFormat(where: string, format: QuantizedFormat): void {
   checkOptions(where, format, { bits: [8, 4], groups: 'size?', rotate: 'boolean?', measured: 'object?' });
-  if (format.measured) checkOptions(`${where}: measured`, format.measured, { meanKl: 'number', limit: 'number' });
 }
 
 /**

@@ -121,7 +121,6 @@ interface Pages {
 
 const pageKinds: Readonly<Record<keyof PagedCacheOptions, OptionKinds[string]>> = {
   ...cacheKinds,
-  tokens: 'size?',
   blockSize: 'size?',
   share: 'anything',
   retain: 'object?',

@@ -181,10 +181,10 @@ conformance('attention module', (device: () => Device) => {
       /'key.weight' must be \[16,24\], got \[64,24\]/,
     );
     expect(() => attentionModule({ ...module.parameters, gate: query }, small)).toThrow(/'gate.weight' is not of this/);
-    expect(() => module.forward(undefined as never)).toThrow(/forward: input must be an object, got undefined/);
-    expect(() => module.forward(query.weight as never)).toThrow(/forward: input.x must be a tensor, got undefined/);
+    expect(() => module.forward(undefined as never)).toThrow(/forward: takes options { x, positions }, got undefined/);
+    expect(() => module.forward(query.weight as never)).toThrow(/forward: takes options { x, positions }, got/);
     await expect(createAttentionModule(device(), { width: 8, heads: 2 } as never)).rejects.toThrow(
-      /createAttentionModule: options.seed must be a number, got undefined/,
+      /createAttentionModule: seed must be a whole number from 0, got undefined/,
     );
     await expect(createAttentionModule(device(), { width: 10, heads: 4, seed: 1 })).rejects.toThrow(
       /head size must be a positive integer, got 2.5/,

@@ -27,6 +27,7 @@ type KindName =
   | 'number'
   | 'finite'
   | 'positive'
+  | 'integer'
   | 'whole'
   | 'size'
   | 'boolean'
@@ -60,6 +61,7 @@ const required: Readonly<Record<KindName, Kind>> = {
     bounded: true,
     holds: (value) => Number.isFinite(value) && (value as number) > 0,
   },
+  integer: { what: 'an integer', bounded: true, holds: Number.isSafeInteger },
   whole: {
     what: 'a whole number from 0',
     bounded: true,

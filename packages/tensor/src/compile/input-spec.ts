@@ -1,4 +1,5 @@
 import { checkOptions } from '../checks/check-options.ts';
+import { describe } from '../checks/describe.ts';
 import { ArgumentError, DTypeError, ShapeError } from '../checks/errors.ts';
 import { type Dim, type SymbolValues, symbolicDim } from '../dim.ts';
 import type { DType, HostArray } from '../dtype.ts';
@@ -38,6 +39,8 @@ export function checkSpec(spec: InputSpec): void {
   if (spec.dtype !== undefined) checkDType('compile', spec.dtype);
 }
 
+const describeName = (size: unknown): string => (typeof size === 'string' ? size : describe(size));
+
 /** The tensor type of a spec; the dimensions named in `empty` are 0. @throws ArgumentError for a name without a bound; ShapeError for a size that is none */
 export function typeOfSpec(
   { shape, dtype = 'f32' }: InputSpec,
@@ -50,7 +53,8 @@ export function typeOfSpec(
       return size;
     }
     const bound = bounds[size];
-    if (bound === undefined) throw new ArgumentError(`compile: dimension ${size} needs a bound in options.symbols`);
+    if (bound === undefined)
+      throw new ArgumentError(`compile: dimension ${describeName(size)} needs a bound in options.symbols`);
     return empty.includes(size) ? 0 : symbolicDim(size, bound);
   });
   return { shape: dims, dtype };

@@ -36,12 +36,17 @@ const maxReadLength = 2 ** 30;
  * @throws FileFormatError `ERR_FILE_NOT_FOUND`, `ERR_FILE_ACCESS`; ArgumentError if the input is none of the kinds.
  */
 export async function openSource(input: FileInput): Promise<OpenSource> {
+  return openInput('openSource', input);
+}
+
+/** `openSource` for an operation that is called otherwise. */
+export async function openInput(operation: string, input: FileInput): Promise<OpenSource> {
   if (typeof input === 'string') return openPath(input);
   if (input instanceof Uint8Array) return openBytes(input);
   if (typeof Blob !== 'undefined' && input instanceof Blob) return openBlob(input);
   if (isByteSource(input)) return openCustom(input);
   throw new ArgumentError(
-    `open file: expected a path, a Blob, a Uint8Array or { byteLength, read(offset, length) }, got ${describe(input)}`,
+    `${operation}: takes a path, a Blob, a Uint8Array or { byteLength, read(offset, length) }, got ${describe(input)}`,
   );
 }
 

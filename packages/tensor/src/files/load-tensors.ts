@@ -5,9 +5,10 @@ import type { DType } from '../dtype.ts';
 import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { Variable } from '../graph/variable.ts';
-import type { FileInput } from './byte-source.ts';
+import { type FileInput, openInput } from './byte-source.ts';
 import { openSafetensors } from './safetensors-open.ts';
 import type { SafetensorsFile } from './safetensors-reader.ts';
+import { readSafetensors } from './safetensors-reader.ts';
 import { mapNamed, namedTensors } from './tensor-names.ts';
 import { blocksOf, type LoadedType, loadedType, loadedValues } from './tensor-values.ts';
 
@@ -47,7 +48,7 @@ export async function loadTensors<T = Record<string, Tensor>>(
   const { like, dtype } = options;
   if (dtype !== undefined && !['f32', 'f16', 'bf16'].includes(dtype))
     throw new ArgumentError(`loadTensors: dtype takes f32, f16, bf16, got ${describe(dtype)}`);
-  const expected = like === undefined ? undefined : namedTensors('loadTensors', like);
+  const expected = like === undefined ? undefined : namedTensors('loadTensors: like', like);
   const file = await openTensors(input);
   const made = new Map<string, Tensor>();
   try {
@@ -77,7 +78,8 @@ export async function loadTensors<T = Record<string, Tensor>>(
 async function openTensors(input: TensorInput): Promise<SafetensorsFile> {
   const { getFile } = (typeof input === 'object' && input !== null ? input : {}) as { getFile?(): Promise<Blob> };
   if (typeof getFile === 'function') return openSafetensors(await getFile.call(input));
-  return openSafetensors(input as FileInput);
+  if (typeof input === 'string') return openSafetensors(input);
+  return readSafetensors(await openInput('loadTensors', input as FileInput));
 }
 
 function typesOf(file: SafetensorsFile, float: LoadTensorsOptions<unknown>['dtype']): ReadonlyMap<string, LoadedType> {

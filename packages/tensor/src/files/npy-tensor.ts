@@ -1,10 +1,13 @@
+import { calledAs } from '../checks/called-as.ts';
 import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
 import { DTypeError, ShapeError } from '../checks/errors.ts';
 import { isStorageDType } from '../dtype.ts';
 import type { Device } from '../graph/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { formatShape } from '../shape.ts';
 import type { NpyArray } from './npy.ts';
+import { npyDTypes } from './npy-header.ts';
 
 /**
  * A tensor with the values of an array, owned by the caller: f64 becomes f32, smaller and 64-bit integers become i32 or u32,
@@ -13,8 +16,11 @@ import type { NpyArray } from './npy.ts';
  */
 export function tensorOfNpy(device: Device, array: NpyArray): Tensor {
   checkArguments('tensorOfNpy', 'device', { device });
-  checkArguments('tensorOfNpy', 'object', { array });
-  const { dtype, shape, data } = array;
+  checkOptions('tensorOfNpy', array, { dtype: npyDTypes, shape: 'list', data: 'numbers' });
+  return calledAs('tensorOfNpy', () => tensorOf(device, array));
+}
+
+function tensorOf(device: Device, { dtype, shape, data }: NpyArray): Tensor {
   switch (dtype) {
     case 'f64':
       return device.tensor(Float32Array.from(data), { shape, dtype: 'f32' });

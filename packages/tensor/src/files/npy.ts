@@ -1,6 +1,8 @@
 import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
+import { describe } from '../checks/describe.ts';
 import { ArgumentError, ShapeError } from '../checks/errors.ts';
-import { type FileInput, openSource } from './byte-source.ts';
+import { type FileInput, openInput } from './byte-source.ts';
 import {
   encodeHeader,
   headerError,
@@ -60,7 +62,7 @@ export type NpyArray = {
  * @see https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
 export async function readNpy(input: FileInput): Promise<NpyArray> {
-  const source = await openSource(input);
+  const source = await openInput('readNpy', input);
   try {
     const { label, byteLength } = source;
     if (byteLength < shortestPrefix) throw headerError(label, `ends after ${byteLength} bytes`, 'ERR_NPY_TRUNCATED');
@@ -122,7 +124,9 @@ function toRowMajor(data: NpyArrays[NpyDType], shape: readonly number[]): NpyArr
  * @throws ArgumentError for an unknown dtype; ShapeError where the data holds other than what shape and dtype take
  */
 export function writeNpy(array: NpyArray): Uint8Array<ArrayBuffer> {
-  checkArguments('writeNpy', 'object', { array });
+  checkOptions('writeNpy', array, ['dtype', 'shape', 'data']);
+  if (!ArrayBuffer.isView(array.data))
+    throw new ArgumentError(`writeNpy: data must be a typed array, got ${describe(array.data)}`);
   const { dtype, shape, data } = array;
   if (!npyDTypes.includes(dtype))
     throw new ArgumentError(`writeNpy: dtype must be one of ${npyDTypes.join(', ')}, got ${String(dtype)}`);

@@ -1,3 +1,6 @@
+import { calledAs } from '../checks/called-as.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
 import { describe } from '../checks/describe.ts';
 import { ArgumentError, DTypeError } from '../checks/errors.ts';
 import type { HostArrays } from '../dtype.ts';
@@ -92,9 +95,11 @@ export function safetensorsTo<D extends 'f32' | 'f16' | 'bf16'>(
   dtype: SafetensorsDType,
   bytes: Uint8Array<ArrayBuffer>,
 ): HostArrays[D] {
+  checkOptions('safetensorsTo', { to, dtype }, { to: ['f32', 'f16', 'bf16'], dtype: 'text' });
+  checkArguments('safetensorsTo', 'bytes', { bytes });
   const same = (to === 'f16' && dtype === 'F16') || (to === 'bf16' && dtype === 'BF16');
   if (same) return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2) as HostArrays[D];
-  const floats = safetensorsToF32(dtype, bytes);
+  const floats = calledAs('safetensorsTo', () => safetensorsToF32(dtype, bytes));
   return (to === 'f32' ? floats : to === 'f16' ? f32ToF16(floats) : f32ToBf16(floats)) as HostArrays[D];
 }
 

@@ -1,5 +1,6 @@
+import { checkArguments } from '../checks/check-arguments.ts';
 import { FileFormatError, isHeddleError } from '../checks/errors.ts';
-import { type FileInput, openSource } from './byte-source.ts';
+import { type FileInput, openInput, openSource } from './byte-source.ts';
 import { fileError, nodeFiles } from './node-files.ts';
 import { readSafetensors, type SafetensorsFile } from './safetensors-reader.ts';
 import { indexFileName, openShards, parseIndex } from './safetensors-shards.ts';
@@ -23,7 +24,7 @@ const maxIndexLength = 256 * 2 ** 20;
  * @see https://huggingface.co/docs/safetensors
  */
 export async function openSafetensors(input: FileInput): Promise<SafetensorsFile> {
-  if (typeof input !== 'string') return readSafetensors(await openSource(input));
+  if (typeof input !== 'string') return readSafetensors(await openInput('openSafetensors', input));
   const files = nodeFiles();
   const stat = await files.stat(input).catch(async (cause: unknown) => {
     const index = await readIndex(`${input}.index.json`);
@@ -61,6 +62,8 @@ export async function openShardedSafetensors(
   shard: (file: string) => FileInput | Promise<FileInput>,
   label: string = indexFileName,
 ): Promise<SafetensorsFile> {
+  checkArguments('openShardedSafetensors', 'text', { index, label });
+  checkArguments('openShardedSafetensors', 'function', { shard });
   const weights = parseIndex(label, index);
   return openShards(label, weights, async (file) => readSafetensors(await openSource(await shard(file))));
 }

@@ -1,3 +1,4 @@
+import { checkArguments } from '../checks/check-arguments.ts';
 import { describe } from '../checks/describe.ts';
 import { ArgumentError, ShapeError } from '../checks/errors.ts';
 import { isSafetensorsDType, itemSize, type SafetensorsDType, safetensorsDTypes } from './safetensors-dtype.ts';
@@ -35,7 +36,10 @@ export function writeSafetensors(
   tensors: Named<SafetensorsEntry>,
   metadata?: Readonly<Record<string, string>>,
 ): Uint8Array<ArrayBuffer> {
-  const ordered = inFileOrder(tensors, metadata);
+  const ordered = inFileOrder('writeSafetensors', tensors, metadata);
+  for (const [name, { data }] of ordered)
+    if (!ArrayBuffer.isView(data))
+      throw new ArgumentError(`writeSafetensors: ${name}: data must be a typed array, got ${describe(data)}`);
   for (const [name, { dtype, shape, data }] of ordered) checkLength(name, dtype, shape, data);
   const head = headBytes(ordered, metadata);
   const dataLength = ordered.reduce((sum, [, { data }]) => sum + data.byteLength, 0);
@@ -61,7 +65,8 @@ export async function* safetensorsChunks(
   tensors: Named<SafetensorsSource>,
   metadata?: Readonly<Record<string, string>>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const ordered = inFileOrder(tensors, metadata);
+  const ordered = inFileOrder('safetensorsChunks', tensors, metadata);
+  for (const [name, { read }] of ordered) checkArguments(`safetensorsChunks: ${name}`, 'function', { read });
   yield headBytes(ordered, metadata);
   for (const [name, { dtype, shape, read }] of ordered) {
     const data = await read();
@@ -77,35 +82,37 @@ type Described = Pick<SafetensorsEntry, 'dtype' | 'shape'>;
 
 /** Checked, the largest elements first. */
 function inFileOrder<T extends Described>(
+  operation: string,
   tensors: Named<T>,
   metadata: Readonly<Record<string, string>> | undefined,
 ): (readonly [string, T])[] {
   if (typeof tensors !== 'object' || tensors === null)
-    throw new ArgumentError(`writeSafetensors: takes tensors by name, got ${describe(tensors)}`);
+    throw new ArgumentError(`${operation}: takes tensors by name, got ${describe(tensors)}`);
   const entries = Symbol.iterator in tensors ? [...tensors] : Object.entries(tensors);
-  checkEntries(entries);
+  if (metadata !== undefined) checkArguments(operation, 'object', { metadata });
+  checkEntries(operation, entries);
   for (const [key, text] of Object.entries(metadata ?? {}))
     if (typeof text !== 'string')
-      throw new ArgumentError(`writeSafetensors: metadata ${key} must be a string, got ${typeof text}`);
+      throw new ArgumentError(`${operation}: metadata ${key} must be a string, got ${typeof text}`);
   return [...entries].sort(([, a], [, b]) => itemSize(b.dtype) - itemSize(a.dtype));
 }
 
-function checkEntries(entries: readonly (readonly [string, Described])[]): void {
+function checkEntries(operation: string, entries: readonly (readonly [string, Described])[]): void {
   const names = new Set<string>();
   for (const entry of entries) {
     const { dtype, shape } = (Array.isArray(entry) ? (entry[1] ?? {}) : {}) as Described;
     const name: unknown = Array.isArray(entry) ? entry[0] : entry;
     if (typeof name !== 'string' || !Array.isArray(shape))
-      throw new ArgumentError(`writeSafetensors: ${describe(name)} needs { dtype, shape, data }`);
-    if (name === '__metadata__') throw new ArgumentError('writeSafetensors: __metadata__ is not a tensor name');
-    if (names.has(name)) throw new ArgumentError(`writeSafetensors: ${name} is given twice`);
+      throw new ArgumentError(`${operation}: ${describe(name)} needs { dtype, shape, data }`);
+    if (name === '__metadata__') throw new ArgumentError(`${operation}: __metadata__ is not a tensor name`);
+    if (names.has(name)) throw new ArgumentError(`${operation}: ${name} is given twice`);
     names.add(name);
     if (!isSafetensorsDType(dtype)) {
       const expected = safetensorsDTypes.join(', ');
-      throw new ArgumentError(`writeSafetensors: ${name}: dtype must be one of ${expected}, got ${String(dtype)}`);
+      throw new ArgumentError(`${operation}: ${name}: dtype must be one of ${expected}, got ${String(dtype)}`);
     }
     if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
-      throw new ShapeError(`writeSafetensors: ${name}: sizes must be non-negative integers, got [${shape}]`);
+      throw new ShapeError(`${operation}: ${name}: sizes must be non-negative integers, got [${shape}]`);
     }
   }
 }

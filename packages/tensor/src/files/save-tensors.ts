@@ -1,3 +1,4 @@
+import { checkArguments } from '../checks/check-arguments.ts';
 import { checkOptions } from '../checks/check-options.ts';
 import { describe } from '../checks/describe.ts';
 import { ArgumentError } from '../checks/errors.ts';
@@ -37,12 +38,9 @@ export async function saveTensors(
   tree: unknown,
   options: SaveTensorsOptions = {},
 ): Promise<void> {
-  checkOptions('saveTensors', options, ['metadata', 'maxShardBytes']);
+  checkOptions('saveTensors', options, { metadata: 'object?', maxShardBytes: 'positive?' });
+  checkTexts('saveTensors', options.metadata);
   const { metadata = {}, maxShardBytes = 5e9 } = options;
-  if (!(typeof maxShardBytes === 'number' && maxShardBytes > 0))
-    throw new ArgumentError(
-      `saveTensors: maxShardBytes must be a number of bytes above 0, got ${describe(maxShardBytes)}`,
-    );
   if (typeof target === 'string') {
     const saved = savedTree('saveTensors', tree);
     return writeShards('saveTensors', await fileAt(target), shardsOf(saved, maxShardBytes), metadata);
@@ -57,13 +55,22 @@ export async function saveTensors(
  * @throws ArgumentError for what is no tree of tensors
  */
 export async function tensorsToBlob(tree: unknown, options: Pick<SaveTensorsOptions, 'metadata'> = {}): Promise<Blob> {
-  checkOptions('tensorsToBlob', options, ['metadata']);
+  checkOptions('tensorsToBlob', options, { metadata: 'object?' });
+  checkTexts('tensorsToBlob', options.metadata);
   const saved = savedTree('tensorsToBlob', tree);
   const parts: Blob[] = [];
   // one Blob each: a browser may keep it on the disk
   for await (const chunk of safetensorsChunks(saved, metadataOf(saved, options.metadata ?? {})))
     parts.push(new Blob([chunk as Uint8Array<ArrayBuffer>]));
   return new Blob(parts, { type: 'application/octet-stream' });
+}
+
+function checkTexts(operation: string, metadata: Readonly<Record<string, unknown>> = {}): void {
+  checkArguments(
+    operation,
+    'text',
+    Object.fromEntries(Object.entries(metadata).map(([key, text]) => [`metadata ${key}`, text])),
+  );
 }
 
 function savedTree(operation: string, tree: unknown): SavedTensors {

@@ -1,8 +1,9 @@
 import { checkOptions } from '../checks/check-options.ts';
+import { describe } from '../checks/describe.ts';
 import { ArgumentError } from '../checks/errors.ts';
 import type { Device } from '../graph/device.ts';
 import { type Conv1dOptions, type Conv2dOptions, conv1d, conv2d } from '../ops/convolution/convolution.ts';
-import { checkLayer, type Layer, type LayerOptions, layerDType, layerOf } from './layer.ts';
+import { checkLayer, drawnKinds, type Layer, type LayerOptions, layerDType, layerOf } from './layer.ts';
 import { type WeightAndBias, weightAndBias } from './linear.ts';
 
 interface Sizes<Window> extends LayerOptions {
@@ -43,21 +44,40 @@ function biasOf({ bias }: WeightAndBias) {
   return bias ? { bias } : {};
 }
 
+/** One number, or one for each axis. */
+function checkMoves(name: string, options: object, axes: number): void {
+  for (const [move, value] of Object.entries(options)) {
+    if (!['stride', 'padding', 'dilation'].includes(move) || value === undefined) continue;
+    const numbers: unknown = axes > 1 && Array.isArray(value) ? value : [value];
+    const fits = (numbers as readonly unknown[]).every((one) => Number.isSafeInteger(one) && (one as number) >= 0);
+    if (!fits) throw new ArgumentError(`${name}: ${move} must be a whole number from 0, got ${describe(value)}`);
+  }
+}
+
 function convolution<O extends Sizes<unknown> & { readonly groups?: number }>(
   name: string,
   device: Device,
   options: O,
   kernel: readonly number[],
 ): { readonly parameters: WeightAndBias; readonly moves: Pick<O, Exclude<keyof O, keyof Sizes<unknown>>> } {
-  const moves = ['stride', 'padding', 'dilation', 'groups'];
-  checkOptions(name, options, ['inputs', 'outputs', 'kernel', 'bias', 'seed', 'dtype', ...moves]);
+  checkOptions(name, options, {
+    ...drawnKinds,
+    inputs: 'size',
+    outputs: 'size',
+    kernel: 'anything',
+    groups: 'size?',
+    stride: 'anything',
+    padding: 'anything',
+    dilation: 'anything',
+  });
+  checkMoves(name, options, kernel.length);
   const { inputs, outputs, bias = true, seed, dtype, kernel: _, ...rest } = options;
   const { groups = 1 } = options;
   checkLayer(name, device, { inputs, outputs, groups, kernel: Math.min(...kernel.map(Number)) });
   if (inputs % groups !== 0 || outputs % groups !== 0)
     throw new ArgumentError(`${name}: groups must divide inputs and outputs, got ${groups}, ${inputs} and ${outputs}`);
   return {
-    parameters: weightAndBias(device, [outputs, inputs / groups, ...kernel], bias, seed, layerDType(name, dtype)),
+    parameters: weightAndBias(name, device, [outputs, inputs / groups, ...kernel], bias, seed, layerDType(name, dtype)),
     moves: rest as never,
   };
 }

@@ -19,7 +19,7 @@ export interface EmbeddingOptions extends LayerOptions {
  * Owned by the caller. @throws ArgumentError, OutOfMemoryError
  */
 export function createEmbedding(device: Device, options: EmbeddingOptions): Layer<{ readonly weight: Variable }> {
-  checkOptions('createEmbedding', options, ['count', 'width', 'seed', 'dtype']);
+  checkOptions('createEmbedding', options, { count: 'size', width: 'size', seed: 'whole', dtype: 'anything' });
   const { count, width, seed } = options;
   checkLayer('createEmbedding', device, { count, width });
   const dtype = layerDType('createEmbedding', options.dtype);

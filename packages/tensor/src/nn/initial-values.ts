@@ -46,7 +46,7 @@ export function normalValues(
 ): Float32Array<ArrayBuffer> {
   check('normalValues', shape, options, ['mean', 'std']);
   const { seed, mean = 0, std = 1 } = options;
-  if (!(Number.isFinite(mean) && std >= 0 && std < Infinity))
+  if (!(Number.isFinite(mean) && Number.isFinite(std) && std >= 0))
     throw new ArgumentError(`normalValues: mean must be finite and std from 0, got ${mean} and ${std}`);
   const draw = drawer(seed);
   return Float32Array.from({ length: sizeOf(shape) }, (_, i) => mean + std * normal(draw, i));
@@ -59,7 +59,7 @@ export function truncatedNormalValues(
 ): Float32Array<ArrayBuffer> {
   check('truncatedNormalValues', shape, options, ['mean', 'std']);
   const { seed, mean = 0, std = 1 } = options;
-  if (!(Number.isFinite(mean) && std >= 0 && std < Infinity))
+  if (!(Number.isFinite(mean) && Number.isFinite(std) && std >= 0))
     throw new ArgumentError(`truncatedNormalValues: mean must be finite and std from 0, got ${mean} and ${std}`);
   const draw = drawer(seed);
   return Float32Array.from({ length: sizeOf(shape) }, (_, i) => {
@@ -132,7 +132,8 @@ function kaimingStd(name: string, shape: readonly number[], options: KaimingOpti
 function xavierStd(name: string, shape: readonly number[], options: XavierOptions): number {
   check(name, shape, options, ['gain']);
   const { gain = 1 } = options;
-  if (!Number.isFinite(gain)) throw new ArgumentError(`${name}: gain must be a number, got ${describe(gain)}`);
+  if (!(Number.isFinite(gain) && gain >= 0))
+    throw new ArgumentError(`${name}: gain must be a number from 0, got ${describe(gain)}`);
   const { fanIn, fanOut } = fans(name, shape);
   return gain * Math.sqrt(2 / Math.max(1, fanIn + fanOut));
 }

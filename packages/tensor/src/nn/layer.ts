@@ -1,3 +1,4 @@
+import { checkOptions, type OptionKinds } from '../checks/check-options.ts';
 import { describe } from '../checks/describe.ts';
 import { ArgumentError, DTypeError } from '../checks/errors.ts';
 import type { Device } from '../graph/device.ts';
@@ -29,7 +30,7 @@ export interface Layer<P extends LayerParameters = LayerParameters> extends Disp
 
 /** The variables of a layer, or of a tree of layers' parameters, in order. @throws ArgumentError for what has none */
 export function parametersOf(layer: { readonly parameters: unknown }): readonly Variable[] {
-  if (typeof layer?.parameters !== 'object' || layer.parameters === null)
+  if (typeof layer?.parameters !== 'object' || layer.parameters === null || Array.isArray(layer.parameters))
     throw new ArgumentError(`parametersOf: takes { parameters }, got ${describe(layer)}`);
   return leavesOf(layer.parameters).map((leaf) => {
     if (leaf instanceof Variable) return leaf;
@@ -45,6 +46,9 @@ export interface LayerOptions {
   readonly dtype?: 'f32' | 'f16';
 }
 
+/** What layers with drawn weights take, for `checkOptions`. */
+export const drawnKinds: OptionKinds = { seed: 'whole', dtype: 'anything', bias: 'boolean?' };
+
 /** A layer that owns its parameters. @param takes its input, for messages */
 export function layerOf<P extends LayerParameters>(
   name: string,
@@ -57,6 +61,7 @@ export function layerOf<P extends LayerParameters>(
   return {
     parameters,
     forward(x, context = {}) {
+      checkOptions(`${name}: forward`, context, ['key']);
       if (!(x instanceof Tensor)) throw new ArgumentError(`${name}: forward takes a tensor, got ${describe(x)}`);
       return forward(x, context);
     },

@@ -1,9 +1,10 @@
+import { calledAs } from '../checks/called-as.ts';
 import { checkOptions } from '../checks/check-options.ts';
 import type { Device } from '../graph/device.ts';
 import type { Variable } from '../graph/variable.ts';
 import { linear } from '../ops/nn.ts';
 import { kaimingUniform, uniformValues } from './initial-values.ts';
-import { checkLayer, type Layer, type LayerOptions, layerDType, layerOf } from './layer.ts';
+import { checkLayer, drawnKinds, type Layer, type LayerOptions, layerDType, layerOf } from './layer.ts';
 
 /** Sizes of a linear layer. */
 export interface LinearOptions extends LayerOptions {
@@ -27,23 +28,24 @@ export type WeightAndBias = { readonly weight: Variable; readonly bias?: Variabl
  * @throws ArgumentError, OutOfMemoryError
  */
 export function createLinear(device: Device, options: LinearOptions): Layer<WeightAndBias> {
-  checkOptions('createLinear', options, ['inputs', 'outputs', 'bias', 'seed', 'dtype']);
+  checkOptions('createLinear', options, { ...drawnKinds, inputs: 'size', outputs: 'size' });
   const { inputs, outputs, bias = true, seed } = options;
   checkLayer('createLinear', device, { inputs, outputs });
   const dtype = layerDType('createLinear', options.dtype);
-  const parameters = weightAndBias(device, [outputs, inputs], bias, seed, dtype);
+  const parameters = weightAndBias('createLinear', device, [outputs, inputs], bias, seed, dtype);
   return layerOf('linear layer', parameters, (x) => linear(x, parameters.weight, parameters.bias));
 }
 
 /** A weight, outputs first, and a bias as PyTorch draws them: evenly, up to 1 / sqrt(inputs). */
 export function weightAndBias(
+  name: string,
   device: Device,
   shape: readonly number[],
   bias: boolean,
   seed: number,
   dtype: 'f32' | 'f16',
 ): WeightAndBias {
-  const values = kaimingUniform(shape, { seed, negativeSlope: Math.sqrt(5) });
+  const values = calledAs(name, () => kaimingUniform(shape, { seed, negativeSlope: Math.sqrt(5) }));
   const weight = device.variable(floats(values), { shape, dtype, name: 'weight' });
   if (!bias) return { weight };
   const bound = 1 / Math.sqrt(shape.slice(1).reduce((product, size) => product * size, 1));

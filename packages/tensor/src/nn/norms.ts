@@ -26,7 +26,7 @@ export function createLayerNorm(
   device: Device,
   options: NormOptions & { readonly bias?: boolean },
 ): Layer<WeightAndBias> {
-  checkOptions('createLayerNorm', options, ['width', 'epsilon', 'bias', 'dtype']);
+  checkOptions('createLayerNorm', options, { width: 'size', epsilon: 'number?', bias: 'boolean?', dtype: 'anything' });
   const { width, epsilon = 1e-5, bias = true } = options;
   const weight = ones('createLayerNorm', device, options, epsilon);
   const parameters = bias

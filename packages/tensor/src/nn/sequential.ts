@@ -32,7 +32,7 @@ export function createSequential(...parts: readonly SequentialPart[]): Layer {
   const parameters: Record<string, LayerParameters> = {};
   parts.forEach((part, i) => {
     if (typeof part === 'function') return;
-    if (typeof part?.forward !== 'function' || typeof part.parameters !== 'object')
+    if (typeof part?.forward !== 'function' || typeof part.parameters !== 'object' || part.parameters === null)
       throw new ArgumentError(`createSequential: takes layers and functions, got ${describe(part)} at place ${i}`);
     if (Object.keys(part.parameters).length > 0) parameters[i] = part.parameters;
   });

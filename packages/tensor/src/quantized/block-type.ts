@@ -1,3 +1,4 @@
+import { checkArguments } from '../checks/check-arguments.ts';
 import { ArgumentError, DTypeError, FileFormatError, ShapeError } from '../checks/errors.ts';
 import { blockSizes } from '../dtype.ts';
 import { formatShape, sizeOf } from '../shape.ts';
@@ -54,6 +55,7 @@ export function checkBlocks(operation: string, type: BlockType, bytes: Uint8Arra
   if (!isBlockType(type))
     throw new DTypeError(`${operation}: reads ${Object.keys(blockTypes).join(', ')}, got ${String(type)}`);
   if (!(bytes instanceof Uint8Array)) throw new ArgumentError(`${operation}: takes the bytes as a Uint8Array`);
+  checkArguments(operation, 'list', { shape });
   for (const size of shape)
     if (!Number.isSafeInteger(size) || size < 0)
       throw new ArgumentError(`${operation}: sizes must be whole numbers from 0, got ${formatShape(shape)}`);

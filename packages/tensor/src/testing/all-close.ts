@@ -1,4 +1,5 @@
-import { checkArguments } from '../checks/check-arguments.ts';
+import { calledAs } from '../checks/called-as.ts';
+import { checkOptions } from '../checks/check-options.ts';
 import { type DType, isFloat } from '../dtype.ts';
 import { bf16ToF32, f16ToF32 } from '../float16.ts';
 import { Tensor } from '../graph/tensor.ts';
@@ -53,8 +54,20 @@ export async function allClose(
   expected: Comparable,
   tolerance: Tolerance = {},
 ): Promise<Closeness> {
-  checkArguments('allClose', 'object', { tolerance });
-  const [got, want] = [await numbersOf(actual), await numbersOf(expected)];
+  return closenessOf('allClose', actual, expected, tolerance);
+}
+
+async function closenessOf(
+  operation: string,
+  actual: Comparable,
+  expected: Comparable,
+  tolerance: Tolerance,
+): Promise<Closeness> {
+  checkOptions(operation, tolerance, { relative: 'finite?', absolute: 'finite?' });
+  const [got, want] = await calledAs(
+    operation,
+    async () => [await numbersOf(actual), await numbersOf(expected)] as const,
+  );
   const shape = want.shape ?? got.shape ?? [want.values.length];
   if (got.shape && want.shape && formatShape(got.shape) !== formatShape(want.shape))
     return { pass: false, message: `expected shape ${formatShape(want.shape)}, got ${formatShape(got.shape)}` };
@@ -119,6 +132,6 @@ export async function expectAllClose(
   expected: Comparable,
   tolerance: Tolerance = {},
 ): Promise<void> {
-  const { pass, message } = await allClose(actual, expected, tolerance);
+  const { pass, message } = await closenessOf('expectAllClose', actual, expected, tolerance);
   if (!pass) throw new ContractError(message);
 }

@@ -1,4 +1,5 @@
 import { valueAndGrad } from '../autograd/grad.ts';
+import { checkArguments } from '../checks/check-arguments.ts';
 import { isHeddleError } from '../checks/errors.ts';
 import { compile } from '../compile/compile.ts';
 import type { DType } from '../dtype.ts';
@@ -39,6 +40,7 @@ const samples: Readonly<Partial<Record<DType, readonly number[]>>> = {
  * What fails throws in its case's `run`.
  */
 export function executorContract(open: OpenDevice): readonly ExecutorContractCase[] {
+  checkArguments('executorContract', 'function', { open });
   const rule = (
     name: string,
     check: (device: Device) => Promise<void>,

@@ -1,5 +1,7 @@
 import { valueAndGrad } from '../autograd/grad.ts';
+import { calledAs } from '../checks/called-as.ts';
 import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
 import { isFloat } from '../dtype.ts';
 import type { ReferenceStorage } from '../executors/reference/executor.ts';
 import type { Device } from '../graph/device.ts';
@@ -30,12 +32,17 @@ export async function gradCheck(
 ): Promise<void> {
   checkArguments('gradCheck', 'function', { f });
   checkArguments('gradCheck', 'tensors', { inputs });
-  checkArguments('gradCheck', 'object', { options });
-  const { step = 1e-5, relative = 1e-4, ...tolerance } = options;
+  checkOptions('gradCheck', options, {
+    step: 'positive?',
+    argnums: 'list?',
+    relative: 'finite?',
+    absolute: 'finite?',
+  });
+  const { step = 1e-5, relative = 1e-4, argnums: _, ...tolerance } = options;
   const { argnums = inputs.flatMap(({ dtype }, i) => (isFloat(dtype) ? [i] : [])) } = options;
   if (argnums.length === 0) throw new ContractError('gradCheck: takes at least one input of floats');
   const loss = (...operands: Tensor[]) => weightedSum(f(...operands));
-  const { value, grads } = valueAndGrad(loss, { argnums })(...inputs);
+  const { value, grads } = calledAs('gradCheck', () => valueAndGrad(loss, { argnums }))(...inputs);
   const device = value.device;
   await device.realize([value, ...grads]);
   const reference = await openReference();

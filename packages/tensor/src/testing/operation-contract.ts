@@ -1,4 +1,5 @@
 import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
 import type { DType } from '../dtype.ts';
 import { bf16BitsToNumber, numberToBf16Bits, roundToF16 } from '../float16.ts';
 import type { Device } from '../graph/device.ts';
@@ -66,7 +67,23 @@ export function operationContract(
   device: () => Device,
 ): readonly OperationContractCase[] {
   checkArguments('operationContract', 'list', { cases });
+  checkArguments('operationContract', 'function', { device });
+  for (const [i, row] of cases.entries()) checkCase(`operationContract: cases[${i}]`, row);
   return cases.map((row) => ({ name: row.name, run: () => check(row, device()) }));
+}
+
+function checkCase(where: string, row: OperationCase): void {
+  checkArguments(where, 'object', { case: row });
+  if ('create' in row) checkOptions(where, row, { name: 'text', create: 'function', expected: 'anything' });
+  else
+    checkOptions(where, row, {
+      name: 'text',
+      inputs: 'list',
+      f: 'function',
+      gradient: 'boolean?',
+      tolerance: 'number?',
+      expected: 'anything',
+    });
 }
 
 /** @throws ContractError naming the case, and what differs */

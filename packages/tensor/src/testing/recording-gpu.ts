@@ -1,4 +1,5 @@
 import { checkArguments } from '../checks/check-arguments.ts';
+import { checkOptions } from '../checks/check-options.ts';
 import { RecordedBuffer, type RecordedBufferState } from './recorded-buffer.ts';
 
 /** The limits that every WebGPU device has at least, of those that kernels and buffers ask for. */
@@ -67,7 +68,8 @@ interface Pipeline {
 export function recordingGpu(
   options: { readonly limits?: Readonly<Record<string, number>>; readonly features?: readonly string[] } = {},
 ): RecordingGpu {
-  checkArguments('recordingGpu', 'object', { options });
+  checkOptions('recordingGpu', options, { limits: 'object?', features: 'texts?' });
+  checkArguments('recordingGpu', 'number', { ...options.limits });
   const limits: Record<string, number> = { ...leastLimits, ...options.limits };
   const shaders: { label: string; code: string }[] = [];
   const dispatches: RecordedDispatch[] = [];

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkOptions } from '@heddle/tensor';
 import { byteAlphabet, bytesInOrder } from './byte-alphabet.ts';
 import { countWords } from './count-words.ts';
 import { mergePairs, type Word } from './merge-pairs.ts';
@@ -38,7 +38,7 @@ export interface BytePairTokenizer {
  *   twice, or a `beginToken` that is none of them
  */
 export function trainBytePair(texts: Iterable<string>, options: TrainBytePairOptions): BytePairTokenizer {
-  checkArguments('trainBytePair', 'object', { options });
+  checkOptions('trainBytePair', options, { vocabularySize: 'number', specialTokens: 'texts?', beginToken: 'text?' });
   const { vocabularySize, specialTokens = [], beginToken } = options;
   check(texts, options);
   const alphabet = byteAlphabet();

@@ -62,7 +62,7 @@ const namePattern = /^step-(\d{8,})$/;
  */
 export function openCheckpoints(path: string, options: CheckpointsOptions = {}): Checkpoints {
   checkArguments('openCheckpoints', 'text', { path });
-  checkOptions('openCheckpoints', options, ['keepLast', 'keepBest']);
+  checkOptions('openCheckpoints', options, { keepLast: 'number?', keepBest: 'number?' });
   return checkpointsOn(nodeFileSystem('ERR_CHECKPOINT'), path, options);
 }
 
@@ -105,9 +105,8 @@ export function checkpointsOn(files: FileSystem, path: string, options: Checkpoi
     best: () => guarded('best', async () => best(await list())[0]),
     save: (step, saveOptions = {}) =>
       guarded('save', async () => {
-        const { metric } = saveOptions;
-        if (metric !== undefined && Number.isNaN(metric))
-          throw new ArgumentError('checkpoint: the metric must be a number, got NaN');
+        checkStep('save', step);
+        checkOptions('save', saveOptions, { metric: 'number?', data: 'anything', extra: 'anything' });
         const progress = await step.progress();
         await files.mkdir(path, { recursive: true });
         await removeLeftovers(files, path);
@@ -241,4 +240,12 @@ async function guarded<T>(operation: string, run: () => Promise<T>): Promise<T> 
       throw cause;
     throw new TrainingError('ERR_CHECKPOINT', `checkpoint: ${operation}: ${reasonOf(cause)}`, undefined, { cause });
   }
+}
+
+/** @throws ArgumentError naming `operation` for what cannot be saved */
+function checkStep(operation: string, step: SavedStep): void {
+  if (typeof step !== 'function') checkArguments(operation, 'object', { step }); // a train step is a function
+  checkArguments(operation, 'function', { 'step.progress': step.progress, 'step.resume': step.resume });
+  checkArguments(operation, 'object', { 'step.state': step.state });
+  checkArguments(operation, 'list', { 'step.parameters': step.parameters });
 }

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkOptions, type OptionKinds } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { permutation } from './permutation.ts';
 
@@ -21,6 +21,17 @@ export interface OrderOptions {
   readonly cursor?: DataCursor;
 }
 
+/** What an order takes, for `checkOptions`. */
+export const orderKinds: OptionKinds = {
+  seed: 'number?',
+  shuffle: 'boolean?',
+  epochs: 'number?',
+  cursor: 'object?',
+  rows: 'number',
+  length: 'number',
+  dropLast: 'boolean?',
+};
+
 /** Indices of items, epoch after epoch, each in its order; and where that stands. */
 export class ItemOrder {
   readonly #count: number;
@@ -34,6 +45,7 @@ export class ItemOrder {
   /** @throws ArgumentError; TrainingError `ERR_EMPTY_DATA`, and `ERR_DATA` for a cursor of other data */
   constructor(name: string, count: number, options: OrderOptions) {
     const { shuffle = true, epochs = Number.POSITIVE_INFINITY, cursor } = options;
+    if (cursor) checkOptions(`${name}: cursor`, cursor, { seed: 'number', epoch: 'whole', place: 'whole' });
     const seed = cursor?.seed ?? options.seed ?? 0;
     if (count === 0) throw new TrainingError('ERR_EMPTY_DATA', `${name}: there is no data for a single row`);
     if (!Number.isSafeInteger(seed)) throw new ArgumentError(`${name}: seed must be a whole number, got ${seed}`);

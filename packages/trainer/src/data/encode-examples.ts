@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import type { ChatMessage, TextExample } from './json-lines.ts';
 
@@ -30,18 +30,23 @@ export interface ExampleEncoder {
  *   what came before
  */
 export function encodeExample(example: TextExample, encoder: ExampleEncoder): TokenExample {
-  checkArguments('encodeExample', 'object', { example, encoder });
-  checkArguments('encodeExample', 'function', { 'encoder.encode': encoder.encode });
+  checkExample(example);
+  checkOptions('encodeExample', encoder, {
+    encode: 'function',
+    endToken: 'whole?',
+    startToken: 'whole?',
+    renderChat: 'function?',
+  });
   const { encode, startToken, endToken } = encoder;
   const parts: { readonly tokens: ArrayLike<number>; readonly learned: boolean }[] = [];
   if ('messages' in example) parts.push(...chatParts(example.messages, encoder));
   else {
     if (startToken !== undefined) parts.push({ tokens: [startToken], learned: false });
-    if ('text' in example) parts.push({ tokens: encode(example.text), learned: true });
+    if ('text' in example) parts.push({ tokens: tokensOf(encode, example.text), learned: true });
     else {
       // each by itself, so that the prompt has the tokens that it has when the model is asked
-      parts.push({ tokens: encode(example.prompt), learned: false });
-      parts.push({ tokens: encode(example.completion), learned: true });
+      parts.push({ tokens: tokensOf(encode, example.prompt), learned: false });
+      parts.push({ tokens: tokensOf(encode, example.completion), learned: true });
     }
     if (endToken !== undefined) parts.push({ tokens: [endToken], learned: true });
   }
@@ -51,6 +56,19 @@ export function encodeExample(example: TextExample, encoder: ExampleEncoder): To
       parts.flatMap(({ tokens, learned }) => new Array<number>(tokens.length).fill(Number(learned))),
     ),
   };
+}
+
+function tokensOf(encode: ExampleEncoder['encode'], text: string): ArrayLike<number> {
+  const tokens = encode(text);
+  checkArguments('encodeExample', 'numbers', { 'what encode gives': tokens });
+  return tokens;
+}
+
+function checkExample(example: TextExample): void {
+  checkArguments('encodeExample', 'object', { example });
+  if ('messages' in example) checkOptions('encodeExample', example, { messages: 'list' });
+  else if ('text' in example) checkOptions('encodeExample', example, { text: 'text' });
+  else checkOptions('encodeExample', example, { prompt: 'text', completion: 'text' });
 }
 
 function chatParts(messages: readonly ChatMessage[], { encode, renderChat }: ExampleEncoder) {

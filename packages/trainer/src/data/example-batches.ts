@@ -1,6 +1,6 @@
 import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
-import { ItemOrder } from './cursor.ts';
+import { ItemOrder, orderKinds } from './cursor.ts';
 import type { TokenExample } from './encode-examples.ts';
 import { type BatchStream, checkSizes, type LanguageBatch, streamOf, type TokenBatchOptions } from './token-batches.ts';
 
@@ -31,18 +31,10 @@ export function exampleBatches(
   options: ExampleBatchOptions,
 ): BatchStream<PackedBatch> {
   checkArguments('exampleBatches', 'list', { examples });
-  checkOptions('exampleBatches', options, [
-    'rows',
-    'length',
-    'dropLast',
-    'seed',
-    'shuffle',
-    'epochs',
-    'cursor',
-    'pack',
-    'padToken',
-    'tooLong',
-  ]);
+  checkOptions('exampleBatches', options, { ...orderKinds, pack: 'boolean?', padToken: 'whole?', tooLong: 'anything' });
+  for (const [i, example] of examples.entries()) {
+    checkOptions(`exampleBatches: examples[${i}]`, example, { tokens: 'numbers', learned: 'numbers' });
+  }
   const { rows, length, dropLast = false, pack = true, padToken = 0, tooLong = 'throw' } = options;
   checkSizes('exampleBatches', { rows, length });
   if (!['throw', 'truncate', 'skip'].includes(tooLong))

@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { nodeFileSystem, reasonOf } from '../files/node.ts';
 import { opened } from './token-source.ts';
@@ -18,7 +19,15 @@ export type TextExample =
 export async function* jsonLines(
   path: string,
 ): AsyncGenerator<{ readonly line: number; readonly value: unknown }, void> {
-  const file = await opened(nodeFileSystem(), path);
+  checkArguments('jsonLines', 'text', { path });
+  yield* linesOf('jsonLines', path);
+}
+
+async function* linesOf(
+  operation: string,
+  path: string,
+): AsyncGenerator<{ readonly line: number; readonly value: unknown }, void> {
+  const file = await opened(operation, nodeFileSystem(), path);
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const piece = new Uint8Array(2 ** 20);
   let [rest, line, at] = ['', 0, 0];
@@ -28,20 +37,24 @@ export async function* jsonLines(
     try {
       return { line, value: JSON.parse(text) as unknown };
     } catch (cause) {
-      throw new TrainingError('ERR_DATA', `jsonLines: ${path}, line ${line}: ${reasonOf(cause)}`, undefined, { cause });
+      throw new TrainingError('ERR_DATA', `${operation}: ${path}, line ${line}: ${reasonOf(cause)}`, undefined, {
+        cause,
+      });
     }
   };
   const decoded = (bytes: Uint8Array | undefined) => {
     try {
       return bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode();
     } catch (cause) {
-      throw new TrainingError('ERR_DATA', `jsonLines: ${path} is no UTF-8 after line ${line}`, undefined, { cause });
+      throw new TrainingError('ERR_DATA', `${operation}: ${path} is no UTF-8 after line ${line}`, undefined, { cause });
     }
   };
   try {
     for (;;) {
       const { bytesRead } = await file.read(piece, 0, piece.byteLength, at).catch((cause: unknown) => {
-        throw new TrainingError('ERR_DATA', `jsonLines: cannot read ${path}: ${reasonOf(cause)}`, undefined, { cause });
+        throw new TrainingError('ERR_DATA', `${operation}: cannot read ${path}: ${reasonOf(cause)}`, undefined, {
+          cause,
+        });
       });
       at += bytesRead;
       rest += decoded(bytesRead > 0 ? piece.subarray(0, bytesRead) : undefined);
@@ -63,8 +76,9 @@ export async function* jsonLines(
  * @throws TrainingError `ERR_DATA` naming the line; `ERR_EMPTY_DATA` for a file without any
  */
 export async function* readExamples(path: string): AsyncGenerator<TextExample, void> {
+  checkArguments('readExamples', 'text', { path });
   let empty = true;
-  for await (const { line, value } of jsonLines(path)) {
+  for await (const { line, value } of linesOf('readExamples', path)) {
     empty = false;
     yield exampleOf(`${path}, line ${line}`, value);
   }

@@ -1,4 +1,4 @@
-import { checkArguments } from '@heddle/tensor';
+import { calledAs, checkArguments, checkOptions } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { nodeFileSystem, reasonOf } from '../files/node.ts';
 import { type TokenFileOptions, type TokenSource, tokenArray } from './token-source.ts';
@@ -21,7 +21,7 @@ export interface TextFilesOptions {
  */
 export async function* textFiles(path: string, options: TextFilesOptions = {}): AsyncGenerator<TextDocument, void> {
   checkArguments('textFiles', 'text', { path });
-  checkArguments('textFiles', 'object', { options });
+  checkOptions('textFiles', options, { extensions: 'texts?' });
   const { extensions = ['.txt', '.md'] } = options;
   const files = nodeFileSystem();
   const unreadable = (where: string) => (cause: unknown) => {
@@ -71,15 +71,17 @@ export async function encodeDocuments(
 ): Promise<TokenSource> {
   checkArguments('encodeDocuments', 'iterable', { documents });
   checkArguments('encodeDocuments', 'function', { encode });
-  checkArguments('encodeDocuments', 'object', { options });
+  checkOptions('encodeDocuments', options, { endToken: 'whole?', vocabularySize: 'size?' });
   const { endToken, vocabularySize } = options;
   const tokens: number[] = [];
   for await (const document of documents) {
     checkArguments('encodeDocuments', 'object', { document });
     const { text } = document;
     checkArguments('encodeDocuments', 'text', { 'document.text': text });
-    for (const token of Array.from(encode(text))) tokens.push(token);
+    const encoded = encode(text);
+    checkArguments('encodeDocuments', 'numbers', { 'what encode gives': encoded });
+    for (const token of Array.from(encoded)) tokens.push(token);
     if (endToken !== undefined) tokens.push(endToken);
   }
-  return tokenArray(tokens, vocabularySize === undefined ? {} : { vocabularySize });
+  return calledAs('encodeDocuments', () => tokenArray(tokens, vocabularySize === undefined ? {} : { vocabularySize }));
 }

@@ -1,5 +1,5 @@
 import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
-import { type DataCursor, ItemOrder, type OrderOptions } from './cursor.ts';
+import { type DataCursor, ItemOrder, type OrderOptions, orderKinds } from './cursor.ts';
 import type { TokenSource } from './token-source.ts';
 
 /** Rows of tokens and of those that follow them, i32 `[rows, length]`. */
@@ -29,7 +29,9 @@ export interface TokenBatchOptions extends OrderOptions {
  */
 export function tokenBatches(source: TokenSource, options: TokenBatchOptions): BatchStream<LanguageBatch> {
   checkArguments('tokenBatches', 'object', { source });
-  checkOptions('tokenBatches', options, ['rows', 'length', 'dropLast', 'seed', 'shuffle', 'epochs', 'cursor']);
+  checkArguments('tokenBatches', 'function', { 'source.read': source.read });
+  checkArguments('tokenBatches', 'whole', { 'source.length': source.length });
+  checkOptions('tokenBatches', options, orderKinds);
   const { rows, length, dropLast = false } = options;
   checkSizes('tokenBatches', { rows, length });
   const order = new ItemOrder('tokenBatches', Math.floor((source.length - 1) / length), options);

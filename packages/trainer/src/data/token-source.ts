@@ -28,9 +28,12 @@ export function tokenArray(
   options: Pick<TokenFileOptions, 'vocabularySize'> = {},
 ): TokenSource {
   checkArguments('tokenArray', 'numbers', { tokens });
-  checkOptions('tokenArray', options, ['vocabularySize']);
+  checkOptions('tokenArray', options, { vocabularySize: 'size?' });
   const { vocabularySize } = options;
   if (tokens.length === 0) throw new TrainingError('ERR_EMPTY_DATA', 'tokenArray: there are no tokens');
+  const wrong = Array.from(tokens).findIndex((token) => !Number.isSafeInteger(token));
+  if (wrong >= 0)
+    throw new ArgumentError(`tokenArray: tokens must be whole numbers, got ${String(tokens[wrong])} at ${wrong}`);
   const all = Int32Array.from(tokens);
   checkTokens('tokenArray', all, 0, vocabularySize);
   return {
@@ -47,14 +50,14 @@ export function tokenArray(
  */
 export async function openTokenFile(path: string, options: TokenFileOptions = {}): Promise<TokenSource> {
   checkArguments('openTokenFile', 'text', { path });
-  checkOptions('openTokenFile', options, ['dtype', 'byteOffset', 'vocabularySize']);
+  checkOptions('openTokenFile', options, {
+    dtype: [undefined, 'uint16', 'uint32'],
+    byteOffset: 'whole?',
+    vocabularySize: 'size?',
+  });
   const { dtype = 'uint16', byteOffset = 0, vocabularySize } = options;
-  if (dtype !== 'uint16' && dtype !== 'uint32')
-    throw new ArgumentError(`openTokenFile: dtype takes 'uint16' and 'uint32', got ${String(dtype)}`);
-  if (!Number.isSafeInteger(byteOffset) || byteOffset < 0)
-    throw new ArgumentError(`openTokenFile: byteOffset must be a whole number from 0, got ${byteOffset}`);
   const size = dtype === 'uint16' ? 2 : 4;
-  const file = await opened(nodeFileSystem(), path);
+  const file = await opened('openTokenFile', nodeFileSystem(), path);
   try {
     const bytes = (await file.stat()).size - byteOffset;
     if (bytes <= 0) throw new TrainingError('ERR_EMPTY_DATA', `openTokenFile: ${path} has no tokens`);
@@ -73,16 +76,16 @@ export async function openTokenFile(path: string, options: TokenFileOptions = {}
           const { bytesRead } = await file
             .read(raw, at, raw.byteLength - at, byteOffset + start * size + at)
             .catch((cause: unknown) => {
-              throw new TrainingError('ERR_DATA', `tokens: ${path}: ${reasonOf(cause)}`, undefined, { cause });
+              throw new TrainingError('ERR_DATA', `read: ${path}: ${reasonOf(cause)}`, undefined, { cause });
             });
-          if (bytesRead === 0) throw new TrainingError('ERR_DATA', `tokens: ${path} became shorter while it was read`);
+          if (bytesRead === 0) throw new TrainingError('ERR_DATA', `read: ${path} became shorter while it was read`);
           at += bytesRead;
         }
         const view = new DataView(raw.buffer);
         const tokens = Int32Array.from({ length: count }, (_, i) =>
           size === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true),
         );
-        checkTokens(path, tokens, start, vocabularySize);
+        checkTokens(`read: ${path}`, tokens, start, vocabularySize);
         return tokens;
       },
       close: () => file.close(),
@@ -94,9 +97,9 @@ export async function openTokenFile(path: string, options: TokenFileOptions = {}
 }
 
 /** Opens a file for reading. @throws TrainingError `ERR_DATA` */
-export async function opened(files: FileSystem, path: string): Promise<OpenFile> {
+export async function opened(operation: string, files: FileSystem, path: string): Promise<OpenFile> {
   return files.open(path, 'r').catch((cause: unknown) => {
-    throw new TrainingError('ERR_DATA', `training data: cannot read ${path}: ${reasonOf(cause)}`, undefined, { cause });
+    throw new TrainingError('ERR_DATA', `${operation}: cannot read ${path}: ${reasonOf(cause)}`, undefined, { cause });
   });
 }
 
@@ -106,7 +109,7 @@ function checkTokens(name: string, tokens: Int32Array, start: number, vocabulary
   if (wrong >= 0)
     throw new TrainingError(
       'ERR_DATA',
-      `tokens: ${name} has token ${tokens[wrong]! >>> 0} at place ${start + wrong}, the vocabulary has ${vocabularySize}`,
+      `${name}: there is token ${tokens[wrong]! >>> 0} at place ${start + wrong}, the vocabulary has ${vocabularySize}`,
     );
 }
 
@@ -114,6 +117,6 @@ function checkedRange(name: string, start: number, count: number, length: number
   if (
     !(Number.isSafeInteger(start) && Number.isSafeInteger(count) && start >= 0 && count >= 0 && start + count <= length)
   )
-    throw new ArgumentError(`tokens: ${name} has ${length} tokens, asked for ${count} from ${start}`);
+    throw new ArgumentError(`read: ${name} has ${length} tokens, asked for ${count} from ${start}`);
   return [start, start + count];
 }

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions, type OptionKinds } from '@heddle/tensor';
 import type { Checkpoint, Checkpoints } from '../checkpoint/checkpoints.ts';
 import type { Json } from '../checkpoint/format.ts';
 import type { BatchFor, TracedBatch } from '../model/batch.ts';
@@ -67,6 +67,21 @@ export interface TrainOptions<B extends BatchFor<B>, Output> extends TrainStepOp
   readonly flops?: { readonly perToken: number; readonly perSecond: number };
 }
 
+/** What a run takes beside a step. */
+export const trainKinds: OptionKinds = {
+  data: 'anything',
+  accumulate: 'number?',
+  steps: 'number?',
+  signal: 'object?',
+  nonFinite: 'anything',
+  stepsAhead: 'anything',
+  tokens: 'function?',
+  evaluate: 'object?',
+  earlyStopping: 'object?',
+  save: 'object?',
+  flops: 'object?',
+};
+
 /** @throws ArgumentError naming the option */
 export function checkTrainOptions(options: Omit<TrainOptions<never, never>, 'model' | 'loss' | 'optimizer'>): void {
   const { steps, stepsAhead = 1, nonFinite = 'throw', accumulate = 1, evaluate, earlyStopping, save, flops } = options;
@@ -83,23 +98,25 @@ export function checkTrainOptions(options: Omit<TrainOptions<never, never>, 'mod
   if (!isIterable(options.data))
     throw new ArgumentError(`train: data must be an iterable of batches, got ${typeof options.data}`);
   if (evaluate) {
+    checkOptions('train: evaluate', evaluate, ['every', 'data', 'averages']);
     whole('evaluate.every', evaluate.every);
     if (typeof evaluate.data !== 'function')
       throw new ArgumentError('train: evaluate.data must be a function that gives the batches');
     if (evaluate.averages && !options.average) throw new ArgumentError('train: evaluate.averages needs `average`');
   }
-  if (earlyStopping) {
+  if (earlyStopping !== undefined) {
+    checkOptions('train: earlyStopping', earlyStopping, { patience: 'number', minDelta: 'number?' });
     whole('earlyStopping.patience', earlyStopping.patience);
     if (!(earlyStopping.minDelta === undefined || earlyStopping.minDelta >= 0))
       throw new ArgumentError(`train: earlyStopping.minDelta must not be negative, got ${earlyStopping.minDelta}`);
     if (!evaluate) throw new ArgumentError('train: earlyStopping needs `evaluate`');
   }
   if (save) {
+    checkOptions('train: save', save, ['to', 'every', 'data', 'extra', 'resumeFrom']);
     whole('save.every', save.every);
     checkArguments('train', 'function', { 'save.to.save': save.to?.save });
   }
   if (options.signal !== undefined)
     checkArguments('train', 'function', { 'signal.throwIfAborted': options.signal?.throwIfAborted });
-  if (flops && !(flops.perToken > 0 && flops.perSecond > 0))
-    throw new ArgumentError('train: flops must be positive numbers of operations');
+  if (flops !== undefined) checkOptions('train: flops', flops, { perToken: 'positive', perSecond: 'positive' });
 }

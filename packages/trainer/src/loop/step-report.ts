@@ -1,4 +1,5 @@
 import type { MemoryReport } from '@heddle/tensor';
+import { checkArguments } from '@heddle/tensor';
 import { type Batch, valueCount } from '../model/batch.ts';
 import type { EvaluationResult } from '../step/evaluation.ts';
 import type { StepResult } from '../step/train-step.ts';
@@ -74,4 +75,18 @@ export function tokensOf(batches: readonly Batch[], count: ((batch: Batch) => nu
     sum += count ? count(batch) : valueCount(tokens!);
   }
   return sum;
+}
+
+/** @throws ArgumentError naming `operation` for what is no report */
+export function checkReport(operation: string, report: StepReport): void {
+  checkArguments(operation, 'object', { report });
+  const { step, loss, learningRate, gradientNorm, seconds, memory } = report;
+  if (typeof loss !== 'number') checkArguments(operation, 'number', { 'report.loss': loss }); // NaN is one, too
+  checkArguments(operation, 'number', {
+    'report.step': step,
+    'report.learningRate': learningRate,
+    'report.seconds': seconds,
+  });
+  if (typeof gradientNorm !== 'number') checkArguments(operation, 'number', { 'report.gradientNorm': gradientNorm });
+  checkArguments(operation, 'object', { 'report.memory': memory });
 }

@@ -1,12 +1,13 @@
-import { checkArguments, checkOptions } from '@heddle/tensor';
+import { calledAs } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import type { BatchFor } from '../model/batch.ts';
 import { trainedParameters } from '../model/parameters.ts';
 import { createEvaluation, type EvaluationResult } from '../step/evaluation.ts';
+import { checkStepOptions, stepOptionsOf } from '../step/options.ts';
 import { createTrainStep, type StepResult, type TrainStep } from '../step/train-step.ts';
 import { closed, grouped, iteratorOf } from './batches.ts';
 import { notAppliedError } from './not-applied.ts';
-import { checkTrainOptions, type TrainOptions } from './options.ts';
+import { checkTrainOptions, type TrainOptions, trainKinds } from './options.ts';
 import { Patience } from './patience.ts';
 import { type PhaseSeconds, reportOf, type StepReport, tokensOf } from './step-report.ts';
 
@@ -25,28 +26,7 @@ import { type PhaseSeconds, reportOf, type StepReport, tokensOf } from './step-r
 export function train<B extends BatchFor<B>, Output>(
   options: TrainOptions<B, Output>,
 ): AsyncGenerator<StepReport, void> {
-  checkOptions('train', options, [
-    'model',
-    'loss',
-    'optimizer',
-    'precision',
-    'checkpointing',
-    'offload',
-    'updateInBackward',
-    'average',
-    'data',
-    'accumulate',
-    'steps',
-    'signal',
-    'nonFinite',
-    'stepsAhead',
-    'tokens',
-    'evaluate',
-    'earlyStopping',
-    'save',
-    'flops',
-  ]);
-  checkArguments('train', 'object', { 'options.model': options.model });
+  checkStepOptions('train', options as never, trainKinds);
   checkTrainOptions(options as never);
   trainedParameters(options.model.parameters);
   return run(options);
@@ -63,8 +43,8 @@ async function* run<B extends BatchFor<B>, Output>(options: TrainOptions<B, Outp
   const { steps = Number.POSITIVE_INFINITY } = options;
   const { device } = trainedParameters(options.model.parameters)[0]!.value;
   signal?.throwIfAborted();
-  const trainStep = createTrainStep(options);
-  const evaluation = evaluate && createEvaluation(options);
+  const trainStep = calledAs('train', () => createTrainStep(stepOptionsOf(options)));
+  const evaluation = evaluate && createEvaluation({ model: options.model, loss: options.loss });
   const dispose = () => {
     evaluation?.dispose();
     trainStep.dispose();

@@ -94,12 +94,20 @@ export interface FactorValues {
 export async function createLora(device: Device, weights: WeightsByName<Tensor>, options: LoraOptions): Promise<Lora> {
   checkArguments('createLora', 'device', { device });
   if (!Array.isArray(weights)) checkArguments('createLora', 'object', { weights });
-  checkOptions('createLora', options, ['rank', 'alpha', 'rankStabilized', 'dropout', 'targets', 'seed']);
+  checkOptions('createLora', options, {
+    rank: 'number',
+    alpha: 'number?',
+    rankStabilized: 'boolean?',
+    dropout: 'number?',
+    targets: 'anything',
+    seed: 'whole?',
+  });
   checkLoraOptions(options);
   const { rank, alpha = rank, rankStabilized = false, seed = 0, targets } = options;
   const scale = alpha / (rankStabilized ? Math.sqrt(rank) : rank);
   const values: FactorValues[] = [];
   for (const [name, weight] of entriesOf(weights)) {
+    checkArguments('createLora', 'tensor', { [`weights: ${name}`]: weight });
     const module = moduleOf(name);
     if (!isTarget(targets, module) || (weight.rank < 2 && typeof targets === 'function')) continue;
     if (weight.rank !== 2) throw new ShapeError(`createLora: '${name}' must be [Out, In], it has rank ${weight.rank}`);
@@ -111,7 +119,10 @@ export async function createLora(device: Device, weights: WeightsByName<Tensor>,
       .sub(bound);
     values.push({ module, scale, a, b: new Float32Array(outputs * rank), rank, inputs, outputs });
   }
-  if (values.length === 0) throw new ArgumentError(`createLora: no weight is a target: ${String(targets)}`);
+  if (values.length === 0)
+    throw new ArgumentError(
+      `createLora: no weight is one of the targets: ${typeof targets === 'function' ? 'a function' : targets.join(', ')}`,
+    );
   return loraOf(device, options, values);
 }
 

@@ -27,15 +27,16 @@ export function checkLoraOptions({ rank, alpha = rank, dropout = 0, targets }: L
     throw new ArgumentError(`createLora: alpha must be positive, got ${String(alpha)}`);
   if (!(dropout >= 0 && dropout < 1))
     throw new ArgumentError(`createLora: dropout must be in [0, 1), got ${String(dropout)}`);
+  if (Array.isArray(targets)) checkArguments('createLora', 'texts', { targets });
   if (typeof targets !== 'function' && (!Array.isArray(targets) || targets.length === 0))
     throw new ArgumentError('createLora: targets must be names of modules or a function of them');
 }
 
 /** Whether a module is one of the targets, as PEFT decides: by its name or the end of it. */
 export function isTarget(targets: LoraOptions['targets'], module: string): boolean {
-  if (typeof targets === 'function') return targets(module);
   checkArguments('isTarget', 'text', { module });
-  checkArguments('isTarget', 'list', { targets });
+  if (typeof targets === 'function') return targets(module);
+  checkArguments('isTarget', 'texts', { targets });
   return targets.some((target) => module === target || module.endsWith(`.${target}`));
 }
 

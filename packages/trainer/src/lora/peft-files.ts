@@ -1,4 +1,4 @@
-import { checkArguments, type Device, isHeddleError } from '@heddle/tensor';
+import { calledAs, checkArguments, checkOptions, type Device, isHeddleError } from '@heddle/tensor';
 import {
   type FileInput,
   openSafetensors,
@@ -28,12 +28,14 @@ const pattern = /^(.*)\.lora_(A|B)(?:\.[^.]+)?\.(weight|bias)$/;
  */
 export async function readAdapter(device: Device, files: AdapterFiles): Promise<Lora> {
   checkArguments('readAdapter', 'device', { device });
-  checkArguments('readAdapter', 'object', { files });
+  checkOptions('readAdapter', files, { config: 'text', weights: 'anything' });
   const { config, weights } = files;
-  const { options, alphaPattern } = parsePeftConfig('adapter_config.json', config);
+  const { options, alphaPattern } = calledAs('readAdapter', () => parsePeftConfig('adapter_config.json', config));
   const file = await openSafetensors(weights).catch((cause: unknown) => {
     if (!isHeddleError(cause)) throw cause;
-    throw new TrainingError('ERR_ADAPTER', `lora: adapter_model.safetensors: ${cause.message}`, undefined, { cause });
+    throw new TrainingError('ERR_ADAPTER', `readAdapter: adapter_model.safetensors: ${cause.message}`, undefined, {
+      cause,
+    });
   });
   try {
     const modules = modulesOf(file);
@@ -61,6 +63,7 @@ export async function adapterFiles(
 ): Promise<{ readonly 'adapter_config.json': string; readonly 'adapter_model.safetensors': Uint8Array<ArrayBuffer> }> {
   checkArguments('adapterFiles', 'object', { lora });
   checkArguments('adapterFiles', 'object', { 'lora.factors': lora.factors });
+  checkArguments('adapterFiles', 'text?', { baseModel });
   const hasBiases = [...lora.factors.values()].some(({ bias }) => bias);
   const tensors: [string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }][] = [];
   for (const [name, variable] of lora.parameters) {

@@ -1,6 +1,8 @@
 import {
   type CrossEntropyOptions,
+  calledAs,
   checkArguments,
+  checkOptions,
   crossEntropy,
   type LinearCrossEntropyOptions,
   linearCrossEntropy,
@@ -18,8 +20,8 @@ import type { SummedLoss } from '../model/model.ts';
  */
 export function summedCrossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): SummedLoss {
   checkArguments('summedCrossEntropy', 'tensor', { logits, targets });
-  checkArguments('summedCrossEntropy', 'object', { options });
-  return summed(targets, options, (safe) => crossEntropy(logits, safe, options));
+  checkOptions('summedCrossEntropy', options, { ignoreIndex: 'integer?', labelSmoothing: 'number?' });
+  return calledAs('summedCrossEntropy', () => summed(targets, options, (safe) => crossEntropy(logits, safe, options)));
 }
 
 /**
@@ -34,8 +36,15 @@ export function summedLinearCrossEntropy(
   options: LinearCrossEntropyOptions = {},
 ): SummedLoss {
   checkArguments('summedLinearCrossEntropy', 'tensor', { x, weight, targets });
-  checkArguments('summedLinearCrossEntropy', 'object', { options });
-  return summed(targets, options, (safe) => linearCrossEntropy(x, weight, safe, options));
+  checkOptions('summedLinearCrossEntropy', options, {
+    bias: 'tensor?',
+    ignoreIndex: 'integer?',
+    labelSmoothing: 'number?',
+    chunkRows: 'number?',
+  });
+  return calledAs('summedLinearCrossEntropy', () =>
+    summed(targets, options, (safe) => linearCrossEntropy(x, weight, safe, options)),
+  );
 }
 
 function summed(

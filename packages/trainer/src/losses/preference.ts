@@ -1,5 +1,6 @@
 import {
   ArgumentError,
+  calledAs,
   checkArguments,
   checkOptions,
   formatShape,
@@ -23,16 +24,18 @@ export function sequenceLogProbabilities(
   options: { readonly ignoreIndex?: number } = {},
 ): Tensor {
   checkArguments('sequenceLogProbabilities', 'tensor', { logits, targets });
-  checkOptions('sequenceLogProbabilities', options, ['ignoreIndex']);
-  const { ignoreIndex = -100 } = options;
-  if (logits.rank !== 3 || targets.rank !== 2)
-    throw new ShapeError(
-      `sequenceLogProbabilities: takes logits [B, L, V] and targets [B, L], got ${formatShape(logits.shape)} and ${formatShape(targets.shape)}`,
-    );
-  const counts = targets.equal(ignoreIndex).not();
-  const safe = where(counts, targets, 0).reshape([...targets.shape, 1]);
-  const chosen = takeAlongAxis(logSoftmax(logits.cast('f32')), safe, -1).reshape(targets.shape);
-  return where(counts, chosen, 0).sum(1);
+  checkOptions('sequenceLogProbabilities', options, { ignoreIndex: 'integer?' });
+  return calledAs('sequenceLogProbabilities', () => {
+    const { ignoreIndex = -100 } = options;
+    if (logits.rank !== 3 || targets.rank !== 2)
+      throw new ShapeError(
+        `sequenceLogProbabilities: takes logits [B, L, V] and targets [B, L], got ${formatShape(logits.shape)} and ${formatShape(targets.shape)}`,
+      );
+    const counts = targets.equal(ignoreIndex).not();
+    const safe = where(counts, targets, 0).reshape([...targets.shape, 1]);
+    const chosen = takeAlongAxis(logSoftmax(logits.cast('f32')), safe, -1).reshape(targets.shape);
+    return where(counts, chosen, 0).sum(1);
+  });
 }
 
 /** Log-probabilities of completions, f32 `[B]`: of the model that is trained, and of the one that it must stay near. */
@@ -70,36 +73,37 @@ export interface DpoResult {
  * @throws ArgumentError for options that make no sense
  */
 export function dpoLoss(logProbabilities: PreferenceLogProbabilities, options: DpoOptions = {}): DpoResult {
-  checkArguments('dpoLoss', 'object', { logProbabilities });
-  checkOptions('dpoLoss', options, ['beta', 'labelSmoothing', 'kind']);
-  checkArguments('dpoLoss', 'tensor', {
-    'logProbabilities.policyChosen': logProbabilities.policyChosen,
-    'logProbabilities.policyRejected': logProbabilities.policyRejected,
-    'logProbabilities.referenceChosen': logProbabilities.referenceChosen,
-    'logProbabilities.referenceRejected': logProbabilities.referenceRejected,
+  checkOptions('dpoLoss', logProbabilities, {
+    policyChosen: 'tensor',
+    policyRejected: 'tensor',
+    referenceChosen: 'tensor',
+    referenceRejected: 'tensor',
   });
-  const { beta = 0.1, labelSmoothing = 0, kind = 'sigmoid' } = options;
-  if (!(beta > 0 && Number.isFinite(beta)))
-    throw new ArgumentError(`dpoLoss: beta must be positive, got ${String(beta)}`);
-  if (!(labelSmoothing >= 0 && labelSmoothing < 0.5))
-    throw new ArgumentError(`dpoLoss: labelSmoothing must be in [0, 0.5), got ${String(labelSmoothing)}`);
-  const { policyChosen, policyRejected, referenceChosen, referenceRejected } = logProbabilities;
-  const chosen = policyChosen.sub(referenceChosen);
-  const rejected = policyRejected.sub(referenceRejected);
-  const margin = chosen.sub(rejected);
-  const losses = () => {
-    if (kind === 'ipo') return margin.sub(1 / (2 * beta)).pow(2);
-    if (kind === 'hinge') return relu(margin.mul(-beta).add(1));
-    if (kind !== 'sigmoid')
-      throw new ArgumentError(`dpoLoss: kind takes 'sigmoid', 'ipo' and 'hinge', got ${String(kind)}`);
-    const right = softplus(margin.mul(-beta));
-    if (labelSmoothing === 0) return right;
-    return right.mul(1 - labelSmoothing).add(softplus(margin.mul(beta)).mul(labelSmoothing));
-  };
-  return {
-    loss: losses().mean(),
-    chosenRewards: chosen.mul(beta),
-    rejectedRewards: rejected.mul(beta),
-    accuracy: margin.greater(0).cast('f32').mean(),
-  };
+  checkOptions('dpoLoss', options, { beta: 'number?', labelSmoothing: 'number?', kind: 'text?' });
+  return calledAs('dpoLoss', () => {
+    const { beta = 0.1, labelSmoothing = 0, kind = 'sigmoid' } = options;
+    if (!(beta > 0 && Number.isFinite(beta)))
+      throw new ArgumentError(`dpoLoss: beta must be positive, got ${String(beta)}`);
+    if (!(labelSmoothing >= 0 && labelSmoothing < 0.5))
+      throw new ArgumentError(`dpoLoss: labelSmoothing must be in [0, 0.5), got ${String(labelSmoothing)}`);
+    const { policyChosen, policyRejected, referenceChosen, referenceRejected } = logProbabilities;
+    const chosen = policyChosen.sub(referenceChosen);
+    const rejected = policyRejected.sub(referenceRejected);
+    const margin = chosen.sub(rejected);
+    const losses = () => {
+      if (kind === 'ipo') return margin.sub(1 / (2 * beta)).pow(2);
+      if (kind === 'hinge') return relu(margin.mul(-beta).add(1));
+      if (kind !== 'sigmoid')
+        throw new ArgumentError(`dpoLoss: kind takes 'sigmoid', 'ipo' and 'hinge', got ${String(kind)}`);
+      const right = softplus(margin.mul(-beta));
+      if (labelSmoothing === 0) return right;
+      return right.mul(1 - labelSmoothing).add(softplus(margin.mul(beta)).mul(labelSmoothing));
+    };
+    return {
+      loss: losses().mean(),
+      chosenRewards: chosen.mul(beta),
+      rejectedRewards: rejected.mul(beta),
+      accuracy: margin.greater(0).cast('f32').mean(),
+    };
+  });
 }

@@ -14,6 +14,8 @@ export interface MemoryStatistics {
 /** @throws ArgumentError for no reports */
 export function memoryStatistics(reports: readonly Pick<StepReport, 'memory'>[]): MemoryStatistics {
   checkArguments('memoryStatistics', 'list', { reports });
+  for (const [i, report] of reports.entries())
+    checkArguments('memoryStatistics', 'object', { [`reports[${i}].memory`]: report?.memory });
   if (reports.length === 0) throw new ArgumentError('memoryStatistics: takes the reports of at least one step');
   const owners = new Set(reports.flatMap(({ memory }) => Object.keys(memory.owners)));
   const over = (values: readonly number[]) => ({

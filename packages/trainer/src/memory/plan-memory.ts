@@ -1,7 +1,7 @@
-import { ArgumentError, checkArguments, isHeddleError } from '@heddle/tensor';
+import { ArgumentError, checkOptions, isHeddleError } from '@heddle/tensor';
 import type { BatchFor, TracedBatch } from '../model/batch.ts';
 import { trainedParameters } from '../model/parameters.ts';
-import type { TrainStepOptions } from '../step/options.ts';
+import { checkStepOptions, type TrainStepOptions } from '../step/options.ts';
 import { createTrainStep } from '../step/train-step.ts';
 
 /** What a step will take of a device, before it runs. */
@@ -23,8 +23,7 @@ export async function planMemory<M extends TracedBatch<M>, Output, L extends Tra
   options: TrainStepOptions<M, Output, L>,
   batch: BatchFor<M & L>,
 ): Promise<PlannedMemory> {
-  checkArguments('planMemory', 'object', { options });
-  checkArguments('planMemory', 'object', { 'options.model': options.model, 'options.optimizer': options.optimizer });
+  checkStepOptions('planMemory', options as never);
   const { device } = trainedParameters(options.model.parameters)[0]!.value;
   const planned = async (setting: TrainStepOptions<M, Output, L>) => {
     const step = createTrainStep(setting);
@@ -67,8 +66,8 @@ export async function largestBatch<M extends TracedBatch<M>, Output, L extends T
   options: TrainStepOptions<M, Output, L>,
   sizes: LargestBatchOptions<BatchFor<M & L>>,
 ): Promise<LargestBatch> {
-  checkArguments('largestBatch', 'object', { options, sizes });
-  checkArguments('largestBatch', 'function', { 'sizes.batch': sizes.batch });
+  checkStepOptions('largestBatch', options as never);
+  checkOptions('largestBatch', sizes, { maxBytes: 'number', batch: 'function', most: 'number?' });
   const { maxBytes, batch, most = 4096 } = sizes;
   if (!(maxBytes > 0)) throw new ArgumentError(`largestBatch: maxBytes must be positive, got ${maxBytes}`);
   if (!Number.isSafeInteger(most) || most < 1)

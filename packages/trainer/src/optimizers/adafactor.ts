@@ -1,6 +1,13 @@
 import { ArgumentError, checkOptions, type Tensor } from '@heddle/tensor';
 import type { Optimizer, Parameter } from './optimizer.ts';
-import { aboveZero, type DecayOptions, decayOf, type LearningRateOption, learningRateOf } from './options.ts';
+import {
+  aboveZero,
+  commonKinds,
+  type DecayOptions,
+  decayOf,
+  type LearningRateOption,
+  learningRateOf,
+} from './options.ts';
 
 export interface AdafactorOptions extends LearningRateOption, DecayOptions {
   /** The running mean of squares takes (step + 1) to this power of each new one; -0.8 where not named. */
@@ -23,14 +30,12 @@ export interface AdafactorState {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function adafactor(options: AdafactorOptions): Optimizer<AdafactorState> {
-  checkOptions('adafactor', options, [
-    'learningRate',
-    'weightDecay',
-    'decays',
-    'beta2Decay',
-    'epsilons',
-    'clipThreshold',
-  ]);
+  checkOptions('adafactor', options, {
+    ...commonKinds,
+    beta2Decay: 'number?',
+    epsilons: 'list?',
+    clipThreshold: 'number?',
+  });
   const { beta2Decay = -0.8, epsilons: [epsilon1, epsilon2] = [2 ** -23, 1e-3], clipThreshold = 1 } = options;
   const schedule = learningRateOf('adafactor', options);
   aboveZero('adafactor', 'epsilons', epsilon1);

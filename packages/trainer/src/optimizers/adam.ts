@@ -1,7 +1,15 @@
-import { checkArguments, checkOptions, type Tensor } from '@heddle/tensor';
+import { checkOptions, type OptionKinds, type Tensor } from '@heddle/tensor';
 import type { Schedule } from '../schedules/schedule.ts';
 import type { Optimizer, Parameter } from './optimizer.ts';
-import { aboveZero, belowOne, type DecayOptions, decayOf, type LearningRateOption, learningRateOf } from './options.ts';
+import {
+  aboveZero,
+  belowOne,
+  commonKinds,
+  type DecayOptions,
+  decayOf,
+  type LearningRateOption,
+  learningRateOf,
+} from './options.ts';
 
 export interface AdamOptions extends LearningRateOption, DecayOptions {
   /** How much of the running means of gradients and of their squares a step keeps; [0.9, 0.999] where not named. */
@@ -34,7 +42,7 @@ interface AdamKind {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function adam(options: AdamOptions): Optimizer<AdamState> {
-  checkOptions('adam', options, ['learningRate', 'weightDecay', 'decays', 'betas', 'epsilon', 'amsgrad']);
+  checkOptions('adam', options, adamKinds);
   return adamOf({ name: 'adam', weightDecay: 0, decoupled: false }, options);
 }
 
@@ -44,13 +52,14 @@ export function adam(options: AdamOptions): Optimizer<AdamState> {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function adamw(options: AdamOptions): Optimizer<AdamState> {
-  checkOptions('adamw', options, ['learningRate', 'weightDecay', 'decays', 'betas', 'epsilon', 'amsgrad']);
+  checkOptions('adamw', options, adamKinds);
   return adamOf({ name: 'adamw', weightDecay: 0.01, decoupled: true }, options);
 }
 
+const adamKinds: OptionKinds = { ...commonKinds, betas: 'list?', epsilon: 'number?', amsgrad: 'boolean?' };
+
 function adamOf(kind: AdamKind, options: AdamOptions): Optimizer<AdamState> {
   const { betas = [0.9, 0.999], epsilon = 1e-8, amsgrad = false } = options;
-  checkArguments(kind.name, 'list', { betas });
   const [beta1, beta2] = betas;
   const schedule = learningRateOf(kind.name, options);
   belowOne(kind.name, 'betas', beta1, beta2);

@@ -3,7 +3,7 @@ import { type AdamOptions, adamScalars } from './adam.ts';
 import { blockwiseSizes } from './blockwise.ts';
 import { type Moments8bit, recordMoments8bit } from './moments-8bit.ts';
 import type { Optimizer } from './optimizer.ts';
-import { aboveZero, belowOne, decayOf, learningRateOf } from './options.ts';
+import { aboveZero, belowOne, commonKinds, decayOf, learningRateOf } from './options.ts';
 
 /** Options of `adamw8bit`. */
 export interface AdamW8bitOptions extends Omit<AdamOptions, 'amsgrad'> {
@@ -21,7 +21,7 @@ export type MomentsOf8Bits = Moments8bit | { readonly first: Tensor; readonly se
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function adamw8bit(options: AdamW8bitOptions): Optimizer<readonly MomentsOf8Bits[]> {
-  checkOptions('adamw8bit', options, ['learningRate', 'weightDecay', 'decays', 'betas', 'epsilon', 'minimumSize']);
+  checkOptions('adamw8bit', options, { ...commonKinds, betas: 'list?', epsilon: 'number?', minimumSize: 'number?' });
   const { betas: [beta1, beta2] = [0.9, 0.999], epsilon = 1e-8, minimumSize = 4096 } = options;
   const schedule = learningRateOf('adamw8bit', options);
   belowOne('adamw8bit', 'betas', beta1, beta2);

@@ -5,6 +5,11 @@ import { aboveZero } from './options.ts';
 /** Euclidean norm over all values of all gradients, an f32 scalar. */
 export function globalNorm(gradients: readonly Tensor[]): Tensor {
   checkArguments('globalNorm', 'tensors', { gradients });
+  checkArguments(
+    'globalNorm',
+    'tensor',
+    Object.fromEntries(gradients.map((gradient, i) => [`gradients[${i}]`, gradient])),
+  );
   if (gradients.length === 0) throw new ArgumentError('globalNorm: takes at least one gradient, got none');
   // graphs are computed in the order in which they are looked at: the last layers' gradients are there first, and what they are
   // computed from is free before the first layers' begin

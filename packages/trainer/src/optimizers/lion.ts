@@ -1,6 +1,13 @@
 import { checkOptions, sign, type Tensor } from '@heddle/tensor';
 import type { Optimizer } from './optimizer.ts';
-import { belowOne, type DecayOptions, decayOf, type LearningRateOption, learningRateOf } from './options.ts';
+import {
+  belowOne,
+  commonKinds,
+  type DecayOptions,
+  decayOf,
+  type LearningRateOption,
+  learningRateOf,
+} from './options.ts';
 
 export interface LionOptions extends LearningRateOption, DecayOptions {
   /** How much of the momentum the direction of a step takes, and how much the momentum keeps; [0.9, 0.99] where not named. */
@@ -18,7 +25,7 @@ export interface LionState {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function lion(options: LionOptions): Optimizer<LionState> {
-  checkOptions('lion', options, ['learningRate', 'weightDecay', 'decays', 'betas']);
+  checkOptions('lion', options, { ...commonKinds, betas: 'list?' });
   const { betas: [beta1, beta2] = [0.9, 0.99] } = options;
   const schedule = learningRateOf('lion', options);
   belowOne('lion', 'betas', beta1, beta2);

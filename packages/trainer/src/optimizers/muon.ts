@@ -1,6 +1,14 @@
 import { ArgumentError, checkOptions, type Tensor } from '@heddle/tensor';
 import type { Optimizer } from './optimizer.ts';
-import { aboveZero, belowOne, type DecayOptions, decayOf, type LearningRateOption, learningRateOf } from './options.ts';
+import {
+  aboveZero,
+  belowOne,
+  commonKinds,
+  type DecayOptions,
+  decayOf,
+  type LearningRateOption,
+  learningRateOf,
+} from './options.ts';
 
 export interface MuonOptions extends LearningRateOption, DecayOptions {
   /** How much of the running mean of gradients a step keeps; 0.95 where not named. */
@@ -33,16 +41,14 @@ const [a, b, c] = [3.4445, -4.775, 2.0315];
  * @throws ArgumentError for numbers outside of what the algorithm takes, and for parameters that are no matrices
  */
 export function muon(options: MuonOptions): Optimizer<MuonState> {
-  checkOptions('muon', options, [
-    'learningRate',
-    'weightDecay',
-    'decays',
-    'momentum',
-    'nesterov',
-    'iterations',
-    'epsilon',
-    'adjustLearningRate',
-  ]);
+  checkOptions('muon', options, {
+    ...commonKinds,
+    momentum: 'number?',
+    nesterov: 'boolean?',
+    iterations: 'number?',
+    epsilon: 'number?',
+    adjustLearningRate: [undefined, 'original', 'matchRmsAdamw'],
+  });
   const { momentum = 0.95, nesterov = true, iterations = 5, epsilon = 1e-7 } = options;
   const { adjustLearningRate = 'original' } = options;
   const schedule = learningRateOf('muon', options);
@@ -50,10 +56,6 @@ export function muon(options: MuonOptions): Optimizer<MuonState> {
   aboveZero('muon', 'epsilon', epsilon);
   if (!Number.isInteger(iterations) || iterations < 1)
     throw new ArgumentError(`muon: iterations must be a whole number from 1, got ${iterations}`);
-  if (adjustLearningRate !== 'original' && adjustLearningRate !== 'matchRmsAdamw')
-    throw new ArgumentError(
-      `muon: adjustLearningRate takes 'original' and 'matchRmsAdamw', got ${String(adjustLearningRate)}`,
-    );
   const { weightDecay, decays } = decayOf('muon', options, 0.1);
   const factorOf = ({ shape }: Tensor) => {
     const [rows, columns] = shape as readonly [number, number];

@@ -1,4 +1,4 @@
-import type { DType, Shape, Tensor } from '@heddle/tensor';
+import { checkArguments, type DType, type Shape, type Tensor } from '@heddle/tensor';
 
 /** A parameter as an optimizer sees it: while training, `value` is the model's variable, or its f32 master copy. */
 export interface Parameter {
@@ -57,4 +57,16 @@ export interface Optimizer<S = unknown> extends Stateful<S> {
     parameters: readonly Parameter[],
     context: UpdateContext,
   ): { readonly parameters: readonly Tensor[]; readonly state: S };
+}
+
+/** @throws ArgumentError naming `operation` for what is no optimizer */
+export function checkOptimizer(operation: string, optimizer: Optimizer): void {
+  checkArguments(operation, 'object', { optimizer });
+  const { init, update, scalars, learningRate } = optimizer;
+  checkArguments(operation, 'function', {
+    'optimizer.init': init,
+    'optimizer.update': update,
+    'optimizer.scalars': scalars,
+    'optimizer.learningRate': learningRate,
+  });
 }

@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, type OptionKinds } from '@heddle/tensor';
 import { constantSchedule, type Schedule } from '../schedules/schedule.ts';
 import type { Parameter } from './optimizer.ts';
 
@@ -15,6 +15,9 @@ export interface DecayOptions {
   /** Which parameters decay; those of two or more dimensions where not named (no norms, no biases). */
   readonly decays?: (parameter: Parameter) => boolean;
 }
+
+/** What every optimizer takes, for `checkOptions`. */
+export const commonKinds: OptionKinds = { learningRate: 'anything', weightDecay: 'number?', decays: 'function?' };
 
 /** The schedule of a learning rate. @throws ArgumentError for what is neither a number from 0 nor a function */
 export function learningRateOf(name: string, { learningRate }: LearningRateOption): Schedule {
@@ -51,6 +54,6 @@ export function aboveZero(name: string, option: string, value: number): number {
 /** @throws ArgumentError for shares that a running mean cannot keep */
 export function belowOne(name: string, option: string, ...values: readonly number[]): void {
   for (const value of values)
-    if (!(value >= 0 && value < 1))
+    if (typeof value !== 'number' || !(value >= 0 && value < 1))
       throw new ArgumentError(`${name}: ${option} must be in [0, 1), got ${String(value)}`);
 }

@@ -1,5 +1,5 @@
-import { ArgumentError, type Tensor } from '@heddle/tensor';
-import type { Optimizer, Parameter } from './optimizer.ts';
+import { ArgumentError, checkOptions, type Tensor } from '@heddle/tensor';
+import { checkOptimizer, type Optimizer, type Parameter } from './optimizer.ts';
 import { splitScalars } from './split-scalars.ts';
 
 /** Parameters that one optimizer takes. */
@@ -25,6 +25,10 @@ export interface ParameterGroup {
 export function parameterGroups(groups: readonly ParameterGroup[]): Optimizer<readonly unknown[]> {
   if (!Array.isArray(groups) || groups.length === 0)
     throw new ArgumentError('parameterGroups: takes a list of at least one group');
+  for (const [i, group] of groups.entries()) {
+    checkOptions(`parameterGroups: group ${i}`, group, { includes: 'function?', optimizer: 'object' });
+    checkOptimizer('parameterGroups', group.optimizer);
+  }
   /** The index of each parameter's group. */
   const membership = (parameters: readonly Parameter[]) =>
     parameters.map((parameter) => {

@@ -1,6 +1,13 @@
 import { ArgumentError, checkOptions, type Tensor } from '@heddle/tensor';
 import type { Optimizer } from './optimizer.ts';
-import { type DecayOptions, decayOf, fromZero, type LearningRateOption, learningRateOf } from './options.ts';
+import {
+  commonKinds,
+  type DecayOptions,
+  decayOf,
+  fromZero,
+  type LearningRateOption,
+  learningRateOf,
+} from './options.ts';
 
 export interface SgdOptions extends LearningRateOption, DecayOptions {
   /** How much of the running sum of gradients a step keeps; 0 where not named, and then there is no such sum. */
@@ -22,7 +29,7 @@ export interface SgdState {
  * @throws ArgumentError for numbers outside of what the algorithm takes
  */
 export function sgd(options: SgdOptions): Optimizer<SgdState> {
-  checkOptions('sgd', options, ['learningRate', 'weightDecay', 'decays', 'momentum', 'dampening', 'nesterov']);
+  checkOptions('sgd', options, { ...commonKinds, momentum: 'number?', dampening: 'number?', nesterov: 'boolean?' });
   const { nesterov = false } = options;
   const schedule = learningRateOf('sgd', options);
   const momentum = fromZero('sgd', 'momentum', options.momentum ?? 0);

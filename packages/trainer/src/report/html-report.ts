@@ -1,5 +1,5 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
-import type { StepReport } from '../loop/step-report.ts';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
+import { checkReport, type StepReport } from '../loop/step-report.ts';
 import { memoryStatistics } from '../memory/memory-statistics.ts';
 import { escaped, type Plot, type PlotLine, plotSvg } from './plot.ts';
 import { formatBytes, formatDuration } from './progress-line.ts';
@@ -19,11 +19,13 @@ const colours = ['#2563eb', '#dc2626', '#059669', '#d97706', '#7c3aed', '#0891b2
  */
 export function htmlReport(runs: readonly ReportedRun[], options: { readonly title?: string } = {}): string {
   checkArguments('htmlReport', 'list', { runs });
-  checkArguments('htmlReport', 'object', { options });
+  checkOptions('htmlReport', options, { title: 'text?' });
   const { title = 'Training' } = options;
   if (runs.length === 0) throw new ArgumentError('htmlReport: takes at least one run');
-  for (const { name, reports } of runs) {
-    checkArguments('htmlReport', 'list', { 'reports of a run': reports });
+  for (const [i, run] of runs.entries()) {
+    checkOptions(`htmlReport: runs[${i}]`, run, { name: 'text', reports: 'list' });
+    const { name, reports } = run;
+    for (const report of reports) checkReport('htmlReport', report);
     if (reports.length === 0) throw new ArgumentError(`htmlReport: the run '${name}' has no reports`);
   }
   const lines = (value: (report: StepReport) => number | undefined, more: Partial<PlotLine> = {}): PlotLine[] =>

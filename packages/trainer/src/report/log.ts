@@ -1,6 +1,7 @@
+import { checkArguments } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
 import { nodeFileSystem, reasonOf } from '../files/node.ts';
-import type { StepReport } from '../loop/step-report.ts';
+import { checkReport, type StepReport } from '../loop/step-report.ts';
 
 /** A file of reports, one JSON object a line. */
 export interface ReportLog {
@@ -19,13 +20,15 @@ const special: Readonly<Record<string, number>> = {
 
 /** Opens a log, behind what an earlier part of the run has written. Owned by the caller. @throws TrainingError `ERR_DATA` */
 export async function openLog(path: string): Promise<ReportLog> {
+  checkArguments('openLog', 'text', { path });
   const failed = (cause: unknown): never => {
-    throw new TrainingError('ERR_DATA', `log: cannot write ${path}: ${reasonOf(cause)}`, undefined, { cause });
+    throw new TrainingError('ERR_DATA', `openLog: cannot write ${path}: ${reasonOf(cause)}`, undefined, { cause });
   };
   const file = await nodeFileSystem().open(path, 'a').catch(failed);
   let closed = false;
   return {
     async write(report) {
+      checkReport('write', report);
       const line = JSON.stringify(report, (_, value: unknown) =>
         typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
       );
@@ -44,10 +47,11 @@ export async function openLog(path: string): Promise<ReportLog> {
  * @throws TrainingError `ERR_DATA` for a file that cannot be read, or a damaged line before the last
  */
 export async function readLog(path: string): Promise<readonly StepReport[]> {
+  checkArguments('readLog', 'text', { path });
   const bytes = await nodeFileSystem()
     .readFile(path)
     .catch((cause: unknown) => {
-      throw new TrainingError('ERR_DATA', `log: cannot read ${path}: ${reasonOf(cause)}`, undefined, { cause });
+      throw new TrainingError('ERR_DATA', `readLog: cannot read ${path}: ${reasonOf(cause)}`, undefined, { cause });
     });
   const lines = new TextDecoder().decode(bytes).split('\n');
   const reports = new Map<number, StepReport>();

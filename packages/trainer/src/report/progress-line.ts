@@ -1,10 +1,11 @@
-import { checkArguments } from '@heddle/tensor';
-import type { StepReport } from '../loop/step-report.ts';
+import { checkArguments, checkOptions } from '@heddle/tensor';
+import { checkReport, type StepReport } from '../loop/step-report.ts';
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** Bytes for people: 1536 is '1.5 KiB'. */
 export function formatBytes(bytes: number): string {
+  checkArguments('formatBytes', 'number', { bytes });
   const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, bytes)) / 10)));
   const value = bytes / 1024 ** power;
   return `${power === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[power]}`;
@@ -12,6 +13,7 @@ export function formatBytes(bytes: number): string {
 
 /** Seconds for people: 3725 is '1:02:05'. */
 export function formatDuration(seconds: number): string {
+  checkArguments('formatDuration', 'number', { seconds });
   const whole = Math.max(0, Math.round(seconds));
   const two = (value: number) => String(value).padStart(2, '0');
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
@@ -28,8 +30,8 @@ export function progressLine(
   report: StepReport,
   options: { readonly steps?: number; readonly width?: number } = {},
 ): string {
-  checkArguments('progressLine', 'object', { report, options });
-  checkArguments('progressLine', 'number', { 'report.loss': report.loss });
+  checkReport('progressLine', report);
+  checkOptions('progressLine', options, { steps: 'size?', width: 'whole?' });
   const { steps, width = 20 } = options;
   const { step, loss, evaluation, learningRate, gradientNorm, tokensPerSecond, seconds, memory, applied } = report;
   const parts: string[] = [];

@@ -12,7 +12,7 @@ export interface DecayScheduleOptions {
 
 /** A straight line from `from` to `to`, as PyTorch's `LinearLR`. @throws ArgumentError where the steps are no whole number */
 export function linearSchedule(options: DecayScheduleOptions): Schedule {
-  checkOptions('linearSchedule', options, ['from', 'to', 'steps']);
+  checkOptions('linearSchedule', options, { from: 'finite', to: 'finite?', steps: 'number' });
   const { from, to = 0, steps } = options;
   wholeSteps('linearSchedule', { steps });
   return (step) => (steps === 0 ? to : from + (to - from) * shareDone(step, 0, steps));
@@ -20,7 +20,7 @@ export function linearSchedule(options: DecayScheduleOptions): Schedule {
 
 /** Half a cosine from `from` to `to`, as PyTorch's `CosineAnnealingLR`. @throws ArgumentError where the steps are no whole number */
 export function cosineSchedule(options: DecayScheduleOptions): Schedule {
-  checkOptions('cosineSchedule', options, ['from', 'to', 'steps']);
+  checkOptions('cosineSchedule', options, { from: 'finite', to: 'finite?', steps: 'number' });
   const { from, to = 0, steps } = options;
   wholeSteps('cosineSchedule', { steps });
   return (step) => (steps === 0 ? to : cosine(from, to, shareDone(step, 0, steps)));
@@ -48,7 +48,12 @@ export interface WarmupCosineOptions {
  * @throws ArgumentError where the steps are no whole numbers, or the warm-up takes them all
  */
 export function warmupCosineSchedule(options: WarmupCosineOptions): Schedule {
-  checkOptions('warmupCosineSchedule', options, ['peak', 'warmupSteps', 'totalSteps', 'final']);
+  checkOptions('warmupCosineSchedule', options, {
+    peak: 'finite',
+    warmupSteps: 'number',
+    totalSteps: 'number',
+    final: 'finite?',
+  });
   const { peak, warmupSteps, totalSteps, final = 0 } = options;
   wholeSteps('warmupCosineSchedule', { warmupSteps, totalSteps });
   if (totalSteps <= warmupSteps)

@@ -23,14 +23,14 @@ export interface OneCycleOptions {
  * @throws ArgumentError for fewer than two steps, a share outside of (0, 1), divisors that are not positive
  */
 export function oneCycleSchedule(options: OneCycleOptions): Schedule {
-  checkOptions('oneCycleSchedule', options, [
-    'peak',
-    'totalSteps',
-    'riseShare',
-    'startDivisor',
-    'finalDivisor',
-    'anneal',
-  ]);
+  checkOptions('oneCycleSchedule', options, {
+    peak: 'finite',
+    totalSteps: 'number',
+    riseShare: 'number?',
+    startDivisor: 'number?',
+    finalDivisor: 'number?',
+    anneal: [undefined, 'cosine', 'linear'],
+  });
   const { peak, totalSteps, riseShare = 0.3, startDivisor = 25, finalDivisor = 1e4, anneal = 'cosine' } = options;
   wholeSteps('oneCycleSchedule', { totalSteps });
   if (totalSteps < 2) throw new ArgumentError(`oneCycleSchedule: totalSteps must be at least 2, got ${totalSteps}`);
@@ -38,8 +38,6 @@ export function oneCycleSchedule(options: OneCycleOptions): Schedule {
     throw new ArgumentError(`oneCycleSchedule: riseShare must be between 0 and 1, got ${riseShare}`);
   for (const [option, divisor] of Object.entries({ startDivisor, finalDivisor }))
     if (!(divisor > 0)) throw new ArgumentError(`oneCycleSchedule: ${option} must be positive, got ${divisor}`);
-  if (anneal !== 'cosine' && anneal !== 'linear')
-    throw new ArgumentError(`oneCycleSchedule: anneal takes 'cosine' and 'linear', got ${String(anneal)}`);
   const [start, final] = [peak / startDivisor, peak / startDivisor / finalDivisor];
   const top = riseShare * totalSteps - 1;
   const between = (from: number, to: number, share: number) =>

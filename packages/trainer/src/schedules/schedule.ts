@@ -1,10 +1,11 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 
 /** A value that depends on the step alone, counted from 0. Pure: computed on the host, fed to the plan. */
 export type Schedule = (step: number) => number;
 
 /** The same value at every step. */
 export function constantSchedule(value: number): Schedule {
+  checkArguments('constantSchedule', 'finite', { value });
   return () => value;
 }
 

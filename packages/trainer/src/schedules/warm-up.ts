@@ -1,3 +1,4 @@
+import { checkArguments } from '@heddle/tensor';
 import { type Schedule, wholeSteps } from './schedule.ts';
 
 /**
@@ -7,5 +8,6 @@ import { type Schedule, wholeSteps } from './schedule.ts';
  */
 export function warmUp(steps: number, then: Schedule): Schedule {
   wholeSteps('warmUp', { steps });
+  checkArguments('warmUp', 'function', { then });
   return (step) => (step < steps ? (then(0) * (step + 1)) / steps : then(step - steps));
 }

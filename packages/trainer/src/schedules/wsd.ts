@@ -1,4 +1,4 @@
-import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { checkOptions } from '@heddle/tensor';
 import { cosine } from './decay.ts';
 import { type Schedule, shareDone, wholeSteps } from './schedule.ts';
 
@@ -23,19 +23,17 @@ export interface WarmupStableDecayOptions {
  * @throws ArgumentError where the steps are no whole numbers, or the decay is none of the three
  */
 export function warmupStableDecaySchedule(options: WarmupStableDecayOptions): Schedule {
-  checkOptions('warmupStableDecaySchedule', options, [
-    'peak',
-    'warmupSteps',
-    'stableSteps',
-    'decaySteps',
-    'final',
-    'decay',
-  ]);
+  checkOptions('warmupStableDecaySchedule', options, {
+    peak: 'finite',
+    warmupSteps: 'number',
+    stableSteps: 'number',
+    decaySteps: 'number',
+    final: 'finite?',
+    decay: [undefined, 'linear', 'cosine', 'sqrt'],
+  });
   const { peak, warmupSteps, stableSteps, decaySteps, final = 0, decay = 'linear' } = options;
   const name = 'warmupStableDecaySchedule';
   wholeSteps(name, { warmupSteps, stableSteps, decaySteps });
-  if (!['linear', 'cosine', 'sqrt'].includes(decay))
-    throw new ArgumentError(`${name}: decay takes 'linear', 'cosine' and 'sqrt', got ${String(decay)}`);
   const start = warmupSteps + stableSteps;
   return (step) => {
     if (step < warmupSteps) return (peak * (step + 1)) / warmupSteps;

@@ -1,6 +1,15 @@
-import { type CompiledFunction, checkArguments, compile, concat, DisposedError, type Tensor } from '@heddle/tensor';
+import {
+  ArgumentError,
+  type CompiledFunction,
+  checkArguments,
+  checkOptions,
+  compile,
+  concat,
+  DisposedError,
+  type Tensor,
+} from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
-import { iteratorOf } from '../loop/batches.ts';
+import { isIterable, iteratorOf } from '../loop/batches.ts';
 import { type Batch, type BatchFor, specOf, type TracedBatch } from '../model/batch.ts';
 import { forwardContext } from '../model/checkpointing.ts';
 import { meanLoss, outputOf, type SummedLoss, type TrainableModel } from '../model/model.ts';
@@ -35,12 +44,8 @@ type Traced = Readonly<Record<string, Tensor>>;
 export function createEvaluation<M extends TracedBatch<M>, Output, L extends TracedBatch<L> = M>(
   options: EvaluationOptions<M, Output, L>,
 ): Evaluation<M & L> {
-  checkArguments('createEvaluation', 'object', { options });
-  checkArguments('createEvaluation', 'object', { 'options.model': options.model });
-  checkArguments('createEvaluation', 'function', {
-    'options.model.forward': options.model.forward,
-    'options.loss': options.loss,
-  });
+  checkOptions('createEvaluation', options, { model: 'object', loss: 'function' });
+  checkArguments('createEvaluation', 'function', { 'model.forward': options.model.forward });
   const { model, loss } = options as unknown as {
     readonly model: TrainableModel<Traced, unknown>;
     readonly loss: (output: unknown, batch: Traced) => Tensor | SummedLoss;
@@ -63,6 +68,8 @@ export function createEvaluation<M extends TracedBatch<M>, Output, L extends Tra
   };
   const evaluate = async (data: Iterable<Batch> | AsyncIterable<Batch>): Promise<EvaluationResult> => {
     if (disposed) throw new DisposedError('evaluation: it was disposed of');
+    if (!isIterable(data))
+      throw new ArgumentError(`evaluation: takes a list or another iterable of batches, got ${typeof data}`);
     let [total, count, batches] = [0, 0, 0];
     const iterator = iteratorOf(data);
     for (let next = await iterator.next(); !next.done; next = await iterator.next()) {

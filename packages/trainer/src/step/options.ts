@@ -1,7 +1,14 @@
-import { ArgumentError, type Device, type Tensor } from '@heddle/tensor';
+import {
+  ArgumentError,
+  checkArguments,
+  checkOptions,
+  type Device,
+  type OptionKinds,
+  type Tensor,
+} from '@heddle/tensor';
 import type { Checkpointing } from '../model/checkpointing.ts';
 import type { SummedLoss, TrainableModel } from '../model/model.ts';
-import type { Optimizer } from '../optimizers/optimizer.ts';
+import { checkOptimizer, type Optimizer } from '../optimizers/optimizer.ts';
 import type { Precision } from '../precision/precision.ts';
 
 /** What is trained, and for what. `M` is what the model reads of a batch, `L` what the loss reads beside it. */
@@ -37,12 +44,43 @@ export interface TrainStepSettings {
   readonly average?: { readonly decay: number };
 }
 
+const stepKinds: Readonly<Record<keyof TrainStepOptions<never, never>, OptionKinds[string]>> = {
+  model: 'object',
+  loss: 'function',
+  optimizer: 'object',
+  precision: 'anything',
+  checkpointing: 'anything',
+  offload: 'object?',
+  updateInBackward: 'boolean?',
+  average: 'object?',
+};
+
+/** @throws ArgumentError naming `operation`, for what a step is not made of */
+export function checkStepOptions(
+  operation: string,
+  options: TrainStepOptions<never, never>,
+  more: OptionKinds = {},
+): void {
+  checkOptions(operation, options, { ...stepKinds, ...more });
+  const { model, optimizer, average, offload } = options;
+  checkArguments(operation, 'function', { 'model.forward': model.forward });
+  checkOptimizer(operation, optimizer);
+  if (average) checkOptions(`${operation}: average`, average, { decay: 'number' });
+  if (offload) checkOptions(`${operation}: offload`, offload, { device: 'device' });
+}
+
+/** What a step takes of options that have more. */
+export function stepOptionsOf<O extends object>(options: O): O {
+  const entries = Object.keys(stepKinds).map((name) => [name, options[name as keyof O]] as const);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined)) as O;
+}
+
 /** @throws ArgumentError */
 export function checkAverage(average: { readonly decay: number } | undefined): number | undefined {
   if (average === undefined) return undefined;
   const { decay } = average;
   if (!(decay >= 0 && decay < 1))
-    throw new ArgumentError(`train: the decay of averages must be in [0, 1), got ${String(decay)}`);
+    throw new ArgumentError(`train: average: decay must be in [0, 1), got ${String(decay)}`);
   return decay;
 }
 

@@ -1,10 +1,16 @@
-import { ArgumentError, checkArguments, DisposedError, type KernelTime, type Tensor } from '@heddle/tensor';
+import { ArgumentError, calledAs, checkOptions, DisposedError, type KernelTime, type Tensor } from '@heddle/tensor';
 import { type Batch, type BatchFor, specOf, type TracedBatch } from '../model/batch.ts';
 import { checkCheckpointing } from '../model/checkpointing.ts';
 import { type TrainedParameter, trainedParameters } from '../model/parameters.ts';
 import { precisionPlan } from '../precision/precision.ts';
 import { OffloadedUpdate } from './offload.ts';
-import { checkAverage, checkOffload, checkUpdateInBackward, type TrainStepOptions } from './options.ts';
+import {
+  checkAverage,
+  checkOffload,
+  checkStepOptions,
+  checkUpdateInBackward,
+  type TrainStepOptions,
+} from './options.ts';
 import { StepPlans } from './plans.ts';
 import type { StepParts } from './record-step.ts';
 import { StepScalars } from './scalars.ts';
@@ -101,17 +107,15 @@ export interface TrainStep<I> extends Disposable {
 export function createTrainStep<M extends TracedBatch<M>, Output, L extends TracedBatch<L> = M>(
   options: TrainStepOptions<M, Output, L>,
 ): TrainStep<M & L> {
-  checkArguments('createTrainStep', 'object', { options });
-  checkArguments('createTrainStep', 'object', {
-    'options.model': options.model,
-    'options.optimizer': options.optimizer,
-  });
-  checkArguments('createTrainStep', 'function', {
-    'options.model.forward': options.model.forward,
-    'options.loss': options.loss,
-  });
+  checkStepOptions('createTrainStep', options as never);
+  return calledAs('createTrainStep', () => trainStepOf(options));
+}
+
+function trainStepOf<M extends TracedBatch<M>, Output, L extends TracedBatch<L> = M>(
+  options: TrainStepOptions<M, Output, L>,
+): TrainStep<M & L> {
   const { optimizer, checkpointing = 'none' } = options;
-  const named = options.precision ?? options.model.precision ?? 'f32';
+  const { precision: named = options.model.precision ?? 'f32' } = options;
   const precision = precisionPlan(named);
   const averageDecay = checkAverage(options.average);
   checkCheckpointing(checkpointing);
@@ -202,7 +206,11 @@ export function createTrainStep<M extends TracedBatch<M>, Output, L extends Trac
       await writeVariable(state.applied, Int32Array.of(await scalars.applied()));
       return times;
     });
-  const resume = ({ steps: taken, applied }: Progress): Promise<void> =>
+  const resume = async (progress: Progress): Promise<void> => {
+    checkOptions('train step: resume', progress, { steps: 'whole', applied: 'whole' });
+    return resumeFrom(progress);
+  };
+  const resumeFrom = ({ steps: taken, applied }: Progress): Promise<void> =>
     inTurn(async () => {
       if (![taken, applied].every((count) => Number.isSafeInteger(count) && count >= 0) || applied > taken)
         throw new ArgumentError(`train step: cannot go on from ${applied} applied of ${taken} steps`);

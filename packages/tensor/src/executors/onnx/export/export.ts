@@ -1,4 +1,5 @@
 import { checkArguments } from '../../../checks/check-arguments.ts';
+import { checkOptions } from '../../../checks/check-options.ts';
 import type { InputSpec } from '../../../compile/input-spec.ts';
 import { buildGraph } from '../../../graph/build.ts';
 import type { Device } from '../../../graph/device.ts';
@@ -54,7 +55,15 @@ export async function exportOnnx<A extends readonly unknown[], R>(
 ): Promise<OnnxFile> {
   checkArguments('exportOnnx', 'function', { fn });
   checkArguments('exportOnnx', 'list', { example });
-  checkArguments('exportOnnx', 'object', { options });
+  checkOptions('exportOnnx', options, {
+    device: 'device?',
+    symbols: 'object?',
+    inputNames: 'texts?',
+    outputNames: 'texts?',
+    path: 'text?',
+    externalAbove: 'whole?',
+  });
+  if (options.symbols) checkArguments('exportOnnx', 'size', { ...options.symbols });
   const { path, externalAbove } = options;
   const { device, inputs, outputs } = recordExample(
     fn as (...args: never[]) => unknown,

@@ -1,5 +1,6 @@
+import { calledAs } from '../../../checks/called-as.ts';
 import { ArgumentError, DTypeError } from '../../../checks/errors.ts';
-import { type InputSpec, isInputSpec, typeOfSpec } from '../../../compile/input-spec.ts';
+import { checkSpec, type InputSpec, isInputSpec, typeOfSpec } from '../../../compile/input-spec.ts';
 import { type DType, isStorageDType } from '../../../dtype.ts';
 import type { Device } from '../../../graph/device.ts';
 import { inputOp } from '../../../graph/op.ts';
@@ -33,7 +34,13 @@ export function recordExample(
   const inputs: Placed[] = [];
   const placeholder = (leaf: unknown, path: string): unknown => {
     if (!isTensor(leaf)) return leaf;
-    const { shape, dtype } = leaf instanceof Tensor ? leaf : typeOfSpec(leaf as InputSpec, bounds);
+    const { shape, dtype } =
+      leaf instanceof Tensor
+        ? leaf
+        : calledAs('exportOnnx', () => {
+            checkSpec(leaf as InputSpec);
+            return typeOfSpec(leaf as InputSpec, bounds);
+          });
     assertComputed(`argument ${path} of the function`, dtype);
     const tensor = recordOn(device, inputOp, [], { name: `exportOnnx: argument ${path}`, shape, dtype })[0]!;
     inputs.push({ path, tensor });
