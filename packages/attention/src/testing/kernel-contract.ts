@@ -1,5 +1,5 @@
-import { checkArguments, compile, type Device, gradients, type Tensor } from '@heddle/tensor';
-import type { AttentionKernel } from '../kernels/attention-kernel.ts';
+import { checkArguments, checkOptions, compile, type Device, gradients, type Tensor } from '@heddle/tensor';
+import { type AttentionKernel, checkKernels } from '../kernels/attention-kernel.ts';
 import { normal, relativeError } from './numbers.ts';
 import {
   type PackedCase,
@@ -92,7 +92,8 @@ export function kernelContract(
   device: () => Device,
   options: KernelContractOptions = {},
 ): readonly KernelContractCase[] {
-  checkArguments('kernelContract', 'object', { kernel, options });
+  checkKernels('kernelContract', { kernel });
+  checkOptions('kernelContract', options, { tolerance: 'number?' });
   checkArguments('kernelContract', 'function', { device });
   const { tolerance = 5e-6 } = options;
   const attend = (c: PackedCase) => {

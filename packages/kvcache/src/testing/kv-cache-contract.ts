@@ -1,4 +1,4 @@
-import { checkArguments, type Device } from '@heddle/tensor';
+import { checkArguments, checkOptions, type Device } from '@heddle/tensor';
 import type { RowsStore } from '../kv-shape.ts';
 import { contentRules } from './content-rules.ts';
 import type { KvCacheContractCase } from './contract.ts';
@@ -43,8 +43,9 @@ export function kvCacheContract(
   options: KvCacheContractOptions = {},
 ): readonly KvCacheContractCase[] {
   checkArguments('kvCacheContract', 'function', { open, device });
-  checkArguments('kvCacheContract', 'object', { options });
+  checkOptions('kvCacheContract', options, { seeds: 'list?' });
   const { seeds = [1, 2, 3] } = options;
+  checkArguments('kvCacheContract', 'integer', Object.fromEntries(seeds.map((seed, i) => [`seeds[${i}]`, seed])));
   return [
     ...roomRules(open, device, sizes),
     ...contentRules(open, device, sizes, seeds),

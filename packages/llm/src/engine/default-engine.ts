@@ -124,6 +124,13 @@ export function openEngine(model: CausalLm, options: EngineOptions = {}): Engine
   const { device, config, kvShape: shape } = model;
   const { maxSequences = 8, maxSequenceTokens, maxBatchTokens = 512, cacheBytes, sampler = greedy() } = options;
   const { stepsInFlight = 3, speculation } = options;
+  if (typeof sampler?.sample !== 'function')
+    throw new ArgumentError(
+      `openEngine: sampler must be one, as sampler() or greedy() gives it, got ${typeof sampler}`,
+    );
+  const { cache: makeCache, scheduler: makeScheduler, onStep, attention } = options;
+  checkArguments('openEngine', 'function?', { cache: makeCache, scheduler: makeScheduler, onStep });
+  if (attention !== undefined) checkArguments('openEngine', 'function', { 'attention.attend': attention?.attend });
   const counts = { maxSequences, maxSequenceTokens, maxBatchTokens, cacheBytes, stepsInFlight };
   for (const [name, count] of Object.entries(counts))
     if (count !== undefined && !(Number.isSafeInteger(count) && count > 0))

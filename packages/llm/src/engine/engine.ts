@@ -150,7 +150,13 @@ class StepEngine implements Engine {
     const scheduler = parts.scheduler(withLanes(capacity, cache.maxSequences, sampling, released));
     this.#batcher = continuousBatcher({
       scheduler,
-      run: (plan) => this.#runner.run(plan),
+      run: (plan) => {
+        if (plan.tokens > parts.maxBatchTokens)
+          throw new ArgumentError(
+            `createEngine: the scheduler planned ${plan.tokens} tokens in a step, and maxBatchTokens is ${parts.maxBatchTokens}: make it with the limits that it is given`,
+          );
+        return this.#runner.run(plan);
+      },
       plansInFlight: stepsInFlight,
     });
     this.#runner = new StepRunner({ ...parts, sampling, stepsInFlight, makeRoom: () => this.#held.clear() });

@@ -50,8 +50,21 @@ function checkNumbers({ dtype, cacheDtype, length, batch, memory }: InspectOptio
       throw new ArgumentError(`inspectModel: ${name} must be a positive integer, got ${String(value)}`);
 }
 
+/** Whoever asks for no model may have meant a preset. */
+async function withPresets(sizes: Promise<ModelSizes>): Promise<ModelSizes> {
+  return sizes.catch((error: unknown) => {
+    if (isHeddleError(error, 'ERR_FILE_NOT_FOUND'))
+      throw new FileFormatError(`${error.message}; presets are ${presetNames.join(', ')}`, {
+        code: error.code,
+        cause: error,
+      });
+    throw error;
+  });
+}
+
 async function sizesOf(source: string | ModelFiles | AnyConfig, hub: HubOptions): Promise<ModelSizes> {
-  if (typeof source === 'string') return presetNames.includes(source) ? presetSizes(source) : sizesOfName(source, hub);
+  if (typeof source === 'string')
+    return presetNames.includes(source) ? presetSizes(source) : withPresets(sizesOfName(source, hub));
   if (typeof source !== 'object' || source === null || Array.isArray(source))
     throw new ArgumentError(
       `inspectModel: takes a path, a preset (${presetNames.join(', ')}), files or the fields of a config.json, got ${describe(source)}`,

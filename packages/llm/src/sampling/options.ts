@@ -97,6 +97,9 @@ export interface SamplingSettings {
 /** @throws ArgumentError naming an option that is none, or out of range, what it takes and what came */
 export function settingsOf(options: SamplerOptions, seed: number): SamplingSettings {
   checkOptions('sampler', options, samplerOptionNames);
+  const { temperature } = options;
+  if (temperature !== undefined && !(Number.isFinite(temperature) && temperature >= 0))
+    throw new ArgumentError(`sampler: temperature must be a number from 0, got ${describe(temperature)}`);
   const parameters: Record<string, number> = {};
   for (const [name, neutral] of Object.entries(numericOptions)) {
     const value = (options as Record<string, number | undefined>)[name];

@@ -154,12 +154,24 @@ function conversationOf(operation: string, options: TextOptions): string | undef
   if (messages !== undefined) {
     if (!Array.isArray(messages))
       throw new ArgumentError(`${operation}: messages must be a list, got ${describe(messages)}`);
+    if (messages.length === 0)
+      throw new ArgumentError(`${operation}: messages must have at least one message, got none`);
+    for (const [i, message] of messages.entries()) checkMessage(`${operation}: messages[${i}]`, message);
     toolsOf(operation, options);
     const all = system === undefined ? messages : [{ role: 'system', content: system }, ...messages];
     if (all.length === 0) throw new ArgumentError(`${operation}: messages must have at least one, got none`);
     return conversationText(model.requireTokenizer(), model.answers, all, template, options);
   }
   return undefined;
+}
+
+/** @throws ArgumentError for what is no message: a content that is neither a text, nor parts, nor left out (calls of tools) */
+function checkMessage(where: string, message: unknown): void {
+  const { role, content } = (message ?? {}) as { readonly role?: unknown; readonly content?: unknown };
+  if (typeof role !== 'string') throw new ArgumentError(`${where} must be { role, content }, got ${describe(message)}`);
+  const isContent = content === undefined || content === null || typeof content === 'string' || Array.isArray(content);
+  if (!isContent)
+    throw new ArgumentError(`${where}: content must be a text or a list of parts, got ${describe(content)}`);
 }
 
 function promptTokens(operation: string, { model, prompt }: TextOptions): readonly number[] {

@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 
 /**
  * Gives each batch a `dropoutKey` of its own, by which the dropout of a model or an adapter leaves out other values in each step: the same ones
@@ -9,7 +9,8 @@ export async function* withDropoutKeys<B extends object>(
   batches: Iterable<B> | AsyncIterable<B>,
   options: { readonly seed: number; readonly from?: number },
 ): AsyncGenerator<B & { readonly dropoutKey: Uint32Array<ArrayBuffer> }, void> {
-  checkArguments('withDropoutKeys', 'object', { options });
+  checkArguments('withDropoutKeys', 'iterable', { batches });
+  checkOptions('withDropoutKeys', options, ['seed', 'from']);
   const { seed, from = 0 } = options;
   for (const [name, value] of Object.entries({ seed, from }))
     if (!Number.isSafeInteger(value) || value < 0)

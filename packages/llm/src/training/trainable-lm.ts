@@ -1,4 +1,4 @@
-import { checkArguments, type Tensor, type Variable } from '@heddle/tensor';
+import { checkArguments, checkOptions, type Tensor, type Variable } from '@heddle/tensor';
 import type { ForwardContext, ModelParameters, TrainableModel } from '@heddle/trainer';
 import type { Lora } from '@heddle/trainer/lora';
 import { checkAdapter, siteOf } from '../models/adapter-sites.ts';
@@ -48,7 +48,8 @@ export function trainableLm(
   model: CausalLm,
   options: TrainableLmOptions = {},
 ): TrainableModel<LmBatch, LmOutput> & { readonly parameters: ModelParameters } {
-  checkArguments('trainableLm', 'object', { model, options });
+  checkArguments('trainableLm', 'object', { model });
+  checkOptions('trainableLm', options, { adapter: 'object?' });
   checkArguments('trainableLm', 'object', { 'model.config': model.config });
   const { adapter } = options;
   if (adapter) checkAdapter(model, adapter);

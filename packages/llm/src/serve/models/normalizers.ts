@@ -1,4 +1,4 @@
-import { ArgumentError } from '@heddle/tensor';
+import { ArgumentError, checkArguments } from '@heddle/tensor';
 import { describe } from '../../describe.ts';
 import type { ChatMessage } from '../../tokenizer/chat-template.ts';
 import type { ServedModel, ServedText } from './served-model.ts';
@@ -20,6 +20,7 @@ export interface PromptNormalizer {
  * @example createServer(models, { normalizers: [...standardNormalizers, withoutLines('clock', /^Current time: /)] })
  */
 export function withoutLines(name: string, pattern: RegExp): PromptNormalizer {
+  checkArguments('withoutLines', 'text', { name });
   if (!(pattern instanceof RegExp))
     throw new ArgumentError(`withoutLines: takes a regular expression, got ${describe(pattern)}`);
   // one with a place of its own would match every other line
