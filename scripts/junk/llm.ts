@@ -1,4 +1,4 @@
-import { choices, createModel, greedy, json, openEngine, sampler, temperature, topK } from '@heddle/llm';
+import { createModel, greedy, openEngine, sampler, temperature, topK } from '@heddle/llm';
 import type { Device } from '@heddle/tensor';
 import { scriptedModel } from '../../test-support/scripted-model.ts';
 import { type CallsOf, type Entries, part } from './valid-call.ts';
@@ -55,30 +55,6 @@ function sampling(): Entries {
   };
 }
 
-/** Forms of texts. */
-function formats(): Entries {
-  return {
-    markerCharacter: [1],
-    anyFormat: [part(json()), part(choices(['a']))],
-    choices: [['a', 'b']],
-    ebnf: ['root ::= "a"', { start: 'root' }],
-    formatSequence: [part(json()), part(choices(['a']))],
-    json: [{ whitespace: true }],
-    jsonSchema: [part({ type: 'string' }), { whitespace: true }],
-    regex: ['a+'],
-    repeatedFormat: [part(json()), { min: 1, max: 2, between: ',' }],
-    structuralTags: [
-      {
-        tags: [{ begin: '<a>', content: part(json()), end: '</a>' }],
-        triggers: ['<a'],
-        atLeastOne: true,
-        stopAfterFirst: true,
-      },
-    ],
-    textUntil: ['end'],
-  };
-}
-
 /** What is called of `@heddle/llm`. */
 export async function llmCalls(device: Device): Promise<CallsOf> {
   const model = part(await createModel(config, { device, seed: 1 }));
@@ -94,13 +70,20 @@ export async function llmCalls(device: Device): Promise<CallsOf> {
     logprobs: 1,
     signal: new AbortController().signal,
   };
+  // a text is a list of one; an empty prompt is one; what else a message has is its template's
+  const texts = [
+    '0.prompt:[]',
+    '0.stop:text',
+    '0.messages.0:misspelt',
+    '0.messages.0.content:null',
+    '0.messages.0.content:[]',
+  ];
   const engine = () => openEngine(model, { maxSequences: 1, maxSequenceTokens: 16 });
   return {
     specifier: '@heddle/llm',
     functions: {
       ...sampling(),
       draftModel: [model, { maxDrafts: 4 }],
-      ...formats(),
       transformerBlock: [
         {
           attention: 'mqa',
@@ -116,7 +99,6 @@ export async function llmCalls(device: Device): Promise<CallsOf> {
           rotaryBase: 10000,
         },
       ],
-      createModel: [part(config), { device, seed: 1, dtype: 'f32', activations: 'f32' }],
       openEngine: [
         model,
         {
@@ -129,17 +111,26 @@ export async function llmCalls(device: Device): Promise<CallsOf> {
           sampler: part(greedy()),
         },
       ],
-      generateText: { args: () => [{ model: text(), prompt: 'a', system: undefined, n: 1, ...common }] },
+      generateText: { taken: texts, args: () => [{ model: text(), prompt: 'a', system: undefined, n: 1, ...common }] },
       'generateText: messages': {
+        taken: texts,
         args: () => [{ model: text(), messages: [{ role: 'user', content: 'Hi' }], system: 'Be brief.', ...common }],
       },
-      streamText: { args: () => [{ model: text(), prompt: 'a', ...common }] },
+      streamText: { taken: texts, args: () => [{ model: text(), prompt: 'a', ...common }] },
       chat: {
+        // settings are looked at when a turn begins
+        taken: [...texts, ...Object.keys(common).flatMap((name) => [`0.${name}:*`, `0.${name}.0:*`])],
         args: () => [{ model: text(), system: 'Be brief.', messages: [{ role: 'user', content: 'Hi' }], ...common }],
       },
       chromeTrace: [[]],
     },
     leftOut: {
+      ...because(
+        'anyFormat choices ebnf formatSequence json jsonSchema regex repeatedFormat structuralTags textUntil',
+        'is read when a request begins, by its worker',
+      ),
+      markerCharacter: 'is for who writes formats',
+      createModel: 'takes descriptions of models, in tests of its own',
       ...because(
         'beamSearch cacheCapacity createEngine measureCacheFormat divergence textModel tracedEngine',
         'takes parts of an engine, which it is asked for in tests of its own',

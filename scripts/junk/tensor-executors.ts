@@ -1,4 +1,4 @@
-import type { Device, Tensor } from '@heddle/tensor';
+import { add, type Device, type Tensor } from '@heddle/tensor';
 import type { CallsOf } from './valid-call.ts';
 
 /** What is called of `@heddle/tensor/reference`. */
@@ -16,7 +16,7 @@ export const onnxCalls = (device: Device): CallsOf => ({
       // what is no spec is passed to the function as it is
       taken: ['1:[]', '1.0:*', '1.0.shape:*', '2.symbols:misspelt', '2.symbols.T:undefined'],
       args: [
-        (x: Tensor) => x.add(1),
+        (x: Tensor) => add(x, 1),
         [{ shape: ['T', 2], dtype: 'f32' }],
         { device, symbols: { T: 4 }, inputNames: ['x'], outputNames: ['y'], path: 'y.onnx', externalAbove: 1024 },
       ],

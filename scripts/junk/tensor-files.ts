@@ -50,7 +50,11 @@ export async function safetensorsCalls(device: Device, folder: string): Promise<
           has: { args: ['w'], taken: ['0:*'] },
           info: { args: ['w'], named: 'safetensors' },
           names: [],
-          read: { args: ['w', { offset: 0, length: 4 }], named: 'safetensors', taken: ['1:misspelt'] },
+          read: {
+            args: ['w', { offset: 0, length: 4 }],
+            named: 'safetensors',
+            taken: ['1:misspelt', '1:null', '1.offset:*', '1.length:*'],
+          },
           close: [],
         },
       },

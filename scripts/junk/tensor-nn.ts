@@ -59,7 +59,7 @@ export function nnCalls(device: Device): CallsOf {
     objects: [
       {
         of: 'layer',
-        on: () => linear,
+        on: () => createLinear(device, { inputs: 2, outputs: 2, seed: 1 }),
         methods: { forward: { args: [device.ones([1, 2])], named: 'linear' } },
         leftOut: { dispose: 'takes nothing' },
       },
@@ -67,7 +67,11 @@ export function nnCalls(device: Device): CallsOf {
         of: 'dropout layer',
         on: () => createDropout(0.5),
         methods: {
-          forward: { args: [device.ones([1, 2]), { key: device.tensor(Uint32Array.of(1, 2)) }], named: 'dropout' },
+          forward: {
+            args: [device.ones([1, 2]), { key: device.tensor(Uint32Array.of(1, 2)) }],
+            taken: ['1.key:NaN', '1.key:-1', '1.key:1.5'],
+            named: 'dropout',
+          },
         },
         leftOut: { dispose: 'takes nothing' },
       },

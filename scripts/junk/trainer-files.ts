@@ -98,7 +98,10 @@ export async function loraCalls(device: Device): Promise<CallsOf> {
       },
       isTarget: { args: [['a'], 'a'], taken: ['0:function'] },
       adapterFiles: [lora, 'base'],
-      readAdapter: [device, { config: files['adapter_config.json'], weights: files['adapter_model.safetensors'] }],
+      readAdapter: {
+        args: [device, { config: files['adapter_config.json'], weights: files['adapter_model.safetensors'] }],
+        taken: ['1.weights:*'],
+      },
     },
     objects: [],
   };

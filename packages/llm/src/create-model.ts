@@ -43,7 +43,13 @@ export interface CreateModelOptions {
  */
 export async function createModel(config: AnyConfig, options: CreateModelOptions): Promise<CausalLm & AsyncDisposable> {
   checkArguments('createModel', 'object', { config });
-  checkOptions('createModel', options, ['device', 'seed', 'dtype', 'activations', 'attention']);
+  checkOptions('createModel', options, {
+    device: 'device',
+    seed: 'anything',
+    dtype: 'anything',
+    activations: 'anything',
+    attention: 'object?',
+  });
   const { device, seed = 0, dtype = 'f32', activations = dtype, attention = flash() } = options;
   for (const [name, value] of Object.entries({ dtype, activations }))
     if (value !== 'f32' && value !== 'f16')

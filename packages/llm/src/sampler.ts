@@ -1,4 +1,4 @@
-import { ArgumentError, checkArguments } from '@heddle/tensor';
+import { ArgumentError, calledAs, checkArguments } from '@heddle/tensor';
 import { drawToken } from './sampling/draw.ts';
 import type { LogitFilter } from './sampling/filters.ts';
 import { filtersOf, type SamplerOptions, type SamplingSettings, settingsOf } from './sampling/options.ts';
@@ -51,9 +51,12 @@ export function greedy(): Sampler {
  * @throws ArgumentError if an option is out of range or is none.
  */
 export function sampler(options: SamplerOptions = {}): SeededSampler {
-  const settings = settingsOf(options, seedOf(options?.seed));
+  const settings = settingsOf(
+    options,
+    calledAs('sampler', () => seedOf(options?.seed)),
+  );
   const { seed } = settings;
-  const { always, drawing } = filtersOf(options, settings);
+  const { always, drawing } = calledAs('sampler', () => filtersOf(options, settings));
   const own = Object.keys(options.parameters ?? {});
   if (options.temperature === 0) {
     if (always.length === 0 && own.length === 0) return { ...greedy(), seed, settings };
@@ -107,8 +110,9 @@ function filtered(
  * @throws ArgumentError if the seed is out of range.
  */
 export function filteredSampler(filters: readonly LogitFilter[], named?: number): SeededSampler {
+  checkFilters(filters);
   checkArguments('filteredSampler', 'list', { filters });
-  const seed = seedOf(named);
+  const seed = calledAs('filteredSampler', () => seedOf(named));
   return {
     name: ['draw', ...filters.map((filter) => filter.name)].join(', '),
     seed,
@@ -123,7 +127,7 @@ export function filteredSampler(filters: readonly LogitFilter[], named?: number)
 }
 
 function seedOf(named: number | undefined): number {
-  const seed = named ?? randomSeed();
+  const seed = named === undefined ? randomSeed() : named;
   if (Number.isSafeInteger(seed) && seed >= 0) return seed;
   throw new ArgumentError(`sampler: seed must be an integer from 0 to 2^53 - 1, got ${String(seed)}`);
 }
@@ -148,4 +152,15 @@ function firstMaximum(logits: Float32Array): number {
 function randomSeed(): number {
   const [high, low] = crypto.getRandomValues(new Uint32Array(2));
   return (high! >>> 11) * 2 ** 32 + low!;
+}
+
+function checkFilters(filters: readonly LogitFilter[]): void {
+  checkArguments('filteredSampler', 'list', { filters });
+  checkArguments(
+    'filteredSampler',
+    'object',
+    Object.fromEntries(filters.map((filter, i) => [`filters[${i}]`, filter])),
+  );
+  for (const [i, { apply }] of filters.entries())
+    checkArguments('filteredSampler', 'function', { [`filters[${i}].apply`]: apply });
 }

@@ -190,6 +190,7 @@ class StepEngine implements Engine {
   }
 
   release(id: string): void {
+    checkArguments('release', 'text', { id });
     this.#held.drop(id);
   }
 

@@ -133,6 +133,8 @@ export function scheduledGeneration(
   checkOptions('generate', asked, Object.keys(known));
   const { tokens, stopTokens = [], adapter, speculation, ...request } = asked;
   const { id = `request ${engine.number}`, sampler = engine.sampler } = request;
+  if (typeof sampler?.sample !== 'function')
+    throw new ArgumentError(`generate: sampler must be one, as sampler() gives it, got ${describe(sampler)}`);
   const { sequence = sampler.repeats ? 0 : engine.number } = request;
   if (!Array.isArray(tokens) && !ArrayBuffer.isView(tokens))
     throw new ArgumentError(`generate: tokens must be a list of token ids, got ${describe(tokens)}`);

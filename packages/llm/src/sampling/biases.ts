@@ -13,7 +13,7 @@ export function logitBias(biases: ReadonlyMap<number, number>): LogitFilter {
   for (const [id, bias] of biases)
     if (!(bias < Number.POSITIVE_INFINITY))
       throw new ArgumentError(
-        `sampler: the bias of a token must be a number or -Infinity, got ${bias} for token ${id}`,
+        `logitBias: the bias of a token must be a number or -Infinity, got ${bias} for token ${id}`,
       );
   return {
     name: `bias of ${biases.size} tokens`,
@@ -30,6 +30,8 @@ export function logitBias(biases: ReadonlyMap<number, number>): LogitFilter {
  */
 export function badWords(words: readonly (readonly number[])[]): LogitFilter {
   checkArguments('badWords', 'list', { words });
+  checkArguments('badWords', 'list', Object.fromEntries(words.map((word, i) => [`words[${i}]`, word])));
+  for (const word of words) checkArguments('badWords', 'whole', { ...word });
   const name = `${words.length} bad words`;
   return {
     name,
@@ -51,6 +53,8 @@ export function badWords(words: readonly (readonly number[])[]): LogitFilter {
  * @param mask bit `id % 32` of word `id / 32` for each token; tokens beyond its end are taken out
  */
 export function allowedTokens(mask: Uint32Array): LogitFilter {
+  if (!(mask instanceof Uint32Array))
+    throw new ArgumentError(`allowedTokens: takes a Uint32Array with a bit for each token, got ${typeof mask}`);
   return {
     name: 'allowed tokens',
     apply(logits) {

@@ -9,7 +9,7 @@ import { keepFrom, type LogitFilter, softmaxWeights, thresholdOf } from './filte
  * @throws ArgumentError
  */
 export function typical(mass: number): LogitFilter {
-  if (!(mass > 0 && mass <= 1)) fail('typical must be above 0, at most 1', mass);
+  if (!(mass > 0 && mass <= 1)) fail('typical', 'typicalP must be above 0, at most 1', mass);
   return {
     name: `typical ${mass}`,
     apply(logits) {
@@ -32,7 +32,8 @@ export function typical(mass: number): LogitFilter {
  * @throws ArgumentError
  */
 export function epsilonCutoff(epsilon: number): LogitFilter {
-  if (!(epsilon >= 0 && epsilon < 1)) fail('the epsilon cut-off must be from 0 to below 1', epsilon);
+  if (!(Number.isFinite(epsilon) && epsilon >= 0 && epsilon < 1))
+    fail('epsilonCutoff', 'epsilonCutoff must be from 0 to below 1', epsilon);
   return {
     name: `epsilon cut-off ${epsilon}`,
     apply(logits) {
@@ -50,7 +51,8 @@ export function epsilonCutoff(epsilon: number): LogitFilter {
  * @throws ArgumentError
  */
 export function etaCutoff(epsilon: number): LogitFilter {
-  if (!(epsilon >= 0 && epsilon < 1)) fail('the eta cut-off must be from 0 to below 1', epsilon);
+  if (!(Number.isFinite(epsilon) && epsilon >= 0 && epsilon < 1))
+    fail('etaCutoff', 'etaCutoff must be from 0 to below 1', epsilon);
   return {
     name: `eta cut-off ${epsilon}`,
     apply(logits) {
@@ -68,6 +70,6 @@ function expectedSurprise(weights: Float64Array, total: number): number {
   return sum / total;
 }
 
-function fail(rule: string, got: number): never {
-  throw new ArgumentError(`sampler: ${rule}, got ${String(got)}`);
+function fail(operation: string, rule: string, got: number): never {
+  throw new ArgumentError(`${operation}: ${rule}, got ${String(got)}`);
 }

@@ -1,4 +1,4 @@
-import { checkArguments, gumbelFromBits, threefry2x32 } from '@heddle/tensor';
+import { checkArguments, checkOptions, gumbelFromBits, threefry2x32 } from '@heddle/tensor';
 
 /** Second word of the counter that keys of sequences are made with: they have nothing to do with draws of the seed itself. */
 const sequenceStream = 2;
@@ -28,7 +28,7 @@ export interface Draw {
  */
 export function drawToken(logits: Float32Array, draw: Draw): number {
   checkArguments('drawToken', 'numbers', { logits });
-  checkArguments('drawToken', 'object', { draw });
+  checkOptions('drawToken', draw, { seed: 'whole', sequence: 'whole', step: 'whole' });
   const { seed, sequence, step } = draw;
   const [key0, key1] = drawKey(seed, sequence);
   let best = -1;

@@ -100,9 +100,9 @@ test('parameters out of range', () => {
     [() => temperature(0), 'temperature must be a positive number, got 0'],
     [() => temperature(Number.NaN), 'got NaN'],
     [() => temperature(Number.POSITIVE_INFINITY), 'got Infinity'],
-    [() => topK(0), 'top-k must be a positive integer, got 0'],
+    [() => topK(0), 'topK must be a positive integer, got 0'],
     [() => topK(1.5), 'got 1.5'],
-    [() => topP(-0.1), 'top-p must be from 0 to 1, got -0.1'],
+    [() => topP(-0.1), 'topP must be from 0 to 1, got -0.1'],
     [() => topP(1.1), 'got 1.1'],
   ];
   for (const [make, message] of cases) {

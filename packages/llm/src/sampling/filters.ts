@@ -21,7 +21,7 @@ export interface LogitFilter {
  * @throws ArgumentError
  */
 export function temperature(value: number): LogitFilter {
-  if (!(value > 0 && Number.isFinite(value))) fail('temperature must be a positive number', value);
+  if (!(value > 0 && Number.isFinite(value))) fail('temperature', 'temperature must be a positive number', value);
   return {
     name: `temperature ${value}`,
     apply(logits) {
@@ -39,7 +39,7 @@ export function temperature(value: number): LogitFilter {
  * @throws ArgumentError
  */
 export function topK(k: number): LogitFilter {
-  if (!(Number.isSafeInteger(k) && k > 0)) fail('top-k must be a positive integer', k);
+  if (!(Number.isSafeInteger(k) && k > 0)) fail('topK', 'topK must be a positive integer', k);
   return {
     name: `top-k ${k}`,
     apply(logits) {
@@ -56,7 +56,7 @@ export function topK(k: number): LogitFilter {
  * @throws ArgumentError
  */
 export function topP(p: number): LogitFilter {
-  if (!(p >= 0 && p <= 1)) fail('top-p must be from 0 to 1', p);
+  if (!(Number.isFinite(p) && p >= 0 && p <= 1)) fail('topP', 'topP must be from 0 to 1', p);
   return {
     name: `top-p ${p}`,
     apply(logits) {
@@ -77,7 +77,7 @@ export function topP(p: number): LogitFilter {
  * @throws ArgumentError
  */
 export function minP(p: number): LogitFilter {
-  if (!(p >= 0 && p <= 1)) fail('min-p must be from 0 to 1', p);
+  if (!(Number.isFinite(p) && p >= 0 && p <= 1)) fail('minP', 'minP must be from 0 to 1', p);
   return {
     name: `min-p ${p}`,
     apply(logits) {
@@ -150,6 +150,6 @@ function nthLargest(values: Float32Array, n: number): number {
   return values[n]!;
 }
 
-function fail(rule: string, got: number): never {
-  throw new ArgumentError(`sampler: ${rule}, got ${String(got)}`);
+function fail(operation: string, rule: string, got: number): never {
+  throw new ArgumentError(`${operation}: ${rule}, got ${String(got)}`);
 }

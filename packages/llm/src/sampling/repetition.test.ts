@@ -47,11 +47,11 @@ test('presence counts once, frequency each time, and the prompt not at all', () 
 
 test('settings out of range are refused by name', () => {
   for (const [options, message] of [
-    [{ repetitionPenalty: 0 }, /repetition penalty must be a positive number, got 0/],
-    [{ noRepeatNgramSize: 1.5 }, /size of n-grams must be a positive integer, got 1.5/],
-    [{ presencePenalty: Number.NaN }, /presence penalty must be a number, got NaN/],
+    [{ repetitionPenalty: 0 }, /repetitionPenalty must be a positive number, got 0/],
+    [{ noRepeatNgramSize: 1.5 }, /noRepeatNgramSize\) must be a positive integer, got 1.5/],
+    [{ presencePenalty: Number.NaN }, /presencePenalty must be a number, got NaN/],
     [{ noRepeatNgramSize: 17 }, /noRepeatNgramSize must be at most 16, got 17/],
-    [{ minP: 2 }, /min-p must be from 0 to 1, got 2/],
+    [{ minP: 2 }, /minP must be from 0 to 1, got 2/],
     [{ top_p: 0.9 }, /^sampler: has no option top_p; its options are logitBias, repetitionPenalty/],
     [null, /^sampler: takes options .* got null/],
   ] as const)

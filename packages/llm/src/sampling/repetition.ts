@@ -10,7 +10,7 @@ import type { LogitFilter } from './filters.ts';
  */
 export function repetitionPenalty(penalty: number): LogitFilter {
   if (!(penalty > 0 && Number.isFinite(penalty)))
-    throw new ArgumentError(`sampler: repetition penalty must be a positive number, got ${String(penalty)}`);
+    throw new ArgumentError(`repetitionPenalty: repetitionPenalty must be a positive number, got ${String(penalty)}`);
   const name = `repetition penalty ${penalty}`;
   return {
     name,
@@ -32,7 +32,9 @@ export function repetitionPenalty(penalty: number): LogitFilter {
  */
 export function noRepeatNgram(size: number): LogitFilter {
   if (!(Number.isSafeInteger(size) && size > 0))
-    throw new ArgumentError(`sampler: the size of n-grams must be a positive integer, got ${String(size)}`);
+    throw new ArgumentError(
+      `noRepeatNgram: the size of n-grams (noRepeatNgramSize) must be a positive integer, got ${String(size)}`,
+    );
   const name = `no repeated ${size}-gram`;
   return {
     name,
@@ -62,7 +64,7 @@ export function noRepeatNgram(size: number): LogitFilter {
 export function occurrencePenalty(presence: number, frequency: number): LogitFilter {
   for (const [name, value] of Object.entries({ presence, frequency }))
     if (!Number.isFinite(value))
-      throw new ArgumentError(`sampler: the ${name} penalty must be a number, got ${String(value)}`);
+      throw new ArgumentError(`occurrencePenalty: ${name}Penalty must be a number, got ${String(value)}`);
   const name = `presence penalty ${presence}, frequency penalty ${frequency}`;
   return {
     name,

@@ -1,6 +1,6 @@
 import { flash } from '@heddle/attention';
 import { type KvCache, pagedCache } from '@heddle/kvcache';
-import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import type { CausalLm } from '../models/causal-lm.ts';
 import { ModelDrafter } from './model-drafter.ts';
 import type { DraftedEngine, Speculation } from './speculation.ts';
@@ -28,6 +28,8 @@ export interface DraftModelOptions {
  * @example openEngine(model, { speculation: draftModel(small) })
  */
 export function draftModel(model: CausalLm, options: DraftModelOptions = {}): Speculation {
+  checkArguments('draftModel', 'object', { model });
+  checkArguments('draftModel', 'object', { 'model.kvShape': model.kvShape });
   checkOptions('draftModel', options, ['maxDrafts', 'cache']);
   const { maxDrafts = 4 } = options;
   if (!(Number.isInteger(maxDrafts) && maxDrafts >= 1 && maxDrafts <= 64))

@@ -1,11 +1,11 @@
-import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
 import { describe } from '../describe.ts';
 import type { ChatMessage } from '../tokenizer/chat-template.ts';
 import { conversationText } from './answers/conversation.ts';
 import { toolsOf } from './answers/tool-options.ts';
 import { answerMessage, type PastTurns, pastWith, tokensFrom } from './kept-turns.ts';
 import { notTextModel, type TextModel } from './text-model.ts';
-import { conversationRequest, settingNames, type TextSettings } from './text-options.ts';
+import { checkMessage, conversationRequest, settingNames, type TextSettings } from './text-options.ts';
 import type { TextResult } from './text-result.ts';
 import { startText, type TextStream } from './text-stream.ts';
 
@@ -47,6 +47,8 @@ export function chat(options: ChatOptions): Chat {
   const wrong = notTextModel(model);
   if (wrong) throw new ArgumentError(`chat: needs a model, as openTextModel() gives one, got ${wrong}`);
   if (!Array.isArray(before)) throw new ArgumentError(`chat: messages must be a list, got ${describe(before)}`);
+  for (const [i, message] of before.entries()) checkMessage(`chat: messages[${i}]`, message);
+  checkArguments('chat', 'text?', { system });
   const tokenizer = model.requireTokenizer();
   let messages: readonly ChatMessage[] = [
     ...(system === undefined ? [] : [{ role: 'system', content: system }]),

@@ -150,7 +150,7 @@ test('mistakes are told by name', async () => {
     [{ model, prompt: 'x', stopTokens: 'a' }, /stopTokens must be a list of token ids, got string a/],
     [{ model, prompt: 'x', stopTokens: [-1] }, /stopTokens must be non-negative integers, got -1/],
     [{ model, prompt: 'x', n: 0 }, /n must be an integer from 1 to 65,536, got 0/],
-    [{ model, prompt: 'x', topP: 2 }, /top-p must be from 0 to 1, got 2/],
+    [{ model, prompt: 'x', topP: 2 }, /topP must be from 0 to 1, got 2/],
     [{ model, prompt: 'x', sampler: greedy(), topP: 0.5 }, /a sampler takes the place of topP/],
   ];
   for (const [options, message] of cases)

@@ -1,4 +1,4 @@
-import { ArgumentError, checkOptions } from '@heddle/tensor';
+import { ArgumentError, calledAs, checkArguments, checkOptions } from '@heddle/tensor';
 import type { GenerationDefaults } from '../config/generation.ts';
 import { checkStopTokens, describe } from '../describe.ts';
 import type { GenerationRequest } from '../engine/request.ts';
@@ -93,6 +93,11 @@ export function textRequest(operation: string, options: TextOptions, more: reado
   checkOptions(operation, options, ['model', 'prompt', 'messages', 'system', ...settingNames, ...more]);
   const wrong = notTextModel(options.model);
   if (wrong) throw new ArgumentError(`${operation}: needs a model, as openTextModel() gives one, got ${wrong}`);
+  checkArguments(operation, 'text?', { system: options.system });
+  if (options.signal !== undefined) {
+    checkArguments(operation, 'object', { signal: options.signal });
+    checkArguments(operation, 'function', { 'signal.throwIfAborted': options.signal.throwIfAborted });
+  }
   const text = conversationOf(operation, options);
   if (text !== undefined) return conversationRequest(operation, options.model, text, options);
   withoutAnswer(operation, options);
@@ -166,7 +171,7 @@ function conversationOf(operation: string, options: TextOptions): string | undef
 }
 
 /** @throws ArgumentError for what is no message: a content that is neither a text, nor parts, nor left out (calls of tools) */
-function checkMessage(where: string, message: unknown): void {
+export function checkMessage(where: string, message: unknown): void {
   const { role, content } = (message ?? {}) as { readonly role?: unknown; readonly content?: unknown };
   if (typeof role !== 'string') throw new ArgumentError(`${where} must be { role, content }, got ${describe(message)}`);
   const isContent = content === undefined || content === null || typeof content === 'string' || Array.isArray(content);
@@ -236,7 +241,8 @@ function samplerOf(operation: string, settings: TextSettings, config: TextModel[
       `${operation}: a format, tools and a budget of reasoning need a sampler of options, got one of the caller's: '${settings.sampler.name}'`,
     );
   const named = samplerOptionNames.find((name) => settings[name] !== undefined);
-  if (settings.sampler === undefined) return sampler(samplerOptions({ ...settings, ...any }, defaults));
+  if (settings.sampler === undefined)
+    return calledAs(operation, () => sampler(samplerOptions({ ...settings, ...any }, defaults)));
   if (named === undefined) return settings.sampler;
   throw new ArgumentError(`${operation}: a sampler takes the place of ${named}; give one of them`);
 }

@@ -49,7 +49,8 @@ function checkMoves(name: string, options: object, axes: number): void {
   for (const [move, value] of Object.entries(options)) {
     if (!['stride', 'padding', 'dilation'].includes(move) || value === undefined) continue;
     const numbers: unknown = axes > 1 && Array.isArray(value) ? value : [value];
-    const fits = (numbers as readonly unknown[]).every((one) => Number.isSafeInteger(one) && (one as number) >= 0);
+    const list = numbers as readonly unknown[];
+    const fits = list.length > 0 && list.every((one) => Number.isSafeInteger(one) && (one as number) >= 0);
     if (!fits) throw new ArgumentError(`${name}: ${move} must be a whole number from 0, got ${describe(value)}`);
   }
 }

@@ -41,7 +41,11 @@ export async function gradCheck(
   const { step = 1e-5, relative = 1e-4, argnums: _, ...tolerance } = options;
   const { argnums = inputs.flatMap(({ dtype }, i) => (isFloat(dtype) ? [i] : [])) } = options;
   if (argnums.length === 0) throw new ContractError('gradCheck: takes at least one input of floats');
-  const loss = (...operands: Tensor[]) => weightedSum(f(...operands));
+  const loss = (...operands: Tensor[]) => {
+    const y = f(...operands);
+    checkArguments('gradCheck', 'tensor', { 'what f gives': y });
+    return weightedSum(y);
+  };
   const { value, grads } = calledAs('gradCheck', () => valueAndGrad(loss, { argnums }))(...inputs);
   const device = value.device;
   await device.realize([value, ...grads]);

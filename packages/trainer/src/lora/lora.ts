@@ -218,6 +218,7 @@ class Adapter implements Lora {
 }
 
 function entriesOf<T extends Tensor>(weights: WeightsByName<T>): (readonly [string, T])[] {
-  if (Array.isArray(weights)) return weights.map((weight: T & Variable) => [weight.name, weight] as const);
+  if (Array.isArray(weights))
+    return weights.map((weight: T & Variable, i) => [weight?.name ?? `${i}`, weight] as const);
   return weights instanceof Map ? [...weights] : Object.entries(weights as Readonly<Record<string, T>>);
 }

@@ -18,7 +18,12 @@ export interface PrecisionPlan {
 export function precisionPlan(precision: Precision | undefined): PrecisionPlan {
   if (precision === undefined || precision === 'f32') return { masters: false, lossScale: undefined };
   if (precision === 'f16') return { masters: true, lossScale: dynamicLossScale() as LossScale };
-  if (typeof precision !== 'object' || precision.compute !== 'f16' || precision.lossScale === undefined)
+  if (
+    typeof precision !== 'object' ||
+    precision === null ||
+    precision.compute !== 'f16' ||
+    precision.lossScale === undefined
+  )
     throw new ArgumentError(
       `train: precision takes 'f32', 'f16' and { compute: 'f16', lossScale }, got ${JSON.stringify(precision)}`,
     );

@@ -90,7 +90,8 @@ export function checkUpdateInBackward({ updateInBackward = false, offload, preci
     throw new ArgumentError(`train: updateInBackward must be true or false, got ${String(updateInBackward)}`);
   if (!updateInBackward) return false;
   if (offload) throw new ArgumentError('train: updateInBackward does not go with offload');
-  const scales = typeof precision === 'object' ? typeof precision.lossScale !== 'number' : precision === 'f16';
+  const scales =
+    typeof precision === 'object' && precision !== null ? typeof precision.lossScale !== 'number' : precision === 'f16';
   if (scales)
     throw new ArgumentError(
       'train: updateInBackward does not go with a dynamic loss scale, which skips whole steps: name a number, { compute: "f16", lossScale: 1024 }',
