@@ -42,6 +42,10 @@ afterAll(async () => {
 
 const files = entryFiles();
 
+test('each entry of each package is called', () => {
+  expect([...files.keys()].sort()).toEqual(calls.map(({ specifier }) => specifier).sort());
+});
+
 describe.each(calls)('$specifier', ({ specifier, make }) => {
   test('refuses what cannot stand where it stands', { timeout: 120_000 }, async () => {
     const module = (await import(/* @vite-ignore */ files.get(specifier)!)) as Readonly<Record<string, unknown>>;

@@ -147,17 +147,20 @@ export async function llmCalls(device: Device): Promise<CallsOf> {
         of: 'engine',
         on: engine,
         methods: {
-          generate: [
-            {
-              tokens: [1, 2],
-              maxTokens: 2,
-              stopTokens: [3],
-              sampler: part(sampler({ seed: 1, temperature: 1 })),
-              priority: 1,
-              tenant: 't',
-              deadlineMs: 60_000,
-            },
-          ],
+          generate: {
+            taken: ['0.deadlineMs:-1'],
+            args: [
+              {
+                tokens: [1, 2],
+                maxTokens: 2,
+                stopTokens: [3],
+                sampler: part(sampler({ seed: 1, temperature: 1 })),
+                priority: 1,
+                tenant: 't',
+                deadlineMs: 60_000,
+              },
+            ],
+          },
           release: ['a'],
           stats: [],
           explain: [],
@@ -165,7 +168,7 @@ export async function llmCalls(device: Device): Promise<CallsOf> {
         },
         leftOut: { prepare: 'compiles for a while' },
       },
-      { of: 'sampler', on: () => greedy(), methods: { sample: [Float32Array.of(1, 2), { step: 0, sequence: 0 }] } },
+      { of: 'sampler', on: () => greedy(), methods: {}, leftOut: { sample: 'is called by engines, for each token' } },
       { of: 'filter', on: () => topK(2), methods: {}, leftOut: { apply: 'is called by samplers' } },
     ],
   };

@@ -55,20 +55,34 @@ export const testingCalls = (device: Device): CallsOf => {
         ],
       },
       executorContract: [() => device],
-      operationContract: [
-        [
-          {
-            name: 'abs',
-            inputs: [{ shape: [2], dtype: 'f32', values: [1, -2] }],
-            f: (a: Tensor) => a.abs(),
-            gradient: true,
-            tolerance: 1e-5,
-            expected: [1, 2],
-          },
+      operationContract: {
+        // what a case is made of is looked at when it runs
+        taken: [
+          '0.0.inputs.0:*',
+          '0.0.inputs.0.shape:*',
+          '0.0.inputs.0.values:*',
+          '0.0.inputs.0.dtype:*',
+          '0.0.expected:*',
+          '0.0.expected.0:*',
         ],
-        () => device,
-      ],
-      recordingGpu: [{ limits: { maxBufferSize: 1e6 }, features: ['shader-f16'] }],
+        args: [
+          [
+            {
+              name: 'abs',
+              inputs: [{ shape: [2], dtype: 'f32', values: [1, -2] }],
+              f: (a: Tensor) => a.abs(),
+              gradient: true,
+              tolerance: 1e-5,
+              expected: [1, 2],
+            },
+          ],
+          () => device,
+        ],
+      },
+      recordingGpu: {
+        args: [{ limits: { maxBufferSize: 1e6 }, features: ['shader-f16'] }],
+        taken: ['0.limits:misspelt'],
+      },
     },
   };
 };

@@ -56,7 +56,7 @@ it('train refuses options that it does not have, and parts of them that are none
     data: [{}],
   };
   refused(() => untyped['train']!({ ...options, step: 5 }), 'train: has no option step; its options are model, loss, ');
-  refused(() => untyped['train']!({ ...options, model: undefined }), 'train: options.model must be an object');
+  refused(() => untyped['train']!({ ...options, model: undefined }), 'train: model must be an object');
   refused(
     () => untyped['train']!({ ...options, save: { to: 'runs', every: 1 } }),
     'train: save.to.save must be a function',

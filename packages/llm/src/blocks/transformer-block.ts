@@ -1,5 +1,5 @@
 import { type AttentionType, keyValueHeads } from '@heddle/attention';
-import { ArgumentError, checkArguments, checkOptions } from '@heddle/tensor';
+import { ArgumentError, calledAs, checkArguments, checkOptions } from '@heddle/tensor';
 import { describe } from '../describe.ts';
 import type { ActivationName } from '../models/decoder/layout.ts';
 
@@ -101,7 +101,9 @@ export function checkBlock(block: TransformerBlock): void {
     if (!(allowed as readonly unknown[]).includes(value)) fail(`${name} takes ${allowed.join(', ')}`, value);
   }
   const { attention, dropout, bias, heads, feedForwardWidth, epsilon, rotaryBase } = block;
-  keyValueHeads(attention, heads ?? 2 ** 20 * Number(/^gqa-([1-9]\d{0,8})$/.exec(attention)?.[1] ?? 1));
+  calledAs('transformerBlock: attention', () =>
+    keyValueHeads(attention, heads ?? 2 ** 20 * Number(/^gqa-([1-9]\d{0,8})$/.exec(attention)?.[1] ?? 1)),
+  );
   if (!(typeof dropout === 'number' && dropout >= 0 && dropout < 1)) fail('dropout must be in [0, 1)', dropout);
   if (typeof bias !== 'boolean') fail('bias must be true or false', bias);
   for (const [name, value] of Object.entries({ heads, feedForwardWidth }))

@@ -35,7 +35,7 @@ export function checkOptions(operation: string, options: unknown, known: readonl
 }
 
 /** @throws ArgumentError for what is none of `choices`, which are listed; undefined among them is what may be left out */
-export function checkChoice(operation: string, name: string, value: unknown, choices: readonly unknown[]): void {
+function checkChoice(operation: string, name: string, value: unknown, choices: readonly unknown[]): void {
   if (choices.includes(value)) return;
   const given = choices.filter((choice) => choice !== undefined).map(String);
   throw new ArgumentError(`${operation}: ${name} takes ${given.join(', ')}, got ${describe(value)}`);

@@ -102,7 +102,7 @@ test('files that differ from the tree, and trees that are none, are refused by n
   await expect(saveTensors('x', { a: { b }, 'a.b': b })).rejects.toThrow('two tensors are called a.b');
   await expect(saveTensors('x', { b }, { shards: 1 } as never)).rejects.toThrow('has no option shards');
   await expect(saveTensors({} as never, { b })).rejects.toThrow('takes a path, a file handle or a stream of bytes');
-  await expect(loadTensors(device, 5 as never)).rejects.toThrow('expected a path');
+  await expect(loadTensors(device, 5 as never)).rejects.toThrow('loadTensors: takes a path');
 });
 
 test('numbers that devices do not have become those that hold them, or are refused', async () => {

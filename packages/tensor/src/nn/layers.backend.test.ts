@@ -109,7 +109,7 @@ conformance('layers', (device) => {
   test('mistakes are named', () => {
     const d = device();
     expect(() => createLinear(d, { inputs: 4, outputs: 0, seed: 1 })).toThrow(
-      'createLinear: outputs must be a whole number from 1, got the number 0',
+      'createLinear: outputs must be a positive integer, got 0',
     );
     expect(() => createLinear(d, { inputs: 4, outputs: 2, seeds: 1 } as never)).toThrow('has no option seeds');
     expect(() => createLinear(undefined as never, { inputs: 4, outputs: 2, seed: 1 })).toThrow('takes a device');

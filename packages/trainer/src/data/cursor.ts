@@ -23,13 +23,13 @@ export interface OrderOptions {
 
 /** What an order takes, for `checkOptions`. */
 export const orderKinds: OptionKinds = {
+  rows: 'number',
+  length: 'number',
+  dropLast: 'boolean?',
   seed: 'number?',
   shuffle: 'boolean?',
   epochs: 'number?',
   cursor: 'object?',
-  rows: 'number',
-  length: 'number',
-  dropLast: 'boolean?',
 };
 
 /** Indices of items, epoch after epoch, each in its order; and where that stands. */

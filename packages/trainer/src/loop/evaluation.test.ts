@@ -154,7 +154,7 @@ test('settings that are none', () => {
     [{ evaluate, earlyStopping: { patience: 0 } }, /patience must be/],
     [{ evaluate, earlyStopping: { patience: 1, minDelta: -1 } }, /minDelta must not be negative/],
     [{ save: { to: openCheckpoints('x'), every: 0.5 } }, /save.every must be/],
-    [{ flops: { perToken: 0, perSecond: 1 } }, /flops must be positive/],
+    [{ flops: { perToken: 0, perSecond: 1 } }, /flops: perToken must be a positive number, got 0/],
   ] as const)
     expect(() => train({ ...options, data: [batch], ...setting })).toThrow(message);
 });

@@ -70,8 +70,8 @@ export interface TrainOptions<B extends BatchFor<B>, Output> extends TrainStepOp
 /** What a run takes beside a step. */
 export const trainKinds: OptionKinds = {
   data: 'anything',
-  accumulate: 'number?',
-  steps: 'number?',
+  accumulate: 'anything',
+  steps: 'anything',
   signal: 'object?',
   nonFinite: 'anything',
   stepsAhead: 'anything',

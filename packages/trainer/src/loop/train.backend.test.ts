@@ -196,7 +196,7 @@ conformance('training', (device) => {
 
   test('a step that is not finite changes nothing', async () => {
     const run = mlp(device());
-    const step = createTrainStep({ ...run, optimizer: optimizer() });
+    const step = createTrainStep({ model: run.model, loss: run.loss, optimizer: optimizer() });
     await step(run.batch);
     const before = [...(await run.model.parameters['hidden']!.data())];
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, -Number.POSITIVE_INFINITY]) {
@@ -212,7 +212,7 @@ conformance('training', (device) => {
   test('hundreds of steps hold no more than one, and nothing is left', async () => {
     const before = device().memory();
     const run = mlp(device());
-    const step = createTrainStep({ ...run, optimizer: optimizer() });
+    const step = createTrainStep({ model: run.model, loss: run.loss, optimizer: optimizer() });
     await step(run.batch);
     const { live } = device().memory();
     for (let i = 0; i < 300; i++) await (await step.submit(run.batch)).result;

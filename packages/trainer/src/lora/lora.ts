@@ -121,7 +121,7 @@ export async function createLora(device: Device, weights: WeightsByName<Tensor>,
   }
   if (values.length === 0)
     throw new ArgumentError(
-      `createLora: no weight is one of the targets: ${typeof targets === 'function' ? 'a function' : targets.join(', ')}`,
+      `createLora: no weight is a target: ${typeof targets === 'function' ? 'by the function' : targets.join(', ')}`,
     );
   return loraOf(device, options, values);
 }

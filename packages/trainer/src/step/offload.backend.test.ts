@@ -80,7 +80,7 @@ conformance('an update on another device', (device) => {
         w.dispose();
       }
     };
-    expect(() => setting({ offload: {} })).toThrow(/offload takes { device }/);
+    expect(() => setting({ offload: {} })).toThrow(/offload: device must be a device/);
     expect(() => setting({ offload: { device: device() } })).toThrow(/another device than the model's/);
     const host = await openReference();
     expect(() => setting({ offload: { device: host }, average: { decay: 0.9 } })).toThrow(

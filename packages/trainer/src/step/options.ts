@@ -55,11 +55,28 @@ const stepKinds: Readonly<Record<keyof TrainStepOptions<never, never>, OptionKin
   average: 'object?',
 };
 
+/** What `train` takes beside a step's options: those of a run may be passed on. */
+const ofRuns: OptionKinds = Object.fromEntries(
+  [
+    'data',
+    'accumulate',
+    'steps',
+    'signal',
+    'nonFinite',
+    'stepsAhead',
+    'tokens',
+    'evaluate',
+    'earlyStopping',
+    'save',
+    'flops',
+  ].map((name) => [name, 'anything']),
+);
+
 /** @throws ArgumentError naming `operation`, for what a step is not made of */
 export function checkStepOptions(
   operation: string,
   options: TrainStepOptions<never, never>,
-  more: OptionKinds = {},
+  more: OptionKinds = ofRuns,
 ): void {
   checkOptions(operation, options, { ...stepKinds, ...more });
   const { model, optimizer, average, offload } = options;

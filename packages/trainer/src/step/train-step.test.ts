@@ -48,7 +48,7 @@ test('goes on from where another run stood', async () => {
 });
 
 test.each([
-  [{ average: { decay: 1 } }, /decay of averages must be in \[0, 1\), got 1/],
+  [{ average: { decay: 1 } }, /average: decay must be in \[0, 1\), got 1/],
   [{ precision: 'f64' as never }, /precision takes 'f32', 'f16'/],
   [{ precision: { compute: 'f16' as const, lossScale: 0 } }, /the scale must be positive, got 0/],
   [{ checkpointing: { segment: 0 } }, /checkpointing takes 'none', 'every'/],

@@ -101,7 +101,7 @@ conformance('updates in the backward pass', (device) => {
         ...more,
       });
     expect(() => setting({ precision: 'f16' })).toThrow(/does not go with a dynamic loss scale/);
-    expect(() => setting({ updateInBackward: 1 })).toThrow(/must be true or false, got 1/);
+    expect(() => setting({ updateInBackward: 1 })).toThrow(/updateInBackward must be true or false, got the number 1/);
     const clipped = setting({ optimizer: chain(clipByGlobalNorm(1), adamw({ learningRate: 1 })) });
     await expect(clipped({ x: Float32Array.of(1) })).rejects.toThrow(/clipByGlobalNorm: needs all gradients/);
     clipped.dispose();
