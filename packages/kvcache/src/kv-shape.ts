@@ -103,13 +103,13 @@ export function keyValueShape(sizes: KeyValueSizes): KvShape {
 
 /** Device memory of one token, in bytes, over all layers and stores of rows. */
 export function bytesPerToken(shape: KvShape): number {
-  checkShape('bytesPerToken', shape);
+  checkStores('bytesPerToken', shape);
   return sumOver(shape, (store) => (isRows(store) ? storeBytes(store) : 0));
 }
 
 /** Device memory of the states of one sequence at one length, in bytes, over all layers. */
 export function bytesPerState(shape: KvShape): number {
-  checkShape('bytesPerState', shape);
+  checkStores('bytesPerState', shape);
   return sumOver(shape, (store) => (isRows(store) ? 0 : storeBytes(store)));
 }
 
@@ -174,8 +174,14 @@ export function checkedFormat(
 
 /** @throws ArgumentError for a shape that no cache can hold, naming layer and store */
 export function checkShape(operation: string, shape: KvShape): void {
-  checkOptions(`${operation}: shape`, shape, { layers: 'list' });
+  const stores = checkStores(operation, shape);
   if (shape.layers.length === 0) throw new ArgumentError(`${operation}: shape must list at least one layer, got none`);
+  if (stores === 0) throw new ArgumentError(`${operation}: shape must have at least one store, got none`);
+}
+
+/** How many stores there are. @throws ArgumentError for what is none, naming layer and store */
+function checkStores(operation: string, shape: KvShape): number {
+  checkOptions(`${operation}: shape`, shape, { layers: 'list' });
   let stores = 0;
   for (const [index, layer] of shape.layers.entries()) {
     checkArguments(`${operation}: shape`, 'object', { [`layers[${index}]`]: layer });
@@ -184,7 +190,7 @@ export function checkShape(operation: string, shape: KvShape): void {
       checkStore(`${operation}: ${name} of layer ${index}`, store);
     }
   }
-  if (stores === 0) throw new ArgumentError(`${operation}: shape must have at least one store, got none`);
+  return stores;
 }
 
 function checkStore(where: string, store: KvStore): void {
