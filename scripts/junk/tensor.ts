@@ -157,7 +157,12 @@ export function tensorCalls(device: Device): CallsOf {
       {
         of: 'Variable',
         on: variable,
-        methods: { assign: [x], scatter: [device.tensor(Int32Array.of(1)), device.tensor([3])], data: ['f32'] },
+        methods: {
+          assign: [x],
+          scatter: [device.tensor(Int32Array.of(1)), device.tensor([3])],
+          data: ['f32'],
+          write: [[Float32Array.of(3)], 1],
+        },
         leftOut: {
           ...forExecutors('noteUpdate warnOfOpenUpdate'),
           ...internalOfTensors,

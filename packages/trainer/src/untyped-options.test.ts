@@ -61,7 +61,7 @@ it('train refuses options that it does not have, and parts of them that are none
     () => untyped['train']!({ ...options, save: { to: 'runs', every: 1 } }),
     'train: save.to.save must be a function',
   );
-  refused(() => untyped['train']!({ ...options, signal: 3 }), 'train: signal.throwIfAborted must be a function');
+  refused(() => untyped['train']!({ ...options, signal: 3 }), 'train: signal must be an object, got the number 3');
   await device.dispose();
 });
 

@@ -126,7 +126,7 @@ function requestOf(
 ): TextRequest {
   const { adapter, priority, tenant, deadlineMs, signal, speculation } = settings;
   const format = answer ? answer.format.grammar(answer.plan) : settings.format;
-  const stopTokens = settings.stopTokens ?? model.config.eosTokenIds;
+  const { stopTokens = model.config.eosTokenIds } = settings;
   checkStopTokens(operation, stopTokens);
   if (format !== undefined && stopTokens.length === 0)
     throw new ArgumentError(`${operation}: a format needs tokens that end the text (stopTokens), got none`);

@@ -1,4 +1,5 @@
-import { isHeddleError } from './errors.ts';
+import { describe } from './describe.ts';
+import { ArgumentError, isHeddleError } from './errors.ts';
 
 /**
  * Runs what a function is made of; errors name the function that was called, not the one inside of it. A promise rejects so, too.
@@ -9,6 +10,7 @@ import { isHeddleError } from './errors.ts';
  * @throws what `run` throws
  */
 export function calledAs<R>(name: string, run: () => R): R {
+  if (typeof run !== 'function') throw new ArgumentError(`calledAs: run must be a function, got ${describe(run)}`);
   try {
     const result = run();
     return result instanceof Promise ? (result.catch((error: unknown) => renamed(error, name)) as R) : result;
