@@ -1,4 +1,5 @@
 import {
+  ArgumentError,
   broadcastShapes,
   checkArguments,
   checkOptions,
