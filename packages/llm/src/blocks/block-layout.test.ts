@@ -37,7 +37,7 @@ describe('models of blocks', () => {
 
   test('what does not fit is refused', () => {
     const refuse = (options: object) => expect(() => transformerBlock(options));
-    refuse({ attention: 'gqa-x' }).toThrow(/attention type: must be 'mha', 'mqa', 'gqa' or 'gqa-N', got 'gqa-x'/);
+    refuse({ attention: 'gqa-x' }).toThrow(/attentionType must be 'mha', 'mqa', 'gqa' or 'gqa-N', got 'gqa-x'/);
     refuse({ attention: 'gqa-3', heads: 4 }).toThrow(/divides the 4 heads/);
     refuse({ norm: 'batch' }).toThrow(/transformerBlock: norm takes layer, rms, got string batch/);
     refuse({ activation: 'tanh' }).toThrow(/activation takes gelu/);
