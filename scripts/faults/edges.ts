@@ -173,7 +173,7 @@ const slips: readonly (readonly [breaks: string, file: string, find: string, put
   ],
   [
     'ids of more than 32 bits are known',
-    'blocks/block-sequence.ts',
+    'array-like.ts',
     '(tokens[i]! | 0) !== tokens[i]',
     '!Number.isInteger(tokens[i])',
     edges,

@@ -16,7 +16,11 @@ export type OptionKinds = Readonly<Record<string, ArgumentKind | 'anything' | re
  */
 export function checkOptions(operation: string, options: unknown, known: readonly string[] | OptionKinds): void {
   const names = Array.isArray(known) ? (known as readonly string[]) : Object.keys(known ?? {});
-  if (typeof known !== 'object' || known === null || !Object.values(known).every((each) => typeof each === 'string'))
+  if (
+    typeof known !== 'object' ||
+    known === null ||
+    !Object.values(known).every((each) => typeof each === 'string' || Array.isArray(each))
+  )
     throw new ArgumentError(
       `checkOptions: known must be an array of names, or names with kinds, got ${describe(known)}`,
     );
