@@ -159,8 +159,6 @@ function conversationOf(operation: string, options: TextOptions): string | undef
   if (messages !== undefined) {
     if (!Array.isArray(messages))
       throw new ArgumentError(`${operation}: messages must be a list, got ${describe(messages)}`);
-    if (messages.length === 0)
-      throw new ArgumentError(`${operation}: messages must have at least one message, got none`);
     for (const [i, message] of messages.entries()) checkMessage(`${operation}: messages[${i}]`, message);
     toolsOf(operation, options);
     const all = system === undefined ? messages : [{ role: 'system', content: system }, ...messages];
