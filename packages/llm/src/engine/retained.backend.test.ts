@@ -28,7 +28,7 @@ async function collect(stream: AsyncIterable<number>): Promise<number[]> {
 
 conformance('an engine whose cache keeps the last tokens and the first', (device) => {
   test('gives the tokens of attention to those alone, at their positions', async (context) => {
-    if (backendName !== 'reference') context.skip('attention over such a cache is tested here without an engine');
+    if (!['reference', 'onnx'].includes(backendName)) context.skip('its mask takes a software GPU too long to compile');
     const model = await loadModel(tinyLlama(), { device: device() });
     const sizes = { maxSequences: 2, maxSequenceTokens: 32 };
     let cache: KvCache | undefined;
