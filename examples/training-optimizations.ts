@@ -21,14 +21,18 @@ const usage = 'training-optimizations.ts [WIDTH LAYERS LENGTH BATCH]';
 const optimizer = adamw({ learningRate: 1e-4 });
 const checkpointing = 'every';
 const ways: Readonly<
-  Record<string, { readonly dtype: 'f32' | 'f16'; readonly offload?: true } & Omit<TrainStepSettings, 'offload'>>
+  Record<
+    string,
+    { readonly dtype: 'f32' | 'f16'; readonly offload?: 'state' | 'both' } & Omit<TrainStepSettings, 'offload'>
+  >
 > = {
   baseline: { dtype: 'f32', optimizer },
   checkpointing: { dtype: 'f32', optimizer, checkpointing },
   'mixed precision': { dtype: 'f16', optimizer, precision: 'f16' },
   'mixed precision + checkpointing': { dtype: 'f16', optimizer, precision: 'f16', checkpointing },
   '... + 8-bit states': { dtype: 'f16', optimizer: adamw8bit({ learningRate: 1e-4 }), precision: 'f16', checkpointing },
-  '... + offload': { dtype: 'f16', optimizer, precision: 'f16', checkpointing, offload: true },
+  '... + offload': { dtype: 'f16', optimizer, precision: 'f16', checkpointing, offload: 'state' },
+  '... + activations too': { dtype: 'f16', optimizer, precision: 'f16', checkpointing, offload: 'both' },
   'updates in the backward pass': { dtype: 'f32', optimizer, updateInBackward: true, checkpointing },
 };
 
@@ -90,7 +94,7 @@ async function measure(folder: string, name: string): Promise<Measured> {
     model: trainableLm(model),
     loss: nextTokenLoss,
     ...settings,
-    ...(host && { offload: { device: host } }),
+    ...(host && { offload: { device: host, activations: offload === 'both' } }),
   });
   const tokens = Int32Array.from({ length: batch * length }, (_, i) => (i * 7919) % model.config.vocabularySize);
   const data = { tokens: { data: tokens, shape: [batch, length] }, targets: { data: tokens, shape: [batch, length] } };

@@ -34,8 +34,10 @@ export async function planMemory<M extends TracedBatch<M>, Output, L extends Tra
     }
   };
   const { held, activations } = await planned(options);
-  const isPlain = options.checkpointing === undefined || options.checkpointing === 'none';
-  const plain = isPlain ? activations : (await planned({ ...options, checkpointing: 'none' })).activations;
+  const { checkpointing = 'none', offload, ...others } = options;
+  const isPlain = checkpointing === 'none' && !offload?.activations;
+  const kept = offload?.device && { offload: { device: offload.device } };
+  const plain = isPlain ? activations : (await planned({ ...others, ...kept, checkpointing: 'none' })).activations;
   return {
     heldBytes: held,
     activationBytes: activations,

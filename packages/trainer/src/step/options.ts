@@ -28,12 +28,22 @@ export interface TrainStepSettings {
   readonly precision?: Precision;
   /** What is computed again in the backward pass, of models that run their blocks through the context; 'none' where not named. */
   readonly checkpointing?: Checkpointing;
-  /**
-   * Keeps master weights and the optimizer's state on another device, which makes the updates: in host memory with a device that
-   * computes on the CPU (`openOnnx()`), for models whose state does not fit beside them. Gradients are copied there in each step, and
-   * weights back. That device belongs to the caller.
-   */
-  readonly offload?: { readonly device: Device };
+  /** What is kept in host memory, at the cost of copies in each step. */
+  readonly offload?: {
+    /**
+     * Keeps master weights and the optimizer's state on this device, which makes the updates: in host memory with a device that
+     * computes on the CPU (`openOnnx()`), for models whose state does not fit beside them. Gradients are copied there in each
+     * step, and weights back. It belongs to the caller.
+     */
+    readonly device?: Device;
+    /**
+     * Keeps what goes from one segment of blocks into the next in host memory between forward and backward pass; at most two of
+     * these are on the device. Segments are those of `checkpointing`, 'every' block where that is not named, and are computed
+     * again in the backward pass, the first one with what comes before it. For models that run their blocks through the context
+     * in one call, each of which gives the shape and dtype that it takes.
+     */
+    readonly activations?: boolean;
+  };
   /**
    * Changes each parameter as soon as its gradient is there, which is then freed: at no time are all gradients held. What needs
    * all of them does not go with it (`clipByGlobalNorm`, a dynamic loss scale, `offload`). A NaN or infinite loss still changes
@@ -83,7 +93,7 @@ export function checkStepOptions(
   checkArguments(operation, 'function', { 'model.forward': model.forward });
   checkOptimizer(operation, optimizer);
   if (average) checkOptions(`${operation}: average`, average, { decay: 'number' });
-  if (offload) checkOptions(`${operation}: offload`, offload, { device: 'device' });
+  if (offload) checkOptions(`${operation}: offload`, offload, { device: 'device?', activations: 'boolean?' });
 }
 
 /** What a step takes of options that have more. */
@@ -119,9 +129,22 @@ export function checkUpdateInBackward({ updateInBackward = false, offload, preci
 /** @throws ArgumentError */
 export function checkOffload({ offload, average }: TrainStepSettings, own: Device): Device | undefined {
   if (offload === undefined) return undefined;
-  if (!offload.device?.executor) throw new ArgumentError('train: offload takes { device }');
-  if (offload.device === own)
+  const { device, activations } = offload;
+  if (device === undefined && activations) return undefined;
+  if (device === undefined) throw new ArgumentError('train: offload takes { device }, { activations: true } or both');
+  if (device === own)
     throw new ArgumentError("train: offload takes another device than the model's, with memory of its own");
-  if (average) throw new ArgumentError('train: moving averages are not kept with offload; leave out one of them');
-  return offload.device;
+  if (average)
+    throw new ArgumentError('train: moving averages are not kept with offload.device; leave out one of them');
+  return device;
+}
+
+/** Blocks of a segment, where activations go to the host. @throws ArgumentError for checkpointing without segments */
+export function checkActivations({ offload, checkpointing = 'none' }: TrainStepSettings): number | undefined {
+  if (!offload?.activations) return undefined;
+  if (checkpointing === 'none' || checkpointing === 'every') return 1;
+  if ('segment' in checkpointing) return checkpointing.segment;
+  throw new ArgumentError(
+    `train: offload.activations goes with checkpointing 'every' and { segment }, got ${JSON.stringify(checkpointing)}`,
+  );
 }

@@ -3,11 +3,11 @@ import {
   type CompiledFunction,
   compile,
   type Device,
+  type KernelTime,
   type Tensor,
   type Update,
-  type Variable,
 } from '@heddle/tensor';
-import type { BatchSpec } from '../model/batch.ts';
+import type { Batch, BatchSpec } from '../model/batch.ts';
 import {
   type BlockCount,
   type Checkpointing,
@@ -15,15 +15,9 @@ import {
   describeCheckpointing,
   policiesFor,
 } from '../model/checkpointing.ts';
-import {
-  type Accumulators,
-  recordGradients,
-  recordPart,
-  recordStep,
-  type StepParts,
-  scalarRows,
-  type Traced,
-} from './record-step.ts';
+import { disposeGradients, type HeldGradients, heldBatch, holdGradients, recordBatch } from './batch-gradients.ts';
+import { recordGradients, recordPart, recordStep, type StepParts, scalarRows, type Traced } from './record-step.ts';
+import { SegmentedBatches } from './segmented-batches.ts';
 
 /** A batch that is a whole step, the last of several, or one before that. */
 export type PlanKind = 'whole' | 'last' | 'part';
@@ -34,7 +28,13 @@ type StepFunction = CompiledFunction<
   { metrics?: Tensor; numbers?: Tensor; gradients?: Tensor[]; updates: Update[] }
 >;
 
-export interface StepPlan {
+/** What a step gives: what it reports, and gradients where the update is made elsewhere. */
+interface StepOutputs {
+  readonly metrics?: Tensor;
+  readonly gradients?: readonly Tensor[];
+}
+
+interface StepPlan {
   readonly run: StepFunction;
   /** What the recording found of the model's blocks. */
   readonly found: BlockCount;
@@ -47,27 +47,64 @@ export class StepPlans {
   readonly #checkpointing: Checkpointing;
   readonly #plans = new Map<string, StepPlan>();
   readonly #policies = new Map<string, CheckpointingPlan>();
-  #accumulators: Accumulators | undefined;
+  /** Makes the gradients where activations go to the host: the plans here begin with them then, and take no batch. */
+  readonly #segmented: SegmentedBatches | undefined;
+  #accumulators: HeldGradients | undefined;
 
-  constructor(device: Device, parts: StepParts, checkpointing: Checkpointing) {
+  /** @param segment blocks between activations that go to the host; undefined where none do */
+  constructor(device: Device, parts: StepParts, checkpointing: Checkpointing, segment: number | undefined) {
     this.#device = device;
     this.#parts = parts;
     this.#checkpointing = checkpointing;
+    this.#segmented = segment === undefined ? undefined : new SegmentedBatches(device, parts, segment);
   }
 
   get size(): number {
-    return this.#plans.size;
+    return this.#plans.size + (this.#segmented?.planCount ?? 0);
   }
-  get last(): StepPlan | undefined {
-    return [...this.#plans.values()].at(-1);
+  get hostBytes(): number {
+    return this.#segmented?.hostBytes ?? 0;
   }
 
-  /** The plan for a batch, compiled at its first run. @throws ArgumentError where no way to checkpoint fits the budget */
-  async planFor(spec: BatchSpec, kind: PlanKind): Promise<StepPlan> {
+  /** Takes a step with a batch, or a part of one. @throws ArgumentError where no way to checkpoint fits the budget */
+  async run(spec: BatchSpec, batch: Batch, kind: PlanKind, second: Float32Array): Promise<StepOutputs> {
+    await this.#segmented?.run(spec, batch);
+    const plan = await this.#planFor(spec, kind);
+    const outputs = (await plan.run((this.#segmented ? {} : batch) as never, second as never)) as StepOutputs;
+    // gradients that lie in variables are no outputs
+    return this.#givesHeld(kind) ? { ...outputs, gradients: this.#segmented!.held.gradients } : outputs;
+  }
+
+  async profile(spec: BatchSpec, batch: Batch, numbers: Float32Array): Promise<readonly KernelTime[]> {
+    const before = (await this.#segmented?.profile(spec, batch)) ?? [];
+    const plan = await this.#planFor(spec, 'whole');
+    return [...before, ...(await plan.run.profile([this.#segmented ? {} : batch, numbers] as never))];
+  }
+
+  /** Bytes of activations and gradients of a step. */
+  async plan(spec: BatchSpec): Promise<number> {
+    const own = async () => {
+      const { memory } = await (await this.#planFor(spec, 'whole')).run.report();
+      return memory.activations + memory.outputs;
+    };
+    return this.#segmented ? this.#segmented.plan(spec, own) : own();
+  }
+
+  plannedBytes(): { readonly peak: number; readonly sum: number } | undefined {
+    const own = [...this.#plans.values()].at(-1)?.run.plannedBytes();
+    return this.#segmented ? this.#segmented.plannedBytes(own) : own;
+  }
+
+  #givesHeld(kind: PlanKind): boolean {
+    return this.#segmented !== undefined && this.#parts.offloaded && kind === 'whole';
+  }
+
+  async #planFor({ key: shapes, inputs }: BatchSpec, kind: PlanKind): Promise<StepPlan> {
+    const spec = this.#segmented ? { key: '', inputs: {} } : { key: shapes, inputs };
     const key = `${kind} ${spec.key}`;
     let plan = this.#plans.get(key);
     if (!plan) {
-      if (kind !== 'whole') this.#accumulators ??= allocateAccumulators(this.#device, this.#parts);
+      if (kind !== 'whole') this.#accumulators ??= holdGradients(this.#device, this.#parts, 'f32');
       const policy = await this.#policyFor(spec, kind);
       plan = this.#plans.get(key) ?? this.#newPlan(spec, kind, policy);
       this.#plans.set(key, plan);
@@ -76,25 +113,28 @@ export class StepPlans {
   }
 
   explain(): string {
-    return [...this.#plans.values()]
-      .map(({ run, found }) => (found.blocks > 0 ? `${describeCheckpointing(found)}\n${run.explain()}` : run.explain()))
-      .join('\n\n');
+    const own = [...this.#plans.values()].map(({ run, found }) =>
+      found.blocks > 0 ? `${describeCheckpointing(found)}\n${run.explain()}` : run.explain(),
+    );
+    return [...(this.#segmented ? [this.#segmented.explain()] : []), ...own].join('\n\n');
   }
 
   dispose(): void {
     for (const { run } of this.#plans.values()) run.dispose();
-    for (const sum of [...(this.#accumulators?.gradients ?? []), this.#accumulators?.loss]) sum?.dispose();
+    this.#segmented?.dispose();
+    disposeGradients(this.#accumulators);
   }
 
   #newPlan(spec: BatchSpec, kind: PlanKind, policy: CheckpointingPlan): StepPlan {
     const found: BlockCount = { blocks: 0, segments: [] };
+    const parts = this.#parts;
     const record = (batch: Traced, second: Tensor) => {
-      if (kind === 'part')
-        return { updates: recordPart(this.#parts, policy, found, this.#accumulators!, batch, second) };
+      const own = this.#segmented ? heldBatch(parts, this.#segmented.held) : recordBatch(parts, policy, found, batch);
+      if (kind === 'part') return { updates: recordPart(own, this.#accumulators!, second) };
       const accumulators = kind === 'last' ? this.#accumulators : undefined;
-      return this.#parts.offloaded
-        ? recordGradients(this.#parts, policy, found, accumulators, batch)
-        : recordStep(this.#parts, policy, found, accumulators, batch, second);
+      if (!parts.offloaded) return recordStep(parts, own, accumulators, second);
+      const { gradients, ...rest } = recordGradients(parts, own, accumulators);
+      return this.#givesHeld(kind) ? rest : { gradients, ...rest };
     };
     const columns = Math.max(1, this.#parts.optimizer.scalars(0).length);
     const inputs = [spec.inputs, { shape: kind === 'part' ? [1] : [scalarRows, columns] }] as const;
@@ -126,23 +166,5 @@ export class StepPlans {
       }
     }
     throw new ArgumentError(`train: no checkpointing fits ${maxBytes} bytes (${tried.join(', ')})`);
-  }
-}
-
-function allocateAccumulators(device: Device, { parameters }: StepParts): Accumulators {
-  const made: Variable[] = [];
-  const zeros = (name: string, shape: readonly number[]) => {
-    const variable = device.zeroVariable(shape, { name, owner: 'gradients' });
-    made.push(variable);
-    return variable;
-  };
-  try {
-    return {
-      gradients: parameters.map(({ name, value }) => zeros(`gradient.${name}`, value.shape as readonly number[])),
-      loss: zeros('gradient.loss', [2]),
-    };
-  } catch (cause) {
-    for (const variable of made) variable.dispose();
-    throw cause;
   }
 }

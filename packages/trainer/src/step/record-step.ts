@@ -1,11 +1,11 @@
-import { bitAnd, concat, gradients, type Tensor, take, type Update, type Variable, where } from '@heddle/tensor';
+import { bitAnd, concat, type Tensor, take, type Update, type Variable, where } from '@heddle/tensor';
 import { TrainingError } from '../errors.ts';
-import { type BlockCount, type CheckpointingPlan, forwardContext } from '../model/checkpointing.ts';
-import { meanLoss, outputOf, type SummedLoss, type TrainableModel } from '../model/model.ts';
+import type { SummedLoss, TrainableModel } from '../model/model.ts';
 import type { TrainedParameter } from '../model/parameters.ts';
 import { globalNorm } from '../optimizers/clip.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import type { PrecisionPlan } from '../precision/precision.ts';
+import { type BatchGradients, type HeldGradients, lossOf } from './batch-gradients.ts';
 import { pairState, stateName, type TrainState } from './state.ts';
 
 /** A batch whose names are not known to the types. */
@@ -28,49 +28,21 @@ export interface StepParts {
   readonly state: TrainState;
 }
 
-/** Sums over the batches of a step before its last. */
-export interface Accumulators {
-  /** f32, in the order of the parameters. */
-  readonly gradients: readonly Variable[];
-  /** f32 `[2]`: of the losses, and of what they count. */
-  readonly loss: Variable;
-}
-
 /** How many steps ahead the host says what their numbers are; a power of two. */
 export const scalarRows = 8;
-
-interface BatchGradients {
-  readonly mean: Tensor;
-  readonly count: Tensor;
-  /** Of the mean times the loss scale, in the order and the dtypes of the parameters. */
-  readonly gradients: readonly Tensor[];
-  readonly lossScale: Tensor | undefined;
-}
-
-function recordBatch(parts: StepParts, policy: CheckpointingPlan, found: BlockCount, batch: Traced): BatchGradients {
-  const { model, loss, precision, parameters, state } = parts;
-  const { mean, count } = meanLoss(loss(outputOf(model, batch, forwardContext(policy, found)), batch));
-  const values = parameters.map(({ value }) => value);
-  const lossScale = precision.lossScale?.scale(state.lossScale, mean);
-  if (!lossScale) return { mean, count, gradients: gradients(mean, values), lossScale };
-  return { mean, count, gradients: gradients(mean.mul(lossScale), values), lossScale };
-}
 
 /** Gradients in f32 without the loss scale: recorded where they are used, so that what is held in between is their own dtype. */
 export function unscaled(gradients: readonly Tensor[], lossScale: Tensor | undefined): readonly Tensor[] {
   return lossScale ? gradients.map((gradient) => gradient.cast('f32').div(lossScale)) : gradients;
 }
 
-/** Records a batch of a step that has more: its gradients are added up. `fresh` is f32 `[1]`: not 0 for the first of a step. */
-export function recordPart(
-  parts: StepParts,
-  policy: CheckpointingPlan,
-  found: BlockCount,
-  accumulators: Accumulators,
-  batch: Traced,
-  fresh: Tensor,
-): Update[] {
-  const { mean, count, lossScale, ...own } = recordBatch(parts, policy, found, batch);
+/**
+ * Records a batch of a step that has more: its gradients are added up.
+ * @param accumulators f32: sums over the batches of a step before its last, of gradients and losses times what they count
+ * @param fresh f32 `[1]`: not 0 for the first of a step
+ */
+export function recordPart(own: BatchGradients, accumulators: HeldGradients, fresh: Tensor): Update[] {
+  const { mean, count, lossScale } = own;
   const gradients = unscaled(own.gradients, lossScale);
   const isFresh = fresh.reshape([]).greater(0);
   const add = (sum: Variable, value: Tensor) => sum.assign(where(isFresh, value, sum.add(value)));
@@ -92,14 +64,10 @@ interface Found extends BatchGradients {
 }
 
 function recordFound(
-  parts: StepParts,
-  policy: CheckpointingPlan,
-  found: BlockCount,
-  accumulators: Accumulators | undefined,
-  batch: Traced,
+  { precision, state }: StepParts,
+  own: BatchGradients,
+  accumulators: HeldGradients | undefined,
 ): Found {
-  const { precision, state } = parts;
-  const own = recordBatch(parts, policy, found, batch);
   const { mean, count, gradients, lossScale } = accumulators ? together(own, accumulators) : own;
   const scaledNorm = globalNorm(gradients);
   const norm = lossScale ? scaledNorm.div(lossScale) : scaledNorm;
@@ -132,14 +100,12 @@ function recordFound(
  */
 export function recordStep(
   parts: StepParts,
-  policy: CheckpointingPlan,
-  found: BlockCount,
-  accumulators: Accumulators | undefined,
-  batch: Traced,
+  batch: BatchGradients,
+  accumulators: HeldGradients | undefined,
   scalars: Tensor,
 ): { metrics?: Tensor; numbers: Tensor; updates: Update[] } {
   const { parameters, state } = parts;
-  const step = recordFound(parts, policy, found, accumulators, batch);
+  const step = recordFound(parts, batch, accumulators);
   const { metrics, updates } = step;
   // an output: updates then read a value of its own instead of a count that changes with them, and can be made in place
   const numbers = take(scalars, bitAnd(state.applied, scalarRows - 1));
@@ -205,12 +171,10 @@ function byParameter(
 /** Records the part of a step before its update, which is made elsewhere: what it reports, and gradients as they were found. */
 export function recordGradients(
   parts: StepParts,
-  policy: CheckpointingPlan,
-  found: BlockCount,
-  accumulators: Accumulators | undefined,
-  batch: Traced,
+  batch: BatchGradients,
+  accumulators: HeldGradients | undefined,
 ): { metrics: Tensor; gradients: Tensor[]; updates: Update[] } {
-  const { gradients, metrics, updates } = recordFound(parts, policy, found, accumulators, batch);
+  const { gradients, metrics, updates } = recordFound(parts, batch, accumulators);
   return { metrics, gradients: [...gradients], updates: [...updates] };
 }
 
@@ -264,11 +228,8 @@ function parameterUpdates(
 }
 
 /** The mean over the batches before and this one. */
-function together({ mean, count, gradients, lossScale }: BatchGradients, accumulators: Accumulators): BatchGradients {
-  const [lossBefore, countBefore] = [0, 1].map((i) => accumulators.loss.slice(0, i, i + 1).reshape([])) as [
-    Tensor,
-    Tensor,
-  ];
+function together({ mean, count, gradients, lossScale }: BatchGradients, accumulators: HeldGradients): BatchGradients {
+  const [lossBefore, countBefore] = lossOf(accumulators);
   const total = countBefore.add(count);
   const divisor = total.maximum(total.greater(0).not().cast('f32'));
   return {

@@ -5,6 +5,7 @@ import { type TrainedParameter, trainedParameters } from '../model/parameters.ts
 import { precisionPlan } from '../precision/precision.ts';
 import { OffloadedUpdate } from './offload.ts';
 import {
+  checkActivations,
   checkAverage,
   checkOffload,
   checkStepOptions,
@@ -63,8 +64,10 @@ export interface TrainStep<I> extends Disposable {
   submit(batch: StepBatches<I>): Promise<SubmittedStep>;
   /** Steps that were submitted. */
   readonly steps: number;
-  /** Plans that were made, one per shape of a batch (and one more where a step has several). */
+  /** Plans that were made, one per shape of a batch (and one more where a step has several; `offload.activations` takes more). */
   readonly plans: number;
+  /** Bytes of activations that a step has in host memory between forward and backward pass: 0 without `offload.activations`. */
+  readonly hostBytes: number;
   /** What is trained. */
   readonly parameters: readonly TrainedParameter[];
   /** The state beside the model by name: moments, masters, scale, averages. */
@@ -122,6 +125,7 @@ function trainStepOf<M extends TracedBatch<M>, Output, L extends TracedBatch<L> 
   const parameters = trainedParameters(options.model.parameters);
   const { device } = parameters[0]!.value;
   const host = checkOffload(options, device);
+  const segment = checkActivations(options);
   const inBackward = checkUpdateInBackward({ ...options, precision: named });
   const averages = averageDecay !== undefined;
   const state = allocateState(device, parameters, { host, optimizer, precision, averages });
@@ -140,7 +144,7 @@ function trainStepOf<M extends TracedBatch<M>, Output, L extends TracedBatch<L> 
     parameters,
     state,
   };
-  const plans = new StepPlans(device, parts, checkpointing);
+  const plans = new StepPlans(device, parts, checkpointing, segment);
   const update = host && new OffloadedUpdate(host, parts);
   const scalars = new StepScalars(optimizer);
   let filled: Promise<void> | undefined;
@@ -169,11 +173,10 @@ function trainStepOf<M extends TracedBatch<M>, Output, L extends TracedBatch<L> 
     await fill();
     const last = batches.length - 1;
     for (let i = 0; i < last; i++) {
-      const part = await plans.planFor(specs[i]!, 'part');
-      await part.run(batches[i]!, Float32Array.of(i === 0 ? 1 : 0));
+      await plans.run(specs[i]!, batches[i]!, 'part', Float32Array.of(i === 0 ? 1 : 0));
     }
-    const plan = await plans.planFor(specs[last]!, last > 0 ? 'last' : 'whole');
-    const { metrics: own, gradients } = await plan.run(batches[last]!, numbers);
+    const kind = last > 0 ? 'last' : 'whole';
+    const { metrics: own, gradients } = await plans.run(specs[last]!, batches[last]!, kind, numbers);
     const step = steps++;
     const result = ((own ?? metrics) as Tensor).data().then(async (values) => {
       const [foundLoss, gradientNorm, applied, appliedBefore, count, lossScale] = values as Float32Array;
@@ -201,8 +204,7 @@ function trainStepOf<M extends TracedBatch<M>, Output, L extends TracedBatch<L> 
     inTurn(async () => {
       const numbers = await scalars.forStep(steps);
       await fill();
-      const plan = await plans.planFor(specOf(batch), 'whole');
-      const times = await plan.run.profile([batch, numbers] as never);
+      const times = await plans.profile(specOf(batch), batch, numbers);
       await writeVariable(state.applied, Int32Array.of(await scalars.applied()));
       return times;
     });
@@ -249,12 +251,8 @@ function trainStepOf<M extends TracedBatch<M>, Output, L extends TracedBatch<L> 
     resume,
     swapAverages,
     explain: () => [plans.explain(), ...(update ? [update.explain()] : [])].join('\n\n'),
-    plannedBytes: () => plans.last?.run.plannedBytes(),
-    plan: (batch: Batch) =>
-      inTurn(async () => {
-        const { memory } = await (await plans.planFor(specOf(batch), 'whole')).run.report();
-        return memory.activations + memory.outputs;
-      }),
+    plannedBytes: () => plans.plannedBytes(),
+    plan: (batch: Batch) => inTurn(() => plans.plan(specOf(batch))),
     profile,
     dispose,
     [Symbol.dispose]: dispose,
@@ -262,6 +260,7 @@ function trainStepOf<M extends TracedBatch<M>, Output, L extends TracedBatch<L> 
   return Object.defineProperties(Object.assign(trainStep, members), {
     steps: { get: () => steps },
     plans: { get: () => plans.size },
+    hostBytes: { get: () => plans.hostBytes },
   }) as unknown as TrainStep<M & L>;
 }
 
