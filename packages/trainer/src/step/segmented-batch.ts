@@ -33,7 +33,7 @@ export class SegmentedBatch {
   readonly #spec: BatchSpec;
   readonly #parts: StepParts;
   readonly #held: HeldGradients;
-  /** Boundary i, which goes into segment i, is in slot i modulo 2. */
+  /** Boundaries, by turns. */
   readonly #slots: Variable[] = [];
   /** Of the loss by the boundary that the backward pass has come to. */
   #gradient: Variable | undefined;
@@ -105,7 +105,7 @@ export class SegmentedBatch {
         const made = i + 1;
         if (made > last - 2) continue; // stays in its slot
         await host.get(made - 2); // no more than two are under way
-        const copied = this.#slots[made % 2]!.data();
+        const copied = this.#boundary(made)!.data();
         copied.catch(() => {}); // looked at when its turn comes
         host.set(made, copied);
       }
@@ -115,7 +115,7 @@ export class SegmentedBatch {
         // into the slot of the boundary before, which the plan before was the last to read
         const next = i - 1;
         const copied = host.get(next);
-        if (copied) await this.#slots[next % 2]!.write([await copied]);
+        if (copied) await this.#boundary(next)!.write([await copied]);
         host.delete(next);
       }
     } finally {
@@ -169,8 +169,9 @@ export class SegmentedBatch {
     return this.#device.tensor(data, { shape, dtype });
   }
 
+  /** What goes into a segment; undefined of the first. */
   #boundary(index: number): Variable | undefined {
-    return index === 0 ? undefined : this.#slots[index % 2]!;
+    return index === 0 ? undefined : this.#slots[(index - 1) % 2]!;
   }
 
   #recordForward(batch: Traced, index: number): Update[] {
