@@ -108,59 +108,55 @@ conformance('activations in host memory', (device) => {
     ['every', 'f32', {}],
     [{ segment: 2 }, 'f32', { isUpdateAway: true, skip: true }],
     ['every', 'f16', {}],
-  ] as const)(
-    'change nothing of what checkpointing gives: %j, %s, %j',
-    async (way, context) => {
-      const [checkpointing, dtype] = way;
-      leaveToNode(context);
-      if (dtype === 'f16' && isSoftware(device())) context.skip('a software GPU compiles its kernels for minutes');
-      const { isUpdateAway = false, skip = false }: { isUpdateAway?: boolean; skip?: boolean } = way[2];
-      const host = isUpdateAway ? await openReference() : undefined;
-      // so large that the first step overflows in f16
-      const scale = dynamicLossScale({ initial: 2 ** 24, backoff: 2 ** -12 });
-      const settings: Partial<TrainStepSettings> = {
-        checkpointing,
-        ...(dtype === 'f16' && { precision: { compute: 'f16', lossScale: scale } as never }),
-      };
-      const own = network(device(), { ...settings, ...(host && { offload: { device: host } }) }, { dtype, skip });
-      const before = device().memory().live;
-      const offload = { activations: true, ...(host && { device: host }) };
-      const away = network(device(), { ...settings, offload }, { dtype, skip });
-      const applied: boolean[] = [];
-      for (let i = 0; i < 4; i++) {
-        // unequal numbers of tokens that count
-        const [a, b] = [own, away].map(({ batch }) =>
-          i === 2 && dtype === 'f32' ? [batch(5), batch(6, 2, 3)] : batch(i),
-        );
-        const [expected, actual] = [await own.step(a!), await away.step(b!)];
-        const tolerance = dtype === 'f32' ? 2e-6 : 2e-3;
-        const found = [actual, expected].map(({ loss, gradientNorm }) =>
-          expected.applied ? [loss, gradientNorm] : [loss],
-        );
-        expectEqual(found[0]!, found[1]!, !skip, 10 * tolerance);
-        expect(actual).toMatchObject({
-          applied: expected.applied,
-          count: expected.count,
-          lossScale: expected.lossScale,
-        });
-        expectEqual(await away.values(), await own.values(), !skip, tolerance);
-        applied.push(actual.applied);
-      }
-      expect(applied).toEqual([dtype === 'f32', true, true, true]);
-      const boundary = 2 * 5 * E * (dtype === 'f32' ? 4 : 2);
-      const [segments, onHost] = checkpointing === 'every' ? [4, 1] : [2, 0];
-      expect(away.step.explain()).toContain(`4 blocks are cut into ${segments} segments`);
-      expect(away.step.hostBytes).toBe(onHost * boundary);
-      expect(own.step.hostBytes).toBe(0);
-      away.dispose();
-      own.dispose();
-      await device().trim();
-      expect(device().memory().live).toBeLessThan(before);
-      if (host) expect(host.memory().live).toBe(0);
-      await host?.dispose();
-    },
-    120_000,
-  );
+  ] as const)('change nothing of what checkpointing gives: %j, %s, %j', { timeout: 120_000 }, async (way, context) => {
+    const [checkpointing, dtype] = way;
+    leaveToNode(context);
+    if (dtype === 'f16' && isSoftware(device())) context.skip('a software GPU compiles its kernels for minutes');
+    const { isUpdateAway = false, skip = false }: { isUpdateAway?: boolean; skip?: boolean } = way[2];
+    const host = isUpdateAway ? await openReference() : undefined;
+    // so large that the first step overflows in f16
+    const scale = dynamicLossScale({ initial: 2 ** 24, backoff: 2 ** -12 });
+    const settings: Partial<TrainStepSettings> = {
+      checkpointing,
+      ...(dtype === 'f16' && { precision: { compute: 'f16', lossScale: scale } as never }),
+    };
+    const own = network(device(), { ...settings, ...(host && { offload: { device: host } }) }, { dtype, skip });
+    const before = device().memory().live;
+    const offload = { activations: true, ...(host && { device: host }) };
+    const away = network(device(), { ...settings, offload }, { dtype, skip });
+    const applied: boolean[] = [];
+    for (let i = 0; i < 4; i++) {
+      // unequal numbers of tokens that count
+      const [a, b] = [own, away].map(({ batch }) =>
+        i === 2 && dtype === 'f32' ? [batch(5), batch(6, 2, 3)] : batch(i),
+      );
+      const [expected, actual] = [await own.step(a!), await away.step(b!)];
+      const tolerance = dtype === 'f32' ? 2e-6 : 2e-3;
+      const found = [actual, expected].map(({ loss, gradientNorm }) =>
+        expected.applied ? [loss, gradientNorm] : [loss],
+      );
+      expectEqual(found[0]!, found[1]!, !skip, 10 * tolerance);
+      expect(actual).toMatchObject({
+        applied: expected.applied,
+        count: expected.count,
+        lossScale: expected.lossScale,
+      });
+      expectEqual(await away.values(), await own.values(), !skip, tolerance);
+      applied.push(actual.applied);
+    }
+    expect(applied).toEqual([dtype === 'f32', true, true, true]);
+    const boundary = 2 * 5 * E * (dtype === 'f32' ? 4 : 2);
+    const [segments, onHost] = checkpointing === 'every' ? [4, 1] : [2, 0];
+    expect(away.step.explain()).toContain(`4 blocks are cut into ${segments} segments`);
+    expect(away.step.hostBytes).toBe(onHost * boundary);
+    expect(own.step.hostBytes).toBe(0);
+    away.dispose();
+    own.dispose();
+    await device().trim();
+    expect(device().memory().live).toBeLessThan(before);
+    if (host) expect(host.memory().live).toBe(0);
+    await host?.dispose();
+  });
 
   test('leave two boundaries and a gradient on the device, however many blocks there are, and the peak is smaller', async () => {
     const rows = 256;
