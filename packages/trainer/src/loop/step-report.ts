@@ -25,6 +25,8 @@ export interface StepMemory {
   readonly peak: number;
   /** Live bytes by what they are for: 'variables', 'optimizer', 'gradients', plans. */
   readonly owners: Readonly<Record<string, number>>;
+  /** Bytes of activations in host memory between forward and backward pass, with `offload.activations`. */
+  readonly hostActivations?: number;
 }
 
 /** What happened in one step. */
@@ -47,9 +49,13 @@ export interface StepReport extends StepResult {
 interface ReportParts extends Pick<StepReport, 'tokens' | 'phases' | 'evaluation' | 'stopped'> {
   readonly flops: { readonly perToken: number; readonly perSecond: number } | undefined;
   readonly memory: MemoryReport;
+  readonly hostBytes: number;
 }
 
-export function reportOf(result: StepResult, { phases, tokens, flops, memory, ...rest }: ReportParts): StepReport {
+export function reportOf(
+  result: StepResult,
+  { phases, tokens, flops, memory, hostBytes, ...rest }: ReportParts,
+): StepReport {
   const seconds = phases.step;
   const tokensPerSecond = tokens === undefined ? undefined : tokens / seconds;
   const { live, peak, owners } = memory;
@@ -61,7 +67,12 @@ export function reportOf(result: StepResult, { phases, tokens, flops, memory, ..
     utilization:
       flops && tokensPerSecond !== undefined ? (tokensPerSecond * flops.perToken) / flops.perSecond : undefined,
     phases,
-    memory: { live, peak, owners: Object.fromEntries(owners.map(({ owner, bytes }) => [owner, bytes])) },
+    memory: {
+      live,
+      peak,
+      owners: Object.fromEntries(owners.map(({ owner, bytes }) => [owner, bytes])),
+      ...(hostBytes > 0 && { hostActivations: hostBytes }),
+    },
     ...rest,
   };
 }

@@ -111,7 +111,14 @@ async function* run<B extends BatchFor<B>, Output>(options: TrainOptions<B, Outp
       const finished = await finish(result, last, phases);
       const tokens = tokensOf(value.batches as never, options.tokens as never);
       const report = result.then((found) =>
-        reportOf(found, { phases, tokens, flops: options.flops, memory: device.memory(), ...finished }),
+        reportOf(found, {
+          phases,
+          tokens,
+          flops: options.flops,
+          memory: device.memory(),
+          hostBytes: trainStep.hostBytes,
+          ...finished,
+        }),
       );
       report.catch(() => {}); // looked at when its turn comes
       inFlight.push({ report, batches: value.batches });

@@ -2,6 +2,7 @@ import { type Device, embedding, type Tensor } from '@heddle/tensor';
 import { openReference } from '@heddle/tensor/reference';
 import { expect } from 'vitest';
 import { backendName, conformance, leaveToNode, test } from '../../../../test-support/suite.ts';
+import { train } from '../loop/train.ts';
 import { summedCrossEntropy } from '../losses/cross-entropy.ts';
 import { planMemory } from '../memory/plan-memory.ts';
 import type { Block, ForwardContext } from '../model/model.ts';
@@ -203,6 +204,21 @@ conformance('activations in host memory', (device) => {
     expect(step.steps).toBe(2);
     dispose();
   }, 120_000);
+
+  test('are counted in the reports of a run', async () => {
+    const w = device().variable([1, 2], { name: 'w' });
+    const double: Block = (x) => x.mul(2);
+    const reports = train({
+      model: { parameters: { w }, forward: (_: object, { blocks }) => blocks(w, [double, double, double, double]) },
+      loss: (y: Tensor) => y.sum(),
+      optimizer: sgd({ learningRate: 1 / 16 }),
+      offload: { activations: true },
+      data: [{}, {}],
+    });
+    for await (const { memory } of reports) expect(memory.hostActivations).toBe(8);
+    expect([...(await w.data())]).toEqual([-1, 0]);
+    w.dispose();
+  });
 
   test('are refused of models without blocks in one call, of blocks that change shapes, and of other settings', async () => {
     const w = device().variable([1, 2], { name: 'w' });
