@@ -4,15 +4,18 @@ import { gradientBuffers, gradientText, supportsGradient } from '../dense/wgsl/b
 import { keyRange } from '../dense/wgsl/scores.wgsl.ts';
 import { segmentMemoryOf } from '../dense/wgsl/segments.wgsl.ts';
 import {
+  eachRow,
   forwardKeys,
   forwardQueries,
   loadGradient,
   loadKey,
   loadQuery,
   loadValue,
+  rowOf,
   tileMemory,
   tilePlaces,
   tileProduct,
+  tileThreads,
 } from '../tiles/flash-tile.wgsl.ts';
 import { blocksInKernel, skipOfQueries } from './block-mask.wgsl.ts';
 import type { ReadsOf, ScoreReads } from './captured-reads.wgsl.ts';
@@ -56,8 +59,8 @@ export function readGradientWebGpu(readsOf: ReadsOf, functions?: TracedFunctions
 
 /** Workgroup memory of `sumsByPlace`. */
 const sumsMemory: Readonly<Record<string, WorkgroupArray>> = {
-  entry_value: { type: 'f32', length: 256 },
-  entry_place: { type: 'u32', length: 256 },
+  entry_value: { type: 'f32', length: tileThreads },
+  entry_place: { type: 'u32', length: tileThreads },
   planes: { type: 'atomic<u32>' },
   lowest: { type: 'atomic<u32>' },
   highest: { type: 'atomic<u32>' },
@@ -65,7 +68,7 @@ const sumsMemory: Readonly<Record<string, WorkgroupArray>> = {
   found: { type: 'vec2<u32>' },
 };
 
-/** Sums by place in workgroup memory: each invocation has the places that are equal to it modulo 256. */
+/** Sums by place in workgroup memory: each invocation has the places that are equal to it modulo `tileThreads`. */
 const sumsByPlace = ({ at, set, shared }: KernelNames): string => `
 const none = 0xffffffffu;
 var<private> table_begin: u32;
@@ -83,12 +86,12 @@ fn add(place: u32, value: f32) {
 /** Adds a value of each invocation to one place. */
 fn add_all(local: u32, value: f32, place: u32) {
   ${shared.entry_value}[local] = value;
-  for (var half = 128u; half > 0u; half /= 2u) {
+  for (var half = ${tileThreads / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (local < half) { ${shared.entry_value}[local] += ${shared.entry_value}[local + half]; }
   }
   workgroupBarrier();
-  if (place % 256u == local) { add(place, ${shared.entry_value}[0]); }
+  if (place % ${tileThreads}u == local) { add(place, ${shared.entry_value}[0]); }
   workgroupBarrier();
 }
 /** Adds a value of each invocation to its place, in their order. */
@@ -96,22 +99,23 @@ fn add_up(local: u32, value: f32, place: u32) {
   ${shared.entry_value}[local] = value;
   ${shared.entry_place}[local] = place;
   workgroupBarrier();
-  for (var i = 0u; i < 256u; i++) {
+  for (var i = 0u; i < ${tileThreads}u; i++) {
     let place = ${shared.entry_place}[i];
-    if (place % 256u == local && place != none) { add(place, ${shared.entry_value}[i]); }
+    if (place % ${tileThreads}u == local && place != none) { add(place, ${shared.entry_value}[i]); }
   }
   workgroupBarrier();
 }`;
 
-/** The eight values of an invocation, of which those of one place are added up first. */
+/** The values of an invocation, of which those of one place are added up first. */
 function addUp({ shared, size }: KernelNames, read: number): string {
-  const entries = Array.from({ length: 8 }, (_, i) => [Math.floor(i / 4), i % 4] as const);
+  const entries = eachRow((r) => [0, 1, 2, 3].map((c) => [r, c] as const)).flat();
+  const count = `${entries.length}u`;
   const each = (text: (r: number, c: number) => string) => entries.map(([r, c]) => text(r, c)).join(', ');
   const key = (c: number) => `min(key_first + tx * 4u + ${c}u, ${size.S} - 1u)`;
   return `{
-      var places = array<u32, 8>(${each((r, c) => `select(none, place_${read}(query_${r}, ${key(c)}), p${r}${c} != 0.0)`)});
-      var values = array<f32, 8>(${each((r, c) => `share(w${r}${c}, factor_${read}(unmodified(s${r}${c}, query_${r}, ${key(c)}), query_${r}, ${key(c)}))`)});
-      for (var j = 1u; j < 8u; j++) {
+      var places = array<u32, ${entries.length}>(${each((r, c) => `select(none, place_${read}(query_${r}, ${key(c)}), p${r}${c} != 0.0)`)});
+      var values = array<f32, ${entries.length}>(${each((r, c) => `share(w${r}${c}, factor_${read}(unmodified(s${r}${c}, query_${r}, ${key(c)}), query_${r}, ${key(c)}))`)});
+      for (var j = 1u; j < ${count}; j++) {
         for (var i = 0u; i < j; i++) {
           let same = places[i] == places[j];
           values[i] += select(0.0, values[j], same);
@@ -119,7 +123,7 @@ function addUp({ shared, size }: KernelNames, read: number): string {
         }
       }
       var mine = 0u;
-      for (var i = 0u; i < 8u; i++) { mine |= select(0u, 1u << i, places[i] != none); }
+      for (var i = 0u; i < ${count}; i++) { mine |= select(0u, 1u << i, places[i] != none); }
       if (local == 0u) {
         atomicStore(&${shared.planes}, 0u);
         atomicStore(&${shared.lowest}, none);
@@ -128,7 +132,7 @@ function addUp({ shared, size }: KernelNames, read: number): string {
       workgroupBarrier();
       if (mine != 0u) {
         atomicOr(&${shared.planes}, mine);
-        for (var i = 0u; i < 8u; i++) {
+        for (var i = 0u; i < ${count}; i++) {
           if (places[i] != none) { atomicMin(&${shared.lowest}, places[i]); atomicMax(&${shared.highest}, places[i]); }
         }
       }
@@ -138,10 +142,10 @@ function addUp({ shared, size }: KernelNames, read: number): string {
       if (used.y != none) {
         // an invocation has all of it in the first of its values that it has
         var value = 0.0;
-        for (var i = 0u; i < 8u; i++) { value += select(0.0, values[i], places[i] != none); }
+        for (var i = 0u; i < ${count}; i++) { value += select(0.0, values[i], places[i] != none); }
         add_all(local, value, used.y);
       } else {
-        for (var i = 0u; i < 8u; i++) { if ((used.x & (1u << i)) != 0u) { add_up(local, values[i], places[i]); } }
+        for (var i = 0u; i < ${count}; i++) { if ((used.x & (1u << i)) != 0u) { add_up(local, values[i], places[i]); } }
       }
     }`;
 }
@@ -161,7 +165,9 @@ function tableKernels(
   const workgroups = Math.max(1, Math.min(maxWorkgroups, tiles, Math.floor(tableValues / pitch)));
   const table = { scratch: 'table', type: { shape: [workgroups, pitch], dtype: 'f32' as const } };
   const each = (text: (r: number, c: number) => string) =>
-    [0, 1].flatMap((r) => [0, 1, 2, 3].map((c) => text(r, c))).join('\n    ');
+    eachRow((r) => [0, 1, 2, 3].map((c) => text(r, c)))
+      .flat()
+      .join('\n    ');
   const blocks = blocksInKernel(context, 1);
   const label = 'attentionReadGradient';
   return [
@@ -169,7 +175,7 @@ function tableKernels(
       label,
       buffers: [...gradientBuffers(inputs, attributes, blocks), { name: 'table', ...table, access: 'write' }],
       parameters: { B, L, S, pitch, workgroups },
-      threads: 256,
+      threads: tileThreads,
       builtins: { group: 'workgroup_id', local: 'local_invocation_index' },
       workgroup: { ...tileMemory(D), ...segmentMemoryOf(attributes), ...sumsMemory },
       write: (names) => {
@@ -178,7 +184,7 @@ function tableKernels(
 ${reads.text(names)}
 ${sumsByPlace(names)}`;
         const main = `  table_begin = group.x * ${size.pitch};
-  for (var i = local; i < ${size.pitch}; i += 256u) { ${set.table}(table_begin + i, 0.0); }
+  for (var i = local; i < ${size.pitch}; i += ${tileThreads}u) { ${set.table}(table_begin + i, 0.0); }
   let query_count = ${size.L} * G;
   let tiles = (query_count + ${forwardQueries - 1}u) / ${forwardQueries}u;
   ${tilePlaces(names, D)}
@@ -187,13 +193,13 @@ ${sumsByPlace(names)}`;
     batch = w.z;
     kv_head = w.y;
     let query_first = w.x * ${forwardQueries}u;
-    ${keyRange(names, attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
-    ${[0, 1].map((r) => `let here_${r} = query_first + ty * 2u + ${r}u < query_count; let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let softmax_${r} = softmax_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n    ')}
+    ${keyRange(names, attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G', tileThreads)}
+    ${eachRow((r) => `let here_${r} = query_first + ${rowOf(r)} < query_count; let id_${r} = min(query_first + ${rowOf(r)}, query_count - 1u); let query_${r} = query_of(id_${r}); let softmax_${r} = softmax_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n    ')}
     for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
     ${blocks ? skipOfQueries : ''}
     ${tileProduct(names, 's', loadQuery, loadKey, D)}
     ${tileProduct(names, 'd', loadGradient, loadValue, D)}
-    ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
+    ${dropout ? eachRow((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
     ${each((r, c) => `let p${r}${c} = select(0.0, probability(s${r}${c}, query_${r}, key_first + tx * 4u + ${c}u, softmax_${r}), here_${r}); let w${r}${c} = share(p${r}${c}, d${r}${c}${dropout ? ` * kept_${r}[${c}]` : ''} - delta_${r});`)}
     ${Array.from({ length: reads.count }, (_, i) => addUp(names, i)).join('\n    ')}
     // sums of sums lose less than one long sum
