@@ -106,16 +106,15 @@ fn add_up(local: u32, value: f32, place: u32) {
   workgroupBarrier();
 }`;
 
-/** The values of an invocation, of which those of one place are added up first. */
-function addUp({ shared, size }: KernelNames, read: number): string {
-  const entries = eachRow((r) => [0, 1, 2, 3].map((c) => [r, c] as const)).flat();
-  const count = `${entries.length}u`;
+/** The eight values of two rows of an invocation, of which those of one place are added up first. */
+function addUp({ shared, size }: KernelNames, read: number, firstRow: number): string {
+  const entries = Array.from({ length: 8 }, (_, i) => [firstRow + Math.floor(i / 4), i % 4] as const);
   const each = (text: (r: number, c: number) => string) => entries.map(([r, c]) => text(r, c)).join(', ');
   const key = (c: number) => `min(key_first + tx * 4u + ${c}u, ${size.S} - 1u)`;
   return `{
-      var places = array<u32, ${entries.length}>(${each((r, c) => `select(none, place_${read}(query_${r}, ${key(c)}), p${r}${c} != 0.0)`)});
-      var values = array<f32, ${entries.length}>(${each((r, c) => `share(w${r}${c}, factor_${read}(unmodified(s${r}${c}, query_${r}, ${key(c)}), query_${r}, ${key(c)}))`)});
-      for (var j = 1u; j < ${count}; j++) {
+      var places = array<u32, 8>(${each((r, c) => `select(none, place_${read}(query_${r}, ${key(c)}), p${r}${c} != 0.0)`)});
+      var values = array<f32, 8>(${each((r, c) => `share(w${r}${c}, factor_${read}(unmodified(s${r}${c}, query_${r}, ${key(c)}), query_${r}, ${key(c)}))`)});
+      for (var j = 1u; j < 8u; j++) {
         for (var i = 0u; i < j; i++) {
           let same = places[i] == places[j];
           values[i] += select(0.0, values[j], same);
@@ -123,7 +122,7 @@ function addUp({ shared, size }: KernelNames, read: number): string {
         }
       }
       var mine = 0u;
-      for (var i = 0u; i < ${count}; i++) { mine |= select(0u, 1u << i, places[i] != none); }
+      for (var i = 0u; i < 8u; i++) { mine |= select(0u, 1u << i, places[i] != none); }
       if (local == 0u) {
         atomicStore(&${shared.planes}, 0u);
         atomicStore(&${shared.lowest}, none);
@@ -132,7 +131,7 @@ function addUp({ shared, size }: KernelNames, read: number): string {
       workgroupBarrier();
       if (mine != 0u) {
         atomicOr(&${shared.planes}, mine);
-        for (var i = 0u; i < ${count}; i++) {
+        for (var i = 0u; i < 8u; i++) {
           if (places[i] != none) { atomicMin(&${shared.lowest}, places[i]); atomicMax(&${shared.highest}, places[i]); }
         }
       }
@@ -142,10 +141,10 @@ function addUp({ shared, size }: KernelNames, read: number): string {
       if (used.y != none) {
         // an invocation has all of it in the first of its values that it has
         var value = 0.0;
-        for (var i = 0u; i < ${count}; i++) { value += select(0.0, values[i], places[i] != none); }
+        for (var i = 0u; i < 8u; i++) { value += select(0.0, values[i], places[i] != none); }
         add_all(local, value, used.y);
       } else {
-        for (var i = 0u; i < ${count}; i++) { if ((used.x & (1u << i)) != 0u) { add_up(local, values[i], places[i]); } }
+        for (var i = 0u; i < 8u; i++) { if ((used.x & (1u << i)) != 0u) { add_up(local, values[i], places[i]); } }
       }
     }`;
 }
@@ -201,7 +200,9 @@ ${sumsByPlace(names)}`;
     ${tileProduct(names, 'd', loadGradient, loadValue, D)}
     ${dropout ? eachRow((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
     ${each((r, c) => `let p${r}${c} = select(0.0, probability(s${r}${c}, query_${r}, key_first + tx * 4u + ${c}u, softmax_${r}), here_${r}); let w${r}${c} = share(p${r}${c}, d${r}${c}${dropout ? ` * kept_${r}[${c}]` : ''} - delta_${r});`)}
-    ${Array.from({ length: reads.count }, (_, i) => addUp(names, i)).join('\n    ')}
+    ${Array.from({ length: reads.count }, (_, i) => eachRow((r) => (r % 2 === 0 ? addUp(names, i, r) : '')))
+      .flat()
+      .join('\n    ')}
     // sums of sums lose less than one long sum
     flush();
     }
