@@ -4,18 +4,15 @@ import { gradientBuffers, gradientText, supportsGradient } from '../dense/wgsl/b
 import { keyRange } from '../dense/wgsl/scores.wgsl.ts';
 import { segmentMemoryOf } from '../dense/wgsl/segments.wgsl.ts';
 import {
-  eachRow,
   forwardKeys,
   forwardQueries,
   loadGradient,
   loadKey,
   loadQuery,
   loadValue,
-  rowOf,
   tileMemory,
   tilePlaces,
   tileProduct,
-  tileThreads,
 } from '../tiles/flash-tile.wgsl.ts';
 import { blocksInKernel, skipOfQueries } from './block-mask.wgsl.ts';
 import type { ReadsOf, ScoreReads } from './captured-reads.wgsl.ts';
@@ -59,8 +56,8 @@ export function readGradientWebGpu(readsOf: ReadsOf, functions?: TracedFunctions
 
 /** Workgroup memory of `sumsByPlace`. */
 const sumsMemory: Readonly<Record<string, WorkgroupArray>> = {
-  entry_value: { type: 'f32', length: tileThreads },
-  entry_place: { type: 'u32', length: tileThreads },
+  entry_value: { type: 'f32', length: 256 },
+  entry_place: { type: 'u32', length: 256 },
   planes: { type: 'atomic<u32>' },
   lowest: { type: 'atomic<u32>' },
   highest: { type: 'atomic<u32>' },
@@ -68,7 +65,7 @@ const sumsMemory: Readonly<Record<string, WorkgroupArray>> = {
   found: { type: 'vec2<u32>' },
 };
 
-/** Sums by place in workgroup memory: each invocation has the places that are equal to it modulo `tileThreads`. */
+/** Sums by place in workgroup memory: each invocation has the places that are equal to it modulo 256. */
 const sumsByPlace = ({ at, set, shared }: KernelNames): string => `
 const none = 0xffffffffu;
 var<private> table_begin: u32;
@@ -86,12 +83,12 @@ fn add(place: u32, value: f32) {
 /** Adds a value of each invocation to one place. */
 fn add_all(local: u32, value: f32, place: u32) {
   ${shared.entry_value}[local] = value;
-  for (var half = ${tileThreads / 2}u; half > 0u; half /= 2u) {
+  for (var half = 128u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (local < half) { ${shared.entry_value}[local] += ${shared.entry_value}[local + half]; }
   }
   workgroupBarrier();
-  if (place % ${tileThreads}u == local) { add(place, ${shared.entry_value}[0]); }
+  if (place % 256u == local) { add(place, ${shared.entry_value}[0]); }
   workgroupBarrier();
 }
 /** Adds a value of each invocation to its place, in their order. */
@@ -99,16 +96,16 @@ fn add_up(local: u32, value: f32, place: u32) {
   ${shared.entry_value}[local] = value;
   ${shared.entry_place}[local] = place;
   workgroupBarrier();
-  for (var i = 0u; i < ${tileThreads}u; i++) {
+  for (var i = 0u; i < 256u; i++) {
     let place = ${shared.entry_place}[i];
-    if (place % ${tileThreads}u == local && place != none) { add(place, ${shared.entry_value}[i]); }
+    if (place % 256u == local && place != none) { add(place, ${shared.entry_value}[i]); }
   }
   workgroupBarrier();
 }`;
 
-/** The eight values of two rows of an invocation, of which those of one place are added up first. */
-function addUp({ shared, size }: KernelNames, read: number, firstRow: number): string {
-  const entries = Array.from({ length: 8 }, (_, i) => [firstRow + Math.floor(i / 4), i % 4] as const);
+/** The eight values of an invocation, of which those of one place are added up first. */
+function addUp({ shared, size }: KernelNames, read: number): string {
+  const entries = Array.from({ length: 8 }, (_, i) => [Math.floor(i / 4), i % 4] as const);
   const each = (text: (r: number, c: number) => string) => entries.map(([r, c]) => text(r, c)).join(', ');
   const key = (c: number) => `min(key_first + tx * 4u + ${c}u, ${size.S} - 1u)`;
   return `{
@@ -164,9 +161,7 @@ function tableKernels(
   const workgroups = Math.max(1, Math.min(maxWorkgroups, tiles, Math.floor(tableValues / pitch)));
   const table = { scratch: 'table', type: { shape: [workgroups, pitch], dtype: 'f32' as const } };
   const each = (text: (r: number, c: number) => string) =>
-    eachRow((r) => [0, 1, 2, 3].map((c) => text(r, c)))
-      .flat()
-      .join('\n    ');
+    [0, 1].flatMap((r) => [0, 1, 2, 3].map((c) => text(r, c))).join('\n    ');
   const blocks = blocksInKernel(context, 1);
   const label = 'attentionReadGradient';
   return [
@@ -174,7 +169,7 @@ function tableKernels(
       label,
       buffers: [...gradientBuffers(inputs, attributes, blocks), { name: 'table', ...table, access: 'write' }],
       parameters: { B, L, S, pitch, workgroups },
-      threads: tileThreads,
+      threads: 256,
       builtins: { group: 'workgroup_id', local: 'local_invocation_index' },
       workgroup: { ...tileMemory(D), ...segmentMemoryOf(attributes), ...sumsMemory },
       write: (names) => {
@@ -183,7 +178,7 @@ function tableKernels(
 ${reads.text(names)}
 ${sumsByPlace(names)}`;
         const main = `  table_begin = group.x * ${size.pitch};
-  for (var i = local; i < ${size.pitch}; i += ${tileThreads}u) { ${set.table}(table_begin + i, 0.0); }
+  for (var i = local; i < ${size.pitch}; i += 256u) { ${set.table}(table_begin + i, 0.0); }
   let query_count = ${size.L} * G;
   let tiles = (query_count + ${forwardQueries - 1}u) / ${forwardQueries}u;
   ${tilePlaces(names, D)}
@@ -192,17 +187,15 @@ ${sumsByPlace(names)}`;
     batch = w.z;
     kv_head = w.y;
     let query_first = w.x * ${forwardQueries}u;
-    ${keyRange(names, attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G', tileThreads)}
-    ${eachRow((r) => `let here_${r} = query_first + ${rowOf(r)} < query_count; let id_${r} = min(query_first + ${rowOf(r)}, query_count - 1u); let query_${r} = query_of(id_${r}); let softmax_${r} = softmax_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n    ')}
+    ${keyRange(names, attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
+    ${[0, 1].map((r) => `let here_${r} = query_first + ty * 2u + ${r}u < query_count; let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let softmax_${r} = softmax_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n    ')}
     for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
     ${blocks ? skipOfQueries : ''}
     ${tileProduct(names, 's', loadQuery, loadKey, D)}
     ${tileProduct(names, 'd', loadGradient, loadValue, D)}
-    ${dropout ? eachRow((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
+    ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
     ${each((r, c) => `let p${r}${c} = select(0.0, probability(s${r}${c}, query_${r}, key_first + tx * 4u + ${c}u, softmax_${r}), here_${r}); let w${r}${c} = share(p${r}${c}, d${r}${c}${dropout ? ` * kept_${r}[${c}]` : ''} - delta_${r});`)}
-    ${Array.from({ length: reads.count }, (_, i) => eachRow((r) => (r % 2 === 0 ? addUp(names, i, r) : '')))
-      .flat()
-      .join('\n    ')}
+    ${Array.from({ length: reads.count }, (_, i) => addUp(names, i)).join('\n    ')}
     // sums of sums lose less than one long sum
     flush();
     }

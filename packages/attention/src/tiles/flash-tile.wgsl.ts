@@ -1,39 +1,26 @@
 import type { KernelNames, WorkgroupArray } from '@heddle/tensor';
 import { notFiniteText, scoreText } from './score.wgsl.ts';
 
-/** Sizes of a forward tile. */
+/** Sizes of a forward tile; 256 invocations. */
 const [M, N] = [64, 32];
-/** Rows of an invocation in a product, each of four columns. */
-const R = 4;
 /** Fours of the head that a step of the score product takes. */
 const C = 8;
-/** Invocations next to each other in a product's row. */
-const lanes = N / 4;
 
 /** Queries of one workgroup of the forward kernel. */
 export const forwardQueries: number = M;
 /** Keys of one tile. */
 export const forwardKeys: number = N;
-/**
- * Invocations of a workgroup. On an H200 128, with one array for queries and weights, take 0.66 of the time of 256 of two rows with
- * an array for each, the same products in f32: what counts is how many workgroups a core holds.
- */
-export const tileThreads: number = (M * N) / 4 / R;
 /** Fours between the rows of weights in `row_tile`. */
 export const tilePitch: number = N / 4 + 1;
 
 export const each = <T>(count: number, text: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => text(i));
-/** What `text` gives for each row of an invocation in a product. */
-export const eachRow = <T>(text: (r: number) => T): T[] => each(R, text);
-/** The tile's row that is an invocation's row r. */
-export const rowOf = (r: number): string => `ty * ${R}u + ${r}u`;
 export const lines = (...parts: readonly (string | readonly string[])[]): string => parts.flat().join('\n');
 
 /** How a head of D values is cut: fours, columns of a step of `tileSum`, rows of an invocation in it, and steps. */
 function cutHead(D: number): { D4: number; VC: number; rowsOf: number; chunks: number } {
   const D4 = Math.ceil(D / 4);
   const VC = Math.min(16, Math.max(4, 2 ** Math.ceil(Math.log2(D4))));
-  return { D4, VC, rowsOf: (M * VC) / tileThreads, chunks: Math.ceil(D4 / VC) };
+  return { D4, VC, rowsOf: (M * VC) / 256, chunks: Math.ceil(D4 / VC) };
 }
 
 export type Shared = Pick<KernelNames, 'shared'>;
@@ -46,7 +33,7 @@ const loadFour = (load: LoadFour, c: string, size: number, D4: number) =>
 
 /** Workgroup memory of `tileProduct` over heads of D, and of `tileSum` over V values. */
 export const tileMemory = (D: number, V: number = D): Record<string, WorkgroupArray> => ({
-  // rows of a product, then its weights
+  // rows of a product, then its weights: the less memory, the more workgroups a core holds
   row_tile: { type: 'vec4<f32>', length: M * (Math.max(C, N / 4) + 1) },
   kv_tile: { type: 'vec4<f32>', length: Math.max(N * (C + 1), N * cutHead(V).VC) },
   // whether a row that was brought in had a value that is not finite
@@ -60,47 +47,48 @@ ${scoreText}`;
 /** Names of an invocation's places in a tile. */
 export function tilePlaces({ shared }: Shared, D: number): string {
   return `if (local == 0u) { atomicStore(&${shared.not_finite}, 0u); }
-  let tx = local % ${lanes}u; let ty = local / ${lanes}u; let vx = local % ${cutHead(D).VC}u; let vy = local / ${cutHead(D).VC}u;`;
+  let tx = local % 8u; let ty = local / 8u; let vx = local % ${cutHead(D).VC}u; let vy = local / ${cutHead(D).VC}u;`;
 }
 
 /**
- * Products of the rows and columns of a tile: `NAMEri` of row `rowOf(r)` and column `tx * 4 + i`.
+ * Products of the rows and columns of a tile: `NAMEri` of row `ty * 2 + r` and column `tx * 4 + i`.
  */
 export function tileProduct({ shared }: Shared, name: string, row: LoadFour, column: LoadFour, D: number): string {
   const { D4 } = cutHead(D);
   return lines(
-    eachRow((r) => each(4, (i) => `var ${name}${r}${i} = 0.0;`).join(' ')),
+    each(2, (r) => each(4, (i) => `var ${name}${r}${i} = 0.0;`).join(' ')),
     `for (var c0 = 0u; c0 < ${D4}u; c0 += ${C}u) {`,
     `  workgroupBarrier();`,
-    `  for (var i = local; i < ${M * C}u; i += ${tileThreads}u) {`,
+    `  for (var i = local; i < ${M * C}u; i += 256u) {`,
     `    let c = c0 + i % ${C}u; let x = i / ${C}u;`,
     `    ${shared.row_tile}[x * ${C + 1}u + i % ${C}u] = ${loadFour(row, 'c', C, D4)};`,
     `  }`,
     // columns that one invocation takes lie apart, so that the reads of neighbours fall into different banks
-    `  for (var i = local; i < ${N * C}u; i += ${tileThreads}u) {`,
-    `    let c = c0 + i % ${C}u; let slot = i / ${C}u; let x = slot % ${lanes}u * 4u + slot / ${lanes}u;`,
+    `  for (var i = local; i < ${N * C}u; i += 256u) {`,
+    `    let c = c0 + i % ${C}u; let slot = i / ${C}u; let x = slot % 8u * 4u + slot / 8u;`,
     `    ${shared.kv_tile}[slot * ${C + 1}u + i % ${C}u] = ${loadFour(column, 'c', C, D4)};`,
     `  }`,
     `  workgroupBarrier();`,
     `  for (var c = 0u; c < ${C}u; c++) {`,
-    eachRow((r) => `    let a${r} = ${shared.row_tile}[(${rowOf(r)}) * ${C + 1}u + c];`),
-    each(4, (i) => `    let b${i} = ${shared.kv_tile}[(tx + ${lanes * i}u) * ${C + 1}u + c];`),
+    each(2, (r) => `    let a${r} = ${shared.row_tile}[(ty * 2u + ${r}u) * ${C + 1}u + c];`),
+    each(4, (i) => `    let b${i} = ${shared.kv_tile}[(tx + ${8 * i}u) * ${C + 1}u + c];`),
     // one value at a time: a dot product would be summed up before it is added
     each(4, (k) =>
-      eachRow((r) => `    ${each(4, (i) => `${name}${r}${i} += a${r}[${k}] * b${i}[${k}];`).join(' ')}`),
+      each(2, (r) => `    ${each(4, (i) => `${name}${r}${i} += a${r}[${k}] * b${i}[${k}];`).join(' ')}`),
     ).flat(),
     `  }`,
     `}`,
   );
 }
 
-/** Stores what `value` gives for row r and column i of this invocation for `tileSum`, over what a product read. */
+/** Stores what `value` gives for row r and column i of this invocation for `tileSum`, over the rows that a product read. */
 export function tileStore({ shared }: Shared, value: (r: number, i: number) => string): string {
   return lines(
     'workgroupBarrier();',
-    eachRow(
+    each(
+      2,
       (r) =>
-        `${shared.row_tile}[(${rowOf(r)}) * ${tilePitch}u + tx] = vec4<f32>(${each(4, (i) => value(r, i)).join(', ')});`,
+        `${shared.row_tile}[(ty * 2u + ${r}u) * ${N / 4 + 1}u + tx] = vec4<f32>(${each(4, (i) => value(r, i)).join(', ')});`,
     ),
   );
 }
@@ -128,7 +116,7 @@ export function tileSum(
     each(chunks, (v) =>
       lines(
         `workgroupBarrier();`,
-        `for (var i = local; i < ${N * VC}u; i += ${tileThreads}u) {`,
+        `for (var i = local; i < ${N * VC}u; i += 256u) {`,
         `  let c = ${v * VC}u + i % ${VC}u; let x = i / ${VC}u;`,
         `  let four = ${loadFour(column, 'c', VC, D4)};`,
         `  let beyond = is_not_finite4(four);`,
@@ -138,7 +126,7 @@ export function tileSum(
         `workgroupBarrier();`,
         each(rowsOf, (i) => before(`vy * ${rowsOf}u + ${i}u`, `${name}${v}_${i}`)),
         `for (var j = 0u; j < ${N / 4}u; j++) {`,
-        each(rowsOf, (i) => `  let p${i} = ${shared.row_tile}[(vy * ${rowsOf}u + ${i}u) * ${tilePitch}u + j];`),
+        each(rowsOf, (i) => `  let p${i} = ${shared.row_tile}[(vy * ${rowsOf}u + ${i}u) * ${N / 4 + 1}u + j];`),
         each(4, (k) => [
           `  let v${k} = ${shared.kv_tile}[(j * 4u + ${k}u) * ${VC}u + vx];`,
           ...each(rowsOf, (i) => `  ${name}${v}_${i} += p${i}.${'xyzw'[k]} * v${k};`),
@@ -152,7 +140,7 @@ export function tileSum(
         each(
           rowsOf,
           (i) =>
-            `    { let p = ${shared.row_tile}[(vy * ${rowsOf}u + ${i}u) * ${tilePitch}u + x / 4u][x % 4u]; if (p != 0.0) { ${name}${v}_${i} += p * beyond; } }`,
+            `    { let p = ${shared.row_tile}[(vy * ${rowsOf}u + ${i}u) * ${N / 4 + 1}u + x / 4u][x % 4u]; if (p != 0.0) { ${name}${v}_${i} += p * beyond; } }`,
         ),
         `  }`,
         `}`,

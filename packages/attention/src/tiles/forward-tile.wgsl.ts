@@ -2,34 +2,27 @@ import type { WorkgroupArray } from '@heddle/tensor';
 import { lowestScore } from '../dense/mask-value.ts';
 import {
   each,
-  eachRow,
   lines,
   loadKey,
   loadQuery,
   loadValue,
   forwardQueries as M,
   forwardKeys as N,
-  rowOf,
   type Shared,
   tileMemory,
-  tilePitch,
   tilePlaces,
   tileProduct,
   tileResults,
   tileStore,
   tileSum,
   tileSums,
-  tileThreads,
 } from './flash-tile.wgsl.ts';
 import { f32, lowest } from './score.wgsl.ts';
-
-/** Invocations that share the softmax of a row, and fours of its weights that each has. */
-const [sharers, fours] = [tileThreads / M, (N * M) / tileThreads / 4];
 
 /** Workgroup memory of `forwardTile`. */
 export const forwardMemory = (D: number, V: number = D): Record<string, WorkgroupArray> => ({
   ...tileMemory(D, V),
-  part: { type: 'f32', length: tileThreads },
+  part: { type: 'f32', length: 256 },
   row_scale: { type: 'f32', length: M },
 });
 
@@ -62,39 +55,33 @@ export interface ForwardTileText {
 export function forwardTile(names: Shared, D: number, dropout = false, V: number = D): ForwardTileText {
   const { shared } = names;
   const kept = (weight: string, behind: number) =>
-    dropout
-      ? `${weight} * dropout4(softmax_row, (key_first + local % ${sharers}u * ${4 * fours}u + ${behind}u) / 4u)`
-      : weight;
+    dropout ? `${weight} * dropout4(softmax_row, (key_first + local % 4u * 8u + ${behind}u) / 4u)` : weight;
   const begin = lines(
     tilePlaces(names, V),
-    eachRow((r) => `let query_${r} = query_of(min(query_first + ${rowOf(r)}, query_count - 1u));`),
-    `let softmax_query = min(query_first + local / ${sharers}u, query_count - 1u);`,
+    each(2, (r) => `let query_${r} = query_of(min(query_first + ty * 2u + ${r}u, query_count - 1u));`),
+    `let softmax_query = min(query_first + local / 4u, query_count - 1u);`,
     dropout ? `let softmax_row = query_of(softmax_query);` : [],
     `var top = first_maximum(softmax_query);`,
-    `var total = select(0.0, first_sum(softmax_query), local % ${sharers}u == 0u);`,
+    `var total = select(0.0, first_sum(softmax_query), local % 4u == 0u);`,
     tileSums('o', V),
   );
   const softmax = lines(
-    `let mine = local / ${sharers}u * ${tilePitch}u + local % ${sharers}u * ${fours}u;`,
-    each(fours, (f) => `let x${f} = ${shared.row_tile}[mine + ${f}u];`),
-    `var y = x0;`,
-    each(fours - 1, (f) => `y = max(y, x${f + 1});`),
+    `let mine = local / 4u * ${N / 4 + 1}u + local % 4u * 2u;`,
+    `let x0 = ${shared.row_tile}[mine]; let x1 = ${shared.row_tile}[mine + 1u];`,
+    `let y = max(x0, x1);`,
     `${shared.part}[local] = max(max(y.x, y.y), max(y.z, y.w));`,
     `workgroupBarrier();`,
-    `let first = local / ${sharers}u * ${sharers}u;`,
-    `var new_top = top;`,
-    each(sharers, (i) => `new_top = max(new_top, ${shared.part}[first + ${i}u]);`),
+    `let first = local / 4u * 4u;`,
+    `let new_top = max(top, max(max(${shared.part}[first], ${shared.part}[first + 1u]), max(${shared.part}[first + 2u], ${shared.part}[first + 3u])));`,
     // where nothing was seen yet all scores are the lowest, and would weigh 1
-    each(
-      fours,
-      (f) => `let w${f} = select(exp(x${f} - new_top), vec4<f32>(), x${f} <= vec4<f32>(${f32(lowestScore / 2)}));`,
-    ),
+    `let w0 = select(exp(x0 - new_top), vec4<f32>(), x0 <= vec4<f32>(${f32(lowestScore / 2)}));`,
+    `let w1 = select(exp(x1 - new_top), vec4<f32>(), x1 <= vec4<f32>(${f32(lowestScore / 2)}));`,
     `let scale = exp(top - new_top);`,
-    `let w = ${each(fours, (f) => `w${f}`).join(' + ')};`,
+    `let w = w0 + w1;`,
     `total = total * scale + (w.x + w.y + w.z + w.w);`,
     `top = new_top;`,
-    each(fours, (f) => `${shared.row_tile}[mine + ${f}u] = ${kept(`w${f}`, 4 * f)};`),
-    `if (local % ${sharers}u == 0u) { ${shared.row_scale}[local / ${sharers}u] = scale; }`,
+    `${shared.row_tile}[mine] = ${kept('w0', 0)}; ${shared.row_tile}[mine + 1u] = ${kept('w1', 4)};`,
+    `if (local % 4u == 0u) { ${shared.row_scale}[local / 4u] = scale; }`,
   );
   const tile = lines(
     '{',
@@ -109,12 +96,12 @@ export function forwardTile(names: Shared, D: number, dropout = false, V: number
     `workgroupBarrier();`,
     `${shared.part}[local] = total;`,
     `workgroupBarrier();`,
-    `let sharing = local / ${sharers}u * ${sharers}u;`,
-    `let weight = ${each(sharers, (i) => `${shared.part}[sharing + ${i}u]`).join(' + ')};`,
-    `if (local % ${sharers}u == 0u) {`,
-    `  ${shared.row_scale}[local / ${sharers}u] = select(1.0 / weight, 0.0, weight == 0.0);`,
-    `  if (query_first + local / ${sharers}u < query_count) {`,
-    `    store_softmax(query_first + local / ${sharers}u, select(top, ${lowest}, weight == 0.0), select(log(weight), 0.0, weight == 0.0));`,
+    `let quad = local / 4u * 4u;`,
+    `let weight = ${shared.part}[quad] + ${shared.part}[quad + 1u] + ${shared.part}[quad + 2u] + ${shared.part}[quad + 3u];`,
+    `if (local % 4u == 0u) {`,
+    `  ${shared.row_scale}[local / 4u] = select(1.0 / weight, 0.0, weight == 0.0);`,
+    `  if (query_first + local / 4u < query_count) {`,
+    `    store_softmax(query_first + local / 4u, select(top, ${lowest}, weight == 0.0), select(log(weight), 0.0, weight == 0.0));`,
     `  }`,
     `}`,
     `workgroupBarrier();`,

@@ -4,14 +4,12 @@ import { extraBuffers, type FunctionsInKernel, functionsInKernel } from '../../f
 import type { TracedFunctions } from '../../flex/trace.ts';
 import { denseGradientByMatrix } from '../../tensor-core/choice.ts';
 import {
-  eachRow,
   forwardKeys,
   forwardQueries,
   loadGradient,
   loadKey,
   loadQuery,
   loadValue,
-  rowOf,
   tileMemory,
   tilePlaces,
   tileProduct,
@@ -20,7 +18,6 @@ import {
   tileSum,
   tileSums,
   tileText,
-  tileThreads,
 } from '../../tiles/flash-tile.wgsl.ts';
 import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
@@ -63,7 +60,7 @@ export const queryGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering
         label: 'attentionQueryGradient',
         buffers: [...gradientBuffers(inputs, attributes, blocks), { name: 'dq', output: 0, vector: headVector(D) }],
         parameters: { B, L, S },
-        threads: tileThreads,
+        threads: 256,
         builtins: gridBuiltins,
         workgroup: { ...tileMemory(D), ...segmentMemoryOf(attributes) },
         write: (names) => {
@@ -75,15 +72,15 @@ export const queryGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering
   let query_count = ${size.L} * G;
   // the queries with most keys come first
   let query_first = (tiles - 1u - w.x) * ${forwardQueries}u;
-  ${keyRange(names, attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G', tileThreads)}
+  ${keyRange(names, attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
   ${tilePlaces(names, D)}
-  ${eachRow((r) => `let id_${r} = min(query_first + ${rowOf(r)}, query_count - 1u); let query_${r} = query_of(id_${r}); let softmax_${r} = softmax_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n')}
+  ${[0, 1].map((r) => `let id_${r} = min(query_first + ty * 2u + ${r}u, query_count - 1u); let query_${r} = query_of(id_${r}); let softmax_${r} = softmax_at(place_of(id_${r})); let delta_${r} = delta_at(place_of(id_${r}));`).join('\n')}
   ${tileSums('o', D)}
   for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
     ${blocks ? skipOfQueries : ''}
     ${tileProduct(names, 's', loadQuery, loadKey, D)}
     ${tileProduct(names, 'd', loadGradient, loadValue, D)}
-    ${dropout ? eachRow((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
+    ${dropout ? [0, 1].map((r) => `let kept_${r} = dropout4(query_${r}, key_first / 4u + tx);`).join(' ') : ''}
     ${tileStore(names, (r, i) => `share(probability(s${r}${i}, query_${r}, key_first + tx * 4u + ${i}u, softmax_${r}), (d${r}${i}${dropout ? ` * kept_${r}[${i}]` : ''} - delta_${r})${slope(`s${r}${i}`, `query_${r}`, `key_first + tx * 4u + ${i}u`)})`)}
     ${tileSum(names, 'o', loadKey, D)}
   }
@@ -119,7 +116,7 @@ export const keyGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<D
           { name: 'dv', output: 1, vector },
         ],
         parameters: { B, L, S },
-        threads: tileThreads,
+        threads: 256,
         builtins: gridBuiltins,
         workgroup: { ...tileMemory(D), ...segmentMemoryOf(attributes) },
         write: (names) => {
@@ -131,7 +128,7 @@ export const keyGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<D
   batch = w.z;
   kv_head = w.y;
   let key_first = w.x * ${forwardQueries}u;
-  ${rowRange(names, attributes, 'key_first', forwardQueries, tileThreads)}
+  ${rowRange(names, attributes, 'key_first', forwardQueries)}
   ${tilePlaces(names, D)}
   ${tileSums('k', D)}
   ${tileSums('v', D)}
@@ -144,13 +141,15 @@ export const keyGradientWebGpu = (functions?: TracedFunctions): WebGpuLowering<D
         .map(
           (i) => `let row_${i} = row_first + tx * 4u + ${i}u;
       let id_${i} = min(row_${i}, ${size.L} - 1u) * G + g; let query_${i} = query_of(id_${i}); let softmax_${i} = softmax_at(place_of(id_${i})); let delta_${i} = delta_at(place_of(id_${i}));
-      ${dropout ? `let kept_${i} = dropout4(query_${i}, key_first / 4u + ty);` : ''}
-      ${eachRow(
-        (
-          r,
-        ) => `let p${r}${i} = select(0.0, probability(s${r}${i}, query_${i}, key_first + ${rowOf(r)}, softmax_${i}), row_${i} < ${size.L});
-      d${r}${i} = (d${r}${i}${kept(r, i)} - delta_${i})${slope(`s${r}${i}`, `query_${i}`, `key_first + ${rowOf(r)}`)};`,
-      ).join('\n')}`,
+      ${dropout ? `let four_${i} = dropout4(query_${i}, (key_first + ty * 2u) / 4u); let kept_${i} = select(four_${i}.xy, four_${i}.zw, ty % 2u == 1u);` : ''}
+      ${[0, 1]
+        .map(
+          (
+            r,
+          ) => `let p${r}${i} = select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, softmax_${i}), row_${i} < ${size.L});
+      d${r}${i} = (d${r}${i}${kept(r, i)} - delta_${i})${slope(`s${r}${i}`, `query_${i}`, `key_first + ty * 2u + ${r}u`)};`,
+        )
+        .join('\n')}`,
         )
         .join('\n')}
       ${tileStore(names, (r, i) => `p${r}${i}${kept(r, i)}`)}

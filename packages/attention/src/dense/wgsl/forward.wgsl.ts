@@ -3,7 +3,7 @@ import { blocksInKernel, neededInputs, skipOfQueries } from '../../flex/block-ma
 import { extraBuffers, type FunctionsInKernel, functionsInKernel } from '../../flex/emit.wgsl.ts';
 import type { TracedFunctions } from '../../flex/trace.ts';
 import { denseForwardByMatrix } from '../../tensor-core/choice.ts';
-import { forwardKeys, forwardQueries, tileText, tileThreads } from '../../tiles/flash-tile.wgsl.ts';
+import { forwardKeys, forwardQueries, tileText } from '../../tiles/flash-tile.wgsl.ts';
 import { forwardMemory, forwardTile } from '../../tiles/forward-tile.wgsl.ts';
 import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
@@ -51,7 +51,7 @@ function attentionTiles(context: KernelContext<DenseAttributes>, own: FunctionsI
     label: 'attention',
     buffers,
     parameters: { B, L, S },
-    threads: tileThreads,
+    threads: 256,
     builtins: gridBuiltins,
     workgroup: { ...forwardMemory(D), ...segmentMemoryOf(attributes) },
     write: (names) => {
@@ -82,7 +82,7 @@ fn store_softmax(query: u32, top: f32, log_sum: f32) {
   let query_count = ${size.L} * G;
   // the queries with most keys come first
   let query_first = (tiles - 1u - w.x) * ${forwardQueries}u;
-  ${keyRange(names, attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G', tileThreads)}
+  ${keyRange(names, attributes, `min(query_first + ${forwardQueries - 1}u, query_count - 1u) / G`, 'query_first / G')}
   ${tile.begin}
   for (var key_first = key_begin; key_first < key_end; key_first += ${forwardKeys}u) {
     ${blocks ? skipOfQueries : ''}

@@ -3,18 +3,15 @@ import { blocksInKernel, neededInputs, skipOfKeys } from '../../flex/block-mask.
 import { extraBuffers, functionsInKernel } from '../../flex/emit.wgsl.ts';
 import type { TracedFunctions } from '../../flex/trace.ts';
 import {
-  eachRow,
   forwardKeys,
   forwardQueries,
   loadKey,
-  rowOf,
   tileMemory,
   tilePitch,
   tilePlaces,
   tileProduct,
   tileStore,
   tileText,
-  tileThreads,
 } from '../../tiles/flash-tile.wgsl.ts';
 import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4 } from '../../tiles/head-access.wgsl.ts';
@@ -51,7 +48,7 @@ export function keyMassWebGpu(functions?: TracedFunctions): WebGpuLowering<Dense
             { name: 'mass', output: 0 },
           ],
           parameters: { B, L, S },
-          threads: tileThreads,
+          threads: 256,
           builtins: gridBuiltins,
           workgroup: { ...tileMemory(D), ...segmentMemoryOf(attributes) },
           write: (names) => {
@@ -74,9 +71,9 @@ fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4(names, 'k', `(b
   batch = w.z;
   kv_head = w.y;
   let key_first = w.x * ${forwardQueries}u;
-  ${rowRange(names, attributes, 'key_first', forwardQueries, tileThreads)}
+  ${rowRange(names, attributes, 'key_first', forwardQueries)}
   ${tilePlaces(names, D)}
-  ${eachRow((r) => `var mass${r} = 0.0;`).join(' ')}
+  var mass = vec2<f32>();
   for (var g = 0u; g < G; g++) {
     for (var row_first = row_begin; row_first < row_end; row_first += ${forwardKeys}u) {
       ${blocks ? skipOfKeys : ''}
@@ -84,11 +81,11 @@ fn load_key4(key: u32, c: u32) -> vec4<f32> { return ${loadHead4(names, 'k', `(b
       ${each(
         (i) => `let row_${i} = row_first + tx * 4u + ${i}u;
       let id_${i} = min(row_${i}, ${size.L} - 1u) * G + g; let query_${i} = query_of(id_${i}); let softmax_${i} = softmax_at((batch * H + kv_head * G + g) * ${size.L} + id_${i} / G);
-      ${eachRow((r) => `mass${r} += select(0.0, probability(s${r}${i}, query_${i}, key_first + ${rowOf(r)}, softmax_${i}), row_${i} < ${size.L});`).join('\n      ')}`,
+      ${[0, 1].map((r) => `mass[${r}] += select(0.0, probability(s${r}${i}, query_${i}, key_first + ty * 2u + ${r}u, softmax_${i}), row_${i} < ${size.L});`).join('\n      ')}`,
       )}
     }
   }
-  ${tileStore(names, (r, i) => (i === 0 ? `mass${r}` : '0.0'))}
+  ${tileStore(names, (r, i) => (i === 0 ? `mass[${r}]` : '0.0'))}
   workgroupBarrier();
   if (local < ${forwardQueries}u && key_first + local < ${size.S}) {
     var sum = 0.0;

@@ -1,6 +1,6 @@
 import { type KernelBuffer, type KernelCall, type KernelNames, multiplyDims } from '@heddle/tensor';
 import type { FunctionsInKernel } from '../../flex/emit.wgsl.ts';
-import { forwardKeys, forwardQueries, tileText, tileThreads } from '../../tiles/flash-tile.wgsl.ts';
+import { forwardKeys, forwardQueries, tileText } from '../../tiles/flash-tile.wgsl.ts';
 import { forwardMemory, forwardTile } from '../../tiles/forward-tile.wgsl.ts';
 import { gridBuiltins, gridOf, gridPlace } from '../../tiles/grid.wgsl.ts';
 import { headVector, loadHead4, storeHead4 } from '../../tiles/head-access.wgsl.ts';
@@ -35,7 +35,7 @@ export function packedPrefill({ inputs, attributes, functions: own }: PackedCont
       ...(cache ? { N: table!.shape[1]!, block_size: cache.blockSize } : {}),
       ...placeSizes({ inputs, attributes, functions: own }),
     },
-    threads: tileThreads,
+    threads: 256,
     builtins: gridBuiltins,
     workgroup: forwardMemory(D, V),
     write: (names) => {
