@@ -151,8 +151,8 @@ const wgsl = faultsOf(
     {
       breaks: 'a tile adds only three of four components',
       file: 'tiles/flash-tile.wgsl.ts',
-      find: '+= dot(a${r}, b${i});',
-      put: '+= dot(a${r}.xyz, b${i}.xyz);',
+      find: 'each(4, (k) =>\n      each(2, (r) =>',
+      put: 'each(3, (k) =>\n      each(2, (r) =>',
       tests: [dense],
     },
     {

@@ -165,14 +165,18 @@ conformance('rules of attention', (device: () => Device) => {
     expect(() => attention(make(1, [B, L, 3, D]), k, v)).toThrow(/q a multiple of its heads, got \[2, 7, 3, 16\]/);
     expect(() => attention(q, k, v, { keepFirst: 2 })).toThrow(/keepFirst needs a window, .*, got 2 without one/);
     expect(() => attention(q, k, v, { window: 0 })).toThrow(/window must be a positive integer, got 0/);
-    expect(() => attention(q, k, v, { cusal: true } as never)).toThrow(/a spec has causal, .*; got cusal/);
+    expect(() => attention(q, k, v, { cusal: true } as never)).toThrow(
+      /attention: has no option cusal; its options are .*causal/,
+    );
     expect(() => attention(q, k, v, { mask: [[true]] } as never)).toThrow(/mask must be a tensor, got Array/);
     expect(() => attention(q, k, v, { scoreMod: 3 } as never)).toThrow(/scoreMod must be a function, got the number 3/);
     expect(() => attention(q, k, v, { scoreMod: () => undefined } as never)).toThrow(
       /what scoreMod gives must be a tensor, got undefined/,
     );
     expect(() => attention(q, k, v, { maskMod: () => true } as never)).toThrow(/what maskMod gives must be a tensor/);
-    expect(() => attention(q, k, v, { causal: 'no' } as never)).toThrow(/causal must be true or false, got no/);
+    expect(() => attention(q, k, v, { causal: 'no' } as never)).toThrow(
+      /causal must be true or false, got the string no/,
+    );
     expect(() => attention(q, k, v, { softcap: -1 })).toThrow(/softcap must be a positive number/);
     expect(() => attention(q, k, v, { mask: make(1, [S]) })).toThrow(/mask must be bool, got f32/);
     expect(() => attention(q, k, v, { bias: make(1, [5]) })).toThrow(/bias/);

@@ -199,19 +199,31 @@ describe('updates', () => {
     expect(labels(steps)).toEqual(['sum', 'mul', 'sum', 'mul']);
   });
 
-  test('of one small shape share a kernel, as many as it can bind', () => {
+  test('of one shape share a kernel, as many as it can bind', () => {
     const all = Array.from({ length: 9 }, (_, i) => variable(`v${i}`, { shape: [16], dtype: 'f32' }));
     const updates = all.map((v) => v.assign(v.mul(2)));
     const { steps } = plan([], [], updates);
     expect(steps.map(({ bindings }) => bindings.length).sort()).toEqual([1, 8]);
-    const large = all.slice(0, 2).map(({ name }) => variable(name, { shape: [2 ** 19], dtype: 'f32' }));
-    expect(
-      plan(
-        [],
-        [],
-        large.map((v) => v.assign(v.mul(2))),
-      ).steps,
-    ).toHaveLength(2);
+    const large = (exponent: number) => [0, 1].map((i) => variable(`l${i}`, { shape: [2 ** exponent], dtype: 'f32' }));
+    const doubled = (variables: readonly Variable[]) => variables.map((v) => v.assign(v.mul(2)));
+    expect(plan([], [], doubled(large(22))).steps).toHaveLength(1);
+    expect(plan([], [], doubled(large(23))).steps).toHaveLength(2);
+  });
+
+  test('share a kernel only where no gradient waits for it', () => {
+    const shape = [2 ** 10, 2 ** 10];
+    const [a, b] = ['a', 'b'].map((name) => variable(name, { shape, dtype: 'f32' })) as [Variable, Variable];
+    // a product each, whose result lies in a buffer
+    const [p, q] = [matmul(a, a), matmul(b, b)];
+    const updatesOf = (plan: { readonly steps: readonly Step[] }) =>
+      plan.steps.filter(({ bindings }) =>
+        bindings.some(({ access, value }) => access === 'write' && value.kind === 'variable'),
+      ).length;
+    const alone = [a.assign(p.mul(2)), b.assign(q.mul(2))];
+    expect(updatesOf(plan([], [], alone))).toBe(2);
+    const norm = p.sum().add(q.sum());
+    const waiting = [a.assign(p.mul(norm)), b.assign(q.mul(norm))];
+    expect(updatesOf(plan([], [], waiting))).toBe(1);
   });
 
   test('that read each other go through a buffer', () => {

@@ -34,21 +34,24 @@ export function groupsInPlace(context: UpdateContext, updated: ReadonlySet<Tenso
         place(smaller, attempt + 1);
   };
   for (const group of groupsOf(candidates, fusion, attempts[0]!)) place(group, 1);
-  const packed = pack(groups, (group) => fits(group, context, updated));
+  const wait = waitingTogether(fusion);
+  const packed = pack(groups, (group, next) => wait(group, next) && fits([...group, ...next], context, updated));
   return new Map(packed.flatMap((group) => group.map((update) => [update, group] as const)));
 }
 
+/** Values of a variable up to which a dispatch of its own takes longer than the update. */
+const smallUpdate = 1 << 18;
 /**
- * Values of a variable up to which updates share a dispatch: on an H200 one that waits for another takes 4 us of its own. AdamW
- * over the weights of GPT-2 124M takes 52 dispatches in place of 78, and 0.83 of the bandwidth of a copy in place of 0.76; without
- * a limit it is 0.84, but more gradients wait for each other.
+ * Values of a variable up to which updates share a dispatch if nothing is held for longer by that: on an H200 a dispatch that
+ * waits for another takes 4 us of its own. AdamW over the weights of GPT-2 124M takes 52 in place of 78, and 0.83 of the bandwidth
+ * of a copy in place of 0.76.
  */
-const mostShared = 1 << 22;
+const largestShared = 1 << 22;
 
-/** Joins groups of one shape as far as a kernel's buffers go. */
+/** Joins groups of one shape as far as `together` allows. */
 function pack(
   groups: readonly (readonly Update[])[],
-  oneKernel: (group: readonly Update[]) => boolean,
+  together: (group: readonly Update[], next: readonly Update[]) => boolean,
 ): (readonly Update[])[] {
   const packed: (readonly Update[])[] = [];
   const open = new Map<string, number>();
@@ -57,14 +60,46 @@ function pack(
     const size = sizeOf(shape);
     const key = String(shape);
     const at = open.get(key);
-    const joined = at === undefined ? undefined : [...packed[at]!, ...group];
-    if (joined && oneKernel(joined)) packed[at!] = joined;
+    if (at !== undefined && together(packed[at]!, group)) packed[at] = [...packed[at]!, ...group];
     else {
-      if (typeof size === 'number' && size <= mostShared) open.set(key, packed.length);
+      if (typeof size === 'number' && size <= largestShared) open.set(key, packed.length);
       packed.push(group);
     }
   }
   return packed;
+}
+
+/**
+ * Whether two groups may be computed at once without holding what either reads for longer: they are small, or what one reads in its
+ * size is needed by the other, too. An optimizer's step that clips by the norm of all gradients has them all until then.
+ */
+function waitingTogether(fusion: Fusion): (a: readonly Update[], b: readonly Update[]) => boolean {
+  const { flow } = fusion;
+  const found = new Map<Tensor, ReadonlySet<Tensor>>();
+  /** All that a value is computed from, with itself. */
+  const sourcesOf = (leaf: Tensor): ReadonlySet<Tensor> => {
+    const known = found.get(leaf);
+    if (known) return known;
+    const sources = new Set([leaf]);
+    for (const source of sources) // grows
+      for (const input of flow.producer(source)?.inputs ?? []) sources.add(flow.base(input));
+    found.set(leaf, sources);
+    return sources;
+  };
+  const split = (group: readonly Update[]) => {
+    const size = sizeOf(group[0]!.value.shape);
+    const leaves = [...new Set(group.flatMap(({ value }) => [...fusion.leavesOf(value)]))];
+    const isHeld = (leaf: Tensor) => flow.producer(leaf) !== undefined && dimsEqual(sizeOf(leaf.shape), size);
+    return { held: leaves.filter(isHeld), others: leaves.filter((leaf) => !isHeld(leaf)) };
+  };
+  return (a, b) => {
+    const size = sizeOf(a[0]!.value.shape);
+    if (typeof size === 'number' && size <= smallUpdate) return true;
+    const [first, second] = [split(a), split(b)];
+    const needed = (leaf: Tensor, { held, others }: ReturnType<typeof split>) =>
+      held.includes(leaf) || others.some((other) => sourcesOf(other).has(leaf));
+    return first.held.every((leaf) => needed(leaf, second)) && second.held.every((leaf) => needed(leaf, first));
+  };
 }
 
 /** Updates of one shape that read a tensor in common, of those that `counts`. */
