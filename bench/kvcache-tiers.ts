@@ -127,8 +127,16 @@ const alone = pagedCache(device, {
   tokens: 1.5 * promptTokens,
   tiers: { cold: tokens, load: 'always' },
 });
+/** Asks again while the cache reads more of the prompt, or makes room for it. */
+const opened = async (ids: readonly number[]): Promise<KvSequence> => {
+  for (;;) {
+    const sequence = alone.sequence('a', { tokens: ids });
+    if (typeof sequence !== 'string') return sequence;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+};
 const compute = async (ids: readonly number[]) => {
-  const sequence = alone.sequence('a', { tokens: ids }) as KvSequence;
+  const sequence = await opened(ids);
   sequence.reserve(ids.length - sequence.length);
   const found = sequence.length;
   alone.batch([{ sequence, tokens: ids.length - found }]).advance();
