@@ -30,6 +30,7 @@ export {
   type AttentionParameters,
   attentionParameterShapes,
   createAttentionParameters,
+  type DrawOptions,
   type Projection,
 } from './modules/attention-parameters.ts';
 export { type AttentionType, keyValueHeads } from './modules/attention-type.ts';

@@ -151,9 +151,13 @@ export async function createAttentionParameters(
 /** What parameters are drawn with, for `checkOptions`. */
 export const drawKinds: OptionKinds = { seed: 'whole', dtype: [undefined, 'f32', 'f16'], name: 'text?' };
 
-interface DrawOptions {
+/** What new parameters are drawn with. */
+export interface DrawOptions {
+  /** The same seed gives the same values. */
   readonly seed: number;
+  /** 'f32' where not named. */
   readonly dtype?: 'f32' | 'f16';
+  /** What the names of the variables begin with; 'attention' where not named. */
   readonly name?: string;
 }
 
