@@ -46,6 +46,8 @@ const mistakes: readonly (readonly [() => unknown, string, string])[] = [
   [() => i(2).less(2 ** 31), 'ERR_DTYPE', 'less: 2147483648 is no i32'],
   [() => device.zeros([2], 'u32').sub(-1), 'ERR_DTYPE', 'sub: -1 is no u32'],
   [() => maskedFill(i(2), b(2), -Infinity), 'ERR_DTYPE', '-Infinity is no i32'],
+  [() => full(device, [2], 'a' as never), 'ERR_ARGUMENT', 'full: value must be a number, got the string a'],
+  [() => device.full([2], undefined as never), 'ERR_ARGUMENT', 'full: value must be a number, got undefined'],
   [() => full(device, [2], Number.NaN, 'i32'), 'ERR_DTYPE', 'full: NaN is no i32'],
   [() => f(-1), 'ERR_SHAPE', 'zeros: sizes must be whole numbers from 0, got [-1]'],
   [() => f(1.5), 'ERR_SHAPE', 'zeros: sizes must be whole numbers from 0, got [1.5]'],

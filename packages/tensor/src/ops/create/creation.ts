@@ -39,12 +39,15 @@ function literal(value: number, dtype: DType, prelude: Prelude): string {
 
 /**
  * A tensor of one value everywhere.
- * @throws DTypeError where the dtype cannot hold the value: no fractions in integers; ShapeError for sizes that are none
+ * @throws ArgumentError for a value that is no number; DTypeError where the dtype cannot hold it: no fractions in integers;
+ *   ShapeError for sizes that are none
  */
 export function full(device: Device, shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
   checkArguments('full', 'device', { device });
-  checkHolds('full', dtype, value);
-  return recordOn(device, fullOp, [], { shape, value, dtype })[0]!;
+  if (typeof value !== 'number' && typeof value !== 'boolean')
+    throw new ArgumentError(`full: value must be a number, got ${describe(value)}`);
+  checkHolds('full', dtype, Number(value));
+  return recordOn(device, fullOp, [], { shape, value: Number(value), dtype })[0]!;
 }
 
 /** @throws DTypeError naming `operation` where an integer dtype cannot hold the number */
